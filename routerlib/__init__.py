@@ -1,0 +1,65 @@
+"""Learn which LLM to call for which prompt, and say honestly whether it pays.
+
+Names are imported on first use, so that ``import routerlib`` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "types": ("CandidateModel", "Decision", "Estimates", "Price", "Prompt"),
+    "log": ("CallLog",),
+    "outcomes": ("Outcomes",),
+    "features": ("PromptFeatures",),
+    "routers": (
+        "BestSingle",
+        "KNNRouter",
+        "LGBMRouter",
+        "RandomRouter",
+        "RuleRouter",
+        "load_router",
+    ),
+    "policies": ("CostWeight", "MeanBudget", "QualityFloor"),
+    "training": ("train_router",),
+    "evaluation": ("compare", "evaluate"),
+    "explain": ("explain", "explain_margin"),
+    "candidates": ("load_candidates",),
+    "prompts": ("load_prompts",),
+    "collect": ("collect",),
+    "judges": ("judge_log",),
+    "inference": ("ask",),
+    "playground": ("playground",),
+    "workspace": ("Workspace",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'routerlib' has no attribute {name!r}")
+    value = getattr(import_module(f"routerlib.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keep ``rl.explain`` the function when the module of that name is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,68 @@
+"""Write files whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+
+
+def write_atomically(path: str | Path, payload: bytes) -> None:
+    """Write bytes so that a reader sees the old file or the new one, never a part.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the file shall be; its folder is made if absent.
+    payload : bytes
+        The whole content.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder can't be written; the old file is untouched.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_atomically(folder / "note.txt", b"whole")
+    >>> (folder / "note.txt").read_bytes(), len(list(folder.iterdir()))
+    (b'whole', 1)
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(payload)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(partial).chmod(0o644)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def sha256_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : str or Path
+        An existing file of any size; it is read in chunks.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

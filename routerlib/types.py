@@ -1,0 +1,436 @@
+"""Frozen records that the floors hand to each other, with their invariants."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Task = Literal[
+    "chat",
+    "summarize",
+    "classify",
+    "reasoning",
+    "code",
+    "math",
+    "extract",
+    "translate",
+    "other",
+]
+TASKS: tuple[str, ...] = get_args(Task)
+
+CallStatus = Literal["ok", "truncated", "refused", "empty", "error", "timeout"]
+CALL_STATUSES: tuple[str, ...] = get_args(CallStatus)
+
+# Parts a candidate model can play for the RuleRouter, written in candidates.yaml.
+Role = Literal["cheapest", "cheap", "coder", "strongest"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+_HASH_TAG = "b2:"
+_TOKENS_PER_PRICE_UNIT = 1_000_000
+
+
+def canonical_json(value: Any) -> str:
+    """Serialise a value so that equal values give equal text.
+
+    Parameters
+    ----------
+    value : Any
+        Anything `json.dumps` accepts.
+
+    Returns
+    -------
+    str
+        Sorted keys, no spaces, non-ASCII characters as they are.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1, "a": "ä"})
+    '{"a":"ä","b":1}'
+    """
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def tagged_hash(value: Any) -> str:
+    """Hash a JSON value into a short identifier that names its algorithm.
+
+    Parameters
+    ----------
+    value : Any
+        Anything `json.dumps` accepts.
+
+    Returns
+    -------
+    str
+        ``b2:`` and 32 hexadecimal digits: BLAKE2b, 128 bits, of the canonical JSON.
+
+    Raises
+    ------
+    ValueError
+        If the text holds a lone surrogate, which no UTF-8 file can store.
+
+    Examples
+    --------
+    >>> tagged_hash([{"role": "user", "content": "hi"}])
+    'b2:ad05dceac066c6341c61c5878d1dd38d'
+    """
+    try:
+        payload = canonical_json(value).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"text must be valid Unicode, got a lone surrogate at character {error.start}; "
+            "decode the source with errors='replace' before logging"
+        ) from error
+    return _HASH_TAG + hashlib.blake2b(payload, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call, as the provider counted them.
+
+    Parameters
+    ----------
+    input_tokens, output_tokens : int
+        Tokens, at least 0. Output includes reasoning tokens.
+    cached_input_tokens, reasoning_tokens : int, default=0
+        Tokens, at least 0; parts of the two numbers above.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a candidate model charges, in US dollars per million tokens.
+
+    Parameters
+    ----------
+    input_usd_per_mtok, output_usd_per_mtok : float
+        US dollars per million tokens, at least 0.
+    cached_input_usd_per_mtok : float or None, default=None
+        Price of input tokens served from the provider's cache; None = the input price.
+    source : str, default="candidates.yaml"
+        Where the price comes from.
+    as_of : str or None, default=None
+        ISO date for which it was valid.
+
+    Examples
+    --------
+    >>> Price(0.15, 0.60).cost_usd(Usage(input_tokens=1_000_000, output_tokens=500_000))
+    0.45
+    """
+
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    cached_input_usd_per_mtok: float | None = None
+    source: str = "candidates.yaml"
+    as_of: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+
+    def cost_usd(self, usage: Usage) -> float:
+        """Return the US dollars that this usage costs."""
+        cached_price = self.cached_input_usd_per_mtok
+        if cached_price is None:
+            cached_price = self.input_usd_per_mtok
+        cached = min(usage.cached_input_tokens, usage.input_tokens)
+        micro_usd = (
+            (usage.input_tokens - cached) * self.input_usd_per_mtok
+            + cached * cached_price
+            + usage.output_tokens * self.output_usd_per_mtok
+        )
+        return micro_usd / _TOKENS_PER_PRICE_UNIT
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as sent, with what is known about its right answer.
+
+    Parameters
+    ----------
+    messages : tuple of dict
+        Chat messages, each with ``role`` and ``content``; at least one.
+    task : str or None, default=None
+        One of `TASKS`, or None when unknown.
+    reference : Any, default=None
+        JSON value that the judge compares with: a text, a number, an object.
+    judge : str or None, default=None
+        Name of the judge in `routerlib.judges`; None = no automatic verdict.
+    source : str, default="user"
+        Where the prompt comes from, such as a file or a task family.
+
+    Examples
+    --------
+    >>> prompt = Prompt.from_text("What is 17 * 23?", task="math", reference=391, judge="numeric")
+    >>> prompt.text, prompt.prompt_id[:3]
+    ('What is 17 * 23?', 'b2:')
+    """
+
+    messages: tuple[Mapping[str, str], ...]
+    task: str | None = None
+    reference: Any = None
+    judge: str | None = None
+    source: str = "user"
+
+    def __post_init__(self) -> None:
+        if not self.messages:
+            raise ValueError("a prompt needs at least one message, got none")
+        for message in self.messages:
+            if not isinstance(message.get("role"), str) or not isinstance(
+                message.get("content"), str
+            ):
+                raise ValueError(
+                    f"each message needs text in 'role' and 'content', got {dict(message)!r}"
+                )
+        if not self.text.strip():
+            raise ValueError("a prompt needs text, got only white space")
+        if self.task is not None and self.task not in TASKS:
+            raise ValueError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}")
+
+    @classmethod
+    def from_text(cls, text: str, **known: Any) -> Prompt:
+        """Make a single-turn prompt from its text."""
+        return cls(messages=({"role": "user", "content": text},), **known)
+
+    @property
+    def text(self) -> str:
+        """The content of all messages, joined by blank lines: what features are drawn from."""
+        return "\n\n".join(message["content"] for message in self.messages)
+
+    @property
+    def prompt_id(self) -> str:
+        """Tagged hash of the canonical messages JSON."""
+        return tagged_hash([dict(message) for message in self.messages])
+
+
+@dataclass(frozen=True)
+class CandidateModel:
+    """An LLM that may be called, and how: one entry of candidates.yaml.
+
+    Parameters
+    ----------
+    name : str
+        How logs, tables and figures call it.
+    model : str
+        How the provider calls it; for provider ``local`` a pool name or the path of a GGUF file.
+    provider : str
+        Provider name, ``local`` for the embedded pool, ``custom`` for a bare base URL.
+    base_url : str or None
+        OpenAI-compatible endpoint; None for ``local``, whose server is started on demand.
+    api_key_env : str or None
+        Name of the environment variable that holds the key; None = no key needed.
+    price : Price
+        Dated price.
+    max_concurrency : int, default=4
+        Requests in flight, at least 1.
+    requests_per_minute : float or None, default=None
+        Upper limit on the request rate.
+    timeout_s : float, default=120
+        Seconds until one attempt is given up.
+    max_attempts : int, default=4
+        Attempts per call, at least 1.
+    system : str or None, default=None
+        System prompt that this way of asking puts first.
+    parameters : dict
+        Further request parameters, such as temperature, max_tokens, seed.
+    roles : tuple of str, default=()
+        Parts it plays for the RuleRouter, from `ROLES`.
+    """
+
+    name: str
+    model: str
+    provider: str
+    base_url: str | None
+    api_key_env: str | None
+    price: Price
+    max_concurrency: int = 4
+    requests_per_minute: float | None = None
+    timeout_s: float = 120.0
+    max_attempts: int = 4
+    system: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+
+    @property
+    def params_hash(self) -> str:
+        """Tagged hash of everything that changes what is asked: model, system, parameters."""
+        return tagged_hash(
+            {"model": self.model, "system": self.system, "parameters": dict(self.parameters)}
+        )
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The cap on output tokens that is sent, or None when there is none."""
+        for name in ("max_completion_tokens", "max_tokens"):
+            if name in self.parameters:
+                return int(self.parameters[name])
+        return None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to one candidate model, successful or not; immutable once logged.
+
+    Parameters
+    ----------
+    prompt_id, candidate, params_hash, repeat
+        The cell that was asked.
+    status : str
+        One of `CALL_STATUSES`; only ``ok`` calls are ever judged.
+    response : str or None
+        The answer's text.
+    usage : Usage or None
+        Token counts; None when the provider gave none.
+    latency_s : float
+        Seconds of the last attempt.
+    attempts : int
+        Attempts made, at least 1.
+    """
+
+    prompt_id: str
+    candidate: str
+    params_hash: str
+    status: str
+    response: str | None = None
+    usage: Usage | None = None
+    latency_s: float = 0.0
+    attempts: int = 1
+    repeat: int = 0
+    finish_reason: str | None = None
+    error_type: str | None = None
+    error: str | None = None
+    decision_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in CALL_STATUSES:
+            raise ValueError(
+                f"status must be one of {', '.join(CALL_STATUSES)}, got {self.status!r}"
+            )
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the call gave a complete answer that a judge may grade."""
+        return self.status == "ok"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One judge's verdict on one call.
+
+    Parameters
+    ----------
+    judge : str
+        Who graded.
+    score : float
+        In [0, 1], or NaN when the judge could not tell; NaN is never stored.
+    rationale : str, default=""
+        Why, in a few words.
+    """
+
+    judge: str
+    score: float
+    rationale: str = ""
+
+    def __post_init__(self) -> None:
+        if not (math.isnan(self.score) or 0 <= self.score <= 1):
+            raise ValueError(
+                f"score must lie in [0, 1], got {self.score!r} from judge {self.judge!r}; rescale"
+            )
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether there is a verdict."""
+        return not math.isnan(self.score)
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What a router expects of each candidate model on each prompt.
+
+    Parameters
+    ----------
+    models : tuple of str
+        Candidate names, in column order.
+    quality : ndarray of shape (n_prompts, n_models)
+        Expected quality in [0, 1].
+    cost_usd : ndarray of shape (n_prompts, n_models)
+        Expected cost of one call, US dollars.
+    """
+
+    models: tuple[str, ...]
+    quality: np.ndarray
+    cost_usd: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = (len(self.quality), len(self.models))
+        for name in ("quality", "cost_usd"):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+
+    def __len__(self) -> int:
+        return len(self.quality)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One routing decision, with all that is needed to explain and to value it later.
+
+    Parameters
+    ----------
+    model : str
+        The chosen candidate model.
+    expected_quality, expected_cost_usd : float
+        Its estimates; NaN when a rule decided, which estimates nothing.
+    propensity : float
+        Probability, in (0, 1], with which this model was chosen.
+    reason : str
+        Why, in words.
+    cost_weight : float
+        Quality given up per US dollar saved.
+    estimates : dict of str to dict
+        ``{model: {"quality": ..., "cost_usd": ...}}`` for every candidate model.
+    router_hash : str
+        Identity of the router that decided.
+    """
+
+    model: str
+    expected_quality: float
+    expected_cost_usd: float
+    propensity: float
+    reason: str
+    cost_weight: float
+    estimates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    router_hash: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.propensity <= 1:
+            raise ValueError(f"propensity must lie in (0, 1], got {self.propensity!r}")
+
+
+def check_names(names: Sequence[str], kind: str) -> None:
+    """Raise ValueError when a name is empty or stands twice."""
+    seen: set[str] = set()
+    for name in names:
+        if not name:
+            raise ValueError(f"a {kind} needs a name, got {name!r}")
+        if name in seen:
+            raise ValueError(f"each {kind} needs its own name, got {name!r} twice")
+        seen.add(name)
