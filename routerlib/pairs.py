@@ -1,0 +1,234 @@
+"""Measure how a router shares prompts between a weak and a strong candidate model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def _floats(values: ArrayLike) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+def is_complete(*arrays: ArrayLike) -> NDArray[np.bool_]:
+    """Mark the rows that hold no NaN in any of the arrays.
+
+    Parameters
+    ----------
+    *arrays : array of shape (n_prompts,) or (n_prompts, n_models)
+        Arrays of equal length.
+
+    Returns
+    -------
+    ndarray of shape (n_prompts,)
+        True where every value of the row is known.
+
+    Examples
+    --------
+    >>> is_complete([1.0, np.nan, 0.0], [[1, 1], [1, 1], [np.nan, 0]]).tolist()
+    [True, False, False]
+    """
+    known = [~np.isnan(_floats(array)) for array in arrays]
+    return np.logical_and.reduce([k if k.ndim == 1 else k.all(axis=1) for k in known])
+
+
+def pgr(quality: ArrayLike, quality_weak: ArrayLike, quality_strong: ArrayLike) -> Floats:
+    """Return the performance gap recovered.
+
+    ``(quality - quality_weak) / (quality_strong - quality_weak)``: 0 for the weak model, 1 for the
+    strong one, above 1 for a router that beats the strong model.
+
+    Parameters
+    ----------
+    quality, quality_weak, quality_strong : float or array, broadcast together
+        Mean qualities.
+
+    Returns
+    -------
+    ndarray
+        NaN where the strong model isn't better than the weak one: there is no gap to recover.
+
+    Examples
+    --------
+    >>> float(pgr(0.75, 0.5, 1.0))
+    0.5
+    >>> float(pgr(0.7, 0.9, 0.5))
+    nan
+
+    References
+    ----------
+    Ong et al. (2024), RouteLLM: Learning to Route LLMs with Preference Data, section 2.2.
+    """
+    gap = _floats(quality_strong) - _floats(quality_weak)
+    gap = np.where(gap > 0, gap, np.nan)
+    return np.asarray((_floats(quality) - _floats(quality_weak)) / gap)
+
+
+def share_quality_curve(
+    quality_weak: ArrayLike,
+    quality_strong: ArrayLike,
+    score: ArrayLike,
+    weights: ArrayLike | None = None,
+) -> tuple[Floats, Floats]:
+    """Follow mean quality as the strong model is called on more and more prompts.
+
+    Prompts with the highest score go to the strong model first. Prompts of equal score go
+    together, so the order of rows doesn't matter; between two cuts the curve is straight, which
+    is what breaking the tie at random would give on average.
+
+    Parameters
+    ----------
+    quality_weak, quality_strong : array of shape (n_prompts,)
+        Observed quality of the pair.
+    score : array of shape (n_prompts,)
+        How much the router wants the strong model.
+    weights : array of shape (n_replicates, n_prompts), optional
+        Bootstrap multiplicities; default one replicate of ones.
+
+    Returns
+    -------
+    share, quality : ndarray of shape (n_replicates, n_cuts + 1)
+        Share of strong calls from 0 to 1 and mean quality there.
+
+    Examples
+    --------
+    >>> share, quality = share_quality_curve([0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5])
+    >>> share.round(2).tolist(), quality.round(2).tolist()
+    ([[0.0, 0.33, 0.67, 1.0]], [[0.33, 0.67, 1.0, 1.0]])
+    """
+    weak, strong, wanted = _floats(quality_weak), _floats(quality_strong), _floats(score)
+    many = np.ones((1, len(weak))) if weights is None else np.atleast_2d(_floats(weights))
+    keep = np.flatnonzero(is_complete(weak, strong, wanted))
+    if not len(keep):
+        return np.full((len(many), 2), np.nan), np.full((len(many), 2), np.nan)
+    order = keep[np.argsort(-wanted[keep], kind="stable")]
+    last_of_tie = np.append(np.flatnonzero(np.diff(wanted[order])), len(order) - 1)
+    many = many[:, order]
+    total = many.sum(axis=1, keepdims=True)
+    share = np.cumsum(many, axis=1)[:, last_of_tie] / total
+    gained = np.cumsum(many * (strong - weak)[order], axis=1)[:, last_of_tie] / total
+    start = np.zeros((len(many), 1))
+    quality_at_0 = (many @ weak[order])[:, None] / total
+    return np.hstack([start, share]), quality_at_0 + np.hstack([start, gained])
+
+
+def apgr(
+    quality_weak: ArrayLike,
+    quality_strong: ArrayLike,
+    score: ArrayLike,
+    n_bins: int | None = None,
+    weights: ArrayLike | None = None,
+) -> Floats:
+    """Return the average performance gap recovered over shares of strong calls.
+
+    The area (trapezoid rule) under PGR as the share of strong calls goes from 0 to 1. A router
+    that can't tell prompts apart gets 0.5.
+
+    Parameters
+    ----------
+    quality_weak, quality_strong, score : array of shape (n_prompts,)
+        As in `share_quality_curve`.
+    n_bins : int, optional
+        None cuts at every distinct score (exact); 10 is RouteLLM's published evaluation, which
+        cuts at the deciles of the score.
+    weights : array of shape (n_replicates, n_prompts), optional
+        Bootstrap multiplicities, for the exact variant only.
+
+    Returns
+    -------
+    ndarray of shape (n_replicates,)
+        NaN where the strong model isn't better than the weak one.
+
+    Raises
+    ------
+    ValueError
+        If `n_bins` and `weights` are given together.
+
+    Examples
+    --------
+    >>> apgr([0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5]).round(4).tolist()
+    [0.6667]
+    >>> apgr([0, 1, 0], [1, 1, 1], [0.5, 0.5, 0.5]).tolist()
+    [0.5]
+
+    References
+    ----------
+    Ong et al. (2024), RouteLLM, section 2.2 and its published evaluation code (ten bins).
+    """
+    if n_bins is None:
+        share, quality = share_quality_curve(quality_weak, quality_strong, score, weights)
+    elif weights is not None:
+        raise ValueError("weights need the exact variant; leave n_bins out")
+    else:
+        share, quality = _binned_curve(quality_weak, quality_strong, score, n_bins)
+    recovered = pgr(quality, quality[:, :1], quality[:, -1:])
+    return np.asarray(np.trapezoid(recovered, share, axis=1))
+
+
+def _binned_curve(
+    quality_weak: ArrayLike, quality_strong: ArrayLike, score: ArrayLike, n_bins: int
+) -> tuple[Floats, Floats]:
+    weak, strong, wanted = _floats(quality_weak), _floats(quality_strong), _floats(score)
+    keep = is_complete(weak, strong, wanted)
+    weak, strong, wanted = weak[keep], strong[keep], wanted[keep]
+    if not len(weak):
+        return np.full((1, 2), np.nan), np.full((1, 2), np.nan)
+    thresholds = np.unique(np.quantile(wanted, np.linspace(0, 1, n_bins + 1)))
+    # The largest threshold stands for "never strong", so it is passed by nobody.
+    cuts = [wanted >= t for t in (thresholds[:-1] if len(thresholds) > 1 else thresholds)]
+    cuts = [np.zeros(len(wanted), dtype=bool), *cuts[::-1]]
+    share = np.array([[cut.mean() for cut in cuts]])
+    return share, np.array([[np.where(cut, strong, weak).mean() for cut in cuts]])
+
+
+def cpt(
+    level: float,
+    quality_weak: ArrayLike,
+    quality_strong: ArrayLike,
+    score: ArrayLike,
+    weights: ArrayLike | None = None,
+) -> Floats:
+    """Return the smallest share of strong calls that reaches a given PGR.
+
+    The first crossing along the curve, so it never falls as `level` grows, also where quality
+    dips along the way.
+
+    Parameters
+    ----------
+    level : float
+        PGR to be reached, such as 0.5 for CPT(50 %).
+    quality_weak, quality_strong, score : array of shape (n_prompts,)
+        As in `share_quality_curve`.
+    weights : array of shape (n_replicates, n_prompts), optional
+        Bootstrap multiplicities.
+
+    Returns
+    -------
+    ndarray of shape (n_replicates,)
+        In [0, 1]; NaN where the level is never reached or there is no gap.
+
+    Examples
+    --------
+    >>> cpt(0.5, [0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5]).round(4).tolist()
+    [0.3333]
+    >>> cpt(1.2, [0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5]).tolist()
+    [nan]
+
+    References
+    ----------
+    Ong et al. (2024), RouteLLM, section 2.2 (call-performance threshold).
+    """
+    share, quality = share_quality_curve(quality_weak, quality_strong, score, weights)
+    recovered = pgr(quality, quality[:, :1], quality[:, -1:])
+    # The end of the curve is the strong model: rounding must not put it just under 1.
+    recovered[:, -1] = np.where(np.isnan(recovered[:, -1]), np.nan, 1.0)
+    is_reached = recovered >= level
+    rows = np.arange(len(share))
+    after = is_reached.argmax(axis=1)
+    before = np.maximum(after - 1, 0)
+    rise = recovered[rows, after] - recovered[rows, before]
+    part = np.divide(level - recovered[rows, before], rise, out=np.zeros(len(rows)), where=rise > 0)
+    crossing = share[rows, before] + part * (share[rows, after] - share[rows, before])
+    return np.asarray(np.where(is_reached.any(axis=1), crossing, np.nan))
