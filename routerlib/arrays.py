@@ -1,0 +1,74 @@
+"""Turn arrays into plain builtins, so that a file of them can be opened without running code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_DTYPES = ("float16", "float32", "float64", "int32", "int64")
+
+
+def pack_array(array: np.ndarray) -> dict[str, Any]:
+    r"""Return an array as a dict of builtins.
+
+    Parameters
+    ----------
+    array : ndarray of any shape
+        Floats or integers.
+
+    Returns
+    -------
+    dict
+        ``{"dtype": str, "shape": list of int, "bytes": bytes}``, little-endian, C order.
+
+    Raises
+    ------
+    ValueError
+        If the dtype is none of float16, float32, float64, int32, int64.
+
+    Examples
+    --------
+    >>> pack_array(np.zeros(2, dtype="float16"))
+    {'dtype': 'float16', 'shape': [2], 'bytes': b'\x00\x00\x00\x00'}
+    """
+    name = array.dtype.name
+    if name not in _DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {name!r}; convert first")
+    ordered = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return {"dtype": name, "shape": [int(n) for n in array.shape], "bytes": ordered.tobytes()}
+
+
+def unpack_array(packed: Mapping[str, Any]) -> np.ndarray:
+    """Return the array that `pack_array` packed.
+
+    Parameters
+    ----------
+    packed : mapping
+        With ``dtype``, ``shape`` and ``bytes``.
+
+    Returns
+    -------
+    ndarray
+        A writable copy.
+
+    Raises
+    ------
+    ValueError
+        If the dtype is not allowed or the bytes don't fill the shape.
+
+    Examples
+    --------
+    >>> unpack_array(pack_array(np.array([[1.5, 2.0]])))
+    array([[1.5, 2. ]])
+    """
+    name, shape, payload = packed["dtype"], packed["shape"], packed["bytes"]
+    if name not in _DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {name!r}")
+    dtype = np.dtype(name).newbyteorder("<")
+    expected = math.prod(shape) * dtype.itemsize
+    if len(payload) != expected:
+        raise ValueError(f"an array of shape {shape} needs {expected} bytes, got {len(payload)}")
+    return np.frombuffer(payload, dtype=dtype).reshape(shape).astype(name)

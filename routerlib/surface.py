@@ -1,0 +1,247 @@
+"""Count what can be seen on the surface of a prompt: length, code, math, structure, language."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+# A longer prompt is read at both ends only, so that a pasted book costs milliseconds.
+_HEAD_CHARACTERS = 16_000
+_TAIL_CHARACTERS = 4_000
+_COMPRESSED_CHARACTERS = 2_000
+
+# One column each: the number of matches. Every pattern is linear in the length of the text.
+_PATTERN_COUNTS: dict[str, re.Pattern[str]] = {
+    "n_question_marks": re.compile(r"[?？؟]"),
+    "n_exclamation_marks": re.compile(r"[!！]"),
+    "n_commas": re.compile(r"[,、，]"),
+    "n_colons": re.compile(r"[:：]"),
+    "n_quotes": re.compile(r"[\"“”„«»「」]"),
+    "n_brackets": re.compile(r"[(\[{]"),
+    "n_numbers": re.compile(r"\d[\d.,]*"),
+    "n_decimals": re.compile(r"\d\.\d"),
+    "n_long_numbers": re.compile(r"\d{4,}"),
+    "n_operators": re.compile(r"[-+*/^×÷·](?=\s*[\d(a-zA-Z])"),
+    "n_equals": re.compile(r"[=<>≤≥≠≈]"),
+    "n_currency": re.compile(r"[$€£¥]\s?\d"),
+    "n_fractions": re.compile(r"\d\s?/\s?\d"),
+    "n_unknowns": re.compile(r"\b[a-zA-Z](?=\s?[=^+*/])|\d[xyzn]\b"),
+    "n_latex": re.compile(r"\\[a-zA-Z(\[]|\$\$"),
+    "n_code_fences": re.compile(r"```|~~~"),
+    "n_inline_code": re.compile(r"`[^`\n]+`"),
+    "n_code_symbols": re.compile(r"[;{}]|->|=>|==|!=|&&|\|\||::"),
+    "n_calls": re.compile(r"\w\("),
+    "n_identifiers": re.compile(r"[a-z0-9]_[a-z0-9]|[a-z][A-Z]"),
+    "n_indented_lines": re.compile(r"\n(?: {2}|\t)"),
+    "n_json_keys": re.compile(r"[\"']\w+[\"']\s?:"),
+    "n_html_tags": re.compile(r"</?[a-zA-Z][^<>\n]{0,80}>"),
+    "n_emails": re.compile(r"\w@[\w-]{1,64}\.\w"),
+    "n_urls": re.compile(r"https?://|www\."),
+    "n_dates": re.compile(r"\d{4}-\d\d-\d\d|\d[/.]\d{1,2}[/.]\d\d|\d:\d\d"),
+    "n_list_items": re.compile(r"^[ \t]{0,8}(?:[-*•]|\d{1,2}[.)])\s", re.MULTILINE),
+    "n_options": re.compile(r"(?:^|\s)\(?[A-H][.):](?=\s|$)", re.MULTILINE),
+    "n_blanks": re.compile(r"_{3,}|\.{4,}"),
+    "n_shots": re.compile(
+        r"^(?:[QA]|[Qq]uestion|[Aa]nswer|[Ii]nput|[Oo]utput|[Ee]xample|[Uu]ser|[Aa]ssistant)"
+        r"\s?\d{0,3}:",
+        re.MULTILINE,
+    ),
+}
+
+# One column each: the number of words, in lower case, that stand in the list.
+_WORD_COUNTS: dict[str, str] = {
+    "n_math_words": """sum product multiply divide divided divides divisor multiple equation solve
+        fraction prime factor factors integral derivative matrix probability triangle angle
+        remainder average total many much calculate compute percent difference""",
+    "n_code_keywords": """def class return import function const var elif lambda static void print
+        printf println struct async await null none true false select from where join""",
+    "n_code_words": """python javascript typescript java rust golang html css bash regex code script
+        function method compile debug bug api algorithm sql program""",
+    "n_question_words": """what who whom whose when where why how which was wer wann warum wie
+        welche welcher welches quel quelle qui pourquoi comment qué quién cuándo dónde cómo
+        cuál""",
+    "n_imperatives": """write explain list give find describe summarize summarise translate classify
+        extract convert create generate compare answer solve calculate compute name repeat return
+        rewrite complete choose identify determine evaluate reply respond show prove sort schreibe
+        nenne erkläre übersetze écris donne traduis escribe explica traduce""",
+    "n_negations": "not no never none cannot without except nicht kein keine pas sin",
+    "n_comparatives": """more less fewer most least than larger smaller greater older taller best
+        worst""",
+    "n_logic_words": """if then all some every therefore because suppose assume conclude either
+        implies step steps reason reasoning let""",
+    "n_format_words": """json yaml csv table bullet bullets only exactly briefly uppercase lowercase
+        format markdown word sentence""",
+    "n_passage_words": """passage context text article paragraph document sentence story
+        following""",
+}
+
+# Share of all words that stand in the list: the language, roughly.
+_WORD_SHARES: dict[str, str] = {
+    "share_english": "the of and to in is that it for are with as",
+    "share_german": "der die das und ist ein eine nicht mit von den für",
+    "share_french": "le la les des est une dans pour que du et",
+    "share_spanish": "el los las una por con para que y es del",
+}
+
+# Share of all characters.
+_SHARES: dict[str, re.Pattern[str]] = {
+    "share_upper": re.compile(r"[A-ZÀ-ÖØ-Þ]"),
+    "share_digits": re.compile(r"\d"),
+    "share_spaces": re.compile(r"\s"),
+    "share_punctuation": re.compile(r"[^\w\s]"),
+}
+
+# Share of all characters, looked for only in a text that isn't plain ASCII.
+_FOREIGN_SHARES: dict[str, re.Pattern[str]] = {
+    "share_accented": re.compile(r"[À-ɏ]"),
+    "share_han": re.compile(r"[㐀-鿿豈-﫿]"),
+    "share_kana": re.compile(r"[぀-ヿ]"),
+    "share_hangul": re.compile(r"[가-힣]"),
+    "share_cyrillic": re.compile(r"[Ѐ-ӿ]"),
+    "share_arabic": re.compile(r"[؀-ۿ]"),
+    "share_thai": re.compile(r"[฀-๿]"),
+    "share_devanagari": re.compile(r"[ऀ-ॿ]"),
+}
+
+_WORD = re.compile(r"[^\W_㐀-鿿豈-﫿぀-ヿ฀-๿]+")
+_SPACELESS = re.compile(r"[㐀-鿿豈-﫿぀-ヿ]|[฀-๿]{1,4}")
+_SENTENCE_END = re.compile(r"[.!?؟।](?=\s|$)|[。！？]")
+_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
+
+_SHAPE_NAMES = (
+    "n_characters",
+    "n_words",
+    "n_lines",
+    "n_sentences",
+    "n_paragraphs",
+    "mean_word_length",
+    "mean_sentence_words",
+    "max_line_characters",
+    "share_unique_words",
+    "is_ending_with_question",
+    "is_beginning_with_imperative",
+    "compressibility",
+)
+
+SURFACE_NAMES: tuple[str, ...] = (
+    *_SHAPE_NAMES,
+    *_PATTERN_COUNTS,
+    *_SHARES,
+    *_FOREIGN_SHARES,
+    *_WORD_COUNTS,
+    *_WORD_SHARES,
+)
+
+_LISTS = (*_WORD_COUNTS.values(), *_WORD_SHARES.values())
+_COLUMNS_OF_WORD: dict[str, list[int]] = {
+    word: [column for column, listed in enumerate(_LISTS) if word in listed.split()]
+    for listed in _LISTS
+    for word in listed.split()
+}
+_IMPERATIVES = frozenset(_WORD_COUNTS["n_imperatives"].split())
+
+
+def surface_features(texts: Sequence[str]) -> np.ndarray:
+    """Describe each text by counts and shares that a reader could check by hand.
+
+    Words of scripts without spaces are counted one a character (Chinese, Japanese) or
+    one for four characters (Thai). A text over 20,000 characters is read at both ends only;
+    its length is still the true one.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Prompts; empty ones give zeros.
+
+    Returns
+    -------
+    ndarray of shape (n_texts, n_surface_features)
+        Counts at least 0 and shares in [0, 1], in the order of `SURFACE_NAMES`.
+
+    Examples
+    --------
+    >>> row = dict(zip(SURFACE_NAMES, surface_features(["What is 17 * 23?"])[0], strict=True))
+    >>> row["n_numbers"], row["n_operators"], row["n_question_marks"]
+    (np.float64(2.0), np.float64(1.0), np.float64(1.0))
+    """
+    rows = [_describe(text) for text in texts]
+    return np.array(rows, dtype=float).reshape(len(rows), len(SURFACE_NAMES))
+
+
+def both_ends(text: str, head: int, tail: int) -> str:
+    """Return the text, or its first and last characters when it is longer than both.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    head, tail : int
+        Characters kept at the beginning and at the end.
+
+    Returns
+    -------
+    str
+        At most ``head + tail + 1`` characters.
+
+    Examples
+    --------
+    >>> both_ends("abcdefgh", 3, 2).splitlines()
+    ['abc', 'gh']
+    """
+    return text if len(text) <= head + tail else f"{text[:head]}\n{text[-tail:]}"
+
+
+def _describe(text: str) -> list[float]:
+    seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS)
+    if not seen:
+        return [0.0] * len(SURFACE_NAMES)
+    words = _WORD.findall(seen.lower())
+    n_words = len(words) if seen.isascii() else len(words) + len(_SPACELESS.findall(seen))
+    counts = [float(len(pattern.findall(seen))) for pattern in _PATTERN_COUNTS.values()]
+    shares = [len(pattern.findall(seen)) / len(seen) for pattern in _SHARES.values()]
+    return [
+        *_shape(text, seen, words, n_words),
+        *counts,
+        *shares,
+        *_foreign_shares(seen),
+        *_listed_words(words, n_words),
+    ]
+
+
+def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
+    lines = seen.split("\n")
+    n_sentences = max(len(_SENTENCE_END.findall(seen)), 1)
+    head = seen[:_COMPRESSED_CHARACTERS].encode("utf-8", "replace")
+    return [
+        float(len(text)),
+        float(n_words),
+        float(len(lines)),
+        float(n_sentences),
+        float(len(_PARAGRAPH_END.findall(seen)) + 1),
+        sum(map(len, words)) / max(len(words), 1),
+        n_words / n_sentences,
+        float(max(map(len, lines))),
+        len(set(words)) / max(len(words), 1),
+        float(seen.rstrip().endswith(("?", "？", "؟"))),
+        float(bool(words) and words[0] in _IMPERATIVES),
+        len(zlib.compress(head, 1)) / len(head),
+    ]
+
+
+def _foreign_shares(seen: str) -> list[float]:
+    if seen.isascii():
+        return [0.0] * len(_FOREIGN_SHARES)
+    return [len(pattern.findall(seen)) / len(seen) for pattern in _FOREIGN_SHARES.values()]
+
+
+def _listed_words(words: list[str], n_words: int) -> list[float]:
+    found = [0.0] * len(_LISTS)
+    for word in words:
+        for column in _COLUMNS_OF_WORD.get(word, ()):
+            found[column] += 1
+    for column in range(len(_WORD_COUNTS), len(_LISTS)):
+        found[column] /= max(n_words, 1)
+    return found
