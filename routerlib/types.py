@@ -317,7 +317,7 @@ class Call:
     finish_reason: str | None = None
     error_type: str | None = None
     error: str | None = None
-    decision_id: str | None = None
+    decision_id: int | None = None
 
     def __post_init__(self) -> None:
         if self.status not in CALL_STATUSES:

@@ -1,0 +1,386 @@
+"""Outcomes: what each candidate model's quality and cost was on each prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from routerlib import queries
+from routerlib.splits import grouped_folds, near_duplicate_groups
+from routerlib.types import Price, check_names, tagged_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routerlib.log import CallLog
+
+Failures = Literal["left_out", "wrong"]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Quality and cost of candidate models on prompts: what every router and metric starts from.
+
+    Parameters
+    ----------
+    prompts : sequence of str, length n_prompts
+        Prompt texts.
+    models : sequence of str, length n_models
+        Candidate names, each once.
+    quality : array-like of shape (n_prompts, n_models)
+        In [0, 1]; NaN where it was not observed.
+    cost_usd : array-like of shape (n_prompts, n_models) or None, default=None
+        US dollars of one call, at least 0; NaN where unknown, None = unknown everywhere.
+    topics : sequence of str or None, default=None
+        Known task labels, length n_prompts.
+    prompt_ids : sequence of str or None, default=None
+        Identifiers; None = derived from the texts.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, a name stands twice, or a number is out of range.
+
+    Examples
+    --------
+    >>> outcomes = Outcomes(["a?", "b?"], ["small", "large"],
+    ...                     quality=[[0, 1], [1, 1]], cost_usd=[[0.1, 1], [0.1, 1]])
+    >>> outcomes.best_single, outcomes.cheapest, outcomes.mean_quality.tolist()
+    ('large', 'small', [0.5, 1.0])
+    """
+
+    prompts: Sequence[str]
+    models: Sequence[str]
+    quality: np.ndarray
+    # None is accepted for the next and the last; both are filled in once constructed.
+    cost_usd: np.ndarray = None  # type: ignore[assignment]
+    topics: Sequence[str] | None = None
+    prompt_ids: Sequence[str] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "prompts", tuple(self.prompts))
+        put(self, "models", tuple(self.models))
+        check_names(self.models, "candidate model")
+        shape = (len(self.prompts), len(self.models))
+        put(self, "quality", _matrix(self.quality, shape, "quality"))
+        cost_usd = np.full(shape, np.nan) if self.cost_usd is None else self.cost_usd
+        put(self, "cost_usd", _matrix(cost_usd, shape, "cost_usd"))
+        self._check_ranges()
+        if self.topics is not None:
+            put(self, "topics", _texts(self.topics, shape[0], "topics"))
+        if self.prompt_ids is None:
+            single_turn = ([{"role": "user", "content": text}] for text in self.prompts)
+            put(self, "prompt_ids", tuple(map(tagged_hash, single_turn)))
+        put(self, "prompt_ids", _texts(self.prompt_ids, shape[0], "prompt_ids"))
+
+    def _check_ranges(self) -> None:
+        out = (self.quality < 0) | (self.quality > 1) | np.isinf(self.quality)
+        if out.any():
+            row, column = np.argwhere(out)[0]
+            raise ValueError(
+                f"quality must lie in [0, 1], got {self.quality[row, column]!r} for model "
+                f"{self.models[column]!r} on prompt {row}; rescale scores first"
+            )
+        if (self.cost_usd < 0).any() or np.isinf(self.cost_usd).any():
+            raise ValueError(
+                "cost_usd must be finite and at least 0, got a negative or infinite value"
+            )
+
+    @classmethod
+    def from_log(
+        cls,
+        log: CallLog,
+        *,
+        prices: Mapping[str, Price] | None = None,
+        failures: Failures = "left_out",
+        judge: str | None = None,
+        models: Sequence[str] | None = None,
+    ) -> Outcomes:
+        """Read the outcomes that a log holds.
+
+        Parameters
+        ----------
+        log : CallLog
+            The log; it may be written to meanwhile.
+        prices : mapping of str to Price or None, default=None
+            Prices to derive cost from; None = those logged last.
+        failures : {"left_out", "wrong"}, default="left_out"
+            Whether a cell without any complete answer is missing, or has quality 0 (only for
+            prompts on which a judge has spoken).
+        judge : str or None, default=None
+            Count only this judge's scores; None = the mean over judges.
+        models : sequence of str or None, default=None
+            Candidates, in this order; None = all that were scored, cheapest first.
+
+        Returns
+        -------
+        Outcomes
+            Prompts with at least one observed quality, in the order of logging.
+
+        Raises
+        ------
+        ValueError
+            If nothing was scored yet, or a candidate is unknown.
+        """
+        if failures not in ("left_out", "wrong"):
+            raise ValueError(f"failures must be 'left_out' or 'wrong', got {failures!r}")
+        tables = {} if prices is None else {"prices": _price_table(prices)}
+        cells = queries.run(log.path, queries.CELLS, tables, {"judge": judge})
+        scored = cells[cells.quality.notna()]
+        if scored.empty:
+            raise ValueError(
+                f"the log {log.path} holds no scored answer yet; collect and judge some first"
+            )
+        cells = cells[cells.prompt_id.isin(scored.prompt_id)].copy()
+        if failures == "wrong":
+            cells.loc[cells.is_failed, "quality"] = 0.0
+        names = _order_models(scored, models, str(log.path))
+        quality = cells.pivot_table(
+            index="prompt_id", columns="candidate", values="quality", sort=False
+        ).reindex(columns=names)
+        cost_usd = cells.pivot_table(
+            index="prompt_id", columns="candidate", values="cost_usd", sort=False, dropna=False
+        ).reindex(index=quality.index, columns=names)
+        quality = quality[quality.notna().any(axis=1)]
+        known = queries.run(log.path, "select prompt_id, text, task from prompts").set_index(
+            "prompt_id"
+        )
+        known = known.reindex(quality.index)
+        return cls(
+            prompts=known.text.tolist(),
+            models=names,
+            quality=quality.to_numpy(float),
+            cost_usd=cost_usd.reindex(quality.index).to_numpy(float),
+            topics=known.task.fillna("other").tolist(),
+            prompt_ids=quality.index.tolist(),
+        )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        prompt: str = "prompt",
+        quality: Sequence[str],
+        cost_usd: Sequence[str] | None = None,
+        topic: str | None = None,
+    ) -> Outcomes:
+        """Make outcomes from a wide table: one row per prompt, one column per candidate.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The table.
+        prompt : str, default="prompt"
+            Column of the prompt texts.
+        quality : sequence of str, length n_models
+            Columns of qualities; their names are the candidates' names.
+        cost_usd : sequence of str or None, default=None
+            Columns of costs in US dollars, in the same order.
+        topic : str or None, default=None
+            Column of known task labels.
+
+        Returns
+        -------
+        Outcomes
+            In the table's order.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing.
+        """
+        wanted = [prompt, *quality, *(cost_usd or ()), *([topic] if topic else ())]
+        missing = [name for name in wanted if name not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"the table has no column {missing[0]!r}, it has {', '.join(map(str, frame))}"
+            )
+        return cls(
+            prompts=frame[prompt].astype(str).tolist(),
+            models=list(quality),
+            quality=frame[list(quality)].to_numpy(float),
+            cost_usd=None if cost_usd is None else frame[list(cost_usd)].to_numpy(float),
+            topics=None if topic is None else frame[topic].astype(str).tolist(),
+        )
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __repr__(self) -> str:
+        observed = int(np.isfinite(self.quality).sum())
+        return (
+            f"Outcomes({len(self)} prompts x {len(self.models)} models, "
+            f"{observed} of {self.quality.size} observed)"
+        )
+
+    @property
+    def n_prompts(self) -> int:
+        """Number of prompts."""
+        return len(self.prompts)
+
+    @property
+    def mean_quality(self) -> np.ndarray:
+        """Mean observed quality of each candidate, shape (n_models,); NaN where never observed."""
+        return _nanmean(self.quality)
+
+    @property
+    def mean_cost_usd(self) -> np.ndarray:
+        """Mean known cost of one call, US dollars, shape (n_models,); NaN where unknown."""
+        return _nanmean(self.cost_usd)
+
+    @property
+    def best_single(self) -> str:
+        """The candidate with the highest mean quality, the cheaper among ties."""
+        cost_usd = np.nan_to_num(self.mean_cost_usd, nan=np.inf)
+        quality = np.nan_to_num(self.mean_quality, nan=-np.inf)
+        return self.models[int(np.lexsort((cost_usd, -quality))[0])]
+
+    @property
+    def cheapest(self) -> str:
+        """The candidate with the lowest mean cost, the first when costs are unknown."""
+        return self.models[int(np.argmin(np.nan_to_num(self.mean_cost_usd, nan=np.inf)))]
+
+    @property
+    def data_hash(self) -> str:
+        """Tagged hash of prompts, candidates, qualities and costs."""
+        return tagged_hash(
+            [
+                list(self.prompt_ids),
+                list(self.models),
+                np.asarray(self.quality, "<f8").tobytes().hex(),
+                np.asarray(self.cost_usd, "<f8").tobytes().hex(),
+            ]
+        )
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Near-duplicate groups, shape (n_prompts,)."""
+        return near_duplicate_groups(self.prompts)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Outcomes:
+        """Return the outcomes of some prompts.
+
+        Parameters
+        ----------
+        indices : sequence of int, or ndarray of bool of shape (n_prompts,)
+            Which prompts, in which order.
+
+        Returns
+        -------
+        Outcomes
+            Of the same candidates.
+        """
+        rows = np.arange(len(self))[np.asarray(indices)] if len(self) else np.zeros(0, int)
+        taken = replace(
+            self,
+            prompts=[self.prompts[row] for row in rows],
+            quality=self.quality[rows],
+            cost_usd=self.cost_usd[rows],
+            topics=None if self.topics is None else [self.topics[row] for row in rows],
+            prompt_ids=[self.prompt_ids[row] for row in rows],
+        )
+        if (
+            "groups" in self.__dict__
+        ):  # links among fewer prompts can only be fewer: keep the coarser
+            taken.__dict__["groups"] = self.groups[rows]
+        return taken
+
+    def split(self, test_size: float = 0.3, random_state: int = 0) -> tuple[Outcomes, Outcomes]:
+        """Split into train and test with near-duplicates on the same side.
+
+        Parameters
+        ----------
+        test_size : float, default=0.3
+            Share of prompts for test, in (0, 1).
+        random_state : int, default=0
+            Seed.
+
+        Returns
+        -------
+        tuple (train, test) of Outcomes
+            Both in the original order of prompts.
+
+        Raises
+        ------
+        ValueError
+            If the share is out of range or all prompts are copies of one.
+        """
+        if not 0 < test_size < 1:
+            raise ValueError(f"test_size must lie in (0, 1), got {test_size!r}")
+        n_groups = int(self.groups.max()) + 1 if len(self) else 0
+        n_folds = min(n_groups, 100)
+        if n_folds < 2:
+            raise ValueError(f"a split needs two distinct prompts, got {n_groups}")
+        folds = grouped_folds(self.groups, n_folds, random_state)
+        n_test_folds = min(max(1, round(test_size * n_folds)), n_folds - 1)
+        is_test = folds < n_test_folds
+        return self.take(~is_test), self.take(is_test)
+
+    def without(self, prompt_ids: Sequence[str]) -> Outcomes:
+        """Return the outcomes of all prompts but these."""
+        left_out = set(prompt_ids)
+        return self.take([i for i, key in enumerate(self.prompt_ids) if key not in left_out])
+
+    def complete(self) -> Outcomes:
+        """Return the prompts on which every candidate's quality was observed."""
+        return self.take(np.isfinite(self.quality).all(axis=1))
+
+
+def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
+    matrix = np.array(values, dtype=float)
+    if matrix.shape != shape and not (matrix.size == 0 and 0 in shape):
+        raise ValueError(
+            f"{name} must have shape (n_prompts, n_models) = {shape}, got {matrix.shape}"
+        )
+    matrix = matrix.reshape(shape)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _texts(values: Sequence[str], n_prompts: int, name: str) -> tuple[str, ...]:
+    if len(values) != n_prompts:
+        raise ValueError(f"{name} must have one entry per prompt ({n_prompts}), got {len(values)}")
+    return tuple(str(value) for value in values)
+
+
+def _nanmean(matrix: np.ndarray) -> np.ndarray:
+    known = np.isfinite(matrix)
+    counts = known.sum(axis=0)
+    sums = np.where(known, matrix, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _order_models(scored: pd.DataFrame, models: Sequence[str] | None, log_name: str) -> list[str]:
+    by_cost = scored.groupby("candidate").cost_usd.mean().sort_values(na_position="last")
+    if models is None:
+        return by_cost.index.tolist()
+    for name in models:
+        if name not in by_cost.index:
+            raise ValueError(
+                f"the log {log_name} has no scored answer of {name!r}; "
+                f"it has {', '.join(by_cost.index)}"
+            )
+    return list(models)
+
+
+def _price_table(prices: Mapping[str, Price]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "price_id": number,
+                "candidate": name,
+                "input_usd_per_mtok": price.input_usd_per_mtok,
+                "output_usd_per_mtok": price.output_usd_per_mtok,
+                "cached_input_usd_per_mtok": price.cached_input_usd_per_mtok,
+            }
+            for number, (name, price) in enumerate(prices.items())
+        ]
+    ).astype({"cached_input_usd_per_mtok": float})

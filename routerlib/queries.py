@@ -1,0 +1,163 @@
+"""Aggregating reads of a log: SQLite to Arrow, then DuckDB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+TABLES = ("prompts", "runs", "prices", "decisions", "calls", "scores")
+
+# The price that was logged last for each candidate, and what each call cost at it.
+_PRICED = """
+priced as (
+    select * from prices
+    qualify row_number() over (partition by candidate order by price_id desc) = 1
+), costed as (
+    select calls.*, (
+        (input_tokens - cached_input_tokens) * input_usd_per_mtok
+        + cached_input_tokens * coalesce(cached_input_usd_per_mtok, input_usd_per_mtok)
+        + output_tokens * output_usd_per_mtok
+    ) / 1e6 as cost_usd
+    from calls left join priced using (candidate)
+)
+"""
+
+SUMMARY = f"""
+with {_PRICED}, judged as (
+    select call_id, avg(score) as quality from scores group by call_id
+)
+select
+    candidate,
+    count(*) as calls,
+    count(*) filter (status = 'ok') as ok,
+    count(*) filter (status = 'truncated') as truncated,
+    count(*) filter (status = 'refused') as refused,
+    count(*) filter (status = 'empty') as empty,
+    count(*) filter (status = 'error') as error,
+    count(*) filter (status = 'timeout') as timeout,
+    count(quality) as scored,
+    avg(quality) as quality,
+    sum(input_tokens)::bigint as input_tokens,
+    sum(output_tokens)::bigint as output_tokens,
+    sum(cost_usd) as cost_usd,
+    quantile_cont(latency_s, 0.5) filter (status = 'ok') as latency_p50_s,
+    quantile_cont(latency_s, 0.95) filter (status = 'ok') as latency_p95_s
+from costed left join judged using (call_id)
+group by candidate
+order by cost_usd, candidate
+"""
+
+# One row per (prompt, candidate). A candidate that was asked in several ways counts by the way
+# used last. A cell with any ok call is judged by its ok calls; without one it has failed.
+CELLS = f"""
+with {_PRICED}, latest as (
+    select candidate, params_hash from calls
+    qualify row_number() over (partition by candidate order by call_id desc) = 1
+), judged as (
+    select call_id, avg(score) as quality from scores
+    where $judge is null or judge = $judge
+    group by call_id
+), current as (
+    select costed.*, quality
+    from costed semi join latest using (candidate, params_hash)
+    left join judged using (call_id)
+)
+select
+    prompt_id,
+    candidate,
+    avg(quality) as quality,
+    coalesce(
+        avg(cost_usd) filter (status = 'ok'),
+        avg(cost_usd)
+    ) as cost_usd,
+    count(*) filter (status = 'ok') = 0 as is_failed,
+    min(call_id) as first_call
+from current
+group by prompt_id, candidate
+order by first_call
+"""
+
+
+def run(
+    path: Path,
+    query: str,
+    tables: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Run a DuckDB query over the log as it is now.
+
+    Parameters
+    ----------
+    path : Path
+        The log's SQLite file.
+    query : str
+        DuckDB SQL over the tables of the log.
+    tables : mapping of str to DataFrame or pyarrow.Table, optional
+        Further tables that the query names; they hide the log's own.
+    parameters : mapping, optional
+        Values of the query's ``$name`` parameters.
+
+    Returns
+    -------
+    DataFrame
+        The query's result.
+
+    Raises
+    ------
+    ValueError
+        If the query is wrong, with DuckDB's own explanation.
+    """
+    import duckdb
+
+    given = dict(tables or {})
+    named = [name for name in TABLES if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
+    with duckdb.connect(":memory:") as connection:
+        for name, table in given.items():
+            connection.register(name, table)
+        for name, table in read_arrow(path, [name for name in named if name not in given]).items():
+            connection.register(name, table)
+        try:
+            return connection.execute(query, dict(parameters or {})).df()
+        except duckdb.Error as error:
+            raise ValueError(f"the query over {path} failed: {error}") from error
+
+
+def read_arrow(path: Path, names: list[str]) -> dict[str, pa.Table]:
+    """Read whole tables of a log, all as of one moment.
+
+    Parameters
+    ----------
+    path : Path
+        The log's SQLite file.
+    names : list of str
+        Tables of the log.
+
+    Returns
+    -------
+    dict of str to pyarrow.Table
+        The rows in the order of logging, with the column types of the schema.
+    """
+    import pyarrow as pa
+    from adbc_driver_sqlite import dbapi
+
+    arrow_types = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
+    found = {}
+    with (
+        dbapi.connect(f"{path.resolve().as_uri()}?mode=ro") as connection,
+        connection.cursor() as cursor,
+    ):
+        # One batch: the driver takes a column's type from its first batch only.
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "10000000"})
+        for name in names:
+            cursor.execute(f"select name, type from pragma_table_info('{name}')")
+            columns = cursor.fetchall()
+            wanted = pa.schema([(column, arrow_types[kind]) for column, kind in columns])
+            cursor.execute(f"select {', '.join(wanted.names)} from {name} order by rowid")
+            found[name] = cursor.fetch_arrow_table().cast(wanted)
+    return found
