@@ -1,0 +1,231 @@
+"""Find the files of a checkout, and open those that a notebook builds on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from routerlib.log import CallLog
+
+if TYPE_CHECKING:
+    from routerlib.outcomes import Outcomes
+    from routerlib.routers import Router
+
+SAMPLE_LOG = "data/sample_logs.db"
+# A checkout is known by the two folders that every notebook needs.
+_LANDMARKS = ("notebooks", "data")
+# With fewer scored prompts a third held out says nothing, and one candidate leaves no choice.
+_MIN_CANDIDATES = 2
+_MIN_SCORED_PROMPTS = 60
+
+
+@dataclass
+class Workspace:
+    """A checkout of the workbench: its folder, and which files were opened from it.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that holds ``notebooks/`` and ``data/``.
+
+    Attributes
+    ----------
+    log_origin, router_origin : str
+        What was opened last and why, in one sentence; empty before.
+    """
+
+    root: Path
+    log_origin: str = field(default="", init=False)
+    router_origin: str = field(default="", init=False)
+
+    @classmethod
+    def find(cls, start: str | Path | None = None) -> Workspace:
+        """Find the nearest checkout at or above a folder.
+
+        The environment variable ``ROUTERLIB_HOME`` names one directly, if no start is given.
+
+        Parameters
+        ----------
+        start : str, Path or None, default=None
+            Where to begin; None = the current folder. Thus the same relative paths
+            work from JupyterLab, which runs in ``notebooks/``, and from the root.
+
+        Returns
+        -------
+        Workspace
+
+        Raises
+        ------
+        FileNotFoundError
+            If no folder on the way up holds ``notebooks/`` and ``data/``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp()).resolve()
+        >>> for folder in ("notebooks", "data"):
+        ...     (root / folder).mkdir()
+        >>> Workspace.find(root / "notebooks").root == root
+        True
+        """
+        home = os.environ.get("ROUTERLIB_HOME") if start is None else None
+        begin = Path(home or start or Path.cwd()).expanduser().resolve()
+        for folder in (begin,) if home else (begin, *begin.parents):
+            if all((folder / name).is_dir() for name in _LANDMARKS):
+                return cls(folder)
+        place = f"ROUTERLIB_HOME={home}" if home else f"{str(begin)!r} or above"
+        raise FileNotFoundError(
+            f"expected a folder with notebooks/ and data/ at {place}, found none; "
+            "start in a checkout or set ROUTERLIB_HOME to one"
+        )
+
+    def path(self, relative: str | Path) -> Path:
+        """Return where a file of the checkout is.
+
+        Parameters
+        ----------
+        relative : str or Path
+            Path from the root, such as ``"data/logs.db"``; an absolute path stays as it is.
+
+        Returns
+        -------
+        Path
+            Absolute; it need not exist.
+
+        Examples
+        --------
+        >>> Workspace(Path("/checkout")).path("data/logs.db").as_posix()
+        '/checkout/data/logs.db'
+        """
+        return self.root / Path(relative).expanduser()
+
+    def open_log(self, path: str | Path) -> CallLog:
+        """Open the log if it can teach a router, else the sample log that ships.
+
+        Parameters
+        ----------
+        path : str or Path
+            The live log, from the root; it is not made if absent.
+
+        Returns
+        -------
+        CallLog
+            Read-only. `log_origin` says in words which one it is.
+
+        Raises
+        ------
+        FileNotFoundError
+            If neither the live log nor the sample can be used.
+        """
+        live = self.path(path)
+        shortage = "it does not exist yet"
+        if live.is_file():
+            log = CallLog(live, read_only=True)
+            shortage = _shortage(log)
+            if not shortage:
+                self.log_origin = f"This run reads the live log {_shown(path)}."
+                return log
+        sample = self.path(SAMPLE_LOG)
+        if not sample.is_file():
+            raise FileNotFoundError(
+                f"expected calls to learn from in {_shown(path)}, but {shortage}, and there is no "
+                f"{SAMPLE_LOG} either; run notebooks/01_collect.ipynb with at least "
+                f"{_MIN_CANDIDATES} candidate models and {_MIN_SCORED_PROMPTS} prompts"
+            )
+        self.log_origin = (
+            f"This run reads the sample log {SAMPLE_LOG}, not {_shown(path)}: {shortage}."
+        )
+        return CallLog(sample, read_only=True)
+
+    def open_router(self, path: str | Path, train: Outcomes) -> Router:
+        """Load the router if it fits the outcomes, else train one on them.
+
+        Parameters
+        ----------
+        path : str or Path
+            The router file, from the root.
+        train : Outcomes
+            Training prompts; they say which candidate models there are, and they train
+            the router when there is no file that fits.
+
+        Returns
+        -------
+        Router
+            `router_origin` says in words where it comes from.
+
+        Raises
+        ------
+        ArtifactError
+            If the file is there and can't be trusted or read.
+        """
+        from routerlib.routers import load_router  # LightGBM takes its time to import
+        from routerlib.training import train_router
+
+        file = self.path(path)
+        shortage = f"there is no {_shown(path)} yet"
+        if file.is_file():
+            router = load_router(file)
+            if set(router.models_) == set(train.models):
+                self.router_origin = f"The router was loaded from {_shown(path)}."
+                return router
+            shortage = (
+                f"{_shown(path)} chooses among {', '.join(router.models_)}, "
+                f"the log holds {', '.join(train.models)}"
+            )
+        self.router_origin = f"A router was trained here, and not saved: {shortage}."
+        return train_router(train)
+
+
+def held_out(outcomes: Outcomes, router: Router) -> Outcomes:
+    """Return the prompts on which a router may be judged.
+
+    Left out are the prompts that it was trained on and their near-duplicates, so that the
+    judgement stays honest when the log has grown or was split otherwise since.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        All that was observed.
+    router : Router
+        A fitted router; it remembers its training prompts.
+
+    Returns
+    -------
+    Outcomes
+
+    Raises
+    ------
+    ValueError
+        If the router has seen every prompt.
+    """
+    seen = set(router.train_prompt_ids_)
+    seen_groups = {
+        group
+        for group, prompt_id in zip(outcomes.groups, outcomes.prompt_ids, strict=True)
+        if prompt_id in seen
+    }
+    unseen = [index for index, group in enumerate(outcomes.groups) if group not in seen_groups]
+    if not unseen:
+        raise ValueError(
+            f"expected prompts that the router has not seen, got {len(outcomes)} that it was all "
+            "trained on; train on a part (outcomes.split) or collect more prompts"
+        )
+    return outcomes.take(unseen)
+
+
+def _shortage(log: CallLog) -> str:
+    """Say what a log lacks to teach a router; empty when nothing."""
+    n_scored = log.summary()["scored"]
+    n_taught = int((n_scored >= _MIN_SCORED_PROMPTS).sum())
+    if n_taught >= _MIN_CANDIDATES:
+        return ""
+    return (
+        f"it has {n_taught} candidate models with at least {_MIN_SCORED_PROMPTS} scored answers, "
+        f"and {_MIN_CANDIDATES} are needed"
+    )
+
+
+def _shown(path: str | Path) -> str:
+    return Path(path).as_posix()
