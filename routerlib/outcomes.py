@@ -205,7 +205,7 @@ class Outcomes:
             prompts=frame[prompt].astype(str).tolist(),
             models=list(quality),
             quality=frame[list(quality)].to_numpy(float),
-            cost_usd=None if cost_usd is None else frame[list(cost_usd)].to_numpy(float),
+            cost_usd=_columns(frame, cost_usd, len(quality)),
             topics=None if topic is None else frame[topic].astype(str).tolist(),
         )
 
@@ -341,6 +341,12 @@ def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
     matrix = matrix.reshape(shape)
     matrix.setflags(write=False)
     return matrix
+
+
+def _columns(frame: pd.DataFrame, names: Sequence[str] | None, n_models: int) -> np.ndarray:
+    if names is None:
+        return np.full((len(frame), n_models), np.nan)
+    return frame[list(names)].to_numpy(float)
 
 
 def _texts(values: Sequence[str], n_prompts: int, name: str) -> tuple[str, ...]:

@@ -253,6 +253,8 @@ class CandidateModel:
         Further request parameters, such as temperature, max_tokens, seed.
     roles : tuple of str, default=()
         Parts it plays for the RuleRouter, from `ROLES`.
+    expected_s : float or None, default=None
+        Seconds a call occupies the server, for time estimates before anything was measured.
     """
 
     name: str
@@ -268,6 +270,7 @@ class CandidateModel:
     system: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
+    expected_s: float | None = None
 
     @property
     def params_hash(self) -> str:

@@ -1,0 +1,239 @@
+"""Candidate models read from candidates.yaml."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from routerlib.types import CandidateModel, Price, Role, check_names
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+POOLS = ("local", "openai")
+
+_TOKENS_TO_PRICE = 1000
+
+
+@dataclass(frozen=True)
+class _Provider:
+    base_url: str | None
+    api_key_env: str | None = None
+    price_table: str | None = None  # its name in genai-prices
+
+
+PROVIDERS = {
+    "openai": _Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "openai"),
+    "anthropic": _Provider("https://api.anthropic.com/v1/", "ANTHROPIC_API_KEY", "anthropic"),
+    "gemini": _Provider(
+        "https://generativelanguage.googleapis.com/v1beta/openai/", "GEMINI_API_KEY", "google"
+    ),
+    "mistral": _Provider("https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral"),
+    "openrouter": _Provider("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter"),
+    "ollama": _Provider("http://127.0.0.1:11434/v1"),
+    "vllm": _Provider("http://127.0.0.1:8000/v1"),
+    "local": _Provider(None),
+    "custom": _Provider(None),
+}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _PriceEntry(_Strict):
+    input_usd_per_mtok: float = Field(ge=0)
+    output_usd_per_mtok: float = Field(ge=0)
+    cached_input_usd_per_mtok: float | None = Field(default=None, ge=0)
+    source: str = "candidates.yaml"
+    as_of: str | None = None
+
+
+class _Entry(_Strict):
+    name: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    provider: str = "custom"
+    base_url: str | None = Field(default=None, pattern=r"^https?://")
+    api_key_env: str | None = None
+    price: _PriceEntry | None = None
+    max_concurrency: int = Field(default=4, ge=1)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    timeout_s: float = Field(default=120.0, gt=0)
+    max_attempts: int = Field(default=4, ge=1)
+    system: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    roles: list[Role] = Field(default_factory=list)
+    expected_s: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _has_an_endpoint(self) -> _Entry:
+        if self.provider not in PROVIDERS:
+            raise ValueError(f"provider must be one of {', '.join(PROVIDERS)}")
+        if self.provider == "custom" and self.base_url is None:
+            raise ValueError("give a provider or a base_url")
+        if self.parameters.get("stream"):
+            raise ValueError("parameters.stream is not supported, leave it out")
+        return self
+
+
+def load_candidates(source: str | Path) -> list[CandidateModel]:
+    """Read the candidate models that may be called.
+
+    Parameters
+    ----------
+    source : str or Path
+        Path of a candidates.yaml, or the name of a pool that ships: ``local`` (three models
+        that run on this machine) or ``openai`` (for people with an OpenAI key).
+
+    Returns
+    -------
+    list of CandidateModel
+        In the file's order, each with a price.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If an entry is wrong, naming entry and field, or has no known price.
+
+    Examples
+    --------
+    >>> [candidate.name for candidate in load_candidates("local")]
+    ['smollm2-135m', 'qwen2.5-coder-0.5b', 'qwen2.5-coder-1.5b']
+    """
+    text, where = _read(source)
+    try:
+        entries = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, list) or not entries:
+        raise ValueError(f"{where} must hold a list of candidates, got {_kind(entries)}")
+    candidates = [_candidate(entry, number, where) for number, entry in enumerate(entries, 1)]
+    try:
+        check_names([candidate.name for candidate in candidates], "candidate")
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return candidates
+
+
+def default_candidates() -> list[CandidateModel]:
+    """Return the embedded pool: three real models that need no key and no network."""
+    return load_candidates("local")
+
+
+def select_candidates(
+    candidates: Sequence[CandidateModel], names: Sequence[str]
+) -> list[CandidateModel]:
+    """Return the named candidates, in the order of the names.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, listing those that are known.
+    """
+    known = {candidate.name: candidate for candidate in candidates}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown candidate {name!r}; known are {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def api_key(candidate: CandidateModel) -> str | None:
+    """Return the candidate's key from the environment, None where it needs none.
+
+    Raises
+    ------
+    ValueError
+        If the variable is not set, naming the candidate and the variable.
+    """
+    if candidate.api_key_env is None:
+        return None
+    key = os.environ.get(candidate.api_key_env, "").strip()
+    if not key:
+        raise ValueError(
+            f"candidate {candidate.name!r} needs a key in the environment variable "
+            f"{candidate.api_key_env}, which is not set"
+        )
+    return key
+
+
+def _read(source: str | Path) -> tuple[str, str]:
+    if str(source) in POOLS:
+        resource = files("routerlib").joinpath("pools", f"{source}.yaml")
+        return resource.read_text(encoding="utf-8"), f"pool {source!r}"
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no candidates file {path}; give a path, or one of the pools that ship: "
+            f"{', '.join(POOLS)}"
+        )
+    try:
+        return path.read_text(encoding="utf-8"), str(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file in UTF-8") from error
+
+
+def _candidate(entry: object, number: int, where: str) -> CandidateModel:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: entry {number} must be a mapping, got {_kind(entry)}")
+    label = f"{where}: candidate {entry.get('name', number)!r}"
+    try:
+        checked = _Entry.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        got = f", got {first['input']!r}" if field and first["type"] != "missing" else ""
+        raise ValueError(f"{label}: {field + ': ' if field else ''}{first['msg']}{got}") from None
+    provider = PROVIDERS[checked.provider]
+    price = Price(**checked.price.model_dump()) if checked.price else _list_price(checked, label)
+    fields = checked.model_dump(exclude={"price", "base_url", "api_key_env", "roles"})
+    return CandidateModel(
+        **fields,
+        base_url=checked.base_url or provider.base_url,
+        api_key_env=checked.api_key_env or provider.api_key_env,
+        price=price,
+        roles=tuple(checked.roles),
+    )
+
+
+def _list_price(entry: _Entry, label: str) -> Price:
+    from genai_prices import Usage, calc_price
+
+    table = PROVIDERS[entry.provider].price_table
+    now = datetime.now(UTC)
+    refusal = f"{label}: no price is known for model {entry.model!r}; write price: into its entry"
+    if table is None:
+        raise ValueError(refusal)
+
+    def usd_per_mtok(usage: Usage) -> float:
+        found = calc_price(
+            usage, model_ref=entry.model, provider_id=table, genai_request_timestamp=now
+        )
+        price: Decimal = found.total_price
+        return float(price * 1_000_000 / _TOKENS_TO_PRICE)
+
+    try:
+        return Price(
+            input_usd_per_mtok=usd_per_mtok(Usage(input_tokens=_TOKENS_TO_PRICE)),
+            output_usd_per_mtok=usd_per_mtok(Usage(output_tokens=_TOKENS_TO_PRICE)),
+            cached_input_usd_per_mtok=usd_per_mtok(
+                Usage(input_tokens=_TOKENS_TO_PRICE, cache_read_tokens=_TOKENS_TO_PRICE)
+            ),
+            source="genai-prices",
+            as_of=now.date().isoformat(),
+        )
+    except LookupError as error:
+        raise ValueError(refusal) from error
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
