@@ -1,0 +1,315 @@
+"""The playground's logic: a prompt, a cost weight, and what the router makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from routerlib.candidates import default_candidates
+from routerlib.types import TASKS, CandidateModel, Decision, Score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routerlib.inference import Answer
+    from routerlib.log import CallLog
+    from routerlib.playground_view import PlaygroundView
+    from routerlib.routers import Router
+
+# What a person sees as words instead of a traceback: wrong input, files, servers, the log.
+_EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)
+_N_COST_WEIGHTS = 31
+# The slider spans two decades each way round "the dearest candidate's whole cost, in quality".
+_DECADES = 2.0
+_UNCHANGED = "unchanged"
+_DEFAULT_PROMPT = "What is 17 * 23?"
+
+
+class PlaygroundController:
+    """Hold what is typed, decide at once, and ask for real when told to.
+
+    Every method leaves `message` in words instead of raising, and nothing typed is lost.
+
+    Parameters
+    ----------
+    router : Router
+        A fitted router.
+    candidates : Sequence of CandidateModel or None, default=None
+        How to call the candidate models; None = the embedded pool.
+    log : CallLog or None, default=None
+        Where calls, decisions and ratings are written; None = asking is switched off.
+
+    Attributes
+    ----------
+    prompt : str
+        What is asked.
+    task : str or None
+        Known task, None = detected.
+    cost_weight : float
+        Quality given up per US dollar saved, at least 0.
+    decision : Decision or None
+        What the router chooses now; None, with a `message`, when there is nothing to decide.
+    answer : Answer or None
+        What came back last.
+    message : str
+        What a person should know now; empty when all is well.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        candidates: Sequence[CandidateModel] | None = None,
+        log: CallLog | None = None,
+    ) -> None:
+        known = default_candidates() if candidates is None else candidates
+        self.router = router
+        self.candidates = [each for each in known if each.name in router.models_]
+        self.log = log
+        self.prompt = _DEFAULT_PROMPT
+        self.task: str | None = None
+        self.cost_weight = float(router.cost_weight_)
+        self.answer: Answer | None = None
+        self.decision: Decision | None = None
+        self.message = ""
+        self.set()
+
+    @property
+    def cost_weights(self) -> list[float]:
+        """Cost weights worth trying, 0 and the router's own among them, rising."""
+        dearest = float(np.nanmax(self.router.mean_cost_usd_))
+        if not dearest > 0:
+            return [0.0]
+        steps = np.geomspace(10**-_DECADES / dearest, 10**_DECADES / dearest, _N_COST_WEIGHTS)
+        rounded = {float(f"{step:.2g}") for step in steps}
+        return sorted({0.0, float(self.router.cost_weight_), *rounded})
+
+    def set(
+        self,
+        *,
+        prompt: str | None = None,
+        task: str | None = _UNCHANGED,
+        cost_weight: float | None = None,
+    ) -> None:
+        """Change what is asked or how, and decide anew.
+
+        Parameters
+        ----------
+        prompt : str or None, default=None
+            What is asked; None = as before.
+        task : str or None, default=unchanged
+            Known task, one of `routerlib.types.TASKS`; None = detect it.
+        cost_weight : float or None, default=None
+            Quality given up per US dollar saved, at least 0; None = as before.
+        """
+        self.prompt = self.prompt if prompt is None else prompt
+        self.task = self.task if task == _UNCHANGED else task
+        self.cost_weight = self.cost_weight if cost_weight is None else cost_weight
+        self.message, self.decision = "", None
+        if not self.prompt.strip():
+            self.message = "Type a prompt: without one there is nothing to decide."
+            return
+        try:
+            self.decision = self.router.route(
+                self.prompt, cost_weight=self.cost_weight, task=self.task
+            )
+        except _EXPECTED_ERRORS as error:
+            self.message = str(error)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """What is expected of each candidate model.
+
+        Returns
+        -------
+        DataFrame
+            Index: candidate model. Columns: expected quality in [0, 1], expected cost in US
+            dollars per 1000 prompts, and whether it is chosen; no rows without a prompt.
+        """
+        import pandas as pd
+
+        decision = self.decision
+        estimates = decision.estimates if decision else {}
+        return pd.DataFrame(
+            [
+                {
+                    "expected_quality": each["quality"],
+                    "expected_cost_usd_per_1000": 1000 * each["cost_usd"],
+                    "is_chosen": name == decision.model if decision else False,
+                }
+                for name, each in estimates.items()
+            ],
+            index=pd.Index(list(estimates), name="model"),
+            columns=["expected_quality", "expected_cost_usd_per_1000", "is_chosen"],
+        )
+
+    def explain(self) -> str:
+        """Say why this model and not the next best, in one sentence."""
+        decision = self.decision
+        if decision is None:
+            return ""
+        other = _runner_up(decision, self.cost_weight)
+        if other is None:
+            return decision.reason
+        from routerlib.explain import explain_margin
+
+        try:
+            return explain_margin(
+                self.router, self.prompt, decision.model, other, cost_weight=self.cost_weight
+            ).sentence
+        except (*_EXPECTED_ERRORS, AttributeError, TypeError):  # a router that only has rules
+            return decision.reason
+
+    def ask(self, model: str | None = None) -> None:
+        """Call a candidate model for real, and log the call and the decision behind it.
+
+        Parameters
+        ----------
+        model : str or None, default=None
+            Call this one against the router's choice; None = the router's choice.
+        """
+        decision, self.message = self.decision, ""
+        if decision is None:
+            self.message = "There is no decision to follow: type a prompt first."
+            return
+        if self.log is None:
+            self.message = "Asking needs a log to write to: rl.playground(router, log=log)."
+            return
+        wanted = model or decision.model
+        if wanted not in {each.name for each in self.candidates}:
+            self.message = (
+                f"How to call {wanted} is not known here: "
+                "pass candidates=rl.load_candidates('candidates.yaml')."
+            )
+            return
+        from routerlib.inference import ask
+
+        try:
+            self.answer = ask(
+                self.prompt,
+                router=self.router,
+                candidates=self.candidates,
+                log=self.log,
+                cost_weight=self.cost_weight,
+                task=self.task,
+                model=model,
+            )
+        except _EXPECTED_ERRORS as error:
+            self.message = f"{wanted} was not asked: {error}"
+            return
+        call = self.answer.call
+        if not call.is_ok:
+            detail = f": {call.error}" if call.error else ""
+            self.message = f"{call.candidate} gave no complete answer ({call.status}){detail}."
+
+    def rate(self, score: float) -> None:
+        """Write a person's verdict on the last answer to the log.
+
+        Parameters
+        ----------
+        score : float
+            In [0, 1]; 1 = right, 0 = wrong.
+        """
+        if self.answer is None or self.log is None or not self.answer.call.is_ok:
+            self.message = "Ask first: a verdict needs a complete answer."
+            return
+        try:
+            self.log.add_scores(self.answer.call_id, [Score("person", score)])
+        except _EXPECTED_ERRORS as error:
+            self.message = f"The verdict was not logged: {error}"
+            return
+        self.message = f"Logged: {score:g} for {self.answer.call.candidate}, judged by a person."
+
+    def examples_html(self, prompts: Sequence[str]) -> str:
+        """Show the choices for some prompts as a table, for readers without a kernel.
+
+        Parameters
+        ----------
+        prompts : Sequence of str
+            Example prompts.
+
+        Returns
+        -------
+        str
+            An HTML table; everything in it is escaped.
+        """
+        weights = [0.0, float(self.router.cost_weight_), max(self.cost_weights)]
+        heads = ["cheapest that is best", "as chosen on train", "cost above all"]
+        labels = [
+            f"{head} (cost weight {weight:.3g})"
+            for head, weight in zip(heads, weights, strict=True)
+        ]
+        rows = [
+            [_short(prompt), *(self.router.route(prompt, cost_weight=w).model for w in weights)]
+            for prompt in prompts
+        ]
+        return _table(["prompt", *labels], rows)
+
+
+def playground(
+    router: Router | str | Path,
+    log: CallLog | None = None,
+    candidates: Sequence[CandidateModel] | None = None,
+    examples: Sequence[str] = (),
+) -> PlaygroundView:
+    """Show the playground: type a prompt, move the cost weight, ask for real.
+
+    Parameters
+    ----------
+    router : Router, str or Path
+        A fitted router, or the file of one.
+    log : CallLog or None, default=None
+        Where calls, decisions and ratings are written.
+    candidates : Sequence of CandidateModel or None, default=None
+        How to call the candidate models; None = the embedded pool.
+    examples : Sequence of str, default=()
+        Prompts to pick from; the default are a few of the log's.
+
+    Returns
+    -------
+    PlaygroundView
+        A widget; its ``controller`` and ``decision`` are reachable from code. Where no kernel
+        runs, such as in an HTML report, a table of the example prompts shows instead.
+    """
+    from routerlib.playground_view import PlaygroundView
+    from routerlib.routers import load_router
+
+    loaded = load_router(router) if isinstance(router, str | Path) else router
+    controller = PlaygroundController(loaded, candidates, log)
+    return PlaygroundView(controller, list(examples) or _examples(log))
+
+
+def _examples(log: CallLog | None) -> list[str]:
+    """Pick the first logged prompt of each task."""
+    first: dict[str | None, str] = {}
+    for prompt in log.prompts() if log else ():
+        first.setdefault(prompt.task, prompt.text)
+    return list(first.values())[: len(TASKS)] or [_DEFAULT_PROMPT]
+
+
+def _runner_up(decision: Decision, cost_weight: float) -> str | None:
+    """Return the model with the next best utility; None when nothing was estimated."""
+
+    def utility(model: str) -> float:
+        each = decision.estimates[model]
+        return each["quality"] - (cost_weight * each["cost_usd"] if cost_weight else 0.0)
+
+    others = [model for model in decision.estimates if model != decision.model]
+    others = [model for model in others if np.isfinite(utility(model))]
+    return max(others, key=utility, default=None)
+
+
+def _short(text: str, n_characters: int = 90) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= n_characters else line[: n_characters - 1] + "…"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    def cells(values: Sequence[Any], tag: str) -> str:
+        return "".join(f"<{tag}>{escape(str(value))}</{tag}>" for value in values)
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    return f"<table><thead><tr>{cells(heads, 'th')}</tr></thead><tbody>{body}</tbody></table>"
