@@ -84,6 +84,11 @@ def choose_arms(est_quality: ArrayLike, est_cost_usd: ArrayLike, cost_weight: fl
     ndarray of shape (n_prompts,)
         Column of the choice.
 
+    Raises
+    ------
+    ValueError
+        If costs shall be weighed but one is unknown.
+
     Examples
     --------
     >>> choose_arms([[0.5, 0.9]], [[0.01, 0.05]], 0.0).tolist()
@@ -92,6 +97,11 @@ def choose_arms(est_quality: ArrayLike, est_cost_usd: ArrayLike, cost_weight: fl
     [0]
     """
     quality, cost = _floats(est_quality), _floats(est_cost_usd)
+    if cost_weight and np.isnan(cost).any():
+        raise ValueError(
+            f"a cost weight of {cost_weight!r} needs every estimated cost, got NaN; "
+            "use cost_weight=0, or train on outcomes with costs"
+        )
     utility = quality if cost_weight == 0 else quality - cost_weight * cost
     is_best = utility == utility.max(axis=1, keepdims=True)
     return np.where(is_best, np.nan_to_num(cost, nan=0.0), np.inf).argmin(axis=1)

@@ -11,7 +11,8 @@ from routerlib.outcomes import Outcomes
 
 Kind = Literal["skill", "price", "nothing"]
 
-_TOPIC_WORDS = {
+# Topic -> words that only its prompts have.
+TOPICS = {
     "astronomy": "comet orbit telescope galaxy lunar nebula eclipse meteor planet quasar solar",
     "cooking": "simmer garlic oven butter whisk recipe pepper dough roast basil saucepan vinegar",
     "law": "contract clause tenant verdict statute appeal plaintiff lease witness tribunal deed",
@@ -19,7 +20,6 @@ _TOPIC_WORDS = {
     "sailing": "harbour mast rudder tide anchor jib keel buoy knots starboard regatta hull",
     "music": "chord violin tempo melody rhythm opera trumpet octave choir drummer sonata scale",
 }
-TOPICS = tuple(_TOPIC_WORDS)
 _FILLER_WORDS = (
     "please explain how the old new best worst first last many some with without under over near "
     "before after during because although whether which while into onto about around between kind "
@@ -93,8 +93,9 @@ def make_world(
     if n_prompts < 1 or n_models < 1:
         raise ValueError(f"a world needs prompts and models, got {n_prompts!r} and {n_models!r}")
     rng = np.random.default_rng(seed)
+    names = list(TOPICS)
     topic_of = rng.permutation(np.arange(n_prompts) % len(TOPICS))
-    prompts = tuple(_write_prompt(TOPICS[topic], rng) for topic in topic_of)
+    prompts = tuple(_write_prompt(names[topic], rng) for topic in topic_of)
     expected = _topic_quality(kind, n_models)[topic_of]
     tokens = np.array([len(prompt) / _CHARS_PER_TOKEN for prompt in prompts])
     prices = _CHEAPEST_USD_PER_TOKEN * _PRICE_STEP ** np.arange(n_models)
@@ -103,13 +104,13 @@ def make_world(
         models=tuple(f"m{arm}" for arm in range(n_models)),
         quality=(rng.random(expected.shape) < expected).astype(np.float64),
         cost_usd=tokens[:, None] * prices,
-        topics=tuple(TOPICS[topic] for topic in topic_of),
+        topics=tuple(names[topic] for topic in topic_of),
     )
     return World(outcomes, expected)
 
 
 def _write_prompt(topic: str, rng: np.random.Generator) -> str:
-    about = rng.choice(_TOPIC_WORDS[topic].split(), _TOPIC_WORDS_PER_PROMPT, replace=False)
+    about = rng.choice(TOPICS[topic].split(), _TOPIC_WORDS_PER_PROMPT, replace=False)
     n_filler = rng.integers(*_WORDS_PER_PROMPT)
     words = rng.permutation([*about, *rng.choice(_FILLER_WORDS.split(), n_filler)])
     return " ".join(words).capitalize() + "?"

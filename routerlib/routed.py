@@ -1,0 +1,177 @@
+"""Let a fitted router choose for many prompts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routerlib.metrics import Arms, choose_arms
+from routerlib.outcomes import Outcomes
+from routerlib.pairs import Floats, is_complete
+from routerlib.types import Decision, Estimates
+
+
+class RoutesPrompts(Protocol):
+    """What evaluation needs of a router: estimates, decisions, and what train told it."""
+
+    models_: Sequence[str]
+    best_single_: str
+    mean_quality_: NDArray[np.float64]
+    mean_cost_usd_: NDArray[np.float64]
+    cost_weight_: float
+    train_prompt_ids_: Sequence[str]
+
+    def predict(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> Estimates:
+        """Estimate quality and cost of each candidate model."""
+        ...
+
+    def route(self, prompt: str, *, task: str | None = None) -> Decision:
+        """Decide for one prompt."""
+        ...
+
+
+class Routed(NamedTuple):
+    """What a router expects and chooses, in the columns of the outcomes.
+
+    Attributes
+    ----------
+    estimates : Estimates
+        One column per candidate model of the outcomes; NaN = the router estimates nothing.
+    arms : ndarray of shape (n_prompts,)
+        Column chosen at the router's operating point.
+    """
+
+    estimates: Estimates
+    arms: Arms
+
+
+class TrainMeans(NamedTuple):
+    """What train says about the candidate models, in the columns of the outcomes.
+
+    Attributes
+    ----------
+    quality, cost_usd : ndarray of shape (n_models,)
+        Means on train; NaN where unknown.
+    strong, weak : str
+        The best single and the cheapest candidate model on train. Without costs the weak one is
+        that of the lowest quality.
+    """
+
+    quality: Floats
+    cost_usd: Floats
+    strong: str
+    weak: str
+
+
+def _columns(router: RoutesPrompts, outcomes: Outcomes) -> NDArray[np.intp]:
+    missing = [name for name in router.models_ if name not in outcomes.models]
+    if missing:
+        raise ValueError(
+            f"the router may choose {missing[0]!r}, but the outcomes only have "
+            f"{', '.join(outcomes.models)}; evaluate on outcomes of the router's candidate models"
+        )
+    return np.array([outcomes.models.index(name) for name in router.models_], dtype=np.intp)
+
+
+def check_held_out(router: RoutesPrompts, outcomes: Outcomes) -> None:
+    """Refuse prompts that a router was trained on.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    outcomes : Outcomes
+        What it shall be evaluated on.
+
+    Raises
+    ------
+    ValueError
+        If one of the prompts was seen in training.
+    """
+    seen = set(router.train_prompt_ids_).intersection(outcomes.prompt_ids)
+    if seen:
+        raise ValueError(
+            f"evaluation needs prompts that the router was not trained on, got {len(seen)} of "
+            f"{len(outcomes)} that it was; use the test half of outcomes.split(), or "
+            "outcomes.without(router.train_prompt_ids_)"
+        )
+
+
+def means_on_train(router: RoutesPrompts, outcomes: Outcomes) -> TrainMeans:
+    """Spread a router's means on train over the columns of some outcomes.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    outcomes : Outcomes
+        Whose candidate models name the columns.
+
+    Returns
+    -------
+    TrainMeans
+        NaN for candidate models that the router doesn't know.
+
+    Raises
+    ------
+    ValueError
+        If the router knows a candidate model that the outcomes don't have.
+    """
+    columns = _columns(router, outcomes)
+    quality = np.full(len(outcomes.models), np.nan)
+    cost = quality.copy()
+    quality[columns] = router.mean_quality_
+    cost[columns] = router.mean_cost_usd_
+    by = quality if np.isnan(cost).all() else cost
+    weak = outcomes.models[int(np.nanargmin(by))]
+    return TrainMeans(quality, cost, router.best_single_, weak)
+
+
+def route_all(router: RoutesPrompts, outcomes: Outcomes, *, use_topics: bool = False) -> Routed:
+    """Estimate and choose for every prompt of some outcomes.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    outcomes : Outcomes
+        The prompts; their qualities aren't looked at.
+    use_topics : bool, default=False
+        Tell the router the known task labels.
+
+    Returns
+    -------
+    Routed
+        Estimates and choices at the router's cost weight. A router that estimates nothing, or
+        doesn't choose by its estimates, is asked prompt by prompt.
+
+    Raises
+    ------
+    ValueError
+        If the router knows a candidate model that the outcomes don't have.
+    """
+    columns = _columns(router, outcomes)
+    topics = outcomes.topics if use_topics else None
+    own = router.predict(outcomes.prompts, topics=topics)
+    estimates = _spread(own, columns, tuple(outcomes.models))
+    if getattr(router, "chooses_by_estimates", True) and is_complete(own.quality).all():
+        chosen = choose_arms(own.quality, own.cost_usd, router.cost_weight_)
+        return Routed(estimates, columns[chosen])
+    tasks: Sequence[str | None] = topics or [None] * len(outcomes)
+    arms = [
+        outcomes.models.index(router.route(prompt, task=task).model)
+        for prompt, task in zip(outcomes.prompts, tasks, strict=True)
+    ]
+    return Routed(estimates, np.array(arms, dtype=np.intp))
+
+
+def _spread(own: Estimates, columns: NDArray[np.intp], models: tuple[str, ...]) -> Estimates:
+    """Give candidate models that the router doesn't know an estimate that is never chosen."""
+    quality = np.full((len(own), len(models)), -np.inf)
+    cost = np.zeros(quality.shape)
+    quality[:, columns] = own.quality
+    cost[:, columns] = own.cost_usd
+    return Estimates(models, quality, cost)

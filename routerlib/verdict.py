@@ -1,0 +1,249 @@
+"""Say in one sentence whether routing pays, and claim no more than the intervals carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from routerlib.intervals import Interval
+
+VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurable"]
+
+# A loss of one point of a hundred in mean quality counts as "the same quality".
+QUALITY_MARGIN = 0.01
+# With fewer independent prompts a percentile interval is too narrow to be believed.
+MIN_PROMPTS = 30
+# z of a two-sided 95 % interval plus z of 80 % power: sample size to see an effect of one unit.
+_Z_INTERVAL_AND_POWER = 1.96 + 0.84
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether routing pays on these prompts.
+
+    Parameters
+    ----------
+    kind : str
+        ``pays``: cheaper at no less quality, or better, and better than mixing at random.
+        ``saves_at_a_price``: cheaper and better than mixing at random, but quality is lost or a
+        loss isn't excluded. ``does_not_pay``: shown not to be worth it. ``not_measurable``: the
+        intervals don't decide.
+    sentence : str
+        For people, with intervals and n.
+    numbers : dict of str to float or None
+        What the sentence was made from; None = unknown.
+    """
+
+    kind: VerdictKind
+    sentence: str
+    numbers: Mapping[str, float | None]
+
+
+def decide(
+    measured: Mapping[str, Interval],
+    *,
+    best_single: str,
+    share_of_best_single: float,
+    n: int,
+    n_groups: int,
+    margin: float = QUALITY_MARGIN,
+) -> Verdict:
+    """Decide by intervals alone.
+
+    Parameters
+    ----------
+    measured : mapping of str to Interval
+        ``quality_difference``, ``saving``, ``gain_over_zero``, ``zero_difference`` as
+        `routerlib.measurement.measure` gives them.
+    best_single : str
+        Name of the best single candidate model, chosen on train.
+    share_of_best_single : float
+        Share of prompts that the router sends there.
+    n, n_groups : int
+        Prompts measured, and groups of near-duplicates among them.
+    margin : float, default=0.01
+        Loss of mean quality that still counts as the same quality.
+
+    Returns
+    -------
+    Verdict
+        Kind, sentence, numbers.
+
+    Examples
+    --------
+    >>> measured = {
+    ...     "quality_difference": Interval(-0.023, -0.034, -0.012, 0.006),
+    ...     "saving": Interval(0.32, 0.29, 0.35, 0.015),
+    ...     "gain_over_zero": Interval(0.066, 0.05, 0.08, 0.008),
+    ...     "zero_difference": Interval(-0.089, -0.1, -0.078, 0.006),
+    ... }
+    >>> verdict = decide(
+    ...     measured, best_single="large", share_of_best_single=0.5, n=591, n_groups=591
+    ... )
+    >>> verdict.kind
+    'saves_at_a_price'
+    >>> verdict.sentence
+    'Routing saves 32 % [29, 35] of the cost of always calling large for 2.3 points [1.2, 3.4]
+     less quality; mixing models at random at that cost would lose 8.9 points [7.8, 10.0]
+     (95 % intervals, n = 591; 100 points = always right).'
+    """
+    kind = _kind(measured, share_of_best_single, n_groups, margin)
+    more = _more_prompts(measured, n, margin) if kind == "not_measurable" else None
+    sentence = _WRITERS[kind](measured, best_single, n, more)
+    numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
+    numbers["share_of_best_single"] = _known(share_of_best_single)
+    numbers["more_prompts_needed"] = more
+    for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
+        for part in ("value", "low", "high"):
+            key = name if part == "value" else f"{name}_{part}"
+            numbers[key] = _known(getattr(measured[name], part))
+    return Verdict(kind, sentence, numbers)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _kind(
+    measured: Mapping[str, Interval], share_of_best_single: float, n_groups: int, margin: float
+) -> VerdictKind:
+    difference, saving = measured["quality_difference"], measured["saving"]
+    gain = measured["gain_over_zero"]
+    if n_groups < MIN_PROMPTS or math.isnan(difference.low):
+        return "not_measurable"
+    if share_of_best_single == 1:
+        return "does_not_pay"
+    # Without costs there is no mixing at equal cost: only quality can decide.
+    beats_mixing = gain.low > 0 or math.isnan(gain.value)
+    is_cheaper = saving.low > 0
+    if beats_mixing and (difference.low > 0 or (is_cheaper and difference.low >= -margin)):
+        return "pays"
+    if beats_mixing and is_cheaper:
+        return "saves_at_a_price"
+    if _is_hopeless(difference, saving, gain, margin):
+        return "does_not_pay"
+    return "not_measurable"
+
+
+def _is_hopeless(difference: Interval, saving: Interval, gain: Interval, margin: float) -> bool:
+    """Tell whether the intervals exclude that routing is worth its trouble."""
+    if math.isnan(gain.value):
+        return difference.high < margin
+    return gain.high < margin or (difference.high < 0 and saving.high <= 0)
+
+
+def _more_prompts(measured: Mapping[str, Interval], n: int, margin: float) -> int | None:
+    """Estimate how many more prompts would decide, by the normal approximation."""
+    deciding = measured["gain_over_zero"]
+    if math.isnan(deciding.value) or deciding.low > 0:
+        deciding = measured["quality_difference"]
+    if n < MIN_PROMPTS or not deciding.se > 0:
+        return max(MIN_PROMPTS - n, 0) or None
+    effect = max(abs(deciding.value), margin)
+    needed = n * (_Z_INTERVAL_AND_POWER * deciding.se / effect) ** 2
+    more = max(needed - n, 1)
+    two_digits = min(1 - math.floor(math.log10(more)), -1)
+    return max(round(round(more, two_digits)), 10)
+
+
+def percent(interval: Interval) -> str:
+    """Write a share with its interval, such as ``32 % [29, 35]``."""
+    value, low, high = (_plain(100 * x, 0) for x in interval[:3])
+    return f"{value} % [{low}, {high}]"
+
+
+def points(interval: Interval, sign: int = 1) -> str:
+    """Write a quality difference in points of a hundred, such as ``2.3 points [1.1, 3.4]``."""
+    ends = sorted((sign * interval.low, sign * interval.high))
+    value, low, high = (_plain(100 * x, 1) for x in (sign * interval.value, *ends))
+    return f"{value} points [{low}, {high}]"
+
+
+def _plain(value: float, digits: int) -> str:
+    """Round without a negative zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def _sample(n: int) -> str:
+    return f"(95 % intervals, n = {n}; 100 points = always right)"
+
+
+def _mixing(measured: Mapping[str, Interval]) -> str:
+    zero = measured["zero_difference"]
+    if math.isnan(zero.value):
+        return "costs are unknown, so only quality was compared"
+    return f"mixing models at random at that cost would lose {points(zero, -1)}"
+
+
+def _pays(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+    difference, saving = measured["quality_difference"], measured["saving"]
+    if difference.low > 0:
+        start = f"Routing pays: {points(difference)} more quality than always calling {best_single}"
+        if not math.isnan(saving.value):
+            share = Interval(1 - saving.value, 1 - saving.high, 1 - saving.low, saving.se)
+            start += f", at {percent(share)} of its cost"
+        return f"{start}; {_mixing(measured)} {_sample(n)}."
+    return (
+        f"Routing pays: it saves {percent(saving)} of the cost of always calling {best_single} "
+        f"at about the same quality (difference {points(difference)}); "
+        f"{_mixing(measured)} {_sample(n)}."
+    )
+
+
+def _saves(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+    difference, saving = measured["quality_difference"], measured["saving"]
+    doubt = ", a loss that isn't certain" if difference.high >= 0 else ""
+    return (
+        f"Routing saves {percent(saving)} of the cost of always calling {best_single} "
+        f"for {points(difference, -1)} less quality{doubt}; {_mixing(measured)} {_sample(n)}."
+    )
+
+
+def _no(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+    difference, gain = measured["quality_difference"], measured["gain_over_zero"]
+    if difference.value == difference.low == difference.high == 0:
+        return (
+            f"Routing doesn't pay: the router gives what always calling {best_single} gives, "
+            f"so use {best_single} alone (n = {n})."
+        )
+    if math.isnan(gain.value):
+        return (
+            f"Routing doesn't pay: {points(difference)} of quality against always calling "
+            f"{best_single}; {_mixing(measured)} {_sample(n)}."
+        )
+    if measured["saving"].high <= 0:
+        saving = measured["saving"]
+        more_cost = Interval(-saving.value, -saving.high, -saving.low, saving.se)
+        return (
+            f"Routing doesn't pay: it costs {percent(more_cost)} more than always calling "
+            f"{best_single} and loses {points(difference, -1)} of quality {_sample(n)}."
+        )
+    return (
+        f"Routing doesn't pay: against always calling {best_single} it saves "
+        f"{percent(measured['saving'])} of the cost for {points(difference, -1)} less quality, and "
+        "mixing models at random at that cost does about as well "
+        f"(routing's advantage {points(gain)}) {_sample(n)}."
+    )
+
+
+def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+    start = "Not measurable yet: "
+    label = f" Label about {more} more prompts to tell." if more else " Label more prompts to tell."
+    difference, gain = measured["quality_difference"], measured["gain_over_zero"]
+    if math.isnan(difference.low):
+        return f"{start}{n} test prompts have an answer from every candidate model.{label}"
+    seen = f"against always calling {best_single}, quality differs by {points(difference)}"
+    if not math.isnan(gain.value):
+        seen += f" at a saving of {percent(measured['saving'])}, and against mixing models "
+        seen += f"at random by {points(gain)}"
+    return f"{start}{seen} {_sample(n)}.{label}"
+
+
+_WRITERS = {
+    "pays": _pays,
+    "saves_at_a_price": _saves,
+    "does_not_pay": _no,
+    "not_measurable": _undecided,
+}
