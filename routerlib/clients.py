@@ -1,0 +1,244 @@
+"""One request to one candidate model, with retries, into one typed Call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from routerlib.candidates import api_key
+from routerlib.types import Call, CandidateModel, Prompt, Usage
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from tenacity import RetryCallState
+
+_RETRIED_STATUS = frozenset({408, 409, 429})
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
+_MAX_ERROR_CHARS = 500
+_NO_KEY_NEEDED = "none"
+
+
+class Clients:
+    """Hold one connection pool per candidate, for use inside one event loop.
+
+    Use it as an async context manager; every connection is closed at its end.
+
+    Examples
+    --------
+    >>> async def ask(candidate, prompt):
+    ...     async with Clients() as clients:
+    ...         return await clients.call(candidate, prompt)
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, AsyncOpenAI] = {}
+        self._starting = asyncio.Lock()
+
+    async def __aenter__(self) -> Clients:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for client in self._open.values():
+            await client.close()
+        self._open.clear()
+
+    async def client(self, candidate: CandidateModel) -> AsyncOpenAI:
+        """Return the candidate's client; the server of a local model is started first.
+
+        Raises
+        ------
+        ValueError
+            If its key is not set.
+        RuntimeError
+            If its local weights can't be had or its server does not start.
+        """
+        async with self._starting:
+            if candidate.name not in self._open:
+                self._open[candidate.name] = await _open_client(candidate)
+            return self._open[candidate.name]
+
+    async def call(
+        self,
+        candidate: CandidateModel,
+        prompt: Prompt,
+        *,
+        repeat: int = 0,
+        decision_id: int | None = None,
+    ) -> Call:
+        """Ask a candidate and return what came of it; faults become a typed status.
+
+        Parameters
+        ----------
+        candidate : CandidateModel
+            Whom to ask, and how.
+        prompt : Prompt
+            What to ask.
+        repeat : int, default=0
+            Number of the repetition, at least 0.
+        decision_id : int or None, default=None
+            The routing decision behind the call.
+
+        Returns
+        -------
+        Call
+            With status ``ok``, ``truncated``, ``refused``, ``empty``, ``error`` or ``timeout``.
+
+        Raises
+        ------
+        ValueError
+            If the candidate's key is not set.
+        RuntimeError
+            If a local candidate can't be started.
+        """
+        cell = {
+            "prompt_id": prompt.prompt_id,
+            "candidate": candidate.name,
+            "params_hash": candidate.params_hash,
+            "repeat": repeat,
+            "decision_id": decision_id,
+        }
+        client = await self.client(candidate)
+        return await _call_with_retries(client, candidate, prompt, cell)
+
+
+async def _open_client(candidate: CandidateModel) -> AsyncOpenAI:
+    from openai import AsyncOpenAI
+
+    base_url = candidate.base_url
+    if candidate.provider == "local":
+        from routerlib import local
+
+        base_url = await asyncio.to_thread(local.base_url, candidate.model)
+    return AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key(candidate) or _NO_KEY_NEEDED,
+        timeout=candidate.timeout_s,
+        max_retries=0,  # the one retry loop is below
+    )
+
+
+async def _call_with_retries(
+    client: AsyncOpenAI, candidate: CandidateModel, prompt: Prompt, cell: Mapping[str, Any]
+) -> Call:
+    from openai import OpenAIError
+    from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
+    attempts = 0
+    started = time.perf_counter()
+    try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(_is_passing),
+            stop=stop_after_attempt(candidate.max_attempts),
+            wait=_wait_s,
+            reraise=True,
+        ):
+            with attempt:
+                attempts = attempt.retry_state.attempt_number
+                started = time.perf_counter()
+                body = await _request(client, candidate, prompt)
+        outcome = _read_body(body)
+    # httpx and JSON decoding errors that the SDK lets through are faults of the provider too.
+    except (OpenAIError, json.JSONDecodeError, OSError) as error:
+        outcome = _read_error(error, api_key(candidate))
+    return Call(**cell, **outcome, attempts=attempts, latency_s=time.perf_counter() - started)
+
+
+async def _request(client: AsyncOpenAI, candidate: CandidateModel, prompt: Prompt) -> Any:
+    messages: list[Any] = [dict(message) for message in prompt.messages]
+    if candidate.system:
+        messages.insert(0, {"role": "system", "content": candidate.system})
+    # The raw body: a provider's odd fields must end up typed, not as a validation error.
+    response = await client.chat.completions.with_raw_response.create(
+        model=candidate.model, messages=messages, extra_body=dict(candidate.parameters)
+    )
+    return json.loads(response.content)
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Tell faults that may pass by themselves from those that will not."""
+    from openai import APIConnectionError, APIStatusError
+
+    if isinstance(error, APIStatusError):
+        return error.status_code in _RETRIED_STATUS or error.status_code >= 500
+    return isinstance(error, APIConnectionError | json.JSONDecodeError)
+
+
+def _wait_s(state: RetryCallState) -> float:
+    """Return the seconds to wait: what the server asks for, else exponential with jitter."""
+    from tenacity import wait_exponential_jitter
+
+    asked_s = _retry_after_s(state.outcome.exception() if state.outcome else None)
+    if asked_s is not None:
+        return min(asked_s, _LONGEST_WAIT_S)
+    return wait_exponential_jitter(initial=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)(state)
+
+
+def _retry_after_s(error: BaseException | None) -> float | None:
+    from openai import APIStatusError
+
+    if not isinstance(error, APIStatusError):
+        return None
+    try:
+        asked_s = float(error.response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return asked_s if asked_s >= 0 else None
+
+
+def _read_body(body: Any) -> dict[str, Any]:
+    """Turn a provider's answer into the fields of a Call."""
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return {"status": "error", "error_type": "malformed", "error": "no choices in the answer"}
+    message = choices[0].get("message") or {}
+    content = message.get("content")
+    text = content if isinstance(content, str) else None
+    finish_reason = choices[0].get("finish_reason")
+    fields = {
+        "response": text,
+        "finish_reason": finish_reason,
+        "usage": _read_usage(body.get("usage")),
+    }
+    if finish_reason == "content_filter" or message.get("refusal"):
+        return {"status": "refused", **fields}
+    if finish_reason == "length":
+        return {"status": "truncated", **fields}
+    if not text or not text.strip():
+        return {"status": "empty", **fields}
+    return {"status": "ok", **fields}
+
+
+def _read_usage(usage: Any) -> Usage | None:
+    if not isinstance(usage, dict):
+        return None
+    input_details = usage.get("prompt_tokens_details") or {}
+    output_details = usage.get("completion_tokens_details") or {}
+    try:
+        return Usage(
+            input_tokens=int(usage["prompt_tokens"]),
+            output_tokens=int(usage["completion_tokens"]),
+            cached_input_tokens=int(input_details.get("cached_tokens") or 0),
+            reasoning_tokens=int(output_details.get("reasoning_tokens") or 0),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None  # unknown usage: the cost of the call stays unknown, never 0
+
+
+def _read_error(error: Exception, key: str | None) -> dict[str, Any]:
+    from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+    text = " ".join(str(error).split())[:_MAX_ERROR_CHARS]
+    if key:
+        text = text.replace(key, "[key]")
+    fields = {"status": "error", "error": text}
+    if isinstance(error, APITimeoutError):
+        return {**fields, "status": "timeout", "error_type": "timeout"}
+    if isinstance(error, APIStatusError):
+        return {**fields, "error_type": f"http_{error.status_code}"}
+    if isinstance(error, APIConnectionError):
+        return {**fields, "error_type": "connection"}
+    return {**fields, "error_type": "malformed"}

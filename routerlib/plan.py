@@ -1,0 +1,182 @@
+"""Work out what a collection will ask, and what that may cost, before it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from routerlib.budget import expected_cost_usd, worst_cost_usd
+from routerlib.log import CallLog
+from routerlib.types import CandidateModel, Prompt, check_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# One thread a local server; more of them than cores at once only slow each other down.
+LOCAL_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (prompt, candidate, repeat) to ask, and the bounds of its cost in US dollars."""
+
+    prompt: Prompt
+    candidate: CandidateModel
+    repeat: int
+    expected_usd: float
+    worst_usd: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a collection will do, before anything is asked.
+
+    Parameters
+    ----------
+    cells : tuple of Cell
+        What is left to ask.
+    n_done : dict of str to int
+        Cells of each candidate that an earlier run has finished.
+    expected_s : float
+        Estimated seconds; NaN where nothing is known of a candidate's speed.
+    """
+
+    cells: tuple[Cell, ...]
+    n_done: dict[str, int]
+    expected_s: float
+
+    @property
+    def expected_usd(self) -> float:
+        """Expected cost of all cells, US dollars."""
+        return sum(cell.expected_usd for cell in self.cells)
+
+    @property
+    def worst_usd(self) -> float:
+        """Upper bound of the cost of all cells, US dollars, without retries."""
+        return sum(cell.worst_usd for cell in self.cells)
+
+    def table(self) -> pd.DataFrame:
+        """Return cells to ask and done, with expected and worst-case cost per candidate."""
+        import pandas as pd
+
+        rows = []
+        for name, n_done in self.n_done.items():
+            cells = [cell for cell in self.cells if cell.candidate.name == name]
+            rows.append(
+                {
+                    "candidate": name,
+                    "to_ask": len(cells),
+                    "done_before": n_done,
+                    "expected_usd": sum(cell.expected_usd for cell in cells),
+                    "worst_case_usd": sum(cell.worst_usd for cell in cells),
+                }
+            )
+        return pd.DataFrame(rows).set_index("candidate")
+
+    def __str__(self) -> str:
+        if not self.cells:
+            return f"nothing to ask: all {sum(self.n_done.values())} cells are done"
+        known_s = "" if self.expected_s != self.expected_s else f", about {span(self.expected_s)}"
+        return (
+            f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
+            f"cost ${self.expected_usd:.4f}, at most ${self.worst_usd:.4f}{known_s}"
+        )
+
+
+def plan_collection(
+    prompts: Sequence[Prompt],
+    candidates: Sequence[CandidateModel],
+    log: CallLog,
+    *,
+    repeats: int = 1,
+    limit: int | None = None,
+) -> Plan:
+    """Work out which cells are left to ask, and what asking them may cost.
+
+    Parameters
+    ----------
+    prompts : sequence of Prompt
+        What to ask.
+    candidates : sequence of CandidateModel
+        Whom to ask.
+    log : CallLog
+        Cells that it holds an answer for are not asked again.
+    repeats : int, default=1
+        How often each prompt is put to each candidate, at least 1.
+    limit : int or None, default=None
+        Only so many prompts, from the start.
+
+    Returns
+    -------
+    Plan
+        Nothing was asked yet.
+
+    Raises
+    ------
+    ValueError
+        If there are no prompts or no candidates.
+    """
+    if not prompts or not candidates:
+        raise ValueError(
+            f"a collection needs prompts and candidates, got {len(prompts)} and {len(candidates)}"
+        )
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, got {repeats!r}")
+    check_names([candidate.name for candidate in candidates], "candidate")
+    finished = log.finished_cells()
+    means = _measured_means(log)
+    distinct = list({prompt.prompt_id: prompt for prompt in prompts[:limit]}.items())
+    cells: list[Cell] = []
+    n_done: dict[str, int] = {}
+    for candidate in candidates:
+        output_tokens = means.get(candidate.name, (None, None))[0]
+        keys = [(key, repeat, prompt) for repeat in range(repeats) for key, prompt in distinct]
+        left = [
+            Cell(
+                prompt,
+                candidate,
+                repeat,
+                expected_cost_usd(candidate, prompt, output_tokens),
+                worst_cost_usd(candidate, prompt),
+            )
+            for key, repeat, prompt in keys
+            if (key, candidate.name, candidate.params_hash, repeat) not in finished
+        ]
+        n_done[candidate.name] = len(keys) - len(left)
+        cells += left
+    return Plan(tuple(cells), n_done, _expected_s(cells, means))
+
+
+def _measured_means(log: CallLog) -> dict[str, tuple[float, float]]:
+    """Return mean output tokens and seconds of each candidate's ok calls in the log."""
+    means = log.sql(
+        "select candidate, avg(output_tokens) as tokens, avg(latency_s) as seconds "
+        "from calls where status in ('ok', 'truncated') group by candidate"
+    )
+    return {
+        name: (tokens, seconds)
+        for name, tokens, seconds in zip(
+            means["candidate"], means["tokens"], means["seconds"], strict=True
+        )
+    }
+
+
+def _expected_s(cells: Sequence[Cell], means: dict[str, tuple[float, float]]) -> float:
+    """Estimate the wall time: remote candidates in parallel, local ones share the cores."""
+    remote_s, local_s = [0.0], [0.0]
+    for candidate in {cell.candidate.name: cell.candidate for cell in cells}.values():
+        n_cells = sum(cell.candidate.name == candidate.name for cell in cells)
+        if candidate.expected_s is not None:
+            seconds = candidate.expected_s
+        elif candidate.name in means:
+            seconds = means[candidate.name][1] / candidate.max_concurrency
+        else:
+            return float("nan")
+        (local_s if candidate.provider == "local" else remote_s).append(n_cells * seconds)
+    return max(max(remote_s), max(local_s), sum(local_s) / LOCAL_AT_ONCE)
+
+
+def span(seconds: float) -> str:
+    """Write seconds as a person would, such as ``45 s`` or ``12 min``."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
