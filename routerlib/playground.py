@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from routerlib.candidates import default_candidates
+from routerlib.tables import Table, short
 from routerlib.types import TASKS, CandidateModel, Decision, Score
 
 if TYPE_CHECKING:
@@ -114,10 +114,14 @@ class PlaygroundController:
             return
         try:
             self.decision = self.router.route(
-                self.prompt, cost_weight=self.cost_weight, task=self.task
+                self.prompt, cost_weight=self._asked_weight(), task=self.task
             )
         except _EXPECTED_ERRORS as error:
             self.message = str(error)
+
+    def _asked_weight(self) -> float | None:
+        """Leave the router's own operating point to it: there it may keep to the best single."""
+        return None if self.cost_weight == float(self.router.cost_weight_) else self.cost_weight
 
     @property
     def table(self) -> pd.DataFrame:
@@ -193,7 +197,7 @@ class PlaygroundController:
                 router=self.router,
                 candidates=self.candidates,
                 log=self.log,
-                cost_weight=self.cost_weight,
+                cost_weight=self._asked_weight(),
                 task=self.task,
                 model=model,
             )
@@ -243,10 +247,11 @@ class PlaygroundController:
             for head, weight in zip(heads, weights, strict=True)
         ]
         rows = [
-            [_short(prompt), *(self.router.route(prompt, cost_weight=w).model for w in weights)]
+            [short(prompt), *(self.router.route(prompt, cost_weight=w).model for w in weights)]
             for prompt in prompts
         ]
-        return _table(["prompt", *labels], rows)
+        shown = Table(("prompt", *labels), tuple(map(tuple, rows)), (False,) * 4)
+        return shown._repr_html_()
 
 
 def playground(
@@ -300,16 +305,3 @@ def _runner_up(decision: Decision, cost_weight: float) -> str | None:
     others = [model for model in decision.estimates if model != decision.model]
     others = [model for model in others if np.isfinite(utility(model))]
     return max(others, key=utility, default=None)
-
-
-def _short(text: str, n_characters: int = 90) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= n_characters else line[: n_characters - 1] + "…"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    def cells(values: Sequence[Any], tag: str) -> str:
-        return "".join(f"<{tag}>{escape(str(value))}</{tag}>" for value in values)
-
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells(heads, 'th')}</tr></thead><tbody>{body}</tbody></table>"

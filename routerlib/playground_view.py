@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from routerlib.tables import short
 from routerlib.types import TASKS, Decision
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class PlaygroundView(widgets.VBox):
         self.controller = controller
         self._examples = list(examples)
         self._example = widgets.Dropdown(
-            options=[("pick an example", ""), *((_line(text), text) for text in examples)],
+            options=[("pick an example", ""), *((short(text, 80), text) for text in examples)],
             description="Example",
             layout=_WIDE,
         )
@@ -157,8 +158,3 @@ def _receipt(answer: Any) -> str:
         f"{call.usage.input_tokens} + {call.usage.output_tokens} tokens, " if call.usage else ""
     )
     return f"{call.candidate}: {tokens}{answer.cost_usd:.2g} US dollars, {call.latency_s:.1f} s"
-
-
-def _line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else line[:79] + "…"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from routerlib.candidates import POOLS, load_candidates, select_candidates
 from routerlib.log import CallLog
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
+    from routerlib.types import CandidateModel
 
 SAMPLE_LOG = "data/sample_logs.db"
 # A checkout is known by the two folders that every notebook needs.
@@ -101,6 +105,28 @@ class Workspace:
         """
         return self.root / Path(relative).expanduser()
 
+    def candidates(self, source: str, names: Sequence[str] = ()) -> list[CandidateModel]:
+        """Read the candidate models of a pool or file.
+
+        Parameters
+        ----------
+        source : str
+            Name of a pool that ships, such as ``"local"``, or path of a candidates.yaml.
+        names : Sequence of str, default=()
+            Which of them, in this order; none = all.
+
+        Returns
+        -------
+        list of CandidateModel
+
+        Examples
+        --------
+        >>> [each.name for each in Workspace(Path.cwd()).candidates("local", ["smollm2-135m"])]
+        ['smollm2-135m']
+        """
+        known = load_candidates(source if source in POOLS else self.path(source))
+        return select_candidates(known, names) if names else known
+
     def open_log(self, path: str | Path) -> CallLog:
         """Open the log if it can teach a router, else the sample log that ships.
 
@@ -178,11 +204,26 @@ class Workspace:
         return train_router(train)
 
 
-def held_out(outcomes: Outcomes, router: Router) -> Outcomes:
-    """Return the prompts on which a router may be judged.
+class SeenAndUnseen(NamedTuple):
+    """Outcomes as one router divides them.
 
-    Left out are the prompts that it was trained on and their near-duplicates, so that the
-    judgement stays honest when the log has grown or was split otherwise since.
+    Attributes
+    ----------
+    train : Outcomes
+        Prompts that the router was trained on, as far as these outcomes hold them.
+    test : Outcomes
+        Prompts on which it may be judged.
+    """
+
+    train: Outcomes
+    test: Outcomes
+
+
+def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
+    """Divide outcomes into what a router has seen, and what it may be judged on.
+
+    Near-duplicates of training prompts are in neither part, so that the judgement stays
+    honest when the log has grown, or was split otherwise, since the training.
 
     Parameters
     ----------
@@ -193,7 +234,7 @@ def held_out(outcomes: Outcomes, router: Router) -> Outcomes:
 
     Returns
     -------
-    Outcomes
+    SeenAndUnseen
 
     Raises
     ------
@@ -201,18 +242,16 @@ def held_out(outcomes: Outcomes, router: Router) -> Outcomes:
         If the router has seen every prompt.
     """
     seen = set(router.train_prompt_ids_)
-    seen_groups = {
-        group
-        for group, prompt_id in zip(outcomes.groups, outcomes.prompt_ids, strict=True)
-        if prompt_id in seen
-    }
+    is_seen = [prompt_id in seen for prompt_id in outcomes.prompt_ids]
+    seen_groups = {group for group, known in zip(outcomes.groups, is_seen, strict=True) if known}
     unseen = [index for index, group in enumerate(outcomes.groups) if group not in seen_groups]
     if not unseen:
         raise ValueError(
             f"expected prompts that the router has not seen, got {len(outcomes)} that it was all "
             "trained on; train on a part (outcomes.split) or collect more prompts"
         )
-    return outcomes.take(unseen)
+    trained = [index for index, known in enumerate(is_seen) if known]
+    return SeenAndUnseen(train=outcomes.take(trained), test=outcomes.take(unseen))
 
 
 def _shortage(log: CallLog) -> str:

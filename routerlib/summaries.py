@@ -1,0 +1,279 @@
+"""Summaries of prompts, logs, outcomes and evaluations, as tables for readers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routerlib.routed import route_all
+from routerlib.tables import Table, short, table
+
+if TYPE_CHECKING:
+    from routerlib.evaluation import Evaluation
+    from routerlib.log import CallLog
+    from routerlib.outcomes import Outcomes
+    from routerlib.routers import Router
+    from routerlib.types import CandidateModel, Decision, Prompt
+
+
+def prompts_by_task(prompts: Sequence[Prompt]) -> Table:
+    """Count prompts by task, with those that a program can judge.
+
+    Parameters
+    ----------
+    prompts : Sequence of Prompt
+        What will be asked.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    counts = Counter(prompt.task or "unknown" for prompt in prompts)
+    judged = Counter(prompt.task or "unknown" for prompt in prompts if prompt.judge)
+    example = {prompt.task or "unknown": short(prompt.text) for prompt in reversed(prompts)}
+    frame = pd.DataFrame(
+        {
+            "task": list(counts),
+            "n": list(counts.values()),
+            "with a judge": [judged[task] for task in counts],
+            "for example": [example[task] for task in counts],
+        }
+    ).sort_values("task")
+    return table(frame, f"{len(prompts)} prompts by task")
+
+
+def candidates_table(candidates: Sequence[CandidateModel]) -> Table:
+    """Show how candidate models are called, and what they charge.
+
+    Parameters
+    ----------
+    candidates : Sequence of CandidateModel
+        Whom to ask.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "candidate": each.name,
+            "model at the provider": each.model,
+            "provider": each.provider,
+            "input (US dollars per million tokens)": each.price.input_usd_per_mtok,
+            "output (US dollars per million tokens)": each.price.output_usd_per_mtok,
+            "price from": " ".join(filter(None, (each.price.source, each.price.as_of))),
+        }
+        for each in candidates
+    ]
+    return table(pd.DataFrame(rows), "Candidate models and their prices")
+
+
+def log_summary(log: CallLog) -> Table:
+    """Show what each candidate model was asked, answered and cost.
+
+    Parameters
+    ----------
+    log : CallLog
+        Any log.
+
+    Returns
+    -------
+    Table
+        One row per candidate model; the columns of `CallLog.summary`.
+    """
+    summary = log.summary().rename(columns={"cost_usd": "total_usd"})
+    return table(summary, "All calls in the log, by candidate model")
+
+
+def statuses(log: CallLog) -> Table:
+    """Show how calls ended that gave no complete answer, by type.
+
+    Parameters
+    ----------
+    log : CallLog
+        Any log.
+
+    Returns
+    -------
+    Table
+        Without rows when every call gave a complete answer.
+    """
+    frame = log.sql(
+        "select candidate, status, coalesce(error_type, finish_reason, '') as why, "
+        "count(*) as calls from calls where status <> 'ok' group by all order by all"
+    )
+    return table(frame, "Calls without a complete answer (none of them is ever a label)")
+
+
+def example_answers(log: CallLog, n_examples: int = 8) -> Table:
+    """Show answers beside their scores, the latest prompts first.
+
+    Parameters
+    ----------
+    log : CallLog
+        Any log.
+    n_examples : int, default=8
+        Rows at most.
+
+    Returns
+    -------
+    Table
+    """
+    frame = log.sql(
+        "select text as prompt, candidate, response as answer, reference, score "
+        "from calls join prompts using (prompt_id) left join scores using (call_id) "
+        f"where status = 'ok' order by call_id desc limit {int(n_examples)}"
+    )
+    for column in ("prompt", "answer", "reference"):
+        frame[column] = [short(str(text)) for text in frame[column].fillna("")]
+    return table(frame, "Examples: what was asked, what came back, what the judge says")
+
+
+def cheapest_sufficient(outcomes: Outcomes) -> Table:
+    """Count for how many prompts each candidate model is the cheapest that is good enough.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Only prompts with every candidate model observed count.
+
+    Returns
+    -------
+    Table
+        Good enough = quality of at least 0.5; the last row is where none is.
+    """
+    import pandas as pd
+
+    complete = outcomes.complete()
+    by_cost = np.argsort(complete.mean_cost_usd)
+    is_enough = complete.quality[:, by_cost] >= 0.5
+    first = np.where(is_enough.any(axis=1), is_enough.argmax(axis=1), len(by_cost))
+    counts = np.bincount(first, minlength=len(by_cost) + 1)
+    names = [complete.models[column] for column in by_cost] + ["none of them"]
+    frame = pd.DataFrame(
+        {"n": counts, "share": counts / max(len(complete), 1)},
+        index=pd.Index(names, name="cheapest that is good enough"),
+    )
+    return table(frame, f"Over {len(complete)} prompts that every candidate model answered")
+
+
+def estimates_table(decision: Decision) -> Table:
+    """Show what the router expects of each candidate model on one prompt.
+
+    Parameters
+    ----------
+    decision : Decision
+        From `Router.route`.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "expected_quality": [each["quality"] for each in decision.estimates.values()],
+            "expected_cost_usd": [each["cost_usd"] for each in decision.estimates.values()],
+            "chosen": [name == decision.model for name in decision.estimates],
+        },
+        index=pd.Index(list(decision.estimates), name="model"),
+    )
+    return table(frame, f"Chosen: {decision.model}, {decision.reason}")
+
+
+def seen_and_unseen(router: Router, train: Outcomes, test: Outcomes) -> Table:
+    """Compare what a router reaches on its training prompts and on held-out ones.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted on `train`.
+    train, test : Outcomes
+        What it has seen and what not.
+
+    Returns
+    -------
+    Table
+        Mean quality of its choices and of always calling the best single, and the lead.
+    """
+    import pandas as pd
+
+    rows = []
+    for label, outcomes in (("seen in training", train), ("held out", test)):
+        complete = outcomes.complete()
+        arms = route_all(router, complete).arms
+        chosen = complete.quality[np.arange(len(complete)), arms].mean()
+        best = complete.quality[:, complete.models.index(router.best_single_)].mean()
+        rows.append(
+            {
+                "prompts": label,
+                "n": len(complete),
+                "quality of the router's choices": f"{chosen:.3f}",
+                f"quality of always {router.best_single_}": f"{best:.3f}",
+                "lead (points)": f"{100 * (chosen - best):+.1f}",
+            }
+        )
+    return table(pd.DataFrame(rows), "The same router on prompts it has seen, and on new ones")
+
+
+def failure_sensitivity(evaluation: Evaluation) -> Table:
+    """Show whether the result depends on how failed calls are counted.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Made with ``test_failures_wrong``.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    counted = [("failures left out", evaluation.operating, evaluation.n)]
+    if evaluation.failures is not None:
+        counted.append(("failure counts as wrong", evaluation.failures, evaluation.failures["n"]))
+    rows = [
+        {
+            "how failed calls count": label,
+            "n": n,
+            **{
+                f"{name}{end}": getattr(interval[name], part)
+                for name in ("quality", "quality_difference")
+                for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+            },
+        }
+        for label, interval, n in counted
+    ]
+    return table(pd.DataFrame(rows), "Router's quality, with failed calls left out and as wrong")
+
+
+def routed_table(evaluation: Evaluation) -> Table:
+    """Show which share of each task goes to which candidate model.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    everything = {**evaluation.routed_shares, "n": evaluation.n}
+    rows = [
+        {"task": task, "n": shares["n"]}
+        | {name: f"{shares[name]:.0%}" for name in evaluation.models}
+        for task, shares in {**evaluation.routed_by_task, "all": everything}.items()
+    ]
+    return table(pd.DataFrame(rows), "Share of held-out prompts sent to each candidate model")
