@@ -1,0 +1,376 @@
+"""The contract of a router: fit, predict, route, save."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+
+from routerlib import artifact
+from routerlib.features import texts_of
+from routerlib.outcomes import Outcomes
+from routerlib.types import Decision, Estimates, tagged_hash
+
+
+class Choosing(Protocol):
+    """What `Router.route` needs of a policy; see `routerlib.policies`."""
+
+    def choose(self, estimates: Estimates) -> Any:
+        """Return arms and propensities."""
+
+
+class Router(ABC):
+    """Estimate, for each prompt, the quality and the cost of every candidate model.
+
+    A router only estimates; a policy decides. `route` joins the two for a single prompt: by
+    default it chooses the candidate with the largest ``quality - cost_weight * cost_usd``.
+
+    Attributes
+    ----------
+    models_ : tuple of str
+        Candidate names, in column order.
+    best_single_ : str
+        Candidate with the highest mean quality on the training prompts.
+    mean_quality_, mean_cost_usd_ : ndarray of shape (n_models,)
+        Means on the training prompts, quality and US dollars; NaN where unknown.
+    train_prompt_ids_ : tuple of str
+        Prompts seen in training, so that evaluation can leave them out.
+    data_hash_ : str
+        Identity of the training outcomes.
+    cost_weight_ : float
+        Operating point: quality given up per US dollar saved, used by `route` unless another is
+        given; 0 until one is chosen.
+    fallback_ : str or None
+        Why `route` keeps to the best single model, in words; None = it doesn't.
+    """
+
+    name: ClassVar[str]
+
+    def fit(self, outcomes: Outcomes) -> Self:
+        """Learn from outcomes.
+
+        Parameters
+        ----------
+        outcomes : Outcomes
+            Training prompts; cells may be missing, but each candidate needs an observed one.
+
+        Returns
+        -------
+        Router
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If there is no prompt, or a candidate was never observed.
+        """
+        _check_observed(outcomes)
+        self.__dict__.pop("router_hash_", None)
+        self.models_ = tuple(outcomes.models)
+        self.best_single_ = outcomes.best_single
+        self.mean_quality_ = outcomes.mean_quality
+        self.mean_cost_usd_ = outcomes.mean_cost_usd
+        self.train_prompt_ids_ = tuple(outcomes.prompt_ids)
+        self.data_hash_ = outcomes.data_hash
+        self.cost_weight_ = 0.0
+        self.fallback_: str | None = None
+        self._learn(outcomes)
+        return self
+
+    def predict(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> Estimates:
+        """Estimate quality and cost of every candidate on every prompt.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known task labels, length n_prompts; a label not seen in training changes nothing.
+
+        Returns
+        -------
+        Estimates
+            ``quality`` in [0, 1] and ``cost_usd``, both of shape (n_prompts, n_models); cost is
+            NaN where no cost was seen in training.
+
+        Raises
+        ------
+        ValueError
+            If the router isn't fitted, a prompt isn't text, or lengths differ.
+        """
+        self._check_fitted()
+        texts = texts_of(prompts)
+        if topics is not None and len(topics) != len(texts):
+            raise ValueError(
+                f"topics must have one entry per prompt ({len(texts)}), got {len(topics)}"
+            )
+        if not texts:
+            empty = np.zeros((0, len(self.models_)))
+            return Estimates(self.models_, empty, empty.copy())
+        quality, cost_usd = self._estimate(texts, topics)
+        return Estimates(self.models_, quality, cost_usd)
+
+    def route(
+        self,
+        prompt: str,
+        *,
+        cost_weight: float | None = None,
+        policy: Choosing | None = None,
+        task: str | None = None,
+    ) -> Decision:
+        """Choose the candidate model for one prompt.
+
+        Parameters
+        ----------
+        prompt : str
+            The text.
+        cost_weight : float or None, default=None
+            Quality given up per US dollar saved, at least 0; None = the operating point.
+        policy : policy or None, default=None
+            Another rule, such as `routerlib.policies.QualityFloor`; not with `cost_weight`.
+        task : str or None, default=None
+            Known task label.
+
+        Returns
+        -------
+        Decision
+            Choice, estimates, propensity and the reason in words.
+
+        Raises
+        ------
+        ValueError
+            If both `cost_weight` and `policy` are given, or cost is weighed but unknown.
+        """
+        if cost_weight is not None and policy is not None:
+            raise ValueError("give cost_weight or policy, not both")
+        estimates = self.predict([prompt], None if task is None else [task])
+        weight = self.cost_weight_ if cost_weight is None else cost_weight
+        arm, propensity, reason = self._decide(estimates, cost_weight, policy)
+        return Decision(
+            model=self.models_[arm],
+            expected_quality=float(estimates.quality[0, arm]),
+            expected_cost_usd=float(estimates.cost_usd[0, arm]),
+            propensity=propensity,
+            reason=reason,
+            cost_weight=weight,
+            estimates=_by_model(estimates),
+            router_hash=self.router_hash_,
+        )
+
+    def _decide(
+        self, estimates: Estimates, cost_weight: float | None, policy: Choosing | None
+    ) -> tuple[int, float, str]:
+        """Return arm, propensity and reason for the only prompt."""
+        if policy is not None:
+            choices = policy.choose(estimates)
+            arm, propensity = int(choices.arms[0]), float(choices.propensities[0])
+        elif cost_weight is None and self.fallback_ is not None:
+            return self.models_.index(self.best_single_), 1.0, self.fallback_
+        else:
+            weight = self.cost_weight_ if cost_weight is None else cost_weight
+            arm, propensity = int(choose_arms(estimates, weight)[0]), 1.0
+        return arm, propensity, _reason(estimates, arm)
+
+    @cached_property
+    def router_hash_(self) -> str:
+        """Tagged hash of what was learnt; the operating point is left out."""
+        state = self.to_state()
+        del state["cost_weight"], state["fallback"]
+        return tagged_hash(_hashable(state))
+
+    def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
+        """Write the router to a file that is safe to open, and its description beside it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Such as ``data/router_model.pkl``; ``router_model.json`` is written beside it.
+        metadata : mapping or None, default=None
+            JSON values to add to the description.
+        """
+        self._check_fitted()
+        artifact.save(self.to_state(), path, {**self._description(), **(metadata or {})})
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the fitted router as plain builtins."""
+        self._check_fitted()
+        return {
+            "kind": self.name,
+            "models": list(self.models_),
+            "best_single": self.best_single_,
+            "mean_quality": [float(value) for value in self.mean_quality_],
+            "mean_cost_usd": [float(value) for value in self.mean_cost_usd_],
+            "train_prompt_ids": list(self.train_prompt_ids_),
+            "data_hash": self.data_hash_,
+            "cost_weight": float(self.cost_weight_),
+            "fallback": self.fallback_,
+            "parameters": self._parameters(),
+            "learned": self._learned(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild a fitted router from `to_state`."""
+        router = cls(**state["parameters"])
+        router.models_ = tuple(state["models"])
+        router.best_single_ = state["best_single"]
+        router.mean_quality_ = np.array(state["mean_quality"], dtype=float)
+        router.mean_cost_usd_ = np.array(state["mean_cost_usd"], dtype=float)
+        router.train_prompt_ids_ = tuple(state["train_prompt_ids"])
+        router.data_hash_ = state["data_hash"]
+        router.cost_weight_ = state["cost_weight"]
+        router.fallback_ = state["fallback"]
+        router._restore(state["learned"])
+        return router
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "models_"):
+            raise ValueError(f"this {type(self).__name__} isn't fitted; call fit(outcomes) first")
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "kind": self.name,
+            "router_hash": self.router_hash_,
+            "candidates": list(self.models_),
+            "best_single": self.best_single_,
+            "data_hash": self.data_hash_,
+            "n_train_prompts": len(self.train_prompt_ids_),
+            "cost_weight": float(self.cost_weight_),
+            "fallback": self.fallback_,
+            "features": [],
+        }
+
+    @abstractmethod
+    def _learn(self, outcomes: Outcomes) -> None:
+        """Learn; the attributes common to all routers are set already."""
+
+    @abstractmethod
+    def _estimate(
+        self, texts: list[str], topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return quality and cost_usd, each of shape (n_prompts, n_models)."""
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments as builtins."""
+        return {}
+
+    def _learned(self) -> dict[str, Any]:
+        """Return what was learnt beyond the common attributes, as builtins."""
+        return {}
+
+    def _restore(self, learned: Mapping[str, Any]) -> None:
+        """Take back what `_learned` returned; nothing by default."""
+        del learned
+
+
+def choose_arms(estimates: Estimates, cost_weight: float) -> np.ndarray:
+    """Choose per prompt the largest ``quality - cost_weight * cost_usd``; ties go to the cheaper.
+
+    Parameters
+    ----------
+    estimates : Estimates
+        Expected quality and cost of n_prompts prompts.
+    cost_weight : float
+        Quality given up per US dollar saved, at least 0.
+
+    Returns
+    -------
+    ndarray of int, shape (n_prompts,)
+        Column of the chosen candidate.
+
+    Raises
+    ------
+    ValueError
+        If the cost weight is negative or not finite, or a cost that it weighs is unknown.
+
+    Examples
+    --------
+    >>> estimates = Estimates(("a", "b"), np.array([[0.5, 0.9]]), np.array([[0.01, 0.1]]))
+    >>> choose_arms(estimates, 0.0).tolist(), choose_arms(estimates, 10.0).tolist()
+    ([1], [0])
+    """
+    if not (np.isfinite(cost_weight) and cost_weight >= 0):
+        raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
+    cost_usd = estimates.cost_usd
+    if cost_weight > 0:
+        check_costs_known(estimates)
+        utility = estimates.quality - cost_weight * cost_usd
+    else:
+        utility = estimates.quality
+    is_best = utility == utility.max(axis=1, keepdims=True)
+    known = np.where(np.isnan(cost_usd), np.inf, cost_usd)
+    # Among the best the cheapest; where no cost is known at all, the first.
+    return np.lexsort((np.where(is_best, known, np.inf), ~is_best), axis=1)[:, 0]
+
+
+def check_costs_known(estimates: Estimates) -> None:
+    """Raise ValueError, naming a candidate, when an expected cost is NaN."""
+    is_unknown = np.isnan(estimates.cost_usd).any(axis=0)
+    if is_unknown.any():
+        name = estimates.models[int(np.argmax(is_unknown))]
+        raise ValueError(
+            f"the cost of {name!r} is unknown, so it can't be weighed; train on outcomes with "
+            "cost_usd (token counts and prices), or use cost_weight=0"
+        )
+
+
+def _reason(estimates: Estimates, arm: int) -> str:
+    quality, cost_usd = estimates.quality[0], estimates.cost_usd[0]
+    if len(quality) == 1:
+        return "the only candidate model"
+    best = int(np.argmax(quality))
+    if quality[arm] < quality[best]:
+        share = _cost_share(cost_usd[arm], cost_usd[best])
+        return (
+            f"expected quality {quality[arm]:.2f} against {quality[best]:.2f} of "
+            f"{estimates.models[best]}{share}"
+        )
+    others = np.where(np.arange(len(quality)) == arm, -np.inf, quality)
+    rival = int(np.argmax(others))
+    share = _cost_share(cost_usd[rival], cost_usd[arm])
+    return (
+        f"highest expected quality, {quality[arm]:.2f}; next is {estimates.models[rival]} "
+        f"with {quality[rival]:.2f}{share}"
+    )
+
+
+def _cost_share(cost_usd: float, reference_usd: float) -> str:
+    if not (np.isfinite(cost_usd) and np.isfinite(reference_usd) and reference_usd > 0):
+        return ""
+    return f" at {100 * cost_usd / reference_usd:.0f} % of its cost"
+
+
+def _by_model(estimates: Estimates) -> dict[str, dict[str, float]]:
+    return {
+        model: {"quality": float(quality), "cost_usd": float(cost_usd)}
+        for model, quality, cost_usd in zip(
+            estimates.models, estimates.quality[0], estimates.cost_usd[0], strict=True
+        )
+    }
+
+
+def _check_observed(outcomes: Outcomes) -> None:
+    if len(outcomes) == 0:
+        raise ValueError("training needs at least one prompt, got none; collect and judge some")
+    is_seen = np.isfinite(outcomes.quality).any(axis=0)
+    if not is_seen.all():
+        name = outcomes.models[int(np.argmin(is_seen))]
+        raise ValueError(
+            f"candidate {name!r} has no observed quality; collect and judge some of its answers, "
+            "or leave it out of the outcomes"
+        )
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return hashlib.blake2b(value, digest_size=16).hexdigest()
+    if isinstance(value, dict):
+        return {key: _hashable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hashable(item) for item in value]
+    return value
