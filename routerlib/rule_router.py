@@ -1,0 +1,192 @@
+"""RuleRouter: if-rules on task and length choose a candidate before there is any data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from routerlib.outcomes import Outcomes
+from routerlib.router import Choosing, Router
+from routerlib.tasks import detect_task
+from routerlib.types import ROLES, TASKS, CandidateModel, Decision, tagged_hash
+
+# From this length on a chat or an unknown task is no small matter.
+_SHORT_CHARACTERS = 400
+
+# Role for each task: for a short prompt, for a long one.
+_ROLE_BY_TASK: dict[str, tuple[str, str]] = {
+    "summarize": ("cheap", "cheap"),
+    "reasoning": ("strongest", "strongest"),
+    "math": ("strongest", "strongest"),
+    "code": ("coder", "coder"),
+    "chat": ("cheapest", "cheap"),
+    "classify": ("cheap", "cheap"),
+    "extract": ("cheap", "cheap"),
+    "translate": ("cheap", "strongest"),
+    "other": ("cheap", "strongest"),
+}
+
+
+class RuleRouter(Router):
+    """Choose by task and length, without any training.
+
+    ========================  =====================  ======================
+    task (given or detected)  under 400 characters   400 characters or more
+    ========================  =====================  ======================
+    summarize                 cheap                  cheap
+    reasoning, math           strongest              strongest
+    code                      coder                  coder
+    chat                      cheapest               cheap
+    classify, extract         cheap                  cheap
+    translate, other          cheap                  strongest
+    ========================  =====================  ======================
+
+    `predict` gives votes, not probabilities: 1 for the chosen candidate, 0 for the others, and
+    zeros for costs, so that a cost weight changes nothing. Decisions carry NaN as estimates.
+
+    Parameters
+    ----------
+    roles : mapping of str to str
+        Candidate name for each of ``cheapest``, ``cheap``, ``coder``, ``strongest``.
+
+    Examples
+    --------
+    >>> router = RuleRouter({"cheapest": "xs", "cheap": "s", "coder": "c", "strongest": "xl"})
+    >>> decision = router.route("Summarise this report in one line: ...")
+    >>> decision.model, decision.reason
+    ('s', 'rule: summarize goes to the cheap model')
+    """
+
+    name = "rules"
+
+    def __init__(self, roles: Mapping[str, str]) -> None:
+        missing = [role for role in ROLES if role not in roles]
+        unknown = [role for role in roles if role not in ROLES]
+        if missing or unknown:
+            raise ValueError(
+                f"roles must name a candidate for each of {', '.join(ROLES)}, "
+                f"got {dict(roles)!r}; write roles in candidates.yaml"
+            )
+        self.roles = dict(roles)
+        self.models_ = tuple(dict.fromkeys(roles[role] for role in ROLES))
+        n_models = len(self.models_)
+        self.best_single_ = roles["strongest"]
+        self.mean_quality_ = np.full(n_models, np.nan)
+        self.mean_cost_usd_ = np.full(n_models, np.nan)
+        self.train_prompt_ids_: tuple[str, ...] = ()
+        self.data_hash_ = tagged_hash([])
+        self.cost_weight_ = 0.0
+        self.fallback_ = None
+
+    @classmethod
+    def from_candidates(cls, candidates: Sequence[CandidateModel]) -> Self:
+        """Take the roles that candidates.yaml gives; prices fill the gaps.
+
+        Without a role of its own, ``cheapest`` is the candidate with the lowest output price,
+        ``cheap`` the next one up, ``strongest`` the one with the highest, and ``coder`` the
+        dearest one that has "coder" in its name, else the strongest.
+
+        Parameters
+        ----------
+        candidates : sequence of CandidateModel
+            At least one.
+
+        Returns
+        -------
+        RuleRouter
+            Ready to route.
+
+        Raises
+        ------
+        ValueError
+            If there is no candidate.
+        """
+        if not candidates:
+            raise ValueError("rules need at least one candidate, got none")
+        by_price = sorted(candidates, key=lambda each: each.price.output_usd_per_mtok)
+        coders = [each for each in by_price if "coder" in each.name.lower()] or by_price
+        guesses = {
+            "cheapest": by_price[0].name,
+            "cheap": by_price[min(1, len(by_price) - 1)].name,
+            "coder": coders[-1].name,
+            "strongest": by_price[-1].name,
+        }
+        given = {role: each.name for each in reversed(candidates) for role in each.roles}
+        router = cls({**guesses, **given})
+        router.models_ = tuple(each.name for each in candidates)
+        router.mean_quality_ = np.full(len(candidates), np.nan)
+        router.mean_cost_usd_ = np.full(len(candidates), np.nan)
+        return router
+
+    def route(
+        self,
+        prompt: str,
+        *,
+        cost_weight: float | None = None,
+        policy: Choosing | None = None,
+        task: str | None = None,
+    ) -> Decision:
+        """Choose the candidate model for one prompt by rule; a policy has nothing to weigh.
+
+        Parameters
+        ----------
+        prompt : str
+            The text.
+        cost_weight : float or None, default=None
+            Recorded, but changes nothing.
+        policy : None
+            Not accepted: rules estimate nothing that a policy could weigh.
+        task : str or None, default=None
+            Known task; None = detected.
+
+        Returns
+        -------
+        Decision
+            With NaN for expected quality and cost.
+        """
+        if policy is not None:
+            raise ValueError("RuleRouter gives no estimates for a policy; leave policy out")
+        role, reason = _rule(prompt, task)
+        return Decision(
+            model=self.roles[role],
+            expected_quality=float("nan"),
+            expected_cost_usd=float("nan"),
+            propensity=1.0,
+            reason=reason,
+            cost_weight=self.cost_weight_ if cost_weight is None else cost_weight,
+            router_hash=self.router_hash_,
+        )
+
+    def _learn(self, outcomes: Outcomes) -> None:
+        missing = sorted(set(self.roles.values()) - set(self.models_))
+        if missing:
+            raise ValueError(
+                f"roles name {missing[0]!r}, which isn't among the candidates "
+                f"{', '.join(self.models_)}"
+            )
+
+    def _estimate(
+        self, texts: list[str], topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        votes = np.zeros((len(texts), len(self.models_)))
+        for row, text in enumerate(texts):
+            role, _ = _rule(text, None if topics is None else topics[row])
+            votes[row, self.models_.index(self.roles[role])] = 1
+        return votes, np.zeros_like(votes)
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"roles": self.roles}
+
+
+def _rule(prompt: str, task: str | None) -> tuple[str, str]:
+    """Return role and reason."""
+    known = task if task in TASKS else detect_task(prompt)
+    short_role, long_role = _ROLE_BY_TASK[known]
+    is_long = len(prompt) >= _SHORT_CHARACTERS
+    role = long_role if is_long else short_role
+    subject = known
+    if short_role != long_role:
+        subject = f"{'long' if is_long else 'short'} {known}"
+    return role, f"rule: {subject} goes to the {role} model"
