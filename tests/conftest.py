@@ -1,0 +1,46 @@
+"""Nouns that several tests need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from routerlib.log import CallLog
+from routerlib.outcomes import Outcomes
+from routerlib.types import CandidateModel, Price
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[CallLog]:
+    with CallLog(tmp_path / "logs.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def candidates() -> list[CandidateModel]:
+    """Return two candidates with round prices; the endpoint is filled in by whoever serves it."""
+    return [
+        CandidateModel("small", "small-1", "custom", "http://127.0.0.1:9/v1", None, Price(1, 2)),
+        CandidateModel("large", "large-1", "custom", "http://127.0.0.1:9/v1", None, Price(10, 20)),
+    ]
+
+
+@pytest.fixture(scope="session")
+def outcomes() -> Outcomes:
+    """Return 60 prompts x 3 models: arithmetic needs the large model, small talk does not."""
+    rng = np.random.default_rng(0)
+    topics = ["math" if i % 2 else "chat" for i in range(60)]
+    words = ["river", "moon", "paper", "chair", "cloud", "stone", "apple", "glass", "train", "sea"]
+    prompts = [
+        f"What is {rng.integers(10, 99)} times {rng.integers(100, 999)}, item {i}?"
+        if topic == "math"
+        else f"Tell me something nice about the {words[i % 10]} and the {words[(i * 7) % 9]}, {i}."
+        for i, topic in enumerate(topics)
+    ]
+    chance = np.array([[0.1, 0.5, 0.9] if topic == "math" else [0.8, 0.9, 0.9] for topic in topics])
+    quality = (rng.random(chance.shape) < chance).astype(float)
+    cost_usd = np.tile([0.0001, 0.0003, 0.001], (60, 1))
+    return Outcomes(prompts, ["tiny", "small", "large"], quality, cost_usd, topics=topics)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from routerlib import schema
+from routerlib.log import CallLog, LogError
+from routerlib.types import Call, CandidateModel, Decision, Price, Prompt, Score, Usage
+
+SUM = Prompt.from_text("What is 2 + 2?", task="math", reference=4, judge="numeric")
+
+
+def _call(status: str = "ok", **known: object) -> Call:
+    fields = {"response": "Answer: 4", "usage": Usage(10, 5), "latency_s": 0.5, **known}
+    return Call(SUM.prompt_id, "small", "b2:x", status, **fields)  # type: ignore[arg-type]
+
+
+def test_a_log_is_made_on_first_use_with_its_folder(tmp_path: Path) -> None:
+    with CallLog(tmp_path / "new" / "logs.db") as log:
+        assert log.prompts() == []
+    assert (tmp_path / "new" / "logs.db").exists()
+
+
+def test_a_prompt_is_stored_once_and_read_back_as_it_was(log: CallLog) -> None:
+    assert log.add_prompts([SUM, SUM]) == 1
+    assert log.add_prompts([SUM]) == 0
+    assert log.prompts() == [SUM]
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(text=st.text(min_size=1).filter(str.strip))
+def test_any_text_is_stored_verbatim(log: CallLog, text: str) -> None:
+    prompt = Prompt.from_text(text)
+    log.add_prompts([prompt])
+    log.add_call(Call(prompt.prompt_id, "small", "b2:x", "ok", response=text))
+    stored = log.sql("select response from calls order by call_id desc limit 1").response[0]
+    assert stored == text
+    assert prompt in log.prompts()
+
+
+def test_a_lone_surrogate_is_refused_with_advice() -> None:
+    with pytest.raises(ValueError, match="lone surrogate"):
+        _ = Prompt.from_text("bad \ud800 text").prompt_id
+
+
+@pytest.mark.parametrize("table", ["prompts", "calls", "scores", "runs", "decisions", "prices"])
+def test_no_row_is_ever_changed_or_deleted(log: CallLog, table: str) -> None:
+    log.add_prompts([SUM])
+    run_id = log.start_run("collect", {})
+    log.add_prices([CandidateModel("small", "m", "custom", "http://x", None, Price(1, 2))], run_id)
+    log.add_call(_call(), run_id, [Score("numeric", 1.0)])
+    log.add_decision(SUM.prompt_id, Decision("small", 0.5, 0.1, 1.0, "why", 0.0), run_id)
+    with sqlite3.connect(log.path) as other:
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            other.execute(f"delete from {table}")
+        column = other.execute(f"select name from pragma_table_info('{table}')").fetchone()[0]
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            other.execute(f"update {table} set {column} = {column}")
+    other.close()
+
+
+@pytest.mark.parametrize("status", ["truncated", "refused", "empty", "error", "timeout"])
+def test_a_failed_call_never_gets_a_score(log: CallLog, status: str) -> None:
+    log.add_prompts([SUM])
+    with pytest.raises(ValueError, match="only a call with status 'ok'"):
+        log.add_call(_call(status), scores=[Score("numeric", 1.0)])
+    assert log.sql("select * from calls").empty, "the refused call must not be half written"
+    call_id = log.add_call(_call(status))
+    with pytest.raises(ValueError, match="only a call with status 'ok'"):
+        log.add_scores(call_id, [Score("person", 1.0)])
+
+
+def test_a_missing_score_is_not_stored_as_zero(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    log.add_call(_call(), scores=[Score("numeric", float("nan"))])
+    assert log.sql("select * from scores").empty
+
+
+def test_cost_follows_from_tokens_and_the_price_logged_last(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    cheap = CandidateModel("small", "m", "custom", "http://x", None, Price(1, 2))
+    dear = CandidateModel("small", "m", "custom", "http://x", None, Price(100, 200))
+    log.add_prices([cheap])
+    log.add_call(_call(), scores=[Score("numeric", 1.0)])
+    assert log.summary().cost_usd["small"] == pytest.approx((10 * 1 + 5 * 2) / 1e6)
+    log.add_prices([dear])
+    log.add_prices([dear])
+    assert log.summary().cost_usd["small"] == pytest.approx((10 * 100 + 5 * 200) / 1e6)
+    assert log.sql("select count(*) as n from prices").n[0] == 2
+
+
+def test_an_unknown_price_gives_an_unknown_cost_not_zero(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    log.add_call(_call(), scores=[Score("numeric", 1.0)])
+    assert log.summary().cost_usd.isna().all()
+
+
+def test_cells_with_an_answer_are_finished_and_faults_are_not(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    for repeat, status in enumerate(["ok", "truncated", "refused", "empty", "error", "timeout"]):
+        log.add_call(_call(status, repeat=repeat))
+    assert {cell[3] for cell in log.finished_cells()} == {0, 1, 2, 3}
+
+
+def test_unjudged_calls_are_those_without_that_judges_score(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    log.add_call(_call(), scores=[Score("numeric", 1.0)])
+    second = log.add_call(_call(repeat=1))
+    log.add_call(_call("truncated", repeat=2))
+    assert [call_id for call_id, _, _ in log.unjudged_calls()] == [second]
+    assert len(log.unjudged_calls("person")) == 2
+
+
+def test_a_query_that_is_wrong_says_why(log: CallLog) -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        log.sql("select nonsense from calls")
+
+
+def test_columns_keep_their_types_when_the_first_thousands_are_null(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    for repeat in range(3):
+        log.add_call(_call("error", usage=None, response=None, repeat=repeat))
+    log.add_call(_call(repeat=3))
+    assert log.sql("select sum(input_tokens) as n from calls").n[0] == 10
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [(b"", "it is empty"), (b"not a database, but some text", "no SQLite file")],
+)
+def test_a_file_that_is_no_log_is_refused_and_left_alone(
+    tmp_path: Path, payload: bytes, message: str
+) -> None:
+    path = tmp_path / "logs.db"
+    path.write_bytes(payload)
+    with pytest.raises(LogError, match=message):
+        CallLog(path)
+    assert path.read_bytes() == payload
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("create table things (x)")
+    other.close()
+    with pytest.raises(LogError, match="another program's database"):
+        CallLog(path)
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "logs.db"
+    CallLog(path).close()
+    with sqlite3.connect(path) as other:
+        other.execute(f"pragma user_version = {schema.VERSION + 1}")
+    other.close()
+    with pytest.raises(LogError, match="update routerlib"):
+        CallLog(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "logs.db"
+    CallLog(path).close()
+    path.write_bytes(path.read_bytes()[:1500])
+    with pytest.raises(LogError, match=r"logs\.db"):
+        CallLog(path)
+
+
+def test_a_missing_log_opened_for_reading_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="there is no log"):
+        CallLog(tmp_path / "none.db", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_write_one_log_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "logs.db"
+    script = (
+        "import sys; from routerlib.log import CallLog; from routerlib.types import *\n"
+        "log = CallLog(sys.argv[1]); prompt = Prompt.from_text('hi'); log.add_prompts([prompt])\n"
+        "for i in range(40):\n"
+        "    log.add_call(Call(prompt.prompt_id, sys.argv[2], 'b2:x', 'ok', repeat=i))\n"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, str(path), name]) for name in ("a", "b")
+    ]
+    counts = []
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            counts.append(_count(path))
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert counts == sorted(counts), "a reader must never see rows vanish"
+    assert _count(path) == 80
+
+
+def _count(path: Path) -> int:
+    try:
+        with CallLog(path, read_only=True) as log:
+            return int(log.sql("select count(*) as n from calls").n[0])
+    except LogError:
+        return 0  # not migrated yet by the first writer
