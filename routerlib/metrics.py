@@ -104,7 +104,9 @@ def choose_arms(est_quality: ArrayLike, est_cost_usd: ArrayLike, cost_weight: fl
         )
     utility = quality if cost_weight == 0 else quality - cost_weight * cost
     is_best = utility == utility.max(axis=1, keepdims=True)
-    return np.where(is_best, np.nan_to_num(cost, nan=0.0), np.inf).argmin(axis=1)
+    known = np.where(np.isnan(cost) | ~is_best, np.inf, cost)
+    # Among the best the cheapest; where no cost is known at all, the first.
+    return np.lexsort((known, ~is_best), axis=1)[:, 0]
 
 
 def sweep_cost_weights(

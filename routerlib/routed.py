@@ -145,8 +145,9 @@ def route_all(router: RoutesPrompts, outcomes: Outcomes, *, use_topics: bool = F
     Returns
     -------
     Routed
-        Estimates and choices at the router's cost weight. A router that estimates nothing, or
-        doesn't choose by its estimates, is asked prompt by prompt.
+        Estimates and choices at the router's cost weight; a router that keeps to the best single
+        model (``fallback_``) is taken at its word, one that estimates nothing is asked prompt by
+        prompt.
 
     Raises
     ------
@@ -157,7 +158,10 @@ def route_all(router: RoutesPrompts, outcomes: Outcomes, *, use_topics: bool = F
     topics = outcomes.topics if use_topics else None
     own = router.predict(outcomes.prompts, topics=topics)
     estimates = _spread(own, columns, tuple(outcomes.models))
-    if getattr(router, "chooses_by_estimates", True) and is_complete(own.quality).all():
+    if getattr(router, "fallback_", None) is not None:
+        best = outcomes.models.index(router.best_single_)
+        return Routed(estimates, np.full(len(outcomes), best, dtype=np.intp))
+    if is_complete(own.quality).all():
         chosen = choose_arms(own.quality, own.cost_usd, router.cost_weight_)
         return Routed(estimates, columns[chosen])
     tasks: Sequence[str | None] = topics or [None] * len(outcomes)

@@ -40,6 +40,23 @@ class Verdict:
     sentence: str
     numbers: Mapping[str, float | None]
 
+    @property
+    def headline(self) -> str:
+        """The finding in a few words, for titles; the sentence beside it holds the intervals."""
+        saving, difference = (self.numbers.get(key) for key in ("saving", "quality_difference"))
+        if self.kind == "does_not_pay":
+            return "Routing doesn't pay on these prompts"
+        if self.kind == "not_measurable":
+            return f"Not measurable yet with {self.numbers['n']} prompts"
+        if self.kind == "saves_at_a_price":
+            return (
+                f"Routing saves {_plain(100 * (saving or 0), 0)} % of the cost "
+                f"for {_plain(-100 * (difference or 0), 1)} points less quality"
+            )
+        if (self.numbers.get("quality_difference_low") or 0) > 0:
+            return f"Routing pays: {_plain(100 * (difference or 0), 1)} points more quality"
+        return f"Routing pays: {_plain(100 * (saving or 0), 0)} % cheaper at about the same quality"
+
 
 def decide(
     measured: Mapping[str, Interval],
@@ -174,6 +191,8 @@ def _mixing(measured: Mapping[str, Interval]) -> str:
     zero = measured["zero_difference"]
     if math.isnan(zero.value):
         return "costs are unknown, so only quality was compared"
+    if zero.value > 0:
+        return f"mixing models at random at that cost would gain {points(zero)}"
     return f"mixing models at random at that cost would lose {points(zero, -1)}"
 
 

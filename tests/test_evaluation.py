@@ -8,6 +8,8 @@ import pytest
 from routerlib.comparison import compare
 from routerlib.evaluation import evaluate
 from routerlib.outcomes import Outcomes
+from routerlib.routed import route_all
+from routerlib.routers import KNNRouter
 from routerlib.simulate import TOPICS, make_world
 from routerlib.types import Decision, Estimates
 
@@ -184,6 +186,22 @@ def test_a_router_without_estimates_is_asked_prompt_by_prompt():
     evaluation = evaluate(router, TEST, n_bootstrap=20)
     assert evaluation.calibration is None
     assert evaluation.routed_shares == {"small": 0.0, "large": 1.0}
+
+
+def test_a_router_that_falls_back_to_best_single_is_taken_at_its_word():
+    router = TopicTable().fit(TRAIN)
+    router.fallback_ = "too few prompts"
+    evaluation = evaluate(router, TEST, n_bootstrap=20)
+    assert evaluation.routed_shares == {"small": 0.0, "large": 1.0}
+
+
+def test_choices_are_those_of_the_router_itself():
+    train, test = make_world(n_prompts=240, kind="price").outcomes.split()
+    router = KNNRouter().fit(train)
+    router.cost_weight_ = 0.1 / train.mean_cost_usd.max()
+    routed = route_all(router, test)
+    asked = [router.route(prompt).model for prompt in test.prompts]
+    assert [test.models[arm] for arm in routed.arms] == asked
 
 
 def test_prompts_that_a_router_was_trained_on_are_refused():
