@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from routerlib import artifact
+from routerlib import artifact, metrics
 from routerlib.features import texts_of
 from routerlib.outcomes import Outcomes
 from routerlib.types import Decision, Estimates, tagged_hash
@@ -47,6 +47,8 @@ class Router(ABC):
         given; 0 until one is chosen.
     fallback_ : str or None
         Why `route` keeps to the best single model, in words; None = it doesn't.
+    training_ : dict
+        How the operating point was chosen, as JSON values; empty when it wasn't.
     """
 
     name: ClassVar[str]
@@ -79,6 +81,7 @@ class Router(ABC):
         self.data_hash_ = outcomes.data_hash
         self.cost_weight_ = 0.0
         self.fallback_: str | None = None
+        self.training_: dict[str, Any] = {}
         self._learn(outcomes)
         return self
 
@@ -170,17 +173,23 @@ class Router(ABC):
             choices = policy.choose(estimates)
             arm, propensity = int(choices.arms[0]), float(choices.propensities[0])
         elif cost_weight is None and self.fallback_ is not None:
-            return self.models_.index(self.best_single_), 1.0, self.fallback_
+            reason = f"keeps to {self.best_single_}: {self.fallback_}"
+            return self.models_.index(self.best_single_), 1.0, reason
         else:
             weight = self.cost_weight_ if cost_weight is None else cost_weight
             arm, propensity = int(choose_arms(estimates, weight)[0]), 1.0
         return arm, propensity, _reason(estimates, arm)
 
+    @property
+    def chooses_by_estimates(self) -> bool:
+        """Whether `route` weighs its own estimates; False when it keeps to the best single."""
+        return self.fallback_ is None
+
     @cached_property
     def router_hash_(self) -> str:
         """Tagged hash of what was learnt; the operating point is left out."""
         state = self.to_state()
-        del state["cost_weight"], state["fallback"]
+        del state["cost_weight"], state["fallback"], state["training"]
         return tagged_hash(_hashable(state))
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
@@ -209,6 +218,7 @@ class Router(ABC):
             "data_hash": self.data_hash_,
             "cost_weight": float(self.cost_weight_),
             "fallback": self.fallback_,
+            "training": self.training_,
             "parameters": self._parameters(),
             "learned": self._learned(),
         }
@@ -225,6 +235,7 @@ class Router(ABC):
         router.data_hash_ = state["data_hash"]
         router.cost_weight_ = state["cost_weight"]
         router.fallback_ = state["fallback"]
+        router.training_ = state["training"]
         router._restore(state["learned"])
         return router
 
@@ -242,6 +253,7 @@ class Router(ABC):
             "n_train_prompts": len(self.train_prompt_ids_),
             "cost_weight": float(self.cost_weight_),
             "fallback": self.fallback_,
+            "training": self.training_,
             "features": [],
         }
 
@@ -296,16 +308,9 @@ def choose_arms(estimates: Estimates, cost_weight: float) -> np.ndarray:
     """
     if not (np.isfinite(cost_weight) and cost_weight >= 0):
         raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
-    cost_usd = estimates.cost_usd
     if cost_weight > 0:
         check_costs_known(estimates)
-        utility = estimates.quality - cost_weight * cost_usd
-    else:
-        utility = estimates.quality
-    is_best = utility == utility.max(axis=1, keepdims=True)
-    known = np.where(np.isnan(cost_usd), np.inf, cost_usd)
-    # Among the best the cheapest; where no cost is known at all, the first.
-    return np.lexsort((np.where(is_best, known, np.inf), ~is_best), axis=1)[:, 0]
+    return metrics.choose_arms(estimates.quality, estimates.cost_usd, cost_weight)
 
 
 def check_costs_known(estimates: Estimates) -> None:

@@ -79,6 +79,7 @@ class RuleRouter(Router):
         self.data_hash_ = tagged_hash([])
         self.cost_weight_ = 0.0
         self.fallback_ = None
+        self.training_ = {}
 
     @classmethod
     def from_candidates(cls, candidates: Sequence[CandidateModel]) -> Self:

@@ -1,0 +1,351 @@
+"""Train a router, choosing its operating point on training prompts only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from routerlib.metrics import choose_arms, hull, sweep_cost_weights
+from routerlib.outcomes import Outcomes
+from routerlib.router import Router
+from routerlib.routers import LGBMRouter
+from routerlib.splits import grouped_folds
+from routerlib.types import Estimates
+
+# A gain counts when it exceeds this many standard errors: one-sided, nine times out of ten.
+_STANDARD_ERRORS = 1.28
+_MIN_PROMPTS = 20
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Where to stand between quality and cost, and what that gave out of fold.
+
+    Parameters
+    ----------
+    cost_weight : float
+        Quality given up per US dollar saved.
+    fallback : str or None
+        Why to keep to the best single model instead, in words.
+    n_prompts : int
+        Training prompts with every candidate observed, on which it was chosen.
+    best_single : str
+        Best single candidate model on the training prompts.
+    quality, cost_usd : float
+        Mean out-of-fold quality and US dollars at this point; NaN when not measured.
+    best_single_quality, best_single_cost_usd : float
+        The same of always calling the best single model.
+    gain_over_mixing, gain_standard_error : float
+        Quality above random mixing of the candidates at the same cost, and its standard error.
+    """
+
+    cost_weight: float
+    fallback: str | None
+    n_prompts: int
+    best_single: str
+    quality: float
+    cost_usd: float
+    best_single_quality: float
+    best_single_cost_usd: float
+    gain_over_mixing: float
+    gain_standard_error: float
+
+
+def cross_fit(
+    router_factory: Callable[[], Router],
+    outcomes: Outcomes,
+    n_folds: int = 5,
+    random_state: int = 0,
+) -> Estimates:
+    """Estimate each prompt by a router that saw neither it nor its near-duplicates.
+
+    Parameters
+    ----------
+    router_factory : callable
+        Returns a new, unfitted router.
+    outcomes : Outcomes
+        Training prompts.
+    n_folds : int, default=5
+        At least 2; fewer are used where there are fewer groups of distinct prompts.
+    random_state : int, default=0
+        Seed of the folds.
+
+    Returns
+    -------
+    Estimates
+        Out-of-fold, in the order of the outcomes.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two distinct prompts.
+
+    Examples
+    --------
+    >>> from routerlib.routers import BestSingle
+    >>> outcomes = Outcomes(["red", "blue"], ["m"], quality=[[0], [1]])
+    >>> cross_fit(BestSingle, outcomes, n_folds=2).quality.tolist()
+    [[1.0], [0.0]]
+    """
+    n_groups = len(np.unique(outcomes.groups))
+    folds = grouped_folds(outcomes.groups, max(min(n_folds, n_groups), 2), random_state)
+    quality = np.full(outcomes.quality.shape, np.nan)
+    cost_usd = quality.copy()
+    for fold in np.unique(folds):
+        held_out = np.flatnonzero(folds == fold)
+        router = router_factory().fit(outcomes.take(folds != fold))
+        estimates = router.predict([outcomes.prompts[row] for row in held_out])
+        quality[held_out], cost_usd[held_out] = estimates.quality, estimates.cost_usd
+    return Estimates(tuple(outcomes.models), quality, cost_usd)
+
+
+def choose_cost_weight(
+    estimates: Estimates, outcomes: Outcomes, max_quality_loss: float = 0.03
+) -> OperatingPoint:
+    """Choose the cost weight that saves most while losing little, by out-of-fold estimates.
+
+    Among the cost weights whose observed mean quality is at most `max_quality_loss` under the
+    best single model's, the one with the lowest mean cost is chosen, provided that it is cheaper
+    than the best single model and better than mixing candidates at random at the same cost, by
+    more than chance. Otherwise the cost weight is 0 if that beats the best single model by more
+    than chance, else the router shall keep to the best single model.
+
+    Parameters
+    ----------
+    estimates : Estimates
+        From `cross_fit`; never from a router that saw these prompts.
+    outcomes : Outcomes
+        The same prompts.
+    max_quality_loss : float, default=0.03
+        Mean quality that may be given up, in [0, 1].
+
+    Returns
+    -------
+    OperatingPoint
+        With the reason in words where the best single model is kept.
+
+    Raises
+    ------
+    ValueError
+        If `max_quality_loss` is out of range.
+    """
+    if not 0 <= max_quality_loss <= 1:
+        raise ValueError(f"max_quality_loss must lie in [0, 1], got {max_quality_loss!r}")
+    bench = _Bench.of(estimates, outcomes)
+    if len(bench.quality) < _MIN_PROMPTS:
+        return _kept(outcomes, len(bench.quality), _too_few(len(bench.quality)))
+    saving = bench.largest_saving(max_quality_loss)
+    if saving is not None:
+        return _point(saving, bench, outcomes)
+    best_quality = bench.measure(0.0)
+    if _is_positive(best_quality.quality - bench.quality[:, bench.best]):
+        return _point(best_quality, bench, outcomes)
+    return _kept(
+        outcomes, len(bench.quality), "no gain over it could be shown on the training prompts"
+    )
+
+
+def train_router(
+    train: Outcomes,
+    *,
+    random_state: int = 0,
+    cost_weight: float | None = None,
+    max_quality_loss: float = 0.03,
+) -> LGBMRouter:
+    """Train an LGBMRouter on all training prompts, with its operating point chosen out of fold.
+
+    Parameters
+    ----------
+    train : Outcomes
+        Training prompts; test prompts must not be among them.
+    random_state : int, default=0
+        Seed of everything random.
+    cost_weight : float or None, default=None
+        Operating point, at least 0; None = chosen by `choose_cost_weight`.
+    max_quality_loss : float, default=0.03
+        Mean quality that the chosen operating point may give up, in [0, 1].
+
+    Returns
+    -------
+    LGBMRouter
+        With ``cost_weight_``, ``fallback_`` and ``training_`` (the out-of-fold summary).
+
+    Raises
+    ------
+    ValueError
+        If a candidate was never observed, or a parameter is out of range.
+
+    Examples
+    --------
+    >>> train = Outcomes([f"Add {i} and {i + 1}" for i in range(8)], ["small", "large"],
+    ...                  quality=[[0, 1]] * 8, cost_usd=[[0.001, 0.01]] * 8)
+    >>> train_router(train).fallback_
+    'only 8 training prompts have every candidate observed, 20 are needed'
+    """
+    if cost_weight is not None and not (np.isfinite(cost_weight) and cost_weight >= 0):
+        raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
+    router = LGBMRouter(random_state=random_state).fit(train)
+    if cost_weight is not None:
+        router.cost_weight_ = float(cost_weight)
+        router.training_ = {"cost_weight_is": "given"}
+        return router
+    point = _cross_fitted_point(train, random_state, max_quality_loss)
+    router.cost_weight_ = point.cost_weight
+    router.fallback_ = point.fallback
+    router.training_ = {
+        "cost_weight_is": "chosen out of fold",
+        "max_quality_loss": float(max_quality_loss),
+        **_json_values(asdict(point)),
+    }
+    return router
+
+
+def _cross_fitted_point(
+    train: Outcomes, random_state: int, max_quality_loss: float
+) -> OperatingPoint:
+    n_complete = int(np.isfinite(train.quality).all(axis=1).sum())
+    if n_complete < _MIN_PROMPTS or len(np.unique(train.groups)) < 2:
+        return _kept(train, n_complete, _too_few(n_complete))
+    estimates = cross_fit(
+        lambda: LGBMRouter(random_state=random_state), train, random_state=random_state
+    )
+    return choose_cost_weight(estimates, train, max_quality_loss)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What one cost weight gave: per prompt the quality, the cost, the gain over mixing."""
+
+    cost_weight: float
+    quality: np.ndarray
+    cost_usd: np.ndarray
+    gain: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """Out-of-fold estimates beside what was observed, on prompts with nothing missing."""
+
+    estimates: Estimates
+    quality: np.ndarray
+    cost_usd: np.ndarray
+    best: int
+    has_cost: bool
+
+    @classmethod
+    def of(cls, estimates: Estimates, outcomes: Outcomes) -> _Bench:
+        has_cost = bool(np.isfinite(estimates.cost_usd).all())
+        is_complete = np.isfinite(outcomes.quality).all(axis=1)
+        if has_cost:
+            is_complete &= np.isfinite(outcomes.cost_usd).all(axis=1)
+        kept = Estimates(
+            estimates.models, estimates.quality[is_complete], estimates.cost_usd[is_complete]
+        )
+        best = outcomes.models.index(outcomes.best_single)
+        return cls(
+            kept, outcomes.quality[is_complete], outcomes.cost_usd[is_complete], best, has_cost
+        )
+
+    def measure(self, cost_weight: float) -> _Measured:
+        arms = choose_arms(self.estimates.quality, self.estimates.cost_usd, cost_weight)
+        rows = np.arange(len(arms))
+        quality, cost_usd = self.quality[rows, arms], self.cost_usd[rows, arms]
+        return _Measured(cost_weight, quality, cost_usd, quality - self._mixed(cost_usd))
+
+    def largest_saving(self, max_quality_loss: float) -> _Measured | None:
+        """Return the cheapest allowed point, or None when none gains by more than chance."""
+        if not self.has_cost:
+            return None
+        floor = self.quality[:, self.best].mean() - max_quality_loss
+        weights = sweep_cost_weights(self.estimates.quality, self.estimates.cost_usd)
+        measured = [self.measure(float(weight)) for weight in weights]
+        allowed = [
+            point
+            for point in measured
+            if point.quality.mean() >= floor
+            and point.cost_usd.mean() < self.cost_usd[:, self.best].mean()
+            and _is_positive(point.gain)
+        ]
+        return min(allowed, key=lambda point: float(point.cost_usd.mean()), default=None)
+
+    def _mixed(self, cost_usd: np.ndarray) -> np.ndarray:
+        """Return per prompt what random mixing gives at the mean of these costs.
+
+        Between two corners of the hull the mix is a weighted mean of two candidates' quality;
+        it is corrected for each prompt's own cost, so that the standard error is that of the
+        vertical distance from the hull.
+        """
+        if not self.has_cost:
+            return self.quality[:, self.best]
+        low, high = self._corners(float(cost_usd.mean()))
+        low_usd, high_usd = self.cost_usd[:, low], self.cost_usd[:, high]
+        run = float(high_usd.mean() - low_usd.mean())
+        if run <= 0:
+            return self.quality[:, high]
+        share = float(np.clip((cost_usd.mean() - low_usd.mean()) / run, 0, 1))
+        slope = float((self.quality[:, high] - self.quality[:, low]).mean()) / run
+        mixed = (1 - share) * self.quality[:, low] + share * self.quality[:, high]
+        mixed_usd = (1 - share) * low_usd + share * high_usd
+        deviation = cost_usd - mixed_usd
+        return mixed + slope * (deviation - deviation.mean())
+
+    def _corners(self, mean_usd: float) -> tuple[int, int]:
+        """Return the two candidates of the hull's edge over a mean cost."""
+        means_usd, means = self.cost_usd.mean(axis=0), self.quality.mean(axis=0)
+        costs, qualities = hull(means_usd, means)
+        arms = [
+            int(np.argmin(np.abs(means_usd - cost) + np.abs(means - quality)))
+            for cost, quality in zip(costs, qualities, strict=True)
+        ]
+        right = int(np.searchsorted(costs, mean_usd))
+        return arms[max(min(right, len(arms)) - 1, 0)], arms[min(right, len(arms) - 1)]
+
+
+def _is_positive(gains: np.ndarray) -> bool:
+    return bool(gains.mean() > _STANDARD_ERRORS * _standard_error(gains) + 1e-12)
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _too_few(n_prompts: int) -> str:
+    return (
+        f"only {n_prompts} training prompts have every candidate observed, "
+        f"{_MIN_PROMPTS} are needed"
+    )
+
+
+def _kept(outcomes: Outcomes, n_prompts: int, reason: str) -> OperatingPoint:
+    best = outcomes.models.index(outcomes.best_single)
+    quality, cost_usd = float(outcomes.mean_quality[best]), float(outcomes.mean_cost_usd[best])
+    nan = float("nan")
+    return OperatingPoint(
+        0.0, reason, n_prompts, outcomes.best_single, quality, cost_usd, quality, cost_usd, nan, nan
+    )
+
+
+def _point(measured: _Measured, bench: _Bench, outcomes: Outcomes) -> OperatingPoint:
+    return OperatingPoint(
+        cost_weight=measured.cost_weight,
+        fallback=None,
+        n_prompts=len(bench.quality),
+        best_single=outcomes.best_single,
+        quality=float(measured.quality.mean()),
+        cost_usd=float(measured.cost_usd.mean()),
+        best_single_quality=float(bench.quality[:, bench.best].mean()),
+        best_single_cost_usd=float(bench.cost_usd[:, bench.best].mean()),
+        gain_over_mixing=float(measured.gain.mean()),
+        gain_standard_error=_standard_error(measured.gain),
+    )
+
+
+def _json_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the same with NaN as None, which JSON can say."""
+    return {
+        key: None if isinstance(value, float) and np.isnan(value) else value
+        for key, value in values.items()
+    }
