@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.candidates import default_candidates
+from routerlib.story import why
 from routerlib.tables import Table, short
 from routerlib.types import TASKS, CandidateModel, Decision, Score
 
@@ -155,17 +156,7 @@ class PlaygroundController:
         decision = self.decision
         if decision is None:
             return ""
-        other = _runner_up(decision, self.cost_weight)
-        if other is None:
-            return decision.reason
-        from routerlib.explain import explain_margin
-
-        try:
-            return explain_margin(
-                self.router, self.prompt, decision.model, other, cost_weight=self.cost_weight
-            ).sentence
-        except (*_EXPECTED_ERRORS, AttributeError, TypeError):  # a router that only has rules
-            return decision.reason
+        return why(self.router, self.prompt, decision, self.task)
 
     def ask(self, model: str | None = None) -> None:
         """Call a candidate model for real, and log the call and the decision behind it.
@@ -293,15 +284,3 @@ def _examples(log: CallLog | None) -> list[str]:
     for prompt in log.prompts() if log else ():
         first.setdefault(prompt.task, prompt.text)
     return list(first.values())[: len(TASKS)] or [_DEFAULT_PROMPT]
-
-
-def _runner_up(decision: Decision, cost_weight: float) -> str | None:
-    """Return the model with the next best utility; None when nothing was estimated."""
-
-    def utility(model: str) -> float:
-        each = decision.estimates[model]
-        return each["quality"] - (cost_weight * each["cost_usd"] if cost_weight else 0.0)
-
-    others = [model for model in decision.estimates if model != decision.model]
-    others = [model for model in others if np.isfinite(utility(model))]
-    return max(others, key=utility, default=None)

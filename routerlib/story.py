@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from routerlib.verdict import percent, points
 if TYPE_CHECKING:
     from routerlib.collect import Collection
     from routerlib.evaluation import Evaluation
+    from routerlib.lightgbm_router import LGBMRouter
     from routerlib.log import CallLog
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
+    from routerlib.types import Decision
 
 
 @dataclass(frozen=True)
@@ -225,3 +227,63 @@ def evaluate_lessons(evaluation: Evaluation) -> Prose:
     else:
         bullets.append(f"Quality at the operating point: {operating['quality'].value:.3f}.")
     return Prose((), tuple(bullets))
+
+
+def why(router: Router, prompt: str, decision: Decision, task: str | None = None) -> str:
+    """Say why a model was chosen and not the next best, in one sentence.
+
+    Parameters
+    ----------
+    router : Router
+        Who decided.
+    prompt : str
+        The prompt.
+    decision : Decision
+        What was decided.
+    task : str or None, default=None
+        The known task that it was decided with.
+
+    Returns
+    -------
+    str
+        What moved the margin to the runner-up; the decision's own reason where the router has
+        only rules, or only one candidate model.
+    """
+    other = runner_up(decision)
+    if other is None or not is_explainable(router):
+        return decision.reason
+    from routerlib.explain import explain_margin
+
+    return explain_margin(
+        router, prompt, decision.model, other, cost_weight=decision.cost_weight, task=task
+    ).sentence
+
+
+def is_explainable(router: Router) -> TypeGuard[LGBMRouter]:
+    """Tell whether a router's estimates are made by trees of their own per candidate model."""
+    from routerlib.lightgbm_router import LGBMRouter
+
+    return isinstance(router, LGBMRouter) and router.objective == "quality"
+
+
+def runner_up(decision: Decision) -> str | None:
+    """Return the model with the next best utility.
+
+    Parameters
+    ----------
+    decision : Decision
+        With estimates of every candidate model.
+
+    Returns
+    -------
+    str or None
+        None when there is no other model, or nothing was estimated.
+    """
+    weight = decision.cost_weight
+    utilities = {
+        name: each["quality"] - (weight * each["cost_usd"] if weight else 0.0)
+        for name, each in decision.estimates.items()
+        if name != decision.model
+    }
+    known = {name: value for name, value in utilities.items() if np.isfinite(value)}
+    return max(known, key=lambda name: known[name], default=None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from routerlib.routed import route_all
 from routerlib.tables import Table, short, table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from routerlib.evaluation import Evaluation
     from routerlib.log import CallLog
     from routerlib.outcomes import Outcomes
@@ -277,3 +279,79 @@ def routed_table(evaluation: Evaluation) -> Table:
         for task, shares in {**evaluation.routed_by_task, "all": everything}.items()
     ]
     return table(pd.DataFrame(rows), "Share of held-out prompts sent to each candidate model")
+
+
+def operating_table(evaluation: Evaluation) -> Table:
+    """Show what the router reaches at its operating point, and where it expects no loss.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router.
+
+    Returns
+    -------
+    Table
+    """
+    rows = [("at its operating point", evaluation.operating)]
+    if evaluation.equal_quality is not None:
+        rows.append(("where it expects no loss of quality", evaluation.equal_quality))
+    names = ("quality", "cost_usd", "cost_share", "quality_difference", "gain_over_zero")
+    caption = f"The router on {evaluation.n} held-out prompts, with 95 % intervals"
+    return _interval_table("router", rows, names, caption)
+
+
+def comparison_table(comparison: pd.DataFrame) -> Table:
+    """Show the columns of a comparison that matter most, with their intervals.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        From `routerlib.evaluation.compare`.
+
+    Returns
+    -------
+    Table
+    """
+    columns = ("quality", "cost_usd", "cost_share", "quality_difference", "gain_over_zero", "AIQ")
+    count = comparison.attrs.get("n", "the same")
+    caption = f"Ways to choose, on {count} held-out prompts, with 95 % intervals"
+    return table(comparison, caption, columns=columns)
+
+
+def quality_alone(outcomes: Outcomes) -> Table:
+    """Rank candidate models by mean quality, and say nothing of cost.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Any outcomes.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {"quality": outcomes.mean_quality, "n": np.isfinite(outcomes.quality).sum(axis=0)},
+        index=pd.Index(outcomes.models, name="model"),
+    ).sort_values("quality", ascending=False)
+    return table(frame, "Mean quality of each candidate model")
+
+
+def _interval_table(
+    label: str,
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    names: Sequence[str],
+    caption: str,
+) -> Table:
+    import pandas as pd
+
+    parts = (("", "value"), ("_low", "low"), ("_high", "high"))
+    records = [
+        {label: name}
+        | {f"{key}{end}": getattr(measured[key], part) for key in names for end, part in parts}
+        for name, measured in rows
+    ]
+    return table(pd.DataFrame(records), caption)

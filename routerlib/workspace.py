@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from routerlib import artifact
 from routerlib.candidates import POOLS, load_candidates, select_candidates
 from routerlib.log import CallLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from routerlib.evaluation import Evaluation
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
     from routerlib.types import CandidateModel
@@ -202,6 +204,32 @@ class Workspace:
             )
         self.router_origin = f"A router was trained here, and not saved: {shortage}."
         return train_router(train)
+
+    def record_test(self, path: str | Path, router: Router, evaluation: Evaluation) -> str:
+        """Write what a router is worth into its description, if the file is this router's.
+
+        Parameters
+        ----------
+        path : str or Path
+            The router file, from the root.
+        router : Router
+            The router that was judged.
+        evaluation : Evaluation
+            What it is worth.
+
+        Returns
+        -------
+        str
+            What was done, in one sentence.
+        """
+        file = self.path(path)
+        description = artifact.json_path(file)
+        if not file.is_file() or artifact.load(file).metadata.get("router_hash") != (
+            router.router_hash_
+        ):
+            return "Nothing was written: this router is in no file."
+        artifact.update_metadata(file, test=evaluation.as_dict())
+        return f"Written to {description.name}: {evaluation.verdict.kind}."
 
 
 class SeenAndUnseen(NamedTuple):
