@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from routerlib.candidates import api_key, load_candidates, select_candidates
+
+ENTRY = """
+- name: small
+  model: gpt-4o-mini
+  provider: openai
+"""
+
+
+def _file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "candidates.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_provider_gives_endpoint_key_variable_and_dated_price(tmp_path: Path) -> None:
+    (small,) = load_candidates(_file(tmp_path, ENTRY))
+    assert (small.base_url, small.api_key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
+    assert (small.price.input_usd_per_mtok, small.price.output_usd_per_mtok) == (0.15, 0.60)
+    assert small.price.source == "genai-prices"
+    assert small.price.as_of is not None
+
+
+def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
+    entry = ENTRY + "  price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}\n"
+    (small,) = load_candidates(_file(tmp_path, entry))
+    assert small.price.output_usd_per_mtok == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must hold a list of candidates, got nothing"),
+        ("name: x", "must hold a list of candidates, got a dict"),
+        ("- name: [", "not valid YAML"),
+        ("- just text", "entry 1 must be a mapping"),
+        ("- model: m", "candidate 1: name: Field required"),
+        (ENTRY + "  colour: red", "candidate 'small': colour: Extra inputs are not permitted"),
+        (ENTRY + "  max_concurrency: 0", "candidate 'small': max_concurrency"),
+        (ENTRY + "  roles: [king]", "candidate 'small': roles.0"),
+        (ENTRY + ENTRY, "each candidate needs its own name, got 'small' twice"),
+        (ENTRY.replace("openai", "acme"), "provider must be one of openai"),
+        (ENTRY.replace("  provider: openai\n", ""), "give a provider or a base_url"),
+        (ENTRY.replace("gpt-4o-mini", "gpt-nobody-knows"), "candidate 'small': no price is known"),
+        (ENTRY.replace("openai", "ollama"), "candidate 'small': no price is known"),
+    ],
+)
+def test_a_wrong_file_names_entry_and_field(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_candidates(_file(tmp_path, text))
+
+
+def test_a_missing_file_names_the_pools_that_ship(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="local, openai"):
+        load_candidates(tmp_path / "none.yaml")
+
+
+def test_the_pool_for_openai_keys_has_its_four_models_and_all_roles() -> None:
+    pool = load_candidates("openai")
+    assert [candidate.name for candidate in pool] == ["gpt-4o-mini", "gpt-4o", "gpt-4.1", "o1"]
+    assert {role for candidate in pool for role in candidate.roles} == {
+        "cheapest",
+        "cheap",
+        "coder",
+        "strongest",
+    }
+
+
+def test_what_is_asked_is_part_of_the_hash(tmp_path: Path) -> None:
+    (plain,) = load_candidates(_file(tmp_path, ENTRY))
+    (brief,) = load_candidates(_file(tmp_path, ENTRY + "  system: Be brief.\n"))
+    (busy,) = load_candidates(_file(tmp_path, ENTRY + "  max_concurrency: 9\n"))
+    assert plain.params_hash != brief.params_hash
+    assert plain.params_hash == busy.params_hash
+
+
+def test_a_missing_key_is_named_but_a_key_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small,) = load_candidates(_file(tmp_path, ENTRY))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ValueError, match="'small' needs a key in the environment variable OPENAI"):
+        api_key(small)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-marked-secret")
+    assert api_key(small) == "sk-marked-secret"
+    assert "sk-marked-secret" not in repr(small)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown candidate 'huge'; known are smollm2-135m"):
+        select_candidates(load_candidates("local"), ["huge"])

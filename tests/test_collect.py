@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fault_server import FaultServer, fault_server
+
+from routerlib.budget import Budget, worst_cost_usd
+from routerlib.clients import Clients
+from routerlib.collect import collect, plan_collection
+from routerlib.inference import ask
+from routerlib.log import CallLog
+from routerlib.types import Call, CandidateModel, Decision, Price, Prompt
+
+GOOD = [
+    Prompt.from_text(f"What is 2 + 2, number {i}?", task="math", reference=4, judge="numeric")
+    for i in range(6)
+]
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with fault_server() as running:
+        yield running
+
+
+def _candidate(server: FaultServer, name: str = "small", **known: object) -> CandidateModel:
+    fields = {"parameters": {"max_tokens": 10, "temperature": 0}, "timeout_s": 2.0, **known}
+    return CandidateModel(name, f"{name}-1", "custom", server.url, None, Price(1, 2), **fields)  # type: ignore[arg-type]
+
+
+def _call(candidate: CandidateModel, text: str) -> Call:
+    async def call() -> Call:
+        async with Clients() as clients:
+            return await clients.call(candidate, Prompt.from_text(text))
+
+    return asyncio.run(call())
+
+
+def test_every_prompt_is_put_to_every_candidate_and_scored(
+    log: CallLog, server: FaultServer
+) -> None:
+    both = [_candidate(server, "small"), _candidate(server, "large")]
+    collection = collect(GOOD, both, log, progress=False)
+    assert collection.statuses == {"ok": 12}
+    assert collection.is_complete
+    scores = log.sql(
+        "select candidate, avg(score) as mean, count(*) as n "
+        "from scores join calls using (call_id) group by all order by all"
+    )
+    assert scores.n.tolist() == [6, 6]
+    assert scores["mean"].tolist() == [1.0, 1.0]
+    assert collection.spent_usd == pytest.approx(12 * (10 * 1 + 5 * 2) / 1e6)
+
+
+def test_a_second_run_asks_nothing_again(log: CallLog, server: FaultServer) -> None:
+    collect(GOOD[:3], [_candidate(server)], log, progress=False)
+    again = collect(GOOD, [_candidate(server)], log, progress=False)
+    assert again.plan.n_done == {"small": 3}
+    assert again.n_asked == 3
+    assert set(server.requests.values()) == {1}
+
+
+def test_other_parameters_are_another_cell(log: CallLog, server: FaultServer) -> None:
+    collect(GOOD[:1], [_candidate(server)], log, progress=False)
+    warmer = _candidate(server, parameters={"temperature": 1, "max_tokens": 10})
+    assert collect(GOOD[:1], [warmer], log, progress=False).n_asked == 1
+
+
+def test_a_dry_run_asks_for_nothing_and_writes_nothing(log: CallLog, server: FaultServer) -> None:
+    planned = collect(GOOD, [_candidate(server)], log, dry_run=True).plan
+    assert not server.requests
+    assert log.sql("select * from runs").empty
+    assert 0 < planned.expected_usd < planned.worst_usd
+    assert "6 calls to make" in str(planned)
+
+
+def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: FaultServer) -> None:
+    collect(GOOD[:1], [_candidate(server, system="Be brief.")], log, progress=False)
+    body = server.bodies[0]
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert (body["model"], body["max_tokens"], body["temperature"]) == ("small-1", 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("fine", "ok"),
+        ("too long", "truncated"),
+        ("filtered", "refused"),
+        ("refusal", "refused"),
+        ("empty", "empty"),
+        ("null content", "empty"),
+        ("no choices", "error"),
+        ("status 400 always", "error"),
+        ("broken json", "error"),
+        ("sleep 1.0", "timeout"),
+    ],
+)
+def test_each_fault_gets_its_status(server: FaultServer, text: str, status: str) -> None:
+    candidate = _candidate(server, max_attempts=1, timeout_s=0.5)
+    assert _call(candidate, text).status == status
+
+
+def test_a_failed_call_is_logged_and_never_scored(log: CallLog, server: FaultServer) -> None:
+    prompts = [
+        replace(GOOD[0], messages=({"role": "user", "content": text},))
+        for text in ("too long", "status 400 always", "empty", "refusal")
+    ]
+    collect(prompts, [_candidate(server)], log, progress=False)
+    assert sorted(log.sql("select status from calls").status) == [
+        "empty",
+        "error",
+        "refused",
+        "truncated",
+    ]
+    assert log.sql("select * from scores").empty
+
+
+@pytest.mark.parametrize(
+    "fault", ["status 429 once", "status 500 once", "status 408 once", "reset once"]
+)
+def test_a_passing_fault_is_retried(server: FaultServer, fault: str) -> None:
+    call = _call(_candidate(server), fault)
+    assert (call.status, call.attempts) == ("ok", 2)
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
+def test_a_lasting_fault_is_not_retried(server: FaultServer, code: int) -> None:
+    call = _call(_candidate(server), f"status {code} always")
+    assert (call.status, call.attempts, call.error_type) == ("error", 1, f"http_{code}")
+
+
+def test_retries_end_after_max_attempts(server: FaultServer) -> None:
+    call = _call(_candidate(server, max_attempts=3), "status 429 always")
+    assert (call.status, call.attempts, call.error_type) == ("error", 3, "http_429")
+
+
+@pytest.mark.parametrize("text", ["no usage", "negative usage"])
+def test_unknown_usage_is_unknown_and_not_zero(
+    log: CallLog, server: FaultServer, text: str
+) -> None:
+    collect(
+        [replace(GOOD[0], messages=({"role": "user", "content": text},))],
+        [_candidate(server)],
+        log,
+        progress=False,
+    )
+    assert log.summary().cost_usd.isna().all()
+
+
+def test_a_refused_key_switches_off_one_candidate_and_hides_the_key(
+    log: CallLog, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKED_KEY", "sk-marked-secret")
+    prompts = [
+        replace(
+            p, messages=({"role": "user", "content": f"status 401 always {i} sk-marked-secret"},)
+        )
+        for i, p in enumerate(GOOD)
+    ]
+    refused = _candidate(server, "refused", api_key_env="MARKED_KEY", max_concurrency=1)
+    collection = collect(prompts, [refused], log, progress=False)
+    assert collection.n_asked == 1
+    assert "key was refused" in collection.switched_off["refused"]
+    assert server.headers[0]["Authorization"] == "Bearer sk-marked-secret"
+    logged = log.sql("select * from calls").to_csv() + log.sql("select * from runs").to_csv()
+    assert "sk-marked-secret" not in logged + str(collection)
+
+
+def test_a_missing_key_switches_off_its_candidate_while_the_others_go_on(
+    log: CallLog, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    keyless = _candidate(server, "keyless", api_key_env="NO_SUCH_KEY")
+    collection = collect(GOOD, [keyless, _candidate(server, "small")], log, progress=False)
+    assert "NO_SUCH_KEY" in collection.switched_off["keyless"]
+    assert collection.statuses == {"ok": 6}
+
+
+def test_concurrency_is_limited_per_candidate(log: CallLog, server: FaultServer) -> None:
+    prompts = [Prompt.from_text(f"sleep 0.1 number {i}") for i in range(12)]
+    collect(prompts, [_candidate(server, max_concurrency=8)], log, concurrency=3, progress=False)
+    assert server.most_at_once == 3
+
+
+def test_a_budget_is_never_exceeded(log: CallLog, server: FaultServer) -> None:
+    candidate = _candidate(server)
+    worst_usd = worst_cost_usd(candidate, GOOD[0])
+    collection = collect(GOOD, [candidate], log, budget_usd=2.5 * worst_usd, progress=False)
+    assert collection.is_over_budget
+    assert 0 < collection.spent_usd <= 2.5 * worst_usd
+    assert not collection.is_complete
+    assert "budget" in str(collection)
+
+
+def test_reservations_count_against_the_cap() -> None:
+    budget = Budget(1.0)
+    assert budget.reserve(0.6)
+    assert not budget.reserve(0.6)
+    budget.settle(0.6, 0.1)
+    assert budget.reserve(0.6)
+
+
+def test_nothing_to_ask_with_is_refused(log: CallLog, candidates: list[CandidateModel]) -> None:
+    with pytest.raises(ValueError, match="needs prompts and candidates, got 0 and 2"):
+        plan_collection([], candidates, log)
+
+
+def test_collecting_works_inside_a_running_event_loop(log: CallLog, server: FaultServer) -> None:
+    async def as_in_a_notebook() -> int:
+        return collect(GOOD[:2], [_candidate(server)], log, progress=False).n_asked
+
+    assert asyncio.run(as_in_a_notebook()) == 2
+
+
+def test_progress_is_written_as_text_where_there_is_no_terminal(
+    log: CallLog, server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collect(GOOD[:2], [_candidate(server)], log)
+    assert "small 2/2" in capsys.readouterr().out
+
+
+_SLOW_RUN = """
+import sys
+from routerlib.collect import collect
+from routerlib.log import CallLog
+from routerlib.types import CandidateModel, Price, Prompt
+candidate = CandidateModel("small", "m", "custom", sys.argv[2], None, Price(1, 2),
+                           max_concurrency=2, parameters={"max_tokens": 10})
+prompts = [Prompt.from_text(f"sleep 0.2 number {i}") for i in range(20)]
+print(collect(prompts, [candidate], CallLog(sys.argv[1]), progress=False), flush=True)
+"""
+
+
+def _start_slow_run(path: Path, server: FaultServer) -> subprocess.Popen[str]:
+    run = subprocess.Popen(
+        [sys.executable, "-c", _SLOW_RUN, str(path), server.url], stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while len(server.requests) < 4:
+        assert time.monotonic() < deadline, "the run never began"
+        time.sleep(0.02)
+    return run
+
+
+def test_after_a_kill_no_finished_cell_is_asked_again(tmp_path: Path, server: FaultServer) -> None:
+    path = tmp_path / "logs.db"
+    run = _start_slow_run(path, server)
+    run.kill()
+    run.communicate()
+    with CallLog(path) as log:
+        n_finished = len(log.finished_cells())
+    assert 2 <= n_finished < 20
+    server.requests.clear()
+    subprocess.run(
+        [sys.executable, "-c", _SLOW_RUN, str(path), server.url],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert sum(server.requests.values()) == 20 - n_finished
+    with CallLog(path) as log:
+        assert len(log.finished_cells()) == 20
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_an_interrupt_finishes_the_calls_in_flight(tmp_path: Path, server: FaultServer) -> None:
+    run = _start_slow_run(tmp_path / "logs.db", server)
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=30)
+    assert run.returncode == 0
+    assert "interrupted" in out
+    with CallLog(tmp_path / "logs.db") as log:
+        assert len(log.finished_cells()) == sum(server.requests.values()), "an answer was lost"
+
+
+class _AlwaysLarge:
+    """The smallest thing that can decide."""
+
+    router_hash_ = "b2:test"
+
+    def route(
+        self, prompt: str, *, cost_weight: float | None = None, task: str | None = None
+    ) -> Decision:
+        estimates = {"large": {"quality": 0.9, "cost_usd": 0.1}}
+        return Decision("large", 0.9, 0.1, 1.0, "always", cost_weight or 0.0, estimates, "b2:test")
+
+
+def test_asking_logs_the_decision_and_its_call(log: CallLog, server: FaultServer) -> None:
+    both = [_candidate(server, "small"), _candidate(server, "large")]
+    answer = ask("What is 2 + 2?", router=_AlwaysLarge(), candidates=both, log=log)
+    assert answer.text == "Answer: 4"
+    assert answer.cost_usd == pytest.approx(20 / 1e6)
+    row = log.sql(
+        "select c.candidate, propensity, d.decision_id from calls c "
+        "join decisions d using (decision_id)"
+    ).iloc[0]
+    assert (row.candidate, row.propensity, row.decision_id) == ("large", 1.0, answer.decision_id)
+
+
+def test_asking_another_model_is_logged_as_an_override(log: CallLog, server: FaultServer) -> None:
+    both = [_candidate(server, "small"), _candidate(server, "large")]
+    answer = ask("Hi", router=_AlwaysLarge(), candidates=both, log=log, model="small")
+    assert answer.call.candidate == "small"
+    assert "chosen by the person" in log.sql("select reason from decisions").reason[0]
+
+
+def test_asking_an_unknown_model_names_the_known_ones(log: CallLog, server: FaultServer) -> None:
+    with pytest.raises(ValueError, match="unknown candidate 'large'; known are small"):
+        ask("Hi", router=_AlwaysLarge(), candidates=[_candidate(server)], log=log)
