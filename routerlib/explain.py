@@ -11,6 +11,15 @@ import numpy as np
 
 from routerlib.lightgbm_router import LGBMRouter
 from routerlib.pairs import Floats
+from routerlib.readable import (
+    ANY_PROMPT,
+    KNOWN_TASK,
+    MEANING,
+    SIMILAR,
+    WORDING,
+    number_text,
+    readable_name,
+)
 from routerlib.router import choose_arms
 from routerlib.types import Estimates
 
@@ -23,27 +32,6 @@ Target = Literal["quality", "cost"]
 SCALES: Mapping[str, str] = {
     "quality": "log-odds of a right answer, before calibration",
     "cost": "log of the cost in US dollars, before calibration",
-}
-MEANING = "meaning of the prompt"
-WORDING = "what its wording suggests"
-SIMILAR = "what similar prompts did"
-ANY_PROMPT = "on any prompt"
-KNOWN_TASK = "known task"
-
-_FOLDED = {"embedding_": MEANING, "words_": WORDING, "neighbours_": SIMILAR}
-_READABLE = {
-    "n_characters": "length in characters",
-    "n_shots": "number of worked examples",
-    "n_options": "number of answer options",
-    "n_blanks": "number of blanks to fill",
-    "n_unknowns": "number of unknowns, such as x",
-    "n_calls": "number of function calls",
-    "max_line_characters": "length of the longest line",
-    "mean_sentence_words": "mean words in a sentence",
-    "is_ending_with_question": "ends with a question mark",
-    "is_beginning_with_imperative": "begins with an instruction",
-    "share_upper": "share of capital letters",
-    "compressibility": "compressed size (variety of the text)",
 }
 _N_REASONS = 3
 _SMALLEST_REASON = 0.005
@@ -247,35 +235,6 @@ def explain_margin(
     )
 
 
-def readable_name(column: str) -> str:
-    """Return what a feature column is called in front of people.
-
-    Parameters
-    ----------
-    column : str
-        Name of a column of `LGBMRouter.features`.
-
-    Returns
-    -------
-    str
-        One name for all columns of a folded group.
-
-    Examples
-    --------
-    >>> [readable_name(name) for name in ("n_commas", "task_math", "embedding_07")]
-    ['number of commas', 'task: math', 'meaning of the prompt']
-    """
-    for prefix, group in _FOLDED.items():
-        if column.startswith(prefix):
-            return group
-    if column in _READABLE:
-        return _READABLE[column]
-    kind, _, rest = column.partition("_")
-    words = rest.replace("_", " ")
-    starts = {"n": "number of ", "share": "share of ", "mean": "mean ", "task": "task: "}
-    return starts[kind] + words if kind in starts else column.replace("_", " ")
-
-
 def _check(router: LGBMRouter, prompts: Sequence[str]) -> None:
     if not isinstance(router, LGBMRouter):
         raise ValueError(
@@ -376,7 +335,7 @@ def _sentence(
         text += f", which weighs {-100 * cost_weight * cost_margin_usd:+.1f} points"
     if flip is None:
         return f"{text}. No cost weight makes the two change places."
-    return f"{text}. They change places at a cost weight of {flip:.3g}."
+    return f"{text}. They change places at a cost weight of {number_text(flip)}."
 
 
 def _with_value(name: str, values: Mapping[str, float]) -> str:

@@ -1,0 +1,160 @@
+"""Give every candidate model the same look in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's palette, which people who are blind to a colour can tell apart, without black
+# (the router's) and yellow (too pale on white).
+_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D31")
+# One more marker than colours: all pairs differ for the first 56 candidate models.
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+_HATCHES = ("", "//", "..", "xx", "\\\\", "--", "++", "oo")
+
+ROUTER_BLACK = "#000000"
+BASELINE_GREY = "#6b6b6b"
+
+
+class Style(NamedTuple):
+    """How a candidate model is drawn.
+
+    Attributes
+    ----------
+    color : str
+        Hexadecimal.
+    marker, hatch : str
+        As matplotlib names them: figures must be readable without colour.
+    """
+
+    color: str
+    marker: str
+    hatch: str
+
+
+def candidate_styles(models: Sequence[str]) -> dict[str, Style]:
+    """Return colour, marker and hatch of each candidate model.
+
+    Parameters
+    ----------
+    models : sequence of str
+        All candidate models in the order of the log; the same list gives the same looks.
+
+    Returns
+    -------
+    dict of str to Style
+        By name.
+
+    Examples
+    --------
+    >>> candidate_styles(["small", "large"])["large"].marker
+    's'
+    """
+    return {
+        name: Style(
+            _COLORS[number % len(_COLORS)],
+            _MARKERS[number % len(_MARKERS)],
+            _HATCHES[number % len(_HATCHES)],
+        )
+        for number, name in enumerate(models)
+    }
+
+
+def axes_or_new(ax: Axes | None, size_inches: tuple[float, float]) -> Axes:
+    """Return the Axes given, or those of a new figure.
+
+    The figure is pyplot's, so that notebooks show it by themselves; close it where many are made.
+
+    Parameters
+    ----------
+    ax : Axes or None
+        Where to draw.
+    size_inches : tuple of float
+        Width and height of the new figure.
+
+    Returns
+    -------
+    Axes
+        Ready to draw on.
+    """
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    _, new = plt.subplots(figsize=size_inches, layout="constrained")
+    return new
+
+
+def finish(
+    ax: Axes, title: str, x_label: str, y_label: str, note: str = "", *, grid: bool = True
+) -> None:
+    """Put the finding above the figure and the units beside its axes.
+
+    Parameters
+    ----------
+    ax : Axes
+        Drawn on.
+    title : str
+        The finding.
+    x_label, y_label : str
+        With units.
+    note : str, optional
+        Second, smaller line of the title.
+    grid : bool, default=True
+        Light lines behind everything.
+    """
+    pad = 22 if note else 8
+    ax.set_title(escape_math(title), loc="left", fontweight="bold", pad=pad, wrap=True)
+    if note:
+        ax.text(0, 1.015, escape_math(note), transform=ax.transAxes, fontsize="small", va="bottom")
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    if grid:
+        ax.grid(color="#e4e4e4", linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def escape_math(text: str) -> str:
+    r"""Keep matplotlib from reading dollars in names as mathematics.
+
+    Parameters
+    ----------
+    text : str
+        Anything, such as a candidate model's name.
+
+    Returns
+    -------
+    str
+        With each dollar sign escaped.
+
+    Examples
+    --------
+    >>> print(escape_math("costs $5"))
+    costs \$5
+    """
+    return text.replace("$", r"\$")
+
+
+def percent_text(share: float) -> str:
+    """Write a share as a whole percentage.
+
+    Parameters
+    ----------
+    share : float
+        In [0, 1].
+
+    Returns
+    -------
+    str
+        Such as ``45 %``.
+
+    Examples
+    --------
+    >>> percent_text(0.451)
+    '45 %'
+    """
+    return f"{100 * share:.0f} %"

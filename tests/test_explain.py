@@ -1,0 +1,141 @@
+"""Explanations add up to the estimates and say in words what decided."""
+
+import numpy as np
+import pytest
+
+from routerlib.explain import SCALES, explain, explain_margin
+from routerlib.readable import ANY_PROMPT, KNOWN_TASK, MEANING, SIMILAR, WORDING, readable_name
+from routerlib.routers import KNNRouter, LGBMRouter
+from routerlib.simulate import make_world
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world(n_prompts=240, n_models=3, seed=2, kind="price").outcomes.split()
+
+
+@pytest.fixture(scope="module")
+def router(world):
+    train, _ = world
+    fitted = LGBMRouter(random_state=0).fit(train)
+    fitted.cost_weight_ = 0.2 / train.mean_cost_usd.max()
+    return fitted
+
+
+@pytest.mark.parametrize("target", ["quality", "cost"])
+@pytest.mark.parametrize("model", ["m0", "m2"])
+def test_contributions_and_base_add_up_to_the_raw_estimate(router, world, model, target):
+    prompts = world[1].prompts[:20]
+    explanation = explain(router, prompts, model=model, target=target)
+    raw = router.booster(model, target).predict(router.features(prompts), raw_score=True)
+    np.testing.assert_allclose(
+        explanation.values.sum(axis=1) + explanation.base_values, raw, atol=1e-9
+    )
+    assert explanation.output_names == SCALES[target]
+
+
+def test_features_are_readable_and_folded(router, world):
+    explanation = explain(router, world[1].prompts[:5], model="m1")
+    names = explanation.feature_names
+    assert len(names) == len(set(names)) == explanation.values.shape[1]
+    assert {MEANING, WORDING, SIMILAR, "length in characters", "task: math"} <= set(names)
+    assert not [name for name in names if "_" in name]
+
+
+def test_the_original_feature_values_are_shown(router, world):
+    prompts = world[1].prompts[:5]
+    explanation = explain(router, prompts, model="m1")
+    length = explanation.data[:, explanation.feature_names.index("length in characters")]
+    assert length.tolist() == [len(prompt) for prompt in prompts]
+    assert np.isnan(explanation.data[:, explanation.feature_names.index(MEANING)]).all()
+    column = router.feature_names_.index("neighbours_quality_m1")
+    np.testing.assert_array_equal(
+        explanation.data[:, explanation.feature_names.index(SIMILAR)],
+        router.features(prompts)[:, column],
+    )
+
+
+def test_the_best_single_model_is_explained_by_default(router, world):
+    prompts = world[1].prompts[:3]
+    explanation, same = explain(router, prompts), explain(router, prompts, model="m2")
+    np.testing.assert_array_equal(explanation.values, same.values)
+
+
+def test_margin_contributions_add_up_to_the_estimated_difference(router, world):
+    for prompt in world[1].prompts[:10]:
+        margin = explain_margin(router, prompt, "m2", "m0", cost_weight=500)
+        estimates = router.predict([prompt])
+        difference = estimates.quality[0, 2] - estimates.quality[0, 0]
+        cost = estimates.cost_usd[0, 2] - estimates.cost_usd[0, 0]
+        assert margin.quality_margin == pytest.approx(difference, abs=1e-12)
+        assert sum(margin.contributions.values()) == pytest.approx(difference, abs=1e-9)
+        assert margin.cost_part == pytest.approx(-500 * cost)
+        assert margin.utility_margin == pytest.approx(difference - 500 * cost)
+        assert ANY_PROMPT in margin.contributions
+
+
+def test_a_known_task_is_part_of_the_margin(router, world):
+    _, test = world
+    prompt, task = test.prompts[0], test.topics[0]
+    margin = explain_margin(router, prompt, "m2", "m0", task=task)
+    estimates = router.predict([prompt], [task])
+    difference = estimates.quality[0, 2] - estimates.quality[0, 0]
+    assert sum(margin.contributions.values()) == pytest.approx(difference, abs=1e-9)
+    assert KNOWN_TASK in margin.contributions
+
+
+def test_the_choice_between_the_two_flips_at_the_flip_point(router, world):
+    n_flips = 0
+    for prompt in world[1].prompts[:10]:
+        flip = explain_margin(router, prompt, "m2", "m0").flip_cost_weight
+        if flip is None:
+            continue
+        n_flips += 1
+        under, over = (
+            explain_margin(router, prompt, "m2", "m0", cost_weight=flip * factor).utility_margin
+            for factor in (0.99, 1.01)
+        )
+        assert under * over < 0
+    assert n_flips > 0
+
+
+def test_chosen_and_runner_up_are_the_default(router, world):
+    for prompt in world[1].prompts[:10]:
+        margin = explain_margin(router, prompt)
+        assert margin.chosen == router.route(prompt).model
+        assert margin.other == margin.runner_up != margin.chosen
+        assert margin.utility_margin >= 0
+
+
+def test_the_sentence_names_models_points_and_cost(router, world):
+    margin = explain_margin(router, world[1].prompts[0], "m2", "m0", cost_weight=100)
+    assert margin.sentence.startswith("m2 is expected to give ")
+    assert "than m0" in margin.sentence
+    assert "US dollars more per 1000 prompts, which weighs -" in margin.sentence
+    assert "nan" not in margin.sentence
+
+
+def test_without_costs_the_margin_is_quality_alone(world):
+    train, test = world
+    router = LGBMRouter().fit(type(train)(train.prompts, train.models, train.quality))
+    margin = explain_margin(router, test.prompts[0], "m2", "m0")
+    assert margin.flip_cost_weight is None
+    assert margin.utility_margin == margin.quality_margin
+    assert margin.sentence.endswith("costs are unknown.")
+
+
+def test_only_boosted_trees_can_be_explained(router, world):
+    train, test = world
+    with pytest.raises(ValueError, match="only an LGBMRouter can be explained by SHAP, got KNN"):
+        explain(KNNRouter().fit(train), test.prompts[:2])
+    with pytest.raises(ValueError, match="a list with at least one text"):
+        explain(router, [])
+    with pytest.raises(ValueError, match="model must be one of m0, m1, m2, got 'm9'"):
+        explain(router, test.prompts[:2], model="m9")
+
+
+def test_every_column_has_a_readable_name(router):
+    for column in router.feature_names_:
+        name = readable_name(column)
+        assert "_" not in name
+        assert name.strip() == name
