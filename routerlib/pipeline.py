@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from routerlib.log import CallLog
 from routerlib.pages import to_html
 from routerlib.runner import (
     NotebookFailed,
@@ -107,7 +108,9 @@ def run(
     given = _plan_parameters(workspace, names, quick, dict(parameters or {}))
     with _staging(workspace, given) as staged:
         if "01_collect" in names:
-            _say(stream, _estimate(workspace, given["01_collect"]))
+            _say(
+                stream, _estimate(workspace, _source(workspace, "01_collect"), given["01_collect"])
+            )
         seconds = {}
         for number, name in enumerate(names, start=1):
             _say(stream, f"[{number}/{len(names)}] {name} ...")
@@ -212,14 +215,43 @@ def _run_staged(
     to_html(out, out.with_suffix(".html"))
 
 
-def _estimate(workspace: Workspace, given: Mapping[str, Any]) -> str:
+def _estimate(workspace: Workspace, source: Path, given: Mapping[str, Any]) -> str:
     """Say what the collection will ask, and how long and dear that may be."""
-    return ""
+    from routerlib.plan import plan_collection
+    from routerlib.prompts import load_prompts
+
+    chosen = {**known_parameters(source), **given}
+    prompts = load_prompts(workspace.path(chosen["prompts_path"]))[: chosen["n_prompts"]]
+    candidates = workspace.candidates(chosen["candidates_path"], chosen["candidate_names"])
+    with CallLog(workspace.path(chosen["log_path"])) as log:
+        plan = plan_collection(prompts, candidates, log)
+    names = ", ".join(each.name for each in candidates)
+    return f"{len(prompts)} prompts, {len(candidates)} candidate models ({names}): {plan}"
 
 
 def _write_index(workspace: Workspace, staged: _Staged) -> str:
     """Write the index of all results; return the verdict in one sentence."""
-    return ""
+    from routerlib import artifact, report
+    from routerlib.routers import load_router
+
+    if not staged.router.is_file():
+        return ""
+    pages = {
+        page.name
+        for folder in (staged.final_reports, staged.reports)
+        for page in folder.glob("[0-9]*.html")
+    }
+    with workspace.open_log(staged.log_path) as log:
+        findings = report.find(log, load_router(staged.router))
+        report.write_index(
+            staged.reports / "index.html",
+            findings,
+            log,
+            log_origin=workspace.log_origin,
+            metadata=artifact.load(staged.router).metadata,
+            notebooks=sorted(pages),
+        )
+    return findings.evaluation.verdict.sentence
 
 
 def _publish(staged: _Staged) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from routerlib import plots, story, summaries
+from routerlib import log_tables, plots, story, summaries
 from routerlib.evaluation import Evaluation, compare, evaluate
 from routerlib.files import write_atomically
 from routerlib.outcomes import Outcomes
@@ -172,8 +172,8 @@ def write_index(
         comparison=summaries.comparison_table(findings.comparison),
         routed=summaries.routed_table(evaluation),
         failures=summaries.failure_sensitivity(evaluation),
-        calls=summaries.log_summary(log),
-        statuses=summaries.statuses(log),
+        calls=log_tables.log_summary(log),
+        statuses=log_tables.statuses(log),
         importances=_importances(findings),
         examples=_examples(findings),
         identity=_identity(findings, metadata or {}),

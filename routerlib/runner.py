@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _PARAMETERS_TAG = "parameters"
-# The kernel listens on loopback only; its warning about that would hide what matters.
-_KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=ERROR"]
+# The kernel listens on loopback only; its messages about itself would hide what matters.
+_KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=CRITICAL"]
 
 
 class PipelineError(RuntimeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, TypeGuard
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from routerlib.routed import route_all
+from routerlib.router import choose_arms
 from routerlib.verdict import percent, points
 
 if TYPE_CHECKING:
+    import shap
+
     from routerlib.collect import Collection
     from routerlib.evaluation import Evaluation
     from routerlib.lightgbm_router import LGBMRouter
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
     from routerlib.types import Decision
+
+_N_TOP_FEATURES = 3
 
 
 @dataclass(frozen=True)
@@ -287,3 +293,98 @@ def runner_up(decision: Decision) -> str | None:
     }
     known = {name: value for name, value in utilities.items() if np.isfinite(value)}
     return max(known, key=lambda name: known[name], default=None)
+
+
+def telling_prompt(router: Router, prompts: Sequence[str]) -> str:
+    """Pick a prompt whose decision is worth explaining.
+
+    Parameters
+    ----------
+    router : Router
+        Who decides.
+    prompts : Sequence of str
+        At least one.
+
+    Returns
+    -------
+    str
+        The first that doesn't go to the best single model; the first of all if none does.
+    """
+    chosen = (prompt for prompt in prompts if router.route(prompt).model != router.best_single_)
+    return next(chosen, prompts[0])
+
+
+def examples_by_task(outcomes: Outcomes) -> list[str]:
+    """Pick the first prompt of each task.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Any outcomes.
+
+    Returns
+    -------
+    list of str
+        One per task, in the order of tasks; the first prompt of all without tasks.
+    """
+    first: dict[str, str] = {}
+    for task, prompt in zip(outcomes.topics or [""] * len(outcomes), outcomes.prompts, strict=True):
+        first.setdefault(task, prompt)
+    return [first[task] for task in sorted(first)]
+
+
+def explain_lessons(router: Router, explanations: Mapping[str, shap.Explanation]) -> Prose:
+    """Say which features matter most for each candidate model.
+
+    Parameters
+    ----------
+    router : Router
+        Whose estimates were explained.
+    explanations : Mapping of str to shap.Explanation
+        By candidate model.
+
+    Returns
+    -------
+    Prose
+    """
+    bullets = []
+    for model, explanation in explanations.items():
+        sizes = np.abs(explanation.values).mean(axis=0)
+        top = [explanation.feature_names[column] for column in np.argsort(-sizes)[:_N_TOP_FEATURES]]
+        bullets.append(f"The estimated quality of {model} is moved most by: {', '.join(top)}.")
+    bullets.append(describe_router(router))
+    return Prose((), tuple(bullets))
+
+
+def playground_lessons(router: Router, test: Outcomes) -> Prose:
+    """Say how the choices for held-out prompts change with the cost weight.
+
+    Parameters
+    ----------
+    router : Router
+        Who decides.
+    test : Outcomes
+        Held-out prompts.
+
+    Returns
+    -------
+    Prose
+    """
+    estimates = router.predict(test.prompts)
+    n_prompts = len(test)
+
+    def best_share(cost_weight: float) -> float:
+        arms = choose_arms(estimates, cost_weight)
+        return float(np.mean(arms == router.models_.index(router.best_single_)))
+
+    return Prose(
+        (),
+        (
+            f"When cost plays no part, {best_share(0.0):.0%} of {n_prompts} held-out prompts go to "
+            f"{router.best_single_}.",
+            f"At the router's own cost weight, {router.cost_weight_:.4g}, it is "
+            f"{best_share(router.cost_weight_):.0%}; at ten times that, "
+            f"{best_share(10 * router.cost_weight_):.0%}.",
+            "What is asked and judged here teaches the next router: run 02_train again.",
+        ),
+    )

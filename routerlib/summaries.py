@@ -1,8 +1,7 @@
-"""Summaries of prompts, logs, outcomes and evaluations, as tables for readers."""
+"""Summaries of outcomes, decisions and evaluations, as tables for readers."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,127 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from routerlib.evaluation import Evaluation
-    from routerlib.log import CallLog
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
-    from routerlib.types import CandidateModel, Decision, Prompt
-
-
-def prompts_by_task(prompts: Sequence[Prompt]) -> Table:
-    """Count prompts by task, with those that a program can judge.
-
-    Parameters
-    ----------
-    prompts : Sequence of Prompt
-        What will be asked.
-
-    Returns
-    -------
-    Table
-    """
-    import pandas as pd
-
-    counts = Counter(prompt.task or "unknown" for prompt in prompts)
-    judged = Counter(prompt.task or "unknown" for prompt in prompts if prompt.judge)
-    example = {prompt.task or "unknown": short(prompt.text) for prompt in reversed(prompts)}
-    frame = pd.DataFrame(
-        {
-            "task": list(counts),
-            "n": list(counts.values()),
-            "with a judge": [judged[task] for task in counts],
-            "for example": [example[task] for task in counts],
-        }
-    ).sort_values("task")
-    return table(frame, f"{len(prompts)} prompts by task")
-
-
-def candidates_table(candidates: Sequence[CandidateModel]) -> Table:
-    """Show how candidate models are called, and what they charge.
-
-    Parameters
-    ----------
-    candidates : Sequence of CandidateModel
-        Whom to ask.
-
-    Returns
-    -------
-    Table
-    """
-    import pandas as pd
-
-    rows = [
-        {
-            "candidate": each.name,
-            "model at the provider": each.model,
-            "provider": each.provider,
-            "input (US dollars per million tokens)": each.price.input_usd_per_mtok,
-            "output (US dollars per million tokens)": each.price.output_usd_per_mtok,
-            "price from": " ".join(filter(None, (each.price.source, each.price.as_of))),
-        }
-        for each in candidates
-    ]
-    return table(pd.DataFrame(rows), "Candidate models and their prices")
-
-
-def log_summary(log: CallLog) -> Table:
-    """Show what each candidate model was asked, answered and cost.
-
-    Parameters
-    ----------
-    log : CallLog
-        Any log.
-
-    Returns
-    -------
-    Table
-        One row per candidate model; the columns of `CallLog.summary`.
-    """
-    summary = log.summary().rename(columns={"cost_usd": "total_usd"})
-    return table(summary, "All calls in the log, by candidate model")
-
-
-def statuses(log: CallLog) -> Table:
-    """Show how calls ended that gave no complete answer, by type.
-
-    Parameters
-    ----------
-    log : CallLog
-        Any log.
-
-    Returns
-    -------
-    Table
-        Without rows when every call gave a complete answer.
-    """
-    frame = log.sql(
-        "select candidate, status, coalesce(error_type, finish_reason, '') as why, "
-        "count(*) as calls from calls where status <> 'ok' group by all order by all"
-    )
-    return table(frame, "Calls without a complete answer (none of them is ever a label)")
-
-
-def example_answers(log: CallLog, n_examples: int = 8) -> Table:
-    """Show answers beside their scores, the latest prompts first.
-
-    Parameters
-    ----------
-    log : CallLog
-        Any log.
-    n_examples : int, default=8
-        Rows at most.
-
-    Returns
-    -------
-    Table
-    """
-    frame = log.sql(
-        "select text as prompt, candidate, response as answer, reference, score "
-        "from calls join prompts using (prompt_id) left join scores using (call_id) "
-        f"where status = 'ok' order by call_id desc limit {int(n_examples)}"
-    )
-    for column in ("prompt", "answer", "reference"):
-        frame[column] = [short(str(text)) for text in frame[column].fillna("")]
-    return table(frame, "Examples: what was asked, what came back, what the judge says")
+    from routerlib.types import Decision
 
 
 def cheapest_sufficient(outcomes: Outcomes) -> Table:
@@ -166,11 +47,13 @@ def cheapest_sufficient(outcomes: Outcomes) -> Table:
     return table(frame, f"Over {len(complete)} prompts that every candidate model answered")
 
 
-def estimates_table(decision: Decision) -> Table:
+def estimates_table(prompt: str, decision: Decision) -> Table:
     """Show what the router expects of each candidate model on one prompt.
 
     Parameters
     ----------
+    prompt : str
+        What it was asked about.
     decision : Decision
         From `Router.route`.
 
@@ -188,7 +71,44 @@ def estimates_table(decision: Decision) -> Table:
         },
         index=pd.Index(list(decision.estimates), name="model"),
     )
-    return table(frame, f"Chosen: {decision.model}, {decision.reason}")
+    return table(frame, f"“{short(prompt)}” goes to {decision.model}: {decision.reason}")
+
+
+def where_each_wins(router: Router, test: Outcomes) -> Table:
+    """Show per task which candidate model was best, and where the router sends it.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    test : Outcomes
+        Held-out prompts.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    complete = test.complete()
+    arms = route_all(router, complete).arms
+    tasks = np.array(complete.topics or ["all"] * len(complete))
+    rows = []
+    for task in np.unique(tasks):
+        rows_of_task = tasks == task
+        part = complete.take(rows_of_task)
+        shares = np.bincount(arms[rows_of_task], minlength=len(part.models)) / len(part)
+        sent = int(shares.argmax())
+        rows.append(
+            {"task": str(task), "n": len(part)}
+            | {
+                f"quality of {name}": f"{quality:.2f}"
+                for name, quality in zip(part.models, part.mean_quality, strict=True)
+            }
+            | {"best observed": part.best_single}
+            | {"most go to": f"{part.models[sent]} ({shares[sent]:.0%})"}
+        )
+    return table(pd.DataFrame(rows), "Observed quality by task, and where the router sends it")
 
 
 def seen_and_unseen(router: Router, train: Outcomes, test: Outcomes) -> Table:

@@ -1,0 +1,157 @@
+"""Tables of what is asked, answered and decided, as the log holds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from routerlib.tables import Table, short, table
+
+if TYPE_CHECKING:
+    from routerlib.log import CallLog
+    from routerlib.types import CandidateModel, Prompt
+
+
+def prompts_by_task(prompts: Sequence[Prompt]) -> Table:
+    """Count prompts by task, with those that a program can judge.
+
+    Parameters
+    ----------
+    prompts : Sequence of Prompt
+        What will be asked.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    counts = Counter(prompt.task or "unknown" for prompt in prompts)
+    judged = Counter(prompt.task or "unknown" for prompt in prompts if prompt.judge)
+    example = {prompt.task or "unknown": short(prompt.text) for prompt in reversed(prompts)}
+    frame = pd.DataFrame(
+        {
+            "task": list(counts),
+            "n": list(counts.values()),
+            "with a judge": [judged[task] for task in counts],
+            "for example": [example[task] for task in counts],
+        }
+    ).sort_values("task")
+    return table(frame, f"{len(prompts)} prompts by task")
+
+
+def candidates_table(candidates: Sequence[CandidateModel]) -> Table:
+    """Show how candidate models are called, and what they charge.
+
+    Parameters
+    ----------
+    candidates : Sequence of CandidateModel
+        Whom to ask.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "candidate": each.name,
+            "model at the provider": each.model,
+            "provider": each.provider,
+            "input (US dollars per million tokens)": each.price.input_usd_per_mtok,
+            "output (US dollars per million tokens)": each.price.output_usd_per_mtok,
+            "price from": " ".join(filter(None, (each.price.source, each.price.as_of))),
+        }
+        for each in candidates
+    ]
+    return table(pd.DataFrame(rows), "Candidate models and their prices")
+
+
+def log_summary(log: CallLog) -> Table:
+    """Show what each candidate model was asked, answered and cost.
+
+    Parameters
+    ----------
+    log : CallLog
+        Any log.
+
+    Returns
+    -------
+    Table
+        One row per candidate model; the columns of `CallLog.summary`.
+    """
+    summary = log.summary().rename(columns={"cost_usd": "total_usd"})
+    return table(summary, "All calls in the log, by candidate model")
+
+
+def statuses(log: CallLog) -> Table:
+    """Show how calls ended that gave no complete answer, by type.
+
+    Parameters
+    ----------
+    log : CallLog
+        Any log.
+
+    Returns
+    -------
+    Table
+        Without rows when every call gave a complete answer.
+    """
+    frame = log.sql(
+        "select candidate, status, coalesce(error_type, finish_reason, '') as why, "
+        "count(*) as calls from calls where status <> 'ok' group by all order by all"
+    )
+    return table(frame, "Calls without a complete answer (none of them is ever a label)")
+
+
+def example_answers(log: CallLog, n_examples: int = 8) -> Table:
+    """Show answers beside their scores, the latest prompts first.
+
+    Parameters
+    ----------
+    log : CallLog
+        Any log.
+    n_examples : int, default=8
+        Rows at most.
+
+    Returns
+    -------
+    Table
+    """
+    frame = log.sql(
+        "select text as prompt, candidate, response as answer, reference, score "
+        "from calls join prompts using (prompt_id) left join scores using (call_id) "
+        f"where status = 'ok' order by call_id desc limit {int(n_examples)}"
+    )
+    for column in ("prompt", "answer", "reference"):
+        frame[column] = [short(str(text)) for text in frame[column].fillna("")]
+    return table(frame, "Examples: what was asked, what came back, what the judge says")
+
+
+def last_decisions(log: CallLog, n_decisions: int = 10) -> Table:
+    """Show the latest routing decisions with the calls that followed.
+
+    Parameters
+    ----------
+    log : CallLog
+        Any log.
+    n_decisions : int, default=10
+        Rows at most.
+
+    Returns
+    -------
+    Table
+    """
+    frame = log.sql(
+        "select text as prompt, decisions.candidate, propensity, status, response as answer, "
+        "max(case when scores.judge = 'person' then score end) as \"a person's score\" "
+        "from decisions join prompts using (prompt_id) left join calls using (decision_id) "
+        "left join scores using (call_id) "
+        "group by decision_id, text, decisions.candidate, propensity, status, response "
+        f"order by decision_id desc limit {int(n_decisions)}"
+    )
+    for column in ("prompt", "answer"):
+        frame[column] = [short(str(text)) for text in frame[column].fillna("")]
+    return table(frame, "Latest decisions and the calls that followed")
