@@ -9,9 +9,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe and Ito's palette, which people who are blind to a colour can tell apart, without black
-# (the router's) and yellow (too pale on white).
-_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D31")
-# One more marker than colours: all pairs differ for the first 56 candidate models.
+# (the router's) and yellow (too pale on white), and three darker ones behind it.
+_COLORS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#8C6D31",
+    "#882255",
+    "#332288",
+)
+# One marker fewer than colours: all pairs differ for the first 72 candidate models.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "--", "++", "oo")
 

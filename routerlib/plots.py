@@ -43,6 +43,8 @@ _QUALITY_LABEL = "quality (0-1)"
 _MAX_TASKS = 24
 _Z95 = 1.96
 _LEGEND_GAP_BARS = 1.35
+_MAX_LEGEND_INSIDE = 4
+_SHORT_NAME = 20
 
 
 def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
@@ -61,7 +63,8 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         Router's curve and operating point with intervals, single candidate models, zero router,
         best single, oracle.
     """
-    ax = axes_or_new(ax, (7.2, 4.8))
+    is_crowded = len(evaluation.models) > _MAX_LEGEND_INSIDE
+    ax = axes_or_new(ax, (9.4 if is_crowded else 7.2, 4.8))
     if np.isnan(evaluation.operating["cost_usd"].value):
         return _quality_only(evaluation, ax)
     curve, singles = evaluation.curve, evaluation.singles
@@ -107,7 +110,10 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     _operating_point(evaluation, ax)
     ax.set_xlim(left=0)
     finish(ax, evaluation.verdict.headline, _COST_LABEL, f"mean {_QUALITY_LABEL}", _n(evaluation))
-    ax.legend(loc="lower right", fontsize="small", frameon=True)
+    if is_crowded:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize="small", frameon=False)
+    else:
+        ax.legend(loc="lower right", fontsize="small")
     return ax
 
 
@@ -373,7 +379,10 @@ def routed_shares(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     finish(ax, title, "share of prompts", "", grid=False)
     # Below the axis label, whose distance in inches doesn't depend on the number of bars.
     anchor = (0.5, -_LEGEND_GAP_BARS / len(bars))
-    ax.legend(loc="upper center", bbox_to_anchor=anchor, ncols=3, fontsize="small", frameon=False)
+    columns = 3 if max(map(len, evaluation.models)) <= _SHORT_NAME else 2
+    ax.legend(
+        loc="upper center", bbox_to_anchor=anchor, ncols=columns, fontsize="small", frameon=False
+    )
     return ax
 
 

@@ -172,3 +172,14 @@ def test_names_with_dollars_are_no_mathematics():
 def test_a_figure_is_drawn_where_one_wants(evaluation, name):
     _, ax = plt.subplots()
     assert getattr(plots, name)(evaluation, ax=ax) is ax
+
+
+def test_a_legend_of_many_candidates_stands_beside_the_figure(evaluation):
+    many = tuple(f"m{number}" for number in range(9))
+    singles = evaluation.singles._replace(
+        cost_usd=np.linspace(1e-4, 1e-3, 9), quality=np.linspace(0.2, 0.9, 9)
+    )
+    crowded = plots.cost_quality(replace(evaluation, models=many, singles=singles))
+    crowded.figure.canvas.draw()
+    legend, axes = (part.get_window_extent() for part in (crowded.get_legend(), crowded))
+    assert legend.x0 > axes.x1
