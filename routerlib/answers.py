@@ -1,0 +1,180 @@
+"""Read the final answer, its words and its numbers out of a model's response."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# The system prompt asks for "Answer:"; models that are asked in another language translate it.
+_MARK = re.compile(
+    r"\b(?:answer|antwort|réponse|reponse|respuesta|risposta|resposta|antwoord)\s*[*_`]*\s*[:：]",
+    re.IGNORECASE,
+)
+_OPENING_TAG = re.compile(r"<\s*(?:final[\s_-]*)?answer\s*>", re.IGNORECASE)
+_CLOSING_TAG = re.compile(r"<\s*/\s*(?:final[\s_-]*)?answer\s*>", re.IGNORECASE)
+_FENCE = re.compile(r"^\s*(?:```|~~~)\w*\s*$")
+_BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
+_WRAPPING = " \t\r\n*_`\"'“”„‘’‚«»$"
+
+_FRACTION_COMMAND = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
+_SPACED_SIGN = re.compile(r"(^|=)\s*[-−]\s+(?=\d)")
+_GROUPED = r"[1-9]\d{0,2}(?:[,'\u00a0\u202f]\d{3})+(?!\d)(?:\.\d+)?"
+_EUROPEAN = r"[1-9]\d{0,2}(?:\.\d{3})+,\d+|\d+,\d+"
+_PLAIN = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
+_AMOUNT = rf"(?:{_GROUPED}|{_EUROPEAN}|{_PLAIN})"
+_NUMBER = re.compile(
+    rf"(?P<sign>(?<![\w.,)])[-−+])?(?P<top>{_AMOUNT})(?:\s*[/⁄]\s*(?P<bottom>{_AMOUNT}))?"
+)
+
+
+def answer_text(response: str) -> str:
+    r"""Return everything after the last answer mark that is followed by text.
+
+    Parameters
+    ----------
+    response : str
+        What the model wrote.
+
+    Returns
+    -------
+    str
+        The text up to the next mark or the end; the whole response when it has no mark.
+
+    Examples
+    --------
+    >>> answer_text("Let me think.\nAnswer:\n1. red\n2. blue")
+    '1. red\n2. blue'
+    """
+    return _marked_text(response) or _with_marks(response).strip()
+
+
+def final_answer(response: str) -> str:
+    r"""Return the one line that a response gives as its result.
+
+    Tags such as ``<answer>`` count as the mark ``Answer:``. The first line after the last mark
+    that is followed by text is the answer; without a mark it is the last line. Wrapping
+    asterisks, backticks, quotes, dollar signs and ``\boxed{}`` are taken off.
+
+    Parameters
+    ----------
+    response : str
+        What the model wrote.
+
+    Returns
+    -------
+    str
+        One line; empty when the response has no text.
+
+    Examples
+    --------
+    >>> final_answer("17 * 23 = 391\n**Answer:** `391`")
+    '391'
+    >>> final_answer("It is Paris")
+    'It is Paris'
+    """
+    marked = _marked_text(response)
+    lines = [line for line in (marked or response).splitlines() if _has_text(line)]
+    if not lines:
+        return ""
+    line = _BOXED.sub(r"\1", lines[0] if marked else lines[-1])
+    return line.strip(_WRAPPING)
+
+
+def last_number(text: str) -> float | None:
+    """Return the last number in a text.
+
+    Reads signs, thousands separators (comma, apostrophe, no-break space), decimal commas,
+    fractions, exponents, and the digits of any script.
+
+    Parameters
+    ----------
+    text : str
+        Usually a final answer.
+
+    Returns
+    -------
+    float or None
+        None when there is no number, or only a division by zero.
+
+    Examples
+    --------
+    >>> last_number("15 - 26 = -11"), last_number("1,234.5 euros"), last_number("3/4")
+    (-11.0, 1234.5, 0.75)
+    >>> last_number("٤٢"), last_number("3,5"), last_number("none") is None
+    (42.0, 3.5, True)
+    """
+    text = _FRACTION_COMMAND.sub(r"\1/\2", text)
+    text = _SPACED_SIGN.sub(r"\1-", text)
+    value = None
+    for match in _NUMBER.finditer(text):
+        bottom = _amount(match["bottom"]) if match["bottom"] else 1.0
+        if bottom:
+            sign = -1 if match["sign"] in ("-", "−") else 1
+            value = sign * _amount(match["top"]) / bottom
+    return value
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in lower case, without punctuation.
+
+    Examples
+    --------
+    >>> words("Rio de Janeiro, 1985!")
+    ['rio', 'de', 'janeiro', '1985']
+    """
+    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold().replace("_", " "))
+
+
+def has_phrase(text: str, phrase: str) -> bool:
+    """Tell whether the words of a phrase stand in a text, whole and in that order.
+
+    Examples
+    --------
+    >>> has_phrase("The cat sat.", "cat"), has_phrase("concatenate", "cat")
+    (True, False)
+    """
+    wanted = words(phrase)
+    return bool(wanted) and f" {' '.join(wanted)} " in f" {' '.join(words(text))} "
+
+
+def squash(text: str) -> str:
+    """Reduce a text to its letters, marks and digits in lower case.
+
+    A text made of other characters only stays as it is, so that ``+`` and ``-`` differ.
+
+    Examples
+    --------
+    >>> squash("  New-York. "), squash("+")
+    ('newyork', '+')
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    kept = "".join(c for c in folded if unicodedata.category(c)[0] in "LMN")
+    return kept or text.strip()
+
+
+def _with_marks(response: str) -> str:
+    return _CLOSING_TAG.sub("\n", _OPENING_TAG.sub("\nAnswer: ", response))
+
+
+def _has_text(line: str) -> bool:
+    return bool(line.strip(_WRAPPING)) and not _FENCE.match(line)
+
+
+def _marked_text(response: str) -> str:
+    """Return the text after the last mark that is followed by any, or an empty text."""
+    response = _with_marks(response)
+    marks = list(_MARK.finditer(response))
+    starts = [mark.start() for mark in marks]
+    for mark, end in reversed(list(zip(marks, [*starts[1:], len(response)], strict=False))):
+        text = response[mark.end() : end].strip(" \t\r\n*_")
+        if any(_has_text(line) for line in text.splitlines()):
+            return text
+    return ""
+
+
+def _amount(text: str) -> float:
+    if re.fullmatch(_GROUPED, text):
+        return float(re.sub(r"[,'\u00a0\u202f]", "", text))
+    if "," in text:
+        return float(text.replace(".", "").replace(",", "."))
+    return float(text)
