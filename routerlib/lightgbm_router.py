@@ -9,41 +9,25 @@ import lightgbm as lgb
 import numpy as np
 
 from routerlib.arrays import pack_array, unpack_array
+from routerlib.boosting import (
+    MIN_ROWS_FOR_TREES,
+    log_cost_usd,
+    raw_scores,
+    train_classifier,
+    train_cost,
+    train_quality,
+)
 from routerlib.embedding import Encoded, encode
 from routerlib.features import PromptFeatures, texts_of
 from routerlib.outcomes import Outcomes
 from routerlib.router import Router
-from routerlib.scaling import LogOddsScale, TopicShift, shrunk_mean
+from routerlib.scaling import LogOddsScale, TopicShift, log_odds, shrunk_mean
 from routerlib.splits import grouped_folds
 from routerlib.text_learners import Neighbours, WordRegression
 
 Objective = Literal["quality", "best_model"]
 
-# Heavy regularisation: labels are noisy and prompts few, so low variance pays.
-_COMMON = {
-    "num_leaves": 7,
-    "max_bin": 63,
-    "min_data_in_bin": 3,
-    "bagging_freq": 1,
-    "bagging_fraction": 0.7,
-    "feature_pre_filter": False,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,  # two threads can be twenty times slower on small tables
-    "verbosity": -1,
-}
-_QUALITY = {"learning_rate": 0.03, "lambda_l2": 20.0, "feature_fraction": 0.3}
-_COST = {
-    "objective": "regression",
-    "learning_rate": 0.08,
-    "lambda_l2": 1.0,
-    "feature_fraction": 0.5,
-}
-_COST_ROUNDS = 120
-_MIN_ROWS_FOR_TREES = 20
 _MIN_ROWS_FOR_STACK = 40
-# Zero and near-zero costs have no useful logarithm.
-_SMALLEST_COST_SHARE = 1e-3
 
 
 class LGBMRouter(Router):
@@ -188,7 +172,7 @@ class LGBMRouter(Router):
         if not self.is_stacked or len(outcomes) < _MIN_ROWS_FOR_STACK or folds.max() < 1:
             return np.zeros((len(outcomes), 0))
         has_cost = np.isfinite(outcomes.cost_usd).any(axis=0)
-        log_cost = _log_cost(outcomes.cost_usd)[:, has_cost]
+        log_cost = log_cost_usd(outcomes.cost_usd)[:, has_cost]
         self._costed = [int(arm) for arm in np.flatnonzero(has_cost)]
         targets = np.hstack([outcomes.quality, log_cost])
         self._words, word_columns = WordRegression.fit_out_of_fold(
@@ -200,6 +184,7 @@ class LGBMRouter(Router):
     def _learn_quality(self, columns: np.ndarray, outcomes: Outcomes, folds: np.ndarray) -> None:
         quality = outcomes.quality
         pooled = shrunk_mean(quality, 0.5)
+        plain, seed = self._features.n_features_out_, self.random_state
         expected = np.full(quality.shape, np.nan)
         self._quality, self._scales = [], []
         for arm in range(quality.shape[1]):
@@ -209,29 +194,23 @@ class LGBMRouter(Router):
             scale = LogOddsScale.fit(raw, labels[is_seen], pooled)
             expected[is_seen, arm] = scale.quality(raw)
             self._scales.append(scale)
-            self._quality.append(self._quality_booster(columns[is_seen], labels[is_seen]))
+            self._quality.append(train_quality(columns[is_seen], labels[is_seen], plain, seed))
         if outcomes.topics is not None:
             self._topic_shift = TopicShift.fit(outcomes.topics, quality - expected)
 
     def _raw_out_of_fold(
         self, columns: np.ndarray, labels: np.ndarray, folds: np.ndarray
     ) -> np.ndarray:
-        raw = np.full(len(labels), _log_odds(shrunk_mean(labels, 0.5)))
-        if len(labels) < _MIN_ROWS_FOR_TREES:
+        plain, seed = self._features.n_features_out_, self.random_state
+        raw = np.full(len(labels), log_odds(shrunk_mean(labels, 0.5)))
+        if len(labels) < MIN_ROWS_FOR_TREES:
             return raw
         for fold in np.unique(folds):
             is_held_out = folds == fold
             if not is_held_out.all():
-                booster = self._quality_booster(columns[~is_held_out], labels[~is_held_out])
-                raw[is_held_out] = _raw(booster, columns[is_held_out])
+                booster = train_quality(columns[~is_held_out], labels[~is_held_out], plain, seed)
+                raw[is_held_out] = raw_scores(booster, columns[is_held_out])
         return raw
-
-    def _quality_booster(self, columns: np.ndarray, labels: np.ndarray) -> lgb.Booster:
-        if len(labels) < _MIN_ROWS_FOR_TREES or np.ptp(labels) == 0:
-            labels = np.full(len(labels), shrunk_mean(labels, 0.5))
-            return self._train(columns, labels, {"objective": "cross_entropy"}, 1)
-        parameters = {"objective": "cross_entropy", **_QUALITY}
-        return self._train(columns, labels, parameters, _rounds(len(labels)))
 
     def _learn_best_model(self, columns: np.ndarray, outcomes: Outcomes) -> None:
         from sklearn.preprocessing import LabelEncoder
@@ -242,39 +221,26 @@ class LGBMRouter(Router):
         self._quality, self._scales = [], []
         self._classifier: lgb.Booster | None = None
         if len(self._classes) > 1:
-            parameters = {"objective": "multiclass", "num_class": len(self._classes), **_QUALITY}
-            self._classifier = self._train(
-                columns[rows], encoder.transform(names), parameters, _rounds(len(names))
+            self._classifier = train_classifier(
+                columns[rows],
+                encoder.transform(names),
+                self._features.n_features_out_,
+                self.random_state,
             )
 
     def _learn_cost(self, columns: np.ndarray, cost_usd: np.ndarray) -> None:
-        logs = _log_cost(cost_usd)
+        logs = log_cost_usd(cost_usd)
         self._cost: list[lgb.Booster | None] = []
         self._smear = np.ones(cost_usd.shape[1])
         for arm, known in enumerate(np.isfinite(cost_usd).T):
             if not known.any():
                 self._cost.append(None)
                 continue
-            n_rounds = _COST_ROUNDS if known.sum() >= _MIN_ROWS_FOR_TREES else 1
-            booster = self._train(columns[known], logs[known, arm], _COST, n_rounds)
+            booster = train_cost(columns[known], logs[known, arm], self.random_state)
             # exp(mean of logs) lies under the mean: scale to the mean that was paid.
-            typical = np.exp(_raw(booster, columns[known])).mean()
+            typical = np.exp(raw_scores(booster, columns[known])).mean()
             self._smear[arm] = cost_usd[known, arm].mean() / typical
             self._cost.append(booster)
-
-    def _train(
-        self, columns: np.ndarray, labels: np.ndarray, parameters: dict[str, Any], n_rounds: int
-    ) -> lgb.Booster:
-        few = min(30, len(labels) // 15)
-        settings = {
-            **_COMMON,
-            **parameters,
-            "seed": self.random_state,
-            "min_data_in_leaf": max(few, len(labels) // 50, 3),
-        }
-        table = lgb.Dataset(columns, label=labels, params=settings, free_raw_data=True)
-        trained = lgb.train(settings, table, num_boost_round=n_rounds)
-        return lgb.Booster(model_str=trained.model_to_string())
 
     def _columns(self, texts: Sequence[str]) -> np.ndarray:
         encoded = encode(texts)
@@ -293,7 +259,7 @@ class LGBMRouter(Router):
         cost_usd = np.full(quality.shape, np.nan)
         for arm, booster in enumerate(self._cost):
             if booster is not None:
-                cost_usd[:, arm] = np.exp(_raw(booster, columns)) * self._smear[arm]
+                cost_usd[:, arm] = np.exp(raw_scores(booster, columns)) * self._smear[arm]
         return quality, cost_usd
 
     def _expected_quality(self, columns: np.ndarray) -> np.ndarray:
@@ -307,7 +273,7 @@ class LGBMRouter(Router):
             quality[:, self._classes] = shares
             return quality
         for arm, booster in enumerate(self._quality):
-            quality[:, arm] = self._scales[arm].quality(_raw(booster, columns))
+            quality[:, arm] = self._scales[arm].quality(raw_scores(booster, columns))
         return quality
 
     @property
@@ -375,26 +341,6 @@ def _folds(outcomes: Outcomes, random_state: int, n_folds: int = 5) -> np.ndarra
     if n_groups < 2:
         return np.zeros(len(outcomes), dtype=int)
     return grouped_folds(outcomes.groups, min(n_folds, n_groups), random_state)
-
-
-def _rounds(n_rows: int) -> int:
-    return int(np.clip(150 * np.sqrt(n_rows / 1500), 40, 400))
-
-
-def _raw(booster: lgb.Booster, columns: np.ndarray) -> np.ndarray:
-    return np.asarray(booster.predict(columns, raw_score=True, num_threads=1))
-
-
-def _log_odds(share: float) -> float:
-    return float(np.log(share / (1 - share)))
-
-
-def _log_cost(cost_usd: np.ndarray) -> np.ndarray:
-    """Return log costs, with a floor at a thousandth of the candidate's mean; NaN stays NaN."""
-    known = np.isfinite(cost_usd)
-    means = np.where(known, cost_usd, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    floor = np.where(means > 0, means * _SMALLEST_COST_SHARE, 1.0)
-    return np.log(np.maximum(cost_usd, floor))
 
 
 def _best_labels(outcomes: Outcomes) -> tuple[np.ndarray, list[str]]:

@@ -42,6 +42,11 @@ def shrunk_mean(values: np.ndarray, prior: float) -> float:
     return float((known.sum() + _MEAN_COUNT * prior) / (known.size + _MEAN_COUNT))
 
 
+def log_odds(share: float) -> float:
+    """Return the natural logarithm of the odds of a share strictly between 0 and 1."""
+    return float(np.log(share / (1 - share)))
+
+
 @dataclass(frozen=True)
 class LogOddsScale:
     """How raw log-odds become expected quality.
@@ -70,9 +75,9 @@ class LogOddsScale:
         """Fit on out-of-fold raw scores and observed quality, both of shape (n,)."""
         mean = shrunk_mean(quality, pooled)
         centre = float(raw.mean())
-        slope, level = _platt(raw - centre, quality, float(np.log(mean / (1 - mean))))
+        slope, level = _platt(raw - centre, quality, log_odds(mean))
         if slope <= 0:
-            slope, level = 0.0, float(np.log(mean / (1 - mean)))
+            slope, level = 0.0, log_odds(mean)
         n = len(quality)
         return cls(slope, level - slope * centre, n / (n + _POOL_COUNT), pooled)
 

@@ -15,8 +15,9 @@ from routerlib.routers import LGBMRouter
 from routerlib.splits import grouped_folds
 from routerlib.types import Estimates
 
-# A gain counts when it exceeds this many standard errors: one-sided, nine times out of ten.
-_STANDARD_ERRORS = 1.28
+# A gain counts when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
+# test, because the best of many cost weights is looked at.
+_STANDARD_ERRORS = 2.0
 _MIN_PROMPTS = 20
 
 
@@ -97,7 +98,7 @@ def cross_fit(
     for fold in np.unique(folds):
         held_out = np.flatnonzero(folds == fold)
         router = router_factory().fit(outcomes.take(folds != fold))
-        estimates = router.predict([outcomes.prompts[row] for row in held_out])
+        estimates = router.predict(outcomes.take(held_out).prompts)
         quality[held_out], cost_usd[held_out] = estimates.quality, estimates.cost_usd
     return Estimates(tuple(outcomes.models), quality, cost_usd)
 
@@ -107,11 +108,12 @@ def choose_cost_weight(
 ) -> OperatingPoint:
     """Choose the cost weight that saves most while losing little, by out-of-fold estimates.
 
-    Among the cost weights whose observed mean quality is at most `max_quality_loss` under the
-    best single model's, the one with the lowest mean cost is chosen, provided that it is cheaper
-    than the best single model and better than mixing candidates at random at the same cost, by
-    more than chance. Otherwise the cost weight is 0 if that beats the best single model by more
-    than chance, else the router shall keep to the best single model.
+    The yardstick is the best single model, or the router at cost weight 0 where that is better
+    by more than chance. Among the cost weights whose observed mean quality is at most
+    `max_quality_loss` under the yardstick's, the one with the lowest mean cost is chosen,
+    provided that it is cheaper than the yardstick and better than mixing candidates at random at
+    the same cost, by more than chance. Otherwise the cost weight is 0 if that is the yardstick,
+    else the router shall keep to the best single model.
 
     Parameters
     ----------
@@ -137,12 +139,14 @@ def choose_cost_weight(
     bench = _Bench.of(estimates, outcomes)
     if len(bench.quality) < _MIN_PROMPTS:
         return _kept(outcomes, len(bench.quality), _too_few(len(bench.quality)))
-    saving = bench.largest_saving(max_quality_loss)
+    unweighed = bench.measure(0.0)
+    is_better = _is_positive(unweighed.quality - bench.quality[:, bench.best])
+    yardstick = unweighed if is_better else bench.always_best_single()
+    saving = bench.largest_saving(yardstick, max_quality_loss)
     if saving is not None:
         return _point(saving, bench, outcomes)
-    best_quality = bench.measure(0.0)
-    if _is_positive(best_quality.quality - bench.quality[:, bench.best]):
-        return _point(best_quality, bench, outcomes)
+    if is_better:
+        return _point(unweighed, bench, outcomes)
     return _kept(
         outcomes, len(bench.quality), "no gain over it could be shown on the training prompts"
     )
@@ -255,18 +259,22 @@ class _Bench:
         quality, cost_usd = self.quality[rows, arms], self.cost_usd[rows, arms]
         return _Measured(cost_weight, quality, cost_usd, quality - self._mixed(cost_usd))
 
-    def largest_saving(self, max_quality_loss: float) -> _Measured | None:
+    def always_best_single(self) -> _Measured:
+        quality, cost_usd = self.quality[:, self.best], self.cost_usd[:, self.best]
+        return _Measured(0.0, quality, cost_usd, np.zeros(len(quality)))
+
+    def largest_saving(self, yardstick: _Measured, max_quality_loss: float) -> _Measured | None:
         """Return the cheapest allowed point, or None when none gains by more than chance."""
         if not self.has_cost:
             return None
-        floor = self.quality[:, self.best].mean() - max_quality_loss
+        floor = yardstick.quality.mean() - max_quality_loss
         weights = sweep_cost_weights(self.estimates.quality, self.estimates.cost_usd)
         measured = [self.measure(float(weight)) for weight in weights]
         allowed = [
             point
             for point in measured
             if point.quality.mean() >= floor
-            and point.cost_usd.mean() < self.cost_usd[:, self.best].mean()
+            and point.cost_usd.mean() < yardstick.cost_usd.mean()
             and _is_positive(point.gain)
         ]
         return min(allowed, key=lambda point: float(point.cost_usd.mean()), default=None)
