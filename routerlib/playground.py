@@ -232,9 +232,9 @@ class PlaygroundController:
             An HTML table; everything in it is escaped.
         """
         weights = [0.0, float(self.router.cost_weight_), max(self.cost_weights)]
-        heads = ["cheapest that is best", "as chosen on train", "cost above all"]
+        heads = ["quality alone", "as chosen on train", "cost above all"]
         labels = [
-            f"{head} (cost weight {weight:.3g})"
+            f"{head} (cost weight {weight:,.4g})"
             for head, weight in zip(heads, weights, strict=True)
         ]
         rows = [

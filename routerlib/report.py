@@ -7,6 +7,8 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
 
 _N_EXPLAINED_PROMPTS = 200
 _N_EXAMPLES_PER_MODEL = 3
-_FIGURE_INCHES = (7.0, 4.2)
+# Held-out prompts among which examples are looked for.
+_N_SEARCHED = 500
+_CURVE_INCHES = (7.6, 4.8)
+_IMPORTANCE_INCHES = (6.4, 4.0)
+_N_FEATURES = 8
 
 # How a kind of verdict is called on its badge; colour alone would not do.
 _BADGES = {
@@ -167,7 +173,9 @@ def write_index(
         verdict=evaluation.verdict.sentence,
         log_origin=log_origin,
         evaluation=evaluation,
-        curve=_figure(partial(plots.cost_quality, evaluation), _curve_alt(evaluation)),
+        curve=_figure(
+            partial(plots.cost_quality, evaluation), _CURVE_INCHES, _curve_alt(evaluation)
+        ),
         operating=summaries.operating_table(evaluation),
         comparison=summaries.comparison_table(findings.comparison),
         routed=summaries.routed_table(evaluation),
@@ -184,12 +192,12 @@ def write_index(
     return Path(path)
 
 
-def _figure(draw: Callable[..., Any], alt: str) -> Figure:
+def _figure(draw: Callable[..., Any], inches: tuple[float, float], alt: str) -> Figure:
     """Draw without a display, and without a clock or random name in the file."""
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=_FIGURE_INCHES, layout="constrained")
+    canvas = Canvas(figsize=inches, layout="constrained")
     draw(ax=canvas.subplots())
     picture = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "routerlib"}):
@@ -218,35 +226,43 @@ def _importances(findings: Findings) -> list[tuple[str, Figure]]:
     for model in findings.router.models_:
         explanation = explain(findings.router, prompts, model=model)
         alt = f"Features by their mean influence on the estimated quality of {model}."
-        drawn.append((model, _figure(partial(plots.feature_importance, explanation), alt)))
+        draw = partial(plots.feature_importance, explanation, max_features=_N_FEATURES)
+        drawn.append((model, _figure(draw, _IMPORTANCE_INCHES, alt)))
     return drawn
 
 
-def _examples(findings: Findings) -> Table:
-    """Show the first few held-out prompts that go to each candidate model, with the reason."""
-    import pandas as pd
+class Example(NamedTuple):
+    """A held-out prompt, where it goes, why, and how good the answer was.
 
+    Attributes
+    ----------
+    model : str
+        The chosen candidate model.
+    prompt, why : str
+        The prompt, cut if long, and the reason in words.
+    observed : str
+        Quality of the chosen model's answer.
+    """
+
+    model: str
+    prompt: str
+    why: str
+    observed: str
+
+
+def _examples(findings: Findings) -> list[Example]:
+    """Take the first few held-out prompts that go to each candidate model."""
     router, test = findings.router, findings.test
-    taken = dict.fromkeys(test.models, 0)
-    rows = []
-    for prompt, quality in zip(test.prompts, test.quality, strict=True):
-        if all(count >= _N_EXAMPLES_PER_MODEL for count in taken.values()):
-            break
+    by_model: dict[str, list[Example]] = {model: [] for model in test.models}
+    for prompt, quality in islice(zip(test.prompts, test.quality, strict=True), _N_SEARCHED):
         decision = router.route(prompt)
-        if taken[decision.model] >= _N_EXAMPLES_PER_MODEL:
-            continue
-        taken[decision.model] += 1
-        observed = quality[test.models.index(decision.model)]
-        rows.append(
-            {
-                "prompt": short(prompt),
-                "model": decision.model,
-                "why": story.why(router, prompt, decision),
-                "observed quality": observed,
-            }
-        )
-    frame = pd.DataFrame(rows).sort_values("model", kind="stable")
-    return table(frame, "Held-out prompts, where they go, why, and how good the answer was")
+        taken = by_model[decision.model]
+        if len(taken) < _N_EXAMPLES_PER_MODEL:
+            observed = quality[test.models.index(decision.model)]
+            shown = "not known" if isnan(observed) else f"{observed:.2g}"
+            why = story.why(router, prompt, decision)
+            taken.append(Example(decision.model, short(prompt), why, shown))
+    return [example for taken in by_model.values() for example in taken]
 
 
 def _identity(findings: Findings, metadata: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -11,7 +11,9 @@ import numpy as np
 
 from routerlib.routed import route_all
 from routerlib.router import choose_arms
-from routerlib.verdict import percent, points
+from routerlib.tables import percent
+from routerlib.verdict import percent as percent_with_interval
+from routerlib.verdict import points
 
 if TYPE_CHECKING:
     import shap
@@ -159,7 +161,8 @@ def describe_router(router: Router) -> str:
     """
     weight = router.cost_weight_
     trade = (
-        f"it gives up one point of quality where that saves {0.01 / weight:.2g} US dollars or more"
+        f"it gives up a point of quality where that saves {10 / weight:.2g} US dollars or more "
+        "per 1000 prompts"
         if weight
         else "cost plays no part but among equals"
     )
@@ -190,7 +193,7 @@ def train_lessons(router: Router, train: Outcomes) -> Prose:
     arms = route_all(router, train).arms
     shares = np.bincount(arms, minlength=len(router.models_)) / max(len(arms), 1)
     spread = ", ".join(
-        f"{share:.0%} to {name}" for name, share in zip(router.models_, shares, strict=True)
+        f"{percent(share)} to {name}" for name, share in zip(router.models_, shares, strict=True)
     )
     return Prose(
         (),
@@ -220,15 +223,16 @@ def evaluate_lessons(evaluation: Evaluation) -> Prose:
     sent = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
     bullets = [
         evaluation.verdict.sentence,
-        f"Most prompts go to {sent}: {evaluation.routed_shares[sent]:.0%} of {evaluation.n}; "
+        f"Most prompts go to {sent}: {percent(evaluation.routed_shares[sent])} of {evaluation.n}; "
         f"{evaluation.n_skipped} prompts were skipped because a candidate model has no score "
         "or cost there.",
     ]
     if evaluation.equal_quality is not None:
         equal = evaluation.equal_quality
         bullets.append(
-            f"Where the router expects no loss at all it saves {percent(equal['saving'])}, and "
-            f"the observed difference in quality is {points(equal['quality_difference'])}."
+            "Where the router expects no loss at all it saves "
+            f"{percent_with_interval(equal['saving'])}, and the observed difference in quality is "
+            f"{points(equal['quality_difference'])}."
         )
     else:
         bullets.append(f"Quality at the operating point: {operating['quality'].value:.3f}.")
@@ -380,11 +384,11 @@ def playground_lessons(router: Router, test: Outcomes) -> Prose:
     return Prose(
         (),
         (
-            f"When cost plays no part, {best_share(0.0):.0%} of {n_prompts} held-out prompts go to "
-            f"{router.best_single_}.",
+            f"When cost plays no part, {percent(best_share(0.0))} of {n_prompts} held-out prompts "
+            f"go to {router.best_single_}.",
             f"At the router's own cost weight, {router.cost_weight_:.4g}, it is "
-            f"{best_share(router.cost_weight_):.0%}; at ten times that, "
-            f"{best_share(10 * router.cost_weight_):.0%}.",
+            f"{percent(best_share(router.cost_weight_))}; at ten times that, "
+            f"{percent(best_share(10 * router.cost_weight_))}.",
             "What is asked and judged here teaches the next router: run 02_train again.",
         ),
     )

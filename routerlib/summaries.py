@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routerlib.routed import route_all
-from routerlib.tables import Table, short, table
+from routerlib.tables import Table, percent, short, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ def where_each_wins(router: Router, test: Outcomes) -> Table:
                 for name, quality in zip(part.models, part.mean_quality, strict=True)
             }
             | {"best observed": part.best_single}
-            | {"most go to": f"{part.models[sent]} ({shares[sent]:.0%})"}
+            | {"most go to": f"{part.models[sent]} ({percent(shares[sent])})"}
         )
     return table(pd.DataFrame(rows), "Observed quality by task, and where the router sends it")
 
@@ -195,7 +195,7 @@ def routed_table(evaluation: Evaluation) -> Table:
     everything = {**evaluation.routed_shares, "n": evaluation.n}
     rows = [
         {"task": task, "n": shares["n"]}
-        | {name: f"{shares[name]:.0%}" for name in evaluation.models}
+        | {name: f"{percent(shares[name])}" for name in evaluation.models}
         for task, shares in {**evaluation.routed_by_task, "all": everything}.items()
     ]
     return table(pd.DataFrame(rows), "Share of held-out prompts sent to each candidate model")

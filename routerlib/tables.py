@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,11 +15,31 @@ if TYPE_CHECKING:
 
 UNKNOWN = "–"
 _MAX_SHOWN_CHARACTERS = 160
+# From here on a cell needs a wide column to be read.
+_LONG_CHARACTERS = 40
+# A number as it is written here, with its unit or interval; or unknown.
+_NUMBER = re.compile(rf"[+-]?\d[\d.,e+-]*( ?%)?( \[.*\])?|{UNKNOWN}|inf")
 _PER_PROMPTS = 1000
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
+def percent(share: float) -> str:
+    """Write a share as a whole percentage, such as ``64 %``.
+
+    Parameters
+    ----------
+    share : float
+        Usually in [0, 1].
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> percent(0.636)
+    '64 %'
+    """
+    return f"{100 * share:.0f} %"
 
 
 def _digits(value: float) -> str:
@@ -45,13 +66,13 @@ def _points(value: float) -> str:
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "model": ("candidate model", str),
     "candidate": ("candidate model", str),
-    "quality": ("quality (0-1)", _digits),
-    "expected_quality": ("expected quality (0-1)", _digits),
+    "quality": ("quality (0‑1)", _digits),
+    "expected_quality": ("expected quality (0‑1)", _digits),
     "cost_usd": ("cost (US dollars per 1000 prompts)", _usd_per_1000),
     "expected_cost_usd": ("expected cost (US dollars per 1000 prompts)", _usd_per_1000),
     "total_usd": ("cost in all (US dollars)", _significant),
-    "cost_share": ("cost, share of best single", _percent),
-    "share": ("share of prompts", _percent),
+    "cost_share": ("cost, share of best single", percent),
+    "share": ("share of prompts", percent),
     "quality_difference": ("quality against best single (points)", _points),
     "gain_over_zero": ("quality against random mixing at equal cost (points)", _points),
     "n": ("prompts", _count),
@@ -84,18 +105,24 @@ class Table:
 
     def _repr_html_(self) -> str:
         """Render with everything escaped; the region scrolls where the screen is narrow."""
-        classes = [' class="number"' if number else "" for number in self.is_number]
+        classes = [self._class(column) for column in range(len(self.heads))]
         head = "".join(
             f'<th scope="col"{kind}>{escape(text)}</th>'
             for text, kind in zip(self.heads, classes, strict=True)
         )
         body = "".join(f"<tr>{_cells(row, classes)}</tr>" for row in self.rows)
-        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        caption = f'<p class="caption">{escape(self.caption)}</p>' if self.caption else ""
         label = escape(self.caption or "Table", quote=True)
         return (
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>{caption}'
+            f'{caption}<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
+
+    def _class(self, column: int) -> str:
+        if self.is_number[column]:
+            return ' class="number"'
+        is_long = any(len(row[column]) > _LONG_CHARACTERS for row in self.rows)
+        return ' class="long"' if is_long else ""
 
     def __str__(self) -> str:
         """Show as plain text, cells divided by bars."""
@@ -127,7 +154,7 @@ def table(frame: pd.DataFrame, caption: str = "", columns: Sequence[str] | None 
     ...     index=pd.Index(["small"], name="model"),
     ... )
     >>> print(table(frame))
-    candidate model | quality (0-1) | cost (US dollars per 1000 prompts)
+    candidate model | quality (0‑1) | cost (US dollars per 1000 prompts)
     small | 0.500 [0.400, 0.600] | 0.02
     """
     shown = frame.reset_index() if frame.index.name else frame
@@ -136,7 +163,9 @@ def table(frame: pd.DataFrame, caption: str = "", columns: Sequence[str] | None 
         names = [name for name in names if name in columns or name == frame.index.name]
         names.sort(key=lambda name: [frame.index.name, *columns].index(name))
     texts = [[_cell(name, row, shown) for name in names] for row in shown.to_dict(orient="records")]
-    numeric = tuple(shown[name].dtype.kind in "fiu" for name in names)
+    numeric = tuple(
+        all(_NUMBER.fullmatch(row[column]) for row in texts) for column in range(len(names))
+    )
     heads = tuple(_COLUMNS.get(name, (name.replace("_", " "), str))[0] for name in names)
     return Table(heads, tuple(map(tuple, texts)), numeric, caption)
 
@@ -189,6 +218,12 @@ def _text(name: str, value: Any) -> str:
 
 def _cells(row: Sequence[str], classes: Sequence[str]) -> str:
     first, *rest = (
-        f"<td{kind}>{escape(text)}</td>" for text, kind in zip(row, classes, strict=True)
+        f"<td{kind}>{_with_small_interval(text) if 'number' in kind else escape(text)}</td>"
+        for text, kind in zip(row, classes, strict=True)
     )
     return first.replace("<td", '<th scope="row"', 1).replace("</td>", "</th>") + "".join(rest)
+
+
+def _with_small_interval(text: str) -> str:
+    value, bracket, interval = text.partition(" [")
+    return escape(value) + (f" <small>[{escape(interval)}</small>" if bracket else "")

@@ -192,14 +192,14 @@ class Workspace:
         from routerlib.training import train_router
 
         file = self.path(path)
-        shortage = f"there is no {_shown(path)} yet"
+        shortage = f"there is no {file.name} yet"
         if file.is_file():
             router = load_router(file)
             if set(router.models_) == set(train.models):
-                self.router_origin = f"The router was loaded from {_shown(path)}."
+                self.router_origin = f"The router was loaded from {file.name}."
                 return router
             shortage = (
-                f"{_shown(path)} chooses among {', '.join(router.models_)}, "
+                f"{file.name} chooses among {', '.join(router.models_)}, "
                 f"the log holds {', '.join(train.models)}"
             )
         self.router_origin = f"A router was trained here, and not saved: {shortage}."

@@ -99,7 +99,7 @@ def test_router_file_that_fits_is_loaded(workspace: Workspace, outcomes: Outcome
     saved.save(workspace.path("data/router_model.pkl"))
     router = workspace.open_router("data/router_model.pkl", outcomes)
     assert router.router_hash_ == saved.router_hash_
-    assert workspace.router_origin == "The router was loaded from data/router_model.pkl."
+    assert workspace.router_origin == "The router was loaded from router_model.pkl."
 
 
 def test_router_of_other_candidates_is_not_used_and_not_overwritten(
