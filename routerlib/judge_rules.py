@@ -11,6 +11,13 @@ from routerlib.answers import answer_text, final_answer, has_phrase, last_number
 from routerlib.types import Score
 
 RELATIVE_TOLERANCE = 1e-6
+_KIND_NAMES = {
+    str: "a text",
+    int: "a whole number",
+    int | float: "a number",
+    list: "a list",
+    Mapping: "an object",
+}
 
 
 class BadReference(ValueError):
@@ -39,9 +46,7 @@ def reference_field(name: str, reference: Any, key: str, kind: Any, default: Any
         raise BadReference(f"judge {name!r} needs an object with {key!r}, got {reference!r}")
     value = reference.get(key, default)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise BadReference(
-            f"judge {name!r} needs {key!r} to be of type {getattr(kind, '__name__', kind)}, got {value!r}"
-        )
+        raise BadReference(f"judge {name!r} needs {key!r} to be {_KIND_NAMES[kind]}, got {value!r}")
     return value
 
 
@@ -250,17 +255,16 @@ def summary(response: str, reference: Any) -> Score:
     1.0
     """
     source = reference_field("summary", reference, "source", str)
-    facts = [
-        reference_texts("summary", fact)
-        for fact in reference_field("summary", reference, "facts", list)
-    ]
-    limit = min(
-        reference_field("summary", reference, "max_words", int, 1_000_000), len(words(source)) - 1
-    )
+    facts = reference_field("summary", reference, "facts", list)
+    forms_of_facts = [reference_texts("summary", fact) for fact in facts]
+    longest = len(words(source)) - 1
+    limit = min(reference_field("summary", reference, "max_words", int, longest), longest)
     text = " ".join(answer_text(response).split())
     n_words = len(words(text))
     n_sentences = len(re.findall(r"[^.!?]*\w[^.!?]*(?:[.!?](?=\s|$)|$)", _joined_numbers(text)))
-    missing = [fact[0] for fact in facts if not any(has_phrase(text, form) for form in fact)]
+    missing = [
+        forms[0] for forms in forms_of_facts if not any(has_phrase(text, form) for form in forms)
+    ]
     is_right = n_sentences == 1 and 0 < n_words <= limit and not missing
     rationale = f"{n_sentences} sentences, {n_words} words, missing {missing!r}"
     return verdict("summary", is_right, rationale)

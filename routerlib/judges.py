@@ -144,7 +144,8 @@ def check_reference(name: str, reference: Any) -> None:
     --------
     >>> check_reference("numeric", "a dozen")
     Traceback (most recent call last):
-    routerlib.judges.BadReference: judge 'numeric' needs a number, ... got 'a dozen'
+        ...
+    routerlib.judge_rules.BadReference: judge 'numeric' needs a number, ... got 'a dozen'
     """
     grade = _judge_called(name)
     if reference is None:
