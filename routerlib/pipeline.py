@@ -231,27 +231,20 @@ def _estimate(workspace: Workspace, source: Path, given: Mapping[str, Any]) -> s
 
 def _write_index(workspace: Workspace, staged: _Staged) -> str:
     """Write the index of all results; return the verdict in one sentence."""
-    from routerlib import artifact, report
-    from routerlib.routers import load_router
+    from routerlib.report import write_report
 
     if not staged.router.is_file():
         return ""
-    pages = {
-        page.name
-        for folder in (staged.final_reports, staged.reports)
-        for page in folder.glob("[0-9]*.html")
-    }
+    folders = (staged.final_reports, staged.reports)
+    pages = {page.name for folder in folders for page in folder.glob("[0-9]*.html")}
     with workspace.open_log(staged.log_path) as log:
-        findings = report.find(log, load_router(staged.router))
-        report.write_index(
+        return write_report(
             staged.reports / "index.html",
-            findings,
             log,
+            staged.router,
             log_origin=workspace.log_origin,
-            metadata=artifact.load(staged.router).metadata,
             notebooks=sorted(pages),
         )
-    return findings.evaluation.verdict.sentence
 
 
 def _publish(staged: _Staged) -> tuple[Path, ...]:

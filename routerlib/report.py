@@ -12,12 +12,12 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from routerlib import log_tables, plots, story, summaries
+from routerlib import artifact, log_tables, plots, story, summaries
 from routerlib.evaluation import Evaluation, compare, evaluate
 from routerlib.files import write_atomically
 from routerlib.outcomes import Outcomes
 from routerlib.pages import style, templates_folder
-from routerlib.routers import KNNRouter, Router
+from routerlib.routers import KNNRouter, Router, load_router
 from routerlib.tables import Table, short, table
 from routerlib.workspace import split_as_trained
 
@@ -126,6 +126,53 @@ def find(
             random_state=random_state,
         ),
     )
+
+
+def write_report(
+    path: str | Path,
+    log: CallLog,
+    router_path: str | Path,
+    *,
+    log_origin: str = "",
+    notebooks: Sequence[str] | None = None,
+) -> str:
+    """Measure a saved router on a log, and write the index of all results.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the page goes, such as ``reports/index.html``.
+    log : CallLog
+        A log with scored answers of the router's candidate models.
+    router_path : str or Path
+        The router file.
+    log_origin : str, default=""
+        Which log that is, in one sentence.
+    notebooks : Sequence of str or None, default=None
+        File names of notebook pages to link to; None = those that lie beside the page.
+
+    Returns
+    -------
+    str
+        The verdict in one sentence.
+
+    Raises
+    ------
+    ValueError
+        If the router can't be judged on this log.
+    """
+    findings = find(log, load_router(router_path))
+    if notebooks is None:
+        notebooks = sorted(page.name for page in Path(path).parent.glob("[0-9]*.html"))
+    write_index(
+        path,
+        findings,
+        log,
+        log_origin=log_origin,
+        metadata=artifact.load(router_path).metadata,
+        notebooks=notebooks,
+    )
+    return findings.evaluation.verdict.sentence
 
 
 def write_index(
