@@ -149,6 +149,8 @@ def _train(
         "seed": random_state,
         "min_data_in_leaf": max(few, len(labels) // 50, 3),
     }
+    if len(labels) < MIN_ROWS_FOR_TREES:
+        settings["bagging_freq"] = 0  # seven tenths of one row would be none
     table = lgb.Dataset(columns, label=labels, params=settings)
     trained = lgb.train(settings, table, num_boost_round=n_rounds)
     # Through its text, so that a router estimates the same before and after saving.

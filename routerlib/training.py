@@ -317,7 +317,12 @@ def _is_positive(gains: np.ndarray) -> bool:
 
 
 def _standard_error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+    """Return the standard error of the mean, never less than if one prompt more had differed.
+
+    A handful of prompts that all happen to fall right has next to no spread, and proves nothing.
+    """
+    squares = float(((values - values.mean()) ** 2).sum()) + 1
+    return float(np.sqrt(squares / len(values) / max(len(values) - 1, 1)))
 
 
 def _too_few(n_prompts: int) -> str:

@@ -1,0 +1,138 @@
+"""Training: the operating point is chosen out of fold, and only where it pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from routerlib.outcomes import Outcomes
+from routerlib.routers import BestSingle, LGBMRouter, load_router
+from routerlib.simulate import make_world
+from routerlib.training import choose_cost_weight, cross_fit, train_router
+from routerlib.types import Estimates
+
+# 100 prompts, half of them easy: the small model is right there at a tenth of the cost.
+EASY = np.arange(100) % 2 == 0
+QUALITY = np.column_stack([EASY, np.ones(100)]).astype(float)
+COST_USD = np.tile([0.1, 1.0], (100, 1))
+WORDS = (
+    "river moon paper chair cloud stone apple glass train candle window garden pepper tiger button "
+    "velvet hammer island mirror lemon copper feather violin basket rocket walnut"
+)
+RNG = np.random.default_rng(0)
+HALF_EASY = Outcomes(
+    [
+        f"{'Poem on' if easy else 'Equation of'} {' '.join(RNG.choice(WORDS.split(), 5, replace=False))}"
+        for easy in EASY
+    ],
+    ["small", "large"],
+    QUALITY,
+    COST_USD,
+)
+
+
+def estimates_of(quality: np.ndarray) -> Estimates:
+    return Estimates(("small", "large"), quality, COST_USD)
+
+
+def test_cross_fitting_never_shows_a_prompt_or_its_copy() -> None:
+    prompts = ["red apple pie", "Red  apple pie", "blue whale song", "green tea leaves"]
+    outcomes = Outcomes(prompts, ["m"], quality=[[1], [1], [0], [0]])
+
+    estimates = cross_fit(BestSingle, outcomes, n_folds=3)
+
+    assert estimates.quality[:2].ravel().tolist() == [0, 0]
+
+
+def test_cross_fitting_needs_two_distinct_prompts() -> None:
+    with pytest.raises(ValueError, match="groups of distinct prompts"):
+        cross_fit(BestSingle, Outcomes(["same", "same"], ["m"], quality=[[1], [0]]))
+
+
+def test_good_estimates_save_without_loss() -> None:
+    point = choose_cost_weight(estimates_of(0.1 + 0.8 * QUALITY), HALF_EASY, max_quality_loss=0.0)
+
+    assert point.fallback is None
+    assert (point.quality, point.best_single_quality) == (1.0, 1.0)
+    assert point.cost_usd == pytest.approx(0.55)
+    assert point.gain_over_mixing == pytest.approx(0.25)
+
+
+def test_estimates_that_tell_nothing_keep_to_the_best_single() -> None:
+    noise = np.random.default_rng(0).random((100, 2)) * 0.05 + [0.5, 0.9]
+    point = choose_cost_weight(estimates_of(noise), HALF_EASY)
+
+    assert point.cost_weight == 0
+    assert point.fallback == "no gain over it could be shown on the training prompts"
+    assert point.best_single == "large"
+
+
+def test_mirrored_estimates_keep_to_the_best_single() -> None:
+    assert choose_cost_weight(estimates_of(0.9 - 0.8 * QUALITY), HALF_EASY).fallback is not None
+
+
+def test_without_costs_only_quality_counts() -> None:
+    quality = np.column_stack([EASY, ~EASY]).astype(float)
+    unpriced = Outcomes(HALF_EASY.prompts, ["small", "large"], quality)
+    nothing = np.full((100, 2), np.nan)
+
+    skilled = choose_cost_weight(Estimates(("small", "large"), quality, nothing), unpriced)
+    blind = choose_cost_weight(Estimates(("small", "large"), 1 - quality, nothing), unpriced)
+
+    assert (skilled.cost_weight, skilled.fallback, skilled.quality) == (0, None, 1)
+    assert blind.fallback is not None
+
+
+@pytest.mark.parametrize("max_quality_loss", [-0.1, 1.5, float("nan")])
+def test_a_loss_out_of_range_is_refused(max_quality_loss: float) -> None:
+    with pytest.raises(ValueError, match=r"max_quality_loss must lie in \[0, 1\]"):
+        choose_cost_weight(estimates_of(QUALITY), HALF_EASY, max_quality_loss)
+
+
+def test_training_learns_to_save_where_prompts_tell() -> None:
+    router = train_router(HALF_EASY)
+
+    assert router.fallback_ is None
+    assert router.cost_weight_ > 0
+    assert router.route("Poem on rain and snow").model == "small"
+    assert router.route("Equation of rain and snow").model == "large"
+    assert router.training_["cost_usd"] < 0.8 * router.training_["best_single_cost_usd"]
+
+
+def test_where_nothing_can_be_learnt_the_best_single_is_kept() -> None:
+    world = make_world(n_prompts=90, n_models=2, seed=1, kind="nothing").outcomes
+    router = train_router(world)
+
+    assert router.fallback_ is not None
+    assert router.route(world.prompts[0]).model == world.best_single
+
+
+def test_the_operating_point_is_saved_with_the_router(tmp_path: Path) -> None:
+    router = LGBMRouter().fit(HALF_EASY)
+    router.cost_weight_, router.fallback_ = 2.5, "because"
+    router.training_ = {"n_prompts": 100}
+    before = router.router_hash_
+    router.save(tmp_path / "router.pkl")
+
+    again = load_router(tmp_path / "router.pkl")
+
+    assert (again.cost_weight_, again.fallback_) == (2.5, "because")
+    assert again.training_ == {"n_prompts": 100}
+    assert again.router_hash_ == before
+
+
+def test_a_given_cost_weight_is_taken_as_it_is() -> None:
+    router = train_router(HALF_EASY, cost_weight=0.7)
+
+    assert (router.cost_weight_, router.fallback_) == (0.7, None)
+    with pytest.raises(ValueError, match="cost_weight must be finite and at least 0, got -1"):
+        train_router(HALF_EASY, cost_weight=-1)
+
+
+def test_too_few_prompts_keep_to_the_best_single() -> None:
+    router = train_router(HALF_EASY.take(range(6)))
+    assert router.fallback_ == (
+        "only 6 training prompts have every candidate observed, 20 are needed"
+    )
