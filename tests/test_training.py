@@ -22,10 +22,11 @@ WORDS = (
     "velvet hammer island mirror lemon copper feather violin basket rocket walnut"
 )
 RNG = np.random.default_rng(0)
+SUBJECTS = [" ".join(RNG.choice(WORDS.split(), 5, replace=False)) for _ in EASY]
 HALF_EASY = Outcomes(
     [
-        f"{'Poem on' if easy else 'Equation of'} {' '.join(RNG.choice(WORDS.split(), 5, replace=False))}"
-        for easy in EASY
+        f"{'Poem on' if easy else 'Equation of'} {subject}"
+        for easy, subject in zip(EASY, SUBJECTS, strict=True)
     ],
     ["small", "large"],
     QUALITY,
