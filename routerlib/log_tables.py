@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from routerlib.tables import Table, short, table
+from routerlib.types import CALL_STATUSES
 
 if TYPE_CHECKING:
     from routerlib.log import CallLog
@@ -80,9 +81,12 @@ def log_summary(log: CallLog) -> Table:
     Returns
     -------
     Table
-        One row per candidate model; the columns of `CallLog.summary`.
+        One row per candidate model; the columns of `CallLog.summary`, without ways to fail
+        that never happened.
     """
     summary = log.summary().rename(columns={"cost_usd": "total_usd"})
+    failures = [status for status in CALL_STATUSES if status != "ok"]
+    summary = summary.drop(columns=[name for name in failures if not summary[name].any()])
     return table(summary, "All calls in the log, by candidate model")
 
 
@@ -106,24 +110,29 @@ def statuses(log: CallLog) -> Table:
     return table(frame, "Calls without a complete answer (none of them is ever a label)")
 
 
-def example_answers(log: CallLog, n_examples: int = 8) -> Table:
-    """Show answers beside their scores, the latest prompts first.
+def example_answers(log: CallLog, n_prompts: int = 4) -> Table:
+    """Show answers beside their scores, first those on which candidate models differ most.
 
     Parameters
     ----------
     log : CallLog
         Any log.
-    n_examples : int, default=8
-        Rows at most.
+    n_prompts : int, default=4
+        Prompts at most; each with all its complete answers.
 
     Returns
     -------
     Table
     """
     frame = log.sql(
+        "with answers as (select call_id, prompt_id, candidate, response, avg(score) as score "
+        "from calls left join scores using (call_id) where status = 'ok' group by all), "
+        "telling as (select prompt_id, min(call_id) as first_call from answers group by prompt_id "
+        "order by coalesce(max(score) - min(score), 0) desc, max(call_id) desc "
+        f"limit {int(n_prompts)}) "
         "select text as prompt, candidate, response as answer, reference, score "
-        "from calls join prompts using (prompt_id) left join scores using (call_id) "
-        f"where status = 'ok' order by call_id desc limit {int(n_examples)}"
+        "from answers join telling using (prompt_id) join prompts using (prompt_id) "
+        "order by first_call, call_id"
     )
     for column in ("prompt", "answer", "reference"):
         frame[column] = [short(str(text)) for text in frame[column].fillna("")]

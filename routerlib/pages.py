@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MARKUP = re.compile(r"[*_`#>]|\[|\]\([^)]*\)")
+_NOTEBOOK_LINK = re.compile(r"\]\((\w+)\.ipynb\)")
 _MAX_ALT_CHARACTERS = 200
 
 
@@ -51,6 +52,8 @@ def to_html(executed: str | Path, html: str | Path) -> Path:
 
     notebook = nbformat.read(str(executed), as_version=4)
     for described, cell in _with_description(notebook):
+        if cell.cell_type == "markdown":
+            cell.source = _NOTEBOOK_LINK.sub(r"](\1.html)", cell.source)
         if cell.cell_type == "code":
             cell.outputs = _outputs_for_readers(cell.outputs, described)
     notebook.metadata.pop("widgets", None)

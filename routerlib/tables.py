@@ -71,6 +71,8 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "cost_usd": ("cost (US dollars per 1000 prompts)", _usd_per_1000),
     "expected_cost_usd": ("expected cost (US dollars per 1000 prompts)", _usd_per_1000),
     "total_usd": ("cost in all (US dollars)", _significant),
+    "expected_usd": ("expected cost (US dollars)", _significant),
+    "worst_case_usd": ("cost in the worst case (US dollars)", _significant),
     "cost_share": ("cost, share of best single", percent),
     "share": ("share of prompts", percent),
     "quality_difference": ("quality against best single (points)", _points),

@@ -134,6 +134,7 @@ def test_run_refuses_an_unknown_notebook(checkout: Path) -> None:
 def test_page_needs_no_network_and_folds_code_away(tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook(
         cells=[
+            nbformat.v4.new_markdown_cell("Next: [02_train](02_train.ipynb)."),
             nbformat.v4.new_markdown_cell("# Does *it* pay?"),
             nbformat.v4.new_code_cell(
                 "show('<b>')",
@@ -159,6 +160,7 @@ def test_page_needs_no_network_and_folds_code_away(tmp_path: Path) -> None:
     assert "<details><summary>Code</summary>" in page
     assert "2 of 2\n&lt;script&gt;alert(1)" in page
     assert "1 of 2" not in page
+    assert '<a href="02_train.html">02_train</a>' in page
     assert "VBox" not in page
     assert 'alt="Does it pay?"' in page
     for forbidden in ("http://", "https://", "<script", "@import", 'src="//'):
