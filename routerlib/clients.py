@@ -169,12 +169,12 @@ def _is_passing(error: BaseException) -> bool:
 
 def _wait_s(state: RetryCallState) -> float:
     """Return the seconds to wait: what the server asks for, else exponential with jitter."""
-    from tenacity import wait_exponential_jitter
+    from tenacity import wait_random_exponential
 
     asked_s = _retry_after_s(state.outcome.exception() if state.outcome else None)
     if asked_s is not None:
         return min(asked_s, _LONGEST_WAIT_S)
-    return wait_exponential_jitter(initial=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)(state)
+    return wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)(state)
 
 
 def _retry_after_s(error: BaseException | None) -> float | None:

@@ -260,30 +260,34 @@ def run_interruptibly(work: Coroutine[Any, Any, Result], on_interrupt: Any = Non
     """
     outcome: list[Result] = []
     failure: list[BaseException] = []
+    is_done = threading.Event()
 
     def run() -> None:
         try:
             outcome.append(asyncio.run(work))
         except BaseException as error:  # handed to the caller below
             failure.append(error)
+        finally:
+            is_done.set()
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
+    threading.Thread(target=run, daemon=True).start()
     try:
-        _join(thread)
+        _wait(is_done)
     except KeyboardInterrupt:
         if on_interrupt is None:
             raise
         on_interrupt()
-        _join(thread)
+        _wait(is_done)
     if failure:
         raise failure[0]
     return outcome[0]
 
 
-def _join(thread: threading.Thread) -> None:
-    while thread.is_alive():  # short waits, so that Ctrl-C is noticed on every platform
-        thread.join(timeout=0.2)
+def _wait(is_done: threading.Event) -> None:
+    # Short waits, so that Ctrl-C is noticed on every platform; not Thread.join, which an
+    # interrupt can leave believing that the thread has ended.
+    while not is_done.wait(timeout=0.2):
+        pass
 
 
 def _run_parameters(

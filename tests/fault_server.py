@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests[text] += 1
             self.server.bodies.append(body)
-            self.server.headers.append(dict(self.headers))
+            self.server.headers.append({k.lower(): v for k, v in self.headers.items()})
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
             seen = self.server.requests[text]

@@ -33,8 +33,17 @@ def server() -> Iterator[FaultServer]:
 
 
 def _candidate(server: FaultServer, name: str = "small", **known: object) -> CandidateModel:
-    fields = {"parameters": {"max_tokens": 10, "temperature": 0}, "timeout_s": 2.0, **known}
-    return CandidateModel(name, f"{name}-1", "custom", server.url, None, Price(1, 2), **fields)  # type: ignore[arg-type]
+    plain = CandidateModel(
+        name,
+        f"{name}-1",
+        "custom",
+        server.url,
+        None,
+        Price(1, 2),
+        parameters={"max_tokens": 10, "temperature": 0},
+        timeout_s=2.0,
+    )
+    return replace(plain, **known)  # type: ignore[arg-type]
 
 
 def _call(candidate: CandidateModel, text: str) -> Call:
@@ -171,7 +180,7 @@ def test_a_refused_key_switches_off_one_candidate_and_hides_the_key(
     collection = collect(prompts, [refused], log, progress=False)
     assert collection.n_asked == 1
     assert "key was refused" in collection.switched_off["refused"]
-    assert server.headers[0]["Authorization"] == "Bearer sk-marked-secret"
+    assert server.headers[0]["authorization"] == "Bearer sk-marked-secret"
     logged = log.sql("select * from calls").to_csv() + log.sql("select * from runs").to_csv()
     assert "sk-marked-secret" not in logged + str(collection)
 
