@@ -18,7 +18,6 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -172,9 +171,11 @@ def _pip() -> list[str]:
     """Return a pip to run: the environment's, or the one that Python carries for `venv`."""
     if find_spec("pip") is not None:
         return [sys.executable, "-P", "-m", "pip"]
-    carried = sorted(files("ensurepip").joinpath("_bundled").iterdir(), key=str)
+    spec = find_spec("ensurepip")  # not everywhere: some distributions split it off
+    folder = Path(spec.origin).parent / "_bundled" if spec and spec.origin else Path()
+    carried = sorted(folder.glob("pip-*.whl"))
     if not carried:
-        raise SourceError("this environment has no pip")
+        raise SourceError("this environment has no pip, which fetches the packages")
     return [sys.executable, "-P", f"{carried[-1]}/pip"]
 
 
