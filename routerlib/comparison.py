@@ -10,7 +10,8 @@ import numpy as np
 
 from routerlib.measurement import Field, baseline_lines, estimates_line, measure
 from routerlib.outcomes import Outcomes
-from routerlib.routed import RoutesPrompts, check_held_out, means_on_train, route_all
+from routerlib.routed import check_held_out, means_on_train, route_all
+from routerlib.router import Router
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ _COLUMNS = (
 
 
 def compare(
-    routers: Mapping[str, RoutesPrompts],
+    routers: Mapping[str, Router],
     test: Outcomes,
     *,
     n_bootstrap: int = 1000,
@@ -121,7 +122,7 @@ def compare(
     return table
 
 
-def _reference(routers: Mapping[str, RoutesPrompts]) -> RoutesPrompts:
+def _reference(routers: Mapping[str, Router]) -> Router:
     """Return the first router of those whose best single model most routers agree on."""
     names: Sequence[str] = [router.best_single_ for router in routers.values()]
     agreed = Counter(names).most_common(1)[0][0]

@@ -23,7 +23,8 @@ from routerlib.measurement import (
 from routerlib.metrics import Arms, choose_arms, is_complete, sweep_cost_weights
 from routerlib.outcomes import Outcomes
 from routerlib.pairs import Floats
-from routerlib.routed import RoutesPrompts, check_held_out, means_on_train, route_all
+from routerlib.routed import check_held_out, means_on_train, route_all
+from routerlib.router import Router
 from routerlib.types import Estimates
 from routerlib.verdict import Verdict, decide
 
@@ -137,7 +138,7 @@ class Evaluation:
 
 
 def evaluate(
-    router: RoutesPrompts,
+    router: Router,
     test: Outcomes,
     test_failures_wrong: Outcomes | None = None,
     *,
@@ -285,7 +286,7 @@ def _shares_by_task(outcomes: Outcomes, arms: Arms) -> dict[str, dict[str, float
     }
 
 
-def _calibration(router: RoutesPrompts, test: Outcomes, use_topics: bool) -> Calibration | None:
+def _calibration(router: Router, test: Outcomes, use_topics: bool) -> Calibration | None:
     """Compare estimates with every observed cell, also of prompts that aren't complete."""
     expected = route_all(router, test, use_topics=use_topics).estimates.quality
     expected = np.where(np.isfinite(expected), expected, np.nan)
@@ -309,7 +310,7 @@ def _mean_known(values: Mapping[str, float]) -> float:
 
 
 def _failure_sensitivity(
-    router: RoutesPrompts, test: Outcomes | None, *, n_bootstrap: int, random_state: int
+    router: Router, test: Outcomes | None, *, n_bootstrap: int, random_state: int
 ) -> dict[str, Any] | None:
     """Measure quality alone: a failed call often has no known cost."""
     if test is None:

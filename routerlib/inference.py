@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from routerlib.candidates import select_candidates
 from routerlib.clients import Clients
@@ -13,17 +13,7 @@ from routerlib.types import Call, CandidateModel, Decision, Prompt
 
 if TYPE_CHECKING:
     from routerlib.log import CallLog
-
-
-class Decides(Protocol):
-    """Whatever can choose a candidate for a prompt: any Router."""
-
-    router_hash_: str
-
-    def route(
-        self, prompt: str, *, cost_weight: float | None = None, task: str | None = None
-    ) -> Decision:
-        """Return the decision for one prompt."""
+    from routerlib.router import Router
 
 
 @dataclass(frozen=True)
@@ -55,7 +45,7 @@ class Answer:
 def ask(
     prompt: str | Prompt,
     *,
-    router: Decides,
+    router: Router,
     candidates: Sequence[CandidateModel],
     log: CallLog,
     cost_weight: float | None = None,

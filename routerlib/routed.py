@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,26 +11,8 @@ from numpy.typing import NDArray
 from routerlib.metrics import Arms, choose_arms
 from routerlib.outcomes import Outcomes
 from routerlib.pairs import Floats, is_complete
-from routerlib.types import Decision, Estimates
-
-
-class RoutesPrompts(Protocol):
-    """What evaluation needs of a router: estimates, decisions, and what train told it."""
-
-    models_: Sequence[str]
-    best_single_: str
-    mean_quality_: NDArray[np.float64]
-    mean_cost_usd_: NDArray[np.float64]
-    cost_weight_: float
-    train_prompt_ids_: Sequence[str]
-
-    def predict(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> Estimates:
-        """Estimate quality and cost of each candidate model."""
-        ...
-
-    def route(self, prompt: str, *, task: str | None = None) -> Decision:
-        """Decide for one prompt."""
-        ...
+from routerlib.router import Router
+from routerlib.types import Estimates
 
 
 class Routed(NamedTuple):
@@ -66,7 +48,7 @@ class TrainMeans(NamedTuple):
     weak: str
 
 
-def _columns(router: RoutesPrompts, outcomes: Outcomes) -> NDArray[np.intp]:
+def _columns(router: Router, outcomes: Outcomes) -> NDArray[np.intp]:
     missing = [name for name in router.models_ if name not in outcomes.models]
     if missing:
         raise ValueError(
@@ -76,7 +58,7 @@ def _columns(router: RoutesPrompts, outcomes: Outcomes) -> NDArray[np.intp]:
     return np.array([outcomes.models.index(name) for name in router.models_], dtype=np.intp)
 
 
-def check_held_out(router: RoutesPrompts, outcomes: Outcomes) -> None:
+def check_held_out(router: Router, outcomes: Outcomes) -> None:
     """Refuse prompts that a router was trained on.
 
     Parameters
@@ -100,7 +82,7 @@ def check_held_out(router: RoutesPrompts, outcomes: Outcomes) -> None:
         )
 
 
-def means_on_train(router: RoutesPrompts, outcomes: Outcomes) -> TrainMeans:
+def means_on_train(router: Router, outcomes: Outcomes) -> TrainMeans:
     """Spread a router's means on train over the columns of some outcomes.
 
     Parameters
@@ -130,7 +112,7 @@ def means_on_train(router: RoutesPrompts, outcomes: Outcomes) -> TrainMeans:
     return TrainMeans(quality, cost, router.best_single_, weak)
 
 
-def route_all(router: RoutesPrompts, outcomes: Outcomes, *, use_topics: bool = False) -> Routed:
+def route_all(router: Router, outcomes: Outcomes, *, use_topics: bool = False) -> Routed:
     """Estimate and choose for every prompt of some outcomes.
 
     Parameters
