@@ -34,6 +34,7 @@ _NETWORK_FAULTS = (URLError, TimeoutError, ConnectionError, ssl.SSLError, http.c
 # start (about half a second) does not count.
 GROUP_BYTES = 200_000_000
 _POLL_EVERY_S = 0.3
+_CANCELLED = "Operation cancelled by user"
 
 
 class SourceError(RuntimeError):
@@ -148,6 +149,8 @@ def _download(
                 time.sleep(_POLL_EVERY_S)
         finally:
             run.kill()
+    if _CANCELLED in said.read_text("utf-8", errors="replace"):
+        raise KeyboardInterrupt  # Ctrl-C reached pip: the next source is not wanted either
     if not all(_is_whole(folder / wheel.file, wheel) for wheel in missing):
         raise SourceError(_complaint(said.read_text("utf-8", errors="replace")))
 
