@@ -118,7 +118,9 @@ def run(
             _run_staged(workspace, name, given[name], staged, stream)
             seconds[name] = time.monotonic() - started
             _say(stream, f"[{number}/{len(names)}] {name} done in {seconds[name]:.0f} s")
-        verdict = _write_index(workspace, staged) if "03_evaluate" in names else ""
+        verdict = ""
+        if "03_evaluate" in names:
+            verdict = _write_index(workspace, staged, given["03_evaluate"])
         published = _publish(staged)
     for line in filter(None, (verdict, f"Read {published[-1]}")):
         _say(stream, line)
@@ -229,12 +231,13 @@ def _estimate(workspace: Workspace, source: Path, given: Mapping[str, Any]) -> s
     return f"{len(prompts)} prompts, {len(candidates)} candidate models ({names}): {plan}"
 
 
-def _write_index(workspace: Workspace, staged: _Staged) -> str:
-    """Write the index of all results; return the verdict in one sentence."""
+def _write_index(workspace: Workspace, staged: _Staged, given: Mapping[str, Any]) -> str:
+    """Write the index of all results, measured as the notebook did; return the verdict."""
     from routerlib.report import write_report
 
     if not staged.router.is_file():
         return ""
+    settings = {**known_parameters(_source(workspace, "03_evaluate")), **given}
     folders = (staged.final_reports, staged.reports)
     pages = {page.name for folder in folders for page in folder.glob("[0-9]*.html")}
     with workspace.open_log(staged.log_path) as log:
@@ -244,6 +247,8 @@ def _write_index(workspace: Workspace, staged: _Staged) -> str:
             staged.router,
             log_origin=workspace.log_origin,
             notebooks=sorted(pages),
+            n_bootstrap=settings["n_bootstrap"],
+            random_state=settings["random_state"],
         )
 
 

@@ -135,6 +135,8 @@ def write_report(
     *,
     log_origin: str = "",
     notebooks: Sequence[str] | None = None,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
 ) -> str:
     """Measure a saved router on a log, and write the index of all results.
 
@@ -150,6 +152,10 @@ def write_report(
         Which log that is, in one sentence.
     notebooks : Sequence of str or None, default=None
         File names of notebook pages to link to; None = those that lie beside the page.
+    n_bootstrap : int, default=1000
+        Resamples behind each interval.
+    random_state : int, default=0
+        Their seed.
 
     Returns
     -------
@@ -161,7 +167,8 @@ def write_report(
     ValueError
         If the router can't be judged on this log.
     """
-    findings = find(log, load_router(router_path))
+    router = load_router(router_path)
+    findings = find(log, router, n_bootstrap=n_bootstrap, random_state=random_state)
     if notebooks is None:
         notebooks = sorted(page.name for page in Path(path).parent.glob("[0-9]*.html"))
     write_index(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from routerlib import pipeline
 from routerlib.routers import load_router
-from routerlib.runner import known_parameters, run_notebook
+from routerlib.runner import known_parameters
 
 ROOT = Path(__file__).parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -26,6 +27,14 @@ FORBIDDEN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Try, ast.L
 
 def code_cells(path: Path) -> list[Any]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_only_paths_and_the_split_are_set_for_several_notebooks_at_once() -> None:
+    declared = [known_parameters(path) for path in PATHS]
+    shared = {name for name in set().union(*declared) if sum(name in each for each in declared) > 1}
+    assert shared == {"log_path", "router_path", "candidates_path", "test_size", "random_state"}
+    for name in shared:
+        assert len({repr(each[name]) for each in declared if name in each}) == 1
 
 
 def test_numbered_notebooks_are_those_that_the_pipeline_runs() -> None:
@@ -96,22 +105,26 @@ def _nodes(cell: Any) -> list[ast.AST]:
     return list(ast.walk(ast.parse(cell.source)))
 
 
+def make_checkout(root: Path) -> Path:
+    """Lay out a fresh checkout: notebooks and the data that ship, no run yet."""
+    shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    (root / "data").mkdir()
+    for name in ("prompts.jsonl", "sample_logs.db"):
+        shutil.copy2(ROOT / "data" / name, root / "data" / name)
+    return root
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh checkout: notebooks and the data that ship, no run yet."""
     monkeypatch.delenv("ROUTERLIB_HOME", raising=False)
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    (tmp_path / "data").mkdir()
-    for name in ("prompts.jsonl", "sample_logs.db"):
-        shutil.copy2(ROOT / "data" / name, tmp_path / "data" / name)
-    return tmp_path
+    return make_checkout(tmp_path)
 
 
 @pytest.mark.live
 def test_whole_pipeline_runs_on_live_calls_and_publishes(checkout: Path) -> None:
     stream = io.StringIO()
-    small = {"n_prompts": 4, "candidate_names": ["smollm2-135m"], "n_bootstrap": 100}
-    result = pipeline.run(root=checkout, parameters=small, stream=stream)
+    small = {"n_prompts": 4, "candidate_names": ["smollm2-135m"]}
+    result = pipeline.run(root=checkout, parameters={**small, "n_bootstrap": 100}, stream=stream)
     assert {path.name for path in result.published} == {
         "router_model.pkl",
         "router_model.json",
@@ -128,27 +141,40 @@ def test_whole_pipeline_runs_on_live_calls_and_publishes(checkout: Path) -> None
     assert "nothing to ask: all 4 cells are done" in again.getvalue()
 
 
-@pytest.mark.parametrize("name", ["03_evaluate", "04_explain", "05_playground"])
-def test_notebook_runs_alone_in_a_fresh_checkout(checkout: Path, name: str) -> None:
-    executed = run_notebook(
-        checkout / "notebooks" / f"{name}.ipynb", checkout / "out.ipynb", cwd=checkout
-    )
-    assert "A router was trained here, and not saved" in executed.read_text()
-    assert "sample log data/sample_logs.db, not data/logs.db" in executed.read_text() or (
-        name == "05_playground"
-    )
-    assert not (checkout / "data/router_model.pkl").exists()
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Run 02 to 05 by plain papermill, at the same time, each in a fresh checkout of its own."""
+    checkouts = {
+        name: make_checkout(tmp_path_factory.mktemp("checkouts") / name)
+        for name in pipeline.NOTEBOOKS[1:]
+    }
+    environment = {key: value for key, value in os.environ.items() if key != "ROUTERLIB_HOME"}
+    runs = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", "papermill", f"notebooks/{name}.ipynb", "out.ipynb"]
+            + (["-p", "cost_weight", "20"] if name == "02_train" else []),
+            cwd=root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name, root in checkouts.items()
+    }
+    said = {name: run.communicate()[0] for name, run in runs.items()}
+    for name, run in runs.items():
+        assert run.returncode == 0, said[name]
+        assert "Unable to parse" not in said[name]
+    return checkouts
 
 
-def test_plain_papermill_sets_the_cost_weight(checkout: Path) -> None:
-    command = [sys.executable, "-m", "papermill", "notebooks/02_train.ipynb", "out.ipynb"]
-    done = subprocess.run(
-        [*command, "-p", "cost_weight", "20"],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Unable to parse" not in done.stderr
-    assert load_router(checkout / "data/router_model.pkl").cost_weight_ == 20
+def test_plain_papermill_sets_the_cost_weight(alone: dict[str, Path]) -> None:
+    router = load_router(alone["02_train"] / "data/router_model.pkl")
+    assert router.cost_weight_ == 20
+
+
+@pytest.mark.parametrize("name", pipeline.NOTEBOOKS[2:])
+def test_notebook_runs_alone_in_a_fresh_checkout(alone: dict[str, Path], name: str) -> None:
+    shown = (alone[name] / "out.ipynb").read_text()
+    assert "A router was trained here, and not saved: there is no router_model.pkl yet." in shown
+    assert not (alone[name] / "data/router_model.pkl").exists()
