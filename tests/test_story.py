@@ -1,0 +1,141 @@
+"""Tables and sentences for readers are computed, readable, and escaped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from routerlib import log_tables, story, summaries
+from routerlib.evaluation import evaluate
+from routerlib.log import CallLog
+from routerlib.outcomes import Outcomes
+from routerlib.routers import BestSingle, LGBMRouter, Router
+from routerlib.tables import table
+from routerlib.types import Call, CandidateModel, Prompt, Score, Usage
+
+
+@pytest.fixture(scope="module")
+def router(outcomes: Outcomes) -> Router:
+    return LGBMRouter().fit(outcomes.split()[0])
+
+
+@pytest.fixture
+def full_log(log: CallLog, candidates: list[CandidateModel]) -> CallLog:
+    """Two prompts: on the first the two candidates differ, on the second one call fails."""
+    log.add_prices(candidates)
+    for text, small, large in (("Easy?", 1.0, 1.0), ("Hard?", 0.0, 1.0)):
+        prompt = Prompt.from_text(text, task="math", reference=7, judge="numeric")
+        log.add_prompts([prompt])
+        for name, score in (("small", small), ("large", large)):
+            call = Call(prompt.prompt_id, name, "h", "ok", f"{name} <b>", Usage(1000, 1000))
+            log.add_call(call, scores=[Score("numeric", score)])
+    timeout = Call(prompt.prompt_id, "large", "h", "timeout", repeat=1, error_type="timeout")
+    log.add_call(timeout)
+    return log
+
+
+def test_interval_stands_small_beside_its_value() -> None:
+    frame = pd.DataFrame({"cost_share": [0.5], "cost_share_low": [0.4], "cost_share_high": [0.6]})
+    assert str(table(frame)).splitlines()[1] == "50 % [40, 60]"
+    shown = pd.DataFrame({"a": ["x"], "n": [1], "quality": [0.5]})
+    shown = shown.assign(quality_low=0.4, quality_high=0.6)
+    assert "0.500 <small>[0.400, 0.600]</small>" in table(shown)._repr_html_()
+
+
+def test_unknown_is_a_dash_and_never_zero() -> None:
+    frame = pd.DataFrame({"quality": [np.nan], "quality_low": [np.nan], "quality_high": [np.nan]})
+    assert str(table(frame)).splitlines()[1] == "–"
+
+
+def test_columns_come_in_the_order_asked_for() -> None:
+    frame = pd.DataFrame({"a": [1], "b": [2], "c": [3]}, index=pd.Index(["x"], name="name"))
+    assert str(table(frame, columns=["c", "a"])) == "name | c | a\nx | 3 | 1"
+
+
+def test_whatever_a_cell_holds_is_escaped() -> None:
+    html = table(pd.DataFrame({"<i>": ["<script>"]}), caption="<u>")._repr_html_()
+    assert not any(tag in html for tag in ("<i>", "<script>", "<u>"))
+
+
+def test_computed_prose_is_escaped() -> None:
+    assert story.Prose(("<b>",), ("<i>",))._repr_html_() == (
+        "<p>&lt;b&gt;</p><ul><li>&lt;i&gt;</li></ul>"
+    )
+
+
+def test_examples_begin_with_the_prompt_on_which_candidates_differ(full_log: CallLog) -> None:
+    rows = log_tables.example_answers(full_log, n_prompts=1).rows
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("Hard?", "small", "0"),
+        ("Hard?", "large", "1"),
+    ]
+
+
+def test_failed_calls_are_listed_by_type_and_the_others_are_not(full_log: CallLog) -> None:
+    assert log_tables.statuses(full_log).rows == (("large", "timeout", "timeout", "1"),)
+
+
+def test_log_summary_leaves_out_failures_that_never_happened(full_log: CallLog) -> None:
+    shown = log_tables.log_summary(full_log)
+    assert "timeout" in shown.heads
+    assert "refused" not in shown.heads
+    # 2 calls x 1000 input and 1000 output tokens at 1 and 2 US dollars per million.
+    small = dict(zip(shown.heads, shown.rows[0], strict=True))
+    assert small["cost in all (US dollars)"] == "0.006"
+
+
+def test_decisions_are_listed_with_the_calls_that_followed(
+    full_log: CallLog, router: Router
+) -> None:
+    (prompt, *_) = full_log.prompts()
+    decision = router.route(prompt.text)
+    number = full_log.add_decision(prompt.prompt_id, decision)
+    call_id = full_log.add_call(
+        Call(prompt.prompt_id, decision.model, "h", "ok", "7", decision_id=number)
+    )
+    full_log.add_scores(call_id, [Score("person", 1.0), Score("numeric", 0.0)])
+    assert log_tables.last_decisions(full_log).rows == (
+        ("Easy?", decision.model, "1", "ok", "7", "1"),
+    )
+
+
+def test_cheapest_sufficient_model_is_counted_by_hand() -> None:
+    quality = [[1, 1], [0, 1], [0, 0], [np.nan, 1]]
+    outcomes = Outcomes(list("abcd"), ["small", "large"], quality, [[1, 2]] * 4)
+    assert summaries.cheapest_sufficient(outcomes).rows == (
+        ("small", "1", "33 %"),
+        ("large", "1", "33 %"),
+        ("none of them", "1", "33 %"),
+    )
+
+
+def test_prompt_worth_explaining_is_the_first_that_leaves_the_best_single(
+    outcomes: Outcomes,
+) -> None:
+    best = BestSingle().fit(outcomes)
+    assert story.telling_prompt(best, ["a?", "b?"]) == "a?"
+    router = LGBMRouter().fit(outcomes)
+    router.cost_weight_ = 500.0
+    telling = story.telling_prompt(router, outcomes.prompts)
+    assert router.route(telling).model != router.best_single_
+
+
+def test_lessons_begin_with_the_verdict(outcomes: Outcomes, router: Router) -> None:
+    evaluation = evaluate(router, outcomes.split()[1], n_bootstrap=20)
+    bullets = story.evaluate_lessons(evaluation).bullets
+    assert bullets[0] == evaluation.verdict.sentence
+    assert len(bullets) == 3
+
+
+def test_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None:
+    router = BestSingle().fit(outcomes)
+    decision = router.route("Hello?")
+    assert story.why(router, "Hello?", decision) == decision.reason
+
+
+def test_cost_weight_is_put_into_words(router: Router) -> None:
+    router.cost_weight_ = 100.0
+    assert "saves 0.1 US dollars or more per 1000 prompts" in story.describe_router(router)
+    router.cost_weight_ = 0.0
+    assert "cost plays no part but among equals" in story.describe_router(router)
