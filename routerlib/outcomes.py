@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from routerlib import queries
-from routerlib.splits import grouped_folds, near_duplicate_groups
+from routerlib.splits import near_duplicate_groups
 from routerlib.types import Price, check_names, tagged_hash
 
 if TYPE_CHECKING:
@@ -313,13 +313,19 @@ class Outcomes:
         """
         if not 0 < test_size < 1:
             raise ValueError(f"test_size must lie in (0, 1), got {test_size!r}")
-        n_groups = int(self.groups.max()) + 1 if len(self) else 0
-        n_folds = min(n_groups, 100)
-        if n_folds < 2:
-            raise ValueError(f"a split needs two distinct prompts, got {n_groups}")
-        folds = grouped_folds(self.groups, n_folds, random_state)
-        n_test_folds = min(max(1, round(test_size * n_folds)), n_folds - 1)
-        is_test = folds < n_test_folds
+        sizes = np.bincount(self.groups)
+        room = max(1, round(test_size * len(self)))
+        test_groups: list[int] = []
+        for group in np.random.default_rng(random_state).permutation(len(sizes)):
+            if sizes[group] <= room:
+                test_groups.append(group)
+                room -= sizes[group]
+        is_test = np.isin(self.groups, test_groups)
+        if not test_groups or is_test.all():
+            raise ValueError(
+                f"{len(self)} prompts in {len(sizes)} groups of near-duplicates can't be split "
+                f"with test_size={test_size}; collect more distinct prompts"
+            )
         return self.take(~is_test), self.take(is_test)
 
     def without(self, prompt_ids: Sequence[str]) -> Outcomes:
