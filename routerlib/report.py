@@ -328,7 +328,7 @@ def _identity(findings: Findings, metadata: Mapping[str, Any]) -> list[tuple[str
         ("Made", str(metadata.get("created", "unknown"))),
         ("Training data", f"{len(router.train_prompt_ids_)} prompts, identity {router.data_hash_}"),
         ("Held-out data", f"{len(test)} prompts, identity {test.data_hash}"),
-        ("Cost weight", f"{router.cost_weight_:.6g}, chosen on training prompts"),
+        ("Operating point", story.describe_router(router)),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
 

@@ -257,10 +257,11 @@ def why(router: Router, prompt: str, decision: Decision, task: str | None = None
     -------
     str
         What moved the margin to the runner-up; the decision's own reason where the router has
-        only rules, or only one candidate model.
+        only rules, only one candidate model, or keeps to the best single one.
     """
     other = runner_up(decision)
-    if other is None or not is_explainable(router):
+    keeps_to_best = router.fallback_ is not None and decision.reason.endswith(router.fallback_)
+    if other is None or keeps_to_best or not is_explainable(router):
         return decision.reason
     from routerlib.explain import explain_margin
 

@@ -77,6 +77,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "share": ("share of prompts", percent),
     "quality_difference": ("quality against best single (points)", _points),
     "gain_over_zero": ("quality against random mixing at equal cost (points)", _points),
+    "AIQ": ("AIQ", _digits),
     "n": ("prompts", _count),
     "n_skipped": ("prompts skipped", _count),
     "latency_p50_s": ("median seconds", _significant),

@@ -139,3 +139,12 @@ def test_cost_weight_is_put_into_words(router: Router) -> None:
     assert "saves 0.1 US dollars or more per 1000 prompts" in story.describe_router(router)
     router.cost_weight_ = 0.0
     assert "cost plays no part but among equals" in story.describe_router(router)
+
+
+def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes) -> None:
+    router = LGBMRouter().fit(outcomes)
+    router.fallback_ = "no gain could be shown"
+    why = story.why(router, "Hello?", router.route("Hello?"))
+    assert "no gain could be shown" in why
+    assert "points" not in why
+    assert "points" in story.why(router, "Hello?", router.route("Hello?", cost_weight=0.0))
