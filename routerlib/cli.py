@@ -6,9 +6,12 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from routerlib.routers import Router
 
 _DEBUG = "--debug"
 
@@ -22,6 +25,10 @@ app = typer.Typer(
 
 LogPath = Annotated[Path, typer.Option("--log", help="The log, an SQLite file.")]
 ModelPath = Annotated[Path, typer.Option("--model", help="The router, a .pkl file.")]
+OptionalModelPath = Annotated[
+    Path | None,
+    typer.Option("--model", help="The router; left out = data/router_model.pkl, or rules."),
+]
 CandidatesSource = Annotated[
     str, typer.Option("--candidates", help="A candidates.yaml, or a pool: local, openai.")
 ]
@@ -171,14 +178,13 @@ def train(
 @app.command()
 def route(
     prompt: Annotated[str, typer.Argument(help="The prompt, or - for standard input.")],
-    model_path: ModelPath = DEFAULT_MODEL,
+    model_path: OptionalModelPath = None,
+    candidates_source: CandidatesSource = "local",
     cost_weight: CostWeight = None,
     task: TaskName = None,
 ) -> None:
     """Say which model to call for a prompt, with estimates and the reason; calls nothing."""
-    from routerlib.routers import load_router
-
-    router = load_router(model_path)
+    router = _router_or_rules(model_path, candidates_source)
     decision = router.route(_text(prompt), cost_weight=cost_weight, task=task)
     typer.echo(decision.model)
     for name, known in decision.estimates.items():
@@ -247,6 +253,17 @@ def inspect(
         _inspect_router(path)
     else:
         _inspect_log(path)
+
+
+def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
+    """Open the router; before one was trained at the default place, rules decide."""
+    from routerlib.candidates import load_candidates
+    from routerlib.routers import RuleRouter, load_router
+
+    if model_path is not None or DEFAULT_MODEL.exists():
+        return load_router(model_path or DEFAULT_MODEL)
+    typer.echo(f"no trained router {DEFAULT_MODEL} yet, using rules", err=True)
+    return RuleRouter.from_candidates(load_candidates(candidates_source))
 
 
 def _inspect_log(path: Path) -> None:

@@ -276,7 +276,8 @@ class Outcomes:
         Outcomes
             Of the same candidates.
         """
-        rows = np.arange(len(self))[np.asarray(indices)] if len(self) else np.zeros(0, int)
+        rows = np.arange(len(self)).astype(int)
+        rows = rows[np.asarray(indices)] if len(indices) else rows[:0]
         taken = replace(
             self,
             prompts=[self.prompts[row] for row in rows],

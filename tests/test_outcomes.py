@@ -147,6 +147,11 @@ def test_complete_keeps_the_prompts_that_all_candidates_answered() -> None:
     assert outcomes.complete().prompts == ("b",)
 
 
+def test_taking_nothing_leaves_the_candidates() -> None:
+    nothing = Outcomes(["a", "b"], ["m"], [[1.0], [0.0]]).take([])
+    assert (len(nothing), nothing.models) == (0, ("m",))
+
+
 def test_near_duplicates_are_found_through_case_and_spaces() -> None:
     prompts = ["What is the capital of Peru?", "what is   the capital of PERU?", "Sum 2 and 3", ""]
     assert near_duplicate_groups(prompts).tolist() == [0, 0, 1, 2]

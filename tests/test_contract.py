@@ -1,0 +1,270 @@
+"""The names that users and other programs rely on, one by one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import yaml
+from fault_server import fault_server
+
+import routerlib as rl
+from routerlib.cli import main
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    outcomes: rl.Outcomes, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[rl.LGBMRouter, rl.Outcomes, Path]:
+    train, test = outcomes.split(test_size=0.3, random_state=0)
+    router = rl.LGBMRouter(random_state=0).fit(train)
+    path = tmp_path_factory.mktemp("model") / "router_model.pkl"
+    router.save(path)
+    return router, test, path
+
+
+def test_outcomes_are_made_from_arrays_frames_and_logs() -> None:
+    made = rl.Outcomes(
+        prompts=["a"], models=["m"], quality=np.ones((1, 1)), cost_usd=np.ones((1, 1)), topics=None
+    )
+    assert made.quality.shape == (1, 1)
+    assert callable(rl.Outcomes.from_log)
+    assert callable(rl.Outcomes.from_frame)
+
+
+def test_a_router_predicts_with_and_without_topics(trained: tuple) -> None:
+    router, test, _ = trained
+    estimates = router.predict(list(test.prompts))
+    assert estimates.models == test.models
+    assert estimates.quality.shape == estimates.cost_usd.shape == (len(test), 3)
+    assert ((estimates.quality >= 0) & (estimates.quality <= 1)).all()
+    known = router.predict(list(test.prompts), topics=list(test.topics))
+    assert known.quality.shape == (len(test), 3)
+
+
+def test_a_decision_has_its_five_fields(trained: tuple) -> None:
+    decision = trained[0].route("What is 17 * 23?", cost_weight=40)
+    assert decision.model in trained[0].models_
+    assert 0 <= decision.expected_quality <= 1
+    assert decision.expected_cost_usd > 0
+    assert 0 < decision.propensity <= 1
+    assert decision.reason
+
+
+def test_a_saved_router_decides_as_before_and_joblib_opens_it(trained: tuple) -> None:
+    router, test, path = trained
+    again = rl.load_router(path)
+    np.testing.assert_array_equal(
+        again.predict(list(test.prompts)).quality, router.predict(list(test.prompts)).quality
+    )
+    assert isinstance(joblib.load(path), dict)
+    passport = json.loads(path.with_suffix(".json").read_text())
+    assert passport
+
+
+def test_compare_gives_one_table_with_the_baselines(trained: tuple) -> None:
+    router, test, _ = trained
+    table = rl.compare({"lightgbm": router}, test, n_bootstrap=50)
+    assert {"lightgbm", "best single", "random", "zero router", "oracle"} <= set(table.index)
+    assert {"AIQ", "APGR", "CPT50", "CPT80", "AIQ_low", "AIQ_high"} <= set(table.columns)
+
+
+def test_an_estimate_and_a_margin_are_explained(trained: tuple) -> None:
+    router, test, _ = trained
+    assert type(rl.explain(router, list(test.prompts), model="large")).__name__ == "Explanation"
+    margin = rl.explain_margin(router, test.prompts[0], "large", "small")
+    assert margin.sentence
+
+
+def test_every_other_name_is_there() -> None:
+    names = [
+        "CallLog",
+        "KNNRouter",
+        "RuleRouter",
+        "BestSingle",
+        "RandomRouter",
+        "ask",
+        "playground",
+    ]
+    assert all(callable(getattr(rl, name)) for name in names)
+
+
+@pytest.mark.parametrize("name", rl.__all__)
+def test_a_public_name_is_in_the_readme(name: str) -> None:
+    assert getattr(rl, name) is not None
+    assert name == "__version__" or f"`{name}`" in (ROOT / "README.md").read_text()
+
+
+def test_functions_keep_their_names_beside_modules_of_the_same_name() -> None:
+    import routerlib.collect
+    import routerlib.explain
+    import routerlib.playground  # noqa: F401
+
+    assert all(callable(getattr(rl, name)) for name in ("collect", "explain", "playground"))
+
+
+COMMANDS = ("collect", "judge", "train", "route", "explain", "report", "pipeline", "inspect")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert "Usage: routerlib" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["nope"], ["collect"], ["route"], ["train", "--nope"]])
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    assert main(arguments) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--log", "none.db"], "there is no log none.db"),
+        (["judge", "--log", "none.db"], "there is no log none.db"),
+        (["report", "--log", "none.db"], "there is no log none.db"),
+        (["route", "hi", "--model", "none.pkl"], "none.pkl"),
+        (["route", "  ", "--model", "none.pkl"], "none.pkl"),
+        (["inspect", "none.pkl"], "none.pkl"),
+        (["collect", "--prompts", "none.jsonl"], "none.jsonl"),
+        (["candidates", "--candidates", "none.yaml"], "there is no candidates file none.yaml"),
+    ],
+)
+def test_a_failure_is_one_clear_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir()), "a failure must leave nothing behind"
+
+
+def test_rules_decide_before_there_is_a_router(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["route", "Write a Python function that reverses a list."]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == "qwen2.5-coder-1.5b"
+    assert "rule" in said.out
+    assert "using rules" in said.err
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(FileNotFoundError):
+        main(["train", "--log", "none.db", "--debug"])
+
+
+def _files(tmp_path: Path, url: str, entry: str = "") -> list[str]:
+    prompts = [
+        {"prompt": f"What is 2 + 2, {i}?", "task": "math", "reference": 4, "judge": "numeric"}
+        for i in range(3)
+    ]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
+    price = "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}"
+    candidates = tmp_path / "candidates.yaml"
+    candidates.write_text(f"- name: small\n  model: m\n  base_url: {url}\n  {price}\n{entry}")
+    return [
+        "collect",
+        "--prompts",
+        str(path),
+        "--candidates",
+        str(candidates),
+        "--log",
+        str(tmp_path / "logs.db"),
+    ]
+
+
+def test_collect_exits_0_when_every_cell_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with fault_server() as server:
+        arguments = _files(tmp_path, server.url)
+        assert main([*arguments, "--dry-run"]) == 0
+        assert not server.requests
+        assert not (tmp_path / "logs.db").exists()
+        assert main(arguments) == 0
+        assert "next: routerlib train" in capsys.readouterr().out
+        assert main(arguments) == 0
+        assert sum(server.requests.values()) == 3
+
+
+def test_collect_exits_1_when_a_candidate_is_off_or_the_budget_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_KEY_HERE", raising=False)
+    with fault_server() as server:
+        keyless = (
+            f"- name: keyless\n  model: m\n  base_url: {server.url}\n  api_key_env: NO_KEY_HERE\n"
+            "  price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}\n"
+        )
+        assert main(_files(tmp_path, server.url, keyless)) == 1
+        assert "NO_KEY_HERE" in capsys.readouterr().err
+        (tmp_path / "logs.db").unlink()
+        assert main([*_files(tmp_path, server.url), "--budget-usd", "0.000001"]) == 1
+        assert "budget stopped" in capsys.readouterr().err
+
+
+def test_importing_the_library_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, routerlib; heavy = {'numpy', 'pandas', 'shap', 'matplotlib', 'ipywidgets', "
+        "'papermill', 'duckdb', 'lightgbm', 'sklearn', 'openai'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_makefile_has_its_targets_and_ci_calls_the_test_command() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("setup", "pipeline", "test", "lab", "check", "bench"):
+        assert f"\n{target}:" in makefile
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_notebooks_are_numbered() -> None:
+    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == [
+        "01_collect",
+        "02_train",
+        "03_evaluate",
+        "04_explain",
+        "05_playground",
+    ]
+
+
+def test_conda_gets_the_same_environment() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    extras = ",".join(PROJECT["optional-dependencies"])
+    assert pip == [f"-e .[{extras}]"], "dependencies stand once, in pyproject.toml"
+    assert f"python{PROJECT['requires-python']}" in environment["dependencies"]
+
+
+def test_the_lock_pins_every_dependency_with_hashes_and_no_address() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert not any(word in lock for word in ("://", "index-url", "find-links"))
+    pins = [line for line in lock.splitlines() if line and line[0] not in " #-"]
+    assert all("==" in pin and pin.endswith("\\") for pin in pins)
+    assert lock.count("--hash=sha256:") >= len(pins)
+    pinned = {pin.split("==")[0] for pin in pins}
+    extras = PROJECT["optional-dependencies"].values()
+    for wanted in [*PROJECT["dependencies"], *(name for extra in extras for name in extra)]:
+        name = wanted.split(">=")[0].lower()
+        assert name in pinned, f"{name} is not in requirements.lock; run make lock"
