@@ -276,7 +276,7 @@ class Outcomes:
         Outcomes
             Of the same candidates.
         """
-        rows = np.arange(len(self)).astype(int)
+        rows: np.ndarray = np.arange(len(self))
         rows = rows[np.asarray(indices)] if len(indices) else rows[:0]
         taken = replace(
             self,
