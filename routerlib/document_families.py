@@ -114,13 +114,14 @@ def _person(rng: Random) -> dict[str, Any]:
 
 def extract_email(rng: Random) -> Iterator[Item]:
     """Ask for the one e-mail address in a note of one to five sentences."""
-    for language in shuffled_rounds(rng, ["en", "en", "en", "en", "de", "fr", "es"]):
+    for language in shuffled_rounds(rng, ["en"] * 6 + ["de", "fr", "es"]):
         person = _person(rng)
         sentences = [rng.choice(_MAIL_NOTES[language]).format(**person)]
         if language == "en":
-            sentences += rng.sample(_FILLER, rng.randint(0, 4))
+            sentences += rng.sample(_FILLER, rng.randint(0, 3))
         note = " ".join(rng.sample(sentences, len(sentences)))
-        yield Item(rng.choice(_FIND_MAIL[language]).format(note=note), person["mail"])
+        reference = {"phrases": [person["mail"]], "max_words": 14}
+        yield Item(rng.choice(_FIND_MAIL[language]).format(note=note), reference)
 
 
 _READ_FIELD = (
@@ -143,16 +144,19 @@ def read_json(rng: Random) -> Iterator[Item]:
         if rng.random() < 0.4:
             record = {"id": rng.randint(1, 99), "customer": record, "paid": rng.random() < 0.5}
         text = json.dumps(record, indent=rng.choice([None, None, 2]))
-        yield Item(rng.choice(_READ_FIELD).format(key=key, text=text), person[key])
+        reference = {"phrases": [str(person[key])], "max_words": 14}
+        yield Item(rng.choice(_READ_FIELD).format(key=key, text=text), reference)
 
 
 _DESCRIBE = (
+    "name: {name}; age: {age}; city: {city}; job: {job}",
     "{name}, {age}, lives in {city} and works as a {job}.",
     "Our {job} from {city} is called {name} and turned {age} last week.",
     "Meet {name}: {age} years old, {job}, resident of {city}.",
 )
 _TO_JSON = (
     "Turn this into one JSON object with the keys {keys}:\n{text}",
+    "Write as JSON ({keys}): {text}",
     "{text}\n\nReturn the facts as JSON with exactly these fields: {keys}.",
     "Extract {keys} from the text as a JSON object. Text: {text}",
 )
@@ -237,7 +241,7 @@ _ASK_ABOUT = ("{passage}\n\n{question}", "{question}\n\nText: {passage}", "{pass
 
 def question_on_text(rng: Random) -> Iterator[Item]:
     """Ask for a fact that a short text states, with up to three idle sentences around it."""
-    for language in shuffled_rounds(rng, ["en", "en", "en", "en", "de", "fr", "es"]):
+    for language in shuffled_rounds(rng, ["en"] * 6 + ["de", "fr", "es"]):
         person = _person(rng)
         template, questions = rng.choice(_PASSAGES[language])
         question, slot = rng.choice(questions)

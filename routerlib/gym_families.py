@@ -59,12 +59,12 @@ _DECIMALS = (
     "Berechne {} genau.",
 )
 _PRIMES = (
-    "Factor {} into primes, joined by ×.",
-    "Prime factors of {}, with × between them?",
-    "{} as a product of primes (like 2 × 2 × 3)?",
-    "Which primes multiplied give {}? Use ×.",
-    "Zerlege {} in Primfaktoren (mit ×).",
-    "Décompose {} en facteurs premiers (avec ×).",
+    "Factor {} into primes, as in 2 × 2 × 3.",
+    "Prime factors of {}, like 2 × 3 × 3?",
+    "{} as a product of primes (12 = 2 × 2 × 3)?",
+    "Write {} as primes times primes: 2 × 5 × 5 for 50.",
+    "Zerlege {} in Primfaktoren (wie 2 × 3 × 7).",
+    "Décompose {} en facteurs premiers (2 × 2 × 5).",
 )
 _FRACTION = (
     "Simplify {}.",
@@ -81,13 +81,6 @@ _REVERSED = (
     "List backwards, word by word: {}",
     "Gib diese Wörter in umgekehrter Reihenfolge an: {}",
 )
-_LEGS = (
-    "How many legs in all? {}",
-    "A farm film shows {}. Count the legs.",
-    "Total number of legs: {}",
-    "{}: how many legs together?",
-    "Wie viele Beine haben sie zusammen: {}?",
-)
 
 
 def chain_sum(entry: Mapping[str, Any], rng: Random) -> Item:
@@ -95,9 +88,11 @@ def chain_sum(entry: Mapping[str, Any], rng: Random) -> Item:
     return Item(rng.choice(_SUM).format(entry["metadata"]["expression"]), int(entry["answer"]))
 
 
-def product(entry: Mapping[str, Any], rng: Random) -> Item:
-    """Ask for a product of two numbers."""
+def product(entry: Mapping[str, Any], rng: Random) -> Item | None:
+    """Ask for a product of two numbers; factors 0 and 1 are left out, they give it away."""
     factors = entry["metadata"]["expression"].split(" * ")
+    if {"0", "1"} & set(factors):
+        return None
     return Item(rng.choice(_PRODUCT).format(*factors), int(entry["answer"]))
 
 
@@ -139,16 +134,22 @@ def decimals(entry: Mapping[str, Any], rng: Random) -> Item | None:
     return Item(rng.choice(_DECIMALS).format(expression), float(entry["answer"]))
 
 
-def prime_factors(entry: Mapping[str, Any], rng: Random) -> Item:
-    """Ask for a factorisation into primes."""
+def prime_factors(entry: Mapping[str, Any], rng: Random) -> Item | None:
+    """Ask for a factorisation into primes; primes are left out, repeating them is right."""
+    if len(entry["metadata"]["factors"]) == 1:
+        return None
     text = rng.choice(_PRIMES).format(entry["metadata"]["number"])
     return Item(text, _verifier_reference(entry))
 
 
 def fraction(entry: Mapping[str, Any], rng: Random) -> Item | None:
-    """Ask for lowest terms; whole numbers are left out, they may be written in two ways."""
+    """Ask for lowest terms.
+
+    Whole numbers are left out, they may be written in two ways; so are fractions in lowest
+    terms, since repeating them is right.
+    """
     metadata = entry["metadata"]
-    if metadata["simplified_denominator"] == 1:
+    if metadata["simplified_denominator"] == 1 or metadata["reduction_factor"] == 1:
         return None
     given = f"{metadata['numerator']}/{metadata['denominator']}"
     return Item(rng.choice(_FRACTION).format(given), _verifier_reference(entry))
@@ -165,18 +166,14 @@ def _verifier_reference(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def needle(entry: Mapping[str, Any], rng: Random) -> Item:
-    """Ask which of many persons does something."""
+    """Ask which of many persons does something; naming two of them is wrong."""
     text = entry["question"].strip().replace(" \n", "\n")
-    return Item(text, {"phrases": [entry["answer"]], "at_least": 1, "max_words": 10})
+    statements = text.splitlines()[0].split(". ")
+    names = sorted({statement.split()[0] for statement in statements})
+    return Item(text, {"label": entry["answer"], "labels": names})
 
 
 def reversed_words(entry: Mapping[str, Any], rng: Random) -> Item:
     """Ask for a list of words from last to first."""
     given = ", ".join(entry["metadata"]["words"])
     return Item(rng.choice(_REVERSED).format(given), entry["answer"])
-
-
-def legs(entry: Mapping[str, Any], rng: Random) -> Item:
-    """Ask for the legs of several kinds of animals together."""
-    counted = [f"{n} x {animal}" for animal, n in entry["metadata"]["animals"].items()]
-    return Item(rng.choice(_LEGS).format(", ".join(counted)), int(entry["answer"]))

@@ -175,7 +175,8 @@ def contains(response: str, reference: Any) -> Score:
     response : str
     reference : str, list of str, or dict
         All phrases of a list are required. A dict has ``phrases``, and may have ``at_least``
-        (how many suffice) and ``min_words``, ``max_words`` (length of the answer in words).
+        (how many suffice), ``forbidden`` (phrases that must not stand there) and ``min_words``,
+        ``max_words`` (length of the answer in words).
 
     Returns
     -------
@@ -191,6 +192,7 @@ def contains(response: str, reference: Any) -> Score:
     if not isinstance(reference, Mapping):
         reference = {"phrases": [reference] if isinstance(reference, str) else reference}
     phrases = reference_texts("contains", reference_field("contains", reference, "phrases", list))
+    forbidden = reference_field("contains", reference, "forbidden", list, [])
     at_least = reference_field("contains", reference, "at_least", int, len(phrases))
     min_words = reference_field("contains", reference, "min_words", int, 0)
     max_words = reference_field("contains", reference, "max_words", int, 1_000_000)
@@ -198,9 +200,10 @@ def contains(response: str, reference: Any) -> Score:
         raise BadReference(f"judge 'contains' needs 1 <= at_least <= phrases, got {reference!r}")
     text = answer_text(response)
     found = [phrase for phrase in phrases if has_phrase(text, phrase)]
+    unwanted = [phrase for phrase in forbidden if has_phrase(text, str(phrase))]
     n_words = len(words(text))
-    is_right = len(found) >= at_least and min_words <= n_words <= max_words
-    return verdict("contains", is_right, f"found {found!r} in {n_words} words")
+    is_right = len(found) >= at_least and not unwanted and min_words <= n_words <= max_words
+    return verdict("contains", is_right, f"found {found + unwanted!r} in {n_words} words")
 
 
 def regex(response: str, reference: Any) -> Score:

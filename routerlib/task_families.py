@@ -191,12 +191,24 @@ _WRITE_WITH = {
 }
 
 
+# Words of the requests: they give away an answer that repeats the request.
+_ABOUT_THE_REQUEST = [
+    *("sentence", "sentences", "words", "contain", "contains", "Satz", "Wörtern", "Wörter"),
+    *("phrase", "mots", "frase", "palabras"),
+]
+
+
 def include_words(rng: Random) -> Iterator[Item]:
     """Ask for a sentence with two to six given words."""
-    for language in shuffled_rounds(rng, ["en", "en", "en", "en", "de", "fr", "es"]):
-        chosen = rng.sample(_WORDS[language].split(), rng.randint(2, 6))
+    for language in shuffled_rounds(rng, ["en"] * 6 + ["de", "fr", "es"]):
+        chosen = rng.sample(_WORDS[language].split(), rng.choice([1, 2, 2, 3, 4, 5]))
         text = rng.choice(_WRITE_WITH[language]).format(", ".join(chosen))
-        yield Item(text, {"phrases": chosen, "min_words": len(chosen) + 3})
+        reference = {
+            "phrases": chosen,
+            "forbidden": _ABOUT_THE_REQUEST,
+            "min_words": len(chosen) + 3,
+        }
+        yield Item(text, reference)
 
 
 _PHRASES = (
