@@ -245,6 +245,27 @@ def pipeline(
 
 
 @app.command()
+def serve(
+    model_path: OptionalModelPath = None,
+    candidates_source: CandidatesSource = "local",
+    log_path: LogPath = DEFAULT_LOG,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8000,
+) -> None:
+    """Answer over HTTP on loopback: /inference and /v1/chat/completions with model="router"."""
+    from routerlib.candidates import load_candidates
+    from routerlib.log import CallLog
+    from routerlib.serve import serve
+
+    if model_path is None and DEFAULT_MODEL.exists():
+        model_path = DEFAULT_MODEL
+    chosen = load_candidates(candidates_source)
+    with CallLog(log_path) as log:
+        who = f"router {model_path}" if model_path else "no trained router yet, using rules"
+        typer.echo(f"{who}; http://127.0.0.1:{port}/docs, stop with Ctrl-C")
+        serve(model_path, chosen, log, port)
+
+
+@app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(help="A log (.db) or a router (.pkl).")],
 ) -> None:

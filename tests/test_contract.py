@@ -112,7 +112,17 @@ def test_functions_keep_their_names_beside_modules_of_the_same_name() -> None:
     assert all(callable(getattr(rl, name)) for name in ("collect", "explain", "playground"))
 
 
-COMMANDS = ("collect", "judge", "train", "route", "explain", "report", "pipeline", "inspect")
+COMMANDS = (
+    "collect",
+    "judge",
+    "train",
+    "route",
+    "explain",
+    "report",
+    "pipeline",
+    "serve",
+    "inspect",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
