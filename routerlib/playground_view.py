@@ -12,7 +12,7 @@ from routerlib.tables import short
 from routerlib.types import TASKS, Decision
 
 if TYPE_CHECKING:
-    from routerlib.playground import PlaygroundController
+    from routerlib.playground_controller import PlaygroundController
 
 _DETECT = "detected"
 _WIDE = {"width": "100%", "max_width": "52rem"}
