@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from routerlib.candidates import api_key
 from routerlib.types import Call, CandidateModel, Prompt, Usage
@@ -106,7 +107,7 @@ class Clients:
 
 
 async def _open_client(candidate: CandidateModel) -> AsyncOpenAI:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     base_url = candidate.base_url
     if candidate.provider == "local":
@@ -118,7 +119,14 @@ async def _open_client(candidate: CandidateModel) -> AsyncOpenAI:
         api_key=api_key(candidate) or _NO_KEY_NEEDED,
         timeout=candidate.timeout_s,
         max_retries=0,  # the one retry loop is below
+        # Loopback must not go through a proxy that the environment names for the world outside.
+        http_client=DefaultAsyncHttpxClient(trust_env=not _is_loopback(str(base_url))),
     )
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 async def _call_with_retries(

@@ -136,13 +136,30 @@ def collect(
     run_id = log.start_run("collect", _run_parameters(candidates, plan, concurrency), budget_usd)
     log.add_prompts(prompts[:limit])
     log.add_prices(candidates, run_id)
+    collection = Collection(run_id, plan)
+    _start_local_servers(collection)
     totals = Counter(cell.candidate.name for cell in plan.cells)
-    worker = _Collector(log, Collection(run_id, plan), budget, Progress(totals, progress))
+    worker = _Collector(log, collection, budget, Progress(totals, progress))
     started = time.monotonic()
     run_interruptibly(worker.run(concurrency), worker.stop)
-    worker.collection.seconds = time.monotonic() - started
-    worker.collection.spent_usd = budget.spent_usd
-    return worker.collection
+    collection.seconds = time.monotonic() - started
+    collection.spent_usd = budget.spent_usd
+    return collection
+
+
+def _start_local_servers(collection: Collection) -> None:
+    """Fetch weights and load models first: both block, and neither is part of a call's latency."""
+    from routerlib import local
+
+    for name, model in {
+        cell.candidate.name: cell.candidate.model
+        for cell in collection.plan.cells
+        if cell.candidate.provider == "local"
+    }.items():
+        try:
+            local.base_url(model)
+        except RuntimeError as error:
+            collection.switched_off[name] = str(error)
 
 
 class _Collector:
@@ -186,6 +203,8 @@ class _Collector:
 
     async def _work(self, cells: list[Cell], concurrency: int | None) -> None:
         candidate = cells[0].candidate
+        if candidate.name in self.collection.switched_off:
+            return
         try:
             await self._clients.client(candidate)
         except (ValueError, RuntimeError) as error:

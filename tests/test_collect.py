@@ -325,3 +325,22 @@ def test_asking_another_model_is_logged_as_an_override(log: CallLog, server: Fau
 def test_asking_an_unknown_model_names_the_known_ones(log: CallLog, server: FaultServer) -> None:
     with pytest.raises(ValueError, match="unknown candidate 'large'; known are small"):
         ask("Hi", router=_AlwaysLarge(), candidates=[_candidate(server)], log=log)
+
+
+def test_a_proxy_for_the_world_outside_is_not_asked_for_loopback(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    assert _call(_candidate(server, max_attempts=1), "fine").status == "ok"
+
+
+def test_weights_that_are_not_there_switch_off_their_candidate(
+    log: CallLog, server: FaultServer, tmp_path: Path
+) -> None:
+    absent = replace(
+        _candidate(server, "absent"), provider="local", model=str(tmp_path / "no.gguf")
+    )
+    collection = collect(GOOD, [absent, _candidate(server)], log, progress=False)
+    assert "no.gguf" in collection.switched_off["absent"]
+    assert collection.statuses == {"ok": 6}
