@@ -213,7 +213,9 @@ def _csv_records(path: Path) -> Iterable[tuple[str, Any]]:
         try:
             row = next(rows, None)
         except csv.Error as error:
-            raise ValueError(f"{path} line {reader.line_num}: not valid CSV ({error})") from error
+            raise ValueError(
+                f"{path} line {reader.reader.line_num}: not valid CSV ({error})"
+            ) from error
         if row is None:
             return
         yield f"{path} line {reader.line_num}", _from_plain_cells(row)

@@ -13,6 +13,7 @@ from routerlib import document_families as document
 from routerlib import gym_families as gym
 from routerlib import number_families as number
 from routerlib import task_families as language
+from routerlib.answers import last_number
 from routerlib.task_families import Item
 from routerlib.types import Prompt
 
@@ -95,6 +96,8 @@ def _distinct_prompts(family: Family, n_prompts: int, seed: int) -> list[Prompt]
     for item in islice(family.items(seed), _ITEMS_PER_PROMPT * n_prompts):
         if len(prompts) == n_prompts:
             break
+        if family.judge == "numeric" and last_number(item.text) == item.reference:
+            continue  # a model that repeats the request must not be right
         prompt = Prompt.from_text(
             item.text,
             task=family.task,
