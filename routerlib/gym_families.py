@@ -59,12 +59,12 @@ _DECIMALS = (
     "Berechne {} genau.",
 )
 _PRIMES = (
-    "Factor {} into primes, as in 2 × 2 × 3.",
-    "Prime factors of {}, like 2 × 3 × 3?",
-    "{} as a product of primes (12 = 2 × 2 × 3)?",
-    "Write {} as primes times primes: 2 × 5 × 5 for 50.",
-    "Zerlege {} in Primfaktoren (wie 2 × 3 × 7).",
-    "Décompose {} en facteurs premiers (2 × 2 × 5).",
+    "Factor {} into primes.",
+    "Prime factorization of {}?",
+    "Write {} as a product of primes.",
+    "Which primes multiplied give {}? Use ×.",
+    "Zerlege {} in Primfaktoren.",
+    "Décompose {} en facteurs premiers.",
 )
 _FRACTION = (
     "Simplify {}.",
@@ -73,13 +73,6 @@ _FRACTION = (
     "{} = ? (lowest terms)",
     "Kürze den Bruch {} vollständig.",
     "Simplifie la fraction {}.",
-)
-_REVERSED = (
-    "Reverse the order of these words: {}",
-    "{}\nWrite the words from last to first, separated by commas.",
-    "Turn this list round: {}",
-    "List backwards, word by word: {}",
-    "Gib diese Wörter in umgekehrter Reihenfolge an: {}",
 )
 
 
@@ -171,9 +164,3 @@ def needle(entry: Mapping[str, Any], rng: Random) -> Item:
     statements = text.splitlines()[0].split(". ")
     names = sorted({statement.split()[0] for statement in statements})
     return Item(text, {"label": entry["answer"], "labels": names})
-
-
-def reversed_words(entry: Mapping[str, Any], rng: Random) -> Item:
-    """Ask for a list of words from last to first."""
-    given = ", ".join(entry["metadata"]["words"])
-    return Item(rng.choice(_REVERSED).format(given), entry["answer"])

@@ -86,6 +86,8 @@ def _spelled_for(dataset: str, answer: str) -> str:
     if dataset == "prime_factorization":
         answer = re.sub(r"\s*(?:\\times|\\cdot|[xX*·⋅×])\s*", " × ", answer)
         powers = re.compile(r"(\d{1,6})\s*\^\s*\{?(\d{1,2})\}?")
-        return powers.sub(lambda m: " × ".join([m[1]] * int(m[2])), answer).strip(" .")
+        answer = powers.sub(lambda m: " × ".join([m[1]] * int(m[2])), answer)
+        products = re.findall(r"\d+(?: × \d+)+", answer)
+        return products[-1] if products else answer
     fractions = re.findall(r"\d+\s*/\s*\d+", answer)
     return fractions[-1].replace(" ", "") if fractions else answer

@@ -243,7 +243,7 @@ _REPEAT = (
     "Repeat exactly: {}",
     "Say the following and nothing else: {}",
     "Copy this text word for word.\n{}",
-    "Echo: {}",
+    "Echo this text: {}",
     "I will type a line, you return it unchanged. Here it is: {}",
 )
 

@@ -190,8 +190,8 @@ _ALL = (
         "reasoning_gym",
         8,
         gym.fraction,
-        max_value=16,
-        max_factor=8,
+        max_value=12,
+        max_factor=6,
         styles=("plain",),
     ),
     _gym(
@@ -202,9 +202,6 @@ _ALL = (
         gym.needle,
         min_num_statements=3,
         max_num_statements=16,
-    ),
-    _gym(
-        "word_sequence_reversal", "other", "exact", 10, gym.reversed_words, min_words=2, max_words=5
     ),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}

@@ -151,6 +151,7 @@ def test_last_number_reads_signs_separators_fractions_and_foreign_digits(
         ("summary", STORY, "", 0),
         ("reasoning_gym", TWELVE, "Answer: 2 x 2 * 3", 1),
         ("reasoning_gym", TWELVE, "12 = 2^2 × 3", 1),
+        ("reasoning_gym", TWELVE, "The factors of 12 are 2 × 2 × 3.", 1),
         ("reasoning_gym", TWELVE, "2 × 6", 0),
         ("reasoning_gym", TWELVE, "no idea", 0),
         ("reasoning_gym", TWELVE, "", 0),

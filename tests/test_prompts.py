@@ -133,5 +133,5 @@ def test_nothing_is_written_where_there_is_nothing_to_write(tmp_path: Path) -> N
 
 def test_record_error_names_the_row() -> None:
     record: dict[str, Any] = {"prompt": "a", "task": "poem"}
-    with pytest.raises(ValueError, match="^row 7: task must be one of"):
+    with pytest.raises(ValueError, match=r"^row 7: task must be one of"):
         prompt_from_record(record, "row 7")

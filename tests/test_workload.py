@@ -143,7 +143,6 @@ def test_the_stored_prompts_are_enough_distinct_and_of_all_families() -> None:
 
 
 def test_the_stored_prompts_of_own_families_are_what_the_seed_gives() -> None:
-    own = OWN
-    stored = [p for p in load_prompts(STORED) if p.source.removeprefix("workload/") in own]
-    made = make_prompts(len(stored) // len(own), seed=1, families=own)
+    stored = [p for p in load_prompts(STORED) if p.source.removeprefix("workload/") in OWN]
+    made = make_prompts(len(stored) // len(OWN), seed=1, families=OWN)
     assert {p.prompt_id: p for p in made} == {p.prompt_id: p for p in stored}
