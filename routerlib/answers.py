@@ -10,6 +10,7 @@ _MARK = re.compile(
     r"\b(?:answer|antwort|réponse|reponse|respuesta|risposta|resposta|antwoord)\s*[*_`]*\s*[:：]",
     re.IGNORECASE,
 )
+_MARK_AT_END = re.compile(_MARK.pattern + r"[\s*_`]*$", re.IGNORECASE)
 _OPENING_TAG = re.compile(r"<\s*(?:final[\s_-]*)?answer\s*>", re.IGNORECASE)
 _CLOSING_TAG = re.compile(r"<\s*/\s*(?:final[\s_-]*)?answer\s*>", re.IGNORECASE)
 _FENCE = re.compile(r"^\s*(?:```|~~~)\w*\s*$")
@@ -73,7 +74,8 @@ def final_answer(response: str) -> str:
     'It is Paris'
     """
     marked = _marked_text(response)
-    lines = [line for line in (marked or response).splitlines() if _has_text(line)]
+    text = marked or _MARK_AT_END.sub("", _with_marks(response))
+    lines = [line for line in text.splitlines() if _has_text(line)]
     if not lines:
         return ""
     line = _BOXED.sub(r"\1", lines[0] if marked else lines[-1])

@@ -50,7 +50,8 @@ QUERY = "SELECT name FROM users WHERE age > 30 AND city = 'Oslo'"
         ("Answer:\n```json\n42\n```", "42"),
         ("", ""),
         (" \n\n", ""),
-        ("Answer:", "Answer:"),
+        ("Answer:", ""),
+        ("It is 42. Answer:", "It is 42."),
     ],
 )
 def test_final_answer_is_the_last_marked_line_or_the_last_line(
