@@ -52,8 +52,8 @@ def _options(
 @app.command()
 def prompts(
     out: Annotated[Path, typer.Option("--out", help="The .jsonl file to write.")],
-    per_family: Annotated[int, typer.Option(min=1, help="Prompts of each task family.")] = 16,
-    seed: Annotated[int, typer.Option(help="Another seed gives other prompts.")] = 0,
+    per_family: Annotated[int, typer.Option(min=1, help="Prompts of each task family.")] = 15,
+    seed: Annotated[int, typer.Option(help="Another seed gives other prompts.")] = 1,
 ) -> None:
     """Write verifiable prompts of many task families, made from a seed."""
     from routerlib.prompts import save_prompts

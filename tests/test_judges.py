@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from routerlib.answers import answer_text, final_answer, last_number
 from routerlib.judges import JUDGES, BadReference, check_reference, judge, judge_log
+from routerlib.judges.answers import answer_text, final_answer, last_number
 from routerlib.log import CallLog
 from routerlib.types import Call, Prompt
 

@@ -7,7 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from routerlib.answers import answer_text, final_answer, has_phrase, last_number, squash, words
+from routerlib.judges.answers import (
+    answer_text,
+    final_answer,
+    has_phrase,
+    last_number,
+    squash,
+    words,
+)
 from routerlib.types import Score
 
 RELATIVE_TOLERANCE = 1e-6

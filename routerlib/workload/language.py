@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple, TypeVar
 
-from routerlib import facts
+from routerlib.workload import facts
 
 Thing = TypeVar("Thing")
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from routerlib.answers import final_answer
-from routerlib.judge_formats import json_object, sql
-from routerlib.judge_gym import reasoning_gym, verifier_reference
-from routerlib.judge_rules import (
+from routerlib.judges.answers import final_answer
+from routerlib.judges.formats import json_object, sql
+from routerlib.judges.gym import reasoning_gym, verifier_reference
+from routerlib.judges.rules import (
     BadReference,
     choice,
     contains,
@@ -145,7 +145,7 @@ def check_reference(name: str, reference: Any) -> None:
     >>> check_reference("numeric", "a dozen")
     Traceback (most recent call last):
         ...
-    routerlib.judge_rules.BadReference: judge 'numeric' needs a number, ... got 'a dozen'
+    routerlib.judges.rules.BadReference: judge 'numeric' needs a number, ... got 'a dozen'
     """
     grade = _judge_called(name)
     if reference is None:

@@ -9,13 +9,12 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from routerlib import document_families as document
-from routerlib import gym_families as gym
-from routerlib import number_families as number
-from routerlib import task_families as language
-from routerlib.answers import last_number
-from routerlib.task_families import Item
+from routerlib.judges.answers import last_number
 from routerlib.types import Prompt
+from routerlib.workload import documents as document
+from routerlib.workload import gym, language
+from routerlib.workload import numbers as number
+from routerlib.workload.language import Item
 
 # reasoning-gym draws item i from seed + i: neighbouring seeds would share nearly all items.
 _SEED_STEP = 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from routerlib.task_families import Item
+from routerlib.workload.language import Item
 
 # Long fixed text around short numbers would make a whole family near-duplicates of each other,
 # which an honest split keeps together: hence many phrasings, most of them short.

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from routerlib.answers import answer_text, last_number, squash
-from routerlib.judge_rules import RELATIVE_TOLERANCE, BadReference, reference_texts, verdict
+from routerlib.judges.answers import answer_text, last_number, squash
+from routerlib.judges.rules import RELATIVE_TOLERANCE, BadReference, reference_texts, verdict
 from routerlib.types import Score
 
 _MAX_BRACES = 50

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from routerlib.task_families import Item, shuffled_rounds
+from routerlib.workload.language import Item, shuffled_rounds
 
 _TIMES = (
     "What is {a} times {b}?",

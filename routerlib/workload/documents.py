@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from routerlib.task_families import Item, shuffled_rounds
+from routerlib.workload.language import Item, shuffled_rounds
 
 _FIRST_NAMES = [
     "Amara",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from routerlib.answers import final_answer
-from routerlib.judge_rules import BadReference, reference_field, verdict
+from routerlib.judges.answers import final_answer
+from routerlib.judges.rules import BadReference, reference_field, verdict
 from routerlib.types import Score
 
 # The package gives part marks; only full marks count as right.
