@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from routerlib.judges import JUDGES, BadReference, check_reference, judge, judge_log
-from routerlib.judges.answers import answer_text, final_answer, last_number
+from routerlib.judges.answers import answer_text, final_answer, is_same_text, last_number
 from routerlib.log import CallLog
 from routerlib.types import Call, Prompt
 
@@ -91,6 +92,60 @@ def test_last_number_reads_signs_separators_fractions_and_foreign_digits(
     text: str, expected: float | None
 ) -> None:
     assert last_number(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "gold"),
+    [
+        ("3.5", "35"),
+        ("-7", "7"),
+        ("−7", "7"),
+        ("- 7", "7"),
+        ("-$7", "$7"),
+        ("It is -7", "It is 7"),
+        ("x = -7", "x = 7"),
+        ("-.5", ".5"),
+        (".5", "5"),
+        ("1/2", "12"),
+        ("½", "12"),
+        ("12:30", "1230"),
+        ("1, 2", "12"),
+        ("3 + 4", "34"),
+        ("2 × 3", "23"),
+        ("10-12", "1012"),
+        ("1.234", "1234"),
+    ],
+)
+@pytest.mark.parametrize("judge_name", ["exact", "json"])
+def test_marks_that_make_another_number_count(judge_name: str, wrong: str, gold: str) -> None:
+    assert not is_same_text(wrong, gold)
+    reference: Any = {"value": gold} if judge_name == "json" else gold
+    for text, expected in ((wrong, 0), (gold, 1)):
+        response = json.dumps({"value": text}) if judge_name == "json" else f"Answer: {text}"
+        prompt = Prompt.from_text("?", reference=reference, judge=judge_name)
+        assert judge(prompt, response).score == expected
+
+
+@pytest.mark.parametrize(
+    ("got", "gold"),
+    [
+        ("1,234 km", "1234 km"),
+        ("1 234", "1234"),
+        ("100, 200", "100,200"),
+        ("+7", "7"),
+        ("7.", "7"),
+        ("10 – 12", "10-12"),
+        ("12 : 30", "12:30"),
+        ("**1**, **2**", "1, 2"),
+        ("F-16", "F16"),
+        ("Covid-19", "COVID 19"),
+        ("No.5", "No 5"),
+        ("(5)", "5"),
+        ("हिन्दी ४२", "हिन्दी, ४२."),
+    ],
+)
+def test_other_marks_do_not_count(got: str, gold: str) -> None:
+    assert is_same_text(got, gold)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,15 @@ _NUMBER = re.compile(
     rf"(?P<sign>(?<![\w.,)])[-−+])?(?P<top>{_AMOUNT})(?:\s*[/⁄]\s*(?P<bottom>{_AMOUNT}))?"
 )
 
+_THOUSANDS = re.compile(rf"(?<![\w.,]){_GROUPED}")
+_DASH = re.compile("[\u2010-\u2015\u2212]")
+_DECORATION = re.compile(r"\*\*|[_`$€£\"“”„]")
+# What joins two numbers, and the sign or point that a number begins with; a hyphen that follows
+# a letter, as in F-16, is neither.
+_MARKS_OF_NUMBERS = re.compile(
+    r"(?<=\d)\s*[-+.,/:*×÷^=<>][-+.,/:*×÷^=<>\s]*(?=\d)|(?<![\w.,)])[-.](?=\.?\d)"
+)
+
 
 def answer_text(response: str) -> str:
     r"""Return everything after the last answer mark that is followed by text.
@@ -139,18 +148,49 @@ def has_phrase(text: str, phrase: str) -> bool:
     return bool(wanted) and f" {' '.join(wanted)} " in f" {' '.join(words(text))} "
 
 
-def squash(text: str) -> str:
-    """Reduce a text to its letters, marks and digits in lower case.
+def is_same_text(got: str, gold: str) -> bool:
+    """Tell whether two texts agree, blind to case, spaces and punctuation around words.
 
-    A text made of other characters only stays as it is, so that ``+`` and ``-`` differ.
+    Marks that make another number or list of it count, thousands separators don't.
+
+    Parameters
+    ----------
+    got, gold : str
+        Two short texts, usually a final answer and a reference.
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
-    >>> squash("  New-York. "), squash("+")
-    ('newyork', '+')
+    >>> is_same_text(" New-York.", "new york"), is_same_text("3.5", "35"), is_same_text("-7", "7")
+    (True, False, False)
+    >>> is_same_text("1,234 km", "1234 km"), is_same_text("1, 2", "12"), is_same_text("+", "-")
+    (True, False, False)
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(c for c in folded if unicodedata.category(c)[0] in "LMN")
+    return not _spellings(got).isdisjoint(_spellings(gold))
+
+
+def _spellings(text: str) -> set[str]:
+    """Return a text in bare form with its thousands separators, as in 100,200, and without."""
+    joined = _THOUSANDS.sub(lambda number: re.sub(r"[^\d.]", "", number[0]), text)
+    return {_squash(text), _squash(joined)}
+
+
+def _squash(text: str) -> str:
+    """Reduce a text to letters, digits and what stands between or before digits for a reason.
+
+    A text made of other characters only stays as it is, so that ``+`` and ``-`` differ.
+    """
+    folded = unicodedata.normalize("NFKC", _DASH.sub("-", text)).casefold().replace("⁄", "/")
+    folded = _SPACED_SIGN.sub(r"\1-", _DECORATION.sub("", folded))
+    meant = {i for match in _MARKS_OF_NUMBERS.finditer(folded) for i in range(*match.span())}
+    kept = "".join(
+        character
+        for i, character in enumerate(folded)
+        if unicodedata.category(character)[0] in "LMN" or (i in meant and not character.isspace())
+    )
     return kept or text.strip()
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from routerlib.judges.answers import answer_text, last_number, squash
+from routerlib.judges.answers import answer_text, is_same_text, last_number
 from routerlib.judges.rules import RELATIVE_TOLERANCE, BadReference, reference_texts, verdict
 from routerlib.types import Score
 
@@ -64,7 +64,7 @@ def _is_same(got: Any, gold: Any) -> bool:
             and math.isclose(number, gold, rel_tol=RELATIVE_TOLERANCE)
         )
     if isinstance(gold, str):
-        return isinstance(got, str | int | float) and squash(str(got)) == squash(gold)
+        return isinstance(got, str | int | float) and is_same_text(str(got), gold)
     if isinstance(gold, list):
         return isinstance(got, list) and len(got) == len(gold) and all(map(_is_same, got, gold))
     return isinstance(got, dict) and all(_is_same(got.get(key), gold[key]) for key in gold)

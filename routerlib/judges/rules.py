@@ -11,8 +11,8 @@ from routerlib.judges.answers import (
     answer_text,
     final_answer,
     has_phrase,
+    is_same_text,
     last_number,
-    squash,
     words,
 )
 from routerlib.types import Score
@@ -60,6 +60,8 @@ def reference_field(name: str, reference: Any, key: str, kind: Any, default: Any
 def exact(response: str, reference: Any) -> Score:
     """Compare the final answer with the reference, blind to case, punctuation and spaces.
 
+    Signs, points and other marks of numbers count: 3.5 is not 35, 1/2 not 12, -7 not 7.
+
     Parameters
     ----------
     response : str
@@ -76,8 +78,8 @@ def exact(response: str, reference: Any) -> Score:
     1.0
     """
     got = final_answer(response)
-    golds = [squash(text) for text in reference_texts("exact", reference)]
-    return verdict("exact", squash(got) in golds, f"got {got!r}")
+    golds = reference_texts("exact", reference)
+    return verdict("exact", any(is_same_text(got, gold) for gold in golds), f"got {got!r}")
 
 
 def verbatim(response: str, reference: Any) -> Score:
