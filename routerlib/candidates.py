@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,9 +80,21 @@ class _Entry(_Strict):
             raise ValueError(f"provider must be one of {', '.join(PROVIDERS)}")
         if self.provider == "custom" and self.base_url is None:
             raise ValueError("give a provider or a base_url")
-        if self.parameters.get("stream"):
-            raise ValueError("parameters.stream is not supported, leave it out")
+        _check_parameters(self.parameters)
         return self
+
+
+def _check_parameters(parameters: dict[str, Any]) -> None:
+    if parameters.get("stream"):
+        raise ValueError("parameters.stream is not supported, leave it out")
+    for name in ("max_tokens", "max_completion_tokens"):
+        cap = parameters.get(name, 1)
+        if not isinstance(cap, int) or cap < 1:
+            raise ValueError(f"parameters.{name} must be a whole number of at least 1, got {cap!r}")
+    try:
+        json.dumps(parameters, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"parameters must be plain JSON values: {error}") from error
 
 
 def load_candidates(source: str | Path) -> list[CandidateModel]:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from routerlib.types import Task
+
 if TYPE_CHECKING:
+    from routerlib.plan import Plan
     from routerlib.routers import Router
 
 _DEBUG = "--debug"
@@ -36,7 +39,7 @@ CostWeight = Annotated[
     float | None,
     typer.Option("--cost-weight", min=0, help="Quality given up per US dollar saved."),
 ]
-TaskName = Annotated[str | None, typer.Option("--task", help="Known task; left out = detected.")]
+TaskName = Annotated[Task | None, typer.Option("--task", help="Known task; left out = detected.")]
 
 DEFAULT_LOG = Path("data/logs.db")
 DEFAULT_MODEL = Path("data/router_model.pkl")
@@ -105,18 +108,18 @@ def collect(
 ) -> None:
     """Put prompts to candidates, live, and log every call; run again to go on."""
     from routerlib.candidates import load_candidates
-    from routerlib.collect import collect, plan_collection
+    from routerlib.collect import collect
     from routerlib.log import CallLog
+    from routerlib.plan import plan_collection
     from routerlib.prompts import load_prompts
 
     asked = load_prompts(prompts_path)
     chosen = load_candidates(candidates_source)
     if dry_run and not log_path.exists():
-        log_path = _empty_log()
+        _show_plan(plan_collection(asked, chosen, None, repeats=repeats, limit=limit))
+        return
     with CallLog(log_path, read_only=dry_run) as log:
-        plan = plan_collection(asked, chosen, log, repeats=repeats, limit=limit)
-        typer.echo(plan.table().to_string())
-        typer.echo(str(plan))
+        _show_plan(plan_collection(asked, chosen, log, repeats=repeats, limit=limit))
         if dry_run:
             return
         collection = collect(
@@ -130,7 +133,7 @@ def collect(
         )
         typer.echo(str(collection))
         typer.echo(log.summary().to_string())
-    if collection.switched_off or collection.is_over_budget:
+    if not collection.is_complete:
         raise RuntimeError(f"the collection is not complete: {collection}")
     typer.echo(f"next: routerlib train --log {log_path}")
 
@@ -316,15 +319,9 @@ def _existing_log(path: Path) -> Any:
     return CallLog(path)
 
 
-def _empty_log() -> Path:
-    """Return a log in a temporary folder, so that a dry run leaves nothing behind."""
-    import tempfile
-
-    from routerlib.log import CallLog
-
-    path = Path(tempfile.mkdtemp(prefix="routerlib-")) / "logs.db"
-    CallLog(path).close()
-    return path
+def _show_plan(plan: Plan) -> None:
+    typer.echo(plan.table().to_string())
+    typer.echo(str(plan))
 
 
 def _text(prompt: str) -> str:

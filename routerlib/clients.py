@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,10 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _MAX_ERROR_CHARS = 500
 _NO_KEY_NEEDED = "none"
+
+
+class MalformedAnswer(Exception):
+    """An answer that is not JSON."""
 
 
 class Clients:
@@ -69,6 +73,7 @@ class Clients:
         *,
         repeat: int = 0,
         decision_id: int | None = None,
+        reserve_retry: Callable[[], bool] | None = None,
     ) -> Call:
         """Ask a candidate and return what came of it; faults become a typed status.
 
@@ -82,6 +87,9 @@ class Clients:
             Number of the repetition, at least 0.
         decision_id : int or None, default=None
             The routing decision behind the call.
+        reserve_retry : callable or None, default=None
+            Asked before an attempt is made again although the last one may have cost money, as
+            after a timeout; False = don't.
 
         Returns
         -------
@@ -103,7 +111,7 @@ class Clients:
             "decision_id": decision_id,
         }
         client = await self.client(candidate)
-        return await _call_with_retries(client, candidate, prompt, cell)
+        return await _call_with_retries(client, candidate, prompt, cell, reserve_retry)
 
 
 async def _open_client(candidate: CandidateModel) -> AsyncOpenAI:
@@ -130,16 +138,25 @@ def _is_loopback(url: str) -> bool:
 
 
 async def _call_with_retries(
-    client: AsyncOpenAI, candidate: CandidateModel, prompt: Prompt, cell: Mapping[str, Any]
+    client: AsyncOpenAI,
+    candidate: CandidateModel,
+    prompt: Prompt,
+    cell: Mapping[str, Any],
+    reserve_retry: Callable[[], bool] | None,
 ) -> Call:
     from openai import OpenAIError
     from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
+    def may_retry(error: BaseException) -> bool:
+        if not _is_passing(error):
+            return False
+        return reserve_retry is None or not _may_have_cost(error) or reserve_retry()
 
     attempts = 0
     started = time.perf_counter()
     try:
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(_is_passing),
+            retry=retry_if_exception(may_retry),
             stop=stop_after_attempt(candidate.max_attempts),
             wait=_wait_s,
             reraise=True,
@@ -148,9 +165,9 @@ async def _call_with_retries(
                 attempts = attempt.retry_state.attempt_number
                 started = time.perf_counter()
                 body = await _request(client, candidate, prompt)
-        outcome = _read_body(body)
-    # httpx and JSON decoding errors that the SDK lets through are faults of the provider too.
-    except (OpenAIError, json.JSONDecodeError, OSError) as error:
+        outcome = _read_answer(body)
+    # Decoding and network errors that the SDK lets through are faults of the provider too.
+    except (OpenAIError, MalformedAnswer, OSError) as error:
         outcome = _read_error(error, api_key(candidate))
     return Call(**cell, **outcome, attempts=attempts, latency_s=time.perf_counter() - started)
 
@@ -163,7 +180,10 @@ async def _request(client: AsyncOpenAI, candidate: CandidateModel, prompt: Promp
     response = await client.chat.completions.with_raw_response.create(
         model=candidate.model, messages=messages, extra_body=dict(candidate.parameters)
     )
-    return json.loads(response.content)
+    try:
+        return json.loads(response.content)
+    except ValueError as error:  # broken JSON, or bytes that are no text
+        raise MalformedAnswer(str(error)) from error
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -172,7 +192,14 @@ def _is_passing(error: BaseException) -> bool:
 
     if isinstance(error, APIStatusError):
         return error.status_code in _RETRIED_STATUS or error.status_code >= 500
-    return isinstance(error, APIConnectionError | json.JSONDecodeError)
+    return isinstance(error, APIConnectionError | MalformedAnswer)
+
+
+def _may_have_cost(error: BaseException) -> bool:
+    """Tell attempts that the provider may have answered, and charged, from those it refused."""
+    from openai import APIStatusError
+
+    return not isinstance(error, APIStatusError)
 
 
 def _wait_s(state: RetryCallState) -> float:
@@ -197,15 +224,25 @@ def _retry_after_s(error: BaseException | None) -> float | None:
     return asked_s if asked_s >= 0 else None
 
 
+def _read_answer(body: Any) -> dict[str, Any]:
+    """Turn a provider's answer, however odd, into the fields of a Call."""
+    try:
+        return _read_body(body)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        why = f"the answer is not what the API promises: {error}"
+        return {"status": "error", "error_type": "malformed", "error": why[:_MAX_ERROR_CHARS]}
+
+
 def _read_body(body: Any) -> dict[str, Any]:
-    """Turn a provider's answer into the fields of a Call."""
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return {"status": "error", "error_type": "malformed", "error": "no choices in the answer"}
     message = choices[0].get("message") or {}
     content = message.get("content")
-    text = content if isinstance(content, str) else None
+    text = _storable(content) if isinstance(content, str) else None
     finish_reason = choices[0].get("finish_reason")
+    if not isinstance(finish_reason, str):
+        finish_reason = None
     fields = {
         "response": text,
         "finish_reason": finish_reason,
@@ -220,29 +257,35 @@ def _read_body(body: Any) -> dict[str, Any]:
     return {"status": "ok", **fields}
 
 
+def _storable(text: str) -> str:
+    """Replace lone surrogates, which JSON may hold and UTF-8 files may not."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _read_usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     input_details = usage.get("prompt_tokens_details") or {}
     output_details = usage.get("completion_tokens_details") or {}
     try:
+        input_tokens = int(usage["prompt_tokens"])
         return Usage(
-            input_tokens=int(usage["prompt_tokens"]),
+            input_tokens=input_tokens,
             output_tokens=int(usage["completion_tokens"]),
-            cached_input_tokens=int(input_details.get("cached_tokens") or 0),
+            cached_input_tokens=min(int(input_details.get("cached_tokens") or 0), input_tokens),
             reasoning_tokens=int(output_details.get("reasoning_tokens") or 0),
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None  # unknown usage: the cost of the call stays unknown, never 0
 
 
 def _read_error(error: Exception, key: str | None) -> dict[str, Any]:
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
-    text = " ".join(str(error).split())[:_MAX_ERROR_CHARS]
+    text = " ".join(_storable(str(error)).split())
     if key:
-        text = text.replace(key, "[key]")
-    fields = {"status": "error", "error": text}
+        text = text.replace(key, "[key]")  # before cutting: a part of a key is a secret too
+    fields = {"status": "error", "error": text[:_MAX_ERROR_CHARS]}
     if isinstance(error, APITimeoutError):
         return {**fields, "status": "timeout", "error_type": "timeout"}
     if isinstance(error, APIStatusError):

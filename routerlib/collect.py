@@ -230,9 +230,23 @@ class _Collector:
         return state.is_interrupted or state.is_over_budget or candidate.name in state.switched_off
 
     async def _ask(self, cell: Cell) -> None:
-        call = await self._clients.call(cell.candidate, cell.prompt, repeat=cell.repeat)
+        worst_usd = cell.worst_usd
+        n_unknown = 0  # attempts that may have cost money and gave no answer
+
+        def reserve_retry() -> bool:
+            nonlocal n_unknown
+            is_reserved = self._budget.reserve(worst_usd)
+            n_unknown += is_reserved
+            return is_reserved
+
+        call = await self._clients.call(
+            cell.candidate, cell.prompt, repeat=cell.repeat, reserve_retry=reserve_retry
+        )
         self._log.add_call(call, self.collection.run_id, _scores(cell.prompt, call))
-        self._budget.settle(cell.worst_usd, charged_usd(cell.candidate, call, cell.worst_usd))
+        self._budget.settle(
+            worst_usd * (1 + n_unknown),
+            charged_usd(cell.candidate, call, worst_usd) + worst_usd * n_unknown,
+        )
         self.collection.statuses[call.status] += 1
         if call.error_type in _KEY_REFUSED:
             self.collection.switched_off[cell.candidate.name] = (

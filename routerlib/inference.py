@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from routerlib.candidates import select_candidates
@@ -14,6 +14,10 @@ from routerlib.types import Call, CandidateModel, Decision, Prompt
 if TYPE_CHECKING:
     from routerlib.log import CallLog
     from routerlib.router import Router
+
+
+# Stands for the router's hash where a person or a program chose the model, not a router.
+CALLER = "caller"
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,12 @@ async def _call(candidate: CandidateModel, prompt: Prompt, decision_id: int) -> 
 
 def _override(decision: Decision, model: str) -> Decision:
     known = decision.estimates.get(model, {})
-    return Decision(
+    return replace(
+        decision,
         model=model,
         expected_quality=known.get("quality", float("nan")),
         expected_cost_usd=known.get("cost_usd", float("nan")),
         propensity=1.0,
-        reason=f"chosen by the person; the router would have asked {decision.model}",
-        cost_weight=decision.cost_weight,
-        estimates=decision.estimates,
-        router_hash=decision.router_hash,
+        reason=f"chosen by the caller; the router would have asked {decision.model}",
+        router_hash=CALLER,
     )

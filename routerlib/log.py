@@ -28,6 +28,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FINISHED = ("ok", "truncated", "refused", "empty")
+_PROMPT_COLUMNS = ("prompt_id", "messages", "text", "task", "source", "reference", "judge")
+
+# What is given replaces what is known; what is not given stays.
+_ADD_FACTS = """
+insert into prompt_facts (prompt_id, task, source, reference, judge)
+select
+    prompt_id,
+    coalesce(:task, task),
+    :source,
+    coalesce(:reference, reference),
+    coalesce(:judge, judge)
+from known_prompts
+where prompt_id = :prompt_id and (
+    coalesce(:task, task) is not task
+    or coalesce(:reference, reference) is not reference
+    or coalesce(:judge, judge) is not judge
+)
+"""
 _LOGGED_VERSIONS = ("routerlib", "openai", "xllamacpp", "lightgbm", "scikit-learn", "duckdb")
 
 
@@ -98,27 +116,30 @@ class CallLog:
     # -- writing ---
 
     def add_prompts(self, prompts: Iterable[Prompt]) -> int:
-        """Store prompts that are not there yet.
+        """Store prompts that are not there yet, and what became known of those that are.
 
         Parameters
         ----------
         prompts : iterable of Prompt
-            Prompts; one that is logged already is left as it was.
+            Prompts. Where one is logged already, its task, reference and judge, if given and
+            different, are stored as a new row; a judge looks at its calls again.
 
         Returns
         -------
         int
             How many were new.
         """
-        rows = [_prompt_row(prompt) for prompt in prompts]
+        n_new = 0
         with self._transaction() as connection:
-            before = connection.total_changes
-            connection.executemany(
-                "insert into prompts (prompt_id, messages, text, task, source, reference, judge) "
-                "values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
-                rows,
-            )
-            return connection.total_changes - before
+            for prompt in prompts:
+                row = _prompt_row(prompt)
+                n_new += connection.execute(
+                    "insert into prompts (prompt_id, messages, text, task, source, reference, "
+                    "judge) values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+                    row,
+                ).rowcount
+                connection.execute(_ADD_FACTS, dict(zip(_PROMPT_COLUMNS, row, strict=True)))
+        return n_new
 
     def start_run(
         self, kind: str, parameters: Mapping[str, Any], budget_usd: float | None = None
@@ -305,9 +326,7 @@ class CallLog:
 
     def prompts(self) -> list[Prompt]:
         """Return every logged prompt, in the order of logging."""
-        rows = self._rows(
-            "select messages, task, reference, judge, source from prompts order by rowid"
-        )
+        rows = self._rows("select messages, task, reference, judge, source from known_prompts")
         return [_prompt_from_row(row) for row in rows]
 
     def prices(self) -> dict[str, Price]:
@@ -333,10 +352,12 @@ class CallLog:
         """
         rows = self._rows(
             "select call_id, prompt_id, candidate, params_hash, status, response, repeat, "
-            "messages, task, reference, judge, source from calls join prompts using (prompt_id) "
-            "where status = 'ok' and coalesce(?1, prompts.judge) is not null and not exists ("
+            "messages, task, reference, known.judge, source "
+            "from calls join known_prompts as known using (prompt_id) "
+            "where status = 'ok' and coalesce(?1, known.judge) is not null and not exists ("
             " select 1 from scores where scores.call_id = calls.call_id"
-            " and scores.judge = coalesce(?1, prompts.judge)) order by call_id",
+            " and scores.judge = coalesce(?1, known.judge)"
+            " and scores.created_at >= coalesce(known_since, '')) order by call_id",
             judge,
         )
         return [
@@ -378,9 +399,11 @@ class CallLog:
         DataFrame, index candidate
             Calls and each status (counts), scored (calls with a score), quality (mean score,
             NaN without scores), input_tokens and output_tokens (sums), cost_usd (US dollars at
-            the prices logged last), latency_p50_s and latency_p95_s (seconds, of ok calls).
+            the prices logged last), cost_unknown (calls that cost_usd leaves out), latency_p50_s
+            and latency_p95_s (seconds, of ok calls).
         """
-        return self.sql(queries.SUMMARY).set_index("candidate")
+        summary = queries.run(self.path, queries.SUMMARY, parameters={"judge": None})
+        return summary.set_index("candidate")
 
 
 def _versions() -> dict[str, str]:

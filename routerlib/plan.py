@@ -87,7 +87,7 @@ class Plan:
 def plan_collection(
     prompts: Sequence[Prompt],
     candidates: Sequence[CandidateModel],
-    log: CallLog,
+    log: CallLog | None,
     *,
     repeats: int = 1,
     limit: int | None = None,
@@ -100,8 +100,8 @@ def plan_collection(
         What to ask.
     candidates : sequence of CandidateModel
         Whom to ask.
-    log : CallLog
-        Cells that it holds an answer for are not asked again.
+    log : CallLog or None
+        Cells that it holds an answer for are not asked again; None = there is none yet.
     repeats : int, default=1
         How often each prompt is put to each candidate, at least 1.
     limit : int or None, default=None
@@ -124,8 +124,8 @@ def plan_collection(
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats!r}")
     check_names([candidate.name for candidate in candidates], "candidate")
-    finished = log.finished_cells()
-    means = _measured_means(log)
+    finished = log.finished_cells() if log else set()
+    means = _measured_means(log) if log else {}
     distinct = list({prompt.prompt_id: prompt for prompt in prompts[:limit]}.items())
     cells: list[Cell] = []
     n_done: dict[str, int] = {}
@@ -152,7 +152,8 @@ def _measured_means(log: CallLog) -> dict[str, tuple[float, float]]:
     """Return mean output tokens and seconds of each candidate's ok calls in the log."""
     means = log.sql(
         "select candidate, avg(output_tokens) as tokens, avg(latency_s) as seconds "
-        "from calls where status in ('ok', 'truncated') group by candidate"
+        "from calls where status in ('ok', 'truncated') and output_tokens is not null "
+        "group by candidate"
     )
     return {
         name: (tokens, seconds)

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-TABLES = ("prompts", "runs", "prices", "decisions", "calls", "scores")
+# What is read in place of a table: the table itself with what became known later.
+_VIEWS = {"prompts": "known_prompts"}
+
+TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "calls", "scores")
 
 # The price that was logged last for each candidate, and what each call cost at it.
 _PRICED = """
@@ -20,18 +23,28 @@ priced as (
     qualify row_number() over (partition by candidate order by price_id desc) = 1
 ), costed as (
     select calls.*, (
-        (input_tokens - cached_input_tokens) * input_usd_per_mtok
-        + cached_input_tokens * coalesce(cached_input_usd_per_mtok, input_usd_per_mtok)
+        (input_tokens - least(cached_input_tokens, input_tokens)) * input_usd_per_mtok
+        + least(cached_input_tokens, input_tokens)
+        * coalesce(cached_input_usd_per_mtok, input_usd_per_mtok)
         + output_tokens * output_usd_per_mtok
     ) / 1e6 as cost_usd
     from calls left join priced using (candidate)
 )
 """
 
-SUMMARY = f"""
-with {_PRICED}, judged as (
-    select call_id, avg(score) as quality from scores group by call_id
+# A judge that spoke twice on a call has corrected itself: its last word counts.
+_JUDGED = """
+judged as (
+    select call_id, avg(score) as quality from (
+        select * from scores
+        where $judge is null or judge = $judge
+        qualify row_number() over (partition by call_id, judge order by score_id desc) = 1
+    ) group by call_id
 )
+"""
+
+SUMMARY = f"""
+with {_PRICED}, {_JUDGED}
 select
     candidate,
     count(*) as calls,
@@ -46,6 +59,7 @@ select
     sum(input_tokens)::bigint as input_tokens,
     sum(output_tokens)::bigint as output_tokens,
     sum(cost_usd) as cost_usd,
+    count(*) filter (cost_usd is null) as cost_unknown,
     quantile_cont(latency_s, 0.5) filter (status = 'ok') as latency_p50_s,
     quantile_cont(latency_s, 0.95) filter (status = 'ok') as latency_p95_s
 from costed left join judged using (call_id)
@@ -54,18 +68,20 @@ order by cost_usd, candidate
 """
 
 # One row per (prompt, candidate). A candidate that was asked in several ways counts by the way
-# used last. A cell with any ok call is judged by its ok calls; without one it has failed.
+# with the most scored prompts, the newest among ties. A cell with any ok call is judged by its ok
+# calls; without one it has failed.
 CELLS = f"""
-with {_PRICED}, latest as (
-    select candidate, params_hash from calls
-    qualify row_number() over (partition by candidate order by call_id desc) = 1
-), judged as (
-    select call_id, avg(score) as quality from scores
-    where $judge is null or judge = $judge
-    group by call_id
+with {_PRICED}, {_JUDGED}, ways as (
+    select candidate, params_hash
+    from calls left join judged using (call_id)
+    group by candidate, params_hash
+    qualify row_number() over (
+        partition by candidate
+        order by count(distinct prompt_id) filter (quality is not null) desc, max(call_id) desc
+    ) = 1
 ), current as (
     select costed.*, quality
-    from costed semi join latest using (candidate, params_hash)
+    from costed semi join ways using (candidate, params_hash)
     left join judged using (call_id)
 )
 select
@@ -158,6 +174,7 @@ def read_arrow(path: Path, names: list[str]) -> dict[str, pa.Table]:
             cursor.execute(f"select name, type from pragma_table_info('{name}')")
             columns = cursor.fetchall()
             wanted = pa.schema([(column, arrow_types[kind]) for column, kind in columns])
-            cursor.execute(f"select {', '.join(wanted.names)} from {name} order by rowid")
+            source = _VIEWS.get(name, name)
+            cursor.execute(f"select {', '.join(wanted.names)} from {source}")
             found[name] = cursor.fetch_arrow_table().cast(wanted)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 from routerlib.types import CALL_STATUSES
@@ -12,6 +13,7 @@ APPLICATION_ID = 0x524C4F47  # "RLOG"
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_MS = 30_000
+_BIRTH_S = 1.0
 
 _STATUSES = ", ".join(f"'{status}'" for status in CALL_STATUSES)
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
@@ -98,19 +100,51 @@ create table scores (
 create index scores_by_call on scores (call_id);
 """
 
-_TABLES = ("prompts", "runs", "prices", "decisions", "calls", "scores")
+_M002_PROMPT_FACTS = f"""
+create table prompt_facts (
+    fact_id integer primary key,
+    prompt_id text not null references prompts (prompt_id),
+    task text,
+    source text not null,
+    reference text,
+    judge text,
+    created_at text not null default ({_NOW})
+) strict;
+
+create index prompt_facts_by_prompt on prompt_facts (prompt_id);
+
+create view known_prompts as
+select
+    prompts.prompt_id,
+    messages,
+    text,
+    iif(fact_id is null, prompts.task, prompt_facts.task) as task,
+    iif(fact_id is null, prompts.source, prompt_facts.source) as source,
+    iif(fact_id is null, prompts.reference, prompt_facts.reference) as reference,
+    iif(fact_id is null, prompts.judge, prompt_facts.judge) as judge,
+    prompts.created_at,
+    prompt_facts.created_at as known_since
+from prompts left join prompt_facts on fact_id = (
+    select max(fact_id) from prompt_facts as newer where newer.prompt_id = prompts.prompt_id
+)
+order by prompts.rowid;
+"""
 
 
-def _append_only(table: str) -> str:
+def _append_only(*tables: str) -> str:
     return "".join(
         f"create trigger {table}_no_{verb} before {verb} on {table} begin "
         f"select raise(abort, '{table} is append-only: write a new row instead'); end;\n"
+        for table in tables
         for verb in ("update", "delete")
     )
 
 
 # Position i turns version i into version i + 1; never edit one that has been released.
-MIGRATIONS: tuple[str, ...] = (_M001_INITIAL + "".join(map(_append_only, _TABLES)),)
+MIGRATIONS: tuple[str, ...] = (
+    _M001_INITIAL + _append_only("prompts", "runs", "prices", "decisions", "calls", "scores"),
+    _M002_PROMPT_FACTS + _append_only("prompt_facts"),
+)
 VERSION = len(MIGRATIONS)
 
 
@@ -178,13 +212,21 @@ def _refuse_foreign_file(path: Path, must_exist: bool) -> None:
         if must_exist:
             raise LogError(f"there is no log {path}; make one with `routerlib collect`")
         return
-    with path.open("rb") as stream:
-        head = stream.read(len(_SQLITE_MAGIC))
+    head = _head(path)
+    deadline = time.monotonic() + _BIRTH_S
+    while not head and time.monotonic() < deadline:  # another process may be making it right now
+        time.sleep(0.02)
+        head = _head(path)
     if head != _SQLITE_MAGIC:
         raise LogError(
             f"{path} is not a log: it is {'no SQLite file' if head else 'empty'}; "
             "move it away or name another file"
         )
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(len(_SQLITE_MAGIC))
 
 
 def _refuse_other_schema(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:

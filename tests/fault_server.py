@@ -64,9 +64,10 @@ class _Handler(BaseHTTPRequestHandler):
         if "reset once" in text and seen == 1:
             self.connection.close()
             return
-        if "broken json" in text:
-            self._send_raw(200, b'{"choices": [')
-            return
+        for words, payload in _ODD_BODIES.items():
+            if words in text and not ("once" in text and seen > 1):
+                self._send_raw(200, payload)
+                return
         self._send(200, _answer(text))
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
@@ -82,6 +83,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
 
+_ODD_BODIES = {
+    "broken json": b'{"choices": [',
+    "no text": b"\xff\xfe\x00 not UTF-8",
+    "message is text": b'{"choices": [{"message": "hi"}]}',
+    "details are a list": b'{"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}],'
+    b' "usage": {"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": [1]}}',
+    "reason is a number": b'{"choices": [{"message": {"content": "4"}, "finish_reason": 7}]}',
+    "lone surrogate": b'{"choices": [{"message": {"content": "a \\ud800 b"}}]}',
+}
 # What a prompt that holds one of these words gets instead of a good answer.
 _ODD_MESSAGES: dict[str, dict[str, Any]] = {
     "empty": {"content": "  "},

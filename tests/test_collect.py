@@ -111,6 +111,11 @@ def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: F
         ("no choices", "error"),
         ("status 400 always", "error"),
         ("broken json", "error"),
+        ("no text", "error"),
+        ("message is text", "error"),
+        ("details are a list", "ok"),
+        ("reason is a number", "ok"),
+        ("lone surrogate", "ok"),
         ("sleep 1.0", "timeout"),
     ],
 )
@@ -193,6 +198,60 @@ def test_a_missing_key_switches_off_its_candidate_while_the_others_go_on(
     collection = collect(GOOD, [keyless, _candidate(server, "small")], log, progress=False)
     assert "NO_SUCH_KEY" in collection.switched_off["keyless"]
     assert collection.statuses == {"ok": 6}
+
+
+def test_odd_answers_never_end_the_collection(log: CallLog, server: FaultServer) -> None:
+    odd = [
+        "no text",
+        "message is text",
+        "details are a list",
+        "reason is a number",
+        "lone surrogate",
+        "no usage",
+    ]
+    prompts = [
+        replace(p, messages=({"role": "user", "content": t},))
+        for p, t in zip(GOOD, odd, strict=True)
+    ]
+    candidate = _candidate(server, max_attempts=1)
+    assert collect(prompts, [candidate], log, progress=False).is_complete
+    assert collect(prompts, [candidate], log, progress=False).n_asked == 2, "the two errors"
+    assert log.sql("select response from calls where response like 'a %'").response[0] == "a ? b"
+
+
+def test_a_part_of_a_key_is_a_secret_too(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKED_KEY", "sk-marked-secret")
+    padding = "x" * 435
+    call = _call(
+        _candidate(server, api_key_env="MARKED_KEY"),
+        f"status 400 always {padding} sk-marked-secret",
+    )
+    assert "sk-mark" not in (call.error or "")
+    assert "xxx" in (call.error or "")
+
+
+def test_attempts_that_may_have_cost_money_count_against_the_budget(
+    log: CallLog, server: FaultServer
+) -> None:
+    candidate = _candidate(server, max_concurrency=1)
+    prompt = Prompt.from_text("broken json once")
+    worst_usd = worst_cost_usd(candidate, prompt)
+    spent = collect([prompt], [candidate], log, progress=False).spent_usd
+    assert spent == pytest.approx(worst_usd + 20 / 1e6)
+
+
+def test_a_retry_that_no_longer_fits_the_budget_is_not_made(
+    log: CallLog, server: FaultServer
+) -> None:
+    candidate = _candidate(server, max_concurrency=1)
+    prompt = Prompt.from_text("broken json")
+    cap_usd = 2.5 * worst_cost_usd(candidate, prompt)
+    collection = collect([prompt], [candidate], log, budget_usd=cap_usd, progress=False)
+    assert server.requests["broken json"] == 2
+    assert collection.spent_usd <= cap_usd
+    assert collection.statuses == {"error": 1}
 
 
 def test_concurrency_is_limited_per_candidate(log: CallLog, server: FaultServer) -> None:
@@ -319,7 +378,9 @@ def test_asking_another_model_is_logged_as_an_override(log: CallLog, server: Fau
     both = [_candidate(server, "small"), _candidate(server, "large")]
     answer = ask("Hi", router=_AlwaysLarge(), candidates=both, log=log, model="small")
     assert answer.call.candidate == "small"
-    assert "chosen by the person" in log.sql("select reason from decisions").reason[0]
+    decision = log.sql("select * from decisions").iloc[0]
+    assert "chosen by the caller" in decision.reason
+    assert decision.router_hash == "caller", "a router must not be held to another's choice"
 
 
 def test_asking_an_unknown_model_names_the_known_ones(log: CallLog, server: FaultServer) -> None:

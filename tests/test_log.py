@@ -3,6 +3,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,8 +53,81 @@ def test_a_lone_surrogate_is_refused_with_advice() -> None:
         _ = Prompt.from_text("bad \ud800 text").prompt_id
 
 
-@pytest.mark.parametrize("table", ["prompts", "calls", "scores", "runs", "decisions", "prices"])
+def test_what_becomes_known_of_a_prompt_later_is_a_new_row(log: CallLog) -> None:
+    asked = Prompt(SUM.messages)
+    log.add_prompts([asked])
+    call_id = log.add_call(_call())
+    assert log.unjudged_calls() == []
+    assert log.add_prompts([SUM]) == 0
+    assert log.prompts() == [SUM]
+    assert log.sql("select task from prompts").task.tolist() == ["math"]
+    assert [found for found, _, _ in log.unjudged_calls()] == [call_id]
+    log.add_prompts([asked, SUM])
+    assert log.prompts() == [SUM], "less knowledge takes nothing away"
+    assert len(log.sql("select * from prompt_facts")) == 1
+
+
+def test_a_corrected_reference_lets_the_judge_look_again(log: CallLog) -> None:
+    log.add_prompts([replace(SUM, reference=5)])
+    call_id = log.add_call(_call(), scores=[Score("numeric", 0.0)])
+    time.sleep(0.002)  # rows are dated to the millisecond
+    log.add_prompts([SUM])
+    ((found, _, prompt),) = log.unjudged_calls()
+    assert (found, prompt.reference) == (call_id, 4)
+    log.add_scores(call_id, [Score("numeric", 1.0)])
+    assert log.unjudged_calls() == []
+    assert log.summary().quality["small"] == 1.0
+
+
+def test_the_last_word_of_a_judge_counts(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    log.add_call(_call(), scores=[Score("person", 1.0), Score("numeric", 1.0)])
+    log.add_scores(1, [Score("person", 0.0)])
+    assert log.summary().quality["small"] == 0.5
+
+
+def test_cost_by_query_is_cost_by_price(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    price = Price(1, 2, cached_input_usd_per_mtok=0.1)
+    log.add_prices([CandidateModel("small", "m", "custom", "http://x", None, price)])
+    usages = [Usage(10, 5), Usage(10, 5, cached_input_tokens=4), Usage(10, 0, 100)]
+    for repeat, usage in enumerate(usages):
+        log.add_call(_call(usage=usage, repeat=repeat))
+    expected = sum(price.cost_usd(usage) for usage in usages)
+    assert log.summary().cost_usd["small"] == pytest.approx(expected)
+
+
+def test_calls_of_unknown_cost_are_counted(log: CallLog) -> None:
+    log.add_prompts([SUM])
+    log.add_prices([CandidateModel("small", "m", "custom", "http://x", None, Price(1, 2))])
+    log.add_call(_call())
+    log.add_call(_call(usage=None, repeat=1))
+    assert log.summary().cost_unknown["small"] == 1
+
+
+def test_a_log_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "logs.db"
+    with sqlite3.connect(path) as old:
+        old.executescript(schema.MIGRATIONS[0])
+        old.execute(f"pragma application_id = {schema.APPLICATION_ID}")
+        old.execute("pragma user_version = 1")
+        old.execute(
+            "insert into prompts (prompt_id, messages, text, source) values (?, ?, ?, 'user')",
+            (SUM.prompt_id, '[{"content":"What is 2 + 2?","role":"user"}]', SUM.text),
+        )
+    old.close()
+    with pytest.raises(LogError, match="open it once for writing"):
+        CallLog(path, read_only=True)
+    with CallLog(path) as log:
+        assert log.add_prompts([SUM]) == 0
+        assert log.prompts() == [SUM]
+
+
+@pytest.mark.parametrize(
+    "table", ["prompts", "prompt_facts", "calls", "scores", "runs", "decisions", "prices"]
+)
 def test_no_row_is_ever_changed_or_deleted(log: CallLog, table: str) -> None:
+    log.add_prompts([Prompt(SUM.messages)])
     log.add_prompts([SUM])
     run_id = log.start_run("collect", {})
     log.add_prices([CandidateModel("small", "m", "custom", "http://x", None, Price(1, 2))], run_id)
