@@ -19,6 +19,7 @@ from routerlib.boosting import (
 )
 from routerlib.embedding import Encoded, encode
 from routerlib.features import PromptFeatures, texts_of
+from routerlib.model_text import open_booster
 from routerlib.outcomes import Outcomes
 from routerlib.router import Router
 from routerlib.scaling import LogOddsScale, TopicShift, log_odds, shrunk_mean
@@ -326,11 +327,14 @@ class LGBMRouter(Router):
         self._words = None if words is None else WordRegression.from_state(words)
         self._neighbours = None if neighbours is None else Neighbours.from_state(neighbours)
         self._costed = learned["costed"]
-        self._quality = [lgb.Booster(model_str=text) for text in learned["quality"]]
+        n_features = len(self.feature_names_)
+        self._quality = [open_booster(text, n_features) for text in learned["quality"]]
         self._scales = [LogOddsScale(**scale) for scale in learned["scales"]]
         self._classes = learned["classes"]
-        self._classifier = None if classifier is None else lgb.Booster(model_str=classifier)
-        self._cost = [t if t is None else lgb.Booster(model_str=t) for t in learned["cost"]]
+        self._classifier = (
+            None if classifier is None else open_booster(classifier, n_features, len(self._classes))
+        )
+        self._cost = [t if t is None else open_booster(t, n_features) for t in learned["cost"]]
         self._smear = unpack_array(learned["smear"])
         self._topic_shift = TopicShift.from_state(learned["topic_shift"])
 

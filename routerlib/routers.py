@@ -14,10 +14,10 @@ from routerlib.artifact import ArtifactError
 from routerlib.embedding import encode
 from routerlib.lightgbm_router import LGBMRouter
 from routerlib.outcomes import Outcomes
-from routerlib.router import Router, choose_arms
+from routerlib.router import Choosing, Router, choose_arms
 from routerlib.rule_router import RuleRouter
 from routerlib.text_learners import Neighbours
-from routerlib.types import Estimates
+from routerlib.types import Decision
 
 __all__ = [
     "BestSingle",
@@ -112,9 +112,9 @@ class BestSingle(Router):
 class RandomRouter(Router):
     """Choose by chance: the baseline that shows what routing without knowledge does.
 
-    `predict` gives uniform random numbers in place of quality, drawn from the seed and the text,
-    so that the same prompt always gets the same ones; costs are the means. `route` chooses every
-    candidate with equal propensity, whatever the cost weight.
+    `route` chooses every candidate with equal propensity, whatever the cost weight; the seed and
+    the text decide, so that the same prompt always goes to the same one. `predict` gives NaN for
+    quality, because chance estimates nothing, and mean costs.
 
     Parameters
     ----------
@@ -133,27 +133,84 @@ class RandomRouter(Router):
     def __init__(self, random_state: int = 0) -> None:
         self.random_state = random_state
 
+    def route(
+        self,
+        prompt: str,
+        *,
+        cost_weight: float | None = None,
+        policy: Choosing | None = None,
+        task: str | None = None,
+    ) -> Decision:
+        """Choose a candidate model for one prompt by chance.
+
+        Parameters
+        ----------
+        prompt : str
+            The text.
+        cost_weight : float or None, default=None
+            Recorded, but changes nothing.
+        policy : None
+            Not accepted: chance estimates nothing that a policy could weigh.
+        task : str or None, default=None
+            Changes nothing.
+
+        Returns
+        -------
+        Decision
+            With NaN for expected quality and cost.
+
+        Raises
+        ------
+        ValueError
+            If the router isn't fitted, or a policy is given.
+        """
+        self._check_fitted()
+        if policy is not None:
+            raise ValueError("RandomRouter gives no estimates for a policy; leave policy out")
+        draws = self.draws([prompt])
+        return Decision(
+            model=self.models_[int(np.argmax(draws[0]))],
+            expected_quality=float("nan"),
+            expected_cost_usd=float("nan"),
+            propensity=1 / len(self.models_),
+            reason="chosen by chance",
+            cost_weight=self.cost_weight_ if cost_weight is None else cost_weight,
+            router_hash=self.router_hash_,
+        )
+
+    def draws(self, prompts: Sequence[str]) -> np.ndarray:
+        """Draw uniform random numbers; the candidate with the largest is chosen.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_models)
+            In [0, 1), the same for the same seed and text.
+        """
+        seeds = [zlib.crc32(text.encode("utf-8", "replace")) for text in prompts]
+        rows = [
+            np.random.default_rng([self.random_state, seed]).random(len(self.models_))
+            for seed in seeds
+        ]
+        return np.array(rows).reshape(len(rows), len(self.models_))
+
+    @property
+    def chooses_by_estimates(self) -> bool:
+        """Whether `route` weighs its own estimates: never, there are none."""
+        return False
+
     def _learn(self, outcomes: Outcomes) -> None:
         """Nothing beyond the means."""
 
     def _estimate(
         self, texts: list[str], topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        draws = np.zeros((len(texts), len(self.models_)))
-        for row, text in enumerate(texts):
-            text_seed = zlib.crc32(text.encode("utf-8", "replace"))
-            draws[row] = np.random.default_rng([self.random_state, text_seed]).random(
-                len(self.models_)
-            )
-        return draws, np.tile(self.mean_cost_usd_, (len(texts), 1))
-
-    def _decide(
-        self, estimates: Estimates, cost_weight: float | None, policy: Any
-    ) -> tuple[int, float, str]:
-        if policy is not None:
-            return super()._decide(estimates, cost_weight, policy)
-        arm = int(np.argmax(estimates.quality[0]))
-        return arm, 1 / len(self.models_), "chosen by chance"
+        cost_usd = np.tile(self.mean_cost_usd_, (len(texts), 1))
+        return np.full(cost_usd.shape, np.nan), cost_usd
 
     def _parameters(self) -> dict[str, Any]:
         return {"random_state": self.random_state}
@@ -182,7 +239,7 @@ def load_router(path: str | Path) -> Router:
     FileNotFoundError
         If there is no such file.
     ArtifactError
-        If it is truncated, hostile, no router, or of another version.
+        If it is truncated, altered, hostile, no router, or of another version.
 
     Examples
     --------
@@ -205,6 +262,7 @@ def load_router(path: str | Path) -> Router:
     except Exception as error:  # content of a foreign file may be wrong in any way
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise ArtifactError(
-            f"{str(path)!r} is damaged or of another version ({reason}); train the router again"
+            f"{str(path)!r} is altered, damaged or of another version ({reason}); "
+            "train the router again"
         ) from error
     return router
