@@ -49,10 +49,10 @@ class Verdict:
         if self.kind == "not_measurable":
             return f"Not measurable yet with {self.numbers['n']} prompts"
         if self.kind == "saves_at_a_price":
-            return (
-                f"Routing saves {_plain(100 * (saving or 0), 0)} % of the cost "
-                f"for {_plain(-100 * (difference or 0), 1)} points less quality"
-            )
+            start = f"Routing saves {_plain(100 * (saving or 0), 0)} % of the cost"
+            if (difference or 0) >= 0:
+                return f"{start}, a loss of quality isn't excluded"
+            return f"{start} for {_plain(-100 * (difference or 0), 1)} points less quality"
         if (self.numbers.get("quality_difference_low") or 0) > 0:
             return f"Routing pays: {_plain(100 * (difference or 0), 1)} points more quality"
         return f"Routing pays: {_plain(100 * (saving or 0), 0)} % cheaper at about the same quality"
@@ -213,16 +213,22 @@ def _pays(measured: Mapping[str, Interval], best_single: str, n: int, more: int 
 
 def _saves(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
-    doubt = ", a loss that isn't certain" if difference.high >= 0 else ""
+    price = f"for {points(difference, -1)} less quality"
+    if difference.value >= 0:
+        price = f"and quality differs by {points(difference)}, so a loss isn't excluded"
+    elif difference.high >= 0:
+        price += ", a loss that isn't certain"
     return (
         f"Routing saves {percent(saving)} of the cost of always calling {best_single} "
-        f"for {points(difference, -1)} less quality{doubt}; {_mixing(measured)} {_sample(n)}."
+        f"{price}; {_mixing(measured)} {_sample(n)}."
     )
 
 
 def _no(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
-    if difference.value == difference.low == difference.high == 0:
+    saving = measured["saving"]
+    is_same = difference.value == difference.low == difference.high == 0
+    if is_same and (saving.value == 0 or math.isnan(saving.value)):
         return (
             f"Routing doesn't pay: the router gives what always calling {best_single} gives, "
             f"so use {best_single} alone (n = {n})."
@@ -232,19 +238,27 @@ def _no(measured: Mapping[str, Interval], best_single: str, n: int, more: int | 
             f"Routing doesn't pay: {points(difference)} of quality against always calling "
             f"{best_single}; {_mixing(measured)} {_sample(n)}."
         )
-    if measured["saving"].high <= 0:
-        saving = measured["saving"]
-        more_cost = Interval(-saving.value, -saving.high, -saving.low, saving.se)
-        return (
-            f"Routing doesn't pay: it costs {percent(more_cost)} more than always calling "
-            f"{best_single} and loses {points(difference, -1)} of quality {_sample(n)}."
-        )
+    more_cost = Interval(-saving.value, -saving.high, -saving.low, saving.se)
+    cost = (
+        f"saves {percent(saving)} of the cost of"
+        if saving.value >= 0
+        else f"costs {percent(more_cost)} more than"
+    )
+    change = f"gains {points(difference)}"
+    if difference.value < 0:
+        change = f"loses {points(difference, -1)}"
     return (
-        f"Routing doesn't pay: against always calling {best_single} it saves "
-        f"{percent(measured['saving'])} of the cost for {points(difference, -1)} less quality, and "
-        "mixing models at random at that cost does about as well "
+        f"Routing doesn't pay: it {cost} always calling {best_single} and {change} of quality; "
+        f"mixing models at random at that cost does {_mixing_does(gain)} "
         f"(routing's advantage {points(gain)}) {_sample(n)}."
     )
+
+
+def _mixing_does(gain: Interval) -> str:
+    """Say how mixing stands against routing, given that routing isn't clearly better."""
+    if gain.high < 0:
+        return "better"
+    return "about as well" if gain.low >= -QUALITY_MARGIN else "about as well or better"
 
 
 def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:

@@ -113,3 +113,36 @@ def test_an_uncertain_loss_is_called_uncertain():
     )
     certain = judged((-0.02, -0.03, -0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08))
     assert "certain" not in certain.sentence
+
+
+def test_a_gain_in_quality_is_never_called_a_loss():
+    verdict = judged((0.005, -0.02, 0.03), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08))
+    assert verdict.kind == "saves_at_a_price"
+    assert "quality differs by 0.5 points [-2.0, 3.0], so a loss isn't excluded" in verdict.sentence
+    assert verdict.headline == "Routing saves 30 % of the cost, a loss of quality isn't excluded"
+    dearer = judged((0.003, -0.005, 0.011), (-0.1, -0.2, 0.0), (-0.001, -0.009, 0.007)).sentence
+    assert "costs 10 % [0, 20] more than always calling large" in dearer
+    assert "gains 0.3 points [-0.5, 1.1] of quality" in dearer
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        ((-0.06, -0.08, -0.04), "does better (routing's advantage -6.0 points [-8.0, -4.0])"),
+        ((0.0, -0.008, 0.008), "does about as well (routing's advantage 0.0 points [-0.8, 0.8])"),
+        ((-0.06, -0.13, 0.001), "does about as well or better (routing's advantage -6.0"),
+    ],
+)
+@pytest.mark.parametrize("saving", [(0.3, 0.27, 0.33), (-0.1, -0.2, 0.1)])
+def test_mixing_is_said_to_do_as_well_only_where_it_does(gain, words, saving):
+    verdict = judged((-0.05, -0.07, -0.03), saving, gain)
+    assert verdict.kind == "does_not_pay"
+    assert f"mixing models at random at that cost {words}" in verdict.sentence
+    assert "saves -" not in verdict.sentence
+
+
+def test_equal_quality_at_another_cost_is_not_called_the_same():
+    same = (0.0, 0.0, 0.0)
+    sentence = judged(same, (0.9, 0.9, 0.9), same).sentence
+    assert "use large alone" not in sentence
+    assert "saves 90 % [90, 90] of the cost" in sentence
