@@ -64,7 +64,7 @@ class MarginExplanation:
     flip_cost_weight : float or None
         Cost weight at which the two change places; None = none does.
     runner_up : str or None
-        Second best of all candidate models at this cost weight.
+        Best of the other candidate models at this cost weight; None = there is no other.
     sentence : str
         The explanation in words.
     """
@@ -177,7 +177,7 @@ def explain_margin(
     prompt : str
         The text.
     chosen, other : str, optional
-        Candidate models; default the router's choice and the runner-up.
+        Candidate models; default what ``router.route`` chooses, and the runner-up.
     cost_weight : float, optional
         Quality given up per US dollar saved; default the router's operating point.
     task : str, optional
@@ -205,9 +205,11 @@ def explain_margin(
     _check(router, [prompt])
     weight = router.cost_weight_ if cost_weight is None else cost_weight
     estimates = router.predict([prompt], None if task is None else [task])
-    ranked = _ranked(estimates, weight)
-    chosen = chosen or ranked[0]
-    other = other or next((name for name in ranked if name != chosen), chosen)
+    keeps = chosen is None and cost_weight is None and router.fallback_ is not None
+    chosen = chosen or router.route(prompt, cost_weight=cost_weight, task=task).model
+    ranked = [name for name in _ranked(estimates, weight) if name != chosen]
+    runner_up = ranked[0] if ranked else None
+    other = other or runner_up or chosen
     left, values = _quality_parts(router, prompt, chosen)
     right, _ = _quality_parts(router, prompt, other)
     parts = {name: left[name] - right[name] for name in left}
@@ -230,8 +232,9 @@ def explain_margin(
         quality_margin=margin,
         cost_margin_usd=cost_margin,
         flip_cost_weight=flip,
-        runner_up=ranked[1] if len(ranked) > 1 else None,
-        sentence=_sentence(parts, values, chosen, other, margin, cost_margin, float(weight), flip),
+        runner_up=runner_up,
+        sentence=_sentence(parts, values, chosen, other, margin, cost_margin, float(weight), flip)
+        + (f" The router keeps to {chosen}: {router.fallback_}." if keeps else ""),
     )
 
 

@@ -100,9 +100,15 @@ def means_on_train(router: Router, outcomes: Outcomes) -> TrainMeans:
     Raises
     ------
     ValueError
-        If the router knows a candidate model that the outcomes don't have.
+        If the router knows a candidate model that the outcomes don't have, or was never fitted.
     """
     columns = _columns(router, outcomes)
+    if np.isnan(router.mean_quality_).any():
+        raise ValueError(
+            f"this {type(router).__name__} was never fitted, so it doesn't know the best single "
+            "candidate model to be compared with, and the test prompts must not choose it; "
+            "call fit(train) first"
+        )
     quality = np.full(len(outcomes.models), np.nan)
     cost = quality.copy()
     quality[columns] = router.mean_quality_
@@ -112,7 +118,13 @@ def means_on_train(router: Router, outcomes: Outcomes) -> TrainMeans:
     return TrainMeans(quality, cost, router.best_single_, weak)
 
 
-def route_all(router: Router, outcomes: Outcomes, *, use_topics: bool = False) -> Routed:
+def route_all(
+    router: Router,
+    outcomes: Outcomes,
+    *,
+    use_topics: bool = False,
+    cost_weight: float | None = None,
+) -> Routed:
     """Estimate and choose for every prompt of some outcomes.
 
     Parameters
@@ -123,13 +135,15 @@ def route_all(router: Router, outcomes: Outcomes, *, use_topics: bool = False) -
         The prompts; their qualities aren't looked at.
     use_topics : bool, default=False
         Tell the router the known task labels.
+    cost_weight : float or None, default=None
+        Quality given up per US dollar saved, at least 0; None = the router's operating point.
 
     Returns
     -------
     Routed
-        Estimates and choices at the router's cost weight; a router that keeps to the best single
-        model (``fallback_``) is taken at its word, one that estimates nothing is asked prompt by
-        prompt.
+        Estimates and the choices that ``router.route`` makes: at its operating point a router that
+        keeps to the best single model (``fallback_``) is taken at its word, one that estimates
+        nothing is asked prompt by prompt.
 
     Raises
     ------
@@ -140,11 +154,12 @@ def route_all(router: Router, outcomes: Outcomes, *, use_topics: bool = False) -
     topics = outcomes.topics if use_topics else None
     own = router.predict(outcomes.prompts, topics=topics)
     estimates = _spread(own, columns, tuple(outcomes.models))
-    if getattr(router, "fallback_", None) is not None:
+    if cost_weight is None and getattr(router, "fallback_", None) is not None:
         best = outcomes.models.index(router.best_single_)
         return Routed(estimates, np.full(len(outcomes), best, dtype=np.intp))
     if is_complete(own.quality).all():
-        chosen = choose_arms(own.quality, own.cost_usd, router.cost_weight_)
+        weight = router.cost_weight_ if cost_weight is None else cost_weight
+        chosen = choose_arms(own.quality, own.cost_usd, weight)
         return Routed(estimates, columns[chosen])
     tasks: Sequence[str | None] = topics or [None] * len(outcomes)
     arms = [

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from routerlib.routed import route_all
-from routerlib.router import choose_arms
 from routerlib.tables import percent
 from routerlib.verdict import percent as percent_with_interval
 from routerlib.verdict import points
@@ -375,21 +374,27 @@ def playground_lessons(router: Router, test: Outcomes) -> Prose:
     -------
     Prose
     """
-    estimates = router.predict(test.prompts)
-    n_prompts = len(test)
+    best, own = test.models.index(router.best_single_), router.cost_weight_
 
-    def best_share(cost_weight: float) -> float:
-        arms = choose_arms(estimates, cost_weight)
-        return float(np.mean(arms == router.models_.index(router.best_single_)))
+    def best_share(cost_weight: float | None) -> str:
+        arms = route_all(router, test, cost_weight=cost_weight).arms
+        return percent(float(np.mean(arms == best)))
 
+    if router.fallback_ is not None:
+        as_it_stands = f"As it stands, it sends {best_share(None)} there: {router.fallback_}."
+    elif own:
+        as_it_stands = (
+            f"At the router's own cost weight, {own:.4g}, it is {best_share(None)}; "
+            f"at ten times that, {best_share(10 * own)}."
+        )
+    else:
+        as_it_stands = "That is where the router stands: 0 is its own cost weight."
     return Prose(
         (),
         (
-            f"When cost plays no part, {percent(best_share(0.0))} of {n_prompts} held-out prompts "
+            f"When cost plays no part, {best_share(0.0)} of {len(test)} held-out prompts "
             f"go to {router.best_single_}.",
-            f"At the router's own cost weight, {router.cost_weight_:.4g}, it is "
-            f"{percent(best_share(router.cost_weight_))}; at ten times that, "
-            f"{percent(best_share(10 * router.cost_weight_))}.",
+            as_it_stands,
             "What is asked and judged here teaches the next router: run 02_train again.",
         ),
     )

@@ -139,3 +139,17 @@ def test_every_column_has_a_readable_name(router):
         name = readable_name(column)
         assert "_" not in name
         assert name.strip() == name
+
+
+def test_a_router_that_keeps_to_the_best_single_is_explained_as_it_decides(world):
+    train, test = world
+    kept = LGBMRouter(random_state=0).fit(train)
+    kept.fallback_ = "no gain could be shown"
+    for prompt in test.prompts[:10]:
+        margin = explain_margin(kept, prompt)
+        assert margin.chosen == kept.route(prompt).model == kept.best_single_
+        assert margin.other == margin.runner_up != margin.chosen
+        assert margin.sentence.endswith("The router keeps to m2: no gain could be shown.")
+        asked = explain_margin(kept, prompt, cost_weight=500)
+        assert asked.chosen == kept.route(prompt, cost_weight=500).model
+        assert "keeps to" not in asked.sentence

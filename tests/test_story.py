@@ -10,7 +10,7 @@ from routerlib import log_tables, story, summaries
 from routerlib.evaluation import evaluate
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
-from routerlib.routers import BestSingle, LGBMRouter, Router
+from routerlib.routers import BestSingle, LGBMRouter, Router, RuleRouter
 from routerlib.tables import table
 from routerlib.types import Call, CandidateModel, Prompt, Score, Usage
 
@@ -148,3 +148,27 @@ def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes) -> Non
     assert "no gain could be shown" in why
     assert "points" not in why
     assert "points" in story.why(router, "Hello?", router.route("Hello?", cost_weight=0.0))
+
+
+def test_playground_lessons_tell_what_the_router_really_does(outcomes: Outcomes) -> None:
+    train, test = outcomes.split()
+    router = LGBMRouter().fit(train)
+    assert len(story.playground_lessons(router, test).bullets) == 3
+    assert "is its own cost weight" in str(story.playground_lessons(router, test))
+    router.cost_weight_ = 500.0
+    asked = [router.route(prompt).model for prompt in test.prompts]
+    share = asked.count(router.best_single_) / len(asked)
+    assert f"500, it is {100 * share:.0f} %" in str(story.playground_lessons(router, test))
+    router.cost_weight_, router.fallback_ = 0.0, "no gain could be shown"
+    assert (
+        "As it stands, it sends 100 % there: no gain could be shown."
+        in story.playground_lessons(router, test).bullets
+    )
+
+
+def test_playground_lessons_of_rules_follow_the_rules(outcomes: Outcomes) -> None:
+    roles = dict.fromkeys(("cheapest", "cheap", "coder"), "tiny") | {"strongest": "large"}
+    router = RuleRouter(roles).fit(outcomes.split()[0])
+    router.best_single_ = "large"
+    test = Outcomes(["What is 3 * 4?", "Hi!"], outcomes.models, np.ones((2, 3)))
+    assert "50 % of 2 held-out prompts go to large" in str(story.playground_lessons(router, test))
