@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,25 @@ if TYPE_CHECKING:
 
     from routerlib.log import CallLog
 
+# Candidates are compared on prompts that all answered where these are at least so many ...
+_MIN_COMPARED = 30
+# ... and at least this share of all.
+_MIN_COMPARED_SHARE = 0.5
+
 Failures = Literal["left_out", "wrong"]
+
+
+class Means(NamedTuple):
+    """Means of each candidate model over the same prompts, where there are enough.
+
+    Attributes
+    ----------
+    quality, cost_usd : ndarray of shape (n_models,)
+        Mean quality in [0, 1] and mean US dollars of one call; NaN where unknown.
+    """
+
+    quality: np.ndarray
+    cost_usd: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,17 +252,47 @@ class Outcomes:
         """Mean known cost of one call, US dollars, shape (n_models,); NaN where unknown."""
         return _nanmean(self.cost_usd)
 
+    def compared(self) -> Means:
+        """Return means by which candidates can be compared fairly.
+
+        A candidate that fails on hard prompts would look better on the rest than one that
+        answers all of them.
+
+        Returns
+        -------
+        Means
+            Over the prompts on which every candidate was observed, if these are at least 30 and
+            at least half of all; else over whatever was observed of each.
+
+        Examples
+        --------
+        >>> quality = [[0.5, 0.4]] * 30 + [[0.0, np.nan]] * 10
+        >>> outcomes = Outcomes([f"p{i}" for i in range(40)], ["small", "large"], quality)
+        >>> outcomes.mean_quality.round(3).tolist(), outcomes.compared().quality.round(3).tolist()
+        ([0.375, 0.4], [0.5, 0.4])
+        """
+        complete = np.isfinite(self.quality).all(axis=1)
+        n_complete = int(complete.sum())
+        if n_complete < max(_MIN_COMPARED, _MIN_COMPARED_SHARE * len(self)):
+            return Means(self.mean_quality, self.mean_cost_usd)
+        cost_usd = _nanmean(self.cost_usd[complete])
+        is_known = np.isfinite(cost_usd)
+        return Means(
+            _nanmean(self.quality[complete]), np.where(is_known, cost_usd, self.mean_cost_usd)
+        )
+
     @property
     def best_single(self) -> str:
-        """The candidate with the highest mean quality, the cheaper among ties."""
-        cost_usd = np.nan_to_num(self.mean_cost_usd, nan=np.inf)
-        quality = np.nan_to_num(self.mean_quality, nan=-np.inf)
+        """The candidate with the highest `compared` quality, the cheaper among ties."""
+        means = self.compared()
+        cost_usd = np.nan_to_num(means.cost_usd, nan=np.inf)
+        quality = np.nan_to_num(means.quality, nan=-np.inf)
         return self.models[int(np.lexsort((cost_usd, -quality))[0])]
 
     @property
     def cheapest(self) -> str:
-        """The candidate with the lowest mean cost, the first when costs are unknown."""
-        return self.models[int(np.argmin(np.nan_to_num(self.mean_cost_usd, nan=np.inf)))]
+        """The candidate with the lowest `compared` cost, the first when costs are unknown."""
+        return self.models[int(np.argmin(np.nan_to_num(self.compared().cost_usd, nan=np.inf)))]
 
     @property
     def data_hash(self) -> str:

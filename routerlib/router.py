@@ -37,7 +37,8 @@ class Router(ABC):
     best_single_ : str
         Candidate with the highest mean quality on the training prompts.
     mean_quality_, mean_cost_usd_ : ndarray of shape (n_models,)
-        Means on the training prompts, quality and US dollars; NaN where unknown.
+        Means on the training prompts, quality and US dollars, over prompts that all candidates
+        answered where there are enough (`Outcomes.compared`); NaN where unknown.
     train_prompt_ids_ : tuple of str
         Prompts seen in training, so that evaluation can leave them out.
     data_hash_ : str
@@ -75,8 +76,7 @@ class Router(ABC):
         self.__dict__.pop("router_hash_", None)
         self.models_ = tuple(outcomes.models)
         self.best_single_ = outcomes.best_single
-        self.mean_quality_ = outcomes.mean_quality
-        self.mean_cost_usd_ = outcomes.mean_cost_usd
+        self.mean_quality_, self.mean_cost_usd_ = outcomes.compared()
         self.train_prompt_ids_ = tuple(outcomes.prompt_ids)
         self.data_hash_ = outcomes.data_hash
         self.cost_weight_ = 0.0

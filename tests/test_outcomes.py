@@ -164,3 +164,29 @@ def test_folds_are_even_and_never_split_a_group() -> None:
     assert all(len(set(folds[groups == group])) == 1 for group in range(20))
     with pytest.raises(ValueError, match="20 groups"):
         grouped_folds(groups, 21)
+
+
+def test_candidates_are_compared_on_the_prompts_that_all_of_them_answered() -> None:
+    # The large model failed on the 20 hard prompts, where the small one is wrong too.
+    quality = np.ones((60, 2))
+    quality[40:] = [0, np.nan]
+    quality[:10, 1] = 0
+    cost_usd = np.tile([1.0, 3.0], (60, 1))
+    cost_usd[40:, 0] = 10
+    outcomes = Outcomes([f"p{i}" for i in range(60)], ["small", "large"], quality, cost_usd)
+    assert outcomes.mean_quality.tolist() == [40 / 60, 0.75]
+    assert outcomes.compared().quality.tolist() == [1, 0.75]
+    assert (outcomes.best_single, outcomes.cheapest) == ("small", "small")
+    # With fewer than 30 such prompts, or half of all, every observed cell counts.
+    for rows in ([*range(29), *range(40, 50)], [*range(30), *range(40, 60), *range(40, 60)]):
+        few = outcomes.take(rows)
+        assert few.compared().quality.tolist() == few.mean_quality.tolist()
+
+
+def test_costs_known_only_elsewhere_are_still_compared() -> None:
+    quality = np.ones((60, 2))
+    quality[40:, 1] = np.nan
+    cost_usd = np.tile([1.0, 3.0], (60, 1))
+    cost_usd[:40, 0] = np.nan
+    outcomes = Outcomes([f"p{i}" for i in range(60)], ["small", "large"], quality, cost_usd)
+    assert outcomes.compared().cost_usd.tolist() == [1, 3]
