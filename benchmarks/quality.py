@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +94,18 @@ def pair_table(frame: pd.DataFrame) -> pd.DataFrame:
             router = make().fit(train)
             fit_s = time.perf_counter() - start
             rows.append(
-                {"router": name, **pair_row(router.predict(test.prompts), test), "fit_s": fit_s}
+                {"router": name, **pair_row(estimates_of(router, test.prompts), test)}
+                | {"fit_s": fit_s}
             )
     return summary(rows)
+
+
+def estimates_of(router: Router, prompts: Sequence[str]) -> Estimates:
+    """Estimate by the router; chance, which estimates nothing, is measured by what it draws."""
+    estimates = router.predict(prompts)
+    if isinstance(router, RandomRouter):
+        return Estimates(estimates.models, router.draws(prompts), estimates.cost_usd)
+    return estimates
 
 
 def pair_row(estimates: Estimates, test: Outcomes) -> dict[str, float]:
@@ -124,7 +133,7 @@ def nine_table(frame: pd.DataFrame) -> pd.DataFrame:
             start = time.perf_counter()
             router = make().fit(train)
             fit_s = time.perf_counter() - start
-            estimates = router.predict(test.prompts)
+            estimates = estimates_of(router, test.prompts)
             best = test.models.index(train.best_single)
             rows.append({"router": name, **nine_row(estimates, test, best), "fit_s": fit_s})
     return summary(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,10 +123,11 @@ def compare(
 
 
 def _reference(routers: Mapping[str, Router]) -> Router:
-    """Return the first router of those whose best single model most routers agree on."""
-    names: Sequence[str] = [router.best_single_ for router in routers.values()]
-    agreed = Counter(names).most_common(1)[0][0]
-    return next(router for router in routers.values() if router.best_single_ == agreed)
+    """Return the first fitted router of those whose best single model most routers agree on."""
+    fitted = [each for each in routers.values() if not np.isnan(each.mean_quality_).any()]
+    known = fitted or list(routers.values())
+    agreed = Counter(router.best_single_ for router in known).most_common(1)[0][0]
+    return next(router for router in known if router.best_single_ == agreed)
 
 
 def _ends(interval: Any) -> list[tuple[str, float]]:

@@ -216,7 +216,11 @@ def evaluate(
         routed_by_task=_shares_by_task(field.outcomes, routed.arms),
         calibration=_calibration(router, test, use_topics),
         failures=_failure_sensitivity(
-            router, test_failures_wrong, n_bootstrap=n_bootstrap, random_state=random_state
+            router,
+            test_failures_wrong,
+            n_bootstrap=n_bootstrap,
+            random_state=random_state,
+            use_topics=use_topics,
         ),
         verdict=decide(
             measured["router"],
@@ -310,7 +314,12 @@ def _mean_known(values: Mapping[str, float]) -> float:
 
 
 def _failure_sensitivity(
-    router: Router, test: Outcomes | None, *, n_bootstrap: int, random_state: int
+    router: Router,
+    test: Outcomes | None,
+    *,
+    n_bootstrap: int,
+    random_state: int,
+    use_topics: bool,
 ) -> dict[str, Any] | None:
     """Measure quality alone: a failed call often has no known cost."""
     if test is None:
@@ -319,7 +328,7 @@ def _failure_sensitivity(
     train = means_on_train(router, test)
     without_costs = replace(test, cost_usd=np.full(test.cost_usd.shape, np.nan))
     field = Field.of(without_costs, train.strong, train.weak)
-    routed = route_all(router, field.outcomes)
+    routed = route_all(router, field.outcomes, use_topics=use_topics)
     line = arms_line(field, routed.arms)
     measured = measure(field, {"router": line}, n_bootstrap=n_bootstrap, random_state=random_state)[
         "router"

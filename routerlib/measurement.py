@@ -14,7 +14,7 @@ from routerlib.outcomes import Outcomes
 from routerlib.pairs import Floats, apgr, cpt, is_complete, pgr
 from routerlib.types import Estimates
 
-_DIFFERENCE_DIGITS = 12
+_EXACT_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _statistics(field: Field, line: Line, weights: Floats) -> dict[str, Floats]:
         return {
             "quality": quality,
             "cost_usd": cost,
-            "cost_share": cost / best_cost,
+            "cost_share": _exact(cost / best_cost),
             "saving": _exact(1 - cost / best_cost),
             "quality_difference": _exact(quality - best),
             "zero_difference": _exact(zero - best),
@@ -305,9 +305,9 @@ def _statistics(field: Field, line: Line, weights: Floats) -> dict[str, Floats]:
         }
 
 
-def _exact(difference: Floats) -> Floats:
+def _exact(values: Floats) -> Floats:
     """Drop rounding noise, so that the same choices differ by 0 and not by 1e-16."""
-    return np.round(difference, _DIFFERENCE_DIGITS) + 0.0
+    return np.round(values, _EXACT_DIGITS) + 0.0
 
 
 def _aiq(cost: Floats, quality: Floats, model_cost: Floats, model_quality: Floats) -> float:

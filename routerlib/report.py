@@ -19,7 +19,8 @@ from routerlib.outcomes import Outcomes
 from routerlib.pages import style, templates_folder
 from routerlib.routers import KNNRouter, Router, load_router
 from routerlib.tables import Table, short, table
-from routerlib.workspace import split_as_trained
+from routerlib.training import at_operating_point
+from routerlib.workspace import failures_as_wrong, split_as_trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,12 +108,10 @@ def find(
     """
     outcomes = Outcomes.from_log(log, models=list(router.models_))
     train, test = split_as_trained(outcomes, router)
-    wrong = Outcomes.from_log(log, failures="wrong", models=list(router.models_))
-    kept = set(test.prompt_ids)
-    wrong = wrong.take([row for row, key in enumerate(wrong.prompt_ids) if key in kept])
+    wrong = failures_as_wrong(log, test)
     others: dict[str, Router] = {}
     if len(train):
-        others["nearest neighbours"] = KNNRouter().fit(train)
+        others["nearest neighbours"] = at_operating_point(KNNRouter(), train)
     return Findings(
         router=router,
         test=test,

@@ -164,7 +164,6 @@ class RandomRouter(Router):
         ValueError
             If the router isn't fitted, or a policy is given.
         """
-        self._check_fitted()
         if policy is not None:
             raise ValueError("RandomRouter gives no estimates for a policy; leave policy out")
         draws = self.draws([prompt])
@@ -191,6 +190,7 @@ class RandomRouter(Router):
         ndarray of shape (n_prompts, n_models)
             In [0, 1), the same for the same seed and text.
         """
+        self._check_fitted()
         seeds = [zlib.crc32(text.encode("utf-8", "replace")) for text in prompts]
         rows = [
             np.random.default_rng([self.random_state, seed]).random(len(self.models_))

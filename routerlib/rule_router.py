@@ -43,8 +43,8 @@ class RuleRouter(Router):
     translate, other          cheap                  strongest
     ========================  =====================  ======================
 
-    `predict` gives votes, not probabilities: 1 for the chosen candidate, 0 for the others, and
-    zeros for costs, so that a cost weight changes nothing. Decisions carry NaN as estimates.
+    `predict` gives NaN for quality, because a rule estimates nothing, and mean costs where it was
+    fitted. A cost weight changes nothing, and decisions carry NaN as estimates.
 
     Parameters
     ----------
@@ -160,6 +160,11 @@ class RuleRouter(Router):
             router_hash=self.router_hash_,
         )
 
+    @property
+    def chooses_by_estimates(self) -> bool:
+        """Whether `route` weighs its own estimates: never, there are none."""
+        return False
+
     def _learn(self, outcomes: Outcomes) -> None:
         missing = sorted(set(self.roles.values()) - set(self.models_))
         if missing:
@@ -171,11 +176,8 @@ class RuleRouter(Router):
     def _estimate(
         self, texts: list[str], topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        votes = np.zeros((len(texts), len(self.models_)))
-        for row, text in enumerate(texts):
-            role, _ = _rule(text, None if topics is None else topics[row])
-            votes[row, self.models_.index(self.roles[role])] = 1
-        return votes, np.zeros_like(votes)
+        cost_usd = np.tile(self.mean_cost_usd_, (len(texts), 1))
+        return np.full(cost_usd.shape, np.nan), cost_usd
 
     def _parameters(self) -> dict[str, Any]:
         return {"roles": self.roles}

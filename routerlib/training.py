@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from routerlib.types import Estimates
 # test, because the best of many cost weights is looked at.
 _STANDARD_ERRORS = 2.0
 _MIN_PROMPTS = 20
+
+AnyRouter = TypeVar("AnyRouter", bound=Router)
 
 
 @dataclass(frozen=True)
@@ -191,12 +194,63 @@ def train_router(
     """
     if cost_weight is not None and not (np.isfinite(cost_weight) and cost_weight >= 0):
         raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
-    router = LGBMRouter(random_state=random_state).fit(train)
-    if cost_weight is not None:
-        router.cost_weight_ = float(cost_weight)
-        router.training_ = {"cost_weight_is": "given"}
-        return router
-    point = _cross_fitted_point(train, random_state, max_quality_loss)
+    router = LGBMRouter(random_state=random_state)
+    if cost_weight is None:
+        return at_operating_point(
+            router, train, random_state=random_state, max_quality_loss=max_quality_loss
+        )
+    router.fit(train)
+    router.cost_weight_ = float(cost_weight)
+    router.training_ = {"cost_weight_is": "given"}
+    return router
+
+
+def at_operating_point(
+    router: AnyRouter,
+    train: Outcomes,
+    *,
+    random_state: int = 0,
+    max_quality_loss: float = 0.03,
+) -> AnyRouter:
+    """Fit any router, with its operating point chosen out of fold as `train_router` does.
+
+    Parameters
+    ----------
+    router : Router
+        Any that estimates quality; it is fitted anew.
+    train : Outcomes
+        Training prompts; test prompts must not be among them.
+    random_state : int, default=0
+        Seed of the folds.
+    max_quality_loss : float, default=0.03
+        Mean quality that the chosen operating point may give up, in [0, 1].
+
+    Returns
+    -------
+    Router
+        The same router, fitted on all training prompts, with ``cost_weight_``, ``fallback_`` and
+        ``training_``.
+
+    Raises
+    ------
+    ValueError
+        If the router only chooses and estimates nothing, or a candidate was never observed.
+
+    Examples
+    --------
+    >>> from routerlib.routers import KNNRouter
+    >>> train = Outcomes([f"Add {i} and {i + 1}" for i in range(8)], ["small", "large"],
+    ...                  quality=[[0, 1]] * 8, cost_usd=[[0.001, 0.01]] * 8)
+    >>> at_operating_point(KNNRouter(), train).fallback_
+    'only 8 training prompts have every candidate observed, 20 are needed'
+    """
+    router.fit(train)
+    if np.isnan(router.predict(train.prompts[:1]).quality).any():
+        raise ValueError(
+            f"a {type(router).__name__} estimates no quality, so a cost weight changes nothing; "
+            "fit it with fit(train)"
+        )
+    point = _cross_fitted_point(router, train, random_state, max_quality_loss)
     router.cost_weight_ = point.cost_weight
     router.fallback_ = point.fallback
     router.training_ = {
@@ -208,14 +262,12 @@ def train_router(
 
 
 def _cross_fitted_point(
-    train: Outcomes, random_state: int, max_quality_loss: float
+    router: Router, train: Outcomes, random_state: int, max_quality_loss: float
 ) -> OperatingPoint:
     n_complete = int(np.isfinite(train.quality).all(axis=1).sum())
     if n_complete < _MIN_PROMPTS or len(np.unique(train.groups)) < 2:
         return _kept(train, n_complete, _too_few(n_complete))
-    estimates = cross_fit(
-        lambda: LGBMRouter(random_state=random_state), train, random_state=random_state
-    )
+    estimates = cross_fit(lambda: copy(router), train, random_state=random_state)
     return choose_cost_weight(estimates, train, max_quality_loss)
 
 
@@ -334,7 +386,7 @@ def _too_few(n_prompts: int) -> str:
 
 def _kept(outcomes: Outcomes, n_prompts: int, reason: str) -> OperatingPoint:
     best = outcomes.models.index(outcomes.best_single)
-    quality, cost_usd = float(outcomes.mean_quality[best]), float(outcomes.mean_cost_usd[best])
+    quality, cost_usd = (float(means[best]) for means in outcomes.compared())
     nan = float("nan")
     return OperatingPoint(
         0.0, reason, n_prompts, outcomes.best_single, quality, cost_usd, quality, cost_usd, nan, nan

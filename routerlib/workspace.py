@@ -282,6 +282,28 @@ def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
     return SeenAndUnseen(train=outcomes.take(trained), test=outcomes.take(unseen))
 
 
+def failures_as_wrong(log: CallLog, test: Outcomes) -> Outcomes:
+    """Read the outcomes of the very same prompts with failed calls as quality 0.
+
+    Parameters
+    ----------
+    log : CallLog
+        The log that `test` was read from.
+    test : Outcomes
+        What a router is judged on, such as `split_as_trained` gives.
+
+    Returns
+    -------
+    Outcomes
+        Of the same prompts and candidate models, for `routerlib.evaluation.evaluate`.
+    """
+    from routerlib.outcomes import Outcomes
+
+    wrong = Outcomes.from_log(log, failures="wrong", models=test.models)
+    rows = {prompt_id: row for row, prompt_id in enumerate(wrong.prompt_ids)}
+    return wrong.take([rows[prompt_id] for prompt_id in test.prompt_ids if prompt_id in rows])
+
+
 def _shortage(log: CallLog) -> str:
     """Say what a log lacks to teach a router; empty when nothing."""
     n_scored = log.summary()["scored"]

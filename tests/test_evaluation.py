@@ -9,7 +9,7 @@ from routerlib.comparison import compare
 from routerlib.evaluation import evaluate
 from routerlib.outcomes import Outcomes
 from routerlib.routed import route_all
-from routerlib.routers import KNNRouter
+from routerlib.routers import KNNRouter, RandomRouter, RuleRouter
 from routerlib.simulate import TOPICS, make_world
 from routerlib.types import Decision, Estimates
 
@@ -319,3 +319,52 @@ def test_where_there_is_nothing_to_learn_routing_never_pays():
             router = TopicTable(cost_weight).fit(train)
             verdict = evaluate(router, test, n_bootstrap=200).verdict
             assert verdict.kind in ("does_not_pay", "not_measurable"), verdict.sentence
+
+
+def test_the_failure_sensitivity_knows_topics_too():
+    class Told(TopicTable):
+        """Reads the topic label instead of the words, when there is one."""
+
+        def predict(self, prompts, topics=None):
+            return super().predict(prompts if topics is None else topics)
+
+    # Words say cooking (large is better), labels say astronomy (small does).
+    test = Outcomes(
+        ["garlic oven butter city", "garlic oven some village"],
+        TEST.models,
+        [[1, 0], [1, 0]],
+        [[1, 3]] * 2,
+        topics=["comet orbit", "comet orbit"],
+    )
+    evaluation = evaluate(Told().fit(TRAIN), test, test, n_bootstrap=20, use_topics=True)
+    assert evaluation.failures["quality"].value == evaluation.operating["quality"].value == 1
+
+
+def test_rules_that_never_saw_outcomes_are_refused_with_advice():
+    roles = dict.fromkeys(("cheapest", "cheap"), "small") | dict.fromkeys(
+        ("coder", "strongest"), "large"
+    )
+    advice = r"never fitted.*call fit\(train\) first"
+    with pytest.raises(ValueError, match=advice):
+        evaluate(RuleRouter(roles), TEST)
+    with pytest.raises(ValueError, match=advice):
+        compare({"rules": RuleRouter(roles)}, TEST)
+    # Beside a router that knows the means they can be compared.
+    beside = {"rules": RuleRouter(roles), "topics": TopicTable().fit(TRAIN)}
+    assert compare(beside, TEST, n_bootstrap=20).loc["rules", "n"] == 3
+
+
+@pytest.mark.parametrize("name", ["rules", "random"])
+def test_votes_are_not_taken_for_estimates(name):
+    roles = dict.fromkeys(("cheapest", "cheap"), "small") | dict.fromkeys(
+        ("coder", "strongest"), "large"
+    )
+    router = {"rules": RuleRouter(roles), "random": RandomRouter()}[name].fit(TRAIN)
+    evaluation = evaluate(router, TEST, n_bootstrap=20)
+    assert evaluation.calibration is None
+    assert evaluation.equal_quality is None
+    assert len(evaluation.curve.quality) == 1
+    asked = [router.route(prompt).model for prompt in TEST.prompts]
+    assert evaluation.routed_shares["small"] == asked.count("small") / 3
+    table = compare({name: router}, TEST, n_bootstrap=20)
+    assert np.isnan(table.loc[name, ["APGR", "CPT50"]].astype(float)).all()

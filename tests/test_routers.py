@@ -56,7 +56,7 @@ def changed(outcomes: Outcomes, **parts: object) -> Outcomes:
     return Outcomes(**{**known, **parts})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", make_routers())
+@pytest.mark.parametrize("name", ["lightgbm", "best_model", "knn", "best_single"])
 def test_estimates_have_one_row_a_prompt_and_lie_in_range(
     fitted: dict[str, Router], name: str
 ) -> None:
@@ -67,6 +67,23 @@ def test_estimates_have_one_row_a_prompt_and_lie_in_range(
     assert ((estimates.quality >= 0) & (estimates.quality <= 1)).all()
     assert (estimates.cost_usd >= 0).all()
     assert fitted[name].predict([]).quality.shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["random", "rules"])
+def test_routers_that_only_choose_estimate_no_quality(fitted: dict[str, Router], name: str) -> None:
+    router = fitted[name]
+    estimates, decision = router.predict(NEW), router.route(NEW[0], cost_weight=3.0)
+
+    assert estimates.quality.shape == (3, 3)
+    assert np.isnan(estimates.quality).all()
+    np.testing.assert_array_equal(estimates.cost_usd[0], router.mean_cost_usd_)
+    assert math.isnan(decision.expected_quality)
+    assert math.isnan(decision.expected_cost_usd)
+    assert decision.estimates == {}
+    assert decision.cost_weight == 3.0
+    assert not router.chooses_by_estimates
+    with pytest.raises(ValueError, match="no estimates for a policy"):
+        router.route(NEW[0], policy=QualityFloor(1.0))
 
 
 @pytest.mark.parametrize("name", make_routers())

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from routerlib.outcomes import Outcomes
-from routerlib.routers import BestSingle, LGBMRouter, load_router
+from routerlib.routers import BestSingle, KNNRouter, LGBMRouter, RandomRouter, load_router
 from routerlib.simulate import make_world
-from routerlib.training import choose_cost_weight, cross_fit, train_router
+from routerlib.training import at_operating_point, choose_cost_weight, cross_fit, train_router
 from routerlib.types import Estimates
 
 # 100 prompts, half of them easy: the small model is right there at a tenth of the cost.
@@ -137,3 +137,40 @@ def test_too_few_prompts_keep_to_the_best_single() -> None:
     assert router.fallback_ == (
         "only 6 training prompts have every candidate observed, 20 are needed"
     )
+
+
+def test_any_router_operates_where_its_own_out_of_fold_estimates_pay() -> None:
+    router = at_operating_point(KNNRouter(), HALF_EASY)
+
+    point = choose_cost_weight(cross_fit(KNNRouter, HALF_EASY), HALF_EASY)
+    assert (router.cost_weight_, router.fallback_) == (point.cost_weight, point.fallback)
+    assert router.cost_weight_ > 0
+    assert router.train_prompt_ids_ == HALF_EASY.prompt_ids
+    assert router.training_["cost_weight_is"] == "chosen out of fold"
+    assert router.training_["cost_usd"] < router.training_["best_single_cost_usd"]
+
+
+def test_the_trained_router_is_one_at_its_operating_point() -> None:
+    assert at_operating_point(LGBMRouter(), HALF_EASY).to_state() == (
+        train_router(HALF_EASY).to_state()
+    )
+
+
+def test_a_router_without_estimates_has_no_operating_point_to_choose() -> None:
+    with pytest.raises(ValueError, match="a RandomRouter estimates no quality"):
+        at_operating_point(RandomRouter(), HALF_EASY)
+
+
+def test_singles_are_compared_on_the_same_prompts_in_training() -> None:
+    quality = QUALITY.copy()
+    quality[:, 1] = 0.9
+    quality[::2, 0] = 1
+    quality[1::2, 0] = 0.95
+    quality[80:] = [0.0, np.nan]
+    partly = Outcomes(HALF_EASY.prompts, ["small", "large"], quality, COST_USD)
+    router = BestSingle().fit(partly)
+
+    assert router.best_single_ == "small"
+    assert router.mean_quality_ == pytest.approx([0.975, 0.9])
+    assert router.route("anything").model == "small"
+    assert train_router(partly).training_["best_single"] == "small"

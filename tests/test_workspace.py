@@ -11,7 +11,7 @@ from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
 from routerlib.routers import BestSingle, LGBMRouter, load_router
 from routerlib.types import Call, Prompt, Score
-from routerlib.workspace import Workspace, split_as_trained
+from routerlib.workspace import Workspace, failures_as_wrong, split_as_trained
 
 
 @pytest.fixture
@@ -155,3 +155,25 @@ def test_candidates_come_from_the_pool_or_from_a_file_of_the_checkout(workspace:
     assert [each.name for each in workspace.candidates("mine.yaml")] == ["a"]
     with pytest.raises(ValueError, match="unknown candidate 'gpt'"):
         workspace.candidates("local", ["gpt"])
+
+
+def test_failures_count_as_wrong_on_the_very_prompts_that_are_judged(log: CallLog) -> None:
+    texts = ["Name the capital of France.", "Name the capital of France!", "Sort these numbers."]
+    for text in texts:
+        prompt = Prompt.from_text(text)
+        log.add_prompts([prompt])
+        call = Call(prompt.prompt_id, "small", "h", "ok", response="1")
+        log.add_call(call, scores=[Score("exact", 1.0)])
+        log.add_call(Call(prompt.prompt_id, "large", "h", "timeout", error_type="timeout"))
+    scored = Call(prompt.prompt_id, "large", "h", "ok", response="1", repeat=1)
+    outcomes = Outcomes.from_log(log, models=["small"])
+    router = BestSingle().fit(outcomes.take([0]))
+    test = split_as_trained(outcomes, router).test
+    wrong = failures_as_wrong(log, test)
+    assert list(wrong.prompts) == texts[2:]
+    log.add_call(scored, scores=[Score("exact", 0.5)])
+    both = Outcomes.from_log(log).take([2, 1])
+    wrong = failures_as_wrong(log, both)
+    assert wrong.prompt_ids == both.prompt_ids
+    assert wrong.models == both.models
+    assert wrong.quality[:, wrong.models.index("large")].tolist() == [0.5, 0.0]
