@@ -28,6 +28,7 @@ from routerlib.files import sha256_of
 _CHUNK_BYTES = 1 << 20
 _HUB = "https://huggingface.co"  # HF_ENDPOINT names another
 _HUB_TRIES = 3
+_HUB_WAIT_S = 1.0  # after the second try; twice that after the third
 _HUB_TIMEOUT_S = 60
 _NETWORK_FAULTS = (URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException)
 # Wheels fetched by one run of pip: few enough to lose little when interrupted, enough that pip's
@@ -216,7 +217,7 @@ def append_from_hub(
                 raise SourceError(f"{hub()} can't be reached ({reason})") from error
         if size_of(partial) >= size_bytes:
             return
-        time.sleep(attempt)
+        time.sleep(attempt * _HUB_WAIT_S)
     raise SourceError(f"{hub()} broke off after {size_of(partial)} of {size_bytes} bytes")
 
 

@@ -123,7 +123,7 @@ def _first(odd: dict[str, Any], text: str, usual: Any) -> Any:
 def fault_server() -> Iterator[FaultServer]:
     """Run the server in a thread until the block ends."""
     server = FaultServer()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fault_server import FaultServer, fault_server
 
+from routerlib import clients
 from routerlib.budget import Budget, worst_cost_usd
 from routerlib.clients import Clients
 from routerlib.collect import collect, plan_collection
@@ -142,7 +143,10 @@ def test_a_failed_call_is_logged_and_never_scored(log: CallLog, server: FaultSer
 @pytest.mark.parametrize(
     "fault", ["status 429 once", "status 500 once", "status 408 once", "reset once"]
 )
-def test_a_passing_fault_is_retried(server: FaultServer, fault: str) -> None:
+def test_a_passing_fault_is_retried(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.01)
     call = _call(_candidate(server), fault)
     assert (call.status, call.attempts) == ("ok", 2)
 
@@ -297,15 +301,18 @@ def test_progress_is_written_as_text_where_there_is_no_terminal(
     assert "small 2/2" in capsys.readouterr().out
 
 
+# Ctrl-C is asked for by name: a program started in the background may have been told to ignore it.
 _SLOW_RUN = """
-import sys
+import signal, sys
 from routerlib.collect import collect
 from routerlib.log import CallLog
 from routerlib.types import CandidateModel, Price, Prompt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 candidate = CandidateModel("small", "m", "custom", sys.argv[2], None, Price(1, 2),
                            max_concurrency=2, parameters={"max_tokens": 10})
-prompts = [Prompt.from_text(f"sleep 0.2 number {i}") for i in range(20)]
-print(collect(prompts, [candidate], CallLog(sys.argv[1]), progress=False), flush=True)
+prompts = [Prompt.from_text(f"sleep 0.1 number {i}") for i in range(20)]
+with CallLog(sys.argv[1]) as log:
+    print(collect(prompts, [candidate], log, progress=False), flush=True)
 """
 
 
@@ -320,7 +327,9 @@ def _start_slow_run(path: Path, server: FaultServer) -> subprocess.Popen[str]:
     return run
 
 
-def test_after_a_kill_no_finished_cell_is_asked_again(tmp_path: Path, server: FaultServer) -> None:
+def test_after_a_kill_no_finished_cell_is_asked_again(
+    tmp_path: Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "logs.db"
     run = _start_slow_run(path, server)
     run.kill()
@@ -329,11 +338,8 @@ def test_after_a_kill_no_finished_cell_is_asked_again(tmp_path: Path, server: Fa
         n_finished = len(log.finished_cells())
     assert 2 <= n_finished < 20
     server.requests.clear()
-    subprocess.run(
-        [sys.executable, "-c", _SLOW_RUN, str(path), server.url],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    monkeypatch.setattr(sys, "argv", ["again", str(path), server.url])
+    exec(_SLOW_RUN, {})
     assert sum(server.requests.values()) == 20 - n_finished
     with CallLog(path) as log:
         assert len(log.finished_cells()) == 20

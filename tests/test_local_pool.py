@@ -52,9 +52,13 @@ def refuses(url: str) -> bool:
 
 
 def start_program(body: str) -> subprocess.Popen[str]:
-    """Run a program that starts a server, prints its URL and goes on with ``body``."""
+    """Run a program that starts a server, prints its URL and goes on with ``body``.
+
+    It asks for Ctrl-C by name: started in the background, it may have been told to ignore it.
+    """
     opening = f"""
-    import time
+    import signal, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from routerlib import local
     url = local.base_url({MODEL!r})
     print(url, flush=True)

@@ -53,6 +53,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("ROUTERLIB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(downloads, "_POLL_EVERY_S", 0.02)
+    monkeypatch.setattr(downloads, "_HUB_WAIT_S", 0.01)
     return folder
 
 
@@ -104,7 +106,7 @@ def hub(
     monkeypatch.setattr(downloads, "find_spec", lambda _: None)
     handler = type("ThisHub", (Hub,), {"asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
     yield handler
