@@ -26,7 +26,7 @@ _HOMES = {
         "load_router",
     ),
     "policies": ("CostWeight", "MeanBudget", "QualityFloor"),
-    "training": ("train_router",),
+    "training": ("at_operating_point", "train_router"),
     "evaluation": ("compare", "evaluate"),
     "explain": ("explain", "explain_margin"),
     "candidates": ("load_candidates",),

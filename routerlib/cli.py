@@ -165,13 +165,14 @@ def train(
     from routerlib.evaluation import evaluate
     from routerlib.outcomes import Outcomes
     from routerlib.training import train_router
+    from routerlib.workspace import failures_as_wrong
 
     with _existing_log(log_path) as log:
         outcomes = Outcomes.from_log(log)
-        strict = Outcomes.from_log(log, failures="wrong")
-    training, test = outcomes.split(test_size, random_state)
+        training, test = outcomes.split(test_size, random_state)
+        strict = failures_as_wrong(log, test)
     router = train_router(training, random_state=random_state, cost_weight=cost_weight)
-    evaluation = evaluate(router, test, test_failures_wrong=strict.without(training.prompt_ids))
+    evaluation = evaluate(router, test, test_failures_wrong=strict)
     router.save(model_path, {"test": evaluation.as_dict()})
     typer.echo(f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}")
     typer.echo(evaluation.verdict.sentence)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from routerlib.intervals import Interval, paired_bootstrap
+from routerlib.intervals import Interval, paired_bootstrap, widen_for_unseen
 from routerlib.metrics import aiq, choose_arms, oracle, sweep_cost_weights, zero_router_quality
 from routerlib.outcomes import Outcomes
 from routerlib.pairs import Floats, apgr, cpt, is_complete, pgr
@@ -242,12 +242,17 @@ def measure(
     """
 
     def of(line: Line) -> dict[str, Interval]:
-        return paired_bootstrap(
+        groups = field.outcomes.groups if len(field) else np.zeros(0)
+        measured = paired_bootstrap(
             lambda weights: _statistics(field, line, weights),
-            field.outcomes.groups if len(field) else np.zeros(0),
+            groups,
             n_bootstrap=n_bootstrap,
             random_state=random_state,
         )
+        if not _is_single(field, line):
+            for name in ("quality_difference", "gain_over_zero"):
+                measured[name] = widen_for_unseen(measured[name], len(np.unique(groups)))
+        return measured
 
     return {name: of(line) for name, line in lines.items()}
 
@@ -303,6 +308,15 @@ def _statistics(field: Field, line: Line, weights: Floats) -> dict[str, Floats]:
             "CPT50": cpt(0.5, *pair, weights=weights),
             "CPT80": cpt(0.8, *pair, weights=weights),
         }
+
+
+def _is_single(field: Field, line: Line) -> bool:
+    """Tell whether a line calls one model on every prompt, or mixes at random by definition."""
+    return line.is_zero_router or any(
+        np.array_equal(line.quality, field.quality[:, column])
+        and np.array_equal(line.cost_usd, field.cost_usd[:, column], equal_nan=True)
+        for column in range(field.quality.shape[1])
+    )
 
 
 def _exact(values: Floats) -> Floats:

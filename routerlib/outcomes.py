@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from routerlib.log import CallLog
+
+_logger = logging.getLogger(__name__)
+
+# A candidate that was asked a question or two in the playground must not thin out all others.
+_LEAST_COVERAGE = 0.1
 
 # Candidates are compared on prompts that all answered where these are at least so many ...
 _MIN_COMPARED = 30
@@ -133,7 +139,8 @@ class Outcomes:
         judge : str or None, default=None
             Count only this judge's scores; None = the mean over judges.
         models : sequence of str or None, default=None
-            Candidates, in this order; None = all that were scored, cheapest first.
+            Candidates, in this order; None = all that were scored on at least a tenth as many
+            prompts as the one scored most, cheapest first. Those left out are logged as a warning.
 
         Returns
         -------
@@ -420,7 +427,15 @@ def _nanmean(matrix: np.ndarray) -> np.ndarray:
 def _order_models(scored: pd.DataFrame, models: Sequence[str] | None, log_name: str) -> list[str]:
     by_cost = scored.groupby("candidate").cost_usd.mean().sort_values(na_position="last")
     if models is None:
-        return by_cost.index.tolist()
+        n_scored = scored.candidate.value_counts()
+        is_seldom = n_scored < n_scored.max() * _LEAST_COVERAGE
+        for name in n_scored.index[is_seldom]:
+            _logger.warning(
+                "left out %r: scored on %d prompts only; name it in models= to keep it",
+                name,
+                n_scored[name],
+            )
+        return [name for name in by_cost.index if not is_seldom[name]]
     for name in models:
         if name not in by_cost.index:
             raise ValueError(

@@ -7,6 +7,7 @@ import pytest
 
 from routerlib.comparison import compare
 from routerlib.evaluation import evaluate
+from routerlib.measurement import Field, arms_line, measure
 from routerlib.outcomes import Outcomes
 from routerlib.routed import route_all
 from routerlib.routers import KNNRouter, RandomRouter, RuleRouter
@@ -368,3 +369,20 @@ def test_votes_are_not_taken_for_estimates(name):
     assert evaluation.routed_shares["small"] == asked.count("small") / 3
     table = compare({name: router}, TEST, n_bootstrap=20)
     assert np.isnan(table.loc[name, ["APGR", "CPT50"]].astype(float)).all()
+
+
+def test_a_handful_of_rerouted_prompts_without_a_loss_proves_no_equal_quality():
+    # 100 prompts, 4 of them sent to the cheap model, which happens to be right there.
+    quality = np.ones((100, 2))
+    quality[4:, 0] = np.arange(96) % 2
+    prompts = [f"{number * 7919} {number}" for number in range(100)]
+    test = Outcomes(prompts, ["small", "large"], quality, np.tile([1.0, 3.0], (100, 1)))
+    field = Field.of(test, strong="large", weak="small")
+    lines = {
+        "lucky": arms_line(field, np.where(np.arange(100) < 4, 0, 1)),
+        "always large": arms_line(field, np.ones(100, dtype=int)),
+    }
+    measured = measure(field, lines, n_bootstrap=200, random_state=0)
+    lucky = measured["lucky"]["quality_difference"]
+    assert (lucky.value, lucky.low < -0.01, lucky.high > 0.01) == (0, True, True)
+    assert measured["always large"]["quality_difference"][:3] == (0, 0, 0)

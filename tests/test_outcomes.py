@@ -57,11 +57,27 @@ def test_quality_is_the_mean_over_judges_unless_one_is_named(log: CallLog) -> No
     assert Outcomes.from_log(log, judge="person").quality[0, 0] == 1.0
 
 
-def test_other_parameters_of_a_candidate_start_afresh(log: CallLog) -> None:
+def test_a_candidate_counts_by_the_way_it_was_asked_most(log: CallLog) -> None:
     prompts = _logged(log)
-    call = Call(prompts[0].prompt_id, "small", "b2:other", "ok", "x", Usage(1, 1))
-    log.add_call(call, scores=[Score("numeric", 1.0)])
-    np.testing.assert_array_equal(Outcomes.from_log(log).quality[:, 0], [1, np.nan])
+    call = Call(prompts[0].prompt_id, "large", "b2:other", "ok", "x", Usage(1, 1))
+    log.add_call(call, scores=[Score("numeric", 0.0)])
+    log.add_call(Call(prompts[0].prompt_id, "small", "b2:other", "error"))
+    np.testing.assert_array_equal(Outcomes.from_log(log).quality, [[0, 1], [np.nan, 1]])
+
+
+def test_a_candidate_asked_once_in_passing_is_left_out_unless_named(
+    log: CallLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompts = [Prompt.from_text(f"prompt {i}") for i in range(20)]
+    log.add_prompts(prompts)
+    for prompt in prompts:
+        call = Call(prompt.prompt_id, "small", "b2:x", "ok", "x", Usage(1, 1))
+        log.add_call(call, scores=[Score("person", 1.0)])
+    once = Call(prompts[0].prompt_id, "passing", "b2:x", "ok", "x", Usage(1, 1))
+    log.add_call(once, scores=[Score("person", 1.0)])
+    assert Outcomes.from_log(log).models == ("small",)
+    assert "left out 'passing': scored on 1 prompts only" in caplog.text
+    assert Outcomes.from_log(log, models=["small", "passing"]).models == ("small", "passing")
 
 
 def test_new_prices_need_no_new_calls(log: CallLog) -> None:
