@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from routerlib import queries
+from routerlib.cells import Failures, read_cells
 from routerlib.splits import near_duplicate_groups
 from routerlib.types import Price, check_names, tagged_hash
 
@@ -19,17 +18,10 @@ if TYPE_CHECKING:
 
     from routerlib.log import CallLog
 
-_logger = logging.getLogger(__name__)
-
-# A candidate that was asked a question or two in the playground must not thin out all others.
-_LEAST_COVERAGE = 0.1
-
 # Candidates are compared on prompts that all answered where these are at least so many ...
 _MIN_COMPARED = 30
 # ... and at least this share of all.
 _MIN_COMPARED_SHARE = 0.5
-
-Failures = Literal["left_out", "wrong"]
 
 
 class Means(NamedTuple):
@@ -152,38 +144,8 @@ class Outcomes:
         ValueError
             If nothing was scored yet, or a candidate is unknown.
         """
-        if failures not in ("left_out", "wrong"):
-            raise ValueError(f"failures must be 'left_out' or 'wrong', got {failures!r}")
-        tables = {} if prices is None else {"prices": _price_table(prices)}
-        cells = queries.run(log.path, queries.CELLS, tables, {"judge": judge})
-        scored = cells[cells.quality.notna()]
-        if scored.empty:
-            raise ValueError(
-                f"the log {log.path} holds no scored answer yet; collect and judge some first"
-            )
-        cells = cells[cells.prompt_id.isin(scored.prompt_id)].copy()
-        if failures == "wrong":
-            cells.loc[cells.is_failed, "quality"] = 0.0
-        names = _order_models(scored, models, str(log.path))
-        quality = cells.pivot_table(
-            index="prompt_id", columns="candidate", values="quality", sort=False
-        ).reindex(columns=names)
-        cost_usd = cells.pivot_table(
-            index="prompt_id", columns="candidate", values="cost_usd", sort=False, dropna=False
-        ).reindex(index=quality.index, columns=names)
-        quality = quality[quality.notna().any(axis=1)]
-        known = queries.run(log.path, "select prompt_id, text, task from prompts").set_index(
-            "prompt_id"
-        )
-        known = known.reindex(quality.index)
-        return cls(
-            prompts=known.text.tolist(),
-            models=names,
-            quality=quality.to_numpy(float),
-            cost_usd=cost_usd.reindex(quality.index).to_numpy(float),
-            topics=known.task.fillna("other").tolist(),
-            prompt_ids=quality.index.tolist(),
-        )
+        cells = read_cells(log.path, prices, failures, judge, models)
+        return cls(**cells._asdict())
 
     @classmethod
     def from_frame(
@@ -422,41 +384,3 @@ def _nanmean(matrix: np.ndarray) -> np.ndarray:
     counts = known.sum(axis=0)
     sums = np.where(known, matrix, 0.0).sum(axis=0)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-
-
-def _order_models(scored: pd.DataFrame, models: Sequence[str] | None, log_name: str) -> list[str]:
-    by_cost = scored.groupby("candidate").cost_usd.mean().sort_values(na_position="last")
-    if models is None:
-        n_scored = scored.candidate.value_counts()
-        is_seldom = n_scored < n_scored.max() * _LEAST_COVERAGE
-        for name in n_scored.index[is_seldom]:
-            _logger.warning(
-                "left out %r: scored on %d prompts only; name it in models= to keep it",
-                name,
-                n_scored[name],
-            )
-        return [name for name in by_cost.index if not is_seldom[name]]
-    for name in models:
-        if name not in by_cost.index:
-            raise ValueError(
-                f"the log {log_name} has no scored answer of {name!r}; "
-                f"it has {', '.join(by_cost.index)}"
-            )
-    return list(models)
-
-
-def _price_table(prices: Mapping[str, Price]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "price_id": number,
-                "candidate": name,
-                "input_usd_per_mtok": price.input_usd_per_mtok,
-                "output_usd_per_mtok": price.output_usd_per_mtok,
-                "cached_input_usd_per_mtok": price.cached_input_usd_per_mtok,
-            }
-            for number, (name, price) in enumerate(prices.items())
-        ]
-    ).astype({"cached_input_usd_per_mtok": float})

@@ -86,6 +86,16 @@ def test_new_prices_need_no_new_calls(log: CallLog) -> None:
     np.testing.assert_allclose(Outcomes.from_log(log, prices=prices).cost_usd[0], [2e-4, 3e-4])
 
 
+def test_costs_are_unknown_where_no_price_is_logged(log: CallLog) -> None:
+    prompt = Prompt.from_text("hi")
+    log.add_prompts([prompt])
+    call = Call(prompt.prompt_id, "small", "b2:x", "ok", "x", Usage(1, 1))
+    log.add_call(call, scores=[Score("person", 1.0)])
+    outcomes = Outcomes.from_log(log)
+    assert outcomes.quality.tolist() == [[1.0]]
+    assert np.isnan(outcomes.cost_usd).all()
+
+
 def test_an_unscored_log_is_refused(log: CallLog) -> None:
     with pytest.raises(ValueError, match="no scored answer yet"):
         Outcomes.from_log(log)
