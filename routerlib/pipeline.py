@@ -108,9 +108,7 @@ def run(
     given = _plan_parameters(workspace, names, quick, dict(parameters or {}))
     with _staging(workspace, given) as staged:
         if "01_collect" in names:
-            _say(
-                stream, _estimate(workspace, _source(workspace, "01_collect"), given["01_collect"])
-            )
+            _prepare_collection(workspace, given["01_collect"], stream)
         seconds = {}
         for number, name in enumerate(names, start=1):
             _say(stream, f"[{number}/{len(names)}] {name} ...")
@@ -217,18 +215,23 @@ def _run_staged(
     to_html(out, out.with_suffix(".html"))
 
 
-def _estimate(workspace: Workspace, source: Path, given: Mapping[str, Any]) -> str:
-    """Say what the collection will ask, and how long and dear that may be."""
+def _prepare_collection(workspace: Workspace, given: Mapping[str, Any], stream: TextIO) -> None:
+    """Say what will be asked, how long and dear that may be; then fetch the weights it needs."""
     from routerlib.plan import plan_collection
     from routerlib.prompts import load_prompts
+    from routerlib.weights import ensure
 
-    chosen = {**known_parameters(source), **given}
+    chosen = {**known_parameters(_source(workspace, "01_collect")), **given}
     prompts = load_prompts(workspace.path(chosen["prompts_path"]))[: chosen["n_prompts"]]
     candidates = workspace.candidates(chosen["candidates_path"], chosen["candidate_names"])
     with CallLog(workspace.path(chosen["log_path"])) as log:
         plan = plan_collection(prompts, candidates, log)
     names = ", ".join(each.name for each in candidates)
-    return f"{len(prompts)} prompts, {len(candidates)} candidate models ({names}): {plan}"
+    _say(stream, f"{len(prompts)} prompts, {len(candidates)} candidate models ({names}): {plan}")
+    asked = {cell.candidate.name: cell.candidate for cell in plan.cells}
+    for candidate in asked.values():
+        if candidate.provider == "local":
+            ensure(candidate.model)
 
 
 def _write_index(workspace: Workspace, staged: _Staged, given: Mapping[str, Any]) -> str:
