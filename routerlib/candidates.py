@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from routerlib.types import CandidateModel, Price, Role, check_names
+from routerlib.weights import KNOWN
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 POOLS = ("local", "openai")
 
 _TOKENS_TO_PRICE = 1000
+_CAPS = ("max_tokens", "max_completion_tokens")
+# Nominal price of the embedded pool: US dollars per million input tokens and billion parameters,
+# and how many times that an output token costs.
+_NOMINAL_USD = 0.10
+_NOMINAL_OUTPUT_FACTOR = 4
 
 
 @dataclass(frozen=True)
@@ -81,16 +88,29 @@ class _Entry(_Strict):
         if self.provider == "custom" and self.base_url is None:
             raise ValueError("give a provider or a base_url")
         _check_parameters(self.parameters)
+        if self.provider == "local":
+            _check_local(self.model)
         return self
+
+
+def _check_local(model: str) -> None:
+    if model not in KNOWN and not Path(model).expanduser().is_file():
+        raise ValueError(
+            f"no local model {model!r}: give the path of a GGUF file, or one of {', '.join(KNOWN)}"
+        )
 
 
 def _check_parameters(parameters: dict[str, Any]) -> None:
     if parameters.get("stream"):
         raise ValueError("parameters.stream is not supported, leave it out")
-    for name in ("max_tokens", "max_completion_tokens"):
+    for name in _CAPS:
         cap = parameters.get(name, 1)
         if not isinstance(cap, int) or cap < 1:
             raise ValueError(f"parameters.{name} must be a whole number of at least 1, got {cap!r}")
+    for name in parameters:
+        meant = get_close_matches(name, _CAPS, n=1, cutoff=0.8)
+        if meant and name not in _CAPS:  # a misspelled cap would be no cap, and cost money
+            raise ValueError(f"unknown parameter {name!r}, did you mean {meant[0]!r}?")
     try:
         json.dumps(parameters, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -202,10 +222,7 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
     try:
         checked = _Entry.model_validate(entry)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        got = f", got {first['input']!r}" if field and first["type"] != "missing" else ""
-        raise ValueError(f"{label}: {field + ': ' if field else ''}{first['msg']}{got}") from None
+        raise ValueError(f"{label}: {_complaint(error)}") from None
     provider = PROVIDERS[checked.provider]
     price = Price(**checked.price.model_dump()) if checked.price else _list_price(checked, label)
     fields = checked.model_dump(exclude={"price", "base_url", "api_key_env", "roles"})
@@ -218,12 +235,32 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
     )
 
 
+def _complaint(error: ValidationError) -> str:
+    """Say what is wrong with the first wrong field."""
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        meant = get_close_matches(field, _Entry.model_fields, n=1)
+        advice = f", did you mean {meant[0]}?" if meant else ""
+        return f"unknown field {field!r}{advice or '; known are ' + ', '.join(_Entry.model_fields)}"
+    got = f", got {first['input']!r}" if field and first["type"] != "missing" else ""
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{field + ': ' if field else ''}{message}{got}"
+
+
 def _list_price(entry: _Entry, label: str) -> Price:
     from genai_prices import Usage, calc_price
 
+    if entry.provider == "local" and entry.model in KNOWN:
+        input_usd = _NOMINAL_USD * KNOWN[entry.model].parameters_b
+        output_usd = _NOMINAL_OUTPUT_FACTOR * input_usd
+        return Price(round(input_usd, 4), round(output_usd, 4), source="nominal, by parameters")
     table = PROVIDERS[entry.provider].price_table
     now = datetime.now(UTC)
-    refusal = f"{label}: no price is known for model {entry.model!r}; write price: into its entry"
+    refusal = (
+        f"{label}: no price is known for model {entry.model!r}; write one into its entry, such as "
+        "price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.4}"
+    )
     if table is None:
         raise ValueError(refusal)
 

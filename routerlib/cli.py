@@ -6,13 +6,14 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from routerlib.types import Task
 
 if TYPE_CHECKING:
+    from routerlib.log import CallLog
     from routerlib.plan import Plan
     from routerlib.routers import Router
 
@@ -131,10 +132,14 @@ def collect(
             repeats=repeats,
             limit=limit,
         )
-        typer.echo(str(collection))
-        typer.echo(log.summary().to_string())
+        if collection.n_asked:
+            typer.echo(log.summary().T.to_string())
+        n_scored = int(log.summary().scored.sum()) if log.finished_cells() else 0
     if not collection.is_complete:
         raise RuntimeError(f"the collection is not complete: {collection}")
+    typer.echo(str(collection))
+    if not n_scored:
+        typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
     typer.echo(f"next: routerlib train --log {log_path}")
 
 
@@ -148,7 +153,7 @@ def judge(
     """Score logged answers that a judge has not seen yet; no candidate is called."""
     from routerlib.judges import judge_log
 
-    with _existing_log(log_path) as log:
+    with _existing_log(log_path, read_only=False) as log:
         typer.echo(f"{judge_log(log, name)} scores written to {log_path}")
     typer.echo(f"next: routerlib train --log {log_path}")
 
@@ -294,7 +299,7 @@ def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
 def _inspect_log(path: Path) -> None:
     with _existing_log(path) as log:
         n_prompts = log.sql("select task, count(*) as prompts from prompts group by task")
-        typer.echo(log.summary().to_string())
+        typer.echo(log.summary().T.to_string())
         typer.echo(n_prompts.sort_values("prompts", ascending=False).to_string(index=False))
 
 
@@ -304,20 +309,22 @@ def _inspect_router(path: Path) -> None:
     from routerlib import artifact
 
     metadata = dict(artifact.load(path).metadata)
+    if isinstance(metadata.get("test"), dict):
+        metadata["test"] = metadata["test"].get("verdict", {}).get("sentence")
     for name in ("train_prompt_ids", "features"):
         if isinstance(metadata.get(name), list):
             metadata[name] = f"{len(metadata[name])} entries"
     typer.echo(yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True).rstrip())
 
 
-def _existing_log(path: Path) -> Any:
+def _existing_log(path: Path, read_only: bool = True) -> CallLog:
     from routerlib.log import CallLog
 
     if not path.exists():
         raise FileNotFoundError(
             f"there is no log {path}; make one with `routerlib collect` or `make pipeline`"
         )
-    return CallLog(path)
+    return CallLog(path, read_only=read_only)
 
 
 def _show_plan(plan: Plan) -> None:

@@ -85,8 +85,8 @@ def log_summary(log: CallLog) -> Table:
         that never happened.
     """
     summary = log.summary().rename(columns={"cost_usd": "total_usd"})
-    failures = [status for status in CALL_STATUSES if status != "ok"]
-    summary = summary.drop(columns=[name for name in failures if not summary[name].any()])
+    faults = [status for status in CALL_STATUSES if status != "ok"] + ["cost_unknown"]
+    summary = summary.drop(columns=[name for name in faults if not summary[name].any()])
     return table(summary, "All calls in the log, by candidate model")
 
 

@@ -128,10 +128,12 @@ def _kind(
 ) -> VerdictKind:
     difference, saving = measured["quality_difference"], measured["saving"]
     gain = measured["gain_over_zero"]
+    if math.isnan(difference.value):
+        return "not_measurable"
+    if share_of_best_single == 1:  # true of every prompt, so it needs no sample
+        return "does_not_pay"
     if n_groups < MIN_PROMPTS or math.isnan(difference.low):
         return "not_measurable"
-    if share_of_best_single == 1:
-        return "does_not_pay"
     # Without costs there is no mixing at equal cost: only quality can decide.
     beats_mixing = gain.low > 0 or math.isnan(gain.value)
     is_cheaper = saving.low > 0
@@ -263,7 +265,11 @@ def _mixing_does(gain: Interval) -> str:
 
 def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
     start = "Not measurable yet: "
-    label = f" Label about {more} more prompts to tell." if more else " Label more prompts to tell."
+    label = (
+        f" Label about {more} more held-out prompts to tell."
+        if more
+        else " Label more prompts to tell."
+    )
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     if math.isnan(difference.low):
         return f"{start}{n} test prompts have an answer from every candidate model.{label}"

@@ -41,8 +41,14 @@ def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
         ("- name: [", "not valid YAML"),
         ("- just text", "entry 1 must be a mapping"),
         ("- model: m", "candidate 1: name: Field required"),
-        (ENTRY + "  colour: red", "candidate 'small': colour: Extra inputs are not permitted"),
+        (ENTRY + "  colour: red", "candidate 'small': unknown field 'colour'; known are name"),
         (ENTRY + "  max_concurrency: 0", "candidate 'small': max_concurrency"),
+        (ENTRY + "  prise: {}", "unknown field 'prise', did you mean price?"),
+        (ENTRY + "  parameters: {max_token: 64}", "'max_token', did you mean 'max_tokens'?"),
+        (
+            ENTRY.replace("openai", "local"),
+            "no local model 'gpt-4o-mini': give the path of a GGUF file, or one of smollm2-135m",
+        ),
         (ENTRY + "  parameters: {max_tokens: null}", "max_tokens must be a whole number"),
         (ENTRY + "  parameters: {max_tokens: abc}", "candidate 'small': .*max_tokens must be"),
         (ENTRY + "  parameters: {since: 2024-01-01}", "parameters must be plain JSON values"),
@@ -63,6 +69,13 @@ def test_a_wrong_file_names_entry_and_field(tmp_path: Path, text: str, message: 
 def test_a_missing_file_names_the_pools_that_ship(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="local, openai"):
         load_candidates(tmp_path / "none.yaml")
+
+
+def test_a_known_local_model_has_a_nominal_price(tmp_path: Path) -> None:
+    entry = "- name: mine\n  model: smollm2-135m\n  provider: local\n"
+    (mine,) = load_candidates(_file(tmp_path, entry))
+    assert (mine.price.input_usd_per_mtok, mine.price.output_usd_per_mtok) == (0.0135, 0.054)
+    assert mine.price.source.startswith("nominal")
 
 
 def test_the_pool_for_openai_keys_has_its_four_models_and_all_roles() -> None:

@@ -176,6 +176,18 @@ def test_rules_decide_before_there_is_a_router(
     assert "using rules" in said.err
 
 
+@pytest.mark.parametrize("command", [["inspect"], ["train", "--model", "m.pkl", "--log"]])
+def test_reading_a_log_leaves_its_bytes_alone(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sample = (ROOT / "data" / "sample_logs.db").read_bytes()
+    (tmp_path / "logs.db").write_bytes(sample)
+    assert main([*command, "logs.db"]) == 0
+    assert (tmp_path / "logs.db").read_bytes() == sample
+    assert not list(tmp_path.glob("logs.db-*"))
+
+
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(FileNotFoundError):
         main(["train", "--log", "none.db", "--debug"])

@@ -85,7 +85,7 @@ def test_the_number_of_further_prompts_follows_from_the_standard_error():
     # A gain of 2 points with an interval of +-4 has se 2.04: n * (2.8 * 2.04 / 2)^2 - n.
     verdict = judged((0.0, -0.04, 0.04), (0.3, 0.2, 0.4), (0.02, -0.02, 0.06), n=200)
     assert verdict.numbers["more_prompts_needed"] == pytest.approx(200 * (2.857**2 - 1), rel=0.03)
-    assert "Label about 1400 more prompts to tell." in verdict.sentence
+    assert "Label about 1400 more held-out prompts to tell." in verdict.sentence
 
 
 @pytest.mark.parametrize(
@@ -146,3 +146,13 @@ def test_equal_quality_at_another_cost_is_not_called_the_same():
     sentence = judged(same, (0.9, 0.9, 0.9), same).sentence
     assert "use large alone" not in sentence
     assert "saves 90 % [90, 90] of the cost" in sentence
+
+
+def test_a_router_that_always_calls_the_best_single_does_not_pay_at_any_n():
+    same = Interval(0.0, 0.0, 0.0, 0.0)
+    measured = dict.fromkeys(
+        ("quality_difference", "saving", "gain_over_zero", "zero_difference"), same
+    )
+    verdict = decide(measured, best_single="large", share_of_best_single=1.0, n=20, n_groups=20)
+    assert verdict.kind == "does_not_pay"
+    assert "use large alone" in verdict.sentence
