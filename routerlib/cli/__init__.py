@@ -1,0 +1,77 @@
+"""The `routerlib` command."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from routerlib.cli import deciding, gathering, showing
+
+_DEBUG = "--debug"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show the traceback of an error.")] = False,
+) -> None:
+    """Learn which LLM to call for which prompt, and say honestly whether it pays."""
+
+
+for _command in (
+    gathering.prompts,
+    gathering.candidates,
+    gathering.collect,
+    gathering.judge,
+    deciding.train,
+    deciding.route,
+    deciding.explain,
+    showing.report,
+    showing.pipeline,
+    showing.serve,
+    deciding.inspect,
+):
+    app.command()(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None, default=None
+        What follows `routerlib`; None = the shell's arguments.
+
+    Returns
+    -------
+    int
+        0 on success, 1 on failure with one line on standard error, 2 on wrong usage.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    is_debug = _DEBUG in given
+    try:
+        app([word for word in given if word != _DEBUG], prog_name="routerlib")
+    except SystemExit as leaving:  # typer's own: 0 after help, 2 on wrong usage
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except (ValueError, RuntimeError, OSError, sqlite3.Error, ImportError) as error:
+        if is_debug:
+            raise
+        typer.echo(f"routerlib: {' '.join(str(error).split())}", err=True)
+        return 1
+    return 0
+
+
+def entry() -> None:
+    """Leave with the command's exit code: what the console script calls."""
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Commands that decide: train, route, explain, inspect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from routerlib.cli.options import (
+    DEFAULT_LOG,
+    DEFAULT_MODEL,
+    CandidatesSource,
+    CostWeight,
+    LogPath,
+    ModelPath,
+    OptionalModelPath,
+    TaskName,
+    existing_log,
+    read_text,
+)
+
+if TYPE_CHECKING:
+    from routerlib.routers import Router
+
+
+def train(
+    log_path: LogPath = DEFAULT_LOG,
+    model_path: ModelPath = DEFAULT_MODEL,
+    cost_weight: CostWeight = None,
+    test_size: Annotated[float, typer.Option(help="Share of prompts held out.")] = 0.3,
+    random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
+) -> None:
+    """Train a router on the log, test it on prompts held out, and say whether it pays."""
+    from routerlib.evaluation import evaluate
+    from routerlib.outcomes import Outcomes
+    from routerlib.training import train_router
+    from routerlib.workspace import failures_as_wrong
+
+    with existing_log(log_path) as log:
+        outcomes = Outcomes.from_log(log)
+        training, test = outcomes.split(test_size, random_state)
+        strict = failures_as_wrong(log, test)
+    router = train_router(training, random_state=random_state, cost_weight=cost_weight)
+    evaluation = evaluate(router, test, test_failures_wrong=strict)
+    router.save(model_path, {"test": evaluation.as_dict()})
+    typer.echo(f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}")
+    typer.echo(evaluation.verdict.sentence)
+    typer.echo(f'next: routerlib route "..." --model {model_path}')
+
+
+def route(
+    prompt: Annotated[str, typer.Argument(help="The prompt, or - for standard input.")],
+    model_path: OptionalModelPath = None,
+    candidates_source: CandidatesSource = "local",
+    cost_weight: CostWeight = None,
+    task: TaskName = None,
+) -> None:
+    """Say which model to call for a prompt, with estimates and the reason; calls nothing."""
+    router = _router_or_rules(model_path, candidates_source)
+    decision = router.route(read_text(prompt), cost_weight=cost_weight, task=task)
+    typer.echo(decision.model)
+    for name, known in decision.estimates.items():
+        mark = "->" if name == decision.model else "  "
+        typer.echo(
+            f"{mark} {name}: expected quality {known['quality']:.2f}, "
+            f"${1000 * known['cost_usd']:.4f} per 1000 prompts"
+        )
+    typer.echo(f"reason: {decision.reason}")
+
+
+def explain(
+    prompt: Annotated[str, typer.Argument(help="The prompt, or - for standard input.")],
+    model_path: ModelPath = DEFAULT_MODEL,
+    cost_weight: CostWeight = None,
+    task: TaskName = None,
+) -> None:
+    """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
+    from routerlib.routers import load_router
+    from routerlib.story import why
+
+    router = load_router(model_path)
+    text = read_text(prompt)
+    decision = router.route(text, cost_weight=cost_weight, task=task)
+    typer.echo(f"{decision.model}: {decision.reason}")
+    typer.echo(why(router, text, decision, task))
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A log (.db) or a router (.pkl).")],
+) -> None:
+    """Show what a log or a router file holds, without running anything in it."""
+    if path.suffix == ".pkl":
+        _inspect_router(path)
+    else:
+        _inspect_log(path)
+
+
+def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
+    """Open the router; before one was trained at the default place, rules decide."""
+    from routerlib.candidates import load_candidates
+    from routerlib.routers import RuleRouter, load_router
+
+    if model_path is not None or DEFAULT_MODEL.exists():
+        return load_router(model_path or DEFAULT_MODEL)
+    typer.echo(f"no trained router {DEFAULT_MODEL} yet, using rules", err=True)
+    return RuleRouter.from_candidates(load_candidates(candidates_source))
+
+
+def _inspect_log(path: Path) -> None:
+    with existing_log(path) as log:
+        n_prompts = log.sql("select task, count(*) as prompts from prompts group by task")
+        typer.echo(log.summary().T.to_string())
+        typer.echo(n_prompts.sort_values("prompts", ascending=False).to_string(index=False))
+
+
+def _inspect_router(path: Path) -> None:
+    import yaml
+
+    from routerlib import artifact
+
+    metadata = dict(artifact.load(path).metadata)
+    if isinstance(metadata.get("test"), dict):
+        metadata["test"] = metadata["test"].get("verdict", {}).get("sentence")
+    for name in ("train_prompt_ids", "features"):
+        if isinstance(metadata.get(name), list):
+            metadata[name] = f"{len(metadata[name])} entries"
+    typer.echo(yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True).rstrip())

@@ -1,0 +1,124 @@
+"""Commands that gather: prompts, candidates, collect, judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from routerlib.cli.options import (
+    DEFAULT_LOG,
+    CandidatesSource,
+    LogPath,
+    existing_log,
+)
+
+if TYPE_CHECKING:
+    from routerlib.plan import Plan
+
+
+def prompts(
+    out: Annotated[Path, typer.Option("--out", help="The .jsonl file to write.")],
+    per_family: Annotated[int, typer.Option(min=1, help="Prompts of each task family.")] = 15,
+    seed: Annotated[int, typer.Option(help="Another seed gives other prompts.")] = 1,
+) -> None:
+    """Write verifiable prompts of many task families, made from a seed."""
+    from routerlib.prompts import save_prompts
+    from routerlib.workload import make_prompts
+
+    made = make_prompts(per_family, seed)
+    save_prompts(out, made)
+    typer.echo(f"{len(made)} prompts written to {out}")
+    typer.echo(f"next: routerlib collect --prompts {out} --candidates local")
+
+
+def candidates(source: CandidatesSource = "local") -> None:
+    """List the candidates with their prices and whether a key is there (never the key)."""
+    from routerlib.candidates import api_key, load_candidates
+
+    for candidate in load_candidates(source):
+        price = candidate.price
+        key = "no key needed"
+        if candidate.api_key_env:
+            try:
+                api_key(candidate)
+                key = f"key in {candidate.api_key_env}"
+            except ValueError:
+                key = f"no key in {candidate.api_key_env}"
+        typer.echo(
+            f"{candidate.name}: {candidate.provider} {candidate.model}, "
+            f"${price.input_usd_per_mtok:g} in, ${price.output_usd_per_mtok:g} out per million "
+            f"tokens ({price.source}{', ' + price.as_of if price.as_of else ''}), {key}"
+        )
+
+
+def collect(
+    prompts_path: Annotated[
+        Path, typer.Option("--prompts", help="Prompts: .jsonl, .csv or .parquet.")
+    ],
+    candidates_source: CandidatesSource = "local",
+    log_path: LogPath = DEFAULT_LOG,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0, help="Cap on what this run may spend, US dollars.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Calls in flight per candidate.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each prompt is asked.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first prompts.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+) -> None:
+    """Put prompts to candidates, live, and log every call; run again to go on."""
+    from routerlib.candidates import load_candidates
+    from routerlib.collect import collect
+    from routerlib.log import CallLog
+    from routerlib.plan import plan_collection
+    from routerlib.prompts import load_prompts
+
+    asked = load_prompts(prompts_path)
+    chosen = load_candidates(candidates_source)
+    if dry_run and not log_path.exists():
+        _show_plan(plan_collection(asked, chosen, None, repeats=repeats, limit=limit))
+        return
+    with CallLog(log_path, read_only=dry_run) as log:
+        _show_plan(plan_collection(asked, chosen, log, repeats=repeats, limit=limit))
+        if dry_run:
+            return
+        collection = collect(
+            asked,
+            chosen,
+            log,
+            budget_usd=budget_usd,
+            concurrency=concurrency,
+            repeats=repeats,
+            limit=limit,
+        )
+        if collection.n_asked:
+            typer.echo(log.summary().T.to_string())
+        n_scored = int(log.summary().scored.sum()) if log.finished_cells() else 0
+    if not collection.is_complete:
+        raise RuntimeError(f"the collection is not complete: {collection}")
+    typer.echo(str(collection))
+    if not n_scored:
+        typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
+    typer.echo(f"next: routerlib train --log {log_path}")
+
+
+def judge(
+    log_path: LogPath = DEFAULT_LOG,
+    name: Annotated[
+        str | None, typer.Option("--judge", help="Judge; left out = the one each prompt names.")
+    ] = None,
+) -> None:
+    """Score logged answers that a judge has not seen yet; no candidate is called."""
+    from routerlib.judges import judge_log
+
+    with existing_log(log_path, read_only=False) as log:
+        typer.echo(f"{judge_log(log, name)} scores written to {log_path}")
+    typer.echo(f"next: routerlib train --log {log_path}")
+
+
+def _show_plan(plan: Plan) -> None:
+    typer.echo(plan.table().to_string())
+    typer.echo(str(plan))

@@ -1,0 +1,51 @@
+"""Options, defaults and inputs that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from routerlib.types import Task
+
+if TYPE_CHECKING:
+    from routerlib.log import CallLog
+
+LogPath = Annotated[Path, typer.Option("--log", help="The log, an SQLite file.")]
+ModelPath = Annotated[Path, typer.Option("--model", help="The router, a .pkl file.")]
+OptionalModelPath = Annotated[
+    Path | None,
+    typer.Option("--model", help="The router; left out = data/router_model.pkl, or rules."),
+]
+CandidatesSource = Annotated[
+    str, typer.Option("--candidates", help="A candidates.yaml, or a pool: local, openai.")
+]
+CostWeight = Annotated[
+    float | None,
+    typer.Option("--cost-weight", min=0, help="Quality given up per US dollar saved."),
+]
+TaskName = Annotated[Task | None, typer.Option("--task", help="Known task; left out = detected.")]
+
+DEFAULT_LOG = Path("data/logs.db")
+DEFAULT_MODEL = Path("data/router_model.pkl")
+
+
+def existing_log(path: Path, read_only: bool = True) -> CallLog:
+    """Open a log that must be there already."""
+    from routerlib.log import CallLog
+
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no log {path}; make one with `routerlib collect` or `make pipeline`"
+        )
+    return CallLog(path, read_only=read_only)
+
+
+def read_text(prompt: str) -> str:
+    """Return the prompt given as an argument, or read from standard input."""
+    text = sys.stdin.read() if prompt == "-" else prompt
+    if not text.strip():
+        raise ValueError("the prompt is empty; give a text, or - to read standard input")
+    return text
