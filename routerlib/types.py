@@ -176,6 +176,10 @@ class Prompt:
         Name of the judge in `routerlib.judges`; None = no automatic verdict.
     source : str, default="user"
         Where the prompt comes from, such as a file or a task family.
+    topic : str or None, default=None
+        The owner's own label of the subject, in any words; it stands in for `task` in tables.
+    extra : dict or None, default=None
+        Further fields that its file had, kept as they were: JSON values.
 
     Examples
     --------
@@ -189,6 +193,8 @@ class Prompt:
     reference: Any = None
     judge: str | None = None
     source: str = "user"
+    topic: str | None = None
+    extra: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.messages:
@@ -302,10 +308,18 @@ class Call:
         The answer's text.
     usage : Usage or None
         Token counts; None when the provider gave none.
-    latency_s : float
-        Seconds of the last attempt.
-    attempts : int
-        Attempts made, at least 1.
+    latency_s : float or None, default=None
+        Seconds of the last attempt; None = not known, as in some imports.
+    attempts : int or None, default=1
+        Attempts made, at least 1; None = not known.
+    given_cost_usd : float or None, default=None
+        What another tool says it cost, US dollars; counts only where tokens or price are unknown.
+    origin : str or None, default=None
+        Identity of a call that was imported, so that it comes in once; None = made live.
+    asked_at : str or None, default=None
+        When it was asked, where that was not when it is logged: ISO date and time, UTC.
+    extra : dict or None, default=None
+        Further fields that its source had: JSON values.
     """
 
     prompt_id: str
@@ -314,13 +328,17 @@ class Call:
     status: str
     response: str | None = None
     usage: Usage | None = None
-    latency_s: float = 0.0
-    attempts: int = 1
+    latency_s: float | None = None
+    attempts: int | None = 1
     repeat: int = 0
     finish_reason: str | None = None
     error_type: str | None = None
     error: str | None = None
     decision_id: int | None = None
+    given_cost_usd: float | None = None
+    origin: str | None = None
+    asked_at: str | None = None
+    extra: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.status not in CALL_STATUSES:
@@ -346,11 +364,14 @@ class Score:
         In [0, 1], or NaN when the judge could not tell; NaN is never stored.
     rationale : str, default=""
         Why, in a few words.
+    extra : dict or None, default=None
+        What the verdict rests on, such as the calls of an LLM judge: JSON values.
     """
 
     judge: str
     score: float
     rationale: str = ""
+    extra: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not (math.isnan(self.score) or 0 <= self.score <= 1):
