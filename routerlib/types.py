@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from routerlib.canonical import canonical_json as canonical_json
+from routerlib.canonical import tagged_hash
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,62 +33,7 @@ CALL_STATUSES: tuple[str, ...] = get_args(CallStatus)
 Role = Literal["cheapest", "cheap", "coder", "strongest"]
 ROLES: tuple[str, ...] = get_args(Role)
 
-_HASH_TAG = "b2:"
 _TOKENS_PER_PRICE_UNIT = 1_000_000
-
-
-def canonical_json(value: Any) -> str:
-    """Serialise a value so that equal values give equal text.
-
-    Parameters
-    ----------
-    value : Any
-        Anything `json.dumps` accepts.
-
-    Returns
-    -------
-    str
-        Sorted keys, no spaces, non-ASCII characters as they are.
-
-    Examples
-    --------
-    >>> canonical_json({"b": 1, "a": "ä"})
-    '{"a":"ä","b":1}'
-    """
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def tagged_hash(value: Any) -> str:
-    """Hash a JSON value into a short identifier that names its algorithm.
-
-    Parameters
-    ----------
-    value : Any
-        Anything `json.dumps` accepts.
-
-    Returns
-    -------
-    str
-        ``b2:`` and 32 hexadecimal digits: BLAKE2b, 128 bits, of the canonical JSON.
-
-    Raises
-    ------
-    ValueError
-        If the text holds a lone surrogate, which no UTF-8 file can store.
-
-    Examples
-    --------
-    >>> tagged_hash([{"role": "user", "content": "hi"}])
-    'b2:ad05dceac066c6341c61c5878d1dd38d'
-    """
-    try:
-        payload = canonical_json(value).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"text must be valid Unicode, got a lone surrogate at character {error.start}; "
-            "decode the source with errors='replace' before logging"
-        ) from error
-    return _HASH_TAG + hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
