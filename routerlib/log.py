@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from routerlib import log_rows, queries
-from routerlib.log_writing import LogWriter
+from routerlib.log_appending import LogAppender
 from routerlib.schema import LogError
 from routerlib.types import Call, Price, Prompt, Usage
 
@@ -45,7 +45,7 @@ order by call_id
 """
 
 
-class CallLog(LogWriter):
+class CallLog(LogAppender):
     """Open a log, made on first use.
 
     Parameters
@@ -95,7 +95,7 @@ class CallLog(LogWriter):
         """
         marks = ", ".join("?" * len(_FINISHED))
         return set(
-            self._rows(
+            self.lookup(
                 "select distinct prompt_id, candidate, params_hash, repeat from calls "
                 f"where status in ({marks})",
                 *_FINISHED,
@@ -104,7 +104,7 @@ class CallLog(LogWriter):
 
     def prompts(self) -> list[Prompt]:
         """Return every logged prompt, in the order of logging."""
-        rows = self._rows(f"select {_KNOWN} from known_prompts as known")
+        rows = self.lookup(f"select {_KNOWN} from known_prompts as known")
         return [log_rows.prompt_from_row(row) for row in rows]
 
     def unjudged_calls(self, judge: str | None = None) -> list[tuple[int, Call, Prompt]]:
@@ -125,7 +125,7 @@ class CallLog(LogWriter):
         """
         return [
             (row[0], _answered_call(row[1:8]), log_rows.prompt_from_row(row[8:]))
-            for row in self._rows(_UNJUDGED, judge)
+            for row in self.lookup(_UNJUDGED, judge)
         ]
 
     def sql(self, query: str, **tables: Any) -> pd.DataFrame:

@@ -34,8 +34,12 @@ where prompt_id = :prompt_id and (
 )
 """
 
+# How a transaction begins, ends well, and ends badly.
+_OUTERMOST = ("begin immediate", "commit", "rollback")
+_NESTED = ("savepoint part", "release part", "rollback to part", "release part")
 
-class LogWriter:
+
+class LogAppender:
     """The writing half of a `CallLog`: one connection, used by one thread at a time.
 
     Parameters
@@ -54,14 +58,15 @@ class LogWriter:
 
     def close(self) -> None:
         """Close the file; the log object can't be used afterwards."""
-        self._connection.close()
+        with self._lock:  # closing under a thread that reads would crash the interpreter
+            self._connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make several writes one: all are stored, or none if the block raises.
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all that is written inside at once; a block inside another one is a part of it.
 
-        Other threads and processes wait meanwhile, so keep it short. Blocks may be nested; the
-        outermost one commits.
+        A block that raises leaves nothing behind. The outermost block commits. Other threads and
+        processes wait meanwhile, so keep it short.
 
         Raises
         ------
@@ -82,16 +87,16 @@ class LogWriter:
         []
         """
         with self._lock:
-            if self._connection.in_transaction:
-                yield
-                return
+            is_part = self._connection.in_transaction
+            begin, commit, *rollback = _NESTED if is_part else _OUTERMOST
             try:
-                self._connection.execute("begin immediate")
-                yield
-                self._connection.execute("commit")
+                self._connection.execute(begin)
+                yield self._connection
+                self._connection.execute(commit)
             except BaseException as error:
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
+                if self._connection.in_transaction:  # a full disk may have ended it already
+                    for statement in rollback:
+                        self._connection.execute(statement)
                 if isinstance(error, sqlite3.OperationalError):
                     raise LogError(f"cannot write to the log {self.path}: {error}") from error
                 raise
@@ -201,7 +206,7 @@ class LogWriter:
         ValueError
             If there is no such call, or it failed: a failed call never becomes a label.
         """
-        found = self._rows("select status from calls where call_id = ?", call_id)
+        found = self.lookup("select status from calls where call_id = ?", call_id)
         if not found:
             raise ValueError(f"there is no call {call_id!r} in {self.path}")
         with self.transaction():
@@ -213,7 +218,7 @@ class LogWriter:
 
     def prices(self) -> dict[str, Price]:
         """Return the price that was logged last for each candidate."""
-        rows = self._rows(
+        rows = self.lookup(
             "select candidate, input_usd_per_mtok, output_usd_per_mtok, "
             "cached_input_usd_per_mtok, source, as_of from prices order by price_id"
         )
@@ -242,7 +247,21 @@ class LogWriter:
                 "the source with errors='replace' before logging"
             ) from error
 
-    def _rows(self, query: str, *values: Any) -> list[tuple]:
+    def lookup(self, query: str, *values: Any) -> list[tuple]:
+        """Run an SQLite query: quick where an index finds a few rows; `sql` is for the rest.
+
+        Parameters
+        ----------
+        query : str
+            SQLite's SQL, with ``?`` for each value.
+        *values
+            What stands for them.
+
+        Returns
+        -------
+        list of tuple
+            The rows.
+        """
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
