@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # What is read in place of a table: the table itself with what became known later.
 _VIEWS = {"prompts": "known_prompts"}
 
-TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "calls", "scores")
+TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "calls", "scores")
 
 # The price that was logged last for each candidate, and what each call cost at it.
 _PRICED = """

@@ -130,6 +130,20 @@ from prompts left join prompt_facts on fact_id = (
 order by prompts.rowid;
 """
 
+_M_STARTS = f"""
+create table starts (
+    start_id integer primary key,
+    prompt_id text not null references prompts (prompt_id),
+    candidate text not null,
+    params_hash text not null,
+    repeat integer not null default 0,
+    run_id integer not null references runs (run_id),
+    created_at text not null default ({_NOW})
+) strict;
+
+create index starts_by_cell on starts (prompt_id, candidate, params_hash, repeat);
+"""
+
 
 def _append_only(*tables: str) -> str:
     return "".join(
@@ -144,6 +158,7 @@ def _append_only(*tables: str) -> str:
 MIGRATIONS: tuple[str, ...] = (
     _M001_INITIAL + _append_only("prompts", "runs", "prices", "decisions", "calls", "scores"),
     _M002_PROMPT_FACTS + _append_only("prompt_facts"),
+    _M_STARTS + _append_only("starts"),
 )
 VERSION = len(MIGRATIONS)
 
