@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -178,25 +177,6 @@ def select_candidates(
         if name not in known:
             raise ValueError(f"unknown candidate {name!r}; known are {', '.join(known)}")
     return [known[name] for name in names]
-
-
-def api_key(candidate: CandidateModel) -> str | None:
-    """Return the candidate's key from the environment, None where it needs none.
-
-    Raises
-    ------
-    ValueError
-        If the variable is not set, naming the candidate and the variable.
-    """
-    if candidate.api_key_env is None:
-        return None
-    key = os.environ.get(candidate.api_key_env, "").strip()
-    if not key:
-        raise ValueError(
-            f"candidate {candidate.name!r} needs a key in the environment variable "
-            f"{candidate.api_key_env}, which is not set"
-        )
-    return key
 
 
 def _read(source: str | Path) -> tuple[str, str]:

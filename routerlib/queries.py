@@ -21,7 +21,7 @@ _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
 # What is read in place of a table: the table itself with what became known later.
 _VIEWS = {"prompts": "known_prompts"}
 
-TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "calls", "scores")
+TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "calls", "scores")
 
 # The price that was logged last for each candidate, and what each call cost at it. What another
 # tool says of a call's cost counts only where it can't be worked out.

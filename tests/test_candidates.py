@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from routerlib.candidates import api_key, load_candidates, select_candidates
+from routerlib.candidates import load_candidates, select_candidates
+from routerlib.keys import api_key
 
 ENTRY = """
 - name: small

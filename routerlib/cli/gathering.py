@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def candidates(source: CandidatesSource = "local") -> None:
     """List the candidates with their prices and whether a key is there (never the key)."""
-    from routerlib.candidates import api_key, load_candidates
+    from routerlib.candidates import load_candidates
+    from routerlib.keys import api_key
 
     for candidate in load_candidates(source):
         price = candidate.price
