@@ -31,6 +31,8 @@ _HOMES = {
     "explain": ("explain", "explain_margin"),
     "candidates": ("load_candidates",),
     "prompts": ("load_prompts",),
+    "prompt_report": ("check_prompts",),
+    "importers": ("import_log",),
     "collect": ("collect",),
     "judges": ("judge_log",),
     "inference": ("ask",),

@@ -110,10 +110,18 @@ def commands_used() -> list[tuple[str, str]]:
     return re.findall(r"^routerlib ([a-z]+)([^#\n]*)", "\n".join(lines), re.M)
 
 
+def parameters_of(command: str, rest: str) -> list[Any]:
+    """Return the parameters of a command, or of the one of its group that follows."""
+    found = COMMANDS[command]
+    if hasattr(found, "commands"):
+        found = found.commands[rest.split()[0]]
+    return found.params  # type: ignore[no-any-return]
+
+
 def test_commands_and_their_options_exist() -> None:
     for command, rest in commands_used():
         assert command in COMMANDS, f"README names `routerlib {command}`, which is not there"
-        known = {option for parameter in COMMANDS[command].params for option in parameter.opts}
+        known = {option for each in parameters_of(command, rest) for option in each.opts}
         options = {word for word in shlex.split(rest) if word.startswith("--")}
         assert options <= known, f"routerlib {command} has no {options - known}"
 

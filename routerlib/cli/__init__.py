@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from routerlib.cli import deciding, gathering, judging, logs, prompting, showing
+from routerlib.cli import deciding, gathering, importing, judging, logs, prompting, showing
 
 _DEBUG = "--debug"
 
@@ -43,6 +43,7 @@ for _command in (
     deciding.inspect,
 ):
     app.command()(_command)
+app.command("import")(importing.import_file)
 app.add_typer(logs.app, name="log")
 
 

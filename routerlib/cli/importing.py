@@ -1,0 +1,61 @@
+"""The command that brings in what other tools have logged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from routerlib.cli.options import DEFAULT_LOG, LogPath
+
+
+def import_file(
+    kind: Annotated[str, typer.Argument(help="llm, inspect, lm-eval, litellm, openai or table.")],
+    path: Annotated[Path, typer.Argument(help="The file; it is only read.")],
+    log_path: LogPath = DEFAULT_LOG,
+    candidate: Annotated[
+        str | None, typer.Option(help="The model's name, where the file has none or another.")
+    ] = None,
+    requests: Annotated[
+        Path | None, typer.Option(help="openai: the request file of a batch output.")
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="table: column of the prompts.")] = "prompt",
+    topic: Annotated[str, typer.Option(help="table: column of the topics.")] = "topic",
+    score: Annotated[
+        list[str] | None,
+        typer.Option(help="table: a score column; repeatable. Left out = all numbers."),
+    ] = None,
+    judge: Annotated[str, typer.Option(help="table: what its scores are called.")] = "table",
+    candidates_source: Annotated[
+        str | None, typer.Option("--candidates", help="Prices for models of the same names.")
+    ] = None,
+    output_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="table without costs: estimate them by prices and so many tokens."
+        ),
+    ] = None,
+) -> None:
+    """Add what another tool has logged, each call once; a wrong file changes nothing."""
+    from routerlib.candidates import load_candidates
+    from routerlib.importers import Options, import_log
+    from routerlib.log import CallLog
+
+    priced = load_candidates(candidates_source) if candidates_source else []
+    options = Options(
+        candidate=candidate,
+        requests=requests,
+        prompt=prompt,
+        topic=topic,
+        scores=tuple(score or ()),
+        judge=judge,
+        prices=priced,
+        output_tokens=output_tokens,
+    )
+    if not path.exists():  # before a log is made for nothing
+        raise FileNotFoundError(f"there is no file {path}; check the path")
+    with CallLog(log_path) as log:
+        report = import_log(kind, path, log, options, priced)
+    typer.echo(f"{log_path}: {report}")
+    typer.echo(f"next: routerlib train --log {log_path}")
