@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from routerlib.judges import JUDGES, BadReference, check_reference, judge, judge_log
 from routerlib.judges.answers import answer_text, final_answer, is_same_text, last_number
 from routerlib.log import CallLog
-from routerlib.types import Call, Prompt
+from routerlib.types import Call, Prompt, Score
 
 DAYS = {"phrases": ["Monday", "Tuesday", "Friday"], "at_least": 2, "max_words": 6}
 STORY = {
@@ -158,6 +159,33 @@ def test_other_marks_do_not_count(got: str, gold: str) -> None:
         ("exact", "+", "+", 1),
         ("exact", "Paris", "Answer: It is Paris", 0),
         ("exact", "Paris", "", 0),
+        ("match", "Paris", "Answer: It is Paris.", 1),
+        ("match", ["NYC", "New York"], "I would say new-york, of course", 1),
+        ("match", "Paris", "Answer: Parisians", 0),
+        ("match", 7, "It is 7.", 1),
+        ("match", 7, "It is -7.", 0),
+        ("match", 7, "It is 3.7", 0),
+        ("match", "Paris", "", 0),
+        ("math", "1/2", "Answer: $\\frac{2}{4}$", 1),
+        ("math", "x^2 + 2x + 1", "Answer: $(x+1)^2$", 1),
+        ("math", ["3", "7"], "So the result is 7", 1),
+        ("math", "\\frac{\\sqrt{2}}{2}", "\\boxed{1/\\sqrt{2}}", 1),
+        ("math", "1/2", "Answer: 0.51", 0),
+        ("math", 7, "-7", 0),
+        ("math", 7, "no idea", 0),
+        ("math", 7, "", 0),
+        ("letter", "B", "Answer: B", 1),
+        ("letter", "b", "(B) Paris", 1),
+        ("letter", "B", "B. Paris", 1),
+        ("letter", "B", "The correct answer is B", 1),
+        ("letter", "A", "A dog and a cat are B", 0),
+        ("letter", "I", "I think the answer is I", 1),
+        ("letter", "I", "I think so", 0),
+        ("letter", "B", "B or C", 0),
+        ("letter", "B", "Bern", 0),
+        ("letter", "B", "", 0),
+        ("letter", {"letter": "B", "options": ["Rome", "Paris"]}, "paris.", 1),
+        ("letter", {"letter": "B", "options": ["Rome", "Paris"]}, "Rome", 0),
         ("verbatim", "GUTEN TAG", 'Answer: "GUTEN TAG."', 1),
         ("verbatim", "GUTEN TAG", "Guten Tag", 0),
         ("verbatim", "GUTEN TAG", "", 0),
@@ -267,6 +295,10 @@ def test_unknown_judge_is_refused_with_the_names() -> None:
         ("contains", {}),
         ("json", [1]),
         ("regex", "("),
+        ("match", []),
+        ("math", {"a": 1}),
+        ("letter", "BC"),
+        ("letter", {"letter": "C", "options": ["x", "y"]}),
         ("sql", 0.5j),
         ("summary", {"source": "x"}),
         ("reasoning_gym", {"dataset": "countdown", "entry": {}}),
@@ -307,3 +339,67 @@ def test_judge_log_refuses_an_unknown_judge(tmp_path: Path) -> None:
         pytest.raises(ValueError, match="judge must be one of"),
     ):
         judge_log(log, "oracle", progress=False)
+
+
+def test_a_formula_without_end_gives_no_verdict_and_the_next_one_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(formulas, "_ANSWER_S", 1.0)
+    endless = Prompt.from_text("?", judge="math", reference=5)
+    score = judge(endless, "Answer: 9**9**9**9**9")
+    assert math.isnan(score.score)
+    assert "no verdict within 1 s" in score.rationale
+    monkeypatch.setattr(formulas, "_ANSWER_S", 60.0)
+    assert judge(endless, "Answer: 10/2").score == 1
+
+
+def test_formulas_are_compared_from_any_thread() -> None:
+    prompt = Prompt.from_text("?", judge="math", reference="1/2")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: judge(prompt, f"{i}/{2 * i}").score, range(1, 9)))
+    assert found == [1.0] * 8
+
+
+def test_a_response_never_runs_as_code(tmp_path: Path) -> None:
+    prompt = Prompt.from_text("?", judge="math", reference=5)
+    target = tmp_path / "written"
+    for text in (f"__import__('pathlib').Path('{target}').touch()", "$\\input{/etc/passwd}$"):
+        assert judge(prompt, text).score == 0
+    assert not target.exists()
+
+
+def test_without_math_verify_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formulas, "find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match=r"pip install 'routerlib\[judges\]'"):
+        judge(Prompt.from_text("?", judge="math", reference=5), "5")
+
+
+def test_a_new_judge_looks_at_an_old_log_once_and_calls_nobody(log: CallLog) -> None:
+    prompts = [Prompt.from_text(f"{i}?", reference="yes", judge="exact") for i in range(250)]
+    log.add_prompts(prompts)
+    with log.transaction():
+        for prompt in prompts:
+            log.add_call(Call(prompt.prompt_id, "m", "b2:p", "ok", response="I say yes."))
+    assert judge_log(log, progress=False) == 250
+    assert log.outcomes().quality.mean() == 0
+    n_calls = len(log.sql("select call_id from calls"))
+    assert judge_log(log, "match", progress=False) == 250
+    assert judge_log(log, "match", progress=False) == 0
+    assert log.outcomes(judge="match").quality.mean() == 1
+    assert len(log.sql("select call_id from calls")) == n_calls
+
+
+def test_ones_own_judge_and_a_common_reference(log: CallLog) -> None:
+    prompt = Prompt.from_text("Write JSON")
+    log.add_prompts([prompt])
+    log.add_call(Call(prompt.prompt_id, "m", "b2:p", "ok", response='{"a": 1}'))
+    assert judge_log(log, "regex", progress=False) == 0, "nothing to compare with"
+    assert judge_log(log, "regex", progress=False, reference=r"^\{.*\}$") == 1
+
+    def polite(response: str, reference: Any) -> Score:
+        return Score("whatever", float("please" in response))
+
+    own = {"polite": polite}
+    assert judge_log(log, "polite", progress=False, judges=own, reference=True) == 1
+    found = log.sql("select judge, score from scores order by score_id")
+    assert found.values.tolist() == [["regex", 1.0], ["polite", 0.0]]

@@ -172,6 +172,30 @@ def is_same_text(got: str, gold: str) -> bool:
     return not _spellings(got).isdisjoint(_spellings(gold))
 
 
+def has_words(text: str, phrase: str) -> bool:
+    """Tell whether a phrase stands in a text, as `is_same_text` compares them.
+
+    Unlike in `has_phrase`, marks that make another number count: 7 does not stand in -7.
+
+    Examples
+    --------
+    >>> has_words("It is New-York.", "new york"), has_words("about -7 or 3.5", "7")
+    (True, False)
+    """
+    wanted = _squash(phrase)
+    pieces = [_squash(piece) for piece in text.split()]
+    for start in range(len(pieces)):
+        run = ""
+        for piece in pieces[start:]:
+            # two numbers side by side are not one
+            run += " " + piece if run[-1:].isdigit() and piece[:1].isdigit() else piece
+            if run == wanted:
+                return True
+            if len(run) > len(wanted):
+                break
+    return False
+
+
 def _spellings(text: str) -> set[str]:
     """Return a text in bare form with its thousands separators, as in 100,200, and without."""
     joined = _THOUSANDS.sub(lambda number: re.sub(r"[^\d.]", "", number[0]), text)

@@ -11,6 +11,7 @@ from routerlib.judges.answers import (
     answer_text,
     final_answer,
     has_phrase,
+    has_words,
     is_same_text,
     last_number,
     words,
@@ -58,9 +59,10 @@ def reference_field(name: str, reference: Any, key: str, kind: Any, default: Any
 
 
 def exact(response: str, reference: Any) -> Score:
-    """Compare the final answer with the reference, blind to case, punctuation and spaces.
+    """Compare the whole final answer with the reference, blind to case, punctuation and spaces.
 
-    Signs, points and other marks of numbers count: 3.5 is not 35, 1/2 not 12, -7 not 7.
+    A sentence around the right word is wrong; use `match` where that is fine. Signs, points and
+    other marks of numbers count: 3.5 is not 35, 1/2 not 12, -7 not 7.
 
     Parameters
     ----------
@@ -80,6 +82,36 @@ def exact(response: str, reference: Any) -> Score:
     got = final_answer(response)
     golds = reference_texts("exact", reference)
     return verdict("exact", any(is_same_text(got, gold) for gold in golds), f"got {got!r}")
+
+
+def match(response: str, reference: Any) -> Score:
+    """Require the reference's words in the final answer, blind to case and punctuation.
+
+    For answers that may be a sentence: "It is Paris." is right where "Paris" is wanted. The words
+    must stand there whole, in order and together; marks of numbers count as in `exact`. What the
+    sentence says of them is not looked at: "not Paris" is right too.
+
+    Parameters
+    ----------
+    response : str
+    reference : str, int, float or list of them
+        Any entry of a list is right.
+
+    Returns
+    -------
+    Score
+
+    Examples
+    --------
+    >>> match("Answer: It is New-York, of course.", "new york").score
+    1.0
+    >>> match("Answer: It is -7.", 7).score, match("Answer: Parisians", "Paris").score
+    (0.0, 0.0)
+    """
+    got = final_answer(response)
+    golds = reference_texts("match", reference)
+    is_right = any(is_same_text(got, gold) or has_words(got, gold) for gold in golds)
+    return verdict("match", is_right, f"got {got!r}")
 
 
 def verbatim(response: str, reference: Any) -> Score:
@@ -143,37 +175,6 @@ def numeric(response: str, reference: Any) -> Score:
         got, value, rel_tol=RELATIVE_TOLERANCE, abs_tol=max(tolerance, 1e-9)
     )
     return verdict("numeric", is_right, f"got {got!r}")
-
-
-def choice(response: str, reference: Any) -> Score:
-    """Require that the final answer names the right label, and no other.
-
-    Parameters
-    ----------
-    response : str
-    reference : dict
-        ``label``: the right one; ``labels``: all of them.
-
-    Returns
-    -------
-    Score
-
-    Examples
-    --------
-    >>> choice("Answer: It is French.", {"label": "French", "labels": ["French", "Dutch"]}).score
-    1.0
-    >>> choice("French or Dutch", {"label": "French", "labels": ["French", "Dutch"]}).score
-    0.0
-    """
-    label = reference_field("choice", reference, "label", str)
-    labels = reference_texts("choice", reference_field("choice", reference, "labels", list))
-    if label not in labels or not all(words(text) for text in labels):
-        raise BadReference(f"judge 'choice' needs 'label' to be one of 'labels', got {reference!r}")
-    got = final_answer(response)
-    named = [text for text in labels if has_phrase(got, text)]
-    # "very good" names "good" as well: only the longer label is meant.
-    meant = [text for text in named if not any(text != t and has_phrase(t, text) for t in named)]
-    return verdict("choice", meant == [label], f"named {meant!r}")
 
 
 def contains(response: str, reference: Any) -> Score:
