@@ -35,6 +35,7 @@ _HOMES = {
     "importers": ("import_log",),
     "collect": ("collect",),
     "judges": ("judge_log",),
+    "llm_judge": ("compare_with_llm", "judge_with_llm"),
     "inference": ("ask",),
     "playground": ("playground",),
     "workspace": ("Workspace",),

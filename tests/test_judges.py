@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from routerlib.judges import JUDGES, BadReference, check_reference, judge, judge_log
+from routerlib.judges import JUDGES, BadReference, check_reference, formulas, judge, judge_log
 from routerlib.judges.answers import answer_text, final_answer, is_same_text, last_number
 from routerlib.log import CallLog
 from routerlib.types import Call, Prompt, Score

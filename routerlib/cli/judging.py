@@ -2,22 +2,99 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from routerlib.cli.options import DEFAULT_LOG, LogPath, existing_log
+from routerlib.cli.options import DEFAULT_LOG, CandidatesSource, LogPath, existing_log
+
+if TYPE_CHECKING:
+    from routerlib.llm_judge import LLMJudgement
+    from routerlib.log import CallLog
+
+_BY_LLM = ("llm", "pairwise")
 
 
 def judge(
     log_path: LogPath = DEFAULT_LOG,
     name: Annotated[
-        str | None, typer.Option("--judge", help="Judge; left out = the one each prompt names.")
+        str | None,
+        typer.Option("--judge", help="A judge, llm or pairwise; left out = the prompts' own."),
     ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="For prompts without a reference: JSON, or a text such as a pattern."),
+    ] = None,
+    judge_candidate: Annotated[
+        str | None, typer.Option(help="llm, pairwise: which candidate judges.")
+    ] = None,
+    candidates_source: CandidatesSource = "local",
+    rubric: Annotated[
+        str | None, typer.Option(help="llm, pairwise: your own words on what is good.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="pairwise: compare all with this one only.")
+    ] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0, help="llm, pairwise: cap on spending, US dollars.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="llm, pairwise: only say what it would do.")
+    ] = False,
 ) -> None:
-    """Score logged answers that a judge has not seen yet; no candidate is called."""
+    """Score logged answers that a judge has not seen yet; no candidate is asked again."""
     from routerlib.judges import judge_log
 
     with existing_log(log_path, read_only=False) as log:
-        typer.echo(f"{judge_log(log, name)} scores written to {log_path}")
+        if name in _BY_LLM:
+            done = _by_llm(
+                log, name, judge_candidate, candidates_source, rubric, against, budget_usd, dry_run
+            )
+            typer.echo(str(done.collection.plan) if dry_run else str(done))
+            if not (dry_run or done.collection.is_complete):
+                raise RuntimeError(f"not everything is judged: {done}")
+        else:
+            n_written = judge_log(log, name, reference=_reference(reference))
+            typer.echo(f"{n_written} scores written to {log_path}")
     typer.echo(f"next: routerlib train --log {log_path}")
+
+
+def _by_llm(
+    log: CallLog,
+    name: str,
+    judge_candidate: str | None,
+    candidates_source: str,
+    rubric: str | None,
+    against: str | None,
+    budget_usd: float | None,
+    dry_run: bool,
+) -> LLMJudgement:
+    from routerlib.candidates import load_candidates, select_candidates
+    from routerlib.llm_judge import compare_with_llm, judge_with_llm
+    from routerlib.verdicts import COMPARISON, RUBRIC
+
+    if judge_candidate is None:
+        raise typer.BadParameter("name who judges with --judge-candidate")
+    (candidate,) = select_candidates(load_candidates(candidates_source), [judge_candidate])
+    if name == "llm":
+        return judge_with_llm(
+            log, candidate, rubric=rubric or RUBRIC, budget_usd=budget_usd, dry_run=dry_run
+        )
+    return compare_with_llm(
+        log,
+        candidate,
+        against=against,
+        rubric=rubric or COMPARISON,
+        budget_usd=budget_usd,
+        dry_run=dry_run,
+    )
+
+
+def _reference(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
