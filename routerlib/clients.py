@@ -309,6 +309,8 @@ class _Asking:
             body={**self._body(), "stream": True, "stream_options": {"include_usage": True}},
         )
         async with stream:
+            if "json" in stream.response.headers.get("content-type", ""):  # it doesn't stream
+                return await self._read_whole(stream.response, on_text)
             try:
                 async for chunk in stream:
                     if piece := shown.feed(storable(answer.add(chunk))):
@@ -320,6 +322,12 @@ class _Asking:
         if not answer.is_complete:
             raise BrokenOff("the stream ended before the answer was complete")
         return answer.body()
+
+    async def _read_whole(self, response: Any, on_text: Callable[[str], None]) -> Any:
+        body = parse_body((await response.aread()).decode(errors="replace"))
+        if text := read_answer(body).get("response"):
+            on_text(self._endpoint.redact(text))
+        return body
 
     def _body(self) -> dict[str, Any]:
         system = self._candidate.system

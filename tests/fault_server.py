@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
             if words in text and not ("once" in text and seen > 1):
                 self._send_raw(200, payload)
                 return
-        if is_streamed:
+        if is_streamed and "in one piece" not in text:
             self._stream(text, seen)
         else:
             self._send(200, _answer(text))
