@@ -64,12 +64,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _misbehave(self, text: str, seen: int, is_streamed: bool) -> None:
         fault = re.search(r"status (\d+) (once|always)", text)
         if fault and (fault[2] == "always" or seen == 1):
-            self._send(int(fault[1]), {"error": {"message": f"told to fail: {text}"}})
+            why = f"told to fail: {text} {self._echo(text)}"
+            self._send(int(fault[1]), {"error": {"message": why}})
             return
         if "sleep" in text:
             time.sleep(float(re.search(r"sleep ([\d.]+)", text)[1]))  # type: ignore[index]
-        if "reset once" in text and seen == 1:
+        if "reset always" in text or ("reset once" in text and seen == 1):
             self.connection.close()
+            return
+        if echo := self._echo(text):
+            self._send_raw(200, _echoing(text, echo))
             return
         for words, payload in _ODD_BODIES.items():
             if words in text and not ("once" in text and seen > 1):
@@ -104,6 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"data: {broken\n\n")
         elif "odd event" in text:
             self.wfile.write(b'data: {"choices": [{"delta": "text"}]}\n\n')
+
+    def _echo(self, text: str) -> str:
+        """Return the header with the key where the prompt asks for it, as some servers do."""
+        return self.headers["authorization"] if "echo" in text else ""
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         self._send_raw(status, json.dumps(body).encode())
@@ -148,6 +156,16 @@ def _answer(text: str) -> dict[str, Any]:
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     choices = [] if "no choices" in text else [choice]
     return {"id": "x", "object": "chat.completion", "choices": choices, "usage": usage}
+
+
+def _echoing(text: str, echo: str) -> bytes:
+    if "broken json" in text:
+        return f'{{"choices": {echo}'.encode()
+    if "error under 200" in text:
+        return json.dumps({"error": {"message": f"no such key: {echo}", "code": 500}}).encode()
+    message = {"role": "assistant", "content": f"You sent {echo}"}
+    reason = echo if "finish reason" in text else "stop"
+    return json.dumps({"choices": [{"message": message, "finish_reason": reason}]}).encode()
 
 
 def _events(answer: dict[str, Any]) -> Iterator[str]:
