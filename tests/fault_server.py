@@ -62,15 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.at_once -= 1
 
     def _misbehave(self, text: str, seen: int, is_streamed: bool) -> None:
-        fault = re.search(r"status (\d+) (once|always)", text)
-        if fault and (fault[2] == "always" or seen == 1):
-            why = f"told to fail: {text} {self._echo(text)}"
-            self._send(int(fault[1]), {"error": {"message": why}})
-            return
         if "sleep" in text:
             time.sleep(float(re.search(r"sleep ([\d.]+)", text)[1]))  # type: ignore[index]
-        if "reset always" in text or ("reset once" in text and seen == 1):
-            self.connection.close()
+        if self._turn_away(text, seen) or self._break_down(text, seen):
             return
         if echo := self._echo(text):
             self._send_raw(200, _echoing(text, echo))
@@ -83,6 +77,27 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(text, seen)
         else:
             self._send(200, _answer(text))
+
+    def _turn_away(self, text: str, seen: int) -> bool:
+        fault = re.search(r"status (\d+) (once|always)", text)
+        if fault and (fault[2] == "always" or seen == 1):
+            why = f"told to fail: {text} {self._echo(text)}"
+            self._send(int(fault[1]), {"error": {"message": why}})
+            return True
+        crowd = re.search(r"at most (\d+) at once", text)
+        if crowd and self.server.at_once > int(crowd[1]):
+            self._send(429, {"error": {"message": "too many at once"}})
+            return True
+        return False
+
+    def _break_down(self, text: str, seen: int) -> bool:
+        if "reset always" in text or ("reset once" in text and seen == 1):
+            self.connection.close()
+            return True
+        if "trickle" in text:
+            self._trickle()
+            return True
+        return False
 
     def _stream(self, text: str, seen: int) -> None:
         """Send server-sent events, each at once; without a length, the connection's end ends it."""
@@ -109,6 +124,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif "odd event" in text:
             self.wfile.write(b'data: {"choices": [{"delta": "text"}]}\n\n')
 
+    def _trickle(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(20):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+            time.sleep(0.1)
+
     def _echo(self, text: str) -> str:
         """Return the header with the key where the prompt asks for it, as some servers do."""
         return self.headers["authorization"] if "echo" in text else ""
@@ -133,17 +156,34 @@ _ODD_BODIES = {
     "details are a list": b'{"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}],'
     b' "usage": {"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": [1]}}',
     "reason is a number": b'{"choices": [{"message": {"content": "4"}, "finish_reason": 7}]}',
+    "error under 200": b'{"error": {"code": 400, "message": "no such model"}}',
+    "error in the choice": b'{"choices": [{"message": {"content": "4"}, "error": {"code": 502},'
+    b' "finish_reason": "error"}]}',
+    "only tool calls": b'{"choices": [{"message": {"content": null, "tool_calls": [{}]},'
+    b' "finish_reason": "tool_calls"}]}',
+    "null choices": b'{"choices": null}',
+    "null body": b"null",
+    "deep nesting": b"[" * 200_000,
+    "html": b"<html>busy</html>",
+    "text in parts": b'{"choices": [{"message": {"content": [{"type": "thinking", "thinking": []},'
+    b' {"type": "text", "text": "4"}]}, "finish_reason": "stop"}]}',
+    "infinite usage": b'{"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}],'
+    b' "usage": {"prompt_tokens": 1e999, "completion_tokens": 99999999999999999999}}',
+    "ten megabytes": b'{"choices": [{"message": {"content": "' + b"x" * 10_000_000 + b'"},'
+    b' "finish_reason": "stop"}]}',
     "lone surrogate": b'{"choices": [{"message": {"content": "a \\ud800 b"}}]}',
 }
 # What a prompt that holds one of these words gets instead of a good answer.
 _ODD_MESSAGES: dict[str, dict[str, Any]] = {
     "empty": {"content": "  "},
     "null content": {"content": None},
+    "only thoughts": {"content": "", "reasoning_content": "Let me see: 2 + 2 is 4."},
     "refusal": {"content": None, "refusal": "I can't help with that."},
 }
 _ODD_ENDS = {"too long": "length", "filtered": "content_filter"}
 _ODD_USAGES = {
     "no usage": None,
+    "null usage": {"prompt_tokens": None, "completion_tokens": None},
     "negative usage": {"prompt_tokens": -1, "completion_tokens": 5},
 }
 
