@@ -42,7 +42,7 @@ class ReportedFault(AnswerFault):
         super().__init__(f"the provider reports an error under status 200: {error}")
 
 
-def parse_body(payload: bytes) -> Any:
+def parse_body(payload: str) -> Any:
     """Read the JSON of an answer.
 
     Raises

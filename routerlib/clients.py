@@ -37,6 +37,7 @@ _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _NO_KEY_NEEDED = "none"
+_PATH = "/chat/completions"
 
 
 class NotAsked(Exception):
@@ -290,13 +291,9 @@ class _Asking:
     async def _request(self) -> Any:
         if self._on_text is not None:
             return await self._stream(self._on_text)
-        # The raw body: a provider's odd fields must end up typed, not as a validation error.
-        response = await self._endpoint.client.chat.completions.with_raw_response.create(
-            model=self._candidate.model,
-            messages=self._messages(),
-            extra_body=dict(self._candidate.parameters),
-        )
-        return parse_body(response.content)
+        # The raw text: a provider's odd fields must end up typed, not as a validation error.
+        text = await self._endpoint.client.post(_PATH, cast_to=str, body=self._body())
+        return parse_body(text)
 
     async def _stream(self, on_text: Callable[[str], None]) -> Any:
         from openai import AsyncStream
@@ -305,19 +302,15 @@ class _Asking:
         shown = RedactedStream(self._endpoint.redact)
         # Chunks as plain JSON values, not the SDK's models, for the same reason as above.
         stream: AsyncStream[object] = await self._endpoint.client.post(
-            "/chat/completions",
+            _PATH,
             cast_to=object,
             stream=True,
             stream_cls=AsyncStream[object],
-            body={
-                "model": self._candidate.model,
-                "messages": self._messages(),
-                **self._candidate.parameters,
-                "stream": True,
-                "stream_options": {"include_usage": True},
-            },
+            body={**self._body(), "stream": True, "stream_options": {"include_usage": True}},
         )
         async with stream:
+            if "json" in stream.response.headers.get("content-type", ""):  # it doesn't stream
+                return await self._read_whole(stream.response, on_text)
             try:
                 async for chunk in stream:
                     if piece := shown.feed(storable(answer.add(chunk))):
@@ -330,10 +323,17 @@ class _Asking:
             raise BrokenOff("the stream ended before the answer was complete")
         return answer.body()
 
-    def _messages(self) -> list[Any]:
+    async def _read_whole(self, response: Any, on_text: Callable[[str], None]) -> Any:
+        body = parse_body((await response.aread()).decode(errors="replace"))
+        if text := read_answer(body).get("response"):
+            on_text(self._endpoint.redact(text))
+        return body
+
+    def _body(self) -> dict[str, Any]:
         system = self._candidate.system
         first = [{"role": "system", "content": system}] if system else []
-        return [*first, *(dict(message) for message in self._prompt.messages)]
+        messages = [*first, *(dict(message) for message in self._prompt.messages)]
+        return {"model": self._candidate.model, "messages": messages, **self._candidate.parameters}
 
 
 def _is_passing(error: BaseException) -> bool:

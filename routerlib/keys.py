@@ -86,7 +86,7 @@ class Redactor:
 
     def held_back(self, text: str) -> int:
         """Return how many characters at the end of a text may be the beginning of the key."""
-        longest = max(map(len, self._forms), default=1) - 1
+        longest = min(max(map(len, self._forms), default=1) - 1, len(text))
         return next(
             (n for n in range(longest, 0, -1) if any(f.startswith(text[-n:]) for f in self._forms)),
             0,

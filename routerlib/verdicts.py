@@ -19,7 +19,9 @@ COMPARISON = (
     "for its length, its tone or its place. Say tie if neither is better."
 )
 
-_SCORE_LINE = re.compile(r"\bscore\b\W{0,5}(\d+(?:[.,]\d+)?|[.,]\d+)(?!\s*(?:/|out of|%|\d))", re.I)
+_SCORE_LINE = re.compile(
+    r"\bscore\b[^\w.,\-]{0,5}(\d+(?:[.,]\d+)?|[.,]\d+)(?!\s*(?:/|out of|%|\d))", re.I
+)
 _WINNER_LINE = re.compile(r"\bwinner\b\W{0,5}(a|b|tie)\b", re.IGNORECASE)
 
 Winner = Literal["first", "second", "tie"]

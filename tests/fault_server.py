@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,6 +28,13 @@ class FaultServer(ThreadingHTTPServer):
         self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
+        # What a sane server answers to a text, in place of its usual answer.
+        self.reply: Callable[[str], str] | None = None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about clients that hung up; they were meant to."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -56,23 +64,47 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.at_once -= 1
 
     def _misbehave(self, text: str, seen: int, is_streamed: bool) -> None:
-        fault = re.search(r"status (\d+) (once|always)", text)
-        if fault and (fault[2] == "always" or seen == 1):
-            self._send(int(fault[1]), {"error": {"message": f"told to fail: {text}"}})
+        if self.server.reply is not None:
+            answer = _answer("")
+            answer["choices"][0]["message"]["content"] = self.server.reply(text)
+            self._send(200, answer)
             return
         if "sleep" in text:
             time.sleep(float(re.search(r"sleep ([\d.]+)", text)[1]))  # type: ignore[index]
-        if "reset once" in text and seen == 1:
-            self.connection.close()
+        if self._turn_away(text, seen) or self._break_down(text, seen):
+            return
+        if echo := self._echo(text):
+            self._send_raw(200, _echoing(text, echo))
             return
         for words, payload in _ODD_BODIES.items():
             if words in text and not ("once" in text and seen > 1):
                 self._send_raw(200, payload)
                 return
-        if is_streamed:
+        if is_streamed and "in one piece" not in text:
             self._stream(text, seen)
         else:
             self._send(200, _answer(text))
+
+    def _turn_away(self, text: str, seen: int) -> bool:
+        fault = re.search(r"status (\d+) (once|always)", text)
+        if fault and (fault[2] == "always" or seen == 1):
+            why = f"told to fail: {text} {self._echo(text)}"
+            self._send(int(fault[1]), {"error": {"message": why}})
+            return True
+        crowd = re.search(r"at most (\d+) at once", text)
+        if crowd and self.server.at_once > int(crowd[1]):
+            self._send(429, {"error": {"message": "too many at once"}})
+            return True
+        return False
+
+    def _break_down(self, text: str, seen: int) -> bool:
+        if "reset always" in text or ("reset once" in text and seen == 1):
+            self.connection.close()
+            return True
+        if "trickle" in text:
+            self._trickle()
+            return True
+        return False
 
     def _stream(self, text: str, seen: int) -> None:
         """Send server-sent events, each at once; without a length, the connection's end ends it."""
@@ -99,6 +131,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif "odd event" in text:
             self.wfile.write(b'data: {"choices": [{"delta": "text"}]}\n\n')
 
+    def _trickle(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(20):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+            time.sleep(0.1)
+
+    def _echo(self, text: str) -> str:
+        """Return the header with the key where the prompt asks for it, as some servers do."""
+        return self.headers["authorization"] if "echo" in text else ""
+
     def _send(self, status: int, body: dict[str, Any]) -> None:
         self._send_raw(status, json.dumps(body).encode())
 
@@ -119,17 +163,34 @@ _ODD_BODIES = {
     "details are a list": b'{"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}],'
     b' "usage": {"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": [1]}}',
     "reason is a number": b'{"choices": [{"message": {"content": "4"}, "finish_reason": 7}]}',
+    "error under 200": b'{"error": {"code": 400, "message": "no such model"}}',
+    "error in the choice": b'{"choices": [{"message": {"content": "4"}, "error": {"code": 502},'
+    b' "finish_reason": "error"}]}',
+    "only tool calls": b'{"choices": [{"message": {"content": null, "tool_calls": [{}]},'
+    b' "finish_reason": "tool_calls"}]}',
+    "null choices": b'{"choices": null}',
+    "null body": b"null",
+    "deep nesting": b"[" * 200_000,
+    "html": b"<html>busy</html>",
+    "text in parts": b'{"choices": [{"message": {"content": [{"type": "thinking", "thinking": []},'
+    b' {"type": "text", "text": "4"}]}, "finish_reason": "stop"}]}',
+    "infinite usage": b'{"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}],'
+    b' "usage": {"prompt_tokens": 1e999, "completion_tokens": 99999999999999999999}}',
+    "ten megabytes": b'{"choices": [{"message": {"content": "' + b"x" * 10_000_000 + b'"},'
+    b' "finish_reason": "stop"}]}',
     "lone surrogate": b'{"choices": [{"message": {"content": "a \\ud800 b"}}]}',
 }
 # What a prompt that holds one of these words gets instead of a good answer.
 _ODD_MESSAGES: dict[str, dict[str, Any]] = {
     "empty": {"content": "  "},
     "null content": {"content": None},
+    "only thoughts": {"content": "", "reasoning_content": "Let me see: 2 + 2 is 4."},
     "refusal": {"content": None, "refusal": "I can't help with that."},
 }
 _ODD_ENDS = {"too long": "length", "filtered": "content_filter"}
 _ODD_USAGES = {
     "no usage": None,
+    "null usage": {"prompt_tokens": None, "completion_tokens": None},
     "negative usage": {"prompt_tokens": -1, "completion_tokens": 5},
 }
 
@@ -142,6 +203,16 @@ def _answer(text: str) -> dict[str, Any]:
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     choices = [] if "no choices" in text else [choice]
     return {"id": "x", "object": "chat.completion", "choices": choices, "usage": usage}
+
+
+def _echoing(text: str, echo: str) -> bytes:
+    if "broken json" in text:
+        return f'{{"choices": {echo}'.encode()
+    if "error under 200" in text:
+        return json.dumps({"error": {"message": f"no such key: {echo}", "code": 500}}).encode()
+    message = {"role": "assistant", "content": f"You sent {echo}"}
+    reason = echo if "finish reason" in text else "stop"
+    return json.dumps({"choices": [{"message": message, "finish_reason": reason}]}).encode()
 
 
 def _events(answer: dict[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,6 +119,17 @@ def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: F
         ("reason is a number", "ok"),
         ("lone surrogate", "ok"),
         ("sleep 1.0", "timeout"),
+        ("error under 200", "error"),
+        ("error in the choice", "error"),
+        ("only thoughts", "empty"),
+        ("only tool calls", "empty"),
+        ("null choices", "error"),
+        ("null body", "error"),
+        ("deep nesting", "error"),
+        ("text in parts", "ok"),
+        ("null usage", "ok"),
+        ("infinite usage", "ok"),
+        ("html", "error"),
     ],
 )
 def test_each_fault_gets_its_status(server: FaultServer, text: str, status: str) -> None:
@@ -162,7 +174,7 @@ def test_retries_end_after_max_attempts(server: FaultServer) -> None:
     assert (call.status, call.attempts, call.error_type) == ("error", 3, "http_429")
 
 
-@pytest.mark.parametrize("text", ["no usage", "negative usage"])
+@pytest.mark.parametrize("text", ["no usage", "negative usage", "null usage", "infinite usage"])
 def test_unknown_usage_is_unknown_and_not_zero(
     log: CallLog, server: FaultServer, text: str
 ) -> None:
@@ -286,6 +298,76 @@ def test_a_budget_without_a_worst_case_is_refused(log: CallLog, server: FaultSer
     )
 
 
+def test_two_retries_later_a_shared_pause_has_cost_each_call_one_attempt(
+    log: CallLog, server: FaultServer
+) -> None:
+    prompts = [Prompt.from_text(f"at most 2 at once sleep 0.05, {i}") for i in range(12)]
+    collection = collect(prompts, [_candidate(server, max_concurrency=8)], log, progress=False)
+    assert collection.statuses == {"ok": 12}, "a crowd that comes back together fails together"
+
+
+def test_requests_per_minute_hold_for_retries_too(server: FaultServer) -> None:
+    started = time.monotonic()
+    call = _call(_candidate(server, requests_per_minute=300), "status 429 always")
+    assert call.attempts == 4
+    assert time.monotonic() - started >= 3 * 0.2
+
+
+def test_a_forbidden_prompt_is_no_refused_key(log: CallLog, server: FaultServer) -> None:
+    prompts = [Prompt.from_text(text) for text in ("fine", "status 403 always", "fine too")]
+    collection = collect(prompts, [_candidate(server, max_concurrency=1)], log, progress=False)
+    assert not collection.switched_off
+    assert collection.statuses == {"ok": 2, "error": 1}
+    first = [Prompt.from_text("status 403 always, first")]
+    refused = collect(first, [_candidate(server, "other")], log, progress=False)
+    assert "key was refused" in refused.switched_off["other"]
+
+
+def test_a_call_that_never_left_costs_nothing(log: CallLog) -> None:
+    nowhere = CandidateModel(
+        "nowhere", "m", "custom", "http://127.0.0.1:9/v1", None, Price(1, 2),
+        parameters={"max_tokens": 10}, max_attempts=1,
+    )  # fmt: skip
+    collection = collect(GOOD[:1], [nowhere], log, progress=False)
+    assert collection.statuses == {"error": 1}
+    assert collection.spent_usd == 0
+
+
+def test_a_trickle_of_bytes_is_a_timeout(server: FaultServer) -> None:
+    assert _call(_candidate(server, timeout_s=0.5, max_attempts=1), "trickle").status == "timeout"
+
+
+def test_an_answer_of_ten_megabytes_is_kept_whole(log: CallLog, server: FaultServer) -> None:
+    collect([Prompt.from_text("ten megabytes")], [_candidate(server)], log, progress=False)
+    ((status, n),) = log.lookup("select status, length(response) from calls")
+    assert (status, n) == ("ok", 10_000_000)
+
+
+def test_a_failing_judge_does_not_lose_the_answer(
+    log: CallLog, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall_over(*_: object) -> None:
+        raise RuntimeError("a bug in a judge")
+
+    monkeypatch.setattr(sys.modules["routerlib.collect"], "judge", fall_over)
+    assert collect(GOOD[:1], [_candidate(server)], log, progress=False).statuses == {"ok": 1}
+    assert log.sql("select * from scores").empty
+    assert len(log.unjudged_calls()) == 1
+
+
+def test_what_the_run_will_do_and_did_is_written(
+    log: CallLog, server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = [*GOOD[:2], Prompt.from_text("too long")]
+    collection = collect(prompts, [_candidate(server)], log)
+    out = capsys.readouterr().out
+    assert re.search(r"to_ask +done_before +expected_usd +worst_case_usd", out)
+    assert re.search(r"small +3 +0", out)
+    assert re.search(r"small 3/3  [\d.]+ calls/s  \$0\.0001 spent, 1 failed", out)
+    row = collection.table().loc["small"]
+    assert (row.asked, row.ok, row.truncated, row.missing) == (3, 2, 1, 0)
+
+
 def test_reservations_count_against_the_cap() -> None:
     budget = Budget(1.0)
     assert budget.reserve(0.6)
@@ -366,6 +448,39 @@ def test_an_interrupt_finishes_the_calls_in_flight(tmp_path: Path, server: Fault
     assert "interrupted" in out
     with CallLog(tmp_path / "logs.db") as log:
         assert len(log.finished_cells()) == sum(server.requests.values()), "an answer was lost"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_an_interrupt_of_the_command_line_waits_for_no_retry(
+    tmp_path: Path, server: FaultServer
+) -> None:
+    (tmp_path / "prompts.jsonl").write_text(
+        "".join(f'{{"prompt": "status 503 always {i}"}}\n' for i in range(20))
+    )
+    (tmp_path / "candidates.yaml").write_text(
+        f"- {{name: small, model: m, base_url: '{server.url}', max_attempts: 99, "
+        "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}"
+    )
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from routerlib.cli import entry; entry()"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", code, "collect", "--prompts", "prompts.jsonl",
+         "--candidates", "candidates.yaml", "--log", "logs.db"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while sum(server.requests.values()) < 12:
+        assert run.poll() is None
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    out, errors = run.communicate(timeout=30)
+    assert run.returncode == 130, errors
+    assert "calls in flight finish first" in out
+    assert "interrupted; run the same command again to go on" in errors
+    assert "16 cells are still missing" in errors, "the four that were asked are typed"
+    with CallLog(tmp_path / "logs.db") as log:
+        assert log.sql("select distinct error_type from calls").error_type.tolist() == ["http_503"]
 
 
 class _AlwaysLarge:

@@ -346,7 +346,7 @@ def test_a_formula_without_end_gives_no_verdict_and_the_next_one_does(
 ) -> None:
     monkeypatch.setattr(formulas, "_ANSWER_S", 1.0)
     endless = Prompt.from_text("?", judge="math", reference=5)
-    score = judge(endless, "Answer: 9**9**9**9**9")
+    score = judge(endless, "The final result is 9**9**9**9**9")
     assert math.isnan(score.score)
     assert "no verdict within 1 s" in score.rationale
     monkeypatch.setattr(formulas, "_ANSWER_S", 60.0)

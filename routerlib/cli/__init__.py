@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success, 1 on failure with one line on standard error, 2 on wrong usage.
+        0 on success, 1 on failure with one line on standard error, 2 on wrong usage, 130
+        after Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     is_debug = _DEBUG in given

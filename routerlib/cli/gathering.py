@@ -9,33 +9,21 @@ import typer
 
 from routerlib.cli.options import (
     DEFAULT_LOG,
+    INTERRUPTED,
     CandidatesSource,
     LogPath,
 )
 
 if TYPE_CHECKING:
+    from routerlib.collection import Collection
     from routerlib.plan import Plan
 
 
 def candidates(source: CandidatesSource = "local") -> None:
     """List the candidates with their prices and whether a key is there (never the key)."""
-    from routerlib.candidates import load_candidates
-    from routerlib.keys import api_key
+    from routerlib.candidates import candidates_frame, load_candidates
 
-    for candidate in load_candidates(source):
-        price = candidate.price
-        key = "no key needed"
-        if candidate.api_key_env:
-            try:
-                api_key(candidate)
-                key = f"key in {candidate.api_key_env}"
-            except ValueError:
-                key = f"no key in {candidate.api_key_env}"
-        typer.echo(
-            f"{candidate.name}: {candidate.provider} {candidate.model}, "
-            f"${price.input_usd_per_mtok:g} in, ${price.output_usd_per_mtok:g} out per million "
-            f"tokens ({price.source}{', ' + price.as_of if price.as_of else ''}), {key}"
-        )
+    typer.echo(candidates_frame(load_candidates(source)).to_string())
 
 
 def collect(
@@ -54,7 +42,11 @@ def collect(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first prompts.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
 ) -> None:
-    """Put prompts to candidates, live, and log every call; run again to go on."""
+    """Put prompts to candidates, live, and log every call; run again to go on.
+
+    Leaves with 0 when every cell is done or typed, 1 when the budget or a refused key left some
+    out, 130 after Ctrl-C.
+    """
     from routerlib.candidates import load_candidates
     from routerlib.collect import collect
     from routerlib.log import CallLog
@@ -69,8 +61,8 @@ def collect(
         _show_plan(plan_collection(asked, chosen, None, repeats=repeats, limit=limit))
         return
     with CallLog(log_path, read_only=dry_run) as log:
-        _show_plan(plan_collection(asked, chosen, log, repeats=repeats, limit=limit))
         if dry_run:
+            _show_plan(plan_collection(asked, chosen, log, repeats=repeats, limit=limit))
             return
         collection = collect(
             asked,
@@ -81,15 +73,22 @@ def collect(
             repeats=repeats,
             limit=limit,
         )
-        if collection.n_asked:
-            typer.echo(log.summary().T.to_string())
         n_scored = int(log.summary().scored.sum()) if log.finished_cells() else 0
-    if not collection.is_complete:
-        raise RuntimeError(f"the collection is not complete: {collection}")
+    if collection.n_asked:
+        typer.echo(collection.table().to_string())
+    _leave_unless_complete(collection)
     typer.echo(str(collection))
     if not n_scored:
         typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
     typer.echo(f"next: routerlib train --log {log_path}")
+
+
+def _leave_unless_complete(collection: Collection) -> None:
+    if collection.is_interrupted:
+        typer.echo(f"routerlib: {collection}", err=True)
+        raise typer.Exit(INTERRUPTED)
+    if not collection.is_complete:
+        raise RuntimeError(f"the collection is not complete: {collection}")
 
 
 def _show_plan(plan: Plan) -> None:

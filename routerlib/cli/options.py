@@ -28,6 +28,7 @@ CostWeight = Annotated[
 ]
 TaskName = Annotated[Task | None, typer.Option("--task", help="Known task; left out = detected.")]
 
+INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
 DEFAULT_LOG = Path("data/logs.db")
 DEFAULT_MODEL = Path("data/router_model.pkl")
 
