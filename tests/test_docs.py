@@ -19,6 +19,7 @@ import routerlib as rl
 from routerlib import weights
 from routerlib.candidates import load_candidates
 from routerlib.cli import app
+from routerlib.judges import JUDGES
 from routerlib.log import CallLog
 from routerlib.prompts import load_prompts, prompt_from_record
 from routerlib.schema import VERSION, version_of
@@ -139,6 +140,11 @@ def test_make_targets_exist() -> None:
 def test_python_names_are_the_public_ones() -> None:
     named = [name for cells in rows(section(README, "From Python")) for name in names(cells[0])]
     assert sorted(named) == sorted(set(rl.__all__) - {"__version__"})
+
+
+def test_every_judge_is_explained_in_order() -> None:
+    table = README.split("| judge | right is | reference |")[1].split("\n\n")[0]
+    assert [cells[0].strip("`") for cells in rows(table)] == list(JUDGES)
 
 
 def test_paths_are_tracked_or_left_out_of_git_on_purpose() -> None:
