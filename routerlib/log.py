@@ -192,6 +192,7 @@ class CallLog(LogAppender):
         Examples
         --------
         >>> import tempfile
+        >>> from routerlib.types import Score
         >>> log = CallLog(Path(tempfile.mkdtemp()) / "logs.db")
         >>> prompt = Prompt.from_text("What is 2 + 2?")
         >>> _ = log.add_prompts([prompt])

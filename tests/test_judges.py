@@ -182,6 +182,7 @@ def test_other_marks_do_not_count(got: str, gold: str) -> None:
         ("letter", "I", "I think the answer is I", 1),
         ("letter", "I", "I think so", 0),
         ("letter", "B", "B or C", 0),
+        ("letter", "A", "A) yes (B) no", 0),
         ("letter", "B", "Bern", 0),
         ("letter", "B", "", 0),
         ("letter", {"letter": "B", "options": ["Rome", "Paris"]}, "paris.", 1),

@@ -17,7 +17,7 @@ _TOLD = re.compile(
     r"\b(?:answer|option|choice|choose|chose|pick|select|antwort|réponse|respuesta)\b"
     r"(?:\s+(?:is|ist|est|es|would be|letter))*\s*[:=]?\s*[(\[*]*([A-Z])\b(?!['’])"
 )
-_IN_BRACKETS = re.compile(r"\(([A-Z])\)")
+_IN_BRACKETS = re.compile(r"(?<!\w)\(?([A-Z])\)")
 _ALONE = re.compile(r"(?<![\w'’-])([B-HJ-Z])(?![\w'’-])")
 
 
@@ -99,7 +99,10 @@ def _letter_reference(reference: Any) -> tuple[str, list[str]]:
 
 def _letters(got: str) -> set[str]:
     """Return the letters that an answer names, by the clearest way in which it names any."""
-    for pattern in (_LEADING, _TOLD, _IN_BRACKETS, _ALONE):
-        if found := {each.upper() for each in pattern.findall(got)}:
+    if leading := _LEADING.findall(got):
+        # "A) yes (B) no" repeats the options and chooses none of them
+        return {each.upper() for each in leading + _IN_BRACKETS.findall(got)}
+    for pattern in (_TOLD, _IN_BRACKETS, _ALONE):
+        if found := set(pattern.findall(got)):
             return found
     return set()
