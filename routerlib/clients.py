@@ -358,11 +358,10 @@ def _is_turned_away(error: BaseException) -> bool:
 
 
 def _wait_s(state: RetryCallState) -> float:
-    """Return the seconds to wait: exponential with jitter, unless the server says how long."""
-    from openai import APIStatusError
+    """Return the seconds to wait: exponential with jitter.
+
+    What the server asks for comes on top, from the pace, which holds back all of this candidate.
+    """
     from tenacity import wait_random_exponential
 
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, APIStatusError) and asked_wait_s(error.response.headers) is not None:
-        return 0.0  # the pace holds back all of this candidate for as long as was asked
     return wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)(state)

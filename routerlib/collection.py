@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from routerlib.claims import CellKey
-from routerlib.plan import Cell, Plan, bound, span
+from routerlib.plan import Cell, Plan, bound, span, usd
 from routerlib.types import CALL_STATUSES, Call
 
 if TYPE_CHECKING:
@@ -144,9 +144,11 @@ class Collection:
         return pd.DataFrame(rows).set_index("candidate")
 
     def __str__(self) -> str:
+        if not self.plan.cells:
+            return str(self.plan)
         counts = ", ".join(f"{n} {status}" for status, n in self.statuses.most_common())
         lines = [
-            f"{self.n_asked} calls in {span(self.seconds)} for ${self.spent_usd:.4f}"
+            f"{self.n_asked} calls in {span(self.seconds)} for {usd(self.spent_usd)}"
             + (f": {counts}" if counts else "")
         ]
         if n_unknown := sum(tally.n_unknown for tally in self.tallies.values()):
@@ -169,5 +171,5 @@ def _what_is_left(missing: list[Cell]) -> str:
     return (
         f"{len(missing)} cells are still missing "
         f"({', '.join(f'{name} {n}' for name, n in counts.items())}): finishing would cost about "
-        f"${expected_usd:.4f}, {bound(sum(cell.worst_usd for cell in missing))}"
+        f"{usd(expected_usd)}, {bound(sum(cell.worst_usd for cell in missing))}"
     )

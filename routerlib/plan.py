@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from routerlib.budget import expected_cost_usd, worst_cost_usd
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # One thread a local server; more of them than cores at once only slow each other down.
 LOCAL_AT_ONCE = 2
+_LEAST_USD_WITH_FOUR_DECIMALS = 0.01
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Plan:
         known_s = "" if self.expected_s != self.expected_s else f", about {span(self.expected_s)}"
         lines = [
             f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
-            f"cost ${self.expected_usd:.4f}, {bound(self.worst_usd)}{known_s}"
+            f"cost {usd(self.expected_usd)}, {bound(self.worst_usd)}{known_s}"
         ]
         uncapped = Counter(c.candidate.name for c in self.cells if math.isinf(c.worst_usd))
         if uncapped:
@@ -103,9 +105,16 @@ class Plan:
         return "; ".join(lines)
 
 
+def usd(amount: float) -> str:
+    """Write US dollars as a person would, such as ``$1.2500`` or ``$0.000023``."""
+    if amount == 0 or amount >= _LEAST_USD_WITH_FOUR_DECIMALS:
+        return f"${amount:.4f}"
+    return f"${Decimal(f'{amount:.2g}'):f}"
+
+
 def bound(worst_usd: float) -> str:
     """Write an upper bound of costs in US dollars as a person would."""
-    return f"at most ${worst_usd:.4f}" if math.isfinite(worst_usd) else "without an upper bound"
+    return f"at most {usd(worst_usd)}" if math.isfinite(worst_usd) else "without an upper bound"
 
 
 def plan_collection(

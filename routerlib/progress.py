@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from routerlib.plan import usd
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -27,7 +29,7 @@ class Standing(NamedTuple):
     def note(self) -> str:
         """Write money and failures."""
         failed = f", {self.n_failed} failed" if self.n_failed else ""
-        return f"${self.spent_usd:.4f} spent{failed}"
+        return f"{usd(self.spent_usd)} spent{failed}"
 
 
 class Progress:

@@ -74,10 +74,10 @@ def collect(
             limit=limit,
         )
         n_scored = int(log.summary().scored.sum()) if log.finished_cells() else 0
-    if collection.n_asked:
+    if collection.plan.cells:
         typer.echo(collection.table().to_string())
-    _leave_unless_complete(collection)
-    typer.echo(str(collection))
+        _leave_unless_complete(collection)
+        typer.echo(str(collection))
     if not n_scored:
         typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
     typer.echo(f"next: routerlib train --log {log_path}")
