@@ -55,8 +55,8 @@ def prompt_groups(outcomes: Outcomes) -> list[Group]:
     task | chat | 2
     task | code | 1
     length | up to 15 characters | 1
-    length | 16 to 27 characters | 1
-    length | over 27 characters | 1
+    length | 16 to 26 characters | 1
+    length | over 26 characters | 1
     code | with code | 1
     code | without code | 2
     """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from routerlib.evaluation import Evaluation
     from routerlib.lightgbm_router import LGBMRouter
     from routerlib.log import CallLog
+    from routerlib.margin import MarginExplanation
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
     from routerlib.types import Decision
@@ -239,7 +240,7 @@ def evaluate_lessons(evaluation: Evaluation) -> Prose:
 
 
 def why(router: Router, prompt: str, decision: Decision, task: str | None = None) -> str:
-    """Say why a model was chosen and not the next best, in one sentence.
+    """Say why a model was chosen and not the next best, in a few sentences.
 
     Parameters
     ----------
@@ -255,18 +256,43 @@ def why(router: Router, prompt: str, decision: Decision, task: str | None = None
     Returns
     -------
     str
-        What moved the margin to the runner-up; the decision's own reason where the router has
-        only rules, only one candidate model, or keeps to the best single one.
+        What moved the margin to the runner-up; the decision's own reason where there is none.
+    """
+    margin = margin_of(router, prompt, decision, task)
+    return decision.reason if margin is None else margin.sentence
+
+
+def margin_of(
+    router: Router, prompt: str, decision: Decision, task: str | None = None
+) -> MarginExplanation | None:
+    """Take a decision apart against the runner-up.
+
+    Parameters
+    ----------
+    router : Router
+        Who decided.
+    prompt : str
+        The prompt.
+    decision : Decision
+        What was decided.
+    task : str or None, default=None
+        The known task that it was decided with.
+
+    Returns
+    -------
+    MarginExplanation or None
+        None where the router has only rules, only one candidate model, or keeps to the best
+        single one.
     """
     other = runner_up(decision)
     keeps_to_best = router.fallback_ is not None and decision.reason.endswith(router.fallback_)
     if other is None or keeps_to_best or not is_explainable(router):
-        return decision.reason
-    from routerlib.explain import explain_margin
+        return None
+    from routerlib.margin import explain_margin
 
     return explain_margin(
         router, prompt, decision.model, other, cost_weight=decision.cost_weight, task=task
-    ).sentence
+    )
 
 
 def is_explainable(router: Router) -> TypeGuard[LGBMRouter]:

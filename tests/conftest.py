@@ -60,6 +60,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def hostile_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of a log in which every text tries to run a script."""
+    import hostile  # reports import much, and most tests need none
+
+    folder = tmp_path_factory.mktemp("hostile")
+    with hostile.make_log(folder) as opened:
+        return hostile.make_index(opened)
+
+
+@pytest.fixture(scope="session")
+def hostile_notebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a notebook in which every output does."""
+    import hostile
+
+    return hostile.make_notebook(tmp_path_factory.mktemp("notebook"))
+
+
+@pytest.fixture(scope="session")
 def screenshots() -> Path:
     """Return the folder in which browser tests leave pictures for people to look at."""
     folder = screenshots_folder()
