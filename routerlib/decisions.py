@@ -186,9 +186,9 @@ def _reason(part: Sequence[Decided], share_of_all: float) -> str:
     quality = 100 * float(np.mean([margin.quality_margin for margin in margins]))
     cost = 100 * float(np.mean([margin.cost_part for margin in margins]))
     more = "more" if quality >= 0 else "less"
-    text = f"{share}: against the runner-up {abs(quality):.1f} points {more} quality expected"
+    text = f"{share}: {abs(quality):.1f} points {more} quality expected than of the runner-up"
     text += f", and cost weighs {cost:+.1f}" if np.isfinite(cost) and cost else ""
-    return f"{text}. Of the prompts tell most: {_most_telling(margins)}{right} (n = {len(part)})."
+    return f"{text}. Tells most: {_most_telling(margins)}{right} (n = {len(part)})."
 
 
 def _most_telling(margins: Sequence[MarginExplanation]) -> str:

@@ -250,6 +250,7 @@ def write_index(
         what_if=_what_if(router, test),
         identity=_identity(findings, metadata or {}),
         prices=_prices(log),
+        price_sentence=log.price_sentence(models=list(test.models)),
         notebooks=list(notebooks),
     )
     write_atomically(path, page.encode())

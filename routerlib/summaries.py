@@ -102,7 +102,7 @@ def where_each_wins(router: Router, test: Outcomes) -> Table:
         shares = np.bincount(arms[group.is_member], minlength=len(part.models)) / len(part)
         sent = int(shares.argmax())
         rows.append(
-            {"prompts": group.name, "by": group.kind, "n": len(part)}
+            {"group": group.name, "by": group.kind, "n": len(part)}
             | {
                 f"quality of {name}": f"{quality:.2f}"
                 for name, quality in zip(part.models, part.mean_quality, strict=True)

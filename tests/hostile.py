@@ -25,6 +25,7 @@ MODELS = (
     "small <b></script><script>alert(4)</script>",
     "large {{7*7}}<img src=x onerror=alert(5)>",
 )
+TOPICS = ("math", "<script>alert(6)</script>")
 PAGE = "03 <script>alert(7)</script>.html"
 
 
@@ -39,7 +40,7 @@ def make_log(folder: Path) -> CallLog:
     for number in range(140):
         is_hard = number % 2 == 0
         text = f"Prove theorem {number} of {number * 31} {HOSTILE}" if is_hard else f"Hi {number}!"
-        prompt = Prompt.from_text(text, task="math" if is_hard else "chat")
+        prompt = Prompt.from_text(text, topic=TOPICS[not is_hard])
         log.add_prompts([prompt])
         for name in MODELS:
             is_right = name != MODELS[0] or not is_hard
