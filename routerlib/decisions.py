@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib import story
-from routerlib.readable import ANY_PROMPT
+from routerlib.readable import ANY_PROMPT, number_text
 from routerlib.tables import UNKNOWN, Table, percent, short, table
 
 if TYPE_CHECKING:
@@ -122,11 +122,11 @@ def reasons(decided: Sequence[Decided], shares: Mapping[str, float]) -> list[tup
     Returns
     -------
     list of tuple (model, sentence) of str
-        The candidate model that gets most comes first.
+        The candidate model that gets most comes first; those that get nothing are left out.
     """
     by_model = {model: [one for one in decided if one.decision.model == model] for model in shares}
     busiest = sorted(shares, key=lambda model: -shares[model])
-    return [(model, _reason(by_model[model], shares[model])) for model in busiest]
+    return [(name, _reason(by_model[name], shares[name])) for name in busiest if shares[name]]
 
 
 def what_if_table(held_out: HeldOutDecisions) -> Table:
@@ -145,17 +145,21 @@ def what_if_table(held_out: HeldOutDecisions) -> Table:
     import pandas as pd
 
     best, own = held_out.best_single, held_out.cost_weight
-    suppositions: list[tuple[str, float, dict[str, float]]] = [("as it is", own, {})]
+    suppositions: list[tuple[str, float, dict[str, float]]] = [("own cost weight", own, {})]
+    # Where cost plays no part no price can matter: take a cost weight from the middle.
+    weight = own or float(np.median(held_out.cost_weights()))
+    if not own:
+        suppositions.append((f"cost weight {number_text(weight)}", weight, {}))
+    else:
+        suppositions.append(("cost plays no part", 0.0, {}))
+    named = (("half", 0.5), ("twice", 2.0))
     suppositions += [
-        (f"{best} costs {name} as much", own, {best: factor})
-        for name, factor in (("half", 0.5), ("twice", 2.0))
+        (f"{best} costs {name} as much", weight, {best: factor}) for name, factor in named
     ]
-    suppositions.append(("cost plays no part", 0.0, {}))
-    if own:
-        suppositions += [
-            (f"cost weighs {name} as much", factor * own, {})
-            for name, factor in (("half", 0.5), ("twice", 2.0), ("ten times", 10.0))
-        ]
+    suppositions += [
+        (f"cost weighs {name} as much", factor * weight, {})
+        for name, factor in (*named, ("ten times", 10.0))
+    ]
     rows = []
     for name, weight, factors in suppositions:
         found = held_out.at(weight, factors)
@@ -177,7 +181,7 @@ def what_if_table(held_out: HeldOutDecisions) -> Table:
 def _reason(part: Sequence[Decided], share_of_all: float) -> str:
     share = f"gets {percent(share_of_all)}"
     if not part:
-        return f"{share}." if share_of_all else "gets none of these prompts."
+        return f"{share}."
     qualities = [one.quality for one in part if not isnan(one.quality)]
     right = f"; observed quality there {np.mean(qualities):.2f}" if qualities else ""
     margins = [one.margin for one in part if one.margin is not None]

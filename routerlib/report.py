@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _N_EXPLAINED_PROMPTS = 200
 _WIDE_INCHES, _PHONE_INCHES = (7.2, 4.6), (4.2, 5.0)
 _INCHES_PER_MODEL = 1.15
+_MAX_LEGEND_INSIDE = 7
 _N_FEATURES = 8
 # Scripts of the page; it runs these and no other.
 _SCRIPTS = ("tables.js", "playground.js")
@@ -245,6 +246,7 @@ def write_index(
         tiles=key_numbers(evaluation),
         reasons=reasons(decided, evaluation.routed_shares),
         shares=evaluation.routed_shares,
+        unused=[name for name, share in evaluation.routed_shares.items() if not share],
         looks=plots.candidate_styles(evaluation.models),
         examples=examples_table(decided, test.models),
         what_if=_what_if(router, test),
@@ -273,9 +275,12 @@ def _drawn(
     canvas = Canvas(figsize=inches, layout="constrained")
     ax = draw(ax=canvas.subplots())
     legend = ax.get_legend()
-    if is_narrow and legend is not None:  # inside it would cover what it explains
+    # Inside it would cover what it explains, beside it would squeeze it.
+    if legend is not None and (is_narrow or len(legend.get_texts()) > _MAX_LEGEND_INSIDE):
         legend.remove()
-        canvas.legend(loc="outside lower left", fontsize="small", frameon=False)
+        canvas.legend(
+            loc="outside lower left", fontsize="small", frameon=False, ncols=1 if is_narrow else 2
+        )
     picture = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "routerlib"}):
         canvas.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})

@@ -203,7 +203,7 @@ def test_sliders_answer_by_keyboard_as_python_does(browser: Browser, written: Wr
         supposed = {"cost_weight": 0.0, "price_factors": {best: 10.0}}
         assert found(page) == as_page_says(held_out, **supposed)
         assert (page.locator("#cost-weight").get_attribute("aria-valuetext") or "").startswith("0:")
-        page.get_by_role("button", name="As it is").press("Enter")
+        page.get_by_role("button", name="Back to the start").press("Enter")
         assert found(page) == as_page_says(held_out)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,9 +108,8 @@ def test_decisions_are_gathered_with_reasons(router: LGBMRouter, outcomes: Outco
     assert {row[1] for row in shown.rows} == {each.decision.model for each in decided}
     shares = dict(zip(test.models, (0.0, 0.25, 0.75), strict=True))
     told = decisions.reasons(decided, shares)
-    assert [model for model, _ in told] == ["large", "small", "tiny"]
+    assert [model for model, _ in told] == ["large", "small"]  # none go to tiny
     assert told[0][1].startswith("gets 75 %")
-    assert told[2][1].startswith("gets")
 
 
 def test_a_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None:
@@ -121,3 +121,16 @@ def test_a_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None
     (_, sentence), *_ = decisions.reasons(decided, {"large": 1.0})
     assert sentence.startswith("gets 100 %: ")
     assert decisions.examples_table(decided, test.models).rows[0][2] == "–"
+
+
+@pytest.mark.parametrize("own", [300.0, 0.0])
+def test_a_few_suppositions_are_worked_out_for_those_without_a_script(
+    held_out: HeldOutDecisions, own: float
+) -> None:
+    shown = decisions.what_if_table(replace(held_out, cost_weight=own))
+    names = [row[0] for row in shown.rows]
+    assert names[0] == "own cost weight"
+    assert len(names) == len(set(names)) == 7
+    half = next(row for row in shown.rows if row[0] == "large costs half as much")
+    twice = next(row for row in shown.rows if row[0] == "large costs twice as much")
+    assert half != twice  # a price matters, also where the router itself gives cost no weight
