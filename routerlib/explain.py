@@ -13,9 +13,12 @@ from routerlib.lightgbm_router import LGBMRouter
 from routerlib.pairs import Floats
 from routerlib.readable import (
     ANY_PROMPT,
+    FOLDED,
     KNOWN_TASK,
     MEANING,
+    NETWORK,
     SIMILAR,
+    TOPIC,
     WORDING,
     number_text,
     readable_name,
@@ -121,8 +124,8 @@ def explain(
     -------
     shap.Explanation
         ``values`` of shape (n_prompts, n_features) and ``base_values``, which add up to the raw
-        estimate of the scale named in ``output_names``: log-odds before calibration for quality,
-        log US dollars before calibration for cost. ``data`` holds the features' own values (for
+        estimate of the scale named in ``output_names``: log-odds for quality, log US dollars for
+        cost. ``data`` holds the features' own values (for
         folded columns the estimate that they give for this model; NaN for the meaning).
 
     Raises
@@ -253,8 +256,7 @@ def _contributions(
 ) -> tuple[Floats, Floats, Floats, list[str]]:
     """Return folded SHAP values, base values, data and readable names."""
     columns = router.features(prompts)
-    booster = router.booster(model, target)
-    raw = np.asarray(booster.predict(columns, pred_contrib=True, num_threads=1))
+    raw = router.contributions(columns, model, target)
     readable = [readable_name(name) for name in router.feature_names_]
     names = list(dict.fromkeys(readable))
     belongs = np.array([[name == group for group in names] for name in readable], dtype=float)
@@ -274,6 +276,8 @@ def _shown_columns(
         MEANING: None,
         WORDING: f"words_{target}_{model}",
         SIMILAR: f"neighbours_quality_{model}",
+        TOPIC: f"topic_quality_{model}",
+        NETWORK: f"network_quality_{model}",
     }
     first = {readable_name(column): column for column in reversed(columns)}
     wanted = [stands_for.get(name, first[name]) for name in names]
@@ -343,6 +347,6 @@ def _sentence(
 
 def _with_value(name: str, values: Mapping[str, float]) -> str:
     value = values.get(name, float("nan"))
-    if name in (MEANING, WORDING, SIMILAR, ANY_PROMPT, KNOWN_TASK) or np.isnan(value):
+    if name in (*FOLDED, ANY_PROMPT, KNOWN_TASK) or np.isnan(value):
         return name
     return f"{name} = {value:.3g}"

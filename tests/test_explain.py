@@ -27,10 +27,14 @@ def router(world):
 def test_contributions_and_base_add_up_to_the_raw_estimate(router, world, model, target):
     prompts = world[1].prompts[:20]
     explanation = explain(router, prompts, model=model, target=target)
-    raw = router.booster(model, target).predict(router.features(prompts), raw_score=True)
-    np.testing.assert_allclose(
-        explanation.values.sum(axis=1) + explanation.base_values, raw, atol=1e-9
-    )
+    raw = explanation.values.sum(axis=1) + explanation.base_values
+    estimates = router.predict(prompts)
+    arm = router.models_.index(model)
+    if target == "quality":
+        estimated = router.quality_scale(model).quality(raw)
+        np.testing.assert_allclose(estimated, estimates.quality[:, arm], atol=1e-9)
+    else:
+        np.testing.assert_allclose(np.exp(raw), estimates.cost_usd[:, arm], rtol=1e-9)
     assert explanation.output_names == SCALES[target]
 
 
