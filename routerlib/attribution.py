@@ -9,7 +9,15 @@ import numpy as np
 
 from routerlib.lightgbm_router import LGBMRouter
 from routerlib.pairs import Floats
-from routerlib.readable import ANY_PROMPT, MEANING, SIMILAR, WORDING, readable_name
+from routerlib.readable import (
+    ANY_PROMPT,
+    MEANING,
+    NETWORK,
+    SIMILAR,
+    TOPIC,
+    WORDING,
+    readable_name,
+)
 
 Target = Literal["quality", "cost"]
 
@@ -22,8 +30,8 @@ class Folded(NamedTuple):
     Attributes
     ----------
     values : ndarray of shape (n_prompts, n_features)
-        With ``base`` they add up to the raw estimate: log-odds before calibration, or log US
-        dollars before calibration.
+        With ``base`` they add up to the raw estimate: log-odds before calibration, or the log of
+        expected US dollars.
     base : ndarray of shape (n_prompts,)
         What is expected before the prompt is read.
     data : ndarray of shape (n_prompts, n_features)
@@ -131,6 +139,8 @@ def _shown_columns(
         MEANING: None,
         WORDING: f"words_{target}_{model}",
         SIMILAR: f"neighbours_quality_{model}",
+        TOPIC: f"topic_quality_{model}",
+        NETWORK: f"network_quality_{model}",
     }
     first = {readable_name(column): column for column in reversed(columns)}
     wanted = [stands_for.get(name, first[name]) for name in names]

@@ -26,7 +26,7 @@ __all__ = [
 # What the values of `explain` are measured in; stands in ``Explanation.output_names``.
 SCALES: Mapping[str, str] = {
     "quality": "log-odds of a right answer, before calibration",
-    "cost": "log of the cost in US dollars, before calibration",
+    "cost": "log of the expected cost in US dollars",
 }
 
 
@@ -59,7 +59,7 @@ def explain(
     shap.Explanation
         ``values`` of shape (n_prompts, n_features) and ``base_values``, which add up to the raw
         estimate of the scale named in ``output_names``: log-odds before calibration for quality,
-        log US dollars before calibration for cost. ``data`` holds the features' own values (for
+        the log of expected US dollars for cost. ``data`` holds the features' own values (for
         folded columns the estimate that they give for this model; NaN for the meaning).
 
     Raises

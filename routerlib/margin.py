@@ -12,10 +12,8 @@ from routerlib.attribution import check_explainable, quality_parts
 from routerlib.lightgbm_router import LGBMRouter
 from routerlib.readable import (
     ANY_PROMPT,
+    FOLDED,
     KNOWN_TASK,
-    MEANING,
-    SIMILAR,
-    WORDING,
     number_text,
 )
 from routerlib.router import choose_arms
@@ -194,11 +192,11 @@ def explain_margin(
     ranked = _ranked(estimates, weight)
     runner_up = next((name for name in ranked if name != chosen), None)
     other = other or runner_up or chosen
-    parts, values = _margin_parts(router, prompt, chosen, other)
+    parts, values = _margin_parts(router, prompt, chosen, other, task)
     first, second = (_arm(router, name) for name in (chosen, other))
     quality, cost_usd = estimates.quality[0], estimates.cost_usd[0]
     margin = float(quality[first] - quality[second])
-    # What the task label shifts after the boosters; rounding noise without one.
+    # What a known task shifts beyond the features; rounding noise without one.
     rest = KNOWN_TASK if task is not None else ANY_PROMPT
     parts[rest] = parts.get(rest, 0.0) + margin - sum(parts.values())
     cost_margin = float(cost_usd[first] - cost_usd[second])
@@ -234,9 +232,9 @@ def _arm(router: LGBMRouter, model: str) -> int:
 
 
 def _margin_parts(
-    router: LGBMRouter, prompt: str, chosen: str, other: str
+    router: LGBMRouter, prompt: str, chosen: str, other: str, task: str | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    columns = router.features([prompt])
+    columns = router.features([prompt], None if task is None else [task])
     left, values = quality_parts(router, columns, chosen)
     right, _ = quality_parts(router, columns, other)
     return {name: left[name] - right[name] for name in left}, values
@@ -383,7 +381,7 @@ def with_value(name: str, value: float) -> str:
     >>> with_value("number of commas", 2.0), with_value("on any prompt", float("nan"))
     ('number of commas = 2', 'on any prompt')
     """
-    if name in (MEANING, WORDING, SIMILAR, ANY_PROMPT, KNOWN_TASK) or np.isnan(value):
+    if name in (*FOLDED, ANY_PROMPT, KNOWN_TASK) or np.isnan(value):
         return name
     return f"{name} = {value:.3g}"
 
