@@ -192,7 +192,7 @@ def _reason(part: Sequence[Decided], share_of_all: float) -> str:
     more = "more" if quality >= 0 else "less"
     text = f"{share}: {abs(quality):.1f} points {more} quality expected than of the runner-up"
     text += f", and cost weighs {cost:+.1f}" if np.isfinite(cost) and cost else ""
-    return f"{text}. Tells most: {_most_telling(margins)}{right} (n = {len(part)})."
+    return f"{text}. What tells most: {_most_telling(margins)}{right} (n = {len(part)})."
 
 
 def _most_telling(margins: Sequence[MarginExplanation]) -> str:

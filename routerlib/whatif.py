@@ -39,7 +39,8 @@ class WhatIf(NamedTuple):
     quality_difference : float
         Mean quality against the best single.
     half_width : float
-        Of the approximate 95 % interval of that difference (normal, prompts as independent).
+        Of the approximate 95 % interval of that difference: normal, prompts as independent, with
+        one loss more than was seen (a handful of rerouted prompts without a loss is no proof).
     n_changed : int
         Prompts that go elsewhere than at the router's own cost weight and today's prices.
     """
@@ -152,7 +153,6 @@ class HeldOutDecisions:
         paid = self.cost_usd * factors
         gains = self.quality[rows, arms] - self.quality[:, best]
         cost, best_cost = float(paid[rows, arms].mean()), float(paid[:, best].mean())
-        spread = float(gains.std(ddof=1)) if len(gains) > 1 else float("nan")
         counts = np.bincount(arms, minlength=len(self.models)) / len(self)
         return WhatIf(
             quality=float(self.quality[rows, arms].mean()),
@@ -162,7 +162,7 @@ class HeldOutDecisions:
             best_cost_usd=best_cost,
             saving=1 - cost / best_cost if best_cost else float("nan"),
             quality_difference=float(gains.mean()),
-            half_width=_Z95 * spread / float(np.sqrt(len(gains))),
+            half_width=_half_width(gains, is_rerouted=bool((arms != best).any())),
             n_changed=int((arms != self._arms(self.cost_weight, np.ones(len(factors)))).sum()),
         )
 
@@ -190,3 +190,11 @@ class HeldOutDecisions:
 
     def _arms(self, cost_weight: float, factors: Floats) -> np.ndarray:
         return choose_arms(self.expected_quality, self.expected_cost_usd * factors, cost_weight)
+
+
+def _half_width(gains: Floats, *, is_rerouted: bool) -> float:
+    n = len(gains)
+    if n < 2:
+        return float("nan")
+    squares = float(((gains - gains.mean()) ** 2).sum()) + is_rerouted
+    return _Z95 * float(np.sqrt(squares / (n - 1) / n))

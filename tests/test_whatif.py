@@ -58,10 +58,13 @@ def test_three_prompts_by_hand() -> None:
     assert (found.shares["large"], found.cost_usd) == (1 / 3, 2.0)
     assert found.quality_difference == pytest.approx(-1 / 3)
     assert found.saving == 0.5
+    squares = 2 * (1 / 3) ** 2 + (2 / 3) ** 2 + 1  # of the gains 0, 0, -1, and one loss unseen
+    assert found.half_width == pytest.approx(1.96 * (squares / 2 / 3) ** 0.5)
     half = held_out.at(price_factors={"large": 0.5})  # now 0.1 more is enough
     assert (half.shares["large"], half.cost_usd, half.n_changed) == (1.0, 2.0, 2)
     free = held_out.at(0.0, {"large": 10.0})
     assert (free.quality, free.saving) == (1.0, 0.0)
+    assert free.half_width == 0  # always the best single: the same by definition
 
 
 def test_what_a_page_holds_is_small_and_says_what_was_left_out(router: LGBMRouter) -> None:

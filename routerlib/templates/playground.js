@@ -31,7 +31,9 @@
     const gains = arms.map((arm, row) => data.quality[row][arm] - data.quality[row][best]);
     const bestCost = mean(data.cost_usd.map((costs) => costs[best] * factors[best]));
     const difference = mean(gains);
-    const squares = gains.reduce((sum, gain) => sum + (gain - difference) ** 2, 0);
+    // One loss more than was seen: a few rerouted prompts without a loss are no proof.
+    const unseen = arms.some((arm) => arm !== best) ? 1 : 0;
+    const squares = gains.reduce((sum, gain) => sum + (gain - difference) ** 2, unseen);
     return {
       quality: mean(arms.map((arm, row) => data.quality[row][arm])),
       cost_usd: mean(paid),
