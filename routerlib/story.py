@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
+from routerlib.readable import number_text
 from routerlib.routed import route_all
 from routerlib.tables import percent
 from routerlib.verdict import percent as percent_with_interval
@@ -161,8 +162,8 @@ def describe_router(router: Router) -> str:
     """
     weight = router.cost_weight_
     trade = (
-        f"it gives up a point of quality where that saves {10 / weight:.2g} US dollars or more "
-        "per 1000 prompts"
+        f"it gives up a point of quality where that saves {number_text(10 / weight)} US dollars "
+        "or more per 1000 prompts"
         if weight
         else "cost plays no part but among equals"
     )
@@ -171,7 +172,7 @@ def describe_router(router: Router) -> str:
     )
     return (
         f"A {router.name} router, trained on {len(router.train_prompt_ids_)} prompts, operates at "
-        f"cost weight {weight:.4g}: {trade}.{fallback}"
+        f"cost weight {number_text(weight)}: {trade}.{fallback}"
     )
 
 
@@ -410,7 +411,7 @@ def playground_lessons(router: Router, test: Outcomes) -> Prose:
         as_it_stands = f"As it stands, it sends {best_share(None)} there: {router.fallback_}."
     elif own:
         as_it_stands = (
-            f"At the router's own cost weight, {own:.4g}, it is {best_share(None)}; "
+            f"At the router's own cost weight, {number_text(own)}, it is {best_share(None)}; "
             f"at ten times that, {best_share(10 * own)}."
         )
     else:

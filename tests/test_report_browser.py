@@ -153,6 +153,10 @@ def test_it_prints_without_what_only_a_screen_can_do(
         assert visit.page.get_by_text("Suppositions over").is_visible()
         white = "rgb(255, 255, 255)"
         assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == white
+        assert visit.violations() == []  # what was dark on the screen is dark on white now
+        assert visit.page.evaluate(
+            "[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)"
+        )
         pdf = visit.page.pdf(path=screenshots / "report.pdf", format="A4")
         assert pdf.startswith(b"%PDF")
 
