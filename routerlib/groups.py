@@ -50,15 +50,9 @@ def prompt_groups(outcomes: Outcomes) -> list[Group]:
     --------
     >>> prompts = ["Hi!", "Tell me a joke, please.", "```\nprint(1)\n```\nWhat is printed?"]
     >>> outcomes = Outcomes(prompts, ["small"], [[1], [1], [0]], topics=["chat", "chat", "code"])
-    >>> for group in prompt_groups(outcomes):
-    ...     print(group.kind, "|", group.name, "|", int(group.is_member.sum()))
-    task | chat | 2
-    task | code | 1
-    length | up to 15 characters | 1
-    length | 16 to 26 characters | 1
-    length | over 26 characters | 1
-    code | with code | 1
-    code | without code | 2
+    >>> groups = prompt_groups(outcomes)
+    >>> [(group.name, int(group.is_member.sum())) for group in groups if group.kind != "length"]
+    [('chat', 2), ('code', 1), ('with code', 1), ('without code', 2)]
     """
     tasks = np.array(outcomes.topics or [detect_task(prompt) for prompt in outcomes.prompts])
     groups = [Group("task", str(task), tasks == task) for task in np.unique(tasks)]
