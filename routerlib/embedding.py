@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from routerlib.arrays import pack_array, unpack_array
 from routerlib.surface import both_ends
 
 # The tokenizer has no word splitter, so its time grows faster than the text.
 _HEAD_CHARACTERS = 3_000
 _TAIL_CHARACTERS = 1_000
+
+Encoder = Callable[[list[str]], np.ndarray]
 
 EMBEDDING_DIMENSIONS = 256
 N_TOKENS = 32_000
@@ -29,13 +30,16 @@ class Encoded(NamedTuple):
         Tokens of each text, in [0, `N_TOKENS`).
     vectors : ndarray of shape (n_texts, 256)
         Mean of the vectors of the tokens; zeros for an empty text.
+    neural : ndarray of shape (n_texts, n_dimensions) or None
+        Vectors of a neural encoder, where one is used.
     """
 
     token_ids: list[np.ndarray]
     vectors: np.ndarray
+    neural: np.ndarray | None = None
 
 
-def encode(texts: Sequence[str]) -> Encoded:
+def encode(texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
     """Embed texts locally; the weights are read once a process, without a network.
 
     Of a text over 4,000 characters only the two ends are read.
@@ -44,11 +48,18 @@ def encode(texts: Sequence[str]) -> Encoded:
     ----------
     texts : sequence of str
         Any texts, empty ones too.
+    encoder : callable or None, default=None
+        Turns a list of texts into an array of shape (n_texts, n_dimensions), in addition.
 
     Returns
     -------
     Encoded
         Tokens and vectors.
+
+    Raises
+    ------
+    ValueError
+        If the encoder returns anything but one finite row for each text.
 
     Examples
     --------
@@ -68,7 +79,7 @@ def encode(texts: Sequence[str]) -> Encoded:
     for row, ids in enumerate(token_ids):
         if len(ids):
             vectors[row] = weights[ids].mean(axis=0)
-    return Encoded(token_ids, vectors)
+    return Encoded(token_ids, vectors, None if encoder is None else _neural(texts, encoder))
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
@@ -94,48 +105,14 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
-class Reduction:
-    """Project vectors onto their main directions (principal components).
-
-    Parameters
-    ----------
-    centre : ndarray of shape (n_dimensions,)
-        Mean of the training vectors.
-    directions : ndarray of shape (n_components, n_dimensions)
-        Orthonormal rows, the one with the largest variance first.
-    """
-
-    def __init__(self, centre: np.ndarray, directions: np.ndarray) -> None:
-        self.centre = centre
-        self.directions = directions
-
-    @classmethod
-    def fit(cls, vectors: np.ndarray, n_components: int) -> Self:
-        """Find the main directions; fewer than asked for where there are fewer vectors."""
-        centre = vectors.mean(axis=0, dtype=float)
-        centred = vectors - centre
-        variances, axes = np.linalg.eigh(centred.T @ centred)
-        kept = min(n_components, max(len(vectors) - 1, 1), vectors.shape[1])
-        directions = axes[:, np.argsort(-variances, kind="stable")[:kept]].T
-        # The sign of an eigenvector is arbitrary: fix it, so that equal data give equal columns.
-        largest = np.abs(directions).argmax(axis=1)
-        signs = np.sign(directions[np.arange(kept), largest])
-        return cls(
-            centre.astype(np.float32), (directions * signs[:, np.newaxis]).astype(np.float32)
+def _neural(texts: Sequence[str], encoder: Encoder) -> np.ndarray:
+    vectors = np.asarray(encoder(list(texts)), dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+        raise ValueError(
+            f"an encoder must return finite numbers of shape ({len(texts)}, n_dimensions) for "
+            f"{len(texts)} texts, got shape {vectors.shape}"
         )
-
-    def transform(self, vectors: np.ndarray) -> np.ndarray:
-        """Return the coordinates, shape (n, n_components)."""
-        return (vectors - self.centre) @ self.directions.T
-
-    def to_state(self) -> dict[str, Any]:
-        """Return plain builtins."""
-        return {"centre": pack_array(self.centre), "directions": pack_array(self.directions)}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_state`."""
-        return cls(unpack_array(state["centre"]), unpack_array(state["directions"]))
+    return vectors
 
 
 def _readable(text: str) -> str:

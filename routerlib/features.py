@@ -9,32 +9,74 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from routerlib.embedding import Encoded, Reduction, encode
+from routerlib.embedding import encode
+from routerlib.encoders import EncoderChoice, encoder_name, resolve_encoder
+from routerlib.neighbours import Nearest, Neighbours
+from routerlib.outcomes import Outcomes
+from routerlib.simpler import (
+    Estimated,
+    NeighboursLearner,
+    SimplerLearners,
+    Targets,
+    topic_labels,
+)
+from routerlib.splits import grouped_folds
 from routerlib.surface import SURFACE_NAMES, surface_features
 from routerlib.tasks import detect_task
+from routerlib.text_space import Place, TextSpace
 from routerlib.types import TASKS
 
-__all__ = ["PromptFeatures", "detect_task"]
+__all__ = ["GROUPS", "PromptFeatures", "detect_task"]
+
+STACKED = ("words", "neighbours", "topic", "network")
+PLAIN = ("surface", "task", "embedding")
+GROUPS = (*PLAIN, *STACKED)
+# With fewer prompts the simpler learners have nothing to say.
+_MIN_ROWS_FOR_STACK = 40
+_N_FOLDS = 5
+# Zero and near-zero costs have no useful logarithm.
+_SMALLEST_COST_SHARE = 1e-3
 
 
 class PromptFeatures(TransformerMixin, BaseEstimator):
-    """Describe prompts by surface counts, the task and their meaning.
+    """Describe prompts by surface counts, task, meaning, and what simpler learners expect.
 
-    1. *surface*: about 70 counts and shares (`routerlib.surface`).
-    2. *task*: one column for each task, 1 for the one that `detect_task` finds.
-    3. *embedding*: main components of a static sentence embedding, computed locally.
+    ============  ==============================================================================
+    group         columns
+    ============  ==============================================================================
+    surface       about 80 counts and shares (`routerlib.surface`)
+    task          1 for the kind of task: told, or found by rules (`detect_task`)
+    embedding     main directions of static embedding, wording and counts (`TextSpace`)
+    words         expected quality and log cost of each candidate: ridge on the directions
+    neighbours    expected quality: mean of the nearest prompts
+    topic         expected quality: means of the log's own topics, told or detected by a
+                  classifier learnt from the log (clusters where the log has no topics)
+    network       expected quality: a small network that learns the topics as a second task
+    ============  ==============================================================================
+
+    The last four are learnt from outcomes, given as ``y``, and need 40 prompts. As with
+    scikit-learn's `TargetEncoder`, ``fit_transform(prompts, y)`` differs from ``fit`` and then
+    ``transform``: it estimates every training prompt from the other folds, near-duplicates kept
+    together, so that a learner trained on the columns isn't misled.
 
     Parameters
     ----------
-    surface, task, embedding : bool, default=True
-        Which groups of columns to make; at least one.
+    groups : sequence of str, default=GROUPS
+        Which groups of columns to make, in any order; at least one.
     n_components : int, default=32
         Columns of the embedding group; fewer where fewer prompts are seen in `fit`.
+    encoder : str, callable or None, default=None
+        A neural encoder in addition to the static embedding: ``"minilm"``, or any function from
+        a list of n texts to an array of shape (n, n_dimensions). See `routerlib.encoders`.
+    random_state : int, default=0
+        Seed of everything random in `fit`.
 
     Attributes
     ----------
-    reduction_ : Reduction or None
-        Fitted projection of the embedding.
+    space_ : TextSpace
+        Fitted space of prompts.
+    simpler_ : SimplerLearners
+        Fitted learners of the last four groups; none without outcomes.
     n_features_out_ : int
         Number of columns.
 
@@ -50,25 +92,25 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        surface: bool = True,
-        task: bool = True,
-        embedding: bool = True,
+        groups: Sequence[str] = GROUPS,
         n_components: int = 32,
+        encoder: EncoderChoice = None,
+        random_state: int = 0,
     ) -> None:
-        self.surface = surface
-        self.task = task
-        self.embedding = embedding
+        self.groups = groups
         self.n_components = n_components
+        self.encoder = encoder
+        self.random_state = random_state
 
     def fit(self, prompts: Iterable[str], y: Any = None) -> Self:
-        """Find the main components of the prompts' meaning.
+        """Learn the columns.
 
         Parameters
         ----------
         prompts : iterable of str, length n_prompts
             At least one text.
-        y : ignored
-            For scikit-learn pipelines.
+        y : Outcomes, array-like of shape (n_prompts, n_models) or None, default=None
+            Outcomes of the same prompts, or their quality in [0, 1] (NaN = not observed).
 
         Returns
         -------
@@ -78,32 +120,35 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no prompt, no group of columns, or something that isn't text.
+            If there is no prompt, no known group of columns, or something that isn't text.
         """
-        return self.fit_encoded(texts_of(prompts), None)
-
-    def fit_encoded(self, texts: Sequence[str], encoded: Encoded | None) -> Self:
-        """Fit on texts that may have been encoded already."""
-        if not (self.surface or self.task or self.embedding):
-            raise ValueError("one of surface, task, embedding must be True, got False for all")
-        if self.n_components < 1:
-            raise ValueError(f"n_components must be at least 1, got {self.n_components!r}")
-        if len(texts) == 0:
-            raise ValueError("at least one prompt is needed, got none")
-        self.reduction_: Reduction | None = None
-        if self.embedding:
-            vectors = (encoded or encode(texts)).vectors
-            self.reduction_ = Reduction.fit(vectors, self.n_components)
-        self.n_features_out_ = len(self._names())
+        self.learn(texts_of(prompts), y)
         return self
 
-    def transform(self, prompts: Iterable[str]) -> np.ndarray:
+    def fit_transform(self, prompts: Iterable[str], y: Any = None) -> np.ndarray:
+        """Learn the columns, and return those of the training prompts, out of fold.
+
+        Parameters
+        ----------
+        prompts, y
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_features)
+            Finite numbers, in the order of `get_feature_names_out`.
+        """
+        return self.learn(texts_of(prompts), y).detected
+
+    def transform(self, prompts: Iterable[str], topics: Sequence[str] | None = None) -> np.ndarray:
         """Return one row of numbers for each prompt.
 
         Parameters
         ----------
         prompts : iterable of str, length n_prompts
             Any texts, empty ones too.
+        topics : sequence of str or None, default=None
+            Known topics, length n_prompts; one that was not seen in `fit` is detected.
 
         Returns
         -------
@@ -111,18 +156,76 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
             Finite numbers, in the order of `get_feature_names_out`.
         """
         check_is_fitted(self)
-        return self.transform_encoded(texts_of(prompts), None)
+        texts = texts_of(prompts)
+        counts, place = self.locate(texts, topics)
+        return np.hstack([*self._plain(counts, place), *self.simpler_.predict(place, topics)])
 
-    def transform_encoded(self, texts: Sequence[str], encoded: Encoded | None) -> np.ndarray:
-        """Transform texts that may have been encoded already (the fast path of routers)."""
-        columns = [np.zeros((len(texts), 0))]
-        if self.surface:
-            columns.append(surface_features(texts))
-        if self.task:
-            columns.append(_task_columns(texts))
-        if self.reduction_ is not None:
-            columns.append(self.reduction_.transform((encoded or encode(texts)).vectors))
-        return np.hstack(columns)
+    def learn(self, texts: list[str], y: Any = None, folds: np.ndarray | None = None) -> Estimated:
+        """Fit, and return the columns of the training prompts, out of fold.
+
+        Parameters
+        ----------
+        texts : list of str, length n_prompts
+            At least one.
+        y : Outcomes, array-like or None, default=None
+            As in `fit`.
+        folds : ndarray of int, shape (n_prompts,), optional
+            Folds of the prompts; default five with near-duplicates together.
+
+        Returns
+        -------
+        Estimated
+            With the topic detected, and with the topic told.
+        """
+        self._check()
+        if len(texts) == 0:
+            raise ValueError("at least one prompt is needed, got none")
+        outcomes = None if y is None else _as_outcomes(texts, y)
+        topics = None if outcomes is None else outcomes.topics
+        encoded = encode(texts, resolve_encoder(self.encoder))
+        counts = self._counts(texts)
+        self.space_, place = TextSpace.fit(encoded, counts, self.random_state)
+        self.n_directions_ = min(self.n_components, place.coordinates.shape[1])
+        self.models_: tuple[str, ...] = ()
+        self.costed_: tuple[str, ...] = ()
+        self.labels_ = np.zeros(len(texts), dtype=int)
+        nothing = np.zeros((len(texts), 0))
+        self.simpler_, estimated = SimplerLearners({}), Estimated(nothing, nothing)
+        if outcomes is not None:
+            if folds is None:
+                folds = folds_of(outcomes, self.random_state)
+            estimated = self._learn_simpler(place, outcomes, folds)
+        self.n_features_out_ = len(self._names())
+        told_counts = counts if topics is None else self._told(counts, topics)
+        return Estimated(
+            np.hstack([*self._plain(counts, place), estimated.detected]),
+            np.hstack([*self._plain(told_counts, place), estimated.told]),
+        )
+
+    def locate(self, texts: list[str], topics: Sequence[str] | None) -> tuple[np.ndarray, Place]:
+        """Return the counts of texts, with the task that was told, and where they stand."""
+        encoded = encode(texts, resolve_encoder(self.encoder))
+        counts = self._counts(texts)
+        place = self.space_.place(encoded, counts)
+        return counts if topics is None else self._told(counts, topics), place
+
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """The nearest-neighbour learner; None without it."""
+        learner = self.simpler_.learners.get("neighbours")
+        return learner.neighbours if isinstance(learner, NeighboursLearner) else None
+
+    def nearest(self, texts: list[str], k: int) -> Nearest:
+        """Return the k training prompts nearest to each text; none without that learner."""
+        learner = self.simpler_.learners.get("neighbours")
+        if not isinstance(learner, NeighboursLearner):
+            return Nearest(np.zeros((len(texts), 0), dtype=int), np.zeros((len(texts), 0)))
+        return learner.nearest(self.locate(texts, None)[1], k)
+
+    def starts(self) -> dict[str, int]:
+        """Return the first column of each simpler learner's expected quality."""
+        at = {name: column for column, name in enumerate(self._names())}
+        return {name: at[f"{name}_quality_{self.models_[0]}"] for name in self.simpler_.learners}
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns, shape (n_features,)."""
@@ -130,30 +233,146 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         return np.array(self._names(), dtype=object)
 
     def to_state(self) -> dict[str, Any]:
-        """Return the fitted transformer as plain builtins."""
+        """Return the fitted transformer as plain builtins; of an encoder, its name only."""
         check_is_fitted(self)
-        reduction = None if self.reduction_ is None else self.reduction_.to_state()
-        return {**self.get_params(), "reduction": reduction}
+        return {
+            "groups": list(self.groups),
+            "n_components": self.n_components,
+            "encoder": encoder_name(self.encoder),
+            "random_state": self.random_state,
+            "space": self.space_.to_state(),
+            "n_directions": self.n_directions_,
+            "models": list(self.models_),
+            "costed": list(self.costed_),
+            "simpler": self.simpler_.to_state(),
+        }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild a fitted transformer from `to_state`."""
-        parameters = dict(state)
-        reduction = parameters.pop("reduction")
-        features = cls(**parameters)
-        features.reduction_ = None if reduction is None else Reduction.from_state(reduction)
+    def from_state(cls, state: Mapping[str, Any], encoder: EncoderChoice = None) -> Self:
+        """Rebuild a fitted transformer from `to_state`; a function must be given again."""
+        features = cls(
+            groups=tuple(state["groups"]),
+            n_components=state["n_components"],
+            encoder=state["encoder"] if encoder is None else encoder,
+            random_state=state["random_state"],
+        )
+        features.space_ = TextSpace.from_state(state["space"])
+        features.n_directions_ = state["n_directions"]
+        features.models_, features.costed_ = tuple(state["models"]), tuple(state["costed"])
+        features.simpler_ = SimplerLearners.from_state(state["simpler"])
         features.n_features_out_ = len(features._names())
         return features
 
+    def _check(self) -> None:
+        unknown = [group for group in self.groups if group not in GROUPS]
+        if isinstance(self.groups, str) or unknown or not self.groups:
+            raise ValueError(f"groups must be some of {', '.join(GROUPS)}, got {self.groups!r}")
+        if self.n_components < 1:
+            raise ValueError(f"n_components must be at least 1, got {self.n_components!r}")
+
+    def _learn_simpler(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> Estimated:
+        names = [name for name in STACKED if name in self.groups]
+        nothing = np.zeros((len(outcomes), 0))
+        if len(outcomes) < _MIN_ROWS_FOR_STACK or folds.max() < 1 or not names:
+            return Estimated(nothing, nothing)
+        has_cost = np.isfinite(outcomes.cost_usd).any(axis=0)
+        self.models_ = tuple(outcomes.models)
+        self.costed_ = tuple(outcomes.models[arm] for arm in np.flatnonzero(has_cost))
+        self.labels_, are_topics = topic_labels(place, outcomes.topics, self.random_state)
+        targets = Targets(
+            outcomes.quality, log_cost_usd(outcomes.cost_usd)[:, has_cost], self.labels_, are_topics
+        )
+        self.simpler_, estimated = SimplerLearners.fit_out_of_fold(
+            names, place, targets, folds, self.random_state
+        )
+        return estimated
+
+    def _counts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the columns of the groups surface and task."""
+        columns = [np.zeros((len(texts), 0))]
+        if "surface" in self.groups:
+            columns.append(surface_features(texts))
+        if "task" in self.groups:
+            columns.append(_task_columns(texts))
+        return np.hstack(columns)
+
+    def _told(self, counts: np.ndarray, topics: Sequence[str]) -> np.ndarray:
+        """Return the counts with the task columns of those topics that are kinds of tasks."""
+        rows = [row for row, topic in enumerate(topics) if topic in TASKS]
+        if "task" not in self.groups or not rows:
+            return counts
+        told = counts.copy()
+        told[rows, -len(TASKS) :] = 0
+        at = [TASKS.index(topic) - len(TASKS) for topic in topics if topic in TASKS]
+        told[rows, at] = 1
+        return told
+
+    def _plain(self, counts: np.ndarray, place: Place) -> list[np.ndarray]:
+        if "embedding" not in self.groups:
+            return [counts]
+        return [counts, place.coordinates[:, : self.n_directions_]]
+
     def _names(self) -> list[str]:
         names: list[str] = []
-        if self.surface:
+        if "surface" in self.groups:
             names += SURFACE_NAMES
-        if self.task:
+        if "task" in self.groups:
             names += [f"task_{task}" for task in TASKS]
-        if self.reduction_ is not None:
-            names += [f"embedding_{index:02d}" for index in range(len(self.reduction_.directions))]
-        return names
+        if "embedding" in self.groups:
+            names += [f"embedding_{index:02d}" for index in range(self.n_directions_)]
+        return names + self.simpler_.names(self.models_, self.costed_)
+
+
+def folds_of(outcomes: Outcomes, random_state: int, n_folds: int = _N_FOLDS) -> np.ndarray:
+    """Deal near-duplicate groups into folds; all zeros when there is one group only.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        At least one prompt.
+    random_state : int
+        Seed.
+    n_folds : int, default=5
+        Folds, fewer where there are fewer groups.
+
+    Returns
+    -------
+    ndarray of int, shape (n_prompts,)
+        Fold numbers.
+
+    Examples
+    --------
+    >>> folds_of(Outcomes(["cook rice"] * 2, ["small"], [[1], [1]]), random_state=0)
+    array([0, 0])
+    """
+    n_groups = len(np.unique(outcomes.groups))
+    if n_groups < 2:
+        return np.zeros(len(outcomes), dtype=int)
+    return grouped_folds(outcomes.groups, min(n_folds, n_groups), random_state)
+
+
+def log_cost_usd(cost_usd: np.ndarray) -> np.ndarray:
+    """Return natural logarithms of costs, finite for zero costs too.
+
+    Parameters
+    ----------
+    cost_usd : ndarray of shape (n_prompts, n_models)
+        US dollars, at least 0; NaN = unknown.
+
+    Returns
+    -------
+    ndarray of shape (n_prompts, n_models)
+        Costs under a thousandth of the candidate's mean count as that; NaN stays NaN.
+
+    Examples
+    --------
+    >>> log_cost_usd(np.array([[1.0], [0.0], [np.nan]])).round(3).ravel()
+    array([ 0.   , -7.601,    nan])
+    """
+    known = np.isfinite(cost_usd)
+    means = np.where(known, cost_usd, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    floor = np.where(means > 0, means * _SMALLEST_COST_SHARE, 1.0)
+    return np.log(np.maximum(cost_usd, floor))
 
 
 def texts_of(prompts: Iterable[str]) -> list[str]:
@@ -189,6 +408,17 @@ def texts_of(prompts: Iterable[str]) -> list[str]:
                 "pass Prompt.text, and drop missing values"
             )
     return texts
+
+
+def _as_outcomes(texts: list[str], y: Any) -> Outcomes:
+    if isinstance(y, Outcomes):
+        if len(y) != len(texts):
+            raise ValueError(f"y must have one row per prompt ({len(texts)}), got {len(y)}")
+        return y
+    quality = np.asarray(y, dtype=float)
+    quality = quality[:, np.newaxis] if quality.ndim == 1 else quality
+    models = [f"m{arm}" for arm in range(quality.shape[1])]
+    return Outcomes(texts, models, quality)
 
 
 def _task_columns(texts: Sequence[str]) -> np.ndarray:

@@ -1,46 +1,49 @@
-"""LGBMRouter: per candidate model, boosted trees estimate quality and cost."""
+"""LGBMRouter: boosted trees, blended with simpler learners, estimate quality and cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from statistics import NormalDist
+from typing import Any, Literal, Self
 
 import lightgbm as lgb
 import numpy as np
 
-from routerlib.arrays import pack_array, unpack_array
-from routerlib.boosting import (
-    MIN_ROWS_FOR_TREES,
-    log_cost_usd,
-    raw_scores,
-    train_classifier,
-    train_cost,
-    train_quality,
-)
-from routerlib.embedding import Encoded, encode
-from routerlib.features import PromptFeatures, texts_of
+from routerlib.additions import Addition
+from routerlib.blending import Blend, logits
+from routerlib.boosting import train_classifier
+from routerlib.encoders import EncoderChoice
+from routerlib.ensemble import CostTrees, QualityTrees, quality_out_of_fold
+from routerlib.features import GROUPS, PromptFeatures, folds_of, log_cost_usd, texts_of
 from routerlib.model_text import open_booster
 from routerlib.outcomes import Outcomes
 from routerlib.router import Router
-from routerlib.scaling import LogOddsScale, TopicShift, log_odds, shrunk_mean
-from routerlib.splits import grouped_folds
-from routerlib.text_learners import Neighbours, WordRegression
+from routerlib.scaling import LogOddsScale, TopicShift, shrunk_mean
+from routerlib.types import tagged_hash
 
 Objective = Literal["quality", "best_model"]
+Target = Literal["quality", "cost"]
 
-_MIN_ROWS_FOR_STACK = 40
+# Learners whose estimates are blended with the trees', beside being columns of theirs.
+_BLENDED = ("topic", "network")
+# A candidate with fewer labels, and fewer than half of the most labelled one's, is estimated from
+# what is expected of the others.
+_FEW_LABELS = 100
 
 
 class LGBMRouter(Router):
-    """Estimate quality and cost by LightGBM, one booster each per candidate model.
+    """Estimate quality and cost of every candidate model by boosted trees and simpler learners.
 
-    Quality boosters have soft labels (objective ``cross_entropy``) and strong regularisation.
-    They see the prompt features and, from 40 prompts on, out-of-fold estimates of simpler
-    learners: a ridge regression on the wording and a nearest-neighbour mean. Their log-odds are
-    scaled by a slope and an offset fitted out of fold (Platt), so that a candidate whose quality
-    can't be told from the prompt gets its mean. Cost boosters predict log cost and are scaled to
-    the mean cost. A known topic shifts quality by the out-of-fold residual of that topic,
-    shrunk by its number of prompts.
+    The trees (LightGBM, soft labels, strongly regularised) see the columns of `PromptFeatures`:
+    surface, task, meaning, and out-of-fold estimates of a ridge regression, nearest neighbours,
+    topic means and a small network. Their log-odds are blended with those of the topic means and
+    the network, with weights learnt out of fold; `Blend` tells how the blend becomes expected
+    quality, and why noise alone doesn't route. Topics are those of the log: told to `predict`, or
+    detected by a classifier learnt from the log. Trees of log cost are scaled to the mean cost.
+
+    A candidate with few labels beside well-known ones, or added later, is estimated from what is
+    expected of the others (`Addition`).
 
     Parameters
     ----------
@@ -49,21 +52,18 @@ class LGBMRouter(Router):
     objective : {"quality", "best_model"}, default="quality"
         ``best_model`` is the classic baseline: one classifier of the label "best candidate"
         (ties go to the cheaper); its class probability stands in for quality.
-    n_components : int, default=32
+    n_components : int, default=16
         Columns of the embedding.
-    is_stacked : bool, default=True
-        Whether the simpler learners' estimates are features.
+    groups : sequence of str, default=GROUPS
+        Groups of columns, as of `PromptFeatures`.
+    encoder : str, callable or None, default=None
+        A neural encoder in addition, as of `PromptFeatures`. A saved router keeps a name; a
+        function must be handed over again: ``load_router(path, encoder=...)``.
 
     Attributes
     ----------
     feature_names_ : tuple of str
         Columns of `features`.
-
-    Notes
-    -----
-    With ``objective="quality"`` the raw score of a quality booster is the log-odds of a right
-    answer before scaling; expected quality is ``w * sigmoid(slope * raw + offset) + (1 - w) *
-    pooled mean`` with w = n / (n + 5) for n observed prompts.
 
     Examples
     --------
@@ -81,25 +81,27 @@ class LGBMRouter(Router):
         random_state: int = 0,
         objective: Objective = "quality",
         *,
-        n_components: int = 32,
-        is_stacked: bool = True,
+        n_components: int = 16,
+        groups: Sequence[str] = GROUPS,
+        encoder: EncoderChoice = None,
     ) -> None:
         if objective not in ("quality", "best_model"):
             raise ValueError(f"objective must be 'quality' or 'best_model', got {objective!r}")
         self.random_state = random_state
         self.objective = objective
         self.n_components = n_components
-        self.is_stacked = is_stacked
+        self.groups = tuple(groups)
+        self.encoder = encoder
 
     def features(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> np.ndarray:
-        """Return the numbers that the boosters see.
+        """Return the numbers that the estimates are made of.
 
         Parameters
         ----------
         prompts : sequence of str, length n_prompts
             Prompt texts.
         topics : sequence of str or None, default=None
-            Not used: a known topic acts after the boosters.
+            Known topics, length n_prompts.
 
         Returns
         -------
@@ -107,17 +109,18 @@ class LGBMRouter(Router):
             In the order of `feature_names_`.
         """
         self._check_fitted()
-        return self._columns(texts_of(prompts))
+        return self._features.transform(texts_of(prompts), topics)
 
-    def booster(self, model: str, target: Literal["quality", "cost"] = "quality") -> lgb.Booster:
-        """Return the booster of one candidate model.
+    def booster(self, model: str, target: Target = "quality") -> lgb.Booster:
+        """Return the trees of one candidate model.
 
         Parameters
         ----------
         model : str
             Candidate name.
         target : {"quality", "cost"}, default="quality"
-            Raw score: log-odds of quality before scaling, or log of cost in US dollars.
+            Raw score: the sum of two boosters' log-odds before blending, or log of cost in US
+            dollars before scaling.
 
         Returns
         -------
@@ -127,8 +130,290 @@ class LGBMRouter(Router):
         Raises
         ------
         ValueError
-            If the candidate is unknown, or there is no such booster.
+            If the candidate is unknown, or has no trees.
         """
+        arm = self._arm(model, target)
+        if arm in self._additions:
+            raise ValueError(
+                f"{model!r} has no trees of its own: it is estimated from the other candidates"
+            )
+        at = self._main.index(arm)
+        return self._trees.single(at) if target == "quality" else self._cost.single(at)
+
+    def contributions(
+        self, columns: np.ndarray, model: str, target: Target = "quality"
+    ) -> np.ndarray:
+        """Take a candidate's estimates apart, feature by feature.
+
+        TreeSHAP of the trees, plus what the blended simpler learners add to their own columns.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_prompts, n_features)
+            From `features`.
+        model : str
+            Candidate name.
+        target : {"quality", "cost"}, default="quality"
+            Which estimate.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_features + 1)
+            In the order of `feature_names_`, the base last. Rows add up to the log-odds that
+            `quality_scale` turns into expected quality, or to the log of expected US dollars.
+
+        Raises
+        ------
+        ValueError
+            If the candidate is unknown, or its cost is.
+        """
+        arm = self._arm(model, target)
+        addition = self._additions.get(arm)
+        if addition is None:
+            return self._own_contributions(columns, self._main.index(arm), target)
+        arms = self._cost.arms if target == "cost" else range(len(self._main))
+        common = np.mean([self._own_contributions(columns, at, target) for at in arms], axis=0)
+        if target == "cost":
+            common[:, -1] += addition.log_cost
+            return np.asarray(common)
+        common *= addition.scale.slope
+        common[:, -1] += addition.scale.offset
+        return np.asarray(common)
+
+    def quality_scale(self, model: str) -> LogOddsScale:
+        """Return how the sum of a candidate's contributions becomes expected quality."""
+        arm = self._arm(model, "quality")
+        if arm in self._additions:
+            scale = self._additions[arm].scale
+            return LogOddsScale(1.0, 0.0, scale.weight, scale.pooled)
+        return self._blend.final_scale(self._main.index(arm))
+
+    def quality_interval(
+        self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return an interval of expected quality (not of a single outcome).
+
+        Its width is how far the blended learners disagree, and how far they were off together on
+        topics of the training prompts, out of fold.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known topics.
+        level : float, default=0.9
+            Wanted coverage, in (0, 1).
+
+        Returns
+        -------
+        tuple (low, high) of ndarray of shape (n_prompts, n_models)
+            In [0, 1]; NaN for a candidate that has no estimate of its own.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level must lie in (0, 1), got {level!r}")
+        self._check_fitted()
+        shape = (len(prompts), len(self.models_))
+        low, high = np.full(shape, np.nan), np.full(shape, np.nan)
+        if self.objective == "quality" and len(prompts):
+            parts = self._parts(self.features(prompts, topics))
+            final = self._blend.final(parts)
+            width = NormalDist().inv_cdf(0.5 + level / 2) * self._blend.disagreement(parts)
+            low[:, self._main] = self._blend.quality(final - width)
+            high[:, self._main] = self._blend.quality(final + width)
+        return low, high
+
+    def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Find the training prompts nearest in wording, meaning and surface.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Any texts.
+        k : int, default=5
+            How many for each; fewer when fewer were seen in training.
+
+        Returns
+        -------
+        tuple of ndarray, both of shape (n_prompts, k)
+            Indices into ``train_prompt_ids_``, the nearest first, and cosine similarities. Of
+            shape (n_prompts, 0) when the router was trained on too few prompts to keep them.
+        """
+        self._check_fitted()
+        return self._features.nearest(texts_of(prompts), k)
+
+    def train_quality(self, rows: np.ndarray) -> np.ndarray:
+        """Return observed quality of training prompts, shape (n_rows, n_models), NaN = unknown."""
+        self._check_fitted()
+        known = np.full((len(rows), len(self.models_)), np.nan)
+        near = self._features.neighbours
+        if near is not None:
+            known[:, self._main] = near.targets[np.asarray(rows, dtype=int)]
+        return known
+
+    def add_candidate(self, outcomes: Outcomes) -> Self:
+        """Add candidate models from few labelled prompts; nothing else is asked or changed.
+
+        Estimates of the candidates that are there already stay the same. Choose the operating
+        point anew afterwards if the newcomer matters for it.
+
+        Parameters
+        ----------
+        outcomes : Outcomes
+            Of the new candidates alone; about 50 prompts, known or new ones.
+
+        Returns
+        -------
+        LGBMRouter
+            This router.
+
+        Raises
+        ------
+        ValueError
+            If a candidate is known already or was never observed, or the router can't add any.
+        """
+        self._check_fitted()
+        known = [model for model in outcomes.models if model in self.models_]
+        if known:
+            raise ValueError(f"candidate {known[0]!r} is known already; fit the router anew")
+        if self.objective != "quality":
+            raise ValueError("objective='best_model' can't add a candidate; fit the router anew")
+        if not np.isfinite(outcomes.quality).any(axis=0).all():
+            raise ValueError("each new candidate needs at least one observed quality")
+        self.__dict__.pop("router_hash_", None)
+        columns = self.features(outcomes.prompts, outcomes.topics)
+        common = self._blend.final(self._parts(columns)).mean(axis=1)
+        log_cost = self._common_log_cost(columns)
+        n_known = len(self.models_)
+        for at in range(len(outcomes.models)):
+            addition = self._addition(common, log_cost, outcomes, at)
+            self._additions[n_known + at] = addition
+            seen = np.isfinite(outcomes.quality[:, at])
+            others = self._blend.quality(self._blend.final(self._parts(columns[seen]))).mean()
+            above = addition.quality(common[seen]).mean() - others
+            usual = np.clip(self.mean_quality_[self._main].mean() + above, 0, 1)
+            self.mean_quality_ = np.append(self.mean_quality_, usual)
+        self.mean_cost_usd_ = np.append(self.mean_cost_usd_, outcomes.mean_cost_usd)
+        self.models_ = (*self.models_, *outcomes.models)
+        self.best_single_ = self.models_[int(np.argmax(self.mean_quality_))]
+        new = dict.fromkeys([*self.train_prompt_ids_, *outcomes.prompt_ids])
+        self.train_prompt_ids_ = tuple(new)
+        self.data_hash_ = tagged_hash([self.data_hash_, outcomes.data_hash])
+        return self
+
+    def _learn(self, outcomes: Outcomes) -> None:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(limits=1):  # sums, and so the file, don't depend on threads
+            self._learn_all(outcomes)
+
+    def _learn_all(self, outcomes: Outcomes) -> None:
+        few = _few_labels(outcomes.quality)
+        if self.objective == "best_model":
+            few[:] = False
+        self._main = [int(arm) for arm in np.flatnonzero(~few)]
+        main = _candidates(outcomes, self._main)
+        folds = folds_of(main, self.random_state)
+        self._features = PromptFeatures(
+            groups=self.groups,
+            n_components=self.n_components,
+            encoder=self.encoder,
+            random_state=self.random_state,
+        )
+        columns = self._features.learn(list(main.prompts), main, folds)
+        self._cost = CostTrees.fit(columns.detected, main.cost_usd, self.random_state)
+        self._additions: dict[int, Addition] = {}
+        self._topic_shift = TopicShift({})
+        if self.objective == "best_model":
+            self._learn_best_model(columns.detected, outcomes)
+            return
+        raw = quality_out_of_fold(columns, main.quality, folds, self.random_state)
+        parts = [raw, *self._simpler_parts(columns.detected)]
+        pooled = shrunk_mean(main.quality, 0.5)
+        self._blend = Blend.fit(parts, main.quality, pooled, self._features.labels_)
+        self._trees = QualityTrees.fit(columns, main.quality, self.random_state)
+        if main.topics is not None and "topic" not in self._features.starts():
+            expected = self._blend.quality(self._blend.final(parts))
+            self._topic_shift = TopicShift.fit(main.topics, main.quality - expected)
+        common = self._blend.final(parts).mean(axis=1)
+        log_cost = self._common_log_cost(columns.detected)
+        for arm in map(int, np.flatnonzero(few)):
+            self._additions[arm] = self._addition(common, log_cost, outcomes, arm)
+
+    def _addition(
+        self, common: np.ndarray, common_log_cost: np.ndarray, outcomes: Outcomes, arm: int
+    ) -> Addition:
+        pooled = float(self._blend.scales[0].pooled)
+        log_cost = log_cost_usd(outcomes.cost_usd)[:, arm]
+        return Addition.fit(common, outcomes.quality[:, arm], pooled, common_log_cost, log_cost)
+
+    def _learn_best_model(self, columns: np.ndarray, outcomes: Outcomes) -> None:
+        from sklearn.preprocessing import LabelEncoder
+
+        rows, names = _best_labels(outcomes)
+        encoder = LabelEncoder().fit(names)
+        self._classes = [self.models_.index(name) for name in encoder.classes_]
+        self._classifier: lgb.Booster | None = None
+        if len(self._classes) > 1:
+            labels = encoder.transform(names)
+            self._classifier = train_classifier(columns[rows], labels, self.random_state)
+
+    def _estimate(
+        self, texts: list[str], topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        columns = self._features.transform(texts, topics)
+        shape = (len(texts), len(self.models_))
+        quality, cost_usd = np.zeros(shape), np.full(shape, np.nan)
+        cost_usd[:, self._main] = known_cost = self._cost.cost_usd(columns)
+        if self.objective == "best_model":
+            quality[:, self._classes] = (
+                1.0
+                if self._classifier is None
+                else self._classifier.predict(columns, num_threads=1)
+            )
+            return quality, cost_usd
+        final = self._blend.final(self._parts(columns))
+        quality[:, self._main] = self._blend.quality(final)
+        for arm, addition in self._additions.items():
+            quality[:, arm] = addition.quality(final.mean(axis=1))
+            cost_usd[:, arm] = addition.cost_usd(_mean_log(known_cost))
+        if topics is not None and self._topic_shift.shifts:
+            shifts = self._topic_shift.rows(topics, len(self._main))
+            quality[:, self._main] = np.clip(quality[:, self._main] + shifts, 0, 1)
+        return quality, cost_usd
+
+    def _common_log_cost(self, columns: np.ndarray) -> np.ndarray:
+        return _mean_log(self._cost.cost_usd(columns))
+
+    def _parts(self, columns: np.ndarray) -> list[np.ndarray]:
+        """Return the log-odds that are blended, each of shape (n_prompts, n_main)."""
+        return [self._trees.log_odds(columns), *self._simpler_parts(columns)]
+
+    def _simpler_parts(self, columns: np.ndarray) -> list[np.ndarray]:
+        return [logits(columns[:, start:end]) for start, end in self._blended_columns()]
+
+    def _blended_columns(self) -> list[tuple[int, int]]:
+        """Return where the estimates of each blended learner begin and end."""
+        starts = self._features.starts()
+        n_main = len(self._main)
+        return [(starts[name], starts[name] + n_main) for name in _BLENDED if name in starts]
+
+    def _own_contributions(self, columns: np.ndarray, at: int, target: Target) -> np.ndarray:
+        if target == "cost":
+            return self._cost.contributions(columns, at)
+        blend = self._blend
+        mixing = blend.mixing(at)
+        values = blend.weights[0] * np.einsum(
+            "m,nmf->nf", mixing, self._trees.contributions(columns)
+        )
+        values[:, -1] += blend.constant(at)
+        for number, (start, end) in enumerate(self._blended_columns(), start=1):
+            above = logits(columns[:, start:end]) - blend.centres[number]
+            values[:, start:end] += blend.weights[number] * mixing * above
+            values[:, -1] += blend.weights[number] * (mixing @ blend.centres[number])
+        return np.asarray(values)
+
+    def _arm(self, model: str, target: Target) -> int:
         self._check_fitted()
         if model not in self.models_:
             raise ValueError(f"model must be one of {', '.join(self.models_)}, got {model!r}")
@@ -137,161 +422,28 @@ class LGBMRouter(Router):
                 "objective='best_model' has one booster for all candidates, "
                 "not one each; use objective='quality'"
             )
-        boosters = self._quality if target == "quality" else self._cost
-        booster = boosters[self.models_.index(model)]
-        if booster is None:
+        arm = self.models_.index(model)
+        addition = self._additions.get(arm)
+        is_costed = (
+            self._main.index(arm) in self._cost.arms
+            if addition is None
+            else addition.log_cost is not None
+        )
+        if target == "cost" and not is_costed:
             raise ValueError(f"no cost of {model!r} was seen in training")
-        return booster
-
-    def quality_scale(self, model: str) -> LogOddsScale:
-        """Return how a candidate's raw score becomes expected quality."""
-        self._check_fitted()
-        return self._scales[self.models_.index(model)]
-
-    def _learn(self, outcomes: Outcomes) -> None:
-        encoded = encode(outcomes.prompts)
-        self._features = PromptFeatures(n_components=self.n_components)
-        self._features.fit_encoded(outcomes.prompts, encoded)
-        folds = _folds(outcomes, self.random_state)
-        columns = np.hstack(
-            [
-                self._features.transform_encoded(outcomes.prompts, encoded),
-                self._learn_stack(outcomes, encoded, folds),
-            ]
-        )
-        self._learn_cost(columns, outcomes.cost_usd)
-        self._topic_shift = TopicShift({})
-        if self.objective == "best_model":
-            self._learn_best_model(columns, outcomes)
-        else:
-            self._learn_quality(columns, outcomes, folds)
-
-    def _learn_stack(self, outcomes: Outcomes, encoded: Encoded, folds: np.ndarray) -> np.ndarray:
-        """Fit the simpler learners; return their out-of-fold columns, shape (n_prompts, any)."""
-        self._words: WordRegression | None = None
-        self._neighbours: Neighbours | None = None
-        if not self.is_stacked or len(outcomes) < _MIN_ROWS_FOR_STACK or folds.max() < 1:
-            return np.zeros((len(outcomes), 0))
-        has_cost = np.isfinite(outcomes.cost_usd).any(axis=0)
-        log_cost = log_cost_usd(outcomes.cost_usd)[:, has_cost]
-        self._costed = [int(arm) for arm in np.flatnonzero(has_cost)]
-        targets = np.hstack([outcomes.quality, log_cost])
-        self._words, word_columns = WordRegression.fit_out_of_fold(
-            encoded, targets, folds, self.random_state
-        )
-        self._neighbours = Neighbours.fit(encoded, outcomes.quality)
-        return np.hstack([word_columns, self._neighbours.predict_out_of_fold(folds)])
-
-    def _learn_quality(self, columns: np.ndarray, outcomes: Outcomes, folds: np.ndarray) -> None:
-        quality = outcomes.quality
-        pooled = shrunk_mean(quality, 0.5)
-        plain, seed = self._features.n_features_out_, self.random_state
-        expected = np.full(quality.shape, np.nan)
-        self._quality, self._scales = [], []
-        for arm in range(quality.shape[1]):
-            labels = quality[:, arm]
-            is_seen = np.isfinite(labels)
-            raw = self._raw_out_of_fold(columns[is_seen], labels[is_seen], folds[is_seen])
-            scale = LogOddsScale.fit(raw, labels[is_seen], pooled)
-            expected[is_seen, arm] = scale.quality(raw)
-            self._scales.append(scale)
-            self._quality.append(train_quality(columns[is_seen], labels[is_seen], plain, seed))
-        if outcomes.topics is not None:
-            self._topic_shift = TopicShift.fit(outcomes.topics, quality - expected)
-
-    def _raw_out_of_fold(
-        self, columns: np.ndarray, labels: np.ndarray, folds: np.ndarray
-    ) -> np.ndarray:
-        plain, seed = self._features.n_features_out_, self.random_state
-        raw = np.full(len(labels), log_odds(shrunk_mean(labels, 0.5)))
-        if len(labels) < MIN_ROWS_FOR_TREES:
-            return raw
-        for fold in np.unique(folds):
-            is_held_out = folds == fold
-            if not is_held_out.all():
-                booster = train_quality(columns[~is_held_out], labels[~is_held_out], plain, seed)
-                raw[is_held_out] = raw_scores(booster, columns[is_held_out])
-        return raw
-
-    def _learn_best_model(self, columns: np.ndarray, outcomes: Outcomes) -> None:
-        from sklearn.preprocessing import LabelEncoder
-
-        rows, names = _best_labels(outcomes)
-        encoder = LabelEncoder().fit(names)
-        self._classes = [self.models_.index(name) for name in encoder.classes_]
-        self._quality, self._scales = [], []
-        self._classifier: lgb.Booster | None = None
-        if len(self._classes) > 1:
-            self._classifier = train_classifier(
-                columns[rows],
-                encoder.transform(names),
-                self._features.n_features_out_,
-                self.random_state,
-            )
-
-    def _learn_cost(self, columns: np.ndarray, cost_usd: np.ndarray) -> None:
-        logs = log_cost_usd(cost_usd)
-        self._cost: list[lgb.Booster | None] = []
-        self._smear = np.ones(cost_usd.shape[1])
-        for arm, known in enumerate(np.isfinite(cost_usd).T):
-            if not known.any():
-                self._cost.append(None)
-                continue
-            booster = train_cost(columns[known], logs[known, arm], self.random_state)
-            # exp(mean of logs) lies under the mean: scale to the mean that was paid.
-            typical = np.exp(raw_scores(booster, columns[known])).mean()
-            self._smear[arm] = cost_usd[known, arm].mean() / typical
-            self._cost.append(booster)
-
-    def _columns(self, texts: Sequence[str]) -> np.ndarray:
-        encoded = encode(texts)
-        columns = [self._features.transform_encoded(texts, encoded)]
-        if self._words is not None and self._neighbours is not None:
-            columns += [self._words.predict(encoded), self._neighbours.predict(encoded)]
-        return np.hstack(columns)
-
-    def _estimate(
-        self, texts: list[str], topics: Sequence[str] | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        columns = self._columns(texts)
-        quality = self._expected_quality(columns)
-        if topics is not None:
-            quality = np.clip(quality + self._topic_shift.rows(topics, len(self.models_)), 0, 1)
-        cost_usd = np.full(quality.shape, np.nan)
-        for arm, booster in enumerate(self._cost):
-            if booster is not None:
-                cost_usd[:, arm] = np.exp(raw_scores(booster, columns)) * self._smear[arm]
-        return quality, cost_usd
-
-    def _expected_quality(self, columns: np.ndarray) -> np.ndarray:
-        quality = np.zeros((len(columns), len(self.models_)))
-        if self.objective == "best_model":
-            shares = (
-                1.0
-                if self._classifier is None
-                else self._classifier.predict(columns, num_threads=1)
-            )
-            quality[:, self._classes] = shares
-            return quality
-        for arm, booster in enumerate(self._quality):
-            quality[:, arm] = self._scales[arm].quality(raw_scores(booster, columns))
-        return quality
+        return arm
 
     @property
     def feature_names_(self) -> tuple[str, ...]:
         """Names of the columns of `features`."""
         self._check_fitted()
-        names = [str(name) for name in self._features.get_feature_names_out()]
-        if self._words is not None:
-            names += [f"words_quality_{model}" for model in self.models_]
-            names += [f"words_cost_{self.models_[arm]}" for arm in self._costed]
-            names += [f"neighbours_quality_{model}" for model in self.models_]
-        return tuple(names)
+        return tuple(str(name) for name in self._features.get_feature_names_out())
 
     def _description(self) -> dict[str, Any]:
         return {
             **super()._description(),
             "objective": self.objective,
+            "encoder": self._features.to_state()["encoder"],
             "features": list(self.feature_names_),
         }
 
@@ -300,51 +452,75 @@ class LGBMRouter(Router):
             "random_state": self.random_state,
             "objective": self.objective,
             "n_components": self.n_components,
-            "is_stacked": self.is_stacked,
+            "groups": list(self.groups),
         }
 
     def _learned(self) -> dict[str, Any]:
-        is_classic = self.objective == "best_model"
-        classifier = self._classifier if is_classic else None
-        return {
+        learned: dict[str, Any] = {
             "features": self._features.to_state(),
-            "words": None if self._words is None else self._words.to_state(),
-            "neighbours": None if self._neighbours is None else self._neighbours.to_state(),
-            "costed": self._costed if self._words is not None else [],
-            "quality": [booster.model_to_string() for booster in self._quality],
-            "scales": [scale.to_state() for scale in self._scales],
-            "classes": self._classes if is_classic else [],
-            "classifier": None if classifier is None else classifier.model_to_string(),
-            "cost": [b if b is None else b.model_to_string() for b in self._cost],
-            "smear": pack_array(self._smear),
+            "main": self._main,
+            "cost": self._cost.to_state(),
+        }
+        if self.objective == "best_model":
+            classifier = self._classifier
+            text = None if classifier is None else classifier.model_to_string()
+            return {**learned, "classes": self._classes, "classifier": text}
+        return {
+            **learned,
+            "quality": self._trees.text,
+            "blend": self._blend.to_state(),
             "topic_shift": self._topic_shift.to_state(),
+            "additions": {str(arm): each.to_state() for arm, each in self._additions.items()},
         }
 
     def _restore(self, learned: Mapping[str, Any]) -> None:
-        words, neighbours = learned["words"], learned["neighbours"]
-        classifier = learned["classifier"]
-        self._features = PromptFeatures.from_state(learned["features"])
-        self._words = None if words is None else WordRegression.from_state(words)
-        self._neighbours = None if neighbours is None else Neighbours.from_state(neighbours)
-        self._costed = learned["costed"]
-        n_features = len(self.feature_names_)
-        self._quality = [open_booster(text, n_features) for text in learned["quality"]]
-        self._scales = [LogOddsScale(**scale) for scale in learned["scales"]]
-        self._classes = learned["classes"]
-        self._classifier = (
-            None if classifier is None else open_booster(classifier, n_features, len(self._classes))
-        )
-        self._cost = [t if t is None else open_booster(t, n_features) for t in learned["cost"]]
-        self._smear = unpack_array(learned["smear"])
+        self._features = PromptFeatures.from_state(learned["features"], self.encoder)
+        self.encoder = self._features.encoder
+        n_columns = self._features.n_features_out_
+        self._main = learned["main"]
+        self._cost = CostTrees.from_state(learned["cost"], n_columns, len(self._main))
+        self._additions, self._topic_shift = {}, TopicShift({})
+        if self.objective == "best_model":
+            self._classes = learned["classes"]
+            text = learned["classifier"]
+            self._classifier = (
+                None if text is None else open_booster(text, n_columns, len(self._classes))
+            )
+            return
+        self._trees = QualityTrees(learned["quality"], n_columns, len(self._main))
+        self._blend = Blend.from_state(learned["blend"])
         self._topic_shift = TopicShift.from_state(learned["topic_shift"])
+        self._additions = {
+            int(arm): Addition.from_state(state) for arm, state in learned["additions"].items()
+        }
 
 
-def _folds(outcomes: Outcomes, random_state: int, n_folds: int = 5) -> np.ndarray:
-    """Deal near-duplicate groups into folds; all zeros when there is one group only."""
-    n_groups = len(np.unique(outcomes.groups))
-    if n_groups < 2:
-        return np.zeros(len(outcomes), dtype=int)
-    return grouped_folds(outcomes.groups, min(n_folds, n_groups), random_state)
+def _few_labels(quality: np.ndarray) -> np.ndarray:
+    """Return which candidates have too few labels for trees of their own, shape (n_models,)."""
+    n_labels = np.isfinite(quality).sum(axis=0)
+    return np.asarray((n_labels < _FEW_LABELS) & (n_labels < n_labels.max() / 2))
+
+
+def _candidates(outcomes: Outcomes, arms: Sequence[int]) -> Outcomes:
+    """Return the same prompts with some of the candidates."""
+    if len(arms) == len(outcomes.models):
+        return outcomes
+    kept = replace(
+        outcomes,
+        models=[outcomes.models[arm] for arm in arms],
+        quality=outcomes.quality[:, arms],
+        cost_usd=outcomes.cost_usd[:, arms],
+    )
+    kept.__dict__["groups"] = outcomes.groups
+    return kept
+
+
+def _mean_log(cost_usd: np.ndarray) -> np.ndarray:
+    """Return the mean log cost over candidates that cost something; NaN where there is none."""
+    known = (cost_usd > 0).all(axis=0)
+    if not known.any():
+        return np.full(len(cost_usd), np.nan)
+    return np.asarray(np.log(cost_usd[:, known]).mean(axis=1))
 
 
 def _best_labels(outcomes: Outcomes) -> tuple[np.ndarray, list[str]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from routerlib.files import write_atomically
 
@@ -24,16 +27,51 @@ def templates_folder() -> Path:
     return Path(str(files("routerlib") / "templates"))
 
 
-def style() -> str:
-    """Return the style sheet that all pages share."""
-    return (templates_folder() / "style.css").read_text(encoding="utf-8")
+def style(name: str = "style.css") -> str:
+    """Return a style sheet of the package; by default the one that all pages share."""
+    return (templates_folder() / name).read_text(encoding="utf-8")
+
+
+class Script(NamedTuple):
+    """A script that a page carries inside.
+
+    Attributes
+    ----------
+    code : str
+        JavaScript.
+    source : str
+        How a content security policy calls it, so that the browser runs this one and no other.
+    """
+
+    code: str
+    source: str
+
+
+def script(name: str) -> Script:
+    """Return a script of the package, such as ``tables.js``."""
+    code = (templates_folder() / name).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    return Script(code, f"'sha256-{digest}'")
+
+
+def policy(scripts: Sequence[Script]) -> str:
+    """Return a content security policy: these scripts, pictures within the page, nothing else.
+
+    Scripts are named by digest, so that one which slipped in with a prompt or an answer would not
+    run even if it had not been escaped.
+    """
+    sources = " ".join(each.source for each in scripts)
+    return (
+        f"default-src 'none'; script-src {sources}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def to_html(executed: str | Path, html: str | Path) -> Path:
     """Turn an executed notebook into a page that needs no kernel and no network.
 
-    No script, no request, code folded away; widgets are left out, for they need a kernel.
-    The same notebook gives the same bytes.
+    No request, code folded away, tables that sort and filter; widgets are left out, for they
+    need a kernel. The same notebook gives the same bytes.
 
     Parameters
     ----------
@@ -60,7 +98,13 @@ def to_html(executed: str | Path, html: str | Path) -> Path:
     exporter = HTMLExporter(
         template_name="notebook", extra_template_basedirs=[str(templates_folder())]
     )
-    resources = {"style": style(), "title": _heading(notebook) or Path(executed).stem}
+    tables = script("tables.js")
+    resources = {
+        "style": style(),
+        "title": _heading(notebook) or Path(executed).stem,
+        "policy": policy([tables]),
+        "script": tables.code,
+    }
     page, _ = exporter.from_notebook_node(notebook, resources=resources)
     write_atomically(html, page.encode())
     return Path(html)

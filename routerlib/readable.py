@@ -5,10 +5,19 @@ from __future__ import annotations
 MEANING = "meaning of the prompt"
 WORDING = "what its wording suggests"
 SIMILAR = "what similar prompts did"
+TOPIC = "what its topic suggests"
+NETWORK = "what a small network expects"
 ANY_PROMPT = "on any prompt"
 KNOWN_TASK = "known task"
 
-_FOLDED = {"embedding_": MEANING, "words_": WORDING, "neighbours_": SIMILAR}
+_FOLDED = {
+    "embedding_": MEANING,
+    "words_": WORDING,
+    "neighbours_": SIMILAR,
+    "topic_": TOPIC,
+    "network_": NETWORK,
+}
+FOLDED = tuple(_FOLDED.values())
 _READABLE = {
     "n_characters": "length in characters",
     "n_shots": "number of worked examples",

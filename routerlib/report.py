@@ -7,19 +7,21 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerlib import artifact, log_tables, plots, story, summaries
+from routerlib.decisions import decide, examples_table, reasons, what_if_table
 from routerlib.evaluation import Evaluation, compare, evaluate
 from routerlib.files import write_atomically
+from routerlib.headlines import key_numbers
+from routerlib.measurement import Field
 from routerlib.outcomes import Outcomes
-from routerlib.pages import style, templates_folder
+from routerlib.pages import policy, script, style, templates_folder
 from routerlib.routers import KNNRouter, Router, load_router
-from routerlib.tables import Table, short, table
+from routerlib.tables import Table, table
 from routerlib.training import at_operating_point
+from routerlib.whatif import HeldOutDecisions
 from routerlib.workspace import failures_as_wrong, split_as_trained
 
 if TYPE_CHECKING:
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
     from routerlib.log import CallLog
 
 _N_EXPLAINED_PROMPTS = 200
-_N_EXAMPLES_PER_MODEL = 3
-# Held-out prompts among which examples are looked for.
-_N_SEARCHED = 500
-_CURVE_INCHES = (7.6, 4.8)
-_IMPORTANCE_INCHES = (6.4, 4.0)
+_WIDE_INCHES, _PHONE_INCHES = (7.2, 4.6), (4.2, 5.0)
+_INCHES_PER_MODEL = 1.15
+_MAX_LEGEND_INSIDE = 7
 _N_FEATURES = 8
+# Scripts of the page; it runs these and no other.
+_SCRIPTS = ("tables.js", "playground.js")
 
 # How a kind of verdict is called on its badge; colour alone would not do.
 _BADGES = {
@@ -71,13 +73,14 @@ class Figure(NamedTuple):
 
     Attributes
     ----------
-    source : str
-        ``data:`` address of the picture.
+    source, phone : str
+        ``data:`` addresses of the picture for wide and for narrow screens.
     alt : str
         What it shows, for those who don't see it.
     """
 
     source: str
+    phone: str
     alt: str
 
 
@@ -190,7 +193,7 @@ def write_index(
     metadata: Mapping[str, Any] | None = None,
     notebooks: Sequence[str] = (),
 ) -> Path:
-    """Write one self-contained page: no script, no request, the same bytes for the same data.
+    """Write one self-contained page: no request, and the same bytes for the same data.
 
     Parameters
     ----------
@@ -217,18 +220,22 @@ def write_index(
     environment = Environment(
         loader=FileSystemLoader(templates_folder()), autoescape=True, undefined=StrictUndefined
     )
-    evaluation = findings.evaluation
+    evaluation, router, test = findings.evaluation, findings.router, findings.test
     badge, tone = _BADGES[evaluation.verdict.kind]
+    measured = Field.of(test, evaluation.strong, evaluation.weak).outcomes
+    decided = decide(router, measured if len(measured) else test)
+    scripts = [script(name) for name in _SCRIPTS]
     page = environment.get_template("index.html.j2").render(
         style=style(),
+        index_style=style("index.css"),
+        policy=policy(scripts),
+        scripts=[each.code for each in scripts],
         badge=badge,
         tone=tone,
         verdict=evaluation.verdict.sentence,
         log_origin=log_origin,
         evaluation=evaluation,
-        curve=_figure(
-            partial(plots.cost_quality, evaluation), _CURVE_INCHES, _curve_alt(evaluation)
-        ),
+        curve=_figure(partial(plots.cost_quality, evaluation), _curve_alt(evaluation)),
         operating=summaries.operating_table(evaluation),
         comparison=summaries.comparison_table(findings.comparison),
         routed=summaries.routed_table(evaluation),
@@ -236,27 +243,49 @@ def write_index(
         calls=log_tables.log_summary(log),
         statuses=log_tables.statuses(log),
         importances=_importances(findings),
-        examples=_examples(findings),
+        tiles=key_numbers(evaluation),
+        reasons=reasons(decided, evaluation.routed_shares),
+        shares=evaluation.routed_shares,
+        unused=[name for name, share in evaluation.routed_shares.items() if not share],
+        looks=plots.candidate_styles(evaluation.models),
+        examples=examples_table(decided, test.models),
+        what_if=_what_if(router, test),
         identity=_identity(findings, metadata or {}),
         prices=_prices(log),
+        price_sentence=log.price_sentence(models=list(test.models)),
         notebooks=list(notebooks),
     )
     write_atomically(path, page.encode())
     return Path(path)
 
 
-def _figure(draw: Callable[..., Any], inches: tuple[float, float], alt: str) -> Figure:
+def _figure(
+    draw: Callable[..., Any], alt: str, inches: tuple[float, float] = _WIDE_INCHES
+) -> Figure:
+    return Figure(_drawn(draw, inches), _drawn(draw, _PHONE_INCHES, is_narrow=True), alt)
+
+
+def _drawn(
+    draw: Callable[..., Any], inches: tuple[float, float], *, is_narrow: bool = False
+) -> str:
     """Draw without a display, and without a clock or random name in the file."""
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=inches, layout="constrained")
-    draw(ax=canvas.subplots())
+    ax = draw(ax=canvas.subplots())
+    legend = ax.get_legend()
+    # Inside it would cover what it explains, beside it would squeeze it.
+    if legend is not None and (is_narrow or len(legend.get_texts()) > _MAX_LEGEND_INSIDE):
+        legend.remove()
+        canvas.legend(
+            loc="outside lower left", fontsize="small", frameon=False, ncols=1 if is_narrow else 2
+        )
     picture = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "routerlib"}):
         canvas.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
     code = base64.b64encode(picture.getvalue()).decode()
-    return Figure(f"data:image/svg+xml;base64,{code}", alt)
+    return f"data:image/svg+xml;base64,{code}"
 
 
 def _curve_alt(evaluation: Evaluation) -> str:
@@ -268,54 +297,60 @@ def _curve_alt(evaluation: Evaluation) -> str:
     )
 
 
-def _importances(findings: Findings) -> list[tuple[str, Figure]]:
-    """Draw what moves the estimated quality of each candidate model."""
+def _importances(findings: Findings) -> list[Figure]:
+    """Draw what moves the estimates: by candidate model, and in which direction for the best."""
     from routerlib.explain import explain
 
-    if not story.is_explainable(findings.router):
+    router = findings.router
+    if not story.is_explainable(router):
         return []
     prompts = findings.test.prompts[:_N_EXPLAINED_PROMPTS]
-    drawn = []
-    for model in findings.router.models_:
-        explanation = explain(findings.router, prompts, model=model)
-        alt = f"Features by their mean influence on the estimated quality of {model}."
-        draw = partial(plots.feature_importance, explanation, max_features=_N_FEATURES)
-        drawn.append((model, _figure(draw, _IMPORTANCE_INCHES, alt)))
-    return drawn
+    explanations = {model: explain(router, prompts, model=model) for model in router.models_}
+    best = router.best_single_
+    by_model = partial(plots.importance_by_model, explanations, max_features=_N_FEATURES)
+    swarm = partial(plots.beeswarm, explanations[best], max_features=_N_FEATURES)
+    width = max(_WIDE_INCHES[0], 3.0 + _INCHES_PER_MODEL * len(explanations))
+    return [
+        _figure(
+            by_model,
+            "Features by their mean influence on the estimated quality, for each candidate model.",
+            (width, _WIDE_INCHES[1]),
+        ),
+        _figure(
+            swarm,
+            f"How each feature raises or lowers the estimated quality of {best}, a dot a prompt.",
+        ),
+    ]
 
 
-class Example(NamedTuple):
-    """A held-out prompt, where it goes, why, and how good the answer was.
+class Supposition(NamedTuple):
+    """What the page needs to ask "what if?" by itself, and what it shows without a script.
 
     Attributes
     ----------
-    model : str
-        The chosen candidate model.
-    prompt, why : str
-        The prompt, cut if long, and the reason in words.
-    observed : str
-        Quality of the chosen model's answer.
+    data : dict
+        Estimates and outcomes, for JSON.
+    settings : Table
+        A few suppositions worked out.
+    note : str
+        On which prompts, and what the router does meanwhile.
     """
 
-    model: str
-    prompt: str
-    why: str
-    observed: str
+    data: dict[str, Any]
+    settings: Table
+    note: str
 
 
-def _examples(findings: Findings) -> list[Example]:
-    """Take the first few held-out prompts that go to each candidate model."""
-    router, test = findings.router, findings.test
-    by_model: dict[str, list[Example]] = {model: [] for model in test.models}
-    for prompt, quality in islice(zip(test.prompts, test.quality, strict=True), _N_SEARCHED):
-        decision = router.route(prompt)
-        taken = by_model[decision.model]
-        if len(taken) < _N_EXAMPLES_PER_MODEL:
-            observed = quality[test.models.index(decision.model)]
-            shown = "not known" if isnan(observed) else f"{observed:.2g}"
-            why = story.why(router, prompt, decision)
-            taken.append(Example(decision.model, short(prompt), why, shown))
-    return [example for taken in by_model.values() for example in taken]
+def _what_if(router: Router, test: Outcomes) -> Supposition | None:
+    held_out = HeldOutDecisions.of(router, test)
+    if held_out is None:
+        return None
+    note = f"Over {len(held_out)} held-out prompts with every quality and cost known"
+    note += f" ({held_out.n_left_out} are left out)." if held_out.n_left_out else "."
+    if not router.chooses_by_estimates:
+        note += f" As it stands the router keeps to {router.best_single_}: {router.fallback_}."
+        note += " Here its estimates choose."
+    return Supposition(held_out.as_dict(), what_if_table(held_out), note)
 
 
 def _identity(findings: Findings, metadata: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -180,6 +180,47 @@ class Router(ABC):
             arm, propensity = int(choose_arms(estimates, weight)[0]), 1.0
         return arm, propensity, _reason(estimates, arm)
 
+    def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Find the nearest training prompts; this router keeps none.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Any texts.
+        k : int, default=5
+            How many for each.
+
+        Returns
+        -------
+        tuple of ndarray, both of shape (n_prompts, n_found)
+            Indices into ``train_prompt_ids_``, the nearest first, and cosine similarities.
+        """
+        self._check_fitted()
+        return np.zeros((len(prompts), 0), dtype=int), np.zeros((len(prompts), 0))
+
+    def quality_interval(
+        self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return an interval of expected quality; NaN where a router gives none, as this one.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known topics.
+        level : float, default=0.9
+            Wanted coverage, in (0, 1).
+
+        Returns
+        -------
+        tuple (low, high) of ndarray of shape (n_prompts, n_models)
+            In [0, 1].
+        """
+        self._check_fitted()
+        unknown = np.full((len(prompts), len(self.models_)), np.nan)
+        return unknown, unknown.copy()
+
     @property
     def chooses_by_estimates(self) -> bool:
         """Whether `route` weighs its own estimates; False when it keeps to the best single."""
@@ -224,9 +265,13 @@ class Router(ABC):
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild a fitted router from `to_state`."""
+    def from_state(cls, state: Mapping[str, Any], encoder: Any = None) -> Self:
+        """Rebuild a fitted router from `to_state`; an encoder of one's own is given again."""
         router = cls(**state["parameters"])
+        if encoder is not None:
+            if not hasattr(router, "encoder"):
+                raise ValueError(f"a {cls.__name__} has no neural encoder; leave encoder out")
+            router.encoder = encoder
         router.models_ = tuple(state["models"])
         router.best_single_ = state["best_single"]
         router.mean_quality_ = np.array(state["mean_quality"], dtype=float)

@@ -15,6 +15,7 @@ _MEAN_COUNT = 2.0
 _POOL_COUNT = 5.0
 _TOPIC_COUNT = 20.0
 _SLOPE_COUNT = 5.0
+_USUAL_SLOPE_COUNT = 30.0
 _NEWTON_STEPS = 30
 
 
@@ -71,11 +72,16 @@ class LogOddsScale:
     pooled: float
 
     @classmethod
-    def fit(cls, raw: np.ndarray, quality: np.ndarray, pooled: float) -> Self:
-        """Fit on out-of-fold raw scores and observed quality, both of shape (n,)."""
+    def fit(
+        cls, raw: np.ndarray, quality: np.ndarray, pooled: float, usual_slope: float | None = None
+    ) -> Self:
+        """Fit on raw scores and observed quality, both of shape (n,).
+
+        The slope is drawn towards 0 a little, or towards the usual one where that is given.
+        """
         mean = shrunk_mean(quality, pooled)
         centre = float(raw.mean())
-        slope, level = _platt(raw - centre, quality, log_odds(mean))
+        slope, level = _platt(raw - centre, quality, log_odds(mean), usual_slope)
         if slope <= 0:
             slope, level = 0.0, log_odds(mean)
         n = len(quality)
@@ -93,7 +99,7 @@ class LogOddsScale:
 
 @dataclass(frozen=True)
 class TopicShift:
-    """What a known topic adds to expected quality.
+    """What a known topic adds to expected quality, where no learner knows topics.
 
     Parameters
     ----------
@@ -131,15 +137,19 @@ class TopicShift:
         return cls({topic: unpack_array(packed) for topic, packed in state.items()})
 
 
-def _platt(raw: np.ndarray, quality: np.ndarray, level: float) -> tuple[float, float]:
-    """Return slope and level by Newton's method, the slope drawn a little towards 0."""
-    slope = 0.0
+def _platt(
+    raw: np.ndarray, quality: np.ndarray, level: float, usual_slope: float | None
+) -> tuple[float, float]:
+    """Return slope and level by Newton's method, the slope drawn towards 0 or the usual one."""
+    usual = 0.0 if usual_slope is None else usual_slope
+    count = _SLOPE_COUNT if usual_slope is None else _USUAL_SLOPE_COUNT
+    slope = usual
     spread = float(raw.var()) + 1e-12
-    prior = np.array([_SLOPE_COUNT * spread / 4, 1e-6])
+    prior = np.array([count * spread / 4, 1e-6])
     design = np.column_stack([raw, np.ones(len(raw))])
     for _ in range(_NEWTON_STEPS):
         expected = 1 / (1 + np.exp(-np.clip(design @ (slope, level), -30, 30)))
-        gradient = design.T @ (expected - quality) + prior * (slope, 0.0)
+        gradient = design.T @ (expected - quality) + prior * (slope - usual, 0.0)
         curvature = (design * (expected * (1 - expected))[:, np.newaxis]).T @ design
         step = np.linalg.solve(curvature + np.diag(prior), gradient)
         step = np.clip(step, -2, 2)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
+from routerlib.readable import number_text
 from routerlib.routed import route_all
 from routerlib.tables import percent
 from routerlib.verdict import percent as percent_with_interval
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from routerlib.evaluation import Evaluation
     from routerlib.lightgbm_router import LGBMRouter
     from routerlib.log import CallLog
+    from routerlib.margin import MarginExplanation
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
     from routerlib.types import Decision
@@ -160,8 +162,8 @@ def describe_router(router: Router) -> str:
     """
     weight = router.cost_weight_
     trade = (
-        f"it gives up a point of quality where that saves {10 / weight:.2g} US dollars or more "
-        "per 1000 prompts"
+        f"it gives up a point of quality where that saves {number_text(10 / weight)} US dollars "
+        "or more per 1000 prompts"
         if weight
         else "cost plays no part but among equals"
     )
@@ -170,7 +172,7 @@ def describe_router(router: Router) -> str:
     )
     return (
         f"A {router.name} router, trained on {len(router.train_prompt_ids_)} prompts, operates at "
-        f"cost weight {weight:.4g}: {trade}.{fallback}"
+        f"cost weight {number_text(weight)}: {trade}.{fallback}"
     )
 
 
@@ -239,7 +241,7 @@ def evaluate_lessons(evaluation: Evaluation) -> Prose:
 
 
 def why(router: Router, prompt: str, decision: Decision, task: str | None = None) -> str:
-    """Say why a model was chosen and not the next best, in one sentence.
+    """Say why a model was chosen and not the next best, in a few sentences.
 
     Parameters
     ----------
@@ -255,18 +257,43 @@ def why(router: Router, prompt: str, decision: Decision, task: str | None = None
     Returns
     -------
     str
-        What moved the margin to the runner-up; the decision's own reason where the router has
-        only rules, only one candidate model, or keeps to the best single one.
+        What moved the margin to the runner-up; the decision's own reason where there is none.
+    """
+    margin = margin_of(router, prompt, decision, task)
+    return decision.reason if margin is None else margin.sentence
+
+
+def margin_of(
+    router: Router, prompt: str, decision: Decision, task: str | None = None
+) -> MarginExplanation | None:
+    """Take a decision apart against the runner-up.
+
+    Parameters
+    ----------
+    router : Router
+        Who decided.
+    prompt : str
+        The prompt.
+    decision : Decision
+        What was decided.
+    task : str or None, default=None
+        The known task that it was decided with.
+
+    Returns
+    -------
+    MarginExplanation or None
+        None where the router has only rules, only one candidate model, or keeps to the best
+        single one.
     """
     other = runner_up(decision)
     keeps_to_best = router.fallback_ is not None and decision.reason.endswith(router.fallback_)
     if other is None or keeps_to_best or not is_explainable(router):
-        return decision.reason
-    from routerlib.explain import explain_margin
+        return None
+    from routerlib.margin import explain_margin
 
     return explain_margin(
         router, prompt, decision.model, other, cost_weight=decision.cost_weight, task=task
-    ).sentence
+    )
 
 
 def is_explainable(router: Router) -> TypeGuard[LGBMRouter]:
@@ -384,7 +411,7 @@ def playground_lessons(router: Router, test: Outcomes) -> Prose:
         as_it_stands = f"As it stands, it sends {best_share(None)} there: {router.fallback_}."
     elif own:
         as_it_stands = (
-            f"At the router's own cost weight, {own:.4g}, it is {best_share(None)}; "
+            f"At the router's own cost weight, {number_text(own)}, it is {best_share(None)}; "
             f"at ten times that, {best_share(10 * own)}."
         )
     else:

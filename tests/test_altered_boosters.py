@@ -96,7 +96,7 @@ def test_a_tree_that_is_none_is_refused(model_text: str, name: str) -> None:
         ("=regression", "=multiclass num_class:3", "objective 'multiclass num_class:3' is not one"),
         ("tree_sizes=", "tree_sizes=5", "tree 0 is not written as its size says"),
         ("Tree=1\n", "Tree=7\n", "tree 1 is not written as its size says"),
-        ("end of trees", "Tree=99", "something else follows its 120 trees"),
+        ("end of trees", "Tree=99", "something else follows its 60 trees"),
         ("tree\n", "", "its head is not that of a model"),
     ],
 )
@@ -120,11 +120,11 @@ def test_boosters_of_every_kind_open_and_predict_the_same() -> None:
     classes = np.digitize(columns[:, 1], [0.3, 0.6])
     rare = np.where(np.arange(200) == 0, 2, labels).astype(int)  # a class of a single row
     for booster, n_classes in [
-        (train_quality(columns, labels, 3, 0), 1),
-        (train_quality(columns[:5], labels[:5], 3, 0), 1),
+        (train_quality(columns, labels, 0), 1),
+        (train_quality(columns[:5], labels[:5], 0), 1),
         (train_cost(columns, np.log(columns[:, 2]), 0), 1),
-        (train_classifier(columns, classes, 3, 0), 3),
-        (train_classifier(columns, rare, 3, 0), 3),
+        (train_classifier(columns, classes, 0), 3),
+        (train_classifier(columns, rare, 0), 3),
     ]:
         opened = open_booster(booster.model_to_string(), 3, n_classes)
         np.testing.assert_array_equal(opened.predict(columns), booster.predict(columns))
@@ -136,8 +136,9 @@ def test_a_router_file_with_an_altered_tree_is_refused_in_one_line(
     saved: Path, tmp_path: Path, part: str, name: str
 ) -> None:
     state = copy.deepcopy(artifact.load(saved).state)
-    texts = state["learned"][part]
-    texts[-1] = changed_tree(texts[-1], *ALTERATIONS[name][:2])
+    learned = state["learned"]
+    home, key = (learned, "quality") if part == "quality" else (learned["cost"], "text")
+    home[key] = changed_tree(home[key], *ALTERATIONS[name][:2])
     path = tmp_path / "router.pkl"
     artifact.save(state, path, {})
     with pytest.raises(ArtifactError, match=r"altered, damaged or .* tree .*; train the") as caught:

@@ -11,14 +11,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
+from browsing import DESKTOP, PHONE, visiting
 
 from routerlib import pipeline
 from routerlib.routers import load_router
 from routerlib.runner import known_parameters
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -178,3 +182,18 @@ def test_notebook_runs_alone_in_a_fresh_checkout(alone: dict[str, Path], name: s
     shown = (alone[name] / "out.ipynb").read_text()
     assert "A router was trained here, and not saved: there is no router_model.pkl yet." in shown
     assert not (alone[name] / "data/router_model.pkl").exists()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", pipeline.NOTEBOOKS[1:])
+def test_page_of_an_executed_notebook_is_for_everybody(
+    alone: dict[str, Path], browser: Browser, screenshots: Path, name: str
+) -> None:
+    page = pipeline.to_html(alone[name] / "out.ipynb", alone[name] / f"{name}.html")
+    assert page.stat().st_size < 5_000_000
+    for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
+        with visiting(browser, page.as_uri(), size, color_scheme=scheme) as visit:
+            assert visit.violations() == []
+            assert visit.outside() == visit.errors == []
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+            visit.page.screenshot(path=screenshots / f"{name}_{size[0]}_{scheme}.png")

@@ -3,77 +3,54 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-import nbformat
 import pytest
 
-from routerlib import artifact, report
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
-from routerlib.pages import to_html
+from routerlib.pages import script
 from routerlib.routers import LGBMRouter
 from routerlib.tables import table
-from routerlib.types import Call, CandidateModel, Price, Prompt, Score, Usage
+from routerlib.whatif import HeldOutDecisions
 from routerlib.workspace import split_as_trained
 
-HOSTILE = "<script>document.title='run'</script>{{7*7}}<img src=x onerror=\"document.title='run'\">"
-MODELS = ("small <b>", "large {{7*7}}")
+
+@pytest.fixture(scope="module")
+def log(hostile_index: Path) -> CallLog:
+    return CallLog(hostile_index.parent / "logs.db", read_only=True)
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> CallLog:
-    """Return a log in which every text that a stranger could write is hostile."""
-    log = CallLog(tmp_path_factory.mktemp("hostile") / "logs.db")
-    candidates = [
-        CandidateModel(name, "m", "custom", "http://127.0.0.1:9/v1", None, Price(price, price))
-        for name, price in zip(MODELS, (1, 10), strict=True)
-    ]
-    log.add_prices(candidates)
-    for number in range(140):
-        is_hard = number % 2 == 0
-        text = f"Prove theorem {number} of {number * 31} {HOSTILE}" if is_hard else f"Hi {number}!"
-        prompt = Prompt.from_text(text, task="math" if is_hard else "chat")
-        log.add_prompts([prompt])
-        for name in MODELS:
-            is_right = name != MODELS[0] or not is_hard
-            call = Call(prompt.prompt_id, name, "h", "ok", HOSTILE, Usage(100, 10))
-            if number == 3:
-                failed = Call(prompt.prompt_id, name, "h", "error", error_type=HOSTILE)
-                log.add_call(failed)
-                continue
-            log.add_call(call, scores=[Score("exact", float(is_right))])
-    return log
+def page(hostile_index: Path) -> str:
+    return hostile_index.read_text()
 
 
-@pytest.fixture(scope="module")
-def index(log: CallLog) -> Path:
-    outcomes = Outcomes.from_log(log)
-    router = LGBMRouter().fit(outcomes.split()[0])
-    file = log.path.parent / "router_model.pkl"
-    router.save(file)
-    findings = report.find(log, router, n_bootstrap=50)
-    for name in ("index.html", "again.html"):
-        report.write_index(
-            log.path.parent / name,
-            findings,
-            log,
-            log_origin=f"From {HOSTILE}",
-            metadata=artifact.load(file).metadata,
-            notebooks=["03_evaluate.html"],
-        )
-    return log.path.parent / "index.html"
+def test_same_data_give_the_same_bytes(hostile_index: Path) -> None:
+    """Written by another process, in which sets of texts come in another order."""
+    again = (
+        "import hostile, sys; from pathlib import Path; from routerlib.log import CallLog;"
+        "hostile.make_index(CallLog(Path(sys.argv[1])), 'again.html')"
+    )
+    subprocess.run(
+        [sys.executable, "-c", again, str(hostile_index.parent / "logs.db")],
+        check=True,
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+    )
+    other = (hostile_index.parent / "again.html").read_text()
+    assert without_stated_time(other) == without_stated_time(hostile_index.read_text())
 
 
-@pytest.fixture(scope="module")
-def page(index: Path) -> str:
-    return index.read_text()
-
-
-def test_same_data_give_the_same_bytes(index: Path) -> None:
-    assert index.read_bytes() == (index.parent / "again.html").read_bytes()
+def without_stated_time(page: str) -> str:
+    """Leave out the one line that says when the router file was made."""
+    page, n_lines = re.subn(r"<dt>Made</dt><dd>[^<]+</dd>\n", "", page)
+    assert n_lines == 1
+    return page
 
 
 def test_nothing_in_the_page_asks_for_anything_outside_it(page: str) -> None:
@@ -83,12 +60,31 @@ def test_nothing_in_the_page_asks_for_anything_outside_it(page: str) -> None:
 
 
 def test_what_came_from_a_log_is_shown_as_it_is_and_never_run(page: str) -> None:
-    assert "<script" not in page
+    own = [script(name).code for name in ("tables.js", "playground.js")]
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.S)
+    assert [code for code in scripts if not code.startswith("{")] == own
     assert "<img src=x" not in page
     assert "&lt;script&gt;" in page
     assert "{{7*7}}" in page
     assert "large 49" not in page
     assert "small <b>" not in page
+    assert "\u2028" not in "".join(scripts)
+
+
+def test_data_for_the_scripts_are_the_held_out_decisions(page: str, log: CallLog) -> None:
+    (text,) = re.findall(r'<script type="application/json" id="held-out">(.*?)</script>', page)
+    outcomes = Outcomes.from_log(log)
+    router = LGBMRouter().fit(outcomes.split()[0])
+    held_out = HeldOutDecisions.of(router, split_as_trained(outcomes, router).test)
+    assert held_out is not None
+    assert json.loads(text) == held_out.as_dict()
+
+
+def test_only_the_scripts_of_the_page_may_run(page: str) -> None:
+    (allowed,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert "unsafe-inline" not in allowed.split("style-src")[0]
+    for name in ("tables.js", "playground.js"):
+        assert script(name).source in allowed.replace("&#39;", "'")
 
 
 def test_verdict_stands_before_everything_else(page: str) -> None:
@@ -97,9 +93,12 @@ def test_verdict_stands_before_everything_else(page: str) -> None:
         for text in (
             'class="verdict',
             "Quality against cost",
+            "Where prompts go, and why",
+            "Examples, with reasons",
+            "What if?",
+            "Operating point",
             "Beside other ways to choose",
             "What goes where",
-            "Examples, with reasons",
             "What the estimates look at",
             "Failed calls",
             "Where this comes from",
@@ -122,7 +121,7 @@ def test_page_names_data_router_prices_and_notebooks(page: str, log: CallLog) ->
 
 def test_every_figure_says_in_words_what_it_shows(page: str) -> None:
     pictures = re.findall(r"<img [^>]*>", page)
-    assert len(pictures) == 3  # the curve, and one per candidate model
+    assert len(pictures) == 3  # the curve, importances, directions
     assert all(re.search(r'alt="[^"]{20,}"', picture) for picture in pictures)
 
 
@@ -136,73 +135,13 @@ def test_unknown_numbers_are_shown_as_unknown(log: CallLog) -> None:
     assert "– | 2" in str(table(frame))
 
 
-@pytest.fixture(scope="module")
-def hostile_notebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    outputs = [
-        nbformat.v4.new_output("stream", text=HOSTILE),
-        nbformat.v4.new_output("display_data", data={"text/plain": HOSTILE}),
-        nbformat.v4.new_output("error", ename=HOSTILE, evalue=HOSTILE, traceback=[HOSTILE]),
-    ]
-    cells = [
-        nbformat.v4.new_markdown_cell("# A question"),
-        nbformat.v4.new_code_cell(f"text = {HOSTILE!r}", outputs=outputs),
-    ]
-    folder = tmp_path_factory.mktemp("notebook")
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "n.ipynb")
-    return to_html(folder / "n.ipynb", folder / "n.html")
-
-
 def test_notebook_page_runs_nothing_that_an_answer_contains(hostile_notebook: Path) -> None:
     page = hostile_notebook.read_text()
-    assert "<script" not in page
+    assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.S) == [script("tables.js").code]
     assert "<img src=x" not in page
-    assert page.count("&lt;script&gt;") >= 5
+    assert page.count("&lt;script&gt;") >= 8
 
 
-@pytest.mark.browser
-def test_pages_open_from_a_file_without_any_request_or_script(
-    index: Path, hostile_notebook: Path
-) -> None:
-    browser_path = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if browser_path is None:
-        pytest.skip("no Chromium found on this machine")
-    from playwright.sync_api import sync_playwright
-
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-    ]
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=browser_path, args=arguments)
-        try:
-            for path in (index, hostile_notebook):
-                tab = browser.new_page(viewport={"width": 390, "height": 844})
-                requests: list[str] = []
-                errors: list[str] = []
-                tab.on("request", lambda request, seen=requests: seen.append(request.url))
-                tab.on("pageerror", lambda error, seen=errors: seen.append(str(error)))
-                tab.goto(path.as_uri())
-                title = tab.title()
-                tab.wait_for_timeout(200)
-                outside = [url for url in requests if not url.startswith(("file:", "data:"))]
-                assert outside == []
-                assert errors == []
-                assert tab.title() == title != "run"
-                # Wide tables scroll by themselves; the page never does sideways.
-                assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-                tab.close()
-        finally:
-            browser.close()
-
-
-def test_description_of_the_router_is_valid_json(index: Path) -> None:
-    described = json.loads((index.parent / "router_model.json").read_text())
-    assert described["sha256"] in index.read_text()
+def test_description_of_the_router_is_valid_json(hostile_index: Path) -> None:
+    described = json.loads((hostile_index.parent / "router_model.json").read_text())
+    assert described["sha256"] in hostile_index.read_text()

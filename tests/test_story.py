@@ -8,6 +8,8 @@ import pytest
 
 from routerlib import log_tables, story, summaries
 from routerlib.evaluation import evaluate
+from routerlib.explain import similar_prompts
+from routerlib.headlines import key_numbers
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
 from routerlib.routers import BestSingle, LGBMRouter, Router, RuleRouter
@@ -172,3 +174,39 @@ def test_playground_lessons_of_rules_follow_the_rules(outcomes: Outcomes) -> Non
     router.best_single_ = "large"
     test = Outcomes(["What is 3 * 4?", "Hi!"], outcomes.models, np.ones((2, 3)))
     assert "50 % of 2 held-out prompts go to large" in str(story.playground_lessons(router, test))
+
+
+def test_groups_of_prompts_show_who_wins_there_and_where_they_go(outcomes: Outcomes) -> None:
+    train, test = outcomes.split()
+    shown = summaries.where_each_wins(BestSingle().fit(train), test)
+    kinds = [row[1] for row in shown.rows]
+    assert set(kinds) == {"task", "length", "code"}
+    for kind in set(kinds):
+        assert sum(int(row[2]) for row in shown.rows if row[1] == kind) == len(test)
+    math = next(row for row in shown.rows if row[0] == "math")
+    part = test.take([topic == "math" for topic in test.topics or ()])
+    assert math[3:6] == tuple(f"{quality:.2f}" for quality in part.mean_quality)
+    assert math[6:] == (part.best_single, f"{train.best_single} (100 %)")
+
+
+def test_similar_prompts_stand_in_a_table_with_what_happened(
+    router: LGBMRouter, outcomes: Outcomes
+) -> None:
+    evidence = similar_prompts(router, outcomes.prompts[0], outcomes, k=2)
+    shown = summaries.similar_table(evidence)
+    assert shown.caption == evidence.sentence
+    assert [row[0] for row in shown.rows] == [each.text for each in evidence.similar]
+    assert shown.heads[2:] == ("quality of tiny", "quality of small", "quality of large")
+
+
+def test_key_numbers_are_those_of_the_verdict(outcomes: Outcomes) -> None:
+    train, test = outcomes.split()
+    evaluation = evaluate(BestSingle().fit(train), test, n_bootstrap=50)
+    saving, difference, gain, n = key_numbers(evaluation)
+    assert saving[:2] == ("0 % cheaper", "than always large")
+    assert (difference.value, difference.interval) == ("+0.0 points", "95 % interval +0.0 to +0.0")
+    assert gain.name == "quality against mixing at random for the same money"
+    assert n.value == str(evaluation.n)
+    free = Outcomes(test.prompts, test.models, test.quality)
+    without_costs = evaluate(BestSingle().fit(train), free, n_bootstrap=50)
+    assert key_numbers(without_costs)[0].name.startswith("quality against")

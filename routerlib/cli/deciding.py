@@ -77,13 +77,17 @@ def explain(
 ) -> None:
     """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
     from routerlib.routers import load_router
-    from routerlib.story import why
+    from routerlib.story import is_explainable, why
 
     router = load_router(model_path)
     text = read_text(prompt)
     decision = router.route(text, cost_weight=cost_weight, task=task)
     typer.echo(f"{decision.model}: {decision.reason}")
     typer.echo(why(router, text, decision, task))
+    if is_explainable(router):
+        from routerlib.explain import similar_prompts
+
+        typer.echo(similar_prompts(router, text).sentence)
 
 
 def inspect(

@@ -1,0 +1,265 @@
+"""Routers that any learned one must beat: the best single model, chance, a table of topics."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from routerlib.features import PLAIN, PromptFeatures
+from routerlib.outcomes import Outcomes
+from routerlib.router import Choosing, Router
+from routerlib.topics import TopicClassifier, TopicMeans, main_topics
+from routerlib.types import Decision
+
+
+class BestSingle(Router):
+    """Expect of every prompt what the training prompts had on average.
+
+    At cost weight 0 it always chooses the best single candidate model.
+
+    Examples
+    --------
+    >>> outcomes = Outcomes(["a", "b"], ["small", "large"], quality=[[0, 1], [1, 1]])
+    >>> BestSingle().fit(outcomes).route("c").model
+    'large'
+    """
+
+    name = "best_single"
+
+    def _learn(self, outcomes: Outcomes) -> None:
+        """Nothing beyond the means."""
+
+    def _estimate(
+        self, texts: list[str], topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return (
+            np.tile(self.mean_quality_, (len(texts), 1)),
+            np.tile(self.mean_cost_usd_, (len(texts), 1)),
+        )
+
+
+class RandomRouter(Router):
+    """Choose by chance: the baseline that shows what routing without knowledge does.
+
+    `route` chooses every candidate with equal propensity, whatever the cost weight; the seed and
+    the text decide, so that the same prompt always goes to the same one. `predict` gives NaN for
+    quality, because chance estimates nothing, and mean costs.
+
+    Parameters
+    ----------
+    random_state : int, default=0
+        Seed.
+
+    Examples
+    --------
+    >>> outcomes = Outcomes(["a", "b"], ["small", "large"], quality=[[0, 1], [1, 1]])
+    >>> RandomRouter(random_state=0).fit(outcomes).route("c").propensity
+    0.5
+    """
+
+    name = "random"
+
+    def __init__(self, random_state: int = 0) -> None:
+        self.random_state = random_state
+
+    def route(
+        self,
+        prompt: str,
+        *,
+        cost_weight: float | None = None,
+        policy: Choosing | None = None,
+        task: str | None = None,
+    ) -> Decision:
+        """Choose a candidate model for one prompt by chance.
+
+        Parameters
+        ----------
+        prompt : str
+            The text.
+        cost_weight : float or None, default=None
+            Recorded, but changes nothing.
+        policy : None
+            Not accepted: chance estimates nothing that a policy could weigh.
+        task : str or None, default=None
+            Changes nothing.
+
+        Returns
+        -------
+        Decision
+            With NaN for expected quality and cost.
+
+        Raises
+        ------
+        ValueError
+            If the router isn't fitted, or a policy is given.
+        """
+        if policy is not None:
+            raise ValueError("RandomRouter gives no estimates for a policy; leave policy out")
+        draws = self.draws([prompt])
+        return Decision(
+            model=self.models_[int(np.argmax(draws[0]))],
+            expected_quality=float("nan"),
+            expected_cost_usd=float("nan"),
+            propensity=1 / len(self.models_),
+            reason="chosen by chance",
+            cost_weight=self.cost_weight_ if cost_weight is None else cost_weight,
+            router_hash=self.router_hash_,
+        )
+
+    def draws(self, prompts: Sequence[str]) -> np.ndarray:
+        """Draw uniform random numbers; the candidate with the largest is chosen.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_models)
+            In [0, 1), the same for the same seed and text.
+        """
+        self._check_fitted()
+        seeds = [zlib.crc32(text.encode("utf-8", "replace")) for text in prompts]
+        rows = [
+            np.random.default_rng([self.random_state, seed]).random(len(self.models_))
+            for seed in seeds
+        ]
+        return np.array(rows).reshape(len(rows), len(self.models_))
+
+    @property
+    def chooses_by_estimates(self) -> bool:
+        """Whether `route` weighs its own estimates: never, there are none."""
+        return False
+
+    def _learn(self, outcomes: Outcomes) -> None:
+        """Nothing beyond the means."""
+
+    def _estimate(
+        self, texts: list[str], topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        cost_usd = np.tile(self.mean_cost_usd_, (len(texts), 1))
+        return np.full(cost_usd.shape, np.nan), cost_usd
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"random_state": self.random_state}
+
+
+class TopicTable(Router):
+    """Expect the training mean of the prompt's topic: a lookup, no learning.
+
+    Means are drawn towards the overall mean, the fewer prompts a topic has, the more. A topic that
+    isn't told is detected by a classifier learnt from the log's own topics; where the log has no
+    topics, the overall means are all there is. Costs are looked up in the same way.
+
+    Parameters
+    ----------
+    random_state : int, default=0
+        Seed.
+
+    Examples
+    --------
+    >>> outcomes = Outcomes(["cook rice", "tax law"] * 20, ["small", "large"],
+    ...                     quality=[[1, 0], [0, 1]] * 20, topics=["food", "law"] * 20)
+    >>> TopicTable().fit(outcomes).route("boil an egg", task="food").model
+    'small'
+    """
+
+    name = "topic_table"
+
+    def __init__(self, random_state: int = 0) -> None:
+        self.random_state = random_state
+
+    def _learn(self, outcomes: Outcomes) -> None:
+        from threadpoolctl import threadpool_limits
+
+        self._table: TopicMeans | None = None
+        if outcomes.topics is None:
+            return
+        with threadpool_limits(limits=1):
+            self._table = TopicMeans.fit(outcomes.topics, outcomes.quality)
+            known = np.where(np.isnan(outcomes.cost_usd), self.mean_cost_usd_, outcomes.cost_usd)
+            self._costs = TopicMeans.fit(outcomes.topics, np.nan_to_num(known))
+            self._detector: TopicDetector | None = TopicDetector.fit(
+                list(outcomes.prompts), outcomes.topics, self.random_state
+            )
+
+    def _estimate(
+        self, texts: list[str], topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self._table is None:
+            shape = (len(texts), 1)
+            return np.tile(self.mean_quality_, shape), np.tile(self.mean_cost_usd_, shape)
+        assert self._detector is not None
+        told = self._detector.topics(texts, topics)
+        is_unknown = np.isnan(self.mean_cost_usd_)
+        return self._table.rows(told), np.where(is_unknown, np.nan, self._costs.rows(told))
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"random_state": self.random_state}
+
+    def _learned(self) -> dict[str, Any]:
+        if self._table is None or self._detector is None:
+            return {"table": None}
+        return {
+            "table": self._table.to_state(),
+            "costs": self._costs.to_state(),
+            "detector": self._detector.to_state(),
+        }
+
+    def _restore(self, learned: Mapping[str, Any]) -> None:
+        self._table, self._detector = None, None
+        if learned["table"] is not None:
+            self._table = TopicMeans.from_state(learned["table"])
+            self._costs = TopicMeans.from_state(learned["costs"])
+            self._detector = TopicDetector.from_state(learned["detector"])
+
+
+class TopicDetector:
+    """Name the topic of a prompt.
+
+    Parameters
+    ----------
+    space : PromptFeatures
+        Fitted; places prompts.
+    classifier : TopicClassifier
+        Of the log's own topics.
+    """
+
+    def __init__(self, space: PromptFeatures, classifier: TopicClassifier) -> None:
+        self.space = space
+        self.classifier = classifier
+
+    @classmethod
+    def fit(cls, texts: list[str], topics: Sequence[str], random_state: int) -> Self:
+        """Learn from prompts and their topics."""
+        space = PromptFeatures(groups=PLAIN, random_state=random_state).fit(texts)
+        names, is_main = main_topics(topics)
+        _, place = space.locate(texts, None)
+        labels = np.array(topics, dtype=str)
+        kept = is_main if is_main.any() else ~is_main
+        classifier = TopicClassifier.fit(place.coordinates[kept], labels[kept], names)
+        return cls(space, classifier)
+
+    def topics(self, texts: list[str], told: Sequence[str] | None) -> list[str]:
+        """Return told topics as they are, and the most probable one where none is told."""
+        if told is not None or not self.classifier.topics:
+            return list(told or [""] * len(texts))
+        _, place = self.space.locate(texts, None)
+        best = self.classifier.probabilities(place.coordinates).argmax(axis=1)
+        return [self.classifier.topics[at] for at in best]
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {"space": self.space.to_state(), "classifier": self.classifier.to_state()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(
+            PromptFeatures.from_state(state["space"]),
+            TopicClassifier.from_state(state["classifier"]),
+        )

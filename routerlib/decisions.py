@@ -1,0 +1,206 @@
+"""Show decisions on held-out prompts: examples, what decides on average, what if."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from routerlib import story
+from routerlib.readable import ANY_PROMPT, number_text
+from routerlib.tables import UNKNOWN, Table, percent, short, table
+
+if TYPE_CHECKING:
+    from routerlib.margin import MarginExplanation
+    from routerlib.outcomes import Outcomes
+    from routerlib.routers import Router
+    from routerlib.types import Decision
+    from routerlib.whatif import HeldOutDecisions
+
+# Explaining takes milliseconds a prompt; so many say enough.
+_N_PROMPTS = 200
+_N_EXAMPLES_PER_MODEL = 3
+_N_REASONS = 2
+
+
+class Decided(NamedTuple):
+    """One held-out prompt, where it goes and why.
+
+    Attributes
+    ----------
+    prompt : str
+        The prompt.
+    decision : Decision
+        Where it goes.
+    margin : MarginExplanation or None
+        Against the runner-up; None where there is nothing to take apart.
+    why : str
+        The reason in words.
+    quality : float
+        Observed of the chosen candidate model; NaN = unknown.
+    """
+
+    prompt: str
+    decision: Decision
+    margin: MarginExplanation | None
+    why: str
+    quality: float
+
+
+def decide(router: Router, test: Outcomes, n_prompts: int = _N_PROMPTS) -> list[Decided]:
+    """Route held-out prompts, and explain each choice.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    test : Outcomes
+        Held-out prompts.
+    n_prompts : int, default=200
+        At most so many, the first ones.
+
+    Returns
+    -------
+    list of Decided
+        In the order of the prompts.
+    """
+    decided = []
+    for prompt, quality in zip(test.prompts[:n_prompts], test.quality, strict=False):
+        decision = router.route(prompt)
+        margin = story.margin_of(router, prompt, decision)
+        why = decision.reason if margin is None else margin.sentence
+        observed = float(quality[test.models.index(decision.model)])
+        decided.append(Decided(prompt, decision, margin, why, observed))
+    return decided
+
+
+def examples_table(decided: Sequence[Decided], models: Sequence[str]) -> Table:
+    """Show the first few prompts that go to each candidate model, with their reasons.
+
+    Parameters
+    ----------
+    decided : Sequence of Decided
+        From `decide`.
+    models : Sequence of str
+        Candidate models, in this order.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    taken = [
+        each
+        for model in models
+        for each in [one for one in decided if one.decision.model == model][:_N_EXAMPLES_PER_MODEL]
+    ]
+    frame = pd.DataFrame(
+        {
+            "prompt": [short(each.prompt) for each in taken],
+            "goes to": [each.decision.model for each in taken],
+            "decided by": [each.margin.decided_by if each.margin else UNKNOWN for each in taken],
+            "why": [each.why for each in taken],
+            "observed quality": [each.quality for each in taken],
+        }
+    )
+    return table(frame, f"The first of {len(decided)} held-out prompts that go to each candidate")
+
+
+def reasons(decided: Sequence[Decided], shares: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Say for each candidate model how much goes there, and what decides it on average.
+
+    Parameters
+    ----------
+    decided : Sequence of Decided
+        From `decide`.
+    shares : Mapping of str to float
+        Share of all measured prompts per candidate model.
+
+    Returns
+    -------
+    list of tuple (model, sentence) of str
+        The candidate model that gets most comes first; those that get nothing are left out.
+    """
+    by_model = {model: [one for one in decided if one.decision.model == model] for model in shares}
+    busiest = sorted(shares, key=lambda model: -shares[model])
+    return [(name, _reason(by_model[name], shares[name])) for name in busiest if shares[name]]
+
+
+def what_if_table(held_out: HeldOutDecisions) -> Table:
+    """Work out a few suppositions: other cost weights, and other prices of the best single.
+
+    Parameters
+    ----------
+    held_out : HeldOutDecisions
+        From `HeldOutDecisions.of`.
+
+    Returns
+    -------
+    Table
+        Means over the prompts; the difference with its approximate 95 % interval.
+    """
+    import pandas as pd
+
+    best, own = held_out.best_single, held_out.cost_weight
+    suppositions: list[tuple[str, float, dict[str, float]]] = [("own cost weight", own, {})]
+    # Where cost plays no part no price can matter: take a cost weight from the middle.
+    weight = own or float(np.median(held_out.cost_weights()))
+    if not own:
+        suppositions.append((f"cost weight {number_text(weight)}", weight, {}))
+    else:
+        suppositions.append(("cost plays no part", 0.0, {}))
+    named = (("half", 0.5), ("twice", 2.0))
+    suppositions += [
+        (f"{best} costs {name} as much", weight, {best: factor}) for name, factor in named
+    ]
+    suppositions += [
+        (f"cost weighs {name} as much", factor * weight, {})
+        for name, factor in (*named, ("ten times", 10.0))
+    ]
+    rows = []
+    for name, weight, factors in suppositions:
+        found = held_out.at(weight, factors)
+        rows.append(
+            {
+                "what if": name,
+                "quality": found.quality,
+                "cost_usd": found.cost_usd,
+                "cost_share": 1 - found.saving,
+                "quality_difference": found.quality_difference,
+                "quality_difference_low": found.quality_difference - found.half_width,
+                "quality_difference_high": found.quality_difference + found.half_width,
+            }
+            | {f"to {model}": percent(share) for model, share in found.shares.items()}
+        )
+    return table(pd.DataFrame(rows), f"Suppositions over {len(held_out)} held-out prompts")
+
+
+def _reason(part: Sequence[Decided], share_of_all: float) -> str:
+    share = f"gets {percent(share_of_all)}"
+    if not part:
+        return f"{share}."
+    qualities = [one.quality for one in part if not isnan(one.quality)]
+    right = f"; observed quality there {np.mean(qualities):.2f}" if qualities else ""
+    margins = [one.margin for one in part if one.margin is not None]
+    if not margins:
+        return f"{share}: {part[0].decision.reason}{right} (n = {len(part)})."
+    quality = 100 * float(np.mean([margin.quality_margin for margin in margins]))
+    cost = 100 * float(np.mean([margin.cost_part for margin in margins]))
+    more = "more" if quality >= 0 else "less"
+    text = f"{share}: {abs(quality):.1f} points {more} quality expected than of the runner-up"
+    text += f", and cost weighs {cost:+.1f}" if np.isfinite(cost) and cost else ""
+    return f"{text}. What tells most: {_most_telling(margins)}{right} (n = {len(part)})."
+
+
+def _most_telling(margins: Sequence[MarginExplanation]) -> str:
+    """Name the features that move the expected quality most, on average over decisions."""
+    names = [name for name in margins[0].contributions if name != ANY_PROMPT]
+    means = {
+        name: float(np.mean([margin.contributions.get(name, 0.0) for margin in margins]))
+        for name in names
+    }
+    top = sorted(means.items(), key=lambda one: -abs(one[1]))[:_N_REASONS]
+    return ", ".join(f"{name} {100 * mean:+.1f}" for name, mean in top)

@@ -1,0 +1,363 @@
+"""The simpler learners whose estimates the trees build upon, each estimating out of fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from routerlib.arrays import pack_array, unpack_array
+from routerlib.linear import LinearFit
+from routerlib.neighbours import Nearest, Neighbours
+from routerlib.network import Labels, Network
+from routerlib.text_space import Place
+from routerlib.topics import TopicClassifier, main_topics, topic_means
+
+NEIGHBOUR_DIMENSIONS = 128
+_N_NEIGHBORS, _TEMPERATURE = 80, 0.1
+_NETWORK_DIMENSIONS = 48
+# Without topics in the log, clusters of prompts stand in for them.
+_CLUSTER_DIMENSIONS = 32
+_FEWEST_CLUSTERS, _MOST_CLUSTERS = 2, 24
+
+
+class Targets(NamedTuple):
+    """What the simpler learners learn.
+
+    Attributes
+    ----------
+    quality : ndarray of shape (n_prompts, n_models)
+        In [0, 1]; NaN = not observed.
+    log_cost : ndarray of shape (n_prompts, n_costed)
+        Of the candidates with known cost; NaN = unknown.
+    labels : ndarray of str, shape (n_prompts,)
+        Topic or cluster.
+    are_topics : bool
+        Whether labels are topics that may be told at prediction.
+    """
+
+    quality: np.ndarray
+    log_cost: np.ndarray
+    labels: np.ndarray
+    are_topics: bool
+
+
+class Estimated(NamedTuple):
+    """Estimates of training prompts, out of fold.
+
+    Attributes
+    ----------
+    detected, told : ndarray of shape (n_prompts, n_columns)
+        With the topic detected, and with the topic told where it is known.
+    """
+
+    detected: np.ndarray
+    told: np.ndarray
+
+
+class SimplerLearner(Protocol):
+    """What is asked of a simpler learner."""
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_columns)."""
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+
+
+class WordsLearner:
+    """Quality and log cost, linear in the coordinates (ridge)."""
+
+    def __init__(self, fit: LinearFit) -> None:
+        self.fit = fit
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+        wanted = np.hstack([targets.quality, targets.log_cost])
+        fit, held_out = LinearFit.fit_out_of_fold(place.coordinates, wanted, folds)
+        return cls(fit), Estimated(held_out, held_out)
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models + n_costed)."""
+        return self.fit.predict(place.coordinates)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return self.fit.to_state()
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(LinearFit.from_state(state))
+
+
+class NeighboursLearner:
+    """Mean quality of the 80 nearest prompts."""
+
+    def __init__(self, neighbours: Neighbours) -> None:
+        self.neighbours = neighbours
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+        learner = cls.remember(place, targets.quality, _N_NEIGHBORS, _TEMPERATURE)
+        held_out = learner.neighbours.predict_out_of_fold(folds)
+        return learner, Estimated(held_out, held_out)
+
+    @classmethod
+    def remember(
+        cls, place: Place, quality: np.ndarray, n_neighbors: int, temperature: float
+    ) -> Self:
+        """Fit on all prompts."""
+        vectors = place.coordinates[:, :NEIGHBOUR_DIMENSIONS]
+        return cls(Neighbours.fit(vectors, quality, n_neighbors, temperature))
+
+    def nearest(self, place: Place, k: int) -> Nearest:
+        """Return the k nearest training prompts of each prompt."""
+        return self.neighbours.nearest(place.coordinates[:, :NEIGHBOUR_DIMENSIONS], k)
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models)."""
+        return self.neighbours.predict(place.coordinates[:, :NEIGHBOUR_DIMENSIONS])
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return self.neighbours.to_state()
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(Neighbours.from_state(state))
+
+
+class TopicLearner:
+    """Mean quality on each topic, weighed by the topic's probability; a told one's own mean."""
+
+    def __init__(self, classifier: TopicClassifier, means: np.ndarray) -> None:
+        self.classifier = classifier
+        self.means = means
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+        topics, _ = _membership(targets.labels)
+        detected = np.empty(targets.quality.shape)
+        told = detected.copy()
+        for fold in np.unique(folds):
+            out, kept = folds == fold, folds != fold
+            held = cls._fit(place.take(kept), targets.quality[kept], targets.labels[kept], topics)
+            detected[out] = held.predict(place.take(out), None)
+            told[out] = held.predict(place.take(out), list(targets.labels[out]))
+        fitted = cls._fit(place, targets.quality, targets.labels, topics)
+        return fitted, Estimated(detected, told if targets.are_topics else detected)
+
+    @classmethod
+    def _fit(
+        cls, place: Place, quality: np.ndarray, labels: np.ndarray, topics: Sequence[str]
+    ) -> Self:
+        is_main = np.isin(labels, list(topics))
+        if not is_main.any():
+            is_main[:] = True
+        classifier = TopicClassifier.fit(place.coordinates[is_main], labels[is_main], topics)
+        member = (labels[:, np.newaxis] == np.array(topics, dtype=str)).astype(float)
+        return cls(classifier, topic_means(member, quality))
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models)."""
+        return np.asarray(self.classifier.probabilities(place.coordinates, topics) @ self.means)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {"classifier": self.classifier.to_state(), "means": pack_array(self.means)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(TopicClassifier.from_state(state["classifier"]), unpack_array(state["means"]))
+
+
+class NetworkLearner:
+    """Quality, by a small network that learns the topic as a second task."""
+
+    def __init__(self, network: Network, scales: np.ndarray) -> None:
+        self.network = network
+        self.scales = scales
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+        fitted = cls.fit(place, targets, random_state)
+        inputs = _network_columns(place, fitted.scales)
+        labels = Labels(targets.quality, _membership(targets.labels)[1])
+        held_out = np.empty(targets.quality.shape)
+        for fold in np.unique(folds):
+            out = folds == fold
+            held = Network.fit(inputs[~out], labels.take(~out), random_state)
+            held_out[out] = held.predict(inputs[out])
+        return fitted, Estimated(held_out, held_out)
+
+    @classmethod
+    def fit(cls, place: Place, targets: Targets, random_state: int) -> Self:
+        """Fit on all prompts."""
+        scales = place.coordinates[:, :_NETWORK_DIMENSIONS].std(axis=0)
+        scales = np.where(scales > 1e-6, scales, 1.0).astype(np.float32)
+        labels = Labels(targets.quality, _membership(targets.labels)[1])
+        return cls(Network.fit(_network_columns(place, scales), labels, random_state), scales)
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models)."""
+        return self.network.predict(_network_columns(place, self.scales))
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {"network": self.network.to_state(), "scales": pack_array(self.scales)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(Network.from_state(state["network"]), unpack_array(state["scales"]))
+
+
+class SimplerLearners:
+    """Several simpler learners, their estimates side by side.
+
+    Parameters
+    ----------
+    learners : mapping of str to SimplerLearner
+        Fitted, by name.
+    """
+
+    kinds: ClassVar[Mapping[str, type[SimplerLearner]]] = {
+        "words": WordsLearner,
+        "neighbours": NeighboursLearner,
+        "topic": TopicLearner,
+        "network": NetworkLearner,
+    }
+
+    def __init__(self, learners: Mapping[str, SimplerLearner]) -> None:
+        self.learners = dict(learners)
+
+    @classmethod
+    def fit_out_of_fold(
+        cls,
+        names: Sequence[str],
+        place: Place,
+        targets: Targets,
+        folds: np.ndarray,
+        random_state: int,
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Which learners, names of `kinds`.
+        place : Place
+            Where the prompts stand.
+        targets : Targets
+            Of the same prompts.
+        folds : ndarray of int, shape (n_prompts,)
+            At least two folds; near-duplicates share one.
+        random_state : int
+            Seed.
+
+        Returns
+        -------
+        SimplerLearners
+            Fitted on all prompts.
+        Estimated
+            Out of fold.
+        """
+        fits = [
+            cls.kinds[name].fit_out_of_fold(place, targets, folds, random_state) for name in names
+        ]
+        learners = {name: learner for name, (learner, _) in zip(names, fits, strict=True)}
+        nothing = np.zeros((len(targets.quality), 0))
+        detected = np.hstack([nothing, *(estimated.detected for _, estimated in fits)])
+        told = np.hstack([nothing, *(estimated.told for _, estimated in fits)])
+        return cls(learners), Estimated(detected, told)
+
+    def predict(self, place: Place, topics: Sequence[str] | None = None) -> list[np.ndarray]:
+        """Return each learner's estimates, shape (n_prompts, its columns)."""
+        return [learner.predict(place, topics) for learner in self.learners.values()]
+
+    def names(self, models: Sequence[str], costed: Sequence[str]) -> list[str]:
+        """Return the columns' names."""
+        names: list[str] = []
+        for name in self.learners:
+            names += [f"{name}_quality_{model}" for model in models]
+            if name == "words":
+                names += [f"{name}_cost_{model}" for model in costed]
+        return names
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {name: learner.to_state() for name, learner in self.learners.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls({name: cls.kinds[name].from_state(part) for name, part in state.items()})
+
+
+def topic_labels(
+    place: Place, topics: Sequence[str] | None, random_state: int
+) -> tuple[np.ndarray, bool]:
+    """Return the topic of each prompt, or its cluster where no topics can be learnt.
+
+    Parameters
+    ----------
+    place : Place
+        Where the prompts stand.
+    topics : sequence of str or None
+        Known topics.
+    random_state : int
+        Seed of the clustering (k-means).
+
+    Returns
+    -------
+    labels : ndarray of str, shape (n_prompts,)
+        Topic or cluster.
+    are_topics : bool
+        Whether they are topics.
+    """
+    if topics is not None and len(main_topics(topics)[0]) > 1:
+        return np.array(topics, dtype=str), True
+    from sklearn.cluster import KMeans
+
+    n_clusters = int(np.clip(np.sqrt(len(place.counts)) / 2, _FEWEST_CLUSTERS, _MOST_CLUSTERS))
+    points = place.coordinates[:, :_CLUSTER_DIMENSIONS].astype(float)
+    n_clusters = min(n_clusters, len(np.unique(points, axis=0)))
+    found = KMeans(n_clusters, n_init=4, random_state=random_state).fit_predict(points)
+    return np.array([f"cluster {number}" for number in found]), False
+
+
+def _membership(labels: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Return the main topics, and 1 where a prompt has one, shape (n_prompts, n_topics)."""
+    topics, _ = main_topics(list(labels))
+    topics = topics or sorted(set(labels.tolist()))[:1]
+    return topics, (labels[:, np.newaxis] == np.array(topics, dtype=str)).astype(float)
+
+
+def _network_columns(place: Place, scales: np.ndarray) -> np.ndarray:
+    return np.hstack([place.coordinates[:, : len(scales)] / scales, place.counts])

@@ -1,0 +1,223 @@
+"""Learn the topics of a log: which one a prompt has, and what each candidate does on it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from routerlib.arrays import pack_array, unpack_array
+from routerlib.linear import observed_means
+
+# A topic with fewer prompts is not told apart from the others.
+_MIN_PROMPTS = 4
+_MAX_TOPICS = 128
+# Penalty of the classifier (scikit-learn's C), for coordinates of total variance about 3.
+_INVERSE_PENALTY = 10.0
+_MAX_STEPS = 200
+# Bounds of how many prompts of its own a topic needs to weigh as much as the overall mean.
+_PRIOR_COUNTS = (3.0, 60.0)
+
+
+class TopicMeans:
+    """Mean quality of each candidate on each topic, drawn towards its overall mean.
+
+    Parameters
+    ----------
+    topics : sequence of str, length n_topics
+        Names.
+    means : ndarray of shape (n_topics, n_models)
+        Shrunk means.
+    overall : ndarray of shape (n_models,)
+        For any other topic.
+
+    Notes
+    -----
+    The prior weighs noise variance / variance between topics prompts (empirical Bayes), at least
+    3 and at most 60; estimated by the method of moments over all candidates.
+    """
+
+    def __init__(self, topics: Sequence[str], means: np.ndarray, overall: np.ndarray) -> None:
+        self.topics = tuple(topics)
+        self.means = means
+        self.overall = overall
+        self._row_of = {topic: row for row, topic in enumerate(self.topics)}
+
+    @classmethod
+    def fit(cls, labels: Sequence[str], quality: np.ndarray) -> Self:
+        """Fit on topics and quality of shape (n_prompts, n_models); NaN = not observed.
+
+        Examples
+        --------
+        >>> labels = ["a"] * 40 + ["b"] * 40
+        >>> table = TopicMeans.fit(labels, np.array([[0.0]] * 40 + [[1.0]] * 40))
+        >>> table.rows(["a", "b", "c"]).round(2).ravel()
+        array([0.03, 0.97, 0.5 ])
+        """
+        topics = sorted(set(labels))
+        member = np.array(labels, dtype=object)[:, np.newaxis] == np.array(topics, dtype=object)
+        return cls(topics, topic_means(member.astype(float), quality), observed_means(quality))
+
+    def rows(self, labels: Sequence[str]) -> np.ndarray:
+        """Return means of shape (n_prompts, n_models); the overall ones for another topic."""
+        rows = [self._row_of.get(label, -1) for label in labels]
+        table = np.vstack([self.means, self.overall])
+        return np.asarray(table[rows])
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {
+            "topics": list(self.topics),
+            "means": pack_array(self.means),
+            "overall": pack_array(self.overall),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(state["topics"], unpack_array(state["means"]), unpack_array(state["overall"]))
+
+
+class TopicClassifier:
+    """Probability of each topic, by multinomial logistic regression.
+
+    Parameters
+    ----------
+    topics : sequence of str, length n_topics
+        Names.
+    slopes : ndarray of shape (n_columns, n_topics)
+        Log-odds that a unit of each column adds.
+    constants : ndarray of shape (n_topics,)
+        Log-odds at the origin.
+    """
+
+    def __init__(self, topics: Sequence[str], slopes: np.ndarray, constants: np.ndarray) -> None:
+        self.topics = tuple(topics)
+        self.slopes = slopes
+        self.constants = constants
+        self._row_of = {topic: row for row, topic in enumerate(self.topics)}
+
+    @classmethod
+    def fit(cls, columns: np.ndarray, labels: np.ndarray, topics: Sequence[str]) -> Self:
+        """Fit on labels, of which some of the topics may be missing."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        slopes = np.zeros((columns.shape[1], len(topics)))
+        constants = np.full(len(topics), -30.0)  # a topic that was not seen has no probability
+        seen = [topic for topic in topics if (labels == topic).any()]
+        at = [list(topics).index(topic) for topic in seen]
+        if len(seen) < 2:
+            constants[at] = 0.0
+            return cls(topics, slopes.astype(np.float32), constants)
+        regression = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_MAX_STEPS)
+        with warnings.catch_warnings():
+            # The last steps change nothing that a prediction would show.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            regression.fit(columns.astype(float), np.searchsorted(np.array(seen), labels))
+        weights, level = regression.coef_.T, regression.intercept_
+        if len(seen) == 2:  # scikit-learn keeps the log-odds of the second only
+            weights, level = np.hstack([-weights, weights]) / 2, np.array([-level[0], level[0]]) / 2
+        slopes[:, at], constants[at] = weights, level
+        return cls(topics, slopes.astype(np.float32), constants)
+
+    def probabilities(self, columns: np.ndarray, told: Sequence[str] | None = None) -> np.ndarray:
+        """Return probabilities of shape (n_prompts, n_topics).
+
+        A told topic that is known has probability 1; any other is detected.
+        """
+        logits = columns @ self.slopes + self.constants
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        for row, topic in enumerate(() if told is None else told):
+            if topic in self._row_of:
+                shares[row] = 0.0
+                shares[row, self._row_of[topic]] = 1.0
+        return np.asarray(shares)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {
+            "topics": list(self.topics),
+            "slopes": pack_array(self.slopes),
+            "constants": pack_array(self.constants),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(state["topics"], unpack_array(state["slopes"]), unpack_array(state["constants"]))
+
+
+def topic_means(shares: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """Return shrunk mean quality of each topic.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_prompts, n_topics)
+        How much a prompt belongs to each topic; 0 or 1 where topics are known.
+    quality : ndarray of shape (n_prompts, n_models)
+        NaN = not observed.
+
+    Returns
+    -------
+    ndarray of shape (n_topics, n_models)
+        See `TopicMeans`.
+
+    Examples
+    --------
+    >>> topic_means(np.eye(2), np.array([[0.0], [1.0]])).ravel().round(3)
+    array([0.492, 0.508])
+    """
+    is_observed = ~np.isnan(quality)
+    overall = observed_means(quality)
+    counts = shares.T @ is_observed
+    sums = shares.T @ np.where(is_observed, quality, 0.0)
+    prior = _prior_count(sums, counts, overall, quality)
+    return np.asarray((sums + prior * overall) / (counts + prior))
+
+
+def main_topics(labels: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Return the topics that are told apart, and which prompts have one of them.
+
+    Parameters
+    ----------
+    labels : sequence of str, length n_prompts
+        Topics.
+
+    Returns
+    -------
+    list of str
+        Those with at least 4 prompts, at most the 128 most frequent, sorted.
+    ndarray of bool, shape (n_prompts,)
+        Whether a prompt's topic is among them.
+
+    Examples
+    --------
+    >>> main_topics(["a"] * 4 + ["b"])
+    (['a'], array([ True,  True,  True,  True, False]))
+    """
+    names, counts = np.unique(np.array(labels, dtype=str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MAX_TOPICS]
+    kept = sorted(str(names[at]) for at in order if counts[at] >= _MIN_PROMPTS)
+    return kept, np.isin(np.array(labels, dtype=str), kept)
+
+
+def _prior_count(
+    sums: np.ndarray, counts: np.ndarray, overall: np.ndarray, quality: np.ndarray
+) -> float:
+    """Estimate noise variance / variance between topics, over all candidates."""
+    known = counts >= 2
+    if not known.any():
+        return _PRIOR_COUNTS[1]
+    deviations = np.where(known, sums / np.maximum(counts, 1) - overall, 0.0)
+    total = np.nanmean((quality - overall) ** 2, axis=0)
+    # E[deviation^2] = between + noise / count; noise = total - between.
+    weights = np.where(known, counts, 0.0)
+    squares = (weights * deviations**2).sum()
+    noise_part = (known * total).sum()
+    between = max((squares - noise_part) / max((weights - known).sum(), 1e-9), 0.0)
+    noise = max(float(total.mean()) - between, 0.0)
+    return float(np.clip(noise / between if between > 0 else np.inf, *_PRIOR_COUNTS))
