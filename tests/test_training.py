@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from routerlib.operating_points import choose_cost_weight
 from routerlib.outcomes import Outcomes
 from routerlib.routers import BestSingle, KNNRouter, LGBMRouter, RandomRouter, load_router
 from routerlib.simulate import make_world
-from routerlib.training import at_operating_point, choose_cost_weight, cross_fit, train_router
+from routerlib.training import at_operating_point, cross_fit, train_router
 from routerlib.types import Estimates
 
 # 100 prompts, half of them easy: the small model is right there at a tenth of the cost.
