@@ -26,6 +26,7 @@ _HOMES = {
         "load_router",
     ),
     "policies": ("CostWeight", "MeanBudget", "QualityFloor", "Threshold"),
+    "sample_size": ("plan_sample_size",),
     "training": ("at_certified_point", "at_operating_point", "train_router"),
     "evaluation": ("compare", "evaluate"),
     "explain": ("explain", "explain_margin"),

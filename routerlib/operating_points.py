@@ -13,6 +13,9 @@ from routerlib.types import Estimates
 # A gain counts when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
 # test, because the best of many cost weights is looked at.
 _STANDARD_ERRORS = 2.0
+# A loss is excluded at the far end of a one-sided interval of 95 %. Comparing means alone, the
+# cheapest of many cost weights could lose twice as much on new prompts as was allowed.
+_STANDARD_ERRORS_OF_LOSS = 1.64
 MIN_PROMPTS = 20
 
 
@@ -56,11 +59,13 @@ def choose_cost_weight(
     """Choose the cost weight that saves most while losing little, by out-of-fold estimates.
 
     The yardstick is the best single model, or the router at cost weight 0 where that is better
-    by more than chance. Among the cost weights whose observed mean quality is at most
-    `max_quality_loss` under the yardstick's, the one with the lowest mean cost is chosen,
+    by more than chance. Among the cost weights of which a loss above `max_quality_loss` against
+    the yardstick is excluded (one-sided, 95 %), the one with the lowest mean cost is chosen,
     provided that it is cheaper than the yardstick and better than mixing candidates at random at
     the same cost, by more than chance. Otherwise the cost weight is 0 if that is the yardstick,
-    else the router shall keep to the best single model.
+    else the router shall keep to the best single model. So few prompts lead to the best single
+    model, not to a gamble; for a promise that holds for new prompts see
+    `routerlib.training.at_certified_point`.
 
     Parameters
     ----------
@@ -69,7 +74,7 @@ def choose_cost_weight(
     outcomes : Outcomes
         The same prompts.
     max_quality_loss : float, default=0.03
-        Mean quality that may be given up, in [0, 1].
+        Mean quality that may be given up, in [0, 1]; with 0 only a gain that can be shown counts.
 
     Returns
     -------
@@ -147,13 +152,12 @@ class _Bench:
         """Return the cheapest allowed point, or None when none gains by more than chance."""
         if not self.has_cost:
             return None
-        floor = yardstick.quality.mean() - max_quality_loss
         weights = sweep_cost_weights(self.estimates.quality, self.estimates.cost_usd)
         measured = [self.measure(float(weight)) for weight in weights]
         allowed = [
             point
             for point in measured
-            if point.quality.mean() >= floor
+            if _excludes_loss(point.quality - yardstick.quality, max_quality_loss)
             and point.cost_usd.mean() < yardstick.cost_usd.mean()
             and _is_positive(point.gain)
         ]
@@ -194,6 +198,12 @@ class _Bench:
 
 def _is_positive(gains: np.ndarray) -> bool:
     return bool(gains.mean() > _STANDARD_ERRORS * _standard_error(gains) + 1e-12)
+
+
+def _excludes_loss(differences: np.ndarray, max_loss: float) -> bool:
+    """Tell whether the mean loss stays within bounds at the far end of its interval."""
+    low = differences.mean() - _STANDARD_ERRORS_OF_LOSS * _standard_error(differences)
+    return bool(low >= -max_loss)
 
 
 def _standard_error(values: np.ndarray) -> float:
