@@ -103,7 +103,9 @@ class LearningCurve:
                 f"{start}; drawn on to {2 * largest} it would be {value:.3f} [{low:.3f}, "
                 f"{high:.3f}], which isn't told from no change."
             )
-        return f"{start}; drawn on to {2 * largest} it would be {value:.3f} [{low:.3f}, {high:.3f}]."
+        return (
+            f"{start}; drawn on to {2 * largest} it would be {value:.3f} [{low:.3f}, {high:.3f}]."
+        )
 
 
 def learning_curve(
@@ -166,7 +168,8 @@ def learning_curve(
     rows, is_stopped = [], False
     for size in [each for each in wanted if each <= most]:
         for seed, (train, test) in enumerate(splits):
-            is_stopped = is_stopped or (max_s is not None and time.monotonic() - begin > max_s)
+            is_late = max_s is not None and time.monotonic() - begin > max_s
+            is_stopped = is_stopped or (is_late and bool(rows))
             if not is_stopped:
                 order = np.random.default_rng(random_state + seed).permutation(len(train))
                 part = train.take(np.sort(order[:size]))

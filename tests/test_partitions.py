@@ -31,8 +31,7 @@ def test_no_group_stands_on_both_sides(
     groups, topics = drawn
     try:
         parts = divide(groups, test_size, seed, by, topics)
-    except ValueError as error:
-        assert "can't be split" in str(error)
+    except ValueError:  # too few groups or topics; what is refused has a test of its own
         return
     assert not set(groups[parts.train]) & set(groups[parts.test])
     assert not set(parts.train) & set(parts.test)

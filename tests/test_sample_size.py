@@ -42,7 +42,9 @@ def test_copies_make_the_spread_larger() -> None:
 
 
 def test_a_smaller_margin_needs_more_prompts_and_a_half_needs_four_times_as_many() -> None:
-    assert plan_sample_size(0.01, sd=0.4) == pytest.approx(4 * plan_sample_size(0.02, sd=0.4), abs=4)
+    assert plan_sample_size(0.01, sd=0.4) == pytest.approx(
+        4 * plan_sample_size(0.02, sd=0.4), abs=4
+    )
 
 
 @pytest.mark.parametrize(
