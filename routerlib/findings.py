@@ -14,6 +14,7 @@ from routerlib.verdict import points
 
 if TYPE_CHECKING:
     from routerlib.evaluation import Evaluation
+    from routerlib.learning_curve import LearningCurve
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
 
@@ -84,7 +85,27 @@ def describe_router(router: Router) -> str:
     )
 
 
-def train_lessons(router: Router, train: Outcomes) -> Prose:
+def describe_certificate(router: Router) -> str:
+    """Say what is promised of a router's operating point.
+
+    Parameters
+    ----------
+    router : Router
+        A fitted router.
+
+    Returns
+    -------
+    str
+        That nothing is, where no certificate was asked for.
+    """
+    if "certificate" not in router.training_:
+        return "Nothing is promised of this operating point: no certificate was asked for."
+    observed = router.training_["quality_difference"]
+    seen = "" if observed is None else f" Observed there: {100 * observed:+.1f} points"
+    return router.training_["certificate"] + (f"{seen} against {router.best_single_}." * bool(seen))
+
+
+def train_lessons(router: Router, train: Outcomes, curve: LearningCurve | None = None) -> Prose:
     """Say what the training has taught.
 
     Parameters
@@ -93,6 +114,8 @@ def train_lessons(router: Router, train: Outcomes) -> Prose:
         Fitted on `train`.
     train : Outcomes
         What it was fitted on.
+    curve : LearningCurve or None, default=None
+        What more prompts would bring.
 
     Returns
     -------
@@ -112,17 +135,20 @@ def train_lessons(router: Router, train: Outcomes) -> Prose:
             describe_router(router),
             f"At this operating point it would send the training prompts: {spread}. "
             "What that is worth only held-out prompts can tell.",
+            *([] if curve is None else [curve.sentence()]),
         ),
     )
 
 
-def evaluate_lessons(evaluation: Evaluation) -> Prose:
+def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
     """Say what the held-out prompts have taught, the verdict first.
 
     Parameters
     ----------
     evaluation : Evaluation
         Of any router.
+    *further : str
+        Sentences to add.
 
     Returns
     -------
@@ -145,4 +171,16 @@ def evaluate_lessons(evaluation: Evaluation) -> Prose:
         )
     else:
         bullets.append(f"Quality at the operating point: {operating['quality'].value:.3f}.")
-    return Prose((), tuple(bullets))
+    if "topic table" in evaluation.leads:
+        lead = evaluation.leads["topic table"]["quality"]
+        bullets.append(
+            f"Against the topic table at the same cost weight its quality differs by "
+            f"{points(lead)}: that much it knows beyond the topic."
+        )
+    if evaluation.failures is not None:
+        strict = evaluation.failures["quality_difference"]
+        bullets.append(
+            "If a failed call counted as a wrong answer, quality would differ from best single's "
+            f"by {points(strict)}; left out, by {points(operating['quality_difference'])}."
+        )
+    return Prose((), (*bullets, *further))

@@ -165,7 +165,8 @@ def learning_curve(
     wanted = sorted(set(_default_sizes(most) if sizes is None else sizes))
     if not wanted or wanted[0] < 1 or wanted[0] > most:
         raise ValueError(f"sizes must lie between 1 and the {most} training prompts, got {sizes!r}")
-    rows, is_stopped = [], False
+    rows: list[dict[str, float]] = []
+    is_stopped = False
     for size in [each for each in wanted if each <= most]:
         for seed, (train, test) in enumerate(splits):
             is_late = max_s is not None and time.monotonic() - begin > max_s

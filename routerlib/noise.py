@@ -25,6 +25,10 @@ _MIN_REPEATS = 2
 _MIN_PROMPTS = 10
 
 
+class TooFewRepeats(ValueError):
+    """Raised where repeats are too few to tell luck from skill."""
+
+
 @dataclass(frozen=True, eq=False)
 class Repeats:
     """Quality of the same candidate models on the same prompts, asked several times.
@@ -173,7 +177,7 @@ def noise_ceiling(
 
     Raises
     ------
-    ValueError
+    TooFewRepeats
         If fewer than ten prompts were asked twice or more.
 
     Examples
@@ -189,7 +193,7 @@ def noise_ceiling(
     kept = repeats.complete()
     n_prompts, n_models, n_repeats = kept.quality.shape
     if n_prompts < _MIN_PROMPTS or n_repeats < _MIN_REPEATS or n_models < 1:
-        raise ValueError(
+        raise TooFewRepeats(
             f"telling luck from skill needs {_MIN_PROMPTS} prompts with {_MIN_REPEATS} scored "
             f"repeats of every model, got {n_prompts if n_repeats >= _MIN_REPEATS else 0}; "
             "collect with repeats"

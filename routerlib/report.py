@@ -17,9 +17,8 @@ from routerlib.evaluation import Evaluation, compare, evaluate
 from routerlib.files import write_atomically
 from routerlib.outcomes import Outcomes
 from routerlib.pages import style, templates_folder
-from routerlib.routers import KNNRouter, Router, load_router
+from routerlib.routers import Router, load_router
 from routerlib.tables import Table, short, table
-from routerlib.training import at_operating_point
 from routerlib.workspace import failures_as_wrong, split_as_trained
 
 if TYPE_CHECKING:
@@ -109,9 +108,6 @@ def find(
     outcomes = Outcomes.from_log(log, models=list(router.models_))
     train, test = split_as_trained(outcomes, router)
     wrong = failures_as_wrong(log, test)
-    others: dict[str, Router] = {}
-    if len(train):
-        others["nearest neighbours"] = at_operating_point(KNNRouter(), train)
     return Findings(
         router=router,
         test=test,
@@ -119,8 +115,9 @@ def find(
             router, test, wrong, n_bootstrap=n_bootstrap, random_state=random_state
         ),
         comparison=compare(
-            {"router": router, **others},
+            {"router": router},
             test,
+            train=train if len(train) else None,
             n_bootstrap=n_bootstrap,
             random_state=random_state,
         ),

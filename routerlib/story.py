@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from routerlib.findings import (
+    describe_certificate,
     describe_outcomes,
     describe_router,
     describe_split,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Prose",
     "collect_lessons",
+    "describe_certificate",
     "describe_outcomes",
     "describe_router",
     "describe_split",
