@@ -320,7 +320,7 @@ def learning_curve(
     except ValueError:
         note = "too few sizes or splits to draw it on"
     else:
-        note = "beyond the last dot: drawn on, 95 % interval of one further split"
+        note = "drawn on: 95 % interval of what the further prompts add"
         ax.errorbar(
             2 * largest,
             value,
@@ -335,7 +335,7 @@ def learning_curve(
     ticks = [*means.index, 2 * largest]
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
-    finish(ax, title, "training prompts (each step doubles)", f"{metric} on held-out prompts", note)
+    finish(ax, title, "training prompts, logarithmic", f"{metric} on held-out prompts", note)
     ax.legend(loc="best", fontsize="small")
     return ax
 

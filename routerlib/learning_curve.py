@@ -50,8 +50,10 @@ class LearningCurve:
         """Draw the curve on to more training prompts, at most to twice the largest size.
 
         A straight line in the logarithm of the size is fitted for each seed; each seed has other
-        training and test prompts. The interval is where the value of one further seed would lie
-        in 95 of 100 cases, if the line goes on. Seeds share prompts, so it is rather too narrow.
+        training and test prompts. The interval is about what the further prompts add: where it
+        would lie for one further seed in 95 of 100 cases, if the line goes on. It leaves out that
+        other test prompts are easier or harder as a whole. Seeds share prompts, so it is rather
+        too narrow.
 
         Parameters
         ----------
@@ -81,13 +83,16 @@ class LearningCurve:
                 f"n_train must be at most {_FURTHEST:g} times the {sizes.max()} prompts tried, "
                 f"got {n_train!r}: further on any curve fits; collect prompts and measure again"
             )
-        drawn = np.array(
+        lines = np.array(
             [
-                _line_at(each["n_train"], each[metric], n_train)
+                np.polyfit(np.log2(each["n_train"].to_numpy(float)), each[metric], 1)
                 for _, each in self.points.groupby("seed")
             ]
         )
-        return _prediction(drawn)
+        at_largest = float((lines[:, 1] + lines[:, 0] * np.log2(sizes.max())).mean())
+        added = lines[:, 0] * np.log2(n_train / sizes.max())
+        value, low, high = _prediction(added)
+        return at_largest + value, at_largest + low, at_largest + high
 
     def sentence(self, metric: Metric = "quality") -> str:
         """Say what twice as many prompts would bring, or why it can't be told."""
@@ -198,11 +203,6 @@ def _point(make_router: Callable[[], Router], train: Outcomes, test: Outcomes) -
         **{name: values[name] for name in _METRICS},
         "best_single": values["quality"] - values["quality_difference"],
     }
-
-
-def _line_at(sizes: pd.Series, values: pd.Series, at: int) -> float:
-    slope, offset = np.polyfit(np.log2(sizes.to_numpy(float)), values.to_numpy(float), 1)
-    return float(offset + slope * np.log2(at))
 
 
 def _prediction(drawn: np.ndarray) -> tuple[float, float, float]:

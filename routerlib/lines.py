@@ -79,6 +79,8 @@ class Line:
         How much the strong model is wanted; NaN = this way estimates nothing.
     is_zero_router : bool, default=False
         Replace quality by what random mixing reaches at the same mean cost.
+    is_single : bool, default=False
+        It calls the same model on every prompt.
     """
 
     quality: Floats
@@ -87,6 +89,7 @@ class Line:
     curve_cost_usd: Floats
     score: Floats
     is_zero_router: bool = False
+    is_single: bool = False
 
 
 def take_arms(values: Floats, arms: NDArray[np.intp]) -> Floats:
@@ -139,6 +142,7 @@ def estimates_line(field: Field, estimates: Estimates, arms: NDArray[np.intp]) -
         curve_quality=take_arms(field.quality, swept),
         curve_cost_usd=take_arms(field.cost_usd, swept),
         score=np.where(np.isfinite(score), score, np.nan),
+        is_single=_is_single(arms),
     )
 
 
@@ -167,7 +171,14 @@ def arms_line(field: Field, arms: NDArray[np.intp]) -> Line:
         Its curve is the operating point alone.
     """
     quality, cost = take_arms(field.quality, arms), take_arms(field.cost_usd, arms)
-    return Line(quality, cost, quality[:, None], cost[:, None], np.full(len(field), np.nan))
+    unknown = np.full(len(field), np.nan)
+    return Line(
+        quality, cost, quality[:, None], cost[:, None], unknown, is_single=_is_single(arms)
+    )
+
+
+def _is_single(arms: NDArray[np.intp]) -> bool:
+    return bool(len(arms)) and bool((arms == arms[0]).all())
 
 
 def baseline_lines(

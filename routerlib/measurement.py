@@ -129,7 +129,9 @@ def measure(
             for line in lines
         },
         n_groups=len(np.unique(groups)),
-        unvaried=frozenset(name for name, line in lines.items() if _is_single(field, line)),
+        unvaried=frozenset(
+            name for name, line in lines.items() if line.is_single or line.is_zero_router
+        ),
     )
 
 
@@ -249,15 +251,6 @@ def _zero_router(shared: _Shared, cost_usd: Floats) -> Floats:
     if np.isnan(shared.model_cost_usd).any():
         return np.full(len(cost_usd), np.nan)
     return heights_at(hulls(shared.model_cost_usd, shared.model_quality), cost_usd)
-
-
-def _is_single(field: Field, line: Line) -> bool:
-    """Tell whether a line calls one model on every prompt, or mixes at random by definition."""
-    return line.is_zero_router or any(
-        np.array_equal(line.quality, field.quality[:, column])
-        and np.array_equal(line.cost_usd, field.cost_usd[:, column], equal_nan=True)
-        for column in range(field.quality.shape[1])
-    )
 
 
 def _exact(values: Floats) -> Floats:

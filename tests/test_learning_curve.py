@@ -29,15 +29,25 @@ def test_a_straight_line_is_drawn_on_exactly():
     assert (value, low, high) == pytest.approx((0.56, 0.56, 0.56))
 
 
-def test_the_interval_holds_a_further_split_about_as_often_as_it_says():
+def test_the_interval_holds_the_gain_of_a_further_split_about_as_often_as_it_says():
     hits = 0
     for seed in range(300):
-        _, low, high = made(0.02, 0.01, n_seeds=4, seed=seed).extrapolate(800)
+        curve = made(0.02, 0.01, n_seeds=4, seed=seed)
+        here, _, _ = curve.extrapolate(400)
+        _, low, high = curve.extrapolate(800)
         further = made(0.02, 0.01, n_seeds=1, seed=10_000 + seed).points
-        slope, offset = np.polyfit(np.log2(further.n_train), further.quality, 1)
-        hits += low <= offset + slope * np.log2(800) <= high
+        slope, _ = np.polyfit(np.log2(further.n_train), further.quality, 1)
+        hits += low <= here + slope <= high
     # 300 repeats at 0.95: a standard error of 0.013.
     assert hits / 300 == pytest.approx(0.95, abs=0.04)
+
+
+def test_splits_that_are_harder_as_a_whole_do_not_widen_the_interval():
+    curve = made(0.02, 0.001, n_seeds=3, seed=0)
+    shifted = LearningCurve(curve.points.assign(quality=lambda t: t.quality + 0.1 * t.seed), False)
+    _, low, high = curve.extrapolate(800)
+    _, low_shifted, high_shifted = shifted.extrapolate(800)
+    assert high_shifted - low_shifted == pytest.approx(high - low)
 
 
 def test_further_than_twice_and_from_too_little_it_is_refused():

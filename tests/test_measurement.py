@@ -108,6 +108,19 @@ def test_a_line_that_chooses_alike_differs_by_nothing_in_any_metric(field, estim
     assert other["quality"].low < other["quality"].value < other["quality"].high
 
 
+def test_a_loss_that_the_sample_can_not_show_widens_the_interval_where_costs_are_unknown(field):
+    # Two of 120 prompts go elsewhere, to an answer that is as good; nobody knows the costs.
+    outcomes = Outcomes(field.outcomes.prompts, field.outcomes.models, np.ones((120, 4)))
+    unpriced = Field.of(outcomes, "m3", "m0")
+    arms = np.full(120, 3)
+    elsewhere = arms.copy()
+    elsewhere[:2] = 0
+    lines = {"always": arms_line(unpriced, arms), "nearly": arms_line(unpriced, elsewhere)}
+    measured = measure(unpriced, lines, n_bootstrap=50, random_state=0)
+    assert measured.intervals("always")["quality_difference"].low == 0
+    assert measured.intervals("nearly")["quality_difference"].low < -0.01
+
+
 def test_a_paired_difference_is_narrower_than_two_intervals_apart(field, estimates):
     nudge = np.array([0.02, 0, 0, 0])
     nudged = Estimates(estimates.models, estimates.quality + nudge, estimates.cost_usd)
