@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 _SHINGLE_CHARS = 5
-_N_HASHES = 2**20
+_HASH_BITS = 22
+# Odd and without pattern, as multiplicative hashing wants it (2^64 / golden ratio).
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _PAIRS_AT_ONCE = 4096
 # Letters and digits that a beginning must have to tell one text from others.
 _BEGINNING_CHARS = 120
@@ -114,20 +116,24 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
 
 
 def _shingles(prompts: Sequence[str]):  # type: ignore[no-untyped-def]
-    from sklearn.feature_extraction.text import HashingVectorizer
+    """Return which hashed shingles each prompt holds, a sparse matrix of ones."""
+    from scipy.sparse import csr_array
 
-    padded = [" ".join(text.lower().split()).ljust(_SHINGLE_CHARS) for text in prompts]
-    vectorizer = HashingVectorizer(
-        analyzer="char",
-        ngram_range=(_SHINGLE_CHARS, _SHINGLE_CHARS),
-        n_features=_N_HASHES,
-        binary=True,
-        norm=None,
-        alternate_sign=False,
-        lowercase=False,
-        dtype=np.float32,
-    )
-    return vectorizer.transform(padded)
+    texts = [" ".join(text.lower().split()).ljust(_SHINGLE_CHARS) for text in prompts]
+    characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), "<u4")
+    n_shingles = len(characters) - _SHINGLE_CHARS + 1
+    hashed = np.zeros(n_shingles, dtype=np.uint64)
+    for offset in range(_SHINGLE_CHARS):
+        hashed = hashed * _HASH_FACTOR + characters[offset : offset + n_shingles]
+    # The upper bits of the product depend on all five characters.
+    columns = (hashed * _HASH_FACTOR >> np.uint64(64 - _HASH_BITS)).astype(np.int64)
+    row_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    is_inside = row_of[:n_shingles] == row_of[_SHINGLE_CHARS - 1 :]
+    cells = np.unique(row_of[:n_shingles][is_inside] << _HASH_BITS | columns[is_inside])
+    rows, columns = cells >> _HASH_BITS, cells & (2**_HASH_BITS - 1)
+    starts = np.searchsorted(rows, np.arange(len(texts) + 1))
+    ones = np.ones(len(cells), np.float32)
+    return csr_array((ones, columns, starts), shape=(len(texts), 2**_HASH_BITS))
 
 
 def _similar(shingles, threshold: float) -> np.ndarray:  # type: ignore[no-untyped-def]
@@ -146,8 +152,10 @@ def _similar(shingles, threshold: float) -> np.ndarray:  # type: ignore[no-untyp
         (np.ones(len(kept), np.float32), (row_of[kept], shingles.indices[kept])), shingles.shape
     )
     candidates = (prefix @ prefix.T).tocoo()
-    is_upper = candidates.row < candidates.col
-    left, right = candidates.row[is_upper], candidates.col[is_upper]
+    smaller = np.minimum(sizes[candidates.row], sizes[candidates.col])
+    larger = np.maximum(sizes[candidates.row], sizes[candidates.col])
+    is_close = (candidates.row < candidates.col) & (smaller >= threshold * larger)
+    left, right = candidates.row[is_close], candidates.col[is_close]
     shared = _shared(shingles, left, right)
     jaccard = shared / (sizes[left] + sizes[right] - shared)
     return np.stack([left, right])[:, jaccard >= threshold]
