@@ -134,8 +134,8 @@ def train_lessons(router: Router, train: Outcomes, curve: LearningCurve | None =
             f"{router.mean_quality_[best]:.2f}; always calling it is what routing has to beat.",
             describe_router(router),
             f"At this operating point it would send the training prompts: {spread}. "
-            "What that is worth only held-out prompts can tell.",
-            *([] if curve is None else [curve.sentence()]),
+            "What that is worth only held-out prompts can tell."
+            + ("" if curve is None else f" {curve.sentence()}"),
         ),
     )
 
@@ -148,7 +148,7 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
     evaluation : Evaluation
         Of any router.
     *further : str
-        Sentences to add.
+        Sentences to add to the verdict.
 
     Returns
     -------
@@ -156,31 +156,30 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
     """
     operating = evaluation.operating
     sent = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
-    bullets = [
-        evaluation.verdict.sentence,
+    counted = (
         f"Most prompts go to {sent}: {percent(evaluation.routed_shares[sent])} of {evaluation.n}; "
         f"{evaluation.n_skipped} prompts were skipped because a candidate model has no score "
-        "or cost there.",
-    ]
+        "or cost there."
+    )
+    if evaluation.failures is not None:
+        strict = evaluation.failures["quality_difference"]
+        counted += (
+            " If a failed call counted as a wrong answer, quality would differ from best single's "
+            f"by {points(strict)}; left out, by {points(operating['quality_difference'])}."
+        )
+    beyond = f"Quality at the operating point: {operating['quality'].value:.3f}."
     if evaluation.equal_quality is not None:
         equal = evaluation.equal_quality
-        bullets.append(
+        beyond = (
             "Where the router expects no loss at all it saves "
             f"{percent_with_interval(equal['saving'])}, and the observed difference in quality is "
             f"{points(equal['quality_difference'])}."
         )
-    else:
-        bullets.append(f"Quality at the operating point: {operating['quality'].value:.3f}.")
     if "topic table" in evaluation.leads:
         lead = evaluation.leads["topic table"]["quality"]
-        bullets.append(
-            f"Against the topic table at the same cost weight its quality differs by "
+        beyond += (
+            " Against the topic table at the same cost weight its quality differs by "
             f"{points(lead)}: that much it knows beyond the topic."
         )
-    if evaluation.failures is not None:
-        strict = evaluation.failures["quality_difference"]
-        bullets.append(
-            "If a failed call counted as a wrong answer, quality would differ from best single's "
-            f"by {points(strict)}; left out, by {points(operating['quality_difference'])}."
-        )
-    return Prose((), (*bullets, *further))
+    verdict = " ".join([evaluation.verdict.sentence, *further])
+    return Prose((), (verdict, counted, beyond))

@@ -172,9 +172,7 @@ def arms_line(field: Field, arms: NDArray[np.intp]) -> Line:
     """
     quality, cost = take_arms(field.quality, arms), take_arms(field.cost_usd, arms)
     unknown = np.full(len(field), np.nan)
-    return Line(
-        quality, cost, quality[:, None], cost[:, None], unknown, is_single=_is_single(arms)
-    )
+    return Line(quality, cost, quality[:, None], cost[:, None], unknown, is_single=_is_single(arms))
 
 
 def _is_single(arms: NDArray[np.intp]) -> bool:
