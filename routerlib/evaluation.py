@@ -13,17 +13,12 @@ from routerlib.calibration import Reliability, brier, ece, reliability
 from routerlib.comparison import compare
 from routerlib.features import detect_task
 from routerlib.intervals import Interval
-from routerlib.measurement import (
-    Field,
-    arms_line,
-    baseline_lines,
-    estimates_line,
-    measure,
-)
+from routerlib.lines import Field, arms_line, baseline_lines, estimates_line
+from routerlib.measurement import measure
 from routerlib.metrics import Arms, choose_arms, is_complete, sweep_cost_weights
 from routerlib.outcomes import Outcomes
 from routerlib.pairs import Floats
-from routerlib.routed import check_held_out, means_on_train, route_all
+from routerlib.routed import check_held_out, means_on_train, route_all, topic_table_of
 from routerlib.router import Router
 from routerlib.types import Estimates
 from routerlib.verdict import Verdict, decide
@@ -93,9 +88,13 @@ class Evaluation:
     operating : dict of str to Interval
         At the operating point: ``quality``, ``cost_usd``, ``cost_share`` of best single,
         ``saving``, ``quality_difference`` to best single, ``gain_over_zero``,
-        ``zero_difference``, ``AIQ``, ``PGR``, ``APGR``, ``CPT50``, ``CPT80``; 95 % intervals.
+        ``zero_difference``, ``AIQ``, ``cost_at_equal_quality``, ``quality_at_equal_cost``,
+        ``regret``, ``gap_closed``, ``PGR``, ``APGR``, ``CPT50``, ``CPT80``; 95 % intervals.
     baselines : dict of str to dict of str to Interval
-        The same for best single, random, zero router (at the router's cost) and oracle.
+        The same for best single, random, zero router (at the router's cost), topic table (where
+        topics are known) and oracle.
+    leads : dict of str to dict of str to Interval
+        Per baseline, each metric of the router minus that of the baseline, paired.
     equal_quality : dict of str to Interval or None
         The same at the largest cost weight where the router *expects* no less quality than from
         best single. Chosen by its estimates alone, not by what was observed on these prompts;
@@ -125,6 +124,7 @@ class Evaluation:
     singles: CostQuality
     operating: Mapping[str, Interval]
     baselines: Mapping[str, Mapping[str, Interval]]
+    leads: Mapping[str, Mapping[str, Interval]]
     equal_quality: Mapping[str, Interval] | None
     routed_shares: Mapping[str, float]
     routed_by_task: Mapping[str, Mapping[str, float]]
@@ -190,12 +190,27 @@ def evaluate(
     field = Field.of(test, train.strong, train.weak)
     routed = route_all(router, field.outcomes, use_topics=use_topics)
     line = estimates_line(field, routed.estimates, routed.arms)
-    baselines = baseline_lines(field, train.quality, train.cost_usd, line.cost_usd)
+    weight = float(router.cost_weight_)
+    baselines = baseline_lines(
+        field,
+        train.quality,
+        train.cost_usd,
+        line.cost_usd,
+        topic_table_of(router, field.outcomes),
+        weight,
+    )
     equal = _equal_quality_arms(routed.estimates, field.strong)
     lines = {"router": line, **baselines}
     if equal is not None:
         lines["equal quality"] = arms_line(field, equal)
-    measured = measure(field, lines, n_bootstrap=n_bootstrap, random_state=random_state)
+    measured = measure(
+        field,
+        lines,
+        n_bootstrap=n_bootstrap,
+        random_state=random_state,
+        cost_weight=weight if field.has_costs else 0.0,
+    )
+    operating = measured.intervals("router")
     shares = _shares(routed.arms, test.models)
     n_groups = len(np.unique(field.outcomes.groups)) if len(field) else 0
     return Evaluation(
@@ -203,15 +218,16 @@ def evaluate(
         models=tuple(test.models),
         strong=train.strong,
         weak=train.weak,
-        cost_weight=float(router.cost_weight_),
+        cost_weight=weight,
         n=len(field),
         n_groups=n_groups,
         n_skipped=field.n_skipped,
         curve=_by_cost(_means(line.curve_cost_usd, line.curve_quality)),
         singles=_means(field.cost_usd, field.quality),
-        operating=measured["router"],
-        baselines={key: measured[key] for key in baselines},
-        equal_quality=measured.get("equal quality"),
+        operating=operating,
+        baselines={key: measured.intervals(key) for key in baselines},
+        leads={key: measured.differences("router", key) for key in baselines},
+        equal_quality=None if equal is None else measured.intervals("equal quality"),
         routed_shares=shares,
         routed_by_task=_shares_by_task(field.outcomes, routed.arms),
         calibration=_calibration(router, test, use_topics),
@@ -223,7 +239,7 @@ def evaluate(
             use_topics=use_topics,
         ),
         verdict=decide(
-            measured["router"],
+            operating,
             best_single=train.strong,
             share_of_best_single=shares[train.strong],
             n=len(field),
@@ -330,8 +346,7 @@ def _failure_sensitivity(
     field = Field.of(without_costs, train.strong, train.weak)
     routed = route_all(router, field.outcomes, use_topics=use_topics)
     line = arms_line(field, routed.arms)
-    measured = measure(field, {"router": line}, n_bootstrap=n_bootstrap, random_state=random_state)[
-        "router"
-    ]
+    measured = measure(field, {"router": line}, n_bootstrap=n_bootstrap, random_state=random_state)
+    counted = measured.intervals("router")
     names = ("quality", "quality_difference")
-    return {**{name: measured[name] for name in names}, "n": len(field)}
+    return {**{name: counted[name] for name in names}, "n": len(field)}

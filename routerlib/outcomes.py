@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.cells import Failures, read_cells
+from routerlib.partitions import SplitBy, divide
 from routerlib.splits import near_duplicate_groups
 from routerlib.types import Price, check_names, tagged_hash
 
@@ -310,7 +311,9 @@ class Outcomes:
             taken.__dict__["groups"] = self.groups[rows]
         return taken
 
-    def split(self, test_size: float = 0.3, random_state: int = 0) -> tuple[Outcomes, Outcomes]:
+    def split(
+        self, test_size: float = 0.3, random_state: int = 0, by: SplitBy = "random"
+    ) -> tuple[Outcomes, Outcomes]:
         """Split into train and test with near-duplicates on the same side.
 
         Parameters
@@ -319,6 +322,10 @@ class Outcomes:
             Share of prompts for test, in (0, 1).
         random_state : int, default=0
             Seed.
+        by : {"random", "topic", "time"}, default="random"
+            ``topic`` holds whole topics out, ``time`` the prompts that came last (in this order,
+            that of logging); both ask how the router does on what is new. See
+            `routerlib.partitions.divide`.
 
         Returns
         -------
@@ -328,24 +335,10 @@ class Outcomes:
         Raises
         ------
         ValueError
-            If the share is out of range or all prompts are copies of one.
+            If the share is out of range, topics are missing or all prompts are copies of one.
         """
-        if not 0 < test_size < 1:
-            raise ValueError(f"test_size must lie in (0, 1), got {test_size!r}")
-        sizes = np.bincount(self.groups)
-        room = max(1, round(test_size * len(self)))
-        test_groups: list[int] = []
-        for group in np.random.default_rng(random_state).permutation(len(sizes)):
-            if sizes[group] <= room:
-                test_groups.append(group)
-                room -= sizes[group]
-        is_test = np.isin(self.groups, test_groups)
-        if not test_groups or is_test.all():
-            raise ValueError(
-                f"{len(self)} prompts in {len(sizes)} groups of near-duplicates can't be split "
-                f"with test_size={test_size}; collect more distinct prompts"
-            )
-        return self.take(~is_test), self.take(is_test)
+        parts = divide(self.groups, test_size, random_state, by, self.topics)
+        return self.take(parts.train), self.take(parts.test)
 
     def without(self, prompt_ids: Sequence[str]) -> Outcomes:
         """Return the outcomes of all prompts but these."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -221,9 +223,65 @@ def cpt(
     Ong et al. (2024), RouteLLM, section 2.2 (call-performance threshold).
     """
     share, quality = share_quality_curve(quality_weak, quality_strong, score, weights)
+    return _first_crossing(level, share, _recovered(quality))
+
+
+class PairMetrics(NamedTuple):
+    """What `apgr` and `cpt` give, from one pass over the curve.
+
+    Attributes
+    ----------
+    apgr, cpt50, cpt80 : ndarray of shape (n_replicates,)
+        NaN where undefined.
+    """
+
+    apgr: Floats
+    cpt50: Floats
+    cpt80: Floats
+
+
+def pair_metrics(
+    quality_weak: ArrayLike,
+    quality_strong: ArrayLike,
+    score: ArrayLike,
+    weights: ArrayLike | None = None,
+) -> PairMetrics:
+    """Measure APGR, CPT(50 %) and CPT(80 %) together.
+
+    Parameters
+    ----------
+    quality_weak, quality_strong, score : array of shape (n_prompts,)
+        As in `share_quality_curve`.
+    weights : array of shape (n_replicates, n_prompts), optional
+        Bootstrap multiplicities.
+
+    Returns
+    -------
+    PairMetrics
+
+    Examples
+    --------
+    >>> pair_metrics([0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5]).apgr.round(4).tolist()
+    [0.6667]
+    """
+    share, quality = share_quality_curve(quality_weak, quality_strong, score, weights)
+    recovered = _recovered(quality)
+    return PairMetrics(
+        np.asarray(np.trapezoid(recovered, share, axis=1)),
+        _first_crossing(0.5, share, recovered),
+        _first_crossing(0.8, share, recovered),
+    )
+
+
+def _recovered(quality: Floats) -> Floats:
+    """Return PGR along a curve whose ends are the weak and the strong model."""
     recovered = pgr(quality, quality[:, :1], quality[:, -1:])
-    # The end of the curve is the strong model: rounding must not put it just under 1.
+    # Rounding must not put the strong model just under 1.
     recovered[:, -1] = np.where(np.isnan(recovered[:, -1]), np.nan, 1.0)
+    return recovered
+
+
+def _first_crossing(level: float, share: Floats, recovered: Floats) -> Floats:
     is_reached = recovered >= level
     rows = np.arange(len(share))
     after = is_reached.argmax(axis=1)

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -26,6 +28,7 @@ _COLORS = (
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "--", "++", "oo")
 
+QUALITY_LABEL = "quality (0-1)"
 ROUTER_BLACK = "#000000"
 BASELINE_GREY = "#6b6b6b"
 
@@ -191,3 +194,10 @@ def percent_text(share: float) -> str:
     '45 %'
     """
     return f"{100 * share:.0f} %"
+
+
+def whiskers(value: float, low: float, high: float, unit: float = 1.0) -> np.ndarray | None:
+    """Return the lengths of an interval's two arms, shape (2, 1); None where it is unknown."""
+    if np.isnan([value, low, high]).any():
+        return None
+    return np.array([[max(value - low, 0.0)], [max(high - value, 0.0)]]) * unit

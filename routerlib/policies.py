@@ -129,12 +129,15 @@ class MeanBudget:
 
 @dataclass(frozen=True)
 class QualityFloor:
-    """Choose the cheapest candidate that is nearly as good as the best one on that prompt.
+    """Choose the cheapest candidate that is nearly as good as another one on that prompt.
 
     Parameters
     ----------
     max_loss : float
-        Expected quality that may be given up on a prompt, in [0, 1].
+        Expected quality that may be given up on a prompt, at least 0.
+    model : str or None, default=None
+        Candidate model that sets the floor, such as the best single one: "as good as it, at the
+        least cost". None = whichever is expected to be best on that prompt.
 
     Examples
     --------
@@ -142,9 +145,12 @@ class QualityFloor:
     ...                       np.array([[0.1, 1.0], [0.1, 1.0]]))
     >>> QualityFloor(0.05).choose(estimates).arms.tolist()
     [0, 1]
+    >>> QualityFloor(0.0, model="a").choose(estimates).arms.tolist()
+    [0, 0]
     """
 
     max_loss: float
+    model: str | None = None
 
     def __post_init__(self) -> None:
         _check_number("max_loss", self.max_loss)
@@ -152,11 +158,55 @@ class QualityFloor:
     def choose(self, estimates: Estimates) -> Choices:
         """Return the choices for n_prompts prompts; costs must be known."""
         check_costs_known(estimates)
-        floor = estimates.quality.max(axis=1, keepdims=True, initial=0.0) - self.max_loss
-        is_good = estimates.quality >= floor - 1e-12
+        if self.model is None:
+            yardstick = estimates.quality.max(axis=1, keepdims=True, initial=0.0)
+        else:
+            yardstick = estimates.quality[:, [_arm(estimates, self.model)]]
+        is_good = estimates.quality >= yardstick - self.max_loss - 1e-12
         cost_usd = np.where(is_good, estimates.cost_usd, np.inf)
         # Cheapest first, and the better one where costs are equal.
         return _certain(np.lexsort((-estimates.quality, cost_usd), axis=1)[:, 0])
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Choose the strong model of a pair where its expected gain reaches a threshold.
+
+    Parameters
+    ----------
+    strong, weak : str
+        The two candidate models; others are never chosen.
+    threshold : float
+        Expected quality that the strong model must add, in [-1, 1]; infinite = never strong.
+
+    Examples
+    --------
+    >>> estimates = Estimates(("a", "b"), np.array([[0.85, 0.9], [0.5, 0.8]]), np.ones((2, 2)))
+    >>> Threshold(strong="b", weak="a", threshold=0.1).choose(estimates).arms.tolist()
+    [0, 1]
+    """
+
+    strong: str
+    weak: str
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if np.isnan(self.threshold):
+            raise ValueError("threshold must be a number, got nan")
+        if self.strong == self.weak:
+            raise ValueError(f"a pair needs two candidate models, got {self.strong!r} twice")
+
+    def choose(self, estimates: Estimates) -> Choices:
+        """Return the choices for n_prompts prompts."""
+        strong, weak = _arm(estimates, self.strong), _arm(estimates, self.weak)
+        gain = estimates.quality[:, strong] - estimates.quality[:, weak]
+        return _certain(np.where(gain >= self.threshold, strong, weak))
+
+
+def _arm(estimates: Estimates, model: str) -> int:
+    if model not in estimates.models:
+        raise ValueError(f"model must be one of {', '.join(estimates.models)}, got {model!r}")
+    return estimates.models.index(model)
 
 
 def _certain(arms: np.ndarray) -> Choices:

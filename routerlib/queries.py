@@ -78,11 +78,10 @@ group by candidate
 order by cost_usd, candidate
 """
 
-# One row per (prompt, candidate). A candidate that was asked in several ways counts by the way
-# with the most scored prompts, the newest among ties. A cell with any ok call is judged by its ok
-# calls; without one it has failed.
-CELLS = f"""
-with {_PRICED}, {_JUDGED}, ways as (
+# A candidate that was asked in several ways counts by the way with the most scored prompts, the
+# newest among ties.
+_CURRENT = """
+ways as (
     select candidate, params_hash
     from calls left join judged using (call_id)
     group by candidate, params_hash
@@ -95,6 +94,12 @@ with {_PRICED}, {_JUDGED}, ways as (
     from costed semi join ways using (candidate, params_hash)
     left join judged using (call_id)
 )
+"""
+
+# One row per (prompt, candidate). A cell with any ok call is judged by its ok calls; without one
+# it has failed.
+CELLS = f"""
+with {_PRICED}, {_JUDGED}, {_CURRENT}
 select
     prompt_id,
     candidate,
@@ -107,6 +112,16 @@ select
     min(call_id) as first_call
 from current
 group by prompt_id, candidate
+order by first_call
+"""
+
+# One row per scored (prompt, candidate, repeat).
+REPEATS = f"""
+with {_PRICED}, {_JUDGED}, {_CURRENT}
+select prompt_id, candidate, repeat, avg(quality) as quality, min(call_id) as first_call
+from current
+where quality is not null
+group by prompt_id, candidate, repeat
 order by first_call
 """
 

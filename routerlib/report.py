@@ -18,9 +18,8 @@ from routerlib.headlines import key_numbers
 from routerlib.measurement import Field
 from routerlib.outcomes import Outcomes
 from routerlib.pages import policy, script, style, templates_folder
-from routerlib.routers import KNNRouter, Router, load_router
+from routerlib.routers import Router, load_router
 from routerlib.tables import Table, table
-from routerlib.training import at_operating_point
 from routerlib.whatif import HeldOutDecisions
 from routerlib.workspace import failures_as_wrong, split_as_trained
 
@@ -112,9 +111,6 @@ def find(
     outcomes = Outcomes.from_log(log, models=list(router.models_))
     train, test = split_as_trained(outcomes, router)
     wrong = failures_as_wrong(log, test)
-    others: dict[str, Router] = {}
-    if len(train):
-        others["nearest neighbours"] = at_operating_point(KNNRouter(), train)
     return Findings(
         router=router,
         test=test,
@@ -122,8 +118,9 @@ def find(
             router, test, wrong, n_bootstrap=n_bootstrap, random_state=random_state
         ),
         comparison=compare(
-            {"router": router, **others},
+            {"router": router},
             test,
+            train=train if len(train) else None,
             n_bootstrap=n_bootstrap,
             random_state=random_state,
         ),

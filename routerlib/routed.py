@@ -118,6 +118,29 @@ def means_on_train(router: Router, outcomes: Outcomes) -> TrainMeans:
     return TrainMeans(quality, cost, router.best_single_, weak)
 
 
+def topic_table_of(router: Router, outcomes: Outcomes) -> Estimates | None:
+    """Look prompts up in the means that a router's training prompts had per topic.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    outcomes : Outcomes
+        The prompts; only their topics are looked at.
+
+    Returns
+    -------
+    Estimates or None
+        In the columns of the outcomes; None where topics aren't known on one of the two sides.
+    """
+    means = getattr(router, "topic_means_", None)
+    if means is None or outcomes.topics is None:
+        return None
+    return _spread(
+        means.estimates(outcomes.topics), _columns(router, outcomes), tuple(outcomes.models)
+    )
+
+
 def route_all(
     router: Router,
     outcomes: Outcomes,

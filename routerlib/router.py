@@ -14,6 +14,7 @@ import numpy as np
 from routerlib import artifact, metrics
 from routerlib.features import texts_of
 from routerlib.outcomes import Outcomes
+from routerlib.topic_means import TopicMeans
 from routerlib.types import Decision, Estimates, tagged_hash
 
 
@@ -39,6 +40,8 @@ class Router(ABC):
     mean_quality_, mean_cost_usd_ : ndarray of shape (n_models,)
         Means on the training prompts, quality and US dollars, over prompts that all candidates
         answered where there are enough (`Outcomes.compared`); NaN where unknown.
+    topic_means_ : TopicMeans or None
+        The same per topic of the training prompts; None where topics weren't known.
     train_prompt_ids_ : tuple of str
         Prompts seen in training, so that evaluation can leave them out.
     data_hash_ : str
@@ -53,6 +56,7 @@ class Router(ABC):
     """
 
     name: ClassVar[str]
+    topic_means_: TopicMeans | None = None
 
     def fit(self, outcomes: Outcomes) -> Self:
         """Learn from outcomes.
@@ -77,6 +81,7 @@ class Router(ABC):
         self.models_ = tuple(outcomes.models)
         self.best_single_ = outcomes.best_single
         self.mean_quality_, self.mean_cost_usd_ = outcomes.compared()
+        self.topic_means_ = TopicMeans.of(outcomes)
         self.train_prompt_ids_ = tuple(outcomes.prompt_ids)
         self.data_hash_ = outcomes.data_hash
         self.cost_weight_ = 0.0
@@ -255,6 +260,7 @@ class Router(ABC):
             "best_single": self.best_single_,
             "mean_quality": [float(value) for value in self.mean_quality_],
             "mean_cost_usd": [float(value) for value in self.mean_cost_usd_],
+            "topic_means": None if self.topic_means_ is None else self.topic_means_.to_state(),
             "train_prompt_ids": list(self.train_prompt_ids_),
             "data_hash": self.data_hash_,
             "cost_weight": float(self.cost_weight_),
@@ -276,6 +282,10 @@ class Router(ABC):
         router.best_single_ = state["best_single"]
         router.mean_quality_ = np.array(state["mean_quality"], dtype=float)
         router.mean_cost_usd_ = np.array(state["mean_cost_usd"], dtype=float)
+        known = state.get("topic_means")  # files of older versions have none
+        router.topic_means_ = (
+            None if known is None else TopicMeans.from_state(known, router.models_)
+        )
         router.train_prompt_ids_ = tuple(state["train_prompt_ids"])
         router.data_hash_ = state["data_hash"]
         router.cost_weight_ = state["cost_weight"]

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routerlib.evaluation_tables import comparison_table as comparison_table
 from routerlib.groups import prompt_groups
 from routerlib.routed import route_all
 from routerlib.tables import Table, percent, short, table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from routerlib.evaluation import Evaluation
     from routerlib.evidence import Evidence
     from routerlib.outcomes import Outcomes
@@ -244,45 +243,6 @@ def operating_table(evaluation: Evaluation) -> Table:
     names = ("quality", "cost_usd", "cost_share", "quality_difference", "gain_over_zero")
     caption = f"The router on {evaluation.n} held-out prompts, with 95 % intervals"
     return _interval_table("router", rows, names, caption)
-
-
-def comparison_table(comparison: pd.DataFrame) -> Table:
-    """Show the columns of a comparison that matter most, with their intervals.
-
-    Parameters
-    ----------
-    comparison : DataFrame
-        From `routerlib.evaluation.compare`.
-
-    Returns
-    -------
-    Table
-    """
-    columns = ("quality", "cost_usd", "cost_share", "quality_difference", "gain_over_zero", "AIQ")
-    count = comparison.attrs.get("n", "the same")
-    caption = f"Ways to choose, on {count} held-out prompts, with 95 % intervals"
-    return table(comparison, caption, columns=columns)
-
-
-def quality_alone(outcomes: Outcomes) -> Table:
-    """Rank candidate models by mean quality, and say nothing of cost.
-
-    Parameters
-    ----------
-    outcomes : Outcomes
-        Any outcomes.
-
-    Returns
-    -------
-    Table
-    """
-    import pandas as pd
-
-    frame = pd.DataFrame(
-        {"quality": outcomes.mean_quality, "n": np.isfinite(outcomes.quality).sum(axis=0)},
-        index=pd.Index(outcomes.models, name="model"),
-    ).sort_values("quality", ascending=False)
-    return table(frame, "Mean quality of each candidate model")
 
 
 def _interval_table(

@@ -4,58 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
 
-from routerlib.metrics import choose_arms, hull, sweep_cost_weights
+from routerlib.certification import certified_operating_point
+from routerlib.metrics import sweep_cost_weights
+from routerlib.operating_points import (
+    MIN_PROMPTS,
+    OperatingPoint,
+    choose_cost_weight,
+    kept_to_best_single,
+    too_few,
+)
 from routerlib.outcomes import Outcomes
 from routerlib.router import Router
 from routerlib.routers import LGBMRouter
 from routerlib.splits import grouped_folds
 from routerlib.types import Estimates
 
-# A gain counts when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
-# test, because the best of many cost weights is looked at.
-_STANDARD_ERRORS = 2.0
-_MIN_PROMPTS = 20
+# Cost weights that are tested for a certificate; the more there are, the nearer to the limit.
+_N_CERTIFIED_WEIGHTS = 24
 
 AnyRouter = TypeVar("AnyRouter", bound=Router)
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """Where to stand between quality and cost, and what that gave out of fold.
-
-    Parameters
-    ----------
-    cost_weight : float
-        Quality given up per US dollar saved.
-    fallback : str or None
-        Why to keep to the best single model instead, in words.
-    n_prompts : int
-        Training prompts with every candidate observed, on which it was chosen.
-    best_single : str
-        Best single candidate model on the training prompts.
-    quality, cost_usd : float
-        Mean out-of-fold quality and US dollars at this point; NaN when not measured.
-    best_single_quality, best_single_cost_usd : float
-        The same of always calling the best single model.
-    gain_over_mixing, gain_standard_error : float
-        Quality above random mixing of the candidates at the same cost, and its standard error.
-    """
-
-    cost_weight: float
-    fallback: str | None
-    n_prompts: int
-    best_single: str
-    quality: float
-    cost_usd: float
-    best_single_quality: float
-    best_single_cost_usd: float
-    gain_over_mixing: float
-    gain_standard_error: float
 
 
 def cross_fit(
@@ -106,63 +78,15 @@ def cross_fit(
     return Estimates(tuple(outcomes.models), quality, cost_usd)
 
 
-def choose_cost_weight(
-    estimates: Estimates, outcomes: Outcomes, max_quality_loss: float = 0.03
-) -> OperatingPoint:
-    """Choose the cost weight that saves most while losing little, by out-of-fold estimates.
-
-    The yardstick is the best single model, or the router at cost weight 0 where that is better
-    by more than chance. Among the cost weights whose observed mean quality is at most
-    `max_quality_loss` under the yardstick's, the one with the lowest mean cost is chosen,
-    provided that it is cheaper than the yardstick and better than mixing candidates at random at
-    the same cost, by more than chance. Otherwise the cost weight is 0 if that is the yardstick,
-    else the router shall keep to the best single model.
-
-    Parameters
-    ----------
-    estimates : Estimates
-        From `cross_fit`; never from a router that saw these prompts.
-    outcomes : Outcomes
-        The same prompts.
-    max_quality_loss : float, default=0.03
-        Mean quality that may be given up, in [0, 1].
-
-    Returns
-    -------
-    OperatingPoint
-        With the reason in words where the best single model is kept.
-
-    Raises
-    ------
-    ValueError
-        If `max_quality_loss` is out of range.
-    """
-    if not 0 <= max_quality_loss <= 1:
-        raise ValueError(f"max_quality_loss must lie in [0, 1], got {max_quality_loss!r}")
-    bench = _Bench.of(estimates, outcomes)
-    if len(bench.quality) < _MIN_PROMPTS:
-        return _kept(outcomes, len(bench.quality), _too_few(len(bench.quality)))
-    unweighed = bench.measure(0.0)
-    is_better = _is_positive(unweighed.quality - bench.quality[:, bench.best])
-    yardstick = unweighed if is_better else bench.always_best_single()
-    saving = bench.largest_saving(yardstick, max_quality_loss)
-    if saving is not None:
-        return _point(saving, bench, outcomes)
-    if is_better:
-        return _point(unweighed, bench, outcomes)
-    return _kept(
-        outcomes, len(bench.quality), "no gain over it could be shown on the training prompts"
-    )
-
-
 def train_router(
     train: Outcomes,
     *,
     random_state: int = 0,
     cost_weight: float | None = None,
     max_quality_loss: float = 0.03,
+    certify: tuple[float, float] | None = None,
 ) -> LGBMRouter:
-    """Train an LGBMRouter on all training prompts, with its operating point chosen out of fold.
+    """Train an LGBMRouter, with its operating point chosen out of fold or certified.
 
     Parameters
     ----------
@@ -174,6 +98,11 @@ def train_router(
         Operating point, at least 0; None = chosen by `choose_cost_weight`.
     max_quality_loss : float, default=0.03
         Mean quality that the chosen operating point may give up, in [0, 1].
+    certify : tuple (epsilon, delta) of float or None, default=None
+        Take the cheapest cost weight of which can be promised, with confidence ``1 - delta``, that
+        it loses at most ``epsilon`` of mean quality; see `at_certified_point`. A part of the
+        training prompts is then not trained on. Not with `cost_weight`; `max_quality_loss` plays
+        no part.
 
     Returns
     -------
@@ -192,9 +121,16 @@ def train_router(
     >>> train_router(train).fallback_
     'only 8 training prompts have every candidate observed, 20 are needed'
     """
+    if cost_weight is not None and certify is not None:
+        raise ValueError("give cost_weight or certify, not both: a given weight isn't certified")
     if cost_weight is not None and not (np.isfinite(cost_weight) and cost_weight >= 0):
         raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
     router = LGBMRouter(random_state=random_state)
+    if certify is not None:
+        epsilon, delta = certify
+        return at_certified_point(
+            router, train, epsilon=epsilon, delta=delta, random_state=random_state
+        )
     if cost_weight is None:
         return at_operating_point(
             router, train, random_state=random_state, max_quality_loss=max_quality_loss
@@ -245,11 +181,7 @@ def at_operating_point(
     'only 8 training prompts have every candidate observed, 20 are needed'
     """
     router.fit(train)
-    if np.isnan(router.predict(train.prompts[:1]).quality).any():
-        raise ValueError(
-            f"a {type(router).__name__} estimates no quality, so a cost weight changes nothing; "
-            "fit it with fit(train)"
-        )
+    _check_estimates(router, train)
     point = _cross_fitted_point(router, train, random_state, max_quality_loss)
     router.cost_weight_ = point.cost_weight
     router.fallback_ = point.fallback
@@ -261,151 +193,99 @@ def at_operating_point(
     return router
 
 
+def at_certified_point(
+    router: AnyRouter,
+    train: Outcomes,
+    *,
+    epsilon: float,
+    delta: float,
+    calibration_size: float = 0.3,
+    random_state: int = 0,
+) -> AnyRouter:
+    """Fit any router on a part of the prompts, and certify its cost weight on the rest.
+
+    The calibration prompts play no part in fitting, so the certificate is about the very router
+    that comes back; a router fitted on everything, with a cost weight checked by
+    cross-validation, would be another one. See `routerlib.certification.Certificate` for what is
+    promised. Without a certificate the router keeps to the best single model, and says so.
+
+    Parameters
+    ----------
+    router : Router
+        Any that estimates quality; it is fitted anew.
+    train : Outcomes
+        Training prompts; test prompts must not be among them.
+    epsilon : float
+        Mean quality that may be lost against the best single model, in [0, 1).
+    delta : float
+        Probability with which the promise may fail, in (0, 1).
+    calibration_size : float, default=0.3
+        Share of the prompts to certify on, in (0, 1).
+    random_state : int, default=0
+        Seed of the division.
+
+    Returns
+    -------
+    Router
+        The same router, with ``cost_weight_``, ``fallback_`` and ``training_``. Its
+        ``train_prompt_ids_`` hold the calibration prompts too, last, because they have chosen
+        the cost weight.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, the prompts can't be divided, or the router estimates nothing.
+
+    Examples
+    --------
+    >>> from routerlib.routers import KNNRouter
+    >>> from routerlib.simulate import make_world
+    >>> train = make_world(n_prompts=120, n_models=2, kind="nothing").outcomes
+    >>> router = at_certified_point(KNNRouter(), train, epsilon=0.02, delta=0.1)
+    >>> router.fallback_
+    'no cost weight could be certified to lose at most 2 points of quality with 90 % confidence on
+     36 calibration prompts'
+    """
+    fitting, calibration = train.split(calibration_size, random_state)
+    router.fit(fitting)
+    _check_estimates(router, fitting)
+    own = router.predict(fitting.prompts)
+    certificate = certified_operating_point(
+        router.predict(calibration.prompts),
+        calibration,
+        epsilon=epsilon,
+        delta=delta,
+        best_single=router.best_single_,
+        cost_weights=sweep_cost_weights(own.quality, own.cost_usd, _N_CERTIFIED_WEIGHTS),
+    )
+    router.cost_weight_ = certificate.cost_weight or 0.0
+    router.fallback_ = None if certificate.is_certified else certificate.shortage
+    router.train_prompt_ids_ = (*fitting.prompt_ids, *calibration.prompt_ids)
+    router.training_ = {
+        "cost_weight_is": "certified" if certificate.is_certified else "not certified",
+        "n_fitting": len(fitting),
+        **_json_values(asdict(certificate)),
+        "certificate": certificate.sentence,
+    }
+    return router
+
+
+def _check_estimates(router: Router, train: Outcomes) -> None:
+    if np.isnan(router.predict(train.prompts[:1]).quality).any():
+        raise ValueError(
+            f"a {type(router).__name__} estimates no quality, so a cost weight changes nothing; "
+            "fit it with fit(train)"
+        )
+
+
 def _cross_fitted_point(
     router: Router, train: Outcomes, random_state: int, max_quality_loss: float
 ) -> OperatingPoint:
     n_complete = int(np.isfinite(train.quality).all(axis=1).sum())
-    if n_complete < _MIN_PROMPTS or len(np.unique(train.groups)) < 2:
-        return _kept(train, n_complete, _too_few(n_complete))
+    if n_complete < MIN_PROMPTS or len(np.unique(train.groups)) < 2:
+        return kept_to_best_single(train, n_complete, too_few(n_complete))
     estimates = cross_fit(lambda: copy(router), train, random_state=random_state)
     return choose_cost_weight(estimates, train, max_quality_loss)
-
-
-@dataclass(frozen=True, eq=False)
-class _Measured:
-    """What one cost weight gave: per prompt the quality, the cost, the gain over mixing."""
-
-    cost_weight: float
-    quality: np.ndarray
-    cost_usd: np.ndarray
-    gain: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class _Bench:
-    """Out-of-fold estimates beside what was observed, on prompts with nothing missing."""
-
-    estimates: Estimates
-    quality: np.ndarray
-    cost_usd: np.ndarray
-    best: int
-    has_cost: bool
-
-    @classmethod
-    def of(cls, estimates: Estimates, outcomes: Outcomes) -> _Bench:
-        has_cost = bool(np.isfinite(estimates.cost_usd).all())
-        is_complete = np.isfinite(outcomes.quality).all(axis=1)
-        if has_cost:
-            is_complete &= np.isfinite(outcomes.cost_usd).all(axis=1)
-        kept = Estimates(
-            estimates.models, estimates.quality[is_complete], estimates.cost_usd[is_complete]
-        )
-        best = outcomes.models.index(outcomes.best_single)
-        return cls(
-            kept, outcomes.quality[is_complete], outcomes.cost_usd[is_complete], best, has_cost
-        )
-
-    def measure(self, cost_weight: float) -> _Measured:
-        arms = choose_arms(self.estimates.quality, self.estimates.cost_usd, cost_weight)
-        rows = np.arange(len(arms))
-        quality, cost_usd = self.quality[rows, arms], self.cost_usd[rows, arms]
-        return _Measured(cost_weight, quality, cost_usd, quality - self._mixed(cost_usd))
-
-    def always_best_single(self) -> _Measured:
-        quality, cost_usd = self.quality[:, self.best], self.cost_usd[:, self.best]
-        return _Measured(0.0, quality, cost_usd, np.zeros(len(quality)))
-
-    def largest_saving(self, yardstick: _Measured, max_quality_loss: float) -> _Measured | None:
-        """Return the cheapest allowed point, or None when none gains by more than chance."""
-        if not self.has_cost:
-            return None
-        floor = yardstick.quality.mean() - max_quality_loss
-        weights = sweep_cost_weights(self.estimates.quality, self.estimates.cost_usd)
-        measured = [self.measure(float(weight)) for weight in weights]
-        allowed = [
-            point
-            for point in measured
-            if point.quality.mean() >= floor
-            and point.cost_usd.mean() < yardstick.cost_usd.mean()
-            and _is_positive(point.gain)
-        ]
-        return min(allowed, key=lambda point: float(point.cost_usd.mean()), default=None)
-
-    def _mixed(self, cost_usd: np.ndarray) -> np.ndarray:
-        """Return per prompt what random mixing gives at the mean of these costs.
-
-        Between two corners of the hull the mix is a weighted mean of two candidates' quality;
-        it is corrected for each prompt's own cost, so that the standard error is that of the
-        vertical distance from the hull.
-        """
-        if not self.has_cost:
-            return self.quality[:, self.best]
-        low, high = self._corners(float(cost_usd.mean()))
-        low_usd, high_usd = self.cost_usd[:, low], self.cost_usd[:, high]
-        run = float(high_usd.mean() - low_usd.mean())
-        if run <= 0:
-            return self.quality[:, high]
-        share = float(np.clip((cost_usd.mean() - low_usd.mean()) / run, 0, 1))
-        slope = float((self.quality[:, high] - self.quality[:, low]).mean()) / run
-        mixed = (1 - share) * self.quality[:, low] + share * self.quality[:, high]
-        mixed_usd = (1 - share) * low_usd + share * high_usd
-        deviation = cost_usd - mixed_usd
-        return mixed + slope * (deviation - deviation.mean())
-
-    def _corners(self, mean_usd: float) -> tuple[int, int]:
-        """Return the two candidates of the hull's edge over a mean cost."""
-        means_usd, means = self.cost_usd.mean(axis=0), self.quality.mean(axis=0)
-        costs, qualities = hull(means_usd, means)
-        arms = [
-            int(np.argmin(np.abs(means_usd - cost) + np.abs(means - quality)))
-            for cost, quality in zip(costs, qualities, strict=True)
-        ]
-        right = int(np.searchsorted(costs, mean_usd))
-        return arms[max(min(right, len(arms)) - 1, 0)], arms[min(right, len(arms) - 1)]
-
-
-def _is_positive(gains: np.ndarray) -> bool:
-    return bool(gains.mean() > _STANDARD_ERRORS * _standard_error(gains) + 1e-12)
-
-
-def _standard_error(values: np.ndarray) -> float:
-    """Return the standard error of the mean, never less than if one prompt more had differed.
-
-    A handful of prompts that all happen to fall right has next to no spread, and proves nothing.
-    """
-    squares = float(((values - values.mean()) ** 2).sum()) + 1
-    return float(np.sqrt(squares / len(values) / max(len(values) - 1, 1)))
-
-
-def _too_few(n_prompts: int) -> str:
-    return (
-        f"only {n_prompts} training prompts have every candidate observed, "
-        f"{_MIN_PROMPTS} are needed"
-    )
-
-
-def _kept(outcomes: Outcomes, n_prompts: int, reason: str) -> OperatingPoint:
-    best = outcomes.models.index(outcomes.best_single)
-    quality, cost_usd = (float(means[best]) for means in outcomes.compared())
-    nan = float("nan")
-    return OperatingPoint(
-        0.0, reason, n_prompts, outcomes.best_single, quality, cost_usd, quality, cost_usd, nan, nan
-    )
-
-
-def _point(measured: _Measured, bench: _Bench, outcomes: Outcomes) -> OperatingPoint:
-    return OperatingPoint(
-        cost_weight=measured.cost_weight,
-        fallback=None,
-        n_prompts=len(bench.quality),
-        best_single=outcomes.best_single,
-        quality=float(measured.quality.mean()),
-        cost_usd=float(measured.cost_usd.mean()),
-        best_single_quality=float(bench.quality[:, bench.best].mean()),
-        best_single_cost_usd=float(bench.cost_usd[:, bench.best].mean()),
-        gain_over_mixing=float(measured.gain.mean()),
-        gain_standard_error=_standard_error(measured.gain),
-    )
 
 
 def _json_values(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from routerlib.intervals import Interval
+from routerlib.sample_size import plan_sample_size, sd_of
 
 VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurable"]
 
@@ -15,8 +16,6 @@ VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurabl
 QUALITY_MARGIN = 0.01
 # With fewer independent prompts a percentile interval is too narrow to be believed.
 MIN_PROMPTS = 30
-# z of a two-sided 95 % interval plus z of 80 % power: sample size to see an effect of one unit.
-_Z_INTERVAL_AND_POWER = 1.96 + 0.84
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class Verdict:
     sentence : str
         For people, with intervals and n.
     numbers : dict of str to float or None
-        What the sentence was made from; None = unknown.
+        What the sentence was made from; None = unknown. ``prompts_needed`` is how many would tell
+        with 80 % power, where these don't.
     """
 
     kind: VerdictKind
@@ -107,11 +107,12 @@ def decide(
      (95 % intervals, n = 591; 100 points = always right).'
     """
     kind = _kind(measured, share_of_best_single, n_groups, margin)
-    more = _more_prompts(measured, n, margin) if kind == "not_measurable" else None
+    needed = _n_needed(measured, n, margin) if kind == "not_measurable" else None
+    more = _more_prompts(needed, n)
     sentence = _WRITERS[kind](measured, best_single, n, more)
     numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
     numbers["share_of_best_single"] = _known(share_of_best_single)
-    numbers["more_prompts_needed"] = more
+    numbers["more_prompts_needed"], numbers["prompts_needed"] = more, needed
     for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
         for part in ("value", "low", "high"):
             key = name if part == "value" else f"{name}_{part}"
@@ -153,16 +154,22 @@ def _is_hopeless(difference: Interval, saving: Interval, gain: Interval, margin:
     return gain.high < margin or (difference.high < 0 and saving.high <= 0)
 
 
-def _more_prompts(measured: Mapping[str, Interval], n: int, margin: float) -> int | None:
-    """Estimate how many more prompts would decide, by the normal approximation."""
+def _n_needed(measured: Mapping[str, Interval], n: int, margin: float) -> int | None:
+    """Estimate how many prompts would decide, at 80 % power; None where nothing can be said."""
     deciding = measured["gain_over_zero"]
     if math.isnan(deciding.value) or deciding.low > 0:
         deciding = measured["quality_difference"]
     if n < MIN_PROMPTS or not deciding.se > 0:
-        return max(MIN_PROMPTS - n, 0) or None
-    effect = max(abs(deciding.value), margin)
-    needed = n * (_Z_INTERVAL_AND_POWER * deciding.se / effect) ** 2
-    more = max(needed - n, 1)
+        return MIN_PROMPTS if n < MIN_PROMPTS else None
+    effect = min(max(abs(deciding.value), margin), 1.0)
+    return max(plan_sample_size(effect, sd=sd_of(deciding, n)), n + 1)
+
+
+def _more_prompts(needed: int | None, n: int) -> int | None:
+    """Return the prompts that are missing, in two digits, for a sentence."""
+    if needed is None or n < MIN_PROMPTS:
+        return None if needed is None else max(needed - n, 0) or None
+    more = needed - n
     two_digits = min(1 - math.floor(math.log10(more)), -1)
     return max(round(round(more, two_digits)), 10)
 

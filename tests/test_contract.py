@@ -134,6 +134,21 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert "Usage: routerlib" in capsys.readouterr().out
 
 
+def test_the_command_trains_with_a_certificate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "router.pkl"
+    log = Path(__file__).parents[1] / "data/sample_logs.db"
+    arguments = ["train", "--log", str(log), "--model", str(model), "--delta", "0.2"]
+    assert main([*arguments, "--epsilon", "0.2"]) == 0
+    assert "Certified with 80 % confidence on 86 calibration prompts" in capsys.readouterr().out
+    router = rl.load_router(model)
+    assert router.training_["cost_weight_is"] == "certified"
+    assert router.cost_weight_ > 0
+    assert main([*arguments, "--epsilon", "2"]) == 1
+    assert "epsilon must lie in [0, 1), got 2.0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [[], ["nope"], ["collect"], ["route"], ["train", "--nope"]])
 def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     assert main(arguments) == 2

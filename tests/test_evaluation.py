@@ -7,7 +7,8 @@ import pytest
 
 from routerlib.comparison import compare
 from routerlib.evaluation import evaluate
-from routerlib.measurement import Field, arms_line, measure
+from routerlib.lines import Field, arms_line
+from routerlib.measurement import measure
 from routerlib.outcomes import Outcomes
 from routerlib.routed import route_all
 from routerlib.routers import KNNRouter, RandomRouter, RuleRouter
@@ -383,6 +384,6 @@ def test_a_handful_of_rerouted_prompts_without_a_loss_proves_no_equal_quality():
         "always large": arms_line(field, np.ones(100, dtype=int)),
     }
     measured = measure(field, lines, n_bootstrap=200, random_state=0)
-    lucky = measured["lucky"]["quality_difference"]
+    lucky = measured.intervals("lucky")["quality_difference"]
     assert (lucky.value, lucky.low < -0.01, lucky.high > 0.01) == (0, True, True)
-    assert measured["always large"]["quality_difference"][:3] == (0, 0, 0)
+    assert measured.intervals("always large")["quality_difference"][:3] == (0, 0, 0)

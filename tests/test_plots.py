@@ -9,6 +9,8 @@ import pytest
 from routerlib import plots
 from routerlib.evaluation import evaluate
 from routerlib.explain import explain, explain_margin
+from routerlib.learning_curve import learning_curve
+from routerlib.noise import Repeats, noise_ceiling
 from routerlib.outcomes import Outcomes
 from routerlib.routers import KNNRouter, LGBMRouter
 from routerlib.simulate import make_world
@@ -57,6 +59,32 @@ def test_the_curve_says_the_verdict_and_draws_every_baseline(evaluation):
     labels = legend_of(ax)
     for wanted in ("zero router", "always m0", "always m2 (best single)", "oracle", "operating"):
         assert [label for label in labels if wanted in label], wanted
+
+
+def test_a_learning_curve_is_drawn_on_at_most_to_twice_its_size(world):
+    outcomes = make_world(n_prompts=200, seed=4).outcomes
+    curve = learning_curve(KNNRouter, outcomes, sizes=[30, 60, 120])
+    ax = plots.learning_curve(curve)
+    assert title_of(ax).startswith("quality goes from 0.")
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["30", "60", "120", "240"]
+    assert legend_of(ax) == ["router, mean", "always the best single model", "drawn on"]
+    short = learning_curve(KNNRouter, outcomes, sizes=[30], n_seeds=1)
+    assert legend_of(plots.learning_curve(short, "AIQ")) == ["router, mean"]
+
+
+def test_the_noise_ceiling_names_each_yardstick(world):
+    train, _ = world
+    flips = np.random.default_rng(0).integers(0, 2, (*train.quality.shape, 3)).astype(float)
+    repeats = Repeats(tuple(train.prompts), tuple(train.models), flips, tuple(train.topics))
+    ax = plots.noise_ceiling(noise_ceiling(repeats, n_bootstrap=50))
+    assert title_of(ax).endswith("of the gap to the oracle is luck")
+    assert [text.get_text() for text in ax.get_yticklabels()][::-1] == [
+        "best single",
+        "topic oracle",
+        "prompt oracle, at least",
+        "prompt oracle, at most",
+        "lucky oracle",
+    ]
 
 
 def test_the_curve_shows_dollars_per_thousand_prompts(evaluation):

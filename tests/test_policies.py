@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from routerlib.policies import Choices, CostWeight, MeanBudget, QualityFloor
+from routerlib.policies import Choices, CostWeight, MeanBudget, QualityFloor, Threshold
 from routerlib.types import Estimates
 
 MODELS = ("small", "large")
@@ -120,3 +120,35 @@ def test_a_quality_floor_is_kept_on_every_prompt(estimates: Estimates, max_loss:
     choices = QualityFloor(max_loss).choose(estimates)
     chosen = estimates.quality[np.arange(len(estimates)), choices.arms]
     assert (chosen >= estimates.quality.max(axis=1) - max_loss - 1e-9).all()
+
+
+@given(any_estimates(), st.floats(-1, 1), st.floats(0, 1))
+def test_strong_calls_never_rise_with_the_threshold(
+    estimates: Estimates, threshold: float, more: float
+) -> None:
+    strong, weak = "c", "a"
+    calls = [
+        (Threshold(strong, weak, each).choose(estimates).arms == 2).sum()
+        for each in (threshold, threshold + more)
+    ]
+    assert calls[1] <= calls[0]
+    assert set(Threshold(strong, weak, threshold).choose(estimates).arms) <= {0, 2}
+
+
+def test_a_pair_needs_two_known_models_and_a_number() -> None:
+    with pytest.raises(ValueError, match="a pair needs two candidate models, got 'a' twice"):
+        Threshold("a", "a", 0.1)
+    with pytest.raises(ValueError, match="threshold must be a number, got nan"):
+        Threshold("a", "b", float("nan"))
+    with pytest.raises(ValueError, match="model must be one of small, large, got 'huge'"):
+        Threshold("huge", "small", 0.1).choose(TWO_PROMPTS)
+
+
+@given(any_estimates(), st.floats(0, 1))
+def test_a_floor_set_by_a_model_never_costs_more_than_that_model(
+    estimates: Estimates, max_loss: float
+) -> None:
+    arms = QualityFloor(max_loss, model="b").choose(estimates).arms
+    rows = np.arange(len(estimates))
+    assert (estimates.cost_usd[rows, arms] <= estimates.cost_usd[:, 1] + 1e-12).all()
+    assert (estimates.quality[rows, arms] >= estimates.quality[:, 1] - max_loss - 1e-9).all()

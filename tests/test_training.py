@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
+from routerlib.metrics import choose_arms
+from routerlib.operating_points import choose_cost_weight
 from routerlib.outcomes import Outcomes
 from routerlib.routers import BestSingle, KNNRouter, LGBMRouter, RandomRouter, load_router
 from routerlib.simulate import make_world
-from routerlib.training import at_operating_point, choose_cost_weight, cross_fit, train_router
+from routerlib.training import at_operating_point, cross_fit, train_router
 from routerlib.types import Estimates
 
 # 100 prompts, half of them easy: the small model is right there at a tenth of the cost.
@@ -53,12 +56,41 @@ def test_cross_fitting_needs_two_distinct_prompts() -> None:
 
 
 def test_good_estimates_save_without_loss() -> None:
-    point = choose_cost_weight(estimates_of(0.1 + 0.8 * QUALITY), HALF_EASY, max_quality_loss=0.0)
+    point = choose_cost_weight(estimates_of(0.1 + 0.8 * QUALITY), HALF_EASY)
 
     assert point.fallback is None
     assert (point.quality, point.best_single_quality) == (1.0, 1.0)
     assert point.cost_usd == pytest.approx(0.55)
     assert point.gain_over_mixing == pytest.approx(0.25)
+
+
+def test_a_loss_that_can_not_be_excluded_is_not_risked() -> None:
+    # Never a loss on 100 prompts: that excludes 3 points, but not half a point, and never 0.
+    estimates = estimates_of(0.1 + 0.8 * QUALITY)
+    for max_quality_loss in (0.005, 0.0):
+        assert choose_cost_weight(estimates, HALF_EASY, max_quality_loss).fallback is not None
+
+
+@pytest.mark.parametrize("n_prompts", [50, 100, 200])
+@pytest.mark.parametrize("kind", ["nothing", "price"])
+def test_an_operating_point_loses_no_more_than_noise_whatever_the_size(
+    kind: Literal["nothing", "price"], n_prompts: int
+) -> None:
+    # Estimates are the truth and errors as large as the differences; the loss is the true one.
+    rng = np.random.default_rng(0)
+    losses = []
+    for _ in range(40):
+        world = make_world(n_prompts=n_prompts, seed=int(rng.integers(1 << 30)), kind=kind)
+        truth, cost_usd = world.expected_quality, world.outcomes.cost_usd
+        guess = truth + rng.normal(0, 0.15, truth.shape)
+        estimates = Estimates(world.outcomes.models, guess, cost_usd)
+        point = choose_cost_weight(estimates, world.outcomes)
+        best = world.outcomes.models.index(world.outcomes.best_single)
+        arms = np.full(n_prompts, best)
+        if point.fallback is None:
+            arms = choose_arms(guess, cost_usd, point.cost_weight)
+        losses.append(truth[:, best].mean() - truth[np.arange(n_prompts), arms].mean())
+    assert np.mean(losses) < 0.03
 
 
 def test_estimates_that_tell_nothing_keep_to_the_best_single() -> None:

@@ -30,6 +30,13 @@ def train(
     cost_weight: CostWeight = None,
     test_size: Annotated[float, typer.Option(help="Share of prompts held out.")] = 0.3,
     random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(help="Certify that at most this much mean quality is lost, such as 0.03."),
+    ] = None,
+    delta: Annotated[
+        float, typer.Option(help="Probability with which the certificate may fail.")
+    ] = 0.1,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
     from routerlib.evaluation import evaluate
@@ -41,10 +48,17 @@ def train(
         outcomes = Outcomes.from_log(log)
         training, test = outcomes.split(test_size, random_state)
         strict = failures_as_wrong(log, test)
-    router = train_router(training, random_state=random_state, cost_weight=cost_weight)
+    router = train_router(
+        training,
+        random_state=random_state,
+        cost_weight=cost_weight,
+        certify=None if epsilon is None else (epsilon, delta),
+    )
     evaluation = evaluate(router, test, test_failures_wrong=strict)
     router.save(model_path, {"test": evaluation.as_dict()})
     typer.echo(f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}")
+    if "certificate" in router.training_:
+        typer.echo(router.training_["certificate"])
     typer.echo(evaluation.verdict.sentence)
     typer.echo(f'next: routerlib route "..." --model {model_path}')
 

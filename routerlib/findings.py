@@ -1,0 +1,186 @@
+"""Sentences about what training and evaluation found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routerlib.prose import Prose
+from routerlib.readable import number_text
+from routerlib.routed import route_all
+from routerlib.tables import percent
+from routerlib.verdict import percent as percent_with_interval
+from routerlib.verdict import points
+
+if TYPE_CHECKING:
+    from routerlib.evaluation import Evaluation
+    from routerlib.learning_curve import LearningCurve
+    from routerlib.outcomes import Outcomes
+    from routerlib.routers import Router
+
+
+def describe_outcomes(outcomes: Outcomes) -> str:
+    """Say in one sentence how much was observed.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Any outcomes.
+
+    Returns
+    -------
+    str
+    """
+    n_cells = outcomes.quality.size
+    n_observed = int(np.isfinite(outcomes.quality).sum())
+    return (
+        f"It holds {len(outcomes)} prompts with scores for {len(outcomes.models)} candidate "
+        f"models ({', '.join(outcomes.models)}); {n_observed} of {n_cells} cells are observed."
+    )
+
+
+def describe_split(train: Outcomes, test: Outcomes) -> str:
+    """Say in one sentence how prompts were divided.
+
+    Parameters
+    ----------
+    train, test : Outcomes
+        The two parts.
+
+    Returns
+    -------
+    str
+    """
+    return (
+        f"{len(train)} prompts are for training and {len(test)} are held out; prompts that are "
+        "nearly the same are on the same side."
+    )
+
+
+def describe_router(router: Router) -> str:
+    """Say in one sentence what was trained and where it operates.
+
+    Parameters
+    ----------
+    router : Router
+        A fitted router.
+
+    Returns
+    -------
+    str
+    """
+    weight = router.cost_weight_
+    trade = (
+        f"it gives up a point of quality where that saves {number_text(10 / weight)} US dollars "
+        "or more per 1000 prompts"
+        if weight
+        else "cost plays no part but among equals"
+    )
+    fallback = (
+        f" It keeps to {router.best_single_}: {router.fallback_}." if router.fallback_ else ""
+    )
+    return (
+        f"A {router.name} router, trained on {len(router.train_prompt_ids_)} prompts, operates at "
+        f"cost weight {number_text(weight)}: {trade}.{fallback}"
+    )
+
+
+def describe_certificate(router: Router) -> str:
+    """Say what is promised of a router's operating point.
+
+    Parameters
+    ----------
+    router : Router
+        A fitted router.
+
+    Returns
+    -------
+    str
+        That nothing is, where no certificate was asked for.
+    """
+    if "certificate" not in router.training_:
+        return "Nothing is promised of this operating point: no certificate was asked for."
+    observed = router.training_["quality_difference"]
+    seen = "" if observed is None else f" Observed there: {100 * observed:+.1f} points"
+    return router.training_["certificate"] + (f"{seen} against {router.best_single_}." * bool(seen))
+
+
+def train_lessons(router: Router, train: Outcomes, curve: LearningCurve | None = None) -> Prose:
+    """Say what the training has taught.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted on `train`.
+    train : Outcomes
+        What it was fitted on.
+    curve : LearningCurve or None, default=None
+        What more prompts would bring.
+
+    Returns
+    -------
+    Prose
+    """
+    best = router.models_.index(router.best_single_)
+    arms = route_all(router, train).arms
+    shares = np.bincount(arms, minlength=len(router.models_)) / max(len(arms), 1)
+    spread = ", ".join(
+        f"{percent(share)} to {name}" for name, share in zip(router.models_, shares, strict=True)
+    )
+    return Prose(
+        (),
+        (
+            f"Best single candidate model on train: {router.best_single_}, mean quality "
+            f"{router.mean_quality_[best]:.2f}; always calling it is what routing has to beat.",
+            describe_router(router),
+            f"At this operating point it would send the training prompts: {spread}. "
+            "What that is worth only held-out prompts can tell."
+            + ("" if curve is None else f" {curve.sentence()}"),
+        ),
+    )
+
+
+def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
+    """Say what the held-out prompts have taught, the verdict first.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router.
+    *further : str
+        Sentences to add to the verdict.
+
+    Returns
+    -------
+    Prose
+    """
+    operating = evaluation.operating
+    sent = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
+    counted = (
+        f"Most prompts go to {sent}: {percent(evaluation.routed_shares[sent])} of {evaluation.n}; "
+        f"{evaluation.n_skipped} prompts were skipped because a candidate model has no score "
+        "or cost there."
+    )
+    if evaluation.failures is not None:
+        strict = evaluation.failures["quality_difference"]
+        counted += (
+            " If a failed call counted as a wrong answer, quality would differ from best single's "
+            f"by {points(strict)}; left out, by {points(operating['quality_difference'])}."
+        )
+    beyond = f"Quality at the operating point: {operating['quality'].value:.3f}."
+    if evaluation.equal_quality is not None:
+        equal = evaluation.equal_quality
+        beyond = (
+            "Where the router expects no loss at all it saves "
+            f"{percent_with_interval(equal['saving'])}, and the observed difference in quality is "
+            f"{points(equal['quality_difference'])}."
+        )
+    if "topic table" in evaluation.leads:
+        lead = evaluation.leads["topic table"]["quality"]
+        beyond += (
+            " Against the topic table at the same cost weight its quality differs by "
+            f"{points(lead)}: that much it knows beyond the topic."
+        )
+    verdict = " ".join([evaluation.verdict.sentence, *further])
+    return Prose((), (verdict, counted, beyond))
