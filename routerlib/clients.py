@@ -9,8 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from routerlib.answers import (
+    BrokenOff,
+    MalformedAnswer,
+    StreamedAnswer,
+    read_answer,
+    read_error,
+    storable,
+)
 from routerlib.candidates import api_key
-from routerlib.types import Call, CandidateModel, Prompt, Usage
+from routerlib.types import Call, CandidateModel, Prompt
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -19,12 +27,7 @@ if TYPE_CHECKING:
 _RETRIED_STATUS = frozenset({408, 409, 429})
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
-_MAX_ERROR_CHARS = 500
 _NO_KEY_NEEDED = "none"
-
-
-class MalformedAnswer(Exception):
-    """An answer that is not JSON."""
 
 
 class Clients:
@@ -74,6 +77,7 @@ class Clients:
         repeat: int = 0,
         decision_id: int | None = None,
         reserve_retry: Callable[[], bool] | None = None,
+        on_text: Callable[[str], None] | None = None,
     ) -> Call:
         """Ask a candidate and return what came of it; faults become a typed status.
 
@@ -90,6 +94,11 @@ class Clients:
         reserve_retry : callable or None, default=None
             Asked before an attempt is made again although the last one may have cost money, as
             after a timeout; False = don't.
+        on_text : callable or None, default=None
+            Given each piece of the answer's text as it comes, in the thread of the event loop;
+            None = the answer comes in one piece. What was handed out can't be taken back, so
+            that a stream that breaks after its first piece is not asked again: the Call then has
+            status ``error`` or ``timeout``, and the text so far as its response.
 
         Returns
         -------
@@ -111,7 +120,7 @@ class Clients:
             "decision_id": decision_id,
         }
         client = await self.client(candidate)
-        return await _call_with_retries(client, candidate, prompt, cell, reserve_retry)
+        return await _call_with_retries(client, candidate, prompt, cell, reserve_retry, on_text)
 
 
 async def _open_client(candidate: CandidateModel) -> AsyncOpenAI:
@@ -143,12 +152,15 @@ async def _call_with_retries(
     prompt: Prompt,
     cell: Mapping[str, Any],
     reserve_retry: Callable[[], bool] | None,
+    on_text: Callable[[str], None] | None,
 ) -> Call:
     from openai import OpenAIError
     from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
+    streamed = StreamedAnswer()
+
     def may_retry(error: BaseException) -> bool:
-        if not _is_passing(error):
+        if streamed.text or not _is_passing(error):
             return False
         return reserve_retry is None or not _may_have_cost(error) or reserve_retry()
 
@@ -164,26 +176,69 @@ async def _call_with_retries(
             with attempt:
                 attempts = attempt.retry_state.attempt_number
                 started = time.perf_counter()
-                body = await _request(client, candidate, prompt)
-        outcome = _read_answer(body)
+                if on_text is None:
+                    body = await _request(client, candidate, prompt)
+                else:
+                    streamed = StreamedAnswer()
+                    await _stream(client, candidate, prompt, streamed, on_text)
+                    body = streamed.body()
+        outcome = read_answer(body)
     # Decoding and network errors that the SDK lets through are faults of the provider too.
-    except (OpenAIError, MalformedAnswer, OSError) as error:
-        outcome = _read_error(error, api_key(candidate))
+    except (OpenAIError, MalformedAnswer, BrokenOff, OSError) as error:
+        outcome = {"response": streamed.text, **read_error(error, api_key(candidate))}
     return Call(**cell, **outcome, attempts=attempts, latency_s=time.perf_counter() - started)
 
 
 async def _request(client: AsyncOpenAI, candidate: CandidateModel, prompt: Prompt) -> Any:
-    messages: list[Any] = [dict(message) for message in prompt.messages]
-    if candidate.system:
-        messages.insert(0, {"role": "system", "content": candidate.system})
     # The raw body: a provider's odd fields must end up typed, not as a validation error.
     response = await client.chat.completions.with_raw_response.create(
-        model=candidate.model, messages=messages, extra_body=dict(candidate.parameters)
+        model=candidate.model,
+        messages=_messages(candidate, prompt),
+        extra_body=dict(candidate.parameters),
     )
     try:
         return json.loads(response.content)
     except ValueError as error:  # broken JSON, or bytes that are no text
         raise MalformedAnswer(str(error)) from error
+
+
+async def _stream(
+    client: AsyncOpenAI,
+    candidate: CandidateModel,
+    prompt: Prompt,
+    answer: StreamedAnswer,
+    on_text: Callable[[str], None],
+) -> None:
+    from openai import AsyncStream
+
+    # Chunks as plain JSON values, not the SDK's models, for the same reason as above.
+    stream: AsyncStream[object] = await client.post(
+        "/chat/completions",
+        cast_to=object,
+        stream=True,
+        stream_cls=AsyncStream[object],
+        body={
+            "model": candidate.model,
+            "messages": _messages(candidate, prompt),
+            **candidate.parameters,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        },
+    )
+    async with stream:
+        try:
+            async for chunk in stream:
+                if piece := answer.add(chunk):
+                    on_text(storable(piece))
+        except ValueError as error:
+            raise MalformedAnswer(str(error)) from error
+    if not answer.is_complete:
+        raise BrokenOff("the stream ended before the answer was complete")
+
+
+def _messages(candidate: CandidateModel, prompt: Prompt) -> list[Any]:
+    system = [{"role": "system", "content": candidate.system}] if candidate.system else []
+    return [*system, *(dict(message) for message in prompt.messages)]
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -192,7 +247,7 @@ def _is_passing(error: BaseException) -> bool:
 
     if isinstance(error, APIStatusError):
         return error.status_code in _RETRIED_STATUS or error.status_code >= 500
-    return isinstance(error, APIConnectionError | MalformedAnswer)
+    return isinstance(error, APIConnectionError | MalformedAnswer | BrokenOff)
 
 
 def _may_have_cost(error: BaseException) -> bool:
@@ -222,74 +277,3 @@ def _retry_after_s(error: BaseException | None) -> float | None:
     except ValueError:
         return None
     return asked_s if asked_s >= 0 else None
-
-
-def _read_answer(body: Any) -> dict[str, Any]:
-    """Turn a provider's answer, however odd, into the fields of a Call."""
-    try:
-        return _read_body(body)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        why = f"the answer is not what the API promises: {error}"
-        return {"status": "error", "error_type": "malformed", "error": why[:_MAX_ERROR_CHARS]}
-
-
-def _read_body(body: Any) -> dict[str, Any]:
-    choices = body.get("choices") if isinstance(body, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return {"status": "error", "error_type": "malformed", "error": "no choices in the answer"}
-    message = choices[0].get("message") or {}
-    content = message.get("content")
-    text = _storable(content) if isinstance(content, str) else None
-    finish_reason = choices[0].get("finish_reason")
-    if not isinstance(finish_reason, str):
-        finish_reason = None
-    fields = {
-        "response": text,
-        "finish_reason": finish_reason,
-        "usage": _read_usage(body.get("usage")),
-    }
-    if finish_reason == "content_filter" or message.get("refusal"):
-        return {"status": "refused", **fields}
-    if finish_reason == "length":
-        return {"status": "truncated", **fields}
-    if not text or not text.strip():
-        return {"status": "empty", **fields}
-    return {"status": "ok", **fields}
-
-
-def _storable(text: str) -> str:
-    """Replace lone surrogates, which JSON may hold and UTF-8 files may not."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _read_usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, dict):
-        return None
-    input_details = usage.get("prompt_tokens_details") or {}
-    output_details = usage.get("completion_tokens_details") or {}
-    try:
-        input_tokens = int(usage["prompt_tokens"])
-        return Usage(
-            input_tokens=input_tokens,
-            output_tokens=int(usage["completion_tokens"]),
-            cached_input_tokens=min(int(input_details.get("cached_tokens") or 0), input_tokens),
-            reasoning_tokens=int(output_details.get("reasoning_tokens") or 0),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # unknown usage: the cost of the call stays unknown, never 0
-
-
-def _read_error(error: Exception, key: str | None) -> dict[str, Any]:
-    from openai import APIConnectionError, APIStatusError, APITimeoutError
-
-    text = " ".join(_storable(str(error)).split())
-    if key:
-        text = text.replace(key, "[key]")  # before cutting: a part of a key is a secret too
-    fields = {"status": "error", "error": text[:_MAX_ERROR_CHARS]}
-    if isinstance(error, APITimeoutError):
-        return {**fields, "status": "timeout", "error_type": "timeout"}
-    if isinstance(error, APIStatusError):
-        return {**fields, "error_type": f"http_{error.status_code}"}
-    if isinstance(error, APIConnectionError):
-        return {**fields, "error_type": "connection"}
-    return {**fields, "error_type": "malformed"}

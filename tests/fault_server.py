@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -49,12 +50,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
             seen = self.server.requests[text]
         try:
-            self._misbehave(text, seen)
+            self._misbehave(text, seen, is_streamed=bool(body.get("stream")))
         finally:
             with self.server.lock:
                 self.server.at_once -= 1
 
-    def _misbehave(self, text: str, seen: int) -> None:
+    def _misbehave(self, text: str, seen: int, is_streamed: bool) -> None:
         fault = re.search(r"status (\d+) (once|always)", text)
         if fault and (fault[2] == "always" or seen == 1):
             self._send(int(fault[1]), {"error": {"message": f"told to fail: {text}"}})
@@ -68,7 +69,35 @@ class _Handler(BaseHTTPRequestHandler):
             if words in text and not ("once" in text and seen > 1):
                 self._send_raw(200, payload)
                 return
-        self._send(200, _answer(text))
+        if is_streamed:
+            self._stream(text, seen)
+        else:
+            self._send(200, _answer(text))
+
+    def _stream(self, text: str, seen: int) -> None:
+        """Send server-sent events, each at once; without a length, the connection's end ends it."""
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        for number, event in enumerate(_events(_answer(text))):
+            fault = re.search(r"breaks after (\d+)( once)?", text)
+            if fault and number == int(fault[1]) and not (fault[2] and seen > 1):
+                self._break(text)
+                return
+            self.wfile.write(f"data: {event}\n\n".encode())
+            self.wfile.flush()
+
+    def _break(self, text: str) -> None:
+        if "reset" in text:  # a closing with "linger 0" is a reset, not an orderly end
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.connection.close()
+        elif "error event" in text:
+            self.wfile.write(b'data: {"error": {"message": "the model fell over"}}\n\n')
+        elif "bad event" in text:
+            self.wfile.write(b"data: {broken\n\n")
+        elif "odd event" in text:
+            self.wfile.write(b'data: {"choices": [{"delta": "text"}]}\n\n')
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         self._send_raw(status, json.dumps(body).encode())
@@ -113,6 +142,18 @@ def _answer(text: str) -> dict[str, Any]:
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     choices = [] if "no choices" in text else [choice]
     return {"id": "x", "object": "chat.completion", "choices": choices, "usage": usage}
+
+
+def _events(answer: dict[str, Any]) -> Iterator[str]:
+    """Cut an answer into the events of a stream: its text word by word, its end, its usage."""
+    for choice in answer["choices"]:
+        text = choice["message"].pop("content") or ""
+        for piece in re.findall(r"\S+\s*", text) or [text]:
+            yield json.dumps({"choices": [{"index": 0, "delta": {"content": piece}}]})
+        end = {"delta": choice["message"], "finish_reason": choice["finish_reason"]}
+        yield json.dumps({"choices": [{"index": 0, **end}]})
+    yield json.dumps({"choices": [], "usage": answer["usage"]})
+    yield "[DONE]"
 
 
 def _first(odd: dict[str, Any], text: str, usual: Any) -> Any:
