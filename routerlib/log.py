@@ -46,6 +46,9 @@ where prompt_id = :prompt_id and (
     or coalesce(:judge, judge) is not judge
 )
 """
+# How a transaction begins, ends well, and ends badly.
+_OUTERMOST = ("begin immediate", "commit", "rollback")
+_NESTED = ("savepoint part", "release part", "rollback to part", "release part")
 _LOGGED_VERSIONS = ("routerlib", "openai", "xllamacpp", "lightgbm", "scikit-learn", "duckdb")
 
 
@@ -100,15 +103,27 @@ class CallLog:
         return f"CallLog({str(self.path)!r})"
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all that is written inside at once; a block inside another one is a part of it.
+
+        A block that raises leaves nothing behind. The outermost block commits.
+
+        Raises
+        ------
+        LogError
+            If the file can't be written.
+        """
         with self._lock:
+            is_part = self._connection.in_transaction
+            begin, commit, *rollback = _NESTED if is_part else _OUTERMOST
             try:
-                self._connection.execute("begin immediate")
+                self._connection.execute(begin)
                 yield self._connection
-                self._connection.execute("commit")
+                self._connection.execute(commit)
             except BaseException as error:
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
+                if self._connection.in_transaction:  # a full disk may have ended it already
+                    for statement in rollback:
+                        self._connection.execute(statement)
                 if isinstance(error, sqlite3.OperationalError):
                     raise LogError(f"cannot write to the log {self.path}: {error}") from error
                 raise
@@ -130,7 +145,7 @@ class CallLog:
             How many were new.
         """
         n_new = 0
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for prompt in prompts:
                 row = _prompt_row(prompt)
                 n_new += connection.execute(
@@ -209,7 +224,7 @@ class CallLog:
             If a call that is not ``ok`` comes with a score.
         """
         usage = call.usage
-        with self._transaction():
+        with self.transaction():
             call_id = self._insert(
                 "calls",
                 prompt_id=call.prompt_id,
@@ -253,10 +268,10 @@ class CallLog:
         ValueError
             If there is no such call, or it failed: a failed call never becomes a label.
         """
-        found = self._rows("select status from calls where call_id = ?", call_id)
+        found = self.lookup("select status from calls where call_id = ?", call_id)
         if not found:
             raise ValueError(f"there is no call {call_id!r} in {self.path}")
-        with self._transaction():
+        with self.transaction():
             return self._insert_scores(call_id, found[0][0], scores)
 
     def _insert_scores(self, call_id: int, status: str, scores: Iterable[Score]) -> int:
@@ -297,13 +312,27 @@ class CallLog:
             if self._connection.in_transaction:
                 cursor = self._connection.execute(statement, tuple(values.values()))
             else:
-                with self._transaction() as connection:
+                with self.transaction() as connection:
                     cursor = connection.execute(statement, tuple(values.values()))
         return int(cursor.lastrowid or 0)
 
     # -- reading ---
 
-    def _rows(self, query: str, *values: Any) -> list[tuple]:
+    def lookup(self, query: str, *values: Any) -> list[tuple]:
+        """Run an SQLite query: quick where an index finds a few rows; `sql` is for the rest.
+
+        Parameters
+        ----------
+        query : str
+            SQLite's SQL, with ``?`` for each value.
+        *values
+            What stands for them.
+
+        Returns
+        -------
+        list of tuple
+            The rows.
+        """
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
@@ -317,7 +346,7 @@ class CallLog:
         """
         marks = ", ".join("?" * len(_FINISHED))
         return set(
-            self._rows(
+            self.lookup(
                 "select distinct prompt_id, candidate, params_hash, repeat from calls "
                 f"where status in ({marks})",
                 *_FINISHED,
@@ -326,12 +355,12 @@ class CallLog:
 
     def prompts(self) -> list[Prompt]:
         """Return every logged prompt, in the order of logging."""
-        rows = self._rows("select messages, task, reference, judge, source from known_prompts")
+        rows = self.lookup("select messages, task, reference, judge, source from known_prompts")
         return [_prompt_from_row(row) for row in rows]
 
     def prices(self) -> dict[str, Price]:
         """Return the price that was logged last for each candidate."""
-        rows = self._rows(
+        rows = self.lookup(
             "select candidate, input_usd_per_mtok, output_usd_per_mtok, "
             "cached_input_usd_per_mtok, source, as_of from prices order by price_id"
         )
@@ -350,7 +379,7 @@ class CallLog:
         list of tuple (call_id, Call, Prompt)
             In the order of logging.
         """
-        rows = self._rows(
+        rows = self.lookup(
             "select call_id, prompt_id, candidate, params_hash, status, response, repeat, "
             "messages, task, reference, known.judge, source "
             "from calls join known_prompts as known using (prompt_id) "

@@ -32,6 +32,12 @@ CALL_STATUSES: tuple[str, ...] = get_args(CallStatus)
 Role = Literal["cheapest", "cheap", "coder", "strongest"]
 ROLES: tuple[str, ...] = get_args(Role)
 
+# Stand for the router's hash where no router chose: a person or a program named the model, or a
+# turn of a conversation stays with the model that answered before. Such decisions are certain and
+# say nothing of what the router would have done, so off-policy values leave them out.
+CALLER = "caller"
+CONVERSATION = "conversation"
+
 _HASH_TAG = "b2:"
 _TOKENS_PER_PRICE_UNIT = 1_000_000
 
