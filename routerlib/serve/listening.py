@@ -1,0 +1,110 @@
+"""Where the server listens, and how long it is patient."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import sys
+from typing import Any
+
+KEY_VARIABLE = "ROUTERLIB_API_KEY"
+
+# More connections at once get 503 at once, which a client can handle; no memory is spent on them.
+_MOST_CONNECTIONS = 1_000
+_KEEP_ALIVE_S = 30
+_LAST_REQUESTS_S = 60
+_LOOPBACK_NAME = "localhost"
+
+
+def check_exposure(host: str, key: str | None) -> None:
+    """Refuse to be reachable from elsewhere without a key.
+
+    Raises
+    ------
+    ValueError
+        If the address is not loopback and there is no key.
+
+    Examples
+    --------
+    >>> check_exposure("127.0.0.1", None)
+    >>> check_exposure("0.0.0.0", None)
+    Traceback (most recent call last):
+        ...
+    ValueError: '0.0.0.0' can be reached from other machines ...
+    """
+    if key is None and not _is_loopback(host):
+        raise ValueError(
+            f"{host!r} can be reached from other machines and so needs a key: set the environment "
+            f"variable {KEY_VARIABLE}, or listen on 127.0.0.1"
+        )
+
+
+def run(app: Any, host: str, port: int) -> None:
+    """Listen until interrupted.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What answers.
+    host : str
+        Address.
+    port : int
+        Port; 0 = any that is free.
+
+    Raises
+    ------
+    RuntimeError
+        If it can't listen there.
+    """
+    import uvicorn
+
+    _log_to_stderr()
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_LAST_REQUESTS_S,
+    )
+    with _bound(host, port) as listener:
+        logger = logging.getLogger("routerlib.serve")
+        logger.info("listening on http://%s:%d", *listener.getsockname()[:2])
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == _LOOPBACK_NAME
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise RuntimeError(f"can't listen on {host!r}: {error}") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise RuntimeError(
+            f"port {port} is in use on {host}, or not allowed; choose another with --port"
+        ) from error
+    return listener
+
+
+def _log_to_stderr() -> None:
+    """Write what the server says of itself, one line each, with the time."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name, level in (("routerlib", logging.INFO), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
