@@ -101,8 +101,9 @@ def serve(
     ValueError
         If the address needs a key and there is none.
     """
-    from routerlib.serve.listening import check_exposure, run
+    from routerlib.serve.listening import check_exposure, logging_to_stderr, run
 
     check_exposure(host, key)
-    app = make_app(model_path, candidates, log, key=key, explore=explore, stickiness=stickiness)
-    run(app, host, port)
+    with logging_to_stderr():
+        app = make_app(model_path, candidates, log, key=key, explore=explore, stickiness=stickiness)
+        run(app, host, port)

@@ -274,4 +274,6 @@ def _complaint(error: RequestValidationError, is_openai: bool) -> Refused:
         message = f"unsupported parameter: {field!r}"
         return Refused(status, message, code="unsupported_parameter", param=field)
     message = first["msg"].removeprefix("Value error, ")
+    if not field and first["type"] != "missing":
+        message = "expected a JSON object, declared by content-type: application/json"
     return Refused(status, f"{field or 'body'}: {message}", param=field or None)

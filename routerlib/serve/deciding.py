@@ -1,4 +1,4 @@
-"""Who answers a request: the router with or without exploration, the caller, or the conversation."""
+"""Who answers: the router, with or without exploration, the caller, or the conversation."""
 
 from __future__ import annotations
 

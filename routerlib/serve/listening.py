@@ -5,8 +5,14 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import uvicorn
+
+logger = logging.getLogger("routerlib.serve")
 
 KEY_VARIABLE = "ROUTERLIB_API_KEY"
 
@@ -40,6 +46,52 @@ def check_exposure(host: str, key: str | None) -> None:
         )
 
 
+@contextmanager
+def logging_to_stderr() -> Iterator[None]:
+    """Write what the server says of itself to standard error, one line each, with the time."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    levels = {"routerlib": logging.INFO, "uvicorn": logging.WARNING}
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).removeHandler(handler)
+            logging.getLogger(name).setLevel(level)
+
+
+def make_server(app: Any) -> uvicorn.Server:
+    """Return a server with this library's limits, to be run on sockets.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What answers.
+
+    Returns
+    -------
+    uvicorn.Server
+        Not yet running.
+    """
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_LAST_REQUESTS_S,
+        )
+    )
+
+
 def run(app: Any, host: str, port: int) -> None:
     """Listen until interrupted.
 
@@ -57,22 +109,10 @@ def run(app: Any, host: str, port: int) -> None:
     RuntimeError
         If it can't listen there.
     """
-    import uvicorn
-
-    _log_to_stderr()
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_LAST_REQUESTS_S,
-    )
-    with _bound(host, port) as listener:
-        logger = logging.getLogger("routerlib.serve")
-        logger.info("listening on http://%s:%d", *listener.getsockname()[:2])
-        uvicorn.Server(config).run(sockets=[listener])
+    with bound(host, port) as listener:
+        address, listening_port = listener.getsockname()[:2]
+        logger.info("starting on http://%s:%d", address, listening_port)
+        make_server(app).run(sockets=[listener])
 
 
 def _is_loopback(host: str) -> bool:
@@ -82,7 +122,14 @@ def _is_loopback(host: str) -> bool:
         return host == _LOOPBACK_NAME
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that holds an address.
+
+    Raises
+    ------
+    RuntimeError
+        If the address can't be had.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -97,14 +144,3 @@ def _bound(host: str, port: int) -> socket.socket:
             f"port {port} is in use on {host}, or not allowed; choose another with --port"
         ) from error
     return listener
-
-
-def _log_to_stderr() -> None:
-    """Write what the server says of itself, one line each, with the time."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for name, level in (("routerlib", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False
