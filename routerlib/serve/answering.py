@@ -213,7 +213,7 @@ class Service:
         if wish.continues == "none":
             return None
         if wish.continues is not None:
-            return told_turn(self._reader, wish.continues)
+            return told_turn(self._reader, int(wish.continues))
         if self._stickiness == "none":
             return None
         return earlier_turn(self._reader, prompt.messages)

@@ -43,11 +43,11 @@ _UNKNOWN = {404: "Nothing is known by this name or number"}
 _FAILED = {502: "No candidate gave an answer"}
 
 Continues = Annotated[
-    str | None,
+    str,
     Header(
         alias="x-routerlib-continues",
         description="Decision id of the turn that this one goes on from, or none",
-        pattern=r"^([1-9][0-9]{0,17}|none)$",
+        pattern=r"^([1-9][0-9]{0,14}|none|)$",
     ),
 ]
 
@@ -154,10 +154,10 @@ class _Endpoints:
         return JSONResponse(bodies.route_body(decision))
 
     async def inference(
-        self, request: bodies.RouteRequest, x_routerlib_continues: Continues = None
+        self, request: bodies.RouteRequest, x_routerlib_continues: Continues = ""
     ) -> Response:
         """Decide, ask the chosen model, or the next best where it fails, and say why."""
-        wish = Wish(cost_weight=request.cost_weight, continues=x_routerlib_continues)
+        wish = Wish(cost_weight=request.cost_weight, continues=x_routerlib_continues or None)
         asking = await self._service.ask(_single_turn(request), wish)
         answer = await asking.answered()
         headers = answer_headers(answer.call.candidate, answer.decision_id)
@@ -170,7 +170,7 @@ class _Endpoints:
         return JSONResponse(told)
 
     async def chat(
-        self, request: bodies.ChatRequest, x_routerlib_continues: Continues = None
+        self, request: bodies.ChatRequest, x_routerlib_continues: Continues = ""
     ) -> Response:
         """Answer as OpenAI's API does: `router`, `router:cost_weight=20`, or a candidate's name."""
         with refusing(400):
@@ -178,7 +178,7 @@ class _Endpoints:
                 tuple(message.as_message() for message in request.messages), source="serve"
             )
         cost_weight, model = self._read_model(request.model)
-        wish = Wish(cost_weight, model, x_routerlib_continues, request.parameters)
+        wish = Wish(cost_weight, model, x_routerlib_continues or None, request.parameters)
         if request.stream:
             options = request.stream_options
             with_usage = bool(options and options.include_usage)

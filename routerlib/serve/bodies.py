@@ -13,15 +13,15 @@ from routerlib.types import Decision, Task
 
 # Not only white space: Python's own idea of it, spelled out for readers of the document.
 _TEXT = r"[^\s\u0000-\u0020\u0085\u00a0]"
-# SQLite counts rows in 64 bits.
-_LARGEST_ID = 2**63 - 1
+# The largest whole number that every reader of JSON takes exactly.
+_LARGEST_WHOLE = 2**53 - 1
 
 Roles = Literal["system", "developer", "user", "assistant"]
 CostWeight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Quality per US dollar")]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class RouteRequest(_Strict):
@@ -35,7 +35,7 @@ class RouteRequest(_Strict):
 class FeedbackRequest(_Strict):
     """Body of POST /feedback."""
 
-    decision_id: int = Field(ge=1, le=_LARGEST_ID)
+    decision_id: int = Field(ge=1, le=_LARGEST_WHOLE)
     score: float = Field(ge=0, le=1, allow_inf_nan=False)
     rationale: str = Field(default="", max_length=2_000)
 
@@ -92,10 +92,10 @@ class ChatRequest(_Strict):
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: int | None = Field(default=None, ge=-_LARGEST_ID - 1, le=_LARGEST_ID)
+    seed: int | None = Field(default=None, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
-    logit_bias: dict[str, float] | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: str | None = None
 
