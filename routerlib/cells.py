@@ -22,6 +22,8 @@ _logger = logging.getLogger(__name__)
 # A candidate that was asked a question or two in the playground must not thin out all others.
 _LEAST_COVERAGE = 0.1
 
+_LABELS = "select prompt_id, text, coalesce(topic, task, 'other') as label from prompts"
+
 
 class Cells(NamedTuple):
     """Everything that Outcomes are made of.
@@ -82,14 +84,14 @@ def read_cells(
         cells = cells.assign(quality=cells.quality.mask(cells.is_failed, 0.0))
     wanted = scored.prompt_id[scored.candidate.isin(names)].unique()
     grid = cells.set_index(["prompt_id", "candidate"])[["quality", "cost_usd"]].unstack()
-    known = queries.run(path, "select prompt_id, text, task from prompts").set_index("prompt_id")
+    known = queries.run(path, _LABELS).set_index("prompt_id")
     known = known.loc[wanted]
     return Cells(
         prompts=known.text.tolist(),
         models=names,
         quality=grid.quality.loc[wanted, names].to_numpy(float),
         cost_usd=grid.cost_usd.loc[wanted, names].to_numpy(float),
-        topics=known.task.fillna("other").tolist(),
+        topics=known.label.tolist(),
         prompt_ids=wanted.tolist(),
     )
 

@@ -16,7 +16,7 @@ from routerlib.types import Price, check_names, tagged_hash
 if TYPE_CHECKING:
     import pandas as pd
 
-    from routerlib.log import CallLog
+    from routerlib.log_writing import LogWriter
 
 # Candidates are compared on prompts that all answered where these are at least so many ...
 _MIN_COMPARED = 30
@@ -110,7 +110,7 @@ class Outcomes:
     @classmethod
     def from_log(
         cls,
-        log: CallLog,
+        log: LogWriter,
         *,
         prices: Mapping[str, Price] | None = None,
         failures: Failures = "left_out",
@@ -124,7 +124,8 @@ class Outcomes:
         log : CallLog
             The log; it may be written to meanwhile.
         prices : mapping of str to Price or None, default=None
-            Prices to derive cost from; None = those logged last.
+            Prices to derive cost from; None = those logged last. Where tokens or price are
+            unknown, the cost that another tool gave with a call counts, if there is one.
         failures : {"left_out", "wrong"}, default="left_out"
             Whether a cell without any complete answer is missing, or has quality 0 (only for
             prompts on which a judge has spoken).

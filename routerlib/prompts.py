@@ -7,28 +7,31 @@ import io
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from routerlib.canonical import plain_json
 from routerlib.files import write_atomically
 from routerlib.judges import check_reference
 from routerlib.types import Prompt
 
 _LOGGER = logging.getLogger(__name__)
 _SUFFIXES = (".jsonl", ".csv", ".parquet")
-_COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source")
+_COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source", "topic", "extra")
 # Columns that hold JSON in a CSV file and a Parquet file, whose cells are plain.
-_JSON_COLUMNS = ("messages", "reference")
+_JSON_COLUMNS = ("messages", "reference", "extra")
+# The csv module's own limit, 128 KiB, is less than a long document.
+_LONGEST_CSV_FIELD = 1 << 30
 
 
 def load_prompts(path: str | Path) -> list[Prompt]:
     r"""Read prompts; the second copy of a prompt is left out, and the log says how many.
 
     A row has ``prompt`` (a text) or ``messages`` (a list of role and content), and may have
-    ``task``, ``reference``, ``judge``, ``source``. Other fields are ignored. In CSV and Parquet
-    files ``messages`` and ``reference`` may be written as JSON; a reference that is not valid
-    JSON is taken as text.
+    ``task``, ``reference``, ``judge``, ``source``, ``topic``. Other fields are kept in ``extra``.
+    In CSV and Parquet files ``messages``, ``reference`` and ``extra`` may be written as JSON; a
+    reference that is not valid JSON is taken as text.
 
     Parameters
     ----------
@@ -55,20 +58,38 @@ def load_prompts(path: str | Path) -> list[Prompt]:
     >>> [(prompt.text, prompt.task) for prompt in load_prompts(path)]
     [('Hello', None), ('Bye', 'chat')]
     """
-    path = Path(path)
-    _check_readable(path)
-    records = {".jsonl": _jsonl_records, ".csv": _csv_records, ".parquet": _parquet_records}
     prompts: dict[str, Prompt] = {}
     n_rows = 0
-    for where, record in records[path.suffix.lower()](path):
-        prompt = prompt_from_record(record, where)
+    for _, prompt in read_prompts(path):
         prompts.setdefault(prompt.prompt_id, prompt)
         n_rows += 1
-    if not prompts:
-        raise ValueError(f"{path} holds no prompts; write one row per prompt, with 'prompt'")
     if n_rows > len(prompts):
         _LOGGER.warning("%s: %d repeated prompts left out", path, n_rows - len(prompts))
     return list(prompts.values())
+
+
+def read_prompts(path: str | Path) -> Iterator[tuple[str, Prompt]]:
+    """Yield each row of a prompt file with its place, repeated prompts too.
+
+    Parameters
+    ----------
+    path : str or Path
+        As in `load_prompts`, which says what is raised.
+
+    Yields
+    ------
+    tuple (where, Prompt)
+        The place is such as ``line 3``.
+    """
+    path = Path(path)
+    _check_readable(path)
+    records = {".jsonl": _jsonl_records, ".csv": _csv_records, ".parquet": _parquet_records}
+    n_rows = 0
+    for where, record in records[path.suffix.lower()](path):
+        yield where, prompt_from_record(record, f"{path} {where}")
+        n_rows += 1
+    if not n_rows:
+        raise ValueError(f"{path} holds no prompts; write one row per prompt, with 'prompt'")
 
 
 def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
@@ -102,7 +123,7 @@ def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
             f'{where}: expected an object such as {{"prompt": "..."}}, got {record!r:.80}'
         )
     try:
-        for name in ("task", "judge", "source"):
+        for name in ("task", "judge", "source", "topic"):
             if not isinstance(record.get(name), str | None):
                 raise ValueError(f"{name} must be a text, got {record[name]!r}")
         prompt = Prompt(
@@ -111,6 +132,8 @@ def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
             reference=record.get("reference"),
             judge=record.get("judge") or None,
             source=record.get("source") or "user",
+            topic=record.get("topic") or None,
+            extra=_extra(record),
         )
         if prompt.judge is not None:
             check_reference(prompt.judge, prompt.reference)
@@ -192,33 +215,42 @@ def _jsonl_records(path: Path) -> Iterable[tuple[str, Any]]:
     for number, line in enumerate(_text_of(path).split("\n"), start=1):
         if not line.strip():
             continue
-        where = f"{path} line {number}"
         try:
-            record = json.loads(line)
+            record = json.loads(line, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}: not valid JSON ({error}); write one object a line") from (
-                error
-            )
-        yield where, record
+            raise ValueError(
+                f"{path} line {number}: not valid JSON ({error}); write one object a line"
+            ) from error
+        yield f"line {number}", record
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value, write null")
 
 
 def _csv_records(path: Path) -> Iterable[tuple[str, Any]]:
-    reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), strict=True)
-    if not {"prompt", "messages"} & set(reader.fieldnames or ()):
-        raise ValueError(
-            f"{path} line 1: needs a column 'prompt' or 'messages', got {reader.fieldnames!r}"
-        )
-    rows = iter(reader)
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
+    text = _text_of(path)
+    before = csv.field_size_limit(_LONGEST_CSV_FIELD)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        if not {"prompt", "messages"} & set(reader.fieldnames or ()):
             raise ValueError(
-                f"{path} line {reader.reader.line_num}: not valid CSV ({error})"
-            ) from error
-        if row is None:
-            return
-        yield f"{path} line {reader.line_num}", _from_plain_cells(row)
+                f"{path} line 1: needs a column 'prompt' or 'messages', got {reader.fieldnames!r}"
+            )
+        rows = [(f"line {reader.line_num}", row) for row in _rows(reader, path)]
+    finally:
+        csv.field_size_limit(before)
+    for where, row in rows:
+        yield where, _from_plain_cells(row, f"{path} {where}")
+
+
+def _rows(reader: csv.DictReader, path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(
+            f"{path} line {reader.reader.line_num}: not valid CSV ({error})"
+        ) from error
 
 
 def _parquet_records(path: Path) -> Iterable[tuple[str, Any]]:
@@ -235,15 +267,17 @@ def _parquet_records(path: Path) -> Iterable[tuple[str, Any]]:
         raise ValueError(
             f"{path}: needs a column 'prompt' or 'messages', got {table.column_names!r}"
         )
-    wanted = [name for name in _COLUMNS if name in table.column_names]
-    for number, row in enumerate(table.select(wanted).to_pylist(), start=1):
-        yield f"{path} row {number}", _from_plain_cells(row)
+    for number, row in enumerate(table.to_pylist(), start=1):
+        yield f"row {number}", _from_plain_cells(row, f"{path} row {number}")
 
 
-def _from_plain_cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn empty cells into None, and JSON cells into what they say."""
-    record = {name: _none_if_empty(row.get(name)) for name in _COLUMNS}
-    for name in _JSON_COLUMNS:
+def _from_plain_cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """Leave empty cells out, and turn JSON cells into what they say."""
+    if None in row:
+        raise ValueError(f"{where}: more cells than columns; put texts with commas into quotes")
+    filled = {name: cell for name, cell in row.items() if _none_if_empty(cell) is not None}
+    record: dict[str, Any] = plain_json(filled)
+    for name in set(_JSON_COLUMNS) & set(record):
         if isinstance(record[name], str):
             try:
                 record[name] = json.loads(record[name])
@@ -254,6 +288,15 @@ def _from_plain_cells(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _none_if_empty(cell: Any) -> Any:
     return None if cell == "" or (isinstance(cell, float) and math.isnan(cell)) else cell
+
+
+def _extra(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the fields that are not known by name, and what ``extra`` holds already."""
+    extra = record.get("extra")
+    if extra is not None and not isinstance(extra, Mapping):
+        raise ValueError(f"extra must be an object, got {extra!r:.80}")
+    unknown = {name: record[name] for name in record if name not in _COLUMNS}
+    return {**(extra or {}), **unknown} or None
 
 
 def _record(prompt: Prompt) -> dict[str, Any]:
@@ -269,6 +312,8 @@ def _record(prompt: Prompt) -> dict[str, Any]:
         "reference": prompt.reference,
         "judge": prompt.judge,
         "source": prompt.source,
+        "topic": prompt.topic,
+        "extra": None if prompt.extra is None else dict(prompt.extra),
     }
     return record | {name: value for name, value in known.items() if value is not None}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +11,31 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+# A query is often pasted from somewhere: it may read what it is given, and nothing else.
+_NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,
+    "python_enable_replacements": False,
+    "lock_configuration": True,
+}
+
 # What is read in place of a table: the table itself with what became known later.
 _VIEWS = {"prompts": "known_prompts"}
 
 TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "calls", "scores")
 
-# The price that was logged last for each candidate, and what each call cost at it.
+# The price that was logged last for each candidate, and what each call cost at it. What another
+# tool says of a call's cost counts only where it can't be worked out.
 _PRICED = """
 priced as (
     select * from prices
     qualify row_number() over (partition by candidate order by price_id desc) = 1
 ), costed as (
-    select calls.*, (
+    select calls.*, coalesce((
         (input_tokens - least(cached_input_tokens, input_tokens)) * input_usd_per_mtok
         + least(cached_input_tokens, input_tokens)
         * coalesce(cached_input_usd_per_mtok, input_usd_per_mtok)
         + output_tokens * output_usd_per_mtok
-    ) / 1e6 as cost_usd
+    ) / 1e6, given_cost_usd) as cost_usd
     from calls left join priced using (candidate)
 )
 """
@@ -133,7 +141,7 @@ def run(
 
     given = dict(tables or {})
     named = [name for name in TABLES if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
-    with duckdb.connect(":memory:") as connection:
+    with duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection:
         for name, table in given.items():
             connection.register(name, table)
         for name, table in read_arrow(path, [name for name in named if name not in given]).items():
@@ -144,15 +152,19 @@ def run(
             raise ValueError(f"the query over {path} failed: {error}") from error
 
 
-def read_arrow(path: Path, names: list[str]) -> dict[str, pa.Table]:
+def read_arrow(
+    path: Path, names: Sequence[str], views: Mapping[str, str] = _VIEWS
+) -> dict[str, pa.Table]:
     """Read whole tables of a log, all as of one moment.
 
     Parameters
     ----------
     path : Path
         The log's SQLite file.
-    names : list of str
+    names : sequence of str
         Tables of the log.
+    views : mapping of str to str
+        What is read in place of a table; {} = the tables as they are stored.
 
     Returns
     -------
@@ -174,7 +186,7 @@ def read_arrow(path: Path, names: list[str]) -> dict[str, pa.Table]:
             cursor.execute(f"select name, type from pragma_table_info('{name}')")
             columns = cursor.fetchall()
             wanted = pa.schema([(column, arrow_types[kind]) for column, kind in columns])
-            source = _VIEWS.get(name, name)
+            source = views.get(name, name)
             cursor.execute(f"select {', '.join(wanted.names)} from {source}")
             found[name] = cursor.fetch_arrow_table().cast(wanted)
     return found

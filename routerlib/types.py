@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from routerlib.canonical import canonical_json as canonical_json
+from routerlib.canonical import tagged_hash
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,62 +39,7 @@ ROLES: tuple[str, ...] = get_args(Role)
 CALLER = "caller"
 CONVERSATION = "conversation"
 
-_HASH_TAG = "b2:"
 _TOKENS_PER_PRICE_UNIT = 1_000_000
-
-
-def canonical_json(value: Any) -> str:
-    """Serialise a value so that equal values give equal text.
-
-    Parameters
-    ----------
-    value : Any
-        Anything `json.dumps` accepts.
-
-    Returns
-    -------
-    str
-        Sorted keys, no spaces, non-ASCII characters as they are.
-
-    Examples
-    --------
-    >>> canonical_json({"b": 1, "a": "ä"})
-    '{"a":"ä","b":1}'
-    """
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def tagged_hash(value: Any) -> str:
-    """Hash a JSON value into a short identifier that names its algorithm.
-
-    Parameters
-    ----------
-    value : Any
-        Anything `json.dumps` accepts.
-
-    Returns
-    -------
-    str
-        ``b2:`` and 32 hexadecimal digits: BLAKE2b, 128 bits, of the canonical JSON.
-
-    Raises
-    ------
-    ValueError
-        If the text holds a lone surrogate, which no UTF-8 file can store.
-
-    Examples
-    --------
-    >>> tagged_hash([{"role": "user", "content": "hi"}])
-    'b2:ad05dceac066c6341c61c5878d1dd38d'
-    """
-    try:
-        payload = canonical_json(value).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"text must be valid Unicode, got a lone surrogate at character {error.start}; "
-            "decode the source with errors='replace' before logging"
-        ) from error
-    return _HASH_TAG + hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -182,6 +128,10 @@ class Prompt:
         Name of the judge in `routerlib.judges`; None = no automatic verdict.
     source : str, default="user"
         Where the prompt comes from, such as a file or a task family.
+    topic : str or None, default=None
+        The owner's own label of the subject, in any words; it stands in for `task` in tables.
+    extra : dict or None, default=None
+        Further fields that its file had, kept as they were: JSON values.
 
     Examples
     --------
@@ -195,6 +145,8 @@ class Prompt:
     reference: Any = None
     judge: str | None = None
     source: str = "user"
+    topic: str | None = None
+    extra: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.messages:
@@ -308,10 +260,18 @@ class Call:
         The answer's text.
     usage : Usage or None
         Token counts; None when the provider gave none.
-    latency_s : float
-        Seconds of the last attempt.
-    attempts : int
-        Attempts made, at least 1.
+    latency_s : float or None, default=None
+        Seconds of the last attempt; None = not known, as in some imports.
+    attempts : int or None, default=1
+        Attempts made, at least 1; None = not known.
+    given_cost_usd : float or None, default=None
+        What another tool says it cost, US dollars; counts only where tokens or price are unknown.
+    origin : str or None, default=None
+        Identity of a call that was imported, so that it comes in once; None = made live.
+    asked_at : str or None, default=None
+        When it was asked, where that was not when it is logged: ISO date and time, UTC.
+    extra : dict or None, default=None
+        Further fields that its source had: JSON values.
     """
 
     prompt_id: str
@@ -320,13 +280,17 @@ class Call:
     status: str
     response: str | None = None
     usage: Usage | None = None
-    latency_s: float = 0.0
-    attempts: int = 1
+    latency_s: float | None = None
+    attempts: int | None = 1
     repeat: int = 0
     finish_reason: str | None = None
     error_type: str | None = None
     error: str | None = None
     decision_id: int | None = None
+    given_cost_usd: float | None = None
+    origin: str | None = None
+    asked_at: str | None = None
+    extra: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.status not in CALL_STATUSES:
@@ -352,11 +316,14 @@ class Score:
         In [0, 1], or NaN when the judge could not tell; NaN is never stored.
     rationale : str, default=""
         Why, in a few words.
+    extra : dict or None, default=None
+        What the verdict rests on, such as the calls of an LLM judge: JSON values.
     """
 
     judge: str
     score: float
     rationale: str = ""
+    extra: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not (math.isnan(self.score) or 0 <= self.score <= 1):

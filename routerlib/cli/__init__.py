@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from routerlib.cli import deciding, gathering, showing
+from routerlib.cli import deciding, gathering, judging, logs, prompting, showing
 
 _DEBUG = "--debug"
 
@@ -30,10 +30,10 @@ def _options(
 
 
 for _command in (
-    gathering.prompts,
+    prompting.prompts,
     gathering.candidates,
     gathering.collect,
-    gathering.judge,
+    judging.judge,
     deciding.train,
     deciding.route,
     deciding.explain,
@@ -43,6 +43,7 @@ for _command in (
     deciding.inspect,
 ):
     app.command()(_command)
+app.add_typer(logs.app, name="log")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Commands that gather: prompts, candidates, collect, judge."""
+"""Commands that gather: candidates, collect."""
 
 from __future__ import annotations
 
@@ -11,26 +11,10 @@ from routerlib.cli.options import (
     DEFAULT_LOG,
     CandidatesSource,
     LogPath,
-    existing_log,
 )
 
 if TYPE_CHECKING:
     from routerlib.plan import Plan
-
-
-def prompts(
-    out: Annotated[Path, typer.Option("--out", help="The .jsonl file to write.")],
-    per_family: Annotated[int, typer.Option(min=1, help="Prompts of each task family.")] = 15,
-    seed: Annotated[int, typer.Option(help="Another seed gives other prompts.")] = 1,
-) -> None:
-    """Write verifiable prompts of many task families, made from a seed."""
-    from routerlib.prompts import save_prompts
-    from routerlib.workload import make_prompts
-
-    made = make_prompts(per_family, seed)
-    save_prompts(out, made)
-    typer.echo(f"{len(made)} prompts written to {out}")
-    typer.echo(f"next: routerlib collect --prompts {out} --candidates local")
 
 
 def candidates(source: CandidatesSource = "local") -> None:
@@ -74,9 +58,11 @@ def collect(
     from routerlib.collect import collect
     from routerlib.log import CallLog
     from routerlib.plan import plan_collection
-    from routerlib.prompts import load_prompts
+    from routerlib.prompt_report import check_prompts
 
-    asked = load_prompts(prompts_path)
+    report = check_prompts(prompts_path)
+    typer.echo(str(report))
+    asked = list(report.prompts)
     chosen = load_candidates(candidates_source)
     if dry_run and not log_path.exists():
         _show_plan(plan_collection(asked, chosen, None, repeats=repeats, limit=limit))
@@ -102,20 +88,6 @@ def collect(
     typer.echo(str(collection))
     if not n_scored:
         typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
-    typer.echo(f"next: routerlib train --log {log_path}")
-
-
-def judge(
-    log_path: LogPath = DEFAULT_LOG,
-    name: Annotated[
-        str | None, typer.Option("--judge", help="Judge; left out = the one each prompt names.")
-    ] = None,
-) -> None:
-    """Score logged answers that a judge has not seen yet; no candidate is called."""
-    from routerlib.judges import judge_log
-
-    with existing_log(log_path, read_only=False) as log:
-        typer.echo(f"{judge_log(log, name)} scores written to {log_path}")
     typer.echo(f"next: routerlib train --log {log_path}")
 
 

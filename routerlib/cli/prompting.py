@@ -1,0 +1,68 @@
+"""The command that makes prompts and looks them over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from routerlib.types import Prompt
+
+
+def prompts(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The .jsonl, .csv or .parquet file to write.")
+    ] = None,
+    per_family: Annotated[int, typer.Option(min=1, help="Prompts of each task family.")] = 15,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Only this family or generator; see --list.")
+    ] = None,
+    size: Annotated[int, typer.Option(min=1, help="Prompts of the one in --task.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other prompts.")] = 1,
+    show_list: Annotated[bool, typer.Option("--list", help="List what --task can name.")] = False,
+    check: Annotated[
+        Path | None, typer.Option("--check", help="Look this file over instead: copies, judges.")
+    ] = None,
+) -> None:
+    """Write verifiable prompts made from a seed, or look a file of prompts over."""
+    if show_list:
+        from routerlib.workload.generators import generators
+
+        typer.echo(generators().to_string())
+    elif check is not None:
+        _check(check)
+    elif out is None:
+        raise typer.BadParameter("name a file with --out (or use --list, or --check FILE)")
+    else:
+        _write(out, per_family, task, size, seed)
+
+
+def _check(path: Path) -> None:
+    from routerlib.prompt_report import check_prompts
+
+    report = check_prompts(path)
+    typer.echo(str(report))
+    table = report.table()
+    if len(table):
+        typer.echo(table.to_string(index=False))
+
+
+def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -> None:
+    from routerlib.prompts import save_prompts
+
+    made = _made(per_family, task, size, seed)
+    save_prompts(out, made)
+    typer.echo(f"{len(made)} prompts written to {out}")
+    typer.echo(f"next: routerlib collect --prompts {out} --candidates local")
+
+
+def _made(per_family: int, task: str | None, size: int, seed: int) -> list[Prompt]:
+    if task is not None:
+        from routerlib.workload.generators import generate_prompts
+
+        return generate_prompts(task, size, seed)
+    from routerlib.workload import make_prompts
+
+    return make_prompts(per_family, seed)
