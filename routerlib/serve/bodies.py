@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from routerlib.inference import Answer
 from routerlib.types import Decision, Task
@@ -16,6 +16,13 @@ _TEXT = r"[^\s\u0000-\u0020\u0085\u00a0]"
 # The largest whole number that every reader of JSON takes exactly.
 _LARGEST_WHOLE = 2**53 - 1
 
+
+def _whole(value: object) -> object:
+    """Take 3.0 for 3, as JSON knows one kind of number only."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 Roles = Literal["system", "developer", "user", "assistant"]
 CostWeight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Quality per US dollar")]
 
@@ -35,7 +42,7 @@ class RouteRequest(_Strict):
 class FeedbackRequest(_Strict):
     """Body of POST /feedback."""
 
-    decision_id: int = Field(ge=1, le=_LARGEST_WHOLE)
+    decision_id: Whole = Field(ge=1, le=_LARGEST_WHOLE)
     score: float = Field(ge=0, le=1, allow_inf_nan=False)
     rationale: str = Field(default="", max_length=2_000)
 
@@ -89,10 +96,10 @@ class ChatRequest(_Strict):
 
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: Whole | None = Field(default=None, ge=1)
+    max_completion_tokens: Whole | None = Field(default=None, ge=1)
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: int | None = Field(default=None, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE)
+    seed: Whole | None = Field(default=None, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None

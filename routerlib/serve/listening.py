@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("routerlib.serve")
 
+# The least that is told, by whom.
+_LEVELS = {
+    "routerlib": logging.INFO,
+    "uvicorn": logging.WARNING,
+    "httpx": logging.WARNING,
+    "httpx2": logging.WARNING,
+}
+
 KEY_VARIABLE = "ROUTERLIB_API_KEY"
 
 # More connections at once get 503 at once, which a client can handle; no memory is spent on them.
@@ -48,20 +56,26 @@ def check_exposure(host: str, key: str | None) -> None:
 
 @contextmanager
 def logging_to_stderr() -> Iterator[None]:
-    """Write what the server says of itself to standard error, one line each, with the time."""
+    """Write what the server says of itself to standard error, one line each, with the time.
+
+    Other packages may have sent the root logger to standard error, some at import: what goes there
+    too would stand there twice, and a line for each request to a candidate is no news.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    levels = {"routerlib": logging.INFO, "uvicorn": logging.WARNING}
-    before = {name: logging.getLogger(name).level for name in levels}
-    for name, level in levels.items():
-        logging.getLogger(name).addHandler(handler)
-        logging.getLogger(name).setLevel(level)
+    loggers = {logging.getLogger(name): level for name, level in _LEVELS.items()}
+    before = [(each, each.level, each.propagate) for each in loggers]
+    for each, level in loggers.items():
+        each.addHandler(handler)
+        each.setLevel(level)
+        each.propagate = False
     try:
         yield
     finally:
-        for name, level in before.items():
-            logging.getLogger(name).removeHandler(handler)
-            logging.getLogger(name).setLevel(level)
+        for each, old_level, old_propagate in before:
+            each.removeHandler(handler)
+            each.setLevel(old_level)
+            each.propagate = old_propagate
 
 
 def make_server(app: Any) -> uvicorn.Server:
