@@ -27,7 +27,7 @@ _HOMES = {
     ),
     "policies": ("CostWeight", "MeanBudget", "QualityFloor"),
     "exploration": ("EpsilonGreedy", "Greedy", "Thompson", "UpperConfidence"),
-    "pacing": ("BudgetPacer",),
+    "budget_pacer": ("BudgetPacer",),
     "bandit": ("VowpalBandit",),
     "training": ("at_operating_point", "train_router"),
     "evaluation": ("compare", "evaluate"),

@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from routerlib.keys import Redactor
 from routerlib.types import Usage
 
 _MAX_ERROR_CHARS = 500
+# Larger token counts are nonsense, and SQLite could not hold them.
+_MOST_TOKENS = 2**53
+_CUT_OFF = ("length", "max_tokens")
+_REFUSED = ("content_filter", "refusal", "safety")
 
 
-class MalformedAnswer(Exception):
+class AnswerFault(Exception):
+    """Something under HTTP status 200 that is no answer."""
+
+
+class MalformedAnswer(AnswerFault):
     """An answer that is not JSON."""
 
 
-class BrokenOff(Exception):
+class BrokenOff(AnswerFault):
     """A stream that ended before the provider said that the answer was complete."""
+
+
+class ReportedFault(AnswerFault):
+    """An error that the provider reports in the body under status 200.
+
+    Attributes
+    ----------
+    code : int or None
+        The HTTP status that the body names.
+    """
+
+    def __init__(self, error: Any) -> None:
+        code = error.get("code") if isinstance(error, dict) else None
+        self.code = code if isinstance(code, int) and 400 <= code < 600 else None
+        super().__init__(f"the provider reports an error under status 200: {error}")
+
+
+def parse_body(payload: str) -> Any:
+    """Read the JSON of an answer.
+
+    Raises
+    ------
+    MalformedAnswer
+        If it is none: broken, no text, or nested without end.
+    ReportedFault
+        If it is an error instead of an answer.
+    """
+    try:
+        body = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
+    if isinstance(body, dict) and body.get("error") and not body.get("choices"):
+        raise ReportedFault(body["error"])
+    return body
 
 
 class StreamedAnswer:
@@ -88,36 +132,56 @@ class StreamedAnswer:
 
 
 def read_answer(body: Any) -> dict[str, Any]:
-    """Turn a provider's answer, however odd, into the fields of a Call."""
+    """Turn a provider's answer, however odd, into the fields of a Call.
+
+    Parameters
+    ----------
+    body : Any
+        The JSON value.
+
+    Returns
+    -------
+    dict of str to Any
+        Status, with response, finish_reason and usage, or with error_type and error.
+    """
     try:
         return _read_body(body)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        why = f"the answer is not what the API promises: {error}"
-        return {"status": "error", "error_type": "malformed", "error": why[:_MAX_ERROR_CHARS]}
+        return _fault("malformed", f"the answer is not what the API promises: {error}")
+
+
+def _fault(error_type: str, why: str) -> dict[str, Any]:
+    return {"status": "error", "error_type": error_type, "error": why}
 
 
 def _read_body(body: Any) -> dict[str, Any]:
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return {"status": "error", "error_type": "malformed", "error": "no choices in the answer"}
+        return _fault("malformed", "no choices in the answer")
     message = choices[0].get("message") or {}
-    content = message.get("content")
-    text = storable(content) if isinstance(content, str) else None
-    finish_reason = choices[0].get("finish_reason")
-    if not isinstance(finish_reason, str):
-        finish_reason = None
+    text = _text(message.get("content"))
+    reason = choices[0].get("finish_reason")
     fields = {
         "response": text,
-        "finish_reason": finish_reason,
+        "finish_reason": storable(reason) if isinstance(reason, str) else None,
         "usage": _read_usage(body.get("usage")),
     }
-    if finish_reason == "content_filter" or message.get("refusal"):
+    if choices[0].get("error") or reason == "error":
+        why = f"the provider reports an error in its answer: {choices[0].get('error')}"
+        return {**fields, **_fault("provider", why)}
+    if reason in _REFUSED or message.get("refusal"):
         return {"status": "refused", **fields}
-    if finish_reason == "length":
+    if reason in _CUT_OFF:
         return {"status": "truncated", **fields}
-    if not text or not text.strip():
-        return {"status": "empty", **fields}
-    return {"status": "ok", **fields}
+    # A model that only thought aloud (reasoning_content) has not answered.
+    return {"status": "ok" if text and text.strip() else "empty", **fields}
+
+
+def _text(content: Any) -> str | None:
+    """Return the text of a message, which some providers send in parts."""
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content if part.get("type") == "text")
+    return storable(content) if isinstance(content, str) else None
 
 
 def storable(text: str) -> str:
@@ -131,31 +195,61 @@ def _read_usage(usage: Any) -> Usage | None:
     input_details = usage.get("prompt_tokens_details") or {}
     output_details = usage.get("completion_tokens_details") or {}
     try:
-        input_tokens = int(usage["prompt_tokens"])
+        n_input, n_output = _count(usage["prompt_tokens"]), _count(usage["completion_tokens"])
+        n_reasoning = _count(output_details.get("reasoning_tokens") or 0)
+        if usage.get("total_tokens") == n_input + n_output + n_reasoning:
+            n_output += n_reasoning  # some providers count, and charge, thoughts beside the answer
         return Usage(
-            input_tokens=input_tokens,
-            output_tokens=int(usage["completion_tokens"]),
-            cached_input_tokens=min(int(input_details.get("cached_tokens") or 0), input_tokens),
-            reasoning_tokens=int(output_details.get("reasoning_tokens") or 0),
+            input_tokens=n_input,
+            output_tokens=n_output,
+            cached_input_tokens=min(_count(input_details.get("cached_tokens") or 0), n_input),
+            reasoning_tokens=min(n_reasoning, n_output),
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         return None  # unknown usage: the cost of the call stays unknown, never 0
 
 
-def read_error(error: Exception, key: str | None) -> dict[str, Any]:
-    """Turn what went wrong into the fields of a Call, without the key."""
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_TOKENS:
+        raise ValueError(f"a token count must be a whole number of at least 0, got {value!r}")
+    return value
+
+
+def read_error(error: BaseException) -> dict[str, Any]:
+    """Turn what went wrong into the fields of a Call.
+
+    Parameters
+    ----------
+    error : BaseException
+        What an attempt raised.
+
+    Returns
+    -------
+    dict of str to Any
+        Status ``timeout`` or ``error``, error_type and error.
+    """
     from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
-    text = " ".join(storable(str(error)).split())
-    if key:
-        text = text.replace(key, "[key]")  # before cutting: a part of a key is a secret too
-    fields = {"status": "error", "error": text[:_MAX_ERROR_CHARS]}
-    if isinstance(error, APITimeoutError):
-        return {**fields, "status": "timeout", "error_type": "timeout"}
+    text = storable(str(error) or type(error).__name__)
+    if isinstance(error, APITimeoutError | TimeoutError):
+        return {"status": "timeout", "error_type": "timeout", "error": text}
     if isinstance(error, APIStatusError):
-        return {**fields, "error_type": f"http_{error.status_code}"}
-    if isinstance(error, APIConnectionError | BrokenOff):
-        return {**fields, "error_type": "connection"}
+        return _fault(f"http_{error.status_code}", text)
+    if isinstance(error, ReportedFault) and error.code:
+        return _fault(f"http_{error.code}", text)
+    if isinstance(error, APIConnectionError | BrokenOff | OSError):
+        return _fault("connection", text)
     # An error that a provider sends inside a stream that began well has no status of its own.
-    kind = "provider" if isinstance(error, OpenAIError) else "malformed"
-    return {**fields, "error_type": kind}
+    return _fault(
+        "provider" if isinstance(error, OpenAIError | ReportedFault) else "malformed", text
+    )
+
+
+def redacted(fields: dict[str, Any], redact: Redactor) -> dict[str, Any]:
+    """Take the key out of everything that a provider may have echoed, and cut long errors."""
+    clean = {
+        name: redact(value) if isinstance(value, str) else value for name, value in fields.items()
+    }
+    if clean.get("error"):  # cut last: a part of a key is a secret too
+        clean["error"] = " ".join(clean["error"].split())[:_MAX_ERROR_CHARS]
+    return clean

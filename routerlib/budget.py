@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import math
 
-from routerlib.types import Call, CandidateModel, Prompt, Usage
+from routerlib.types import CandidateModel, Prompt, Usage, canonical_json
 
-# Byte-level tokenizers make about four bytes of English a token; two is a safe lower bound for
-# text that models are asked in, and a few tokens a message go to the chat format.
-_BYTES_PER_TOKEN_EXPECTED = 4
-_BYTES_PER_TOKEN_WORST = 2
+_BYTES_PER_TOKEN_EXPECTED = 4  # of English
 _FORMAT_TOKENS_PER_MESSAGE = 8
-_OUTPUT_TOKENS_WITHOUT_CAP = 4096
+# Worst case: a byte-level tokenizer never makes more tokens than the text has bytes in UTF-8.
+# Chat formats add marks to each message, and some a system message of their own (the longest
+# seen has about 70 tokens).
+_FORMAT_TOKENS_PER_MESSAGE_WORST = 16
+_FORMAT_TOKENS_PER_REQUEST_WORST = 128
+_EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP = 512
+
+# Money is added up in whole picodollars: sums of floats would drift, and "nothing is reserved"
+# or "not above the cap" must be exact.
+_UNITS_PER_USD = 10**12
 
 
 def expected_cost_usd(
@@ -26,7 +33,7 @@ def expected_cost_usd(
     prompt : Prompt
         What to ask.
     output_tokens : float or None, default=None
-        Expected output tokens; None = half the candidate's cap.
+        Expected output tokens; None = half the candidate's cap, or 512 where it has none.
 
     Returns
     -------
@@ -34,35 +41,71 @@ def expected_cost_usd(
         US dollars.
     """
     if output_tokens is None:
-        output_tokens = _output_cap(candidate) / 2
-    usage = Usage(_input_tokens(candidate, prompt, _BYTES_PER_TOKEN_EXPECTED), int(output_tokens))
+        cap = candidate.max_output_tokens
+        output_tokens = _EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP if cap is None else cap / 2
+    texts = _texts(candidate, prompt)
+    n_input = sum(map(_n_bytes, texts)) // _BYTES_PER_TOKEN_EXPECTED
+    usage = Usage(n_input + _FORMAT_TOKENS_PER_MESSAGE * len(texts), int(output_tokens))
     return candidate.price.cost_usd(usage)
 
 
 def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
-    """Bound the cost of one call from above, US dollars: long tokens, and output to the cap."""
-    usage = Usage(_input_tokens(candidate, prompt, _BYTES_PER_TOKEN_WORST), _output_cap(candidate))
-    return candidate.price.cost_usd(usage)
+    """Bound the cost of one attempt from above.
+
+    A token for each byte of messages, system prompt and parameters (tools and schemas are input
+    too), the marks of a chat format, and output, with reasoning, up to the cap that is sent.
+
+    Parameters
+    ----------
+    candidate : CandidateModel
+        Whom to ask.
+    prompt : Prompt
+        What to ask.
+
+    Returns
+    -------
+    float
+        US dollars; infinite where output costs money and no cap on it is sent.
+
+    Examples
+    --------
+    >>> from routerlib.types import Price
+    >>> small = CandidateModel("small", "m", "custom", None, None, Price(1, 2))
+    >>> worst_cost_usd(small, Prompt.from_text("Hi"))
+    inf
+    """
+    price, cap = candidate.price, candidate.max_output_tokens
+    if cap is None:
+        if price.output_usd_per_mtok:
+            return math.inf
+        cap = 0
+    texts = _texts(candidate, prompt)
+    n_input = (
+        sum(map(_n_bytes, texts))
+        + _n_bytes(canonical_json(dict(candidate.parameters)))
+        + _FORMAT_TOKENS_PER_MESSAGE_WORST * len(texts)
+        + _FORMAT_TOKENS_PER_REQUEST_WORST
+    )
+    usage = Usage(n_input, cap)
+    # A cache that is dearer than plain input (some charge for filling it) counts in full.
+    cached = Usage(n_input, cap, cached_input_tokens=n_input)
+    return max(price.cost_usd(usage), price.cost_usd(cached))
 
 
-def _output_cap(candidate: CandidateModel) -> int:
-    cap = candidate.max_output_tokens
-    return _OUTPUT_TOKENS_WITHOUT_CAP if cap is None else cap
+def _texts(candidate: CandidateModel, prompt: Prompt) -> list[str]:
+    system = [candidate.system] if candidate.system else []
+    return [*system, *(message["content"] for message in prompt.messages)]
 
 
-def _input_tokens(candidate: CandidateModel, prompt: Prompt, bytes_per_token: int) -> int:
-    texts = [message["content"] for message in prompt.messages]
-    if candidate.system:
-        texts.append(candidate.system)
-    n_bytes = sum(len(text.encode(errors="replace")) for text in texts)
-    return n_bytes // bytes_per_token + _FORMAT_TOKENS_PER_MESSAGE * len(texts)
+def _n_bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
-@dataclass
 class Budget:
-    """Hold spending under a cap: the worst case is reserved before a call, settled after it.
+    """Hold spending under a cap: the worst case is reserved before an attempt, settled after it.
 
-    Not for several threads: use it inside one event loop.
+    ``spent_usd + reserved_usd`` never exceeds the cap, as long as no attempt costs more than its
+    worst case. Not for several threads: use it inside one event loop.
 
     Parameters
     ----------
@@ -84,47 +127,59 @@ class Budget:
     (True, 0.2)
     """
 
-    cap_usd: float | None
-    spent_usd: float = 0.0
-    reserved_usd: float = 0.0
+    def __init__(self, cap_usd: float | None) -> None:
+        if cap_usd is not None and not (math.isfinite(cap_usd) and cap_usd >= 0):
+            raise ValueError(f"budget_usd must be at least 0, got {cap_usd!r}")
+        self.cap_usd = cap_usd
+        self._cap = None if cap_usd is None else math.floor(cap_usd * _UNITS_PER_USD)
+        self._spent = 0
+        self._reserved = 0
+        self._settled = asyncio.Event()
 
-    def __post_init__(self) -> None:
-        if self.cap_usd is not None and not self.cap_usd >= 0:
-            raise ValueError(f"budget_usd must be at least 0, got {self.cap_usd!r}")
+    @property
+    def spent_usd(self) -> float:
+        """US dollars spent, attempts of unknown outcome at their worst case."""
+        return self._spent / _UNITS_PER_USD
+
+    @property
+    def reserved_usd(self) -> float:
+        """US dollars that attempts under way may still cost."""
+        return self._reserved / _UNITS_PER_USD
 
     def reserve(self, worst_usd: float) -> bool:
-        """Reserve the worst case of a call; False when it no longer fits under the cap."""
-        fits = self.cap_usd is None or (
-            self.spent_usd + self.reserved_usd + worst_usd <= self.cap_usd
-        )
+        """Reserve the worst case of an attempt; False when it does not fit under the cap now."""
+        if self._cap is None:
+            return True
+        if not math.isfinite(worst_usd):
+            return False
+        fits = self._spent + self._reserved + _units(worst_usd) <= self._cap
         if fits:
-            self.reserved_usd += worst_usd
+            self._reserved += _units(worst_usd)
         return fits
 
+    async def reserve_when_free(self, worst_usd: float) -> bool:
+        """Reserve the worst case, waiting for attempts under way that may leave room for it.
+
+        Returns
+        -------
+        bool
+            False when it would not fit even if all that is under way cost nothing.
+        """
+        while not self.reserve(worst_usd):
+            if self._spent + _units(worst_usd) > (self._cap or 0):
+                return False
+            self._settled.clear()
+            await self._settled.wait()
+        return True
+
     def settle(self, worst_usd: float, cost_usd: float) -> None:
-        """Replace a reservation by what the call cost."""
-        self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
-        self.spent_usd += cost_usd
+        """Replace a reservation by what the attempt cost."""
+        if self._cap is not None:
+            self._reserved -= _units(worst_usd)
+        if math.isfinite(cost_usd):
+            self._spent += _units(cost_usd)
+        self._settled.set()
 
 
-def charged_usd(candidate: CandidateModel, call: Call, worst_usd: float) -> float:
-    """Return what a call must be counted at: the worst case where the truth is unknown.
-
-    Parameters
-    ----------
-    candidate : CandidateModel
-        Who was asked.
-    call : Call
-        What came of it.
-    worst_usd : float
-        What was reserved for it, US dollars.
-
-    Returns
-    -------
-    float
-        US dollars: by its tokens; nothing if the provider refused the request; else the worst case.
-    """
-    if call.usage is not None:
-        return candidate.price.cost_usd(call.usage)
-    is_turned_away = call.status == "error" and (call.error_type or "").startswith("http_")
-    return 0.0 if is_turned_away else worst_usd
+def _units(usd: float) -> int:
+    return math.ceil(usd * _UNITS_PER_USD)

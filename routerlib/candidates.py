@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from routerlib.keys import api_key
+from routerlib.prices import list_price, nominal_price
 from routerlib.types import CandidateModel, Price, Role, check_names
 from routerlib.weights import KNOWN
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    import pandas as pd
 
 POOLS = ("local", "openai")
 
-_TOKENS_TO_PRICE = 1000
 _CAPS = ("max_tokens", "max_completion_tokens")
-# Nominal price of the embedded pool: US dollars per million input tokens and billion parameters,
-# and how many times that an output token costs.
-_NOMINAL_USD = 0.10
-_NOMINAL_OUTPUT_FACTOR = 4
+# Parameters that most providers know: a name that is nearly one of them is a slip. Others pass
+# (servers have many of their own), unless they would change what is asked or hold a secret.
+_KNOWN_PARAMETERS = (
+    *_CAPS, "temperature", "top_p", "top_k", "min_p", "seed", "stop", "reasoning_effort",
+    "presence_penalty", "frequency_penalty", "repetition_penalty", "response_format", "logprobs",
+    "top_logprobs", "logit_bias", "verbosity", "service_tier",
+)  # fmt: skip
+_NOT_PARAMETERS = {
+    "stream": "answers are streamed where somebody watches, leave it out",
+    "model": "write it beside the name",
+    "messages": "they come from the prompts",
+    "n": "one answer is read, and each is paid; use --repeats",
+}
+_SECRET_NAME = re.compile(r"(api_?key|authorization|secret|password|extra_headers)", re.IGNORECASE)
+_VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+# Words of a URL's query that carry a key.
+_SECRET_QUERY = re.compile(r"(key|token|secret|sig)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -69,7 +90,7 @@ class _Entry(_Strict):
     name: str = Field(min_length=1)
     model: str = Field(min_length=1)
     provider: str = "custom"
-    base_url: str | None = Field(default=None, pattern=r"^https?://")
+    base_url: str | None = None
     api_key_env: str | None = None
     price: _PriceEntry | None = None
     max_concurrency: int = Field(default=4, ge=1)
@@ -81,16 +102,62 @@ class _Entry(_Strict):
     roles: list[Role] = Field(default_factory=list)
     expected_s: float | None = Field(default=None, gt=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _system_stands_beside(cls, entry: dict[str, Any]) -> dict[str, Any]:
+        parameters = entry.get("parameters")
+        if isinstance(parameters, dict) and "system" in parameters and "system" not in entry:
+            rest = {name: value for name, value in parameters.items() if name != "system"}
+            return {**entry, "system": parameters["system"], "parameters": rest}
+        return entry
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"must be a URL such as http://127.0.0.1:8080/v1, got {url!r}")
+        if parts.username or parts.password or _SECRET_QUERY.search(parts.query):
+            raise ValueError(
+                "must hold no user, password or key; name an environment variable in api_key_env"
+            )
+        return url
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        if name is not None and not _VARIABLE_NAME.fullmatch(name):
+            raise ValueError(
+                "must be the name, in capitals, of an environment variable such as OPENAI_API_KEY; "
+                "if this was a key, take it out of the file"
+            )
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _can_be_sent(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        _check_parameters(parameters)
+        return parameters
+
     @model_validator(mode="after")
     def _has_an_endpoint(self) -> _Entry:
         if self.provider not in PROVIDERS:
-            raise ValueError(f"provider must be one of {', '.join(PROVIDERS)}")
+            meant = get_close_matches(self.provider, PROVIDERS, n=1)
+            advice = f", did you mean {meant[0]}?" if meant else ""
+            raise ValueError(
+                f"provider must be one of {', '.join(PROVIDERS)}, got {self.provider!r}{advice}"
+            )
         if self.provider == "custom" and self.base_url is None:
             raise ValueError("give a provider or a base_url")
-        _check_parameters(self.parameters)
         if self.provider == "local":
             _check_local(self.model)
         return self
+
+
+# The text of a wrong value may be a secret in these; never shown.
+_NEVER_SHOWN = ("base_url", "api_key_env", "parameters")
 
 
 def _check_local(model: str) -> None:
@@ -101,20 +168,22 @@ def _check_local(model: str) -> None:
 
 
 def _check_parameters(parameters: dict[str, Any]) -> None:
-    if parameters.get("stream"):
-        raise ValueError("parameters.stream is not supported, leave it out")
+    for name in parameters:
+        if name in _NOT_PARAMETERS:
+            raise ValueError(f"{name} is no parameter here: {_NOT_PARAMETERS[name]}")
+        if _SECRET_NAME.search(name):
+            raise ValueError(f"{name} would be logged; name an environment variable in api_key_env")
+        meant = get_close_matches(name, _KNOWN_PARAMETERS, n=1, cutoff=0.8)
+        if meant and name not in _KNOWN_PARAMETERS:  # a misspelled cap would be no cap
+            raise ValueError(f"unknown parameter {name!r}, did you mean {meant[0]!r}?")
     for name in _CAPS:
         cap = parameters.get(name, 1)
-        if not isinstance(cap, int) or cap < 1:
-            raise ValueError(f"parameters.{name} must be a whole number of at least 1, got {cap!r}")
-    for name in parameters:
-        meant = get_close_matches(name, _CAPS, n=1, cutoff=0.8)
-        if meant and name not in _CAPS:  # a misspelled cap would be no cap, and cost money
-            raise ValueError(f"unknown parameter {name!r}, did you mean {meant[0]!r}?")
+        if not isinstance(cap, int) or isinstance(cap, bool) or cap < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {cap!r}")
     try:
         json.dumps(parameters, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"parameters must be plain JSON values: {error}") from error
+        raise ValueError(f"must be plain JSON values: {error}") from error
 
 
 def load_candidates(source: str | Path) -> list[CandidateModel]:
@@ -180,23 +249,51 @@ def select_candidates(
     return [known[name] for name in names]
 
 
-def api_key(candidate: CandidateModel) -> str | None:
-    """Return the candidate's key from the environment, None where it needs none.
+def candidates_frame(candidates: Sequence[CandidateModel]) -> pd.DataFrame:
+    """Show whom one may ask, at what price, and whether a key is there; never the key.
 
-    Raises
-    ------
-    ValueError
-        If the variable is not set, naming the candidate and the variable.
+    Parameters
+    ----------
+    candidates : sequence of CandidateModel
+        Candidates.
+
+    Returns
+    -------
+    DataFrame, index candidate
+        Provider, model, prices in US dollars per million tokens with their source and date,
+        the cap on output tokens (NaN = none) and the state of the key.
+
+    Examples
+    --------
+    >>> candidates_frame(load_candidates("local")).key.tolist()
+    ['not needed', 'not needed', 'not needed']
     """
+    import pandas as pd
+
+    rows = [
+        {
+            "candidate": candidate.name,
+            "provider": candidate.provider,
+            "model": candidate.model,
+            "input_usd_per_mtok": candidate.price.input_usd_per_mtok,
+            "output_usd_per_mtok": candidate.price.output_usd_per_mtok,
+            "price_from": " ".join(filter(None, (candidate.price.source, candidate.price.as_of))),
+            "max_tokens": candidate.max_output_tokens,
+            "key": _state_of_key(candidate),
+        }
+        for candidate in candidates
+    ]
+    return pd.DataFrame(rows).astype({"max_tokens": "Int64"}).set_index("candidate")
+
+
+def _state_of_key(candidate: CandidateModel) -> str:
     if candidate.api_key_env is None:
-        return None
-    key = os.environ.get(candidate.api_key_env, "").strip()
-    if not key:
-        raise ValueError(
-            f"candidate {candidate.name!r} needs a key in the environment variable "
-            f"{candidate.api_key_env}, which is not set"
-        )
-    return key
+        return "not needed"
+    try:
+        api_key(candidate)
+    except ValueError:
+        return f"no {candidate.api_key_env}"
+    return f"in {candidate.api_key_env}"
 
 
 def _read(source: str | Path) -> tuple[str, str]:
@@ -224,65 +321,45 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
     except ValidationError as error:
         raise ValueError(f"{label}: {_complaint(error)}") from None
     provider = PROVIDERS[checked.provider]
-    price = Price(**checked.price.model_dump()) if checked.price else _list_price(checked, label)
     fields = checked.model_dump(exclude={"price", "base_url", "api_key_env", "roles"})
     return CandidateModel(
         **fields,
         base_url=checked.base_url or provider.base_url,
         api_key_env=checked.api_key_env or provider.api_key_env,
-        price=price,
+        price=_price(checked, label),
         roles=tuple(checked.roles),
     )
 
 
 def _complaint(error: ValidationError) -> str:
-    """Say what is wrong with the first wrong field."""
-    first = error.errors()[0]
-    field = ".".join(map(str, first["loc"]))
+    """Say what is wrong with the first wrong field; a misspelled one goes before a missing one."""
+    first = min(error.errors(), key=lambda wrong: wrong["type"] != "extra_forbidden")
+    loc = [str(part) for part in first["loc"]]
+    field = ".".join(loc)
     if first["type"] == "extra_forbidden":
-        meant = get_close_matches(field, _Entry.model_fields, n=1)
-        advice = f", did you mean {meant[0]}?" if meant else ""
-        return f"unknown field {field!r}{advice or '; known are ' + ', '.join(_Entry.model_fields)}"
-    got = f", got {first['input']!r}" if field and first["type"] != "missing" else ""
+        known = list(_PriceEntry.model_fields if loc[0] == "price" else _Entry.model_fields)
+        meant = get_close_matches(loc[-1], known, n=1)
+        advice = f"did you mean {meant[0]}?" if meant else "known are " + ", ".join(known)
+        return f"unknown field {field!r}{', ' if meant else '; '}{advice}"
+    is_shown = field and first["type"] != "missing" and loc[0] not in _NEVER_SHOWN
+    got = f", got {first['input']!r}" if is_shown else ""
     message = first["msg"].removeprefix("Value error, ")
     return f"{field + ': ' if field else ''}{message}{got}"
 
 
-def _list_price(entry: _Entry, label: str) -> Price:
-    from genai_prices import Usage, calc_price
-
+def _price(entry: _Entry, label: str) -> Price:
+    if entry.price:
+        return Price(**entry.price.model_dump())
     if entry.provider == "local" and entry.model in KNOWN:
-        input_usd = _NOMINAL_USD * KNOWN[entry.model].parameters_b
-        output_usd = _NOMINAL_OUTPUT_FACTOR * input_usd
-        return Price(round(input_usd, 4), round(output_usd, 4), source="nominal, by parameters")
+        return nominal_price(KNOWN[entry.model].parameters_b)
     table = PROVIDERS[entry.provider].price_table
-    now = datetime.now(UTC)
-    refusal = (
-        f"{label}: no price is known for model {entry.model!r}; write one into its entry, such as "
-        "price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.4}"
-    )
-    if table is None:
-        raise ValueError(refusal)
-
-    def usd_per_mtok(usage: Usage) -> float:
-        found = calc_price(
-            usage, model_ref=entry.model, provider_id=table, genai_request_timestamp=now
+    price = list_price(entry.model, table) if table else None
+    if price is None:
+        raise ValueError(
+            f"{label}: no price is known for model {entry.model!r}; write one into its entry, such "
+            "as price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.4}"
         )
-        price: Decimal = found.total_price
-        return float(price * 1_000_000 / _TOKENS_TO_PRICE)
-
-    try:
-        return Price(
-            input_usd_per_mtok=usd_per_mtok(Usage(input_tokens=_TOKENS_TO_PRICE)),
-            output_usd_per_mtok=usd_per_mtok(Usage(output_tokens=_TOKENS_TO_PRICE)),
-            cached_input_usd_per_mtok=usd_per_mtok(
-                Usage(input_tokens=_TOKENS_TO_PRICE, cache_read_tokens=_TOKENS_TO_PRICE)
-            ),
-            source="genai-prices",
-            as_of=now.date().isoformat(),
-        )
-    except LookupError as error:
-        raise ValueError(refusal) from error
+    return price
 
 
 def _kind(value: object) -> str:

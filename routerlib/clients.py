@@ -3,37 +3,88 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from routerlib.answers import (
+    AnswerFault,
     BrokenOff,
     MalformedAnswer,
+    ReportedFault,
     StreamedAnswer,
+    parse_body,
     read_answer,
     read_error,
+    redacted,
     storable,
 )
-from routerlib.candidates import api_key
-from routerlib.types import Call, CandidateModel, Prompt
+from routerlib.keys import RedactedStream, Redactor, api_key
+from routerlib.pacing import Pace, asked_wait_s
+from routerlib.types import Call, CandidateModel, Prompt, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from tenacity import RetryCallState
 
 _RETRIED_STATUS = frozenset({408, 409, 429})
+# Answers of gateways that gave up waiting: behind them the request may have been worked on.
+_UNKNOWN_OUTCOME_STATUS = frozenset({502, 504, 520, 522, 524})
+# By name: which HTTP library raises them is the SDK's own affair.
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _NO_KEY_NEEDED = "none"
+_PATH = "/chat/completions"
+
+
+class NotAsked(Exception):
+    """A call that was not allowed a single attempt."""
+
+
+class Permit(Protocol):
+    """Decides before each attempt whether it may be made, and learns what became of it."""
+
+    async def take(self) -> bool:
+        """Return whether the next attempt may be made."""
+
+    def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
+        """Take note of an attempt's end: its tokens, or none; whether it surely cost nothing."""
+
+
+class _Retries:
+    """Allow attempts, and ask before one that follows another that may have cost money."""
+
+    def __init__(self, reserve_retry: Callable[[], bool] | None) -> None:
+        self._reserve_retry = reserve_retry
+        self._may_have_cost = False
+
+    async def take(self) -> bool:
+        is_free = self._reserve_retry is None or not self._may_have_cost
+        return is_free or self._reserve_retry()  # type: ignore[misc]
+
+    def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
+        self._may_have_cost = not is_turned_away
+
+
+@dataclass(frozen=True)
+class _Endpoint:
+    client: AsyncOpenAI
+    pace: Pace
+    redact: Redactor
 
 
 class Clients:
     """Hold one connection pool per candidate, for use inside one event loop.
 
     Use it as an async context manager; every connection is closed at its end.
+
+    Parameters
+    ----------
+    stopping : asyncio.Event or None, default=None
+        Once it is set nobody waits any longer, neither for a turn nor to try again.
 
     Examples
     --------
@@ -42,16 +93,17 @@ class Clients:
     ...         return await clients.call(candidate, prompt)
     """
 
-    def __init__(self) -> None:
-        self._open: dict[str, AsyncOpenAI] = {}
+    def __init__(self, stopping: asyncio.Event | None = None) -> None:
+        self._open: dict[str, _Endpoint] = {}
         self._starting = asyncio.Lock()
+        self._stopping = stopping or asyncio.Event()
 
     async def __aenter__(self) -> Clients:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        for client in self._open.values():
-            await client.close()
+        for endpoint in self._open.values():
+            await endpoint.client.close()
         self._open.clear()
 
     async def client(self, candidate: CandidateModel) -> AsyncOpenAI:
@@ -64,9 +116,17 @@ class Clients:
         RuntimeError
             If its local weights can't be had or its server does not start.
         """
+        return (await self._endpoint(candidate)).client
+
+    async def _endpoint(self, candidate: CandidateModel) -> _Endpoint:
         async with self._starting:
             if candidate.name not in self._open:
-                self._open[candidate.name] = await _open_client(candidate)
+                key = api_key(candidate)
+                self._open[candidate.name] = _Endpoint(
+                    await _open_client(candidate, key),
+                    Pace(candidate.requests_per_minute, self._stopping),
+                    Redactor(key),
+                )
             return self._open[candidate.name]
 
     async def call(
@@ -76,6 +136,7 @@ class Clients:
         *,
         repeat: int = 0,
         decision_id: int | None = None,
+        permit: Permit | None = None,
         reserve_retry: Callable[[], bool] | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Call:
@@ -91,9 +152,11 @@ class Clients:
             Number of the repetition, at least 0.
         decision_id : int or None, default=None
             The routing decision behind the call.
+        permit : Permit or None, default=None
+            Asked before each attempt, told what became of it; None = every attempt may be made.
         reserve_retry : callable or None, default=None
-            Asked before an attempt is made again although the last one may have cost money, as
-            after a timeout; False = don't.
+            In place of a permit: asked before an attempt is made again although the last one may
+            have cost money, as after a timeout; False = don't.
         on_text : callable or None, default=None
             Given each piece of the answer's text as it comes, in the thread of the event loop;
             None = the answer comes in one piece. What was handed out can't be taken back, so
@@ -111,19 +174,25 @@ class Clients:
             If the candidate's key is not set.
         RuntimeError
             If a local candidate can't be started.
+        NotAsked
+            If the permit allows no attempt at all.
         """
-        cell = {
-            "prompt_id": prompt.prompt_id,
-            "candidate": candidate.name,
-            "params_hash": candidate.params_hash,
-            "repeat": repeat,
-            "decision_id": decision_id,
-        }
-        client = await self.client(candidate)
-        return await _call_with_retries(client, candidate, prompt, cell, reserve_retry, on_text)
+        endpoint = await self._endpoint(candidate)
+        asking = _Asking(endpoint, candidate, prompt, permit or _Retries(reserve_retry), on_text)
+        outcome = await asking.run()
+        return Call(
+            prompt_id=prompt.prompt_id,
+            candidate=candidate.name,
+            params_hash=candidate.params_hash,
+            repeat=repeat,
+            decision_id=decision_id,
+            attempts=asking.attempts,
+            latency_s=asking.latency_s,
+            **redacted(outcome, endpoint.redact),
+        )
 
 
-async def _open_client(candidate: CandidateModel) -> AsyncOpenAI:
+async def _open_client(candidate: CandidateModel, key: str | None) -> AsyncOpenAI:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     base_url = candidate.base_url
@@ -133,7 +202,7 @@ async def _open_client(candidate: CandidateModel) -> AsyncOpenAI:
         base_url = await asyncio.to_thread(local.base_url, candidate.model)
     return AsyncOpenAI(
         base_url=base_url,
-        api_key=api_key(candidate) or _NO_KEY_NEEDED,
+        api_key=key or _NO_KEY_NEEDED,
         timeout=candidate.timeout_s,
         max_retries=0,  # the one retry loop is below
         # Loopback must not go through a proxy that the environment names for the world outside.
@@ -146,134 +215,154 @@ def _is_loopback(url: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-async def _call_with_retries(
-    client: AsyncOpenAI,
-    candidate: CandidateModel,
-    prompt: Prompt,
-    cell: Mapping[str, Any],
-    reserve_retry: Callable[[], bool] | None,
-    on_text: Callable[[str], None] | None,
-) -> Call:
-    from openai import OpenAIError
-    from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+class _Asking:
+    """One call under way: its attempts so far, and what the last one came to."""
 
-    streamed = StreamedAnswer()
+    def __init__(
+        self,
+        endpoint: _Endpoint,
+        candidate: CandidateModel,
+        prompt: Prompt,
+        permit: Permit,
+        on_text: Callable[[str], None] | None,
+    ) -> None:
+        self.attempts = 0
+        self.latency_s = 0.0
+        self._endpoint = endpoint
+        self._candidate = candidate
+        self._prompt = prompt
+        self._permit = permit
+        self._on_text = on_text
+        self._streamed = StreamedAnswer()
+        self._last_error: BaseException | None = None
 
-    def may_retry(error: BaseException) -> bool:
-        if streamed.text or not _is_passing(error):
-            return False
-        return reserve_retry is None or not _may_have_cost(error) or reserve_retry()
+    async def run(self) -> dict[str, Any]:
+        from openai import OpenAIError
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-    attempts = 0
-    started = time.perf_counter()
-    try:
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception(may_retry),
-            stop=stop_after_attempt(candidate.max_attempts),
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(self._may_retry),
+            stop=stop_after_attempt(self._candidate.max_attempts),
             wait=_wait_s,
+            sleep=self._endpoint.pace.nap,
             reraise=True,
-        ):
-            with attempt:
-                attempts = attempt.retry_state.attempt_number
-                started = time.perf_counter()
-                if on_text is None:
-                    body = await _request(client, candidate, prompt)
-                else:
-                    streamed = StreamedAnswer()
-                    await _stream(client, candidate, prompt, streamed, on_text)
-                    body = streamed.body()
-        outcome = read_answer(body)
-    # Decoding and network errors that the SDK lets through are faults of the provider too.
-    except (OpenAIError, MalformedAnswer, BrokenOff, OSError) as error:
-        outcome = {"response": streamed.text, **read_error(error, api_key(candidate))}
-    return Call(**cell, **outcome, attempts=attempts, latency_s=time.perf_counter() - started)
-
-
-async def _request(client: AsyncOpenAI, candidate: CandidateModel, prompt: Prompt) -> Any:
-    # The raw body: a provider's odd fields must end up typed, not as a validation error.
-    response = await client.chat.completions.with_raw_response.create(
-        model=candidate.model,
-        messages=_messages(candidate, prompt),
-        extra_body=dict(candidate.parameters),
-    )
-    try:
-        return json.loads(response.content)
-    except ValueError as error:  # broken JSON, or bytes that are no text
-        raise MalformedAnswer(str(error)) from error
-
-
-async def _stream(
-    client: AsyncOpenAI,
-    candidate: CandidateModel,
-    prompt: Prompt,
-    answer: StreamedAnswer,
-    on_text: Callable[[str], None],
-) -> None:
-    from openai import AsyncStream
-
-    # Chunks as plain JSON values, not the SDK's models, for the same reason as above.
-    stream: AsyncStream[object] = await client.post(
-        "/chat/completions",
-        cast_to=object,
-        stream=True,
-        stream_cls=AsyncStream[object],
-        body={
-            "model": candidate.model,
-            "messages": _messages(candidate, prompt),
-            **candidate.parameters,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        },
-    )
-    async with stream:
+        )
         try:
-            async for chunk in stream:
-                if piece := answer.add(chunk):
-                    on_text(storable(piece))
-        except ValueError as error:
-            raise MalformedAnswer(str(error)) from error
-    if not answer.is_complete:
-        raise BrokenOff("the stream ended before the answer was complete")
+            return await retrying(self._attempt)
+        except NotAsked:
+            if self._last_error is None:
+                raise
+            return read_error(self._last_error)
+        # Decoding and network errors that the SDK lets through are faults of the provider too.
+        except (OpenAIError, AnswerFault, OSError) as error:
+            return {"response": self._streamed.text, **read_error(error)}
 
+    def _may_retry(self, error: BaseException) -> bool:
+        return self._streamed.text is None and _is_passing(error)
 
-def _messages(candidate: CandidateModel, prompt: Prompt) -> list[Any]:
-    system = [{"role": "system", "content": candidate.system}] if candidate.system else []
-    return [*system, *(dict(message) for message in prompt.messages)]
+    async def _attempt(self) -> dict[str, Any]:
+        async with self._endpoint.pace.turn():
+            if not await self._permit.take():
+                raise NotAsked(f"{self._candidate.name} was not asked")
+            self.attempts += 1
+            started = time.perf_counter()
+            try:
+                # The SDK's own timeout starts again with each byte.
+                async with asyncio.timeout(self._candidate.timeout_s):
+                    outcome = read_answer(await self._request())
+            except BaseException as error:
+                self._last_error = error
+                self._permit.settle(None, _is_turned_away(error))
+                self._note_refusal(error)
+                raise
+            finally:
+                self.latency_s = time.perf_counter() - started
+            self._permit.settle(outcome.get("usage"), is_turned_away=False)
+            self._endpoint.pace.note_answer()
+            return outcome
+
+    def _note_refusal(self, error: BaseException) -> None:
+        from openai import APIStatusError
+
+        if isinstance(error, APIStatusError):
+            asked_s = asked_wait_s(error.response.headers)
+            self._endpoint.pace.note_refusal(error.status_code, asked_s)
+
+    async def _request(self) -> Any:
+        if self._on_text is not None:
+            return await self._stream(self._on_text)
+        # The raw text: a provider's odd fields must end up typed, not as a validation error.
+        text = await self._endpoint.client.post(_PATH, cast_to=str, body=self._body())
+        return parse_body(text)
+
+    async def _stream(self, on_text: Callable[[str], None]) -> Any:
+        from openai import AsyncStream
+
+        self._streamed = answer = StreamedAnswer()
+        shown = RedactedStream(self._endpoint.redact)
+        # Chunks as plain JSON values, not the SDK's models, for the same reason as above.
+        stream: AsyncStream[object] = await self._endpoint.client.post(
+            _PATH,
+            cast_to=object,
+            stream=True,
+            stream_cls=AsyncStream[object],
+            body={**self._body(), "stream": True, "stream_options": {"include_usage": True}},
+        )
+        async with stream:
+            if "json" in stream.response.headers.get("content-type", ""):  # it doesn't stream
+                return await self._read_whole(stream.response, on_text)
+            try:
+                async for chunk in stream:
+                    if piece := shown.feed(storable(answer.add(chunk))):
+                        on_text(piece)
+            except (ValueError, RecursionError) as error:
+                raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
+        if piece := shown.end():
+            on_text(piece)
+        if not answer.is_complete:
+            raise BrokenOff("the stream ended before the answer was complete")
+        return answer.body()
+
+    async def _read_whole(self, response: Any, on_text: Callable[[str], None]) -> Any:
+        body = parse_body((await response.aread()).decode(errors="replace"))
+        if text := read_answer(body).get("response"):
+            on_text(self._endpoint.redact(text))
+        return body
+
+    def _body(self) -> dict[str, Any]:
+        system = self._candidate.system
+        first = [{"role": "system", "content": system}] if system else []
+        messages = [*first, *(dict(message) for message in self._prompt.messages)]
+        return {"model": self._candidate.model, "messages": messages, **self._candidate.parameters}
 
 
 def _is_passing(error: BaseException) -> bool:
     """Tell faults that may pass by themselves from those that will not."""
     from openai import APIConnectionError, APIStatusError
 
-    if isinstance(error, APIStatusError):
-        return error.status_code in _RETRIED_STATUS or error.status_code >= 500
-    return isinstance(error, APIConnectionError | MalformedAnswer | BrokenOff)
+    status = error.status_code if isinstance(error, APIStatusError) else None
+    if isinstance(error, ReportedFault):
+        status = error.code
+    if status is not None:
+        return status in _RETRIED_STATUS or status >= 500
+    return isinstance(error, APIConnectionError | AnswerFault | OSError)
 
 
-def _may_have_cost(error: BaseException) -> bool:
-    """Tell attempts that the provider may have answered, and charged, from those it refused."""
+def _is_turned_away(error: BaseException) -> bool:
+    """Tell attempts that surely cost nothing from those that the provider may have charged."""
     from openai import APIStatusError
 
-    return not isinstance(error, APIStatusError)
+    if isinstance(error, APIStatusError):
+        return error.status_code not in _UNKNOWN_OUTCOME_STATUS
+    return type(error.__cause__).__name__ in _NEVER_SENT
 
 
 def _wait_s(state: RetryCallState) -> float:
-    """Return the seconds to wait: what the server asks for, else exponential with jitter."""
+    """Return the seconds to wait: exponential with jitter, unless the server says how long."""
+    from openai import APIStatusError
     from tenacity import wait_random_exponential
 
-    asked_s = _retry_after_s(state.outcome.exception() if state.outcome else None)
-    if asked_s is not None:
-        return min(asked_s, _LONGEST_WAIT_S)
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, APIStatusError) and asked_wait_s(error.response.headers) is not None:
+        return 0.0  # the pace holds back all of this candidate for as long as was asked
     return wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)(state)
-
-
-def _retry_after_s(error: BaseException | None) -> float | None:
-    from openai import APIStatusError
-
-    if not isinstance(error, APIStatusError):
-        return None
-    try:
-        asked_s = float(error.response.headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return asked_s if asked_s >= 0 else None

@@ -3,81 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import logging
+import math
+import sys
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from routerlib.budget import Budget, charged_usd
-from routerlib.clients import Clients
+from routerlib.budget import Budget
+from routerlib.claims import Claim, Claims
+from routerlib.clients import Clients, NotAsked
+from routerlib.collection import Collection, Tally
+from routerlib.interruptible import run_interruptibly
 from routerlib.judges import judge
 from routerlib.log import CallLog
-from routerlib.plan import LOCAL_AT_ONCE, Cell, Plan, plan_collection, span
+from routerlib.log_writer import LogWriter
+from routerlib.plan import LOCAL_AT_ONCE, Cell, Plan, plan_collection
 from routerlib.progress import Progress
-from routerlib.types import Call, CandidateModel, Prompt, Score
+from routerlib.types import Call, CandidateModel, Prompt, Score, Usage
 
-_KEY_REFUSED = ("http_401", "http_403")
+__all__ = ["Collection", "collect", "plan_collection", "run_interruptibly"]
 
-Result = TypeVar("Result")
+_logger = logging.getLogger(__name__)
 
-
-@dataclass
-class Collection:
-    """What a collection did.
-
-    Parameters
-    ----------
-    run_id : int or None
-        Its number in the log; None for a dry run.
-    plan : Plan
-        What it set out to do.
-    statuses : Counter of str
-        Calls made, by status.
-    spent_usd : float
-        US dollars, calls of unknown outcome counted at their worst case.
-    seconds : float
-        Wall time.
-    switched_off : dict of str to str
-        Candidates that were given up, with the reason.
-    is_over_budget, is_interrupted : bool
-        Whether the budget, or the person, stopped it.
-    """
-
-    run_id: int | None
-    plan: Plan
-    statuses: Counter[str] = field(default_factory=Counter)
-    spent_usd: float = 0.0
-    seconds: float = 0.0
-    switched_off: dict[str, str] = field(default_factory=dict)
-    is_over_budget: bool = False
-    is_interrupted: bool = False
-
-    @property
-    def n_asked(self) -> int:
-        """Calls made."""
-        return sum(self.statuses.values())
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every planned cell is done or typed."""
-        return self.n_asked == len(self.plan.cells)
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{n} {status}" for status, n in self.statuses.most_common())
-        lines = [
-            f"{self.n_asked} calls in {span(self.seconds)} for ${self.spent_usd:.4f}"
-            + (f": {counts}" if counts else "")
-        ]
-        lines += [f"switched off {name}: {why}" for name, why in self.switched_off.items()]
-        if self.is_over_budget:
-            lines.append("the budget stopped the run")
-        if self.is_interrupted:
-            lines.append("interrupted; run the same command again to go on")
-        if missing := len(self.plan.cells) - self.n_asked:
-            lines.append(f"{missing} cells are still missing")
-        return "; ".join(lines)
+_NO_KEY = "http_401"
+_FORBIDDEN = "http_403"
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def collect(
@@ -95,8 +47,9 @@ def collect(
     """Put every prompt to every candidate, log each call, and score the answers.
 
     A cell (prompt, candidate, parameters, repeat) that the log already holds an answer for is
-    not asked again, so a run that was stopped goes on where it was. Ctrl-C lets the calls in
-    flight finish first.
+    not asked again, so a run that was stopped goes on where it was, even after a kill. Several
+    runs may work on one log at once: each asks cells that no other is asking. Ctrl-C lets the
+    calls in flight finish first.
 
     Parameters
     ----------
@@ -105,9 +58,10 @@ def collect(
     candidates : sequence of CandidateModel
         Whom to ask.
     log : CallLog
-        Where every attempt is written before its cell counts as done.
+        Where every call is written before its cell counts as done.
     budget_usd : float or None, default=None
-        Cap on what this run may spend, US dollars.
+        Cap on what this run, not those before it, may spend, US dollars. It holds at any
+        concurrency, as long as providers keep to max_tokens and charge what they publish.
     concurrency : int or None, default=None
         Calls in flight per candidate; None = what each candidate allows.
     repeats : int, default=1
@@ -117,7 +71,7 @@ def collect(
     dry_run : bool, default=False
         Only plan.
     progress : bool, default=True
-        Show progress.
+        Write the plan and show progress.
 
     Returns
     -------
@@ -127,24 +81,40 @@ def collect(
     Raises
     ------
     ValueError
-        If there is nothing to ask with, or the budget is negative.
+        If there is nothing to ask with, the budget is negative, or there is a budget and a
+        candidate's answers have no cap, so that no worst case is known.
     """
     budget = Budget(budget_usd)
     plan = plan_collection(prompts, candidates, log, repeats=repeats, limit=limit)
-    if dry_run or not plan.cells:
+    if dry_run:
+        return Collection(None, plan)
+    if budget_usd is not None:
+        _refuse_unbounded(plan)
+    if progress:
+        sys.stdout.write(f"{plan.table().to_string()}\n{plan}\n")
+    if not plan.cells:
         return Collection(None, plan)
     run_id = log.start_run("collect", _run_parameters(candidates, plan, concurrency), budget_usd)
     log.add_prompts(prompts[:limit])
     log.add_prices(candidates, run_id)
-    collection = Collection(run_id, plan)
+    collection = Collection(run_id, plan, budget_usd)
     _start_local_servers(collection)
     totals = Counter(cell.candidate.name for cell in plan.cells)
-    worker = _Collector(log, collection, budget, Progress(totals, progress))
     started = time.monotonic()
-    run_interruptibly(worker.run(concurrency), worker.stop)
+    with Claims(log, run_id) as claims, LogWriter(log) as writer:
+        worker = _Collector(collection, budget, claims, writer, Progress(totals, progress))
+        run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
-    collection.spent_usd = budget.spent_usd
     return collection
+
+
+def _refuse_unbounded(plan: Plan) -> None:
+    unbounded = Counter(cell.candidate.name for cell in plan.cells if math.isinf(cell.worst_usd))
+    if unbounded:
+        raise ValueError(
+            f"a budget needs a worst case, and nothing caps the answers of {', '.join(unbounded)}; "
+            "give each of them parameters: {max_tokens: ...}"
+        )
 
 
 def _start_local_servers(collection: Collection) -> None:
@@ -166,20 +136,36 @@ class _Collector:
     """The running collection: workers per candidate that share one budget and one log."""
 
     def __init__(
-        self, log: CallLog, collection: Collection, budget: Budget, progress: Progress
+        self,
+        collection: Collection,
+        budget: Budget,
+        claims: Claims,
+        writer: LogWriter,
+        progress: Progress,
     ) -> None:
         self.collection = collection
-        self._log = log
-        self._budget = budget
+        self.budget = budget
+        self._claims = claims
+        self._writer = writer
         self._progress = progress
+        self._started = time.monotonic()
+        self._n_in_flight = 0
         self._local_slots = asyncio.Semaphore(LOCAL_AT_ONCE)
-        self._clients = Clients()
+        self._stopping = asyncio.Event()
+        self._clients = Clients(self._stopping)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
-        """Start no further call."""
+        """Start no further call, nor wait to try one again; called from another thread."""
         self.collection.is_interrupted = True
+        self._progress.say(
+            f"stopping: {self._n_in_flight} calls in flight finish first; Ctrl-C again doesn't wait"
+        )
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def run(self, concurrency: int | None) -> None:
+        self._loop = asyncio.get_running_loop()
         by_candidate: dict[str, list[Cell]] = {}
         for cell in self.collection.plan.cells:
             by_candidate.setdefault(cell.candidate.name, []).append(cell)
@@ -208,119 +194,130 @@ class _Collector:
         try:
             await self._clients.client(candidate)
         except (ValueError, RuntimeError) as error:
-            self.collection.switched_off[candidate.name] = str(error)
+            self._switch_off(candidate, str(error))
             return
         n_workers = min(candidate.max_concurrency, concurrency or candidate.max_concurrency)
-        pace = _Pace(candidate.requests_per_minute)
-        queue = iter(cells)
-        await asyncio.gather(*(self._worker(queue, pace) for _ in range(n_workers)))
+        queue, elsewhere = iter(cells), list[Cell]()
+        await asyncio.gather(*(self._worker(queue, elsewhere) for _ in range(n_workers)))
+        await self._see_to(elsewhere)
 
-    async def _worker(self, queue: Any, pace: _Pace) -> None:
+    async def _worker(self, queue: Iterator[Cell], elsewhere: list[Cell]) -> None:
         for cell in queue:
-            if self._must_stop(cell.candidate):
+            if self.must_stop(cell.candidate):
                 return
-            if not self._budget.reserve(cell.worst_usd):
-                self.collection.is_over_budget = True
-                return
-            await pace.wait()
-            await self._ask(cell)
+            if await self._ask(cell) == "elsewhere":
+                elsewhere.append(cell)
 
-    def _must_stop(self, candidate: CandidateModel) -> bool:
+    async def _see_to(self, elsewhere: list[Cell]) -> None:
+        """Wait for cells that another run is asking, and ask those that it does not finish."""
+        while elsewhere and not self.must_stop(elsewhere[0].candidate):
+            elsewhere = [cell for cell in elsewhere if await self._ask(cell) == "elsewhere"]
+            if elsewhere:
+                await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def must_stop(self, candidate: CandidateModel) -> bool:
         state = self.collection
         return state.is_interrupted or state.is_over_budget or candidate.name in state.switched_off
 
-    async def _ask(self, cell: Cell) -> None:
-        worst_usd = cell.worst_usd
-        n_unknown = 0  # attempts that may have cost money and gave no answer
-
-        def reserve_retry() -> bool:
-            nonlocal n_unknown
-            is_reserved = self._budget.reserve(worst_usd)
-            n_unknown += is_reserved
-            return is_reserved
-
-        call = await self._clients.call(
-            cell.candidate, cell.prompt, repeat=cell.repeat, reserve_retry=reserve_retry
-        )
-        self._log.add_call(call, self.collection.run_id, _scores(cell.prompt, call))
-        self._budget.settle(
-            worst_usd * (1 + n_unknown),
-            charged_usd(cell.candidate, call, worst_usd) + worst_usd * n_unknown,
-        )
-        self.collection.statuses[call.status] += 1
-        if call.error_type in _KEY_REFUSED:
-            self.collection.switched_off[cell.candidate.name] = (
-                f"its key was refused ({call.error_type}: {call.error})"
+    async def _ask(self, cell: Cell) -> Claim | None:
+        permit = _CellPermit(self, cell)
+        self._n_in_flight += 1
+        try:
+            call = await self._clients.call(
+                cell.candidate, cell.prompt, repeat=cell.repeat, permit=permit
             )
-        self._progress.step(cell.candidate.name, f"${self._budget.spent_usd:.4f} spent")
+            scores = await _scores(cell.prompt, call)
+            run_id = self.collection.run_id
+            await asyncio.wrap_future(
+                self._writer.submit(lambda log: log.add_call(call, run_id, scores))
+            )
+        except NotAsked:
+            if permit.claim == "finished":
+                self.collection.note_elsewhere(cell)
+            return permit.claim
+        finally:
+            self._n_in_flight -= 1
+        self.collection.note_call(cell, call)
+        self._judge_key(cell.candidate, call)
+        self._show(cell.candidate)
+        return permit.claim
+
+    async def claim(self, cell: Cell) -> Claim:
+        """Write that a cell is asked now, before it is."""
+        return await asyncio.wrap_future(
+            self._writer.submit(lambda _: self._claims.claim(cell.key))
+        )
+
+    def tally(self, candidate: CandidateModel) -> Tally:
+        return self.collection.tallies[candidate.name]
+
+    def _judge_key(self, candidate: CandidateModel, call: Call) -> None:
+        """Give up a candidate whose key is refused.
+
+        "Forbidden" can also mean one prompt: it counts for the key as long as nothing came back.
+        """
+        has_answered = self.tally(candidate).statuses["ok"] > 0
+        if call.error_type == _NO_KEY or (call.error_type == _FORBIDDEN and not has_answered):
+            self._switch_off(candidate, f"its key was refused ({call.error_type}: {call.error})")
+
+    def _switch_off(self, candidate: CandidateModel, why: str) -> None:
+        if candidate.name not in self.collection.switched_off:
+            self.collection.switched_off[candidate.name] = why
+            self._progress.say(f"switched off {candidate.name}: {why}")
+
+    def _show(self, candidate: CandidateModel) -> None:
+        tally = self.tally(candidate)
+        tally.seconds = time.monotonic() - self._started
+        n_done = tally.n_asked + tally.n_elsewhere
+        self._progress.show(
+            candidate.name, n_done, spent_usd=tally.spent_usd, n_failed=tally.n_failed
+        )
 
 
-class _Pace:
-    """Space requests evenly under a limit of requests per minute."""
+class _CellPermit:
+    """Reserve each attempt's worst case, claim the cell before the first, and keep the accounts."""
 
-    def __init__(self, requests_per_minute: float | None) -> None:
-        self._gap_s = 60.0 / requests_per_minute if requests_per_minute else 0.0
-        self._next = 0.0
+    def __init__(self, collector: _Collector, cell: Cell) -> None:
+        self.claim: Claim | None = None
+        self._collector = collector
+        self._cell = cell
 
-    async def wait(self) -> None:
-        now = time.monotonic()
-        start = max(now, self._next)
-        self._next = start + self._gap_s
-        await asyncio.sleep(start - now)
+    async def take(self) -> bool:
+        """Return whether the next attempt may be made."""
+        collector, cell = self._collector, self._cell
+        if collector.must_stop(cell.candidate):
+            return False
+        if not await collector.budget.reserve_when_free(cell.worst_usd):
+            collector.collection.is_over_budget = True
+            return False
+        if not collector.must_stop(cell.candidate):
+            self.claim = self.claim or await collector.claim(cell)
+            if self.claim == "mine":
+                return True
+        collector.budget.settle(cell.worst_usd, 0.0)
+        return False
+
+    def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
+        """Count what an attempt cost, or the worst case where nobody knows."""
+        cell, tally = self._cell, self._collector.tally(self._cell.candidate)
+        if usage is not None:
+            cost_usd = cell.candidate.price.cost_usd(usage)
+        else:
+            cost_usd = 0.0 if is_turned_away else cell.worst_usd
+            tally.n_unknown += not is_turned_away
+        self._collector.budget.settle(cell.worst_usd, cost_usd)
+        tally.spent_usd += cost_usd if math.isfinite(cost_usd) else 0.0
 
 
-def _scores(prompt: Prompt, call: Call) -> list[Score]:
+async def _scores(prompt: Prompt, call: Call) -> list[Score]:
+    """Judge an answer; in a thread, so that a slow judge doesn't hold up other answers."""
     if not (call.is_ok and prompt.judge and call.response):
         return []
-    return [judge(prompt, call.response)]
-
-
-def run_interruptibly(work: Coroutine[Any, Any, Result], on_interrupt: Any = None) -> Result:
-    """Run a coroutine to its end from plain code, also where an event loop is running already.
-
-    Parameters
-    ----------
-    work : coroutine
-        What to run, in a thread with a loop of its own, so that it works in a notebook too.
-    on_interrupt : callable or None, default=None
-        Called at the first Ctrl-C to make the work end early and in order; the second
-        Ctrl-C is raised at once.
-
-    Returns
-    -------
-    object
-        What the coroutine returns.
-    """
-    outcome: list[Result] = []
-    failure: list[BaseException] = []
-    is_done = threading.Event()
-
-    def run() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:  # handed to the caller below
-            failure.append(error)
-        finally:
-            is_done.set()
-
-    threading.Thread(target=run, daemon=True).start()
     try:
-        _wait(is_done)
-    except KeyboardInterrupt:
-        if on_interrupt is None:
-            raise
-        on_interrupt()
-        _wait(is_done)
-    if failure:
-        raise failure[0]
-    return outcome[0]
-
-
-def _wait(is_done: threading.Event) -> None:
-    # Short waits, so that Ctrl-C is noticed on every platform; not Thread.join, which an
-    # interrupt can leave believing that the thread has ended.
-    while not is_done.wait(timeout=0.2):
-        pass
+        return [await asyncio.to_thread(judge, prompt, call.response)]
+    except Exception:  # the answer was paid for: it is logged, and can be judged again later
+        _logger.exception("judge %r failed on prompt %s", prompt.judge, prompt.prompt_id)
+        return []
 
 
 def _run_parameters(

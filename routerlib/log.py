@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from routerlib import log_rows, queries
-from routerlib.log_writing import LogWriter
+from routerlib.log_appending import LogAppender
 from routerlib.schema import LogError
 from routerlib.types import Call, Price, Prompt, Usage
 
@@ -45,7 +45,7 @@ order by call_id
 """
 
 
-class CallLog(LogWriter):
+class CallLog(LogAppender):
     """Open a log, made on first use.
 
     Parameters

@@ -16,7 +16,7 @@ from routerlib.types import Price, check_names, tagged_hash
 if TYPE_CHECKING:
     import pandas as pd
 
-    from routerlib.log_writing import LogWriter
+    from routerlib.log_appending import LogAppender
 
 # Candidates are compared on prompts that all answered where these are at least so many ...
 _MIN_COMPARED = 30
@@ -110,7 +110,7 @@ class Outcomes:
     @classmethod
     def from_log(
         cls,
-        log: LogWriter,
+        log: LogAppender,
         *,
         prices: Mapping[str, Price] | None = None,
         failures: Failures = "left_out",

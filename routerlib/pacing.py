@@ -1,89 +1,162 @@
-"""Hold a mean cost per prompt while prompts arrive one by one."""
+"""How fast a candidate may be asked: requests per minute, and the pauses that it asks for."""
 
 from __future__ import annotations
 
-import numpy as np
+import asyncio
+import math
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
-from routerlib.exploration import Explorer, mixed, one_hot
-from routerlib.metrics import Floats
-from routerlib.router import check_costs_known, choose_arms
-from routerlib.types import Estimates
+# What a server may ask for: its limits are per minute at most. More than this is taken for a
+# mistake (an epoch, milliseconds), and answered with our own growing waits.
+_LONGEST_ASKED_S = 120.0
+_TOO_MANY_REQUESTS = 429
+_UNIT_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+# Those who were told to wait come back spread over this share of the wait.
+_SPREAD = 0.1
 
 
-class BudgetPacer(Explorer):
-    """Raise the cost weight when too much was paid, lower it when there is money left.
+def asked_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Read how long a server asks to wait.
 
-    After each payment the cost weight moves by ``step * (paid - budget) / budget**2`` and never
-    under 0 (stochastic dual descent: the cost weight is the price of the budget). Summed up, the
-    mean overspending after n payments is at most ``budget**2 * (weight_n - weight_0) /
-    (step * n)``, whatever arrives; and the weight stays bounded where the cheapest candidate
-    costs less than the budget.
+    ``retry-after-ms`` and ``retry-after`` (seconds or an HTTP date) go before
+    ``x-ratelimit-reset-requests`` and ``-tokens`` (seconds, or spans such as ``6m0s``, ``20ms``),
+    of which the longer counts, without those whose ``x-ratelimit-remaining-`` is above 0.
 
     Parameters
     ----------
-    budget_usd : float
-        Mean cost of one prompt to hold, US dollars, above 0.
-    cost_weight : float, default=0
-        Where to begin, such as a router's operating point.
-    step : float, default=0.05
-        How fast it reacts, above 0.
-    epsilon : float, default=0
-        Share of prompts that explore evenly, in [0, 1]; their cost is paced, too.
-    random_state : int or None, default=None
-        Seed of the draws.
+    headers : mapping of str to str
+        Of the response, names in lower case.
+
+    Returns
+    -------
+    float or None
+        Seconds in [0, 120]; None = nothing usable: negative and absurd values are ignored.
 
     Examples
     --------
-    >>> estimates = Estimates(("a", "b"), np.array([[0.5, 0.9]]), np.array([[0.01, 0.1]]))
-    >>> pacer = BudgetPacer(0.05)
-    >>> paid = []
-    >>> for _ in range(200):
-    ...     arm = pacer.choose(estimates).arms[0]
-    ...     paid.append(float(estimates.cost_usd[0, arm]))
-    ...     pacer.update(paid[-1])
-    >>> round(sum(paid) / len(paid), 2)
-    0.05
+    >>> asked_wait_s({"retry-after": "2"}), asked_wait_s({"x-ratelimit-reset-tokens": "1m0.5s"})
+    (2.0, 60.5)
+    >>> asked_wait_s({"retry-after": "-1"}), asked_wait_s({"retry-after": "86400"})
+    (None, None)
+    """
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    asked = [
+        None if milliseconds is None else milliseconds / 1e3,
+        _after_s(headers.get("retry-after", "")),
+    ]
+    resets = [
+        _span_s(headers.get(f"x-ratelimit-reset-{what}", ""))
+        for what in ("requests", "tokens")
+        if not (_number(headers.get(f"x-ratelimit-remaining-{what}", "0")) or 0) > 0
+    ]
+    asked.append(max((s for s in resets if s is not None and _is_sensible(s)), default=None))
+    return next((seconds for seconds in asked if _is_sensible(seconds)), None)
+
+
+def _is_sensible(seconds: float | None) -> bool:
+    return seconds is not None and 0 <= seconds <= _LONGEST_ASKED_S
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _after_s(text: str) -> float | None:
+    seconds = _number(text)
+    if seconds is not None or not text.strip():
+        return seconds
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return (date - datetime.now(UTC)).total_seconds()
+
+
+def _span_s(text: str) -> float | None:
+    text = text.strip().lower()
+    if not _DURATION.fullmatch(text):
+        return _number(text)
+    return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+class Pace:
+    """Let requests to one candidate through, no faster than it allows.
+
+    Requests start evenly spaced under a limit per minute. When one is told that there were too
+    many (429), all of the candidate hold back for as long, and half as many as before are let
+    through at a time; each answer lets one more through. Otherwise a crowd that was turned away
+    together would come back together, and use up its attempts.
+
+    Parameters
+    ----------
+    requests_per_minute : float or None
+        Upper limit, above 0; None = none.
+    stopping : asyncio.Event or None, default=None
+        Ends every wait at once when it is set.
     """
 
     def __init__(
-        self,
-        budget_usd: float,
-        *,
-        cost_weight: float = 0.0,
-        step: float = 0.05,
-        epsilon: float = 0.0,
-        random_state: int | None = None,
+        self, requests_per_minute: float | None, stopping: asyncio.Event | None = None
     ) -> None:
-        super().__init__(cost_weight, random_state)
-        for name, value in (("budget_usd", budget_usd), ("step", step)):
-            if not (np.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be finite and above 0, got {value!r}")
-        if not 0 <= epsilon <= 1:
-            raise ValueError(f"epsilon must lie in [0, 1], got {epsilon!r}")
-        self.budget_usd = budget_usd
-        self.step = step
-        self.epsilon = epsilon
+        self._gap_s = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._next_slot = 0.0
+        self._resume_at = 0.0
+        self._allowed = math.inf
+        self._n_inside = 0
+        self._changed = asyncio.Condition()
+        self._stopping = stopping or asyncio.Event()
 
-    def probabilities(self, estimates: Estimates) -> Floats:
-        """Return the choice at the present cost weight, with exploration mixed in."""
-        check_costs_known(estimates)
-        return mixed(one_hot(choose_arms(estimates, self.cost_weight), estimates), self.epsilon)
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it for as long as the request takes."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._n_inside < self._allowed)
+            self._n_inside += 1
+        try:
+            await self._wait_for_slot()
+            yield
+        finally:
+            async with self._changed:
+                self._n_inside -= 1
+                self._changed.notify_all()
 
-    def update(self, cost_usd: float) -> None:
-        """Learn what one answered prompt cost.
+    async def _wait_for_slot(self) -> None:
+        slot = -math.inf
+        while not self._stopping.is_set():
+            if slot < self._resume_at:  # also when a pause began while waiting for the slot
+                slot = max(time.monotonic(), self._next_slot, self._resume_at)
+                self._next_slot = slot + self._gap_s
+            wait_s = slot - time.monotonic()
+            if wait_s <= 0:
+                return
+            await self.nap(wait_s)
 
-        Parameters
-        ----------
-        cost_usd : float
-            US dollars that were paid, at least 0.
+    async def nap(self, seconds: float) -> None:
+        """Sleep, unless the run is stopping."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
-        Raises
-        ------
-        ValueError
-            If the cost is unknown or negative.
-        """
-        if not (np.isfinite(cost_usd) and cost_usd >= 0):
-            raise ValueError(f"cost_usd must be finite and at least 0, got {cost_usd!r}")
-        overspent = (cost_usd - self.budget_usd) / self.budget_usd**2
-        with self._lock:
-            self.cost_weight = max(0.0, self.cost_weight + self.step * overspent)
+    def note_answer(self) -> None:
+        """Learn that a request was answered."""
+        self._allowed += 1
+
+    def note_refusal(self, status: int, wait_s: float | None) -> None:
+        """Learn that a request was turned away, and for how long the server asks to wait."""
+        if wait_s is not None:
+            wait_s *= 1 + _SPREAD * random.random()
+            self._resume_at = max(self._resume_at, time.monotonic() + wait_s)
+        if status == _TOO_MANY_REQUESTS:
+            self._allowed = max(1, min(self._allowed, self._n_inside) // 2)

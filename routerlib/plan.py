@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from routerlib.budget import expected_cost_usd, worst_cost_usd
+from routerlib.claims import CellKey, in_flight_at_a_kill
 from routerlib.log import CallLog
 from routerlib.types import CandidateModel, Prompt, check_names
 
@@ -26,6 +29,10 @@ class Cell:
     repeat: int
     expected_usd: float
     worst_usd: float
+    key: CellKey = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", CellKey.of(self.prompt, self.candidate, self.repeat))
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,14 @@ class Plan:
         Cells of each candidate that an earlier run has finished.
     expected_s : float
         Estimated seconds; NaN where nothing is known of a candidate's speed.
+    in_flight : frozenset of CellKey
+        Cells to ask that were being asked when an earlier run was killed: they may be paid twice.
     """
 
     cells: tuple[Cell, ...]
     n_done: dict[str, int]
     expected_s: float
+    in_flight: frozenset[CellKey] = frozenset()
 
     @property
     def expected_usd(self) -> float:
@@ -53,7 +63,7 @@ class Plan:
 
     @property
     def worst_usd(self) -> float:
-        """Upper bound of the cost of all cells, US dollars, without retries."""
+        """Upper bound of the cost of all cells, US dollars, without retries; may be infinite."""
         return sum(cell.worst_usd for cell in self.cells)
 
     def table(self) -> pd.DataFrame:
@@ -78,10 +88,24 @@ class Plan:
         if not self.cells:
             return f"nothing to ask: all {sum(self.n_done.values())} cells are done"
         known_s = "" if self.expected_s != self.expected_s else f", about {span(self.expected_s)}"
-        return (
+        lines = [
             f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
-            f"cost ${self.expected_usd:.4f}, at most ${self.worst_usd:.4f}{known_s}"
-        )
+            f"cost ${self.expected_usd:.4f}, {bound(self.worst_usd)}{known_s}"
+        ]
+        uncapped = Counter(c.candidate.name for c in self.cells if math.isinf(c.worst_usd))
+        if uncapped:
+            lines.append(f"without max_tokens: {', '.join(uncapped)}")
+        if lost := [cell for cell in self.cells if cell.key in self.in_flight]:
+            lines.append(
+                f"{len(lost)} of them were in flight when an earlier run was killed: their answers "
+                f"are lost and may be paid twice, {bound(sum(cell.worst_usd for cell in lost))}"
+            )
+        return "; ".join(lines)
+
+
+def bound(worst_usd: float) -> str:
+    """Write an upper bound of costs in US dollars as a person would."""
+    return f"at most ${worst_usd:.4f}" if math.isfinite(worst_usd) else "without an upper bound"
 
 
 def plan_collection(
@@ -145,7 +169,9 @@ def plan_collection(
         ]
         n_done[candidate.name] = len(keys) - len(left)
         cells += left
-    return Plan(tuple(cells), n_done, _expected_s(cells, means))
+    lost = in_flight_at_a_kill(log) if log else set()
+    in_flight = frozenset(cell.key for cell in cells if cell.key in lost)
+    return Plan(tuple(cells), n_done, _expected_s(cells, means), in_flight)
 
 
 def _measured_means(log: CallLog) -> dict[str, tuple[float, float]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,7 @@ _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
 # What is read in place of a table: the table itself with what became known later.
 _VIEWS = {"prompts": "known_prompts"}
 
-TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "calls", "scores")
+TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "calls", "scores")
 
 # The price that was logged last for each candidate, and what each call cost at it. What another
 # tool says of a call's cost counts only where it can't be worked out.
@@ -177,7 +180,8 @@ def read_arrow(
     arrow_types = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
     found = {}
     with (
-        dbapi.connect(f"{path.resolve().as_uri()}?mode=ro") as connection,
+        _copied(path) as copy,
+        dbapi.connect(f"{copy.as_uri()}?immutable=1") as connection,
         connection.cursor() as cursor,
     ):
         # One batch: the driver takes a column's type from its first batch only.
@@ -190,3 +194,23 @@ def read_arrow(
             cursor.execute(f"select {', '.join(wanted.names)} from {source}")
             found[name] = cursor.fetch_arrow_table().cast(wanted)
     return found
+
+
+@contextmanager
+def _copied(path: Path) -> Iterator[Path]:
+    """Copy a log as of this moment, for the driver to read.
+
+    Why a copy: the driver brings an SQLite library of its own, and two of them in one process must
+    never have the same file open. Where one closes it, POSIX drops the locks that the other holds;
+    whoever opens the log next believes itself alone and cuts off the shared memory that others
+    are using, which kills them with SIGBUS in the middle of a write. This happened.
+    """
+    with tempfile.TemporaryDirectory(prefix="routerlib-") as folder:
+        copy = Path(folder) / "log.db"
+        with (
+            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", 30, uri=True)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            target.execute("pragma synchronous = off")
+            source.backup(target)
+        yield copy

@@ -124,7 +124,6 @@ from prompts left join prompt_facts on fact_id = (
 order by prompts.rowid;
 """
 
-
 # Calls that another tool logged may lack seconds and attempts, so these can be unknown; SQLite
 # lifts a NOT NULL only by copying the table.
 _M003_IMPORTS = f"""
@@ -193,6 +192,21 @@ drop table calls;
 alter table wider_calls rename to calls;
 create index calls_by_cell on calls (prompt_id, candidate, params_hash, repeat);
 create unique index calls_by_origin on calls (origin) where origin is not null;
+create index calls_by_decision on calls (decision_id) where decision_id is not null;
+"""
+
+_M004_STARTS = f"""
+create table starts (
+    start_id integer primary key,
+    prompt_id text not null references prompts (prompt_id),
+    candidate text not null,
+    params_hash text not null,
+    repeat integer not null default 0,
+    run_id integer not null references runs (run_id),
+    created_at text not null default ({_NOW})
+) strict;
+
+create index starts_by_cell on starts (prompt_id, candidate, params_hash, repeat);
 """
 
 
@@ -210,6 +224,7 @@ MIGRATIONS: tuple[str, ...] = (
     _M001_INITIAL + _append_only("prompts", "runs", "prices", "decisions", "calls", "scores"),
     _M002_PROMPT_FACTS + _append_only("prompt_facts"),
     _M003_IMPORTS + _append_only("calls"),
+    _M004_STARTS + _append_only("starts"),
 )
 VERSION = len(MIGRATIONS)
 

@@ -239,11 +239,10 @@ class CandidateModel:
 
     @property
     def max_output_tokens(self) -> int | None:
-        """The cap on output tokens that is sent, or None when there is none."""
-        for name in ("max_completion_tokens", "max_tokens"):
-            if name in self.parameters:
-                return int(self.parameters[name])
-        return None
+        """The cap on output tokens that is sent, the higher of two, or None when there is none."""
+        names = ("max_completion_tokens", "max_tokens")
+        caps = [int(self.parameters[name]) for name in names if name in self.parameters]
+        return max(caps, default=None)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -27,6 +28,11 @@ class FaultServer(ThreadingHTTPServer):
         self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about clients that hung up; they were meant to."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -69,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
             if words in text and not ("once" in text and seen > 1):
                 self._send_raw(200, payload)
                 return
-        if is_streamed:
+        if is_streamed and "in one piece" not in text:
             self._stream(text, seen)
         else:
             self._send(200, _answer(text))

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from routerlib.candidates import api_key, load_candidates, select_candidates
+from routerlib.candidates import (
+    PROVIDERS,
+    candidates_frame,
+    load_candidates,
+    select_candidates,
+)
+from routerlib.keys import api_key
 
 ENTRY = """
 - name: small
@@ -51,8 +58,18 @@ def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
         ),
         (ENTRY + "  parameters: {max_tokens: null}", "max_tokens must be a whole number"),
         (ENTRY + "  parameters: {max_tokens: abc}", "candidate 'small': .*max_tokens must be"),
-        (ENTRY + "  parameters: {since: 2024-01-01}", "parameters must be plain JSON values"),
-        (ENTRY + "  parameters: {top_p: .nan}", "parameters must be plain JSON values"),
+        (ENTRY + "  parameters: {since: 2024-01-01}", "parameters: must be plain JSON values"),
+        (ENTRY + "  parameters: {top_p: .nan}", "parameters: must be plain JSON values"),
+        (ENTRY + "  parameters: {temperatur: 0}", "did you mean 'temperature'?"),
+        (ENTRY + "  parameters: {n: 2}", "n is no parameter here: one answer is read"),
+        (ENTRY + "  parameters: {stream: true}", "stream is no parameter here"),
+        (
+            ENTRY + "  price: {input_usd_per_mtok: 1, output_usd_per_mtk: 2}",
+            "unknown field 'price.output_usd_per_mtk', did you mean output_usd_per_mtok?",
+        ),
+        (ENTRY.replace("openai", "opnai"), "got 'opnai', did you mean openai?"),
+        (ENTRY + "  base_url: 127.0.0.1:8080", "base_url: must be a URL such as"),
+        (ENTRY + "  requests_per_minute: fast", "candidate 'small': requests_per_minute"),
         (ENTRY + "  roles: [king]", "candidate 'small': roles.0"),
         (ENTRY + ENTRY, "each candidate needs its own name, got 'small' twice"),
         (ENTRY.replace("openai", "acme"), "provider must be one of openai"),
@@ -112,3 +129,67 @@ def test_a_missing_key_is_named_but_a_key_never_shown(
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown candidate 'huge'; known are smollm2-135m"):
         select_candidates(load_candidates("local"), ["huge"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("api_key: sk-marked-secret", "unknown field 'api_key', did you mean api_key_env?"),
+        ("api_key_env: sk-marked-secret", "must be the name, in capitals, of an environment var"),
+        ("base_url: https://me:sk-marked-secret@host/v1", "must hold no user, password or key"),
+        ("base_url: https://host/v1?api_key=sk-marked-secret", "must hold no user, password or"),
+        ("parameters: {api_key: sk-marked-secret}", "api_key would be logged; name an environment"),
+        ("parameters: {extra_headers: {x: sk-marked-secret}}", "extra_headers would be logged"),
+    ],
+)
+def test_a_key_in_the_file_is_refused_and_not_repeated(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        load_candidates(_file(tmp_path, f"{ENTRY}  {line}\n"))
+    assert "sk-marked-secret" not in str(refusal.value)
+
+
+def test_two_ways_of_asking_one_model_are_two_candidates(tmp_path: Path) -> None:
+    dear = ENTRY.replace("small", "thorough") + "  parameters: {reasoning_effort: high}\n"
+    cheap, thorough = load_candidates(_file(tmp_path, ENTRY + dear))
+    assert cheap.model == thorough.model
+    assert cheap.params_hash != thorough.params_hash
+
+
+def test_a_system_prompt_may_stand_among_the_parameters(tmp_path: Path) -> None:
+    (brief,) = load_candidates(_file(tmp_path, ENTRY + "  parameters: {system: Be brief.}\n"))
+    assert (brief.system, dict(brief.parameters)) == ("Be brief.", {})
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_every_provider_has_an_endpoint_or_asks_for_one(provider: str) -> None:
+    known = PROVIDERS[provider]
+    assert provider in ("local", "custom") or str(known.base_url).startswith("http")
+    assert (known.price_table is None) == (known.api_key_env is None)
+
+
+def test_keys_are_read_from_a_file_that_the_environment_overrides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small,) = load_candidates(_file(tmp_path, ENTRY))
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-in-$the-file\n")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert api_key(small) == "sk-in-$the-file"
+    assert "OPENAI_API_KEY" not in os.environ, "a child process would inherit it"
+    assert candidates_frame([small]).key.tolist() == ["in OPENAI_API_KEY"]
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-in-the-environment")
+    assert api_key(small) == "sk-in-the-environment"
+
+
+@pytest.mark.parametrize("key", ["sk marked", "sk-märked", "sk-mar\nked"])
+def test_what_can_be_no_key_is_refused_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    (small,) = load_candidates(_file(tmp_path, ENTRY))
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ValueError, match="what OPENAI_API_KEY holds is no key") as refusal:
+        api_key(small)
+    assert key not in str(refusal.value)

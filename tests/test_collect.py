@@ -264,14 +264,26 @@ def test_concurrency_is_limited_per_candidate(log: CallLog, server: FaultServer)
     assert server.most_at_once == 3
 
 
-def test_a_budget_is_never_exceeded(log: CallLog, server: FaultServer) -> None:
-    candidate = _candidate(server)
-    worst_usd = worst_cost_usd(candidate, GOOD[0])
-    collection = collect(GOOD, [candidate], log, budget_usd=2.5 * worst_usd, progress=False)
+def test_a_budget_is_never_exceeded_and_used_to_its_end(log: CallLog, server: FaultServer) -> None:
+    candidate = _candidate(server, max_concurrency=4)
+    worst_usd, cost_usd = worst_cost_usd(candidate, GOOD[0]), 20 / 1e6
+    cap_usd = worst_usd + 2.5 * cost_usd
+    collection = collect(GOOD, [candidate], log, budget_usd=cap_usd, progress=False)
     assert collection.is_over_budget
-    assert 0 < collection.spent_usd <= 2.5 * worst_usd
-    assert not collection.is_complete
-    assert "budget" in str(collection)
+    assert collection.n_asked == 3, "room that answers leave is used, the next worst case not"
+    assert collection.spent_usd == pytest.approx(3 * cost_usd)
+    assert "the budget of $" in str(collection)
+    assert "3 cells are still missing (small 3): finishing would cost about $" in str(collection)
+
+
+def test_a_budget_without_a_worst_case_is_refused(log: CallLog, server: FaultServer) -> None:
+    uncapped = [_candidate(server, "loose", parameters={}), _candidate(server, "tight")]
+    with pytest.raises(ValueError, match="nothing caps the answers of loose; give each"):
+        collect(GOOD, uncapped, log, budget_usd=1.0, progress=False)
+    assert not server.requests
+    assert "without an upper bound; without max_tokens: loose" in str(
+        plan_collection(GOOD, uncapped, log)
+    )
 
 
 def test_reservations_count_against_the_cap() -> None:

@@ -280,3 +280,34 @@ def _count(path: Path) -> int:
             return int(log.sql("select count(*) as n from calls").n[0])
     except LogError:
         return 0  # not migrated yet by the first writer
+
+
+_WRITES_ON = """
+import sys
+from routerlib.log import CallLog
+from routerlib.types import Prompt
+log = CallLog(sys.argv[1])
+log.sql("select count(*) from calls")
+print("ready", flush=True)
+for i in range(2_000):
+    log.add_prompts([Prompt.from_text(f"{sys.argv[2]} {i}")])
+"""
+
+
+def test_queries_of_others_never_kill_those_who_write(log: CallLog) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITES_ON, str(log.path), name], stdout=subprocess.PIPE
+        )
+        for name in "ab"
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline()
+    while any(writer.poll() is None for writer in writers):
+        with CallLog(log.path, read_only=True) as reader:
+            reader.sql("select count(*) from prompts")
+    assert [writer.wait() for writer in writers] == [0, 0]
+    for writer in writers:
+        writer.communicate()
+    assert log.sql("select count(*) as n from prompts").n[0] == 4_000

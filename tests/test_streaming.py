@@ -87,3 +87,9 @@ def test_a_stream_that_breaks_before_its_first_piece_is_asked_again(
 
 def test_a_stream_without_usage_has_unknown_cost(server: FaultServer) -> None:
     assert _stream(server, "no usage")[0].usage is None
+
+
+def test_a_server_that_does_not_stream_is_read_in_one_piece(server: FaultServer) -> None:
+    call, pieces = _stream(server, "in one piece")
+    assert (call.status, call.response, pieces) == ("ok", "Answer: 4", ["Answer: 4"])
+    assert call.usage == Usage(input_tokens=10, output_tokens=5)

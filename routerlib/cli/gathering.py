@@ -19,22 +19,9 @@ if TYPE_CHECKING:
 
 def candidates(source: CandidatesSource = "local") -> None:
     """List the candidates with their prices and whether a key is there (never the key)."""
-    from routerlib.candidates import api_key, load_candidates
+    from routerlib.candidates import candidates_frame, load_candidates
 
-    for candidate in load_candidates(source):
-        price = candidate.price
-        key = "no key needed"
-        if candidate.api_key_env:
-            try:
-                api_key(candidate)
-                key = f"key in {candidate.api_key_env}"
-            except ValueError:
-                key = f"no key in {candidate.api_key_env}"
-        typer.echo(
-            f"{candidate.name}: {candidate.provider} {candidate.model}, "
-            f"${price.input_usd_per_mtok:g} in, ${price.output_usd_per_mtok:g} out per million "
-            f"tokens ({price.source}{', ' + price.as_of if price.as_of else ''}), {key}"
-        )
+    typer.echo(candidates_frame(load_candidates(source)).to_string())
 
 
 def collect(

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from routerlib.clients import Clients
 from routerlib.inference import Answer, answer, instead, order_of_asking
 from routerlib.log import CallLog
+from routerlib.log_writer import LogWriter
 from routerlib.serve.conversations import Turn, earlier_turn, told_turn
 from routerlib.serve.deciding import Exploration, decide
 from routerlib.serve.faults import Refused, refusing
 from routerlib.types import CALLER, CONVERSATION, Call, CandidateModel, Decision, Prompt, Score
-from routerlib.write_queue import WriteQueue
 
 if TYPE_CHECKING:
     from routerlib.serve.reloading import ReloadedRouter
@@ -32,10 +32,8 @@ _CAPS = ("max_completion_tokens", "max_tokens")
 _LONG_CHARACTERS = 20_000
 _LAST_CALLS_S = 30.0
 _FEEDBACK_ON = """
-select call_id, candidate, status from calls
-where prompt_id = (select prompt_id from decisions where decision_id = ?1) and decision_id = ?1
-order by call_id desc limit 1
-"""  # by its prompt, which has an index
+select call_id, candidate, status from calls where decision_id = ? order by call_id desc limit 1
+"""
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Service:
         self._run_id = self._log.start_run("serve", known_as)
         self._log.add_prices(self.candidates, self._run_id)
         self._reader = CallLog(self._log.path, read_only=True)
-        self._writes = WriteQueue(self._log)
+        self._writer = LogWriter(self._log)
         self._clients = _LimitedClients(self.candidates)
         for candidate in self.candidates:
             if candidate.provider == "local":
@@ -120,7 +118,7 @@ class Service:
                 logger.warning("a call was still under way when the server stopped")
                 task.cancel()
         await self._clients.__aexit__(None, None, None)
-        await asyncio.to_thread(self._writes.close)
+        await asyncio.to_thread(self._writer.close)
         self._reader.close()
 
     async def decide(self, prompt: Prompt, cost_weight: float | None = None) -> Decision:
@@ -165,7 +163,7 @@ class Service:
         if wish.model is not None:
             del order[1:]
         order = [with_parameters(candidate, wish.parameters) for candidate in order]
-        recording = _WriterRecording(self._writes, self._run_id)
+        recording = _WriterRecording(self._writer, self._run_id)
         work = answer(
             prompt,
             decision,
@@ -193,7 +191,7 @@ class Service:
         verdict = Score(FEEDBACK, score, rationale)
         with refusing(503):
             await asyncio.wrap_future(
-                self._writes.submit(lambda log: log.add_scores(call_id, [verdict]))
+                self._writer.submit(lambda log: log.add_scores(call_id, [verdict]))
             )
         return str(candidate)
 
@@ -317,10 +315,10 @@ def with_parameters(candidate: CandidateModel, given: Mapping[str, Any]) -> Cand
 
 
 class _WriterRecording:
-    """Write one request's decision and calls through the shared queue."""
+    """Write one request's decision and calls through the shared writer."""
 
-    def __init__(self, writes: WriteQueue, run_id: int) -> None:
-        self._writes = writes
+    def __init__(self, writer: LogWriter, run_id: int) -> None:
+        self._writer = writer
         self._run_id = run_id
         self._decision: asyncio.Future[int] | None = None
 
@@ -329,12 +327,12 @@ class _WriterRecording:
             log.add_prompts([prompt])
             return log.add_decision(prompt.prompt_id, decision, self._run_id)
 
-        self._decision = asyncio.wrap_future(self._writes.submit(write))
+        self._decision = asyncio.wrap_future(self._writer.submit(write))
         return await self._decision
 
     async def add_call(self, call: Call) -> int:
         return await asyncio.wrap_future(
-            self._writes.submit(lambda log: log.add_call(call, self._run_id))
+            self._writer.submit(lambda log: log.add_call(call, self._run_id))
         )
 
     async def decision_id(self) -> int:

@@ -16,10 +16,8 @@ order by call_id desc
 """
 _OF_DECISION = """
 select candidate, decision_id, response from calls
-where prompt_id = (select prompt_id from decisions where decision_id = ?1)
-    and decision_id = ?1 and status in ('ok', 'truncated')
-order by call_id desc limit 1
-"""  # by its prompt, which has an index
+where decision_id = ? and status in ('ok', 'truncated') order by call_id desc limit 1
+"""
 
 
 class Turn(NamedTuple):

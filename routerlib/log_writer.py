@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 _MOST_PER_COMMIT = 256
 
 
-class WriteQueue:
+class LogWriter:
     """Take writes from any thread or event loop; each is done once it is on the disk.
 
     A commit waits for the disk, so what came meanwhile is committed together: under load the
@@ -34,7 +34,7 @@ class WriteQueue:
     >>> import tempfile
     >>> from pathlib import Path
     >>> from routerlib.types import Prompt
-    >>> with CallLog(Path(tempfile.mkdtemp()) / "logs.db") as log, WriteQueue(log) as writer:
+    >>> with CallLog(Path(tempfile.mkdtemp()) / "logs.db") as log, LogWriter(log) as writer:
     ...     prompt = Prompt.from_text("What is 2 + 2?")
     ...     writer.submit(lambda log: log.add_prompts([prompt])).result()
     1
@@ -46,7 +46,7 @@ class WriteQueue:
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> WriteQueue:
+    def __enter__(self) -> LogWriter:
         return self
 
     def __exit__(

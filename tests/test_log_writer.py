@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from routerlib.log import CallLog
+from routerlib.log_writer import LogWriter
 from routerlib.schema import LogError
 from routerlib.types import Prompt
-from routerlib.write_queue import WriteQueue
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def _texts(log: CallLog) -> list[str]:
 
 
 def test_what_is_done_is_on_the_disk_for_every_other_reader(log: CallLog) -> None:
-    with WriteQueue(log) as writer, CallLog(log.path, read_only=True) as reader:
+    with LogWriter(log) as writer, CallLog(log.path, read_only=True) as reader:
         for n in range(5):
             assert writer.submit(_add(f"prompt {n}")).result() == 1
             assert len(_texts(reader)) == n + 1
@@ -37,7 +37,7 @@ def test_what_is_done_is_on_the_disk_for_every_other_reader(log: CallLog) -> Non
 def test_writes_of_many_threads_are_all_kept_in_order_and_share_commits(log: CallLog) -> None:
     commits: list[str] = []
     log._connection.set_trace_callback(lambda sql: commits.append(sql))
-    with WriteQueue(log) as writer:
+    with LogWriter(log) as writer:
         is_first_in = threading.Event()
         may_go_on = threading.Event()
 
@@ -61,7 +61,7 @@ def test_a_write_that_fails_leaves_nothing_and_harms_nobody(log: CallLog) -> Non
         log.add_prompts([Prompt.from_text("half done")])
         raise ValueError("changed my mind")
 
-    with WriteQueue(log) as writer:
+    with LogWriter(log) as writer:
         blocked = threading.Event()
         writer.submit(lambda log: blocked.wait(10))
         futures = [writer.submit(each) for each in (_add("before"), half, _add("after"))]
@@ -76,7 +76,7 @@ def test_a_commit_that_fails_is_told_to_everybody_in_it(log: CallLog) -> None:
     log._connection.execute("pragma busy_timeout = 1")
     other = sqlite3.connect(log.path, isolation_level=None)
     other.execute("begin immediate")
-    with WriteQueue(log) as writer:
+    with LogWriter(log) as writer:
         with pytest.raises(LogError, match="locked"):
             writer.submit(_add("not now")).result()
         other.execute("rollback")
@@ -86,7 +86,7 @@ def test_a_commit_that_fails_is_told_to_everybody_in_it(log: CallLog) -> None:
 
 
 def test_whoever_stops_waiting_does_not_stop_the_writer(log: CallLog) -> None:
-    with WriteQueue(log) as writer:
+    with LogWriter(log) as writer:
         assert not writer.submit(_add("kept")).cancel()
         assert writer.submit(_add("also kept")).result() == 1
     assert _texts(log) == ["also kept", "kept"]

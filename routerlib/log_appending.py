@@ -39,7 +39,7 @@ _OUTERMOST = ("begin immediate", "commit", "rollback")
 _NESTED = ("savepoint part", "release part", "rollback to part", "release part")
 
 
-class LogWriter:
+class LogAppender:
     """The writing half of a `CallLog`: one connection, used by one thread at a time.
 
     Parameters
@@ -58,15 +58,15 @@ class LogWriter:
 
     def close(self) -> None:
         """Close the file; the log object can't be used afterwards."""
-        with self._lock:  # a thread that still reads must end before: SQLite would crash it
+        with self._lock:  # closing under a thread that reads would crash the interpreter
             self._connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make several writes one: all are stored, or none if the block raises.
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all that is written inside at once; a block inside another one is a part of it.
 
-        Other threads and processes wait meanwhile, so keep it short. Blocks may be nested: one
-        that raises undoes its own writes, and the outermost one commits.
+        A block that raises leaves nothing behind. The outermost block commits. Other threads and
+        processes wait meanwhile, so keep it short.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class LogWriter:
             begin, commit, *rollback = _NESTED if is_part else _OUTERMOST
             try:
                 self._connection.execute(begin)
-                yield
+                yield self._connection
                 self._connection.execute(commit)
             except BaseException as error:
                 if self._connection.in_transaction:  # a full disk may have ended it already

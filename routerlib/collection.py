@@ -1,0 +1,173 @@
+"""What a collection did: its calls, its money, and what is left to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from routerlib.claims import CellKey
+from routerlib.plan import Cell, Plan, bound, span
+from routerlib.types import CALL_STATUSES, Call
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class Tally:
+    """What came of one candidate's calls in a run.
+
+    Parameters
+    ----------
+    statuses : Counter of str
+        Calls made, by status.
+    spent_usd : float
+        US dollars, attempts of unknown outcome counted at their worst case.
+    n_unknown : int
+        Attempts that may have cost money and told no token counts.
+    n_elsewhere : int
+        Cells that another run finished meanwhile.
+    seconds : float
+        From the run's start to the last call's end.
+    """
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    spent_usd: float = 0.0
+    n_unknown: int = 0
+    n_elsewhere: int = 0
+    seconds: float = 0.0
+
+    @property
+    def n_asked(self) -> int:
+        """Calls made."""
+        return self.statuses.total()
+
+    @property
+    def n_failed(self) -> int:
+        """Calls without a complete answer."""
+        return self.n_asked - self.statuses["ok"]
+
+
+@dataclass
+class Collection:
+    """What a collection did.
+
+    Parameters
+    ----------
+    run_id : int or None
+        Its number in the log; None for a dry run.
+    plan : Plan
+        What it set out to do.
+    budget_usd : float or None
+        Its cap on spending, US dollars.
+    tallies : dict of str to Tally
+        Calls and money of each candidate.
+    seconds : float
+        Wall time.
+    switched_off : dict of str to str
+        Candidates that were given up, with the reason.
+    is_over_budget, is_interrupted : bool
+        Whether the budget, or the person, stopped it.
+    """
+
+    run_id: int | None
+    plan: Plan
+    budget_usd: float | None = None
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    seconds: float = 0.0
+    switched_off: dict[str, str] = field(default_factory=dict)
+    is_over_budget: bool = False
+    is_interrupted: bool = False
+    _done: set[CellKey] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in self.plan.n_done:
+            self.tallies.setdefault(name, Tally())
+
+    def note_call(self, cell: Cell, call: Call) -> None:
+        """Take note of a logged call."""
+        self.tallies[cell.candidate.name].statuses[call.status] += 1
+        self._done.add(cell.key)
+
+    def note_elsewhere(self, cell: Cell) -> None:
+        """Take note that another run has finished a cell."""
+        self.tallies[cell.candidate.name].n_elsewhere += 1
+        self._done.add(cell.key)
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """Calls made, by status."""
+        return sum((tally.statuses for tally in self.tallies.values()), Counter())
+
+    @property
+    def spent_usd(self) -> float:
+        """US dollars, attempts of unknown outcome counted at their worst case."""
+        return sum(tally.spent_usd for tally in self.tallies.values())
+
+    @property
+    def n_asked(self) -> int:
+        """Calls made."""
+        return self.statuses.total()
+
+    @property
+    def missing(self) -> list[Cell]:
+        """Planned cells that are neither done nor typed."""
+        return [cell for cell in self.plan.cells if cell.key not in self._done]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every planned cell is done or typed."""
+        return not self.missing
+
+    def table(self) -> pd.DataFrame:
+        """Return what was asked, answered and spent, one row per candidate.
+
+        Returns
+        -------
+        DataFrame, index candidate
+            Counts of calls ``asked`` and of each status that occurred, ``elsewhere`` (finished by
+            another run, if any), ``missing``, ``spent_usd`` (US dollars), ``calls_per_s``.
+        """
+        import pandas as pd
+
+        missing = Counter(cell.candidate.name for cell in self.missing)
+        rows = []
+        for name, tally in self.tallies.items():
+            row = {"candidate": name, "asked": tally.n_asked}
+            row |= {s: tally.statuses[s] for s in CALL_STATUSES if s == "ok" or self.statuses[s]}
+            if any(each.n_elsewhere for each in self.tallies.values()):
+                row["elsewhere"] = tally.n_elsewhere
+            per_s = tally.n_asked / tally.seconds if tally.seconds else 0.0
+            money = {"spent_usd": round(tally.spent_usd, 6), "calls_per_s": round(per_s, 2)}
+            rows.append({**row, "missing": missing[name], **money})
+        return pd.DataFrame(rows).set_index("candidate")
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{n} {status}" for status, n in self.statuses.most_common())
+        lines = [
+            f"{self.n_asked} calls in {span(self.seconds)} for ${self.spent_usd:.4f}"
+            + (f": {counts}" if counts else "")
+        ]
+        if n_unknown := sum(tally.n_unknown for tally in self.tallies.values()):
+            lines.append(f"{n_unknown} attempts of unknown cost are counted at their worst case")
+        if n_elsewhere := sum(tally.n_elsewhere for tally in self.tallies.values()):
+            lines.append(f"{n_elsewhere} cells were finished by another run meanwhile")
+        lines += [f"switched off {name}: {why}" for name, why in self.switched_off.items()]
+        if self.is_over_budget:
+            lines.append(f"the budget of ${self.budget_usd:g} stopped the run")
+        if self.is_interrupted:
+            lines.append("interrupted; run the same command again to go on")
+        if missing := self.missing:
+            lines.append(_what_is_left(missing))
+        return "; ".join(lines)
+
+
+def _what_is_left(missing: list[Cell]) -> str:
+    counts = Counter(cell.candidate.name for cell in missing)
+    expected_usd = sum(cell.expected_usd for cell in missing)
+    return (
+        f"{len(missing)} cells are still missing "
+        f"({', '.join(f'{name} {n}' for name, n in counts.items())}): finishing would cost about "
+        f"${expected_usd:.4f}, {bound(sum(cell.worst_usd for cell in missing))}"
+    )
