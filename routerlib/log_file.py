@@ -13,8 +13,6 @@ from pathlib import Path
 
 from routerlib.schema import APPLICATION_ID, MIGRATIONS, VERSION, LogError, version_of
 
-_SQLITE_MAGIC = b"SQLite format 3\x00"
-_HEADER_BYTES = 100
 _BUSY_TIMEOUT_MS = 30_000
 # How long a file without tables may be a log that another process is making right now.
 _BIRTH_S = 1.0
@@ -65,6 +63,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     try:
         connection.execute(f"pragma busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.execute("pragma foreign_keys = on")
+        _refuse_other_file(connection, path)
         _refuse_other_schema(connection, path, read_only, is_new)
         if not read_only:
             connection.execute("pragma journal_mode = wal")
@@ -92,40 +91,42 @@ def _refuse_foreign_file(path: Path, must_exist: bool) -> None:
         if must_exist:
             raise LogError(f"there is no log {path}; make one with `routerlib collect`")
         return
-    head = _head(path)
+    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise LogError(f"cannot read the log {path}: Permission denied; check its rights")
     deadline = time.monotonic() + _BIRTH_S
-    while not head and time.monotonic() < deadline:  # another process may be making it right now
+    while not path.stat().st_size:  # another process may be making it right now
+        if time.monotonic() > deadline:
+            raise LogError(f"{path} is not a log: it is empty; move it away or name another file")
         time.sleep(0.02)
-        head = _head(path)
-    if head[: len(_SQLITE_MAGIC)] != _SQLITE_MAGIC:
+
+
+def _refuse_other_file(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is no SQLite file, or only a part of one.
+
+    Nothing but SQLite may open the file, not even to read its head: when a process closes a file,
+    POSIX drops all locks that it holds on it, those of its other connections too. Whoever
+    leaves next then believes itself alone and deletes the -wal that the others still write to, and
+    all that they commit afterwards is lost. This happened.
+    """
+    try:
+        (page_bytes,) = connection.execute("pragma page_size").fetchone()
+        (n_pages,) = connection.execute("pragma page_count").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise
         raise LogError(
-            f"{path} is not a log: it is {'no SQLite file' if head else 'empty'}; "
-            "move it away or name another file"
-        )
-    _refuse_cut_file(path, head)
-
-
-def _refuse_cut_file(path: Path, head: bytes) -> None:
-    """SQLite itself overlooks a last page that is missing in part."""
+            f"{path} is not a log: it is no SQLite file; move it away or name another file"
+        ) from error
     wal = path.with_name(path.name + "-wal")
-    if len(head) < _HEADER_BYTES or (wal.exists() and wal.stat().st_size):
-        return  # SQLite refuses the one; the newest pages of the other stand beside it
-    page_bytes = int.from_bytes(head[16:18], "big")
-    page_bytes = 65536 if page_bytes == 1 else page_bytes
-    expected, found = page_bytes * int.from_bytes(head[28:32], "big"), path.stat().st_size
+    if wal.exists() and wal.stat().st_size:
+        return  # the newest pages stand there
+    # SQLite itself overlooks a last page that is missing in part.
+    expected, found = page_bytes * n_pages, path.stat().st_size
     if found < expected:
         raise LogError(
             f"the log {path} was cut off: it should have {expected} bytes and has {found}; "
             "restore it from a copy"
         )
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_HEADER_BYTES)
-    except OSError as error:
-        raise LogError(f"cannot read the log {path}: {error.strerror}; check its rights") from error
 
 
 def _refuse_other_schema(

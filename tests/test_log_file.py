@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -292,3 +294,40 @@ def test_the_price_sentence_tells_date_source_and_what_is_unknown(full_log: Path
             log.price_sentence(prices={"m": dated}, models=["m"])
             == "Costs in US dollars. m: tokens x price of 2026-11-24 (genai-prices)."
         )
+
+
+_HOLD = """
+import sys
+from routerlib.log import CallLog
+from routerlib.types import Prompt
+
+first = CallLog(sys.argv[1])
+CallLog(sys.argv[1], read_only=True)  # a second connection, opened after the first
+first.add_prompts([Prompt.from_text("before")])
+print("ready", flush=True)
+sys.stdin.readline()
+first.add_prompts([Prompt.from_text("after")])
+print("written", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_what_one_process_commits_survives_another_that_leaves(tmp_path: Path) -> None:
+    path = tmp_path / "logs.db"
+    CallLog(path).close()
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n"
+        CallLog(path).close()  # would clear the -wal away if it believed itself alone
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "written\n"
+        with CallLog(path, read_only=True) as reader:
+            assert [prompt.text for prompt in reader.prompts()] == ["before", "after"]
+        holder.stdin.close()
