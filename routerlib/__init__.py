@@ -27,7 +27,7 @@ _HOMES = {
     ),
     "policies": ("CostWeight", "MeanBudget", "QualityFloor"),
     "exploration": ("EpsilonGreedy", "Greedy", "Thompson", "UpperConfidence"),
-    "budget_pacer": ("BudgetPacer",),
+    "budget_pacing": ("BudgetPacer",),
     "bandit": ("VowpalBandit",),
     "training": ("at_operating_point", "train_router"),
     "evaluation": ("compare", "evaluate"),
