@@ -31,6 +31,8 @@ _HOMES = {
     "bandit": ("VowpalBandit",),
     "training": ("at_operating_point", "train_router"),
     "evaluation": ("compare", "evaluate"),
+    "logged": ("LoggedChoices",),
+    "off_policy": ("estimate_value",),
     "explain": ("explain", "explain_margin"),
     "candidates": ("load_candidates",),
     "prompts": ("load_prompts",),
