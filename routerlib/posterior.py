@@ -177,3 +177,25 @@ class Posterior:
         """Return the standard deviations of the expected outcomes, shape (n_rows, n_models)."""
         variances = np.einsum("ni,kij,nj->nk", columns, self._covariance, columns, optimize=True)
         return np.asarray(np.sqrt(variances))
+
+    def changes(self, columns: Floats, asked: Floats, arm: int) -> Floats:
+        """Return by how much one more outcome of a candidate is expected to move its means.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_rows, n_columns)
+            Prompts whose means are looked at.
+        asked : ndarray of shape (n_asked, n_columns)
+            Prompts of which the outcome may be asked, one at a time.
+        arm : int
+            The candidate.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_asked)
+            Standard deviation of the step of each mean.
+        """
+        covariance = self._covariance[arm]
+        together = columns @ covariance @ asked.T
+        own = np.einsum("ni,ij,nj->n", asked, covariance, asked, optimize=True)
+        return np.asarray(np.abs(together) / np.sqrt(own + self.noise_sd**2))

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from routerlib.exploration import Explorer, Greedy
+from routerlib.intervals import Interval
 from routerlib.metrics import Arms
 from routerlib.outcomes import Outcomes
 from routerlib.players import LinearPlayer, Player
@@ -169,17 +171,46 @@ def summarise(weeks: pd.DataFrame, reference: str = "never retrained") -> pd.Dat
         over seeds, Student's t on paired differences.
     """
     import pandas as pd
-    from scipy.stats import t
 
     sums = weeks.groupby(["policy", "seed"], sort=False)[["n", "quality", "cost_usd", "regret"]]
     per_year = sums.sum()
     means = per_year[["quality", "cost_usd", "regret"]].div(per_year.n, axis=0)
     regrets = means.regret.unstack("policy")
-    saved = regrets[[reference]].to_numpy() - regrets
-    n = len(regrets)
-    half = t.ppf(0.975, max(n - 1, 1)) * saved.std(ddof=1) / np.sqrt(n)
+    saved = {name: mean_interval(regrets[reference] - regrets[name]) for name in regrets}
     table = means.groupby("policy", sort=False).mean()
-    table["regret_saved"] = saved.mean()
-    table["regret_saved_low"] = saved.mean() - half
-    table["regret_saved_high"] = saved.mean() + half
+    for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high")):
+        ends = [getattr(saved[name], end) for name in table.index]
+        table[f"regret_saved{suffix}"] = ends
     return pd.DataFrame(table.sort_values("regret"))
+
+
+def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Put Student's t interval round the mean over a few independent repeats.
+
+    Parameters
+    ----------
+    values : array of shape (n_repeats,)
+        One number per seed.
+    level : float, default=0.95
+        Confidence, in (0, 1).
+
+    Returns
+    -------
+    Interval
+        NaN ends below two repeats.
+
+    Examples
+    --------
+    >>> found = mean_interval([1.0, 2.0, 3.0])
+    >>> found.value, round(found.low, 2), round(found.high, 2)
+    (2.0, -0.48, 4.48)
+    """
+    from scipy.stats import t
+
+    numbers = np.asarray(values, dtype=float)
+    mean = float(numbers.mean())
+    if len(numbers) < 2:
+        return Interval(mean, np.nan, np.nan, np.nan)
+    se = float(numbers.std(ddof=1) / np.sqrt(len(numbers)))
+    half = float(t.ppf((1 + level) / 2, len(numbers) - 1)) * se
+    return Interval(mean, mean - half, mean + half, se)
