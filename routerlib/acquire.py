@@ -69,6 +69,8 @@ class Buyer:
         decisions on all prompts (knowledge gradient of a linear posterior), per US dollar.
     cost_weight : float, default=0
         Of the decisions that the labels are for.
+    is_open : ndarray of bool, shape (n_prompts, n_models), or None, default=None
+        Which cells may be bought; None = all without a label.
     random_state : int, default=0
         Seed of the draws.
 
@@ -92,6 +94,7 @@ class Buyer:
         strategy: Strategy = "random",
         *,
         cost_weight: float = 0.0,
+        is_open: np.ndarray | None = None,
         random_state: int = 0,
     ) -> None:
         if strategy not in STRATEGIES:
@@ -104,6 +107,7 @@ class Buyer:
         self.outcomes, self.expected_usd, self.strategy = outcomes, expected_usd, strategy
         self.cost_weight = cost_weight
         self.quality = np.array(outcomes.quality)
+        self.is_open = np.ones(self.quality.shape, bool) if is_open is None else is_open
         self._rng = np.random.default_rng(random_state)
         _, self._columns = Design.fit_columns(outcomes.prompts)
         n_targets = min(_N_TARGETS, len(outcomes))
@@ -124,7 +128,7 @@ class Buyer:
         """
         if self.strategy == "whole prompts":
             return self._whole_prompts(budget_usd)
-        left = np.isnan(self.quality)
+        left = np.isnan(self.quality) & self.is_open
         bought: list[Purchase] = []
         score = self._scorer()
         while True:
@@ -158,7 +162,7 @@ class Buyer:
         return posterior
 
     def _whole_prompts(self, budget_usd: float) -> list[Purchase]:
-        missing = np.isnan(self.quality)
+        missing = np.isnan(self.quality) & self.is_open
         rows = np.flatnonzero(missing.any(axis=1))
         bought: list[Purchase] = []
         for position, row in enumerate(self._rng.permutation(rows)):
@@ -191,7 +195,7 @@ class Buyer:
     def _gains(self, posterior: Posterior, means: Floats) -> Callable[[np.ndarray], Floats]:
         """Score by the gain over all targets; what was drawn meanwhile counts as known."""
         distances = _distances(means)[self._targets]
-        drawn = np.isnan(self.quality)
+        drawn = np.isnan(self.quality) & self.is_open
 
         def score(left: np.ndarray) -> Floats:
             for arm in range(left.shape[1]):

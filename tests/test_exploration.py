@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from routerlib.bandit import VowpalBandit
+from routerlib.budget_pacer import BudgetPacer
 from routerlib.exploration import (
     EpsilonGreedy,
     Explorer,
@@ -21,7 +22,6 @@ from routerlib.exploration import (
     draw,
 )
 from routerlib.outcomes import Outcomes
-from routerlib.pacing import BudgetPacer
 from routerlib.policies import Choices
 from routerlib.routers import KNNRouter
 from routerlib.types import Estimates
