@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from routerlib.bandit import VowpalBandit
-from routerlib.budget_pacing import BudgetPacer
+from routerlib.budget_pacer import BudgetPacer
 from routerlib.exploration import (
     EpsilonGreedy,
     Explorer,

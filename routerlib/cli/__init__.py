@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from routerlib.cli import deciding, gathering, judging, logs, prompting, showing
+from routerlib.cli import deciding, gathering, judging, learning, logs, prompting, showing
 
 _DEBUG = "--debug"
 
@@ -34,6 +34,7 @@ for _command in (
     gathering.candidates,
     gathering.collect,
     judging.judge,
+    learning.acquire,
     deciding.train,
     deciding.route,
     deciding.explain,
@@ -41,9 +42,12 @@ for _command in (
     showing.pipeline,
     showing.serve,
     deciding.inspect,
+    learning.retrain,
+    learning.drift,
 ):
     app.command()(_command)
 app.add_typer(logs.app, name="log")
+app.add_typer(learning.models, name="models")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
