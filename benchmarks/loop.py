@@ -138,10 +138,12 @@ def health(url: str) -> dict[str, str]:
 def learn(command: str, log_path: Path, model_path: Path) -> None:
     """Let the command line make a router from the log as it is now."""
     entry = "from routerlib.cli import entry; entry()"
+    page = ["--report", str(model_path.with_name("retraining.html"))]
     done = subprocess.run(
         [
             *(sys.executable, "-c", entry, command),
             *("--log", str(log_path), "--model", str(model_path)),
+            *(page if command == "retrain" else ()),
         ],
         capture_output=True,
         text=True,
