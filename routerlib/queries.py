@@ -125,6 +125,31 @@ group by prompt_id, candidate, repeat
 order by first_call
 """
 
+# One row per decision, with the outcome of the candidate that was chosen; another one that
+# answered in its place has the same decision and is no outcome of the choice.
+DECIDED = f"""
+with {_PRICED}, {_JUDGED}
+select
+    decisions.decision_id,
+    decisions.prompt_id,
+    text,
+    router_hash,
+    decisions.candidate,
+    propensity,
+    cost_weight,
+    estimates,
+    decisions.created_at,
+    avg(quality) as quality,
+    coalesce(avg(cost_usd) filter (status = 'ok'), avg(cost_usd)) as cost_usd
+from decisions
+join prompts using (prompt_id)
+left join costed on costed.decision_id = decisions.decision_id
+    and costed.candidate = decisions.candidate
+left join judged using (call_id)
+group by all
+order by decisions.decision_id
+"""
+
 
 def run(
     path: Path,

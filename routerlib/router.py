@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -23,6 +24,10 @@ class Choosing(Protocol):
 
     def choose(self, estimates: Estimates) -> Any:
         """Return arms and propensities."""
+
+
+# Level of the interval of quality from which a standard deviation is taken, and its half width.
+_SPREAD_LEVEL, _SPREAD_Z = 0.9, 1.6448536269514722
 
 
 class Router(ABC):
@@ -123,6 +128,52 @@ class Router(ABC):
         quality, cost_usd = self._estimate(texts, topics)
         return Estimates(self.models_, quality, cost_usd)
 
+    def quality_interval(
+        self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return an interval of expected quality; NaN where a router gives none, as this one.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known topics.
+        level : float, default=0.9
+            Wanted coverage, in (0, 1).
+
+        Returns
+        -------
+        tuple (low, high) of ndarray of shape (n_prompts, n_models)
+            In [0, 1].
+        """
+        self._check_fitted()
+        unknown = np.full((len(prompts), len(self.models_)), np.nan)
+        return unknown, unknown.copy()
+
+    def predict_with_spread(
+        self, prompts: Sequence[str], topics: Sequence[str] | None = None
+    ) -> Estimates:
+        """Estimate as `predict` does, with the standard deviation of expected quality.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known task labels, length n_prompts.
+
+        Returns
+        -------
+        Estimates
+            ``quality_sd`` is half the 90 % interval of `quality_interval` in units of a normal
+            distribution; NaN where the router gives no interval.
+        """
+        estimates = self.predict(prompts, topics)
+        low, high = self.quality_interval(prompts, topics, level=_SPREAD_LEVEL)
+        sd = (np.asarray(high) - np.asarray(low)) / (2 * _SPREAD_Z)
+        return replace(estimates, quality_sd=sd)
+
     def route(
         self,
         prompt: str,
@@ -156,7 +207,9 @@ class Router(ABC):
         """
         if cost_weight is not None and policy is not None:
             raise ValueError("give cost_weight or policy, not both")
-        estimates = self.predict([prompt], None if task is None else [task])
+        topics = None if task is None else [task]
+        needs_spread = getattr(policy, "needs_spread", False)
+        estimates = (self.predict_with_spread if needs_spread else self.predict)([prompt], topics)
         weight = self.cost_weight_ if cost_weight is None else cost_weight
         arm, propensity, reason = self._decide(estimates, cost_weight, policy)
         return Decision(
@@ -202,29 +255,6 @@ class Router(ABC):
         """
         self._check_fitted()
         return np.zeros((len(prompts), 0), dtype=int), np.zeros((len(prompts), 0))
-
-    def quality_interval(
-        self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return an interval of expected quality; NaN where a router gives none, as this one.
-
-        Parameters
-        ----------
-        prompts : sequence of str, length n_prompts
-            Prompt texts.
-        topics : sequence of str or None, default=None
-            Known topics.
-        level : float, default=0.9
-            Wanted coverage, in (0, 1).
-
-        Returns
-        -------
-        tuple (low, high) of ndarray of shape (n_prompts, n_models)
-            In [0, 1].
-        """
-        self._check_fitted()
-        unknown = np.full((len(prompts), len(self.models_)), np.nan)
-        return unknown, unknown.copy()
 
     @property
     def chooses_by_estimates(self) -> bool:

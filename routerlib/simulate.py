@@ -6,8 +6,10 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from routerlib.logged import LoggedChoices
 from routerlib.metrics import Floats
 from routerlib.outcomes import Outcomes
+from routerlib.types import Estimates
 
 Kind = Literal["skill", "price", "nothing"]
 
@@ -107,6 +109,54 @@ def make_world(
         topics=tuple(names[topic] for topic in topic_of),
     )
     return World(outcomes, expected)
+
+
+def make_log(
+    n_prompts: int = 400,
+    n_models: int = 3,
+    seed: int = 0,
+    kind: Kind = "skill",
+    epsilon: float = 0.3,
+) -> LoggedChoices:
+    """Log choices in a small world: mostly those of good estimates, some by chance.
+
+    Parameters
+    ----------
+    n_prompts, n_models, seed, kind
+        As of `make_world`.
+    epsilon : float, default=0.3
+        Share of choices that are drawn evenly among all candidates, in (0, 1].
+
+    Returns
+    -------
+    LoggedChoices
+        The logging policy prefers the second best candidate of each topic, so that it pays to
+        value another policy; the estimates are the true expected quality and cost.
+
+    Examples
+    --------
+    >>> logged = make_log(n_prompts=50)
+    >>> len(logged), logged.models, float(logged.propensities.min())
+    (50, ('m0', 'm1', 'm2'), 0.09999999999999999)
+    """
+    outcomes, expected = make_world(n_prompts, n_models, seed, kind)
+    rng = np.random.default_rng([seed, 1])
+    rows = np.arange(n_prompts)
+    preferred = expected.argsort(axis=1, kind="stable")[:, -min(2, n_models)]
+    probabilities = np.full(expected.shape, epsilon / n_models)
+    probabilities[rows, preferred] += 1 - epsilon
+    arms = (probabilities.cumsum(axis=1) < rng.random((n_prompts, 1))).sum(axis=1)
+    arms = np.minimum(arms, n_models - 1)
+    return LoggedChoices(
+        prompts=outcomes.prompts,
+        prompt_ids=outcomes.prompt_ids,
+        models=tuple(outcomes.models),
+        arms=arms,
+        propensities=probabilities[rows, arms],
+        quality=outcomes.quality[rows, arms],
+        cost_usd=outcomes.cost_usd[rows, arms],
+        estimates=Estimates(tuple(outcomes.models), expected, outcomes.cost_usd),
+    )
 
 
 def _write_prompt(topic: str, rng: np.random.Generator) -> str:

@@ -348,17 +348,22 @@ class Estimates:
         Expected quality in [0, 1].
     cost_usd : ndarray of shape (n_prompts, n_models)
         Expected cost of one call, US dollars.
+    quality_sd : ndarray of shape (n_prompts, n_models) or None, default=None
+        Standard deviation of expected quality, at least 0; None = not known. Policies that
+        explore by uncertainty need it.
     """
 
     models: tuple[str, ...]
     quality: np.ndarray
     cost_usd: np.ndarray
+    quality_sd: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.quality), len(self.models))
-        for name in ("quality", "cost_usd"):
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+        for name in ("quality", "cost_usd", "quality_sd"):
+            given = getattr(self, name)
+            if given is not None and given.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {given.shape}")
 
     def __len__(self) -> int:
         return len(self.quality)

@@ -117,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and number == int(fault[1]) and not (fault[2] and seen > 1):
                 self._break(text)
                 return
+            if "slowly" in text:
+                time.sleep(0.1)
             self.wfile.write(f"data: {event}\n\n".encode())
             self.wfile.flush()
 

@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
 from fault_server import FaultServer, fault_server
-from openai import OpenAI, UnprocessableEntityError
+from serving import NOBODY, candidate, rows, serving, wait_until
 
 from routerlib.cli import main
-from routerlib.log import CallLog
+from routerlib.outcomes import Outcomes
+from routerlib.routers import KNNRouter
+from routerlib.serve import guard
+from routerlib.serve.reloading import ReloadedRouter
 
 ENTRY = """
 - name: {name}
@@ -33,106 +39,406 @@ def provider() -> Iterator[FaultServer]:
         yield running
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def log_path(tmp_path: Path) -> Path:
+    return tmp_path / "logs.db"
 
 
 @pytest.fixture
-def served(provider: FaultServer, tmp_path: Path) -> Iterator[str]:
-    """Run `routerlib serve` with rules over two candidates, and give its address."""
-    candidates = tmp_path / "candidates.yaml"
-    candidates.write_text(
-        ENTRY.format(name="small", url=provider.url, roles="[cheapest, cheap]")
-        + ENTRY.format(name="large", url=provider.url, roles="[coder, strongest]")
-    )
-    port = _free_port()
-    command = [
-        sys.executable,
-        "-c",
-        "from routerlib.cli import entry; entry()",
-        "serve",
-        "--candidates",
-        str(candidates),
-        "--log",
-        "logs.db",
-        "--port",
-        str(port),
-    ]
-    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_healthy(url, server)
-        yield url
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
+def served(provider: FaultServer, log_path: Path) -> Iterator[httpx.Client]:
+    """Rules over two candidates: reasoning goes to the large one, chat to the small one."""
+    candidates = [candidate("small", provider.url), candidate("large", provider.url)]
+    with serving(candidates, log_path) as client:
+        yield client
 
 
-def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the server ended"
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=2)
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the server never became healthy")
+def _save_router(path: Path, models: tuple[str, ...] = ("small", "large")) -> KNNRouter:
+    """Write a router that expects quality 0.9 of the first model and 0.6 of the others."""
+    n_prompts = 12
+    quality = np.full((n_prompts, len(models)), 0.6)
+    quality[:, 0] = 0.9
+    cost_usd = np.tile(np.arange(1, len(models) + 1) * 1e-3, (n_prompts, 1))
+    prompts = [f"prompt number {i}" for i in range(n_prompts)]
+    router = KNNRouter().fit(Outcomes(prompts, list(models), quality, cost_usd))
+    router.save(path)
+    return router
 
 
-def _client(url: str) -> OpenAI:
-    return OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+def _error(response: httpx.Response) -> str:
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert "Traceback" not in response.text
+    return error["message"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_the_openai_sdk_works_unchanged_and_every_answer_is_logged(
-    served: str, provider: FaultServer, tmp_path: Path
-) -> None:
-    client = _client(served)
-    code = [{"role": "user", "content": "Write a Python function that adds two numbers."}]
-    assert {model.id for model in client.models.list()} == {"router", "small", "large"}
-    routed = client.chat.completions.create(model="router", messages=code)
-    assert (routed.model, routed.choices[0].message.content) == ("large", "Answer: 4")
-    passed = client.chat.completions.create(model="small", messages=code)
-    assert passed.model == "small"
-    with pytest.raises(UnprocessableEntityError, match="unknown model 'nope'"):
-        client.chat.completions.create(model="nope", messages=code)
-    with CallLog(tmp_path / "logs.db", read_only=True) as log:
-        rows = log.sql(
-            "select c.candidate, propensity from calls c join decisions using "
-            "(decision_id) order by call_id"
-        )
-    assert rows.candidate.tolist() == ["large", "small"]
-    assert rows.propensity.tolist() == [1.0, 1.0]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_inference_gives_choice_reason_answer_and_cost(served: str) -> None:
-    import json
-
-    def post(body: dict) -> tuple[int, dict]:
-        request = urllib.request.Request(
-            f"{served}/inference", json.dumps(body).encode(), {"content-type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request) as response:
-                return response.status, json.load(response)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
-
-    status, body = post({"prompt": "Prove that 2 is prime.", "task": "reasoning"})
-    assert status == 200
+def test_inference_gives_choice_reason_answer_and_cost(served: httpx.Client) -> None:
+    told = served.post("/inference", json={"prompt": "Prove that 2 is prime.", "task": "reasoning"})
+    body = told.json()
+    assert told.status_code == 200
     assert (body["model"], body["answer"], body["status"]) == ("large", "Answer: 4", "ok")
+    assert (body["chosen"], body["failed"], body["propensity"]) == ("large", [], 1.0)
     assert body["reason"].startswith("rule")
-    assert body["cost_usd"] == pytest.approx(20 / 1e6)
-    assert post({"prompt": ""})[0] == 422
-    assert post({"prompt": "  "})[0] == 422
-    assert post({"prompt": "hi", "task": "cooking"})[0] == 422
-    status, body = post({"prompt": "status 400 always"})
-    assert status == 502
-    assert "gave no answer" in body["error"]["message"]
+    assert body["usage"]["total_tokens"] == 15
+    assert body["cost_usd"] == pytest.approx(60 / 1e6)
+    assert told.headers["x-routerlib-decision-id"] == str(body["decision_id"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "complaint"),
+    [
+        ({"prompt": ""}, 422, "prompt"),
+        ({"prompt": " \n"}, 422, "prompt"),
+        ({"prompt": "hi", "task": "cooking"}, 422, "task"),
+        ({"prompt": "hi", "cost_weight": -1}, 422, "cost_weight"),
+        ({"prompt": "hi", "model": "small"}, 422, "unsupported parameter: 'model'"),
+        ({}, 422, "prompt: Field required"),
+        ([], 422, "expected a JSON object"),
+        ("status 400 always", 502, "no candidate gave an answer: small: error"),
+    ],
+)
+def test_wrong_bodies_get_one_clear_line(
+    served: httpx.Client, body: object, status: int, complaint: str
+) -> None:
+    sent = {"prompt": body} if isinstance(body, str) else body
+    told = served.post("/inference", json=sent)
+    assert told.status_code == status
+    assert complaint in _error(told)
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"),
+    [
+        (b'{"prompt": "hi', 400),
+        (b"\xff\xfe", 400),
+        (b"", 422),
+        (b'{"prompt": "a lone \\ud800 surrogate"}', 422),
+        (b'{"prompt": "hi", "cost_weight": NaN}', 422),
+        (b'{"prompt": "hi", "cost_weight": 1e999}', 422),
+        (b'{"prompt": ' + b"[" * 100_000, 400),
+        (b'{"prompt": "with a \\u0000 inside"}', 200),
+    ],
+)
+def test_odd_bytes_get_a_typed_answer(served: httpx.Client, payload: bytes, status: int) -> None:
+    headers = {"content-type": "application/json"}
+    told = served.post("/inference", content=payload, headers=headers)
+    assert told.status_code == status
+    if status != 200:
+        assert _error(told)
+
+
+def test_a_body_that_is_not_declared_as_json_is_not_read(served: httpx.Client) -> None:
+    # A web page may send text to any address without asking; JSON it may not.
+    told = served.post(
+        "/inference", content=b'{"prompt": "hi"}', headers={"content-type": "text/plain"}
+    )
+    assert told.status_code == 422
+    assert "content-type: application/json" in _error(told)
+
+
+def test_a_prompt_of_a_megabyte_is_answered_and_a_larger_body_refused(
+    served: httpx.Client, log_path: Path
+) -> None:
+    assert served.post("/inference", json={"prompt": "word " * 200_000}).status_code == 200
+    too_large = served.post("/inference", json={"prompt": "x" * guard.LARGEST_BODY_BYTES})
+    assert too_large.status_code == 413
+    assert "limit of 8000000 bytes" in _error(too_large)
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(9):
+            yield b"x" * 1_000_000
+
+    with contextlib.suppress(httpx.WriteError):  # it may close before it was sent everything
+        assert served.post("/inference", content=chunks()).status_code == 413
+    assert rows(log_path, "select length(text) from prompts") == [(1_000_000,)]
+
+
+def test_route_decides_and_logs_nothing(
+    served: httpx.Client, provider: FaultServer, log_path: Path
+) -> None:
+    body = served.post("/route", json={"prompt": "Hi!", "task": "chat"}).json()
+    assert (body["model"], body["propensity"]) == ("small", 1.0)
+    assert "decision_id" not in body
+    assert rows(log_path, "select * from decisions") == []
+    assert not provider.bodies
+
+
+def test_feedback_scores_the_answer_and_said_again_counts_last(
+    served: httpx.Client, log_path: Path
+) -> None:
+    asked = served.post("/inference", json={"prompt": "Hi!"}).json()
+    decision = {"decision_id": asked["decision_id"]}
+    for score in (0.25, 1):
+        told = served.post("/feedback", json={**decision, "score": score, "rationale": "why not"})
+        assert (told.status_code, told.json()["model"]) == (200, "small")
+    scores = rows(log_path, "select call_id, judge, score, rationale from scores")
+    assert scores == [(1, "feedback", 0.25, "why not"), (1, "feedback", 1.0, "why not")]
+    from routerlib.log import CallLog
+
+    with CallLog(log_path, read_only=True) as log:
+        assert Outcomes.from_log(log).quality.tolist() == [[1.0]]
+    assert served.post("/feedback", json={"decision_id": 99, "score": 1}).status_code == 404
+    for score in (1.5, -1, "good", None):
+        told = served.post("/feedback", json={**decision, "score": score})
+        assert told.status_code == 422
+    for n in (0, 2**53, 1.5):
+        assert served.post("/feedback", json={"decision_id": n, "score": 1}).status_code == 422
+
+
+@pytest.mark.parametrize("prompt", ["status 400 always", "too long"])
+def test_an_answer_that_is_not_complete_cannot_be_scored(
+    served: httpx.Client, log_path: Path, prompt: str
+) -> None:
+    served.post("/inference", json={"prompt": prompt})
+    ((decision_id,),) = rows(log_path, "select decision_id from decisions")
+    told = served.post("/feedback", json={"decision_id": decision_id, "score": 0})
+    assert told.status_code == 409
+    assert "only a complete answer can be scored" in _error(told)
+    assert rows(log_path, "select * from scores") == []
+
+
+def test_feedback_goes_to_the_candidate_that_answered(
+    provider: FaultServer, log_path: Path
+) -> None:
+    candidates = [candidate("small", NOBODY), candidate("large", provider.url)]
+    with serving(candidates, log_path) as served:
+        asked = served.post("/inference", json={"prompt": "Hi!"}).json()
+        assert (asked["chosen"], asked["model"]) == ("small", "large")
+        assert [each["model"] for each in asked["failed"]] == ["small"]
+        decision_id = asked["decision_id"]
+        told = served.post("/feedback", json={"decision_id": decision_id, "score": 1}).json()
+        assert told["model"] == "large"
+    scored = rows(log_path, "select candidate from scores join calls using (call_id)")
+    assert scored == [("large",)]
+
+
+def test_models_are_listed_with_what_is_known_of_them(served: httpx.Client) -> None:
+    body = served.get("/models").json()
+    assert body["router"] == "rules"
+    assert [each["name"] for each in body["models"]] == ["small", "large"]
+    assert body["models"][0]["output_usd_per_mtok"] == 2.0
+    assert all(each["has_key"] and each["is_known_to_router"] for each in body["models"])
+    assert served.get("/health").json()["status"] == "ok"
+    assert served.get("/nothing/here").status_code == 404
+    assert served.get("/inference").status_code == 405
+
+
+# -- who may ask ---
+
+
+def test_with_a_key_every_caller_must_show_it(provider: FaultServer, log_path: Path) -> None:
+    with serving([candidate("small", provider.url)], log_path, key="sesame") as served:
+        assert served.get("/health").status_code == 200
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "sesame"}):
+            told = served.post("/inference", json={"prompt": "hi"}, headers=headers)
+            assert (told.status_code, told.headers["www-authenticate"]) == (401, "Bearer")
+            assert "key is wrong or missing" in _error(told)
+        assert not provider.bodies
+        right = {"authorization": "Bearer sesame", "host": "router.example"}
+        assert served.post("/inference", json={"prompt": "hi"}, headers=right).status_code == 200
+
+
+def test_without_a_key_only_this_machine_is_answered(served: httpx.Client) -> None:
+    for host in ("localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST:1"):
+        assert served.get("/models", headers={"host": host}).status_code == 200
+    for host in ("evil.example", "evil.example:8000", "localhost.evil.example"):
+        assert served.get("/models", headers={"host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org"])
+def test_other_addresses_need_a_key(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ROUTERLIB_API_KEY", raising=False)
+    assert main(["serve", "--host", host, "--port", "0"]) == 1
+    assert "needs a key: set the environment variable ROUTERLIB_API_KEY" in capsys.readouterr().err
+
+
+def test_slow_clients_are_given_up_and_hold_up_nobody(
+    served: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect() -> socket.socket:
+        return socket.create_connection((served.base_url.host, served.base_url.port), timeout=30)
+
+    head = b"POST /inference HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    half_head, half_body = connect(), connect()
+    with half_head, half_body:
+        half_head.sendall(head)
+        half_body.sendall(head + b"content-length: 100\r\n\r\n{")
+        assert served.post("/inference", json={"prompt": "hi"}).status_code == 200
+
+
+def test_a_body_that_never_comes_is_given_up(log_path: Path) -> None:
+    import asyncio
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("nothing to answer")
+
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        await asyncio.sleep(60)
+        return {}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/inference", "headers": []}
+    asyncio.run(guard.Guard(app, None, body_timeout_s=0.05)(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert b"within 0.05 seconds" in sent[1]["body"]
+
+
+# -- the router file ---
+
+
+def test_a_new_router_is_taken_up_without_a_restart_and_a_broken_one_is_not(
+    provider: FaultServer, tmp_path: Path, log_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="routerlib.serve")
+    path = tmp_path / "router_model.pkl"
+    candidates = [candidate("small", provider.url), candidate("large", provider.url)]
+    with serving(candidates, log_path, path) as served:
+        assert "no trained router, using rules" in caplog.text
+        assert served.get("/health").json()["router"] == "rules"
+        trained = _save_router(path)
+        wait_until(lambda: served.get("/health").json()["router"] == "knn", "not taken up")
+        told = served.post("/inference", json={"prompt": "Prove it.", "task": "reasoning"}).json()
+        assert (told["model"], told["router_hash"]) == ("small", trained.router_hash_)
+        assert told["estimates"]["small"]["quality"] == pytest.approx(0.9)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        wait_until(lambda: "refused" in caplog.text, "the broken file went unnoticed")
+        health = served.get("/health").json()
+        assert health["router_hash"] == trained.router_hash_
+        newer = _save_router(path, ("large", "small"))
+        wait_until(
+            lambda: served.get("/health").json()["router_hash"] == newer.router_hash_,
+            "the repaired file went unnoticed",
+        )
+        assert served.post("/route", json={"prompt": "Hi!"}).json()["model"] == "large"
+    assert rows(log_path, "select distinct router_hash from decisions") == [(trained.router_hash_,)]
+
+
+def test_a_router_of_other_candidates_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
+    _save_router(path, ("small", "huge"))
+    routing.look()
+    assert "refused" not in caplog.text  # it might be half of a save
+    routing.look()
+    routing.look()
+    assert caplog.text.count("refused") == 1
+    assert "may choose 'huge', which isn't among the candidates large, small" in caplog.text
+    assert routing.router.name == "rules"
+    with pytest.raises(ValueError, match="may choose 'huge'"):
+        ReloadedRouter(path, [candidate("small", NOBODY)])
+
+
+def test_half_of_a_save_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "router_model.pkl"
+    first = _save_router(path)
+    routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
+    second = _save_router(tmp_path / "next.pkl", ("large", "small"))
+    path.write_bytes((tmp_path / "next.pkl").read_bytes())  # its JSON is still the old one
+    routing.look()
+    assert routing.router.router_hash_ == first.router_hash_
+    path.with_suffix(".json").write_bytes((tmp_path / "next.json").read_bytes())
+    routing.look()
+    assert routing.router.router_hash_ == second.router_hash_
+    path.unlink()
+    routing.look()
+    assert routing.router.router_hash_ == second.router_hash_
+    assert "is gone, staying with the router in use" in caplog.text
+    assert "refused" not in caplog.text
+
+
+# -- exploration ---
+
+
+@pytest.mark.parametrize("model_path", [None, "router_model.pkl"])
+def test_exploration_logs_the_probability_of_every_choice(
+    provider: FaultServer, tmp_path: Path, log_path: Path, model_path: str | None
+) -> None:
+    names = ("small", "large")
+    path = None
+    if model_path:
+        path = tmp_path / model_path
+        _save_router(path, names)
+    candidates = [candidate(name, provider.url) for name in names]
+    with serving(candidates, log_path, path, explore="epsilon-greedy:0.6") as served:
+        for n in range(40):
+            prompt = f"Hi number {n}!"
+            told = served.post("/inference", json={"prompt": prompt, "task": "chat"}).json()
+            assert told["propensity"] == pytest.approx(0.7 if told["model"] == "small" else 0.3)
+    logged = rows(log_path, "select candidate, propensity from decisions")
+    assert {name for name, _ in logged} == set(names)  # 1 - 0.7 ** 40: not by bad luck
+    assert {round(propensity, 6) for _, propensity in logged} == {0.7, 0.3}
+
+
+@pytest.mark.parametrize("explore", ["epsilon", "epsilon-greedy:2", "epsilon-greedy:x"])
+def test_exploration_that_is_not_known_is_refused(
+    explore: str, log_path: Path, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(ValueError, match="exploration must be epsilon-greedy:SHARE"),
+        serving([candidate("small", NOBODY)], log_path, explore=explore),
+    ):
+        pass
+
+
+# -- the command ---
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_the_command_serves_and_ends_with_what_is_under_way(
+    provider: FaultServer, tmp_path: Path
+) -> None:
+    (tmp_path / "candidates.yaml").write_text(
+        ENTRY.format(name="small", url=provider.url, roles="[cheapest, cheap, coder, strongest]")
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from routerlib.cli import entry; entry()",
+            *("serve", "--candidates", "candidates.yaml", "--log", "logs.db", "--port", str(port)),
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    answers: list[httpx.Response] = []
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+
+        def is_up() -> bool:
+            assert server.poll() is None, "the server ended"
+            try:
+                return client.get("/health").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(is_up, "the server never became healthy")
+        asking = threading.Thread(
+            target=lambda: answers.append(client.post("/inference", json={"prompt": "sleep 1"}))
+        )
+        asking.start()
+        wait_until(lambda: provider.bodies, "the provider was never asked")
+        server.send_signal(signal.SIGINT)
+        asking.join(60)
+        _, told = server.communicate(timeout=60)
+    assert answers[0].status_code == 200
+    assert [line.split(" ", 2)[2] for line in told.splitlines()] == [
+        "WARNING routerlib.serve: no trained router, using rules",
+        f"INFO routerlib.serve: starting on http://127.0.0.1:{port}",
+    ]
+    calls = rows(tmp_path / "logs.db", "select candidate, status from calls")
+    assert calls == [("small", "ok")]
 
 
 def test_a_port_in_use_is_one_clear_line(
@@ -145,3 +451,12 @@ def test_a_port_in_use_is_one_clear_line(
         port = taken.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 1
     assert f"port {port} is in use" in capsys.readouterr().err
+
+
+def test_a_broken_router_file_at_the_start_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.pkl").write_bytes(b"not a router")
+    assert main(["serve", "--model", "mine.pkl", "--port", "0"]) == 1
+    assert "'mine.pkl' can't be opened as a router" in capsys.readouterr().err

@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from routerlib.cli import deciding, gathering, importing, judging, logs, prompting, showing
+from routerlib.cli import (
+    deciding,
+    gathering,
+    importing,
+    judging,
+    learning,
+    logs,
+    prompting,
+    showing,
+)
 
 _DEBUG = "--debug"
 
@@ -34,6 +43,7 @@ for _command in (
     gathering.candidates,
     gathering.collect,
     judging.judge,
+    learning.acquire,
     deciding.train,
     deciding.route,
     deciding.explain,
@@ -41,10 +51,13 @@ for _command in (
     showing.pipeline,
     showing.serve,
     deciding.inspect,
+    learning.retrain,
+    learning.drift,
 ):
     app.command()(_command)
 app.command("import")(importing.import_file)
 app.add_typer(logs.app, name="log")
+app.add_typer(learning.models, name="models")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

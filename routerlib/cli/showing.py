@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,7 +14,6 @@ from routerlib.cli.options import (
     CandidatesSource,
     LogPath,
     ModelPath,
-    OptionalModelPath,
     existing_log,
 )
 
@@ -47,20 +47,46 @@ def pipeline(
 
 
 def serve(
-    model_path: OptionalModelPath = None,
+    model_path: Annotated[
+        Path,
+        typer.Option("--model", help="The router; rules decide until this .pkl file is there."),
+    ] = DEFAULT_MODEL,
     candidates_source: CandidatesSource = "local",
     log_path: LogPath = DEFAULT_LOG,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address; any but loopback needs a key in ROUTERLIB_API_KEY.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 = any free one.")] = 8000,
+    explore: Annotated[
+        str | None,
+        typer.Option(help="Draw some choices by chance, such as epsilon-greedy:0.1."),
+    ] = None,
+    stickiness: Annotated[
+        Literal["conversation", "none"],
+        typer.Option(help="Whether a conversation stays with the model that it started with."),
+    ] = "conversation",
 ) -> None:
-    """Answer over HTTP on loopback: /inference and /v1/chat/completions with model="router"."""
+    """Answer over HTTP: /inference, /feedback, and OpenAI's API with model="router".
+
+    Point any OpenAI client at http://127.0.0.1:8000/v1. A router file that appears or changes is
+    taken up without a restart. With the environment variable ROUTERLIB_API_KEY set, every caller
+    must show that key. Every parameter is described at /docs.
+    """
     from routerlib.candidates import load_candidates
     from routerlib.log import CallLog
     from routerlib.serve import serve
+    from routerlib.serve.listening import KEY_VARIABLE
 
-    if model_path is None and DEFAULT_MODEL.exists():
-        model_path = DEFAULT_MODEL
+    key = os.environ.get(KEY_VARIABLE, "").strip() or None
     chosen = load_candidates(candidates_source)
     with CallLog(log_path) as log:
-        who = f"router {model_path}" if model_path else "no trained router yet, using rules"
-        typer.echo(f"{who}; http://127.0.0.1:{port}/docs, stop with Ctrl-C")
-        serve(model_path, chosen, log, port)
+        serve(
+            model_path,
+            chosen,
+            log,
+            host=host,
+            port=port,
+            key=key,
+            explore=explore,
+            stickiness=stickiness,
+        )

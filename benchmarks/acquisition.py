@@ -1,0 +1,158 @@
+"""Print what each way to buy labels reaches, replayed on tables of real outcomes.
+
+Run ``python benchmarks/acquisition.py [pair|nine] [n_seeds]``. Protocol: README.md.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+from quality import FOLDER, NINE_USD, OTHER_USD, PAIR, with_costs
+
+from routerlib.acquire import STRATEGIES, Buyer
+from routerlib.outcomes import Outcomes
+from routerlib.posterior import Design, Posterior
+from routerlib.replay import mean_interval
+
+N_POOL, N_TEST, N_FIRST = 1200, 2500, 20
+# Shares of what labelling the whole pool costs.
+BUDGETS = (0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
+# The dearest candidate's mean cost is weighed as this much quality.
+COST_IN_QUALITY = 0.1
+TOLERANCE = 0.02
+
+
+def main(which: str, n_seeds: int) -> None:
+    """Print both tables."""
+    if which in ("pair", "both"):
+        report("routellm_mmlu.parquet", dict(PAIR), 100, n_seeds)
+    if which in ("nine", "both"):
+        report("llmrouter_9models.parquet", None, 200, n_seeds)
+
+
+def report(file_name: str, prices: dict | None, n_output: int, n_seeds: int) -> None:
+    """Print the curves of one table, and the budget that each strategy needs."""
+    path = FOLDER / file_name
+    if not path.is_file():
+        print(f"skipped: no {file_name} in {FOLDER.name}/ beside the checkout")
+        return
+    frame = pd.read_parquet(path)
+    if prices is None:
+        names = [name for name in frame.columns if name not in ("prompt", "topic", "metric")]
+        prices = {name: (NINE_USD.get(name, OTHER_USD),) * 2 for name in names}
+    outcomes = with_costs(frame, prices, n_output)
+    start = time.perf_counter()
+    runs = pd.concat([replay(outcomes, seed) for seed in range(n_seeds)], ignore_index=True)
+    print(f"\n{file_name}: {n_seeds} seeds, {time.perf_counter() - start:.0f} s")
+    curve = runs.pivot_table(index="share", columns="strategy", values="short", aggfunc="mean")
+    print("utility under that of all labels, mean over seeds")
+    print(curve[list(STRATEGIES)].to_string(float_format="{:.4f}".format))
+    print(needed_table(runs).to_string(float_format="{:.3f}".format))
+
+
+def replay(outcomes: Outcomes, seed: int) -> pd.DataFrame:
+    """Buy labels of a pool with every strategy from the same first prompts."""
+    order = np.random.default_rng(seed).permutation(len(outcomes))
+    pool, test = outcomes.take(order[:N_POOL]), outcomes.take(order[N_POOL : N_POOL + N_TEST])
+    weight = COST_IN_QUALITY / float(pool.mean_cost_usd.max())
+    # As in `Buyer`, the directions of meaning are those of the pool.
+    test_columns = Design.fit(pool.prompts).columns(test.prompts)
+    first = np.random.default_rng([seed, 1]).choice(N_POOL, N_FIRST, replace=False)
+    full = value(bought_all(pool), test, test_columns, weight)
+    rows = []
+    for strategy in STRATEGIES:
+        quality = np.full(pool.quality.shape, np.nan)
+        quality[first] = pool.quality[first]
+        buyer = Buyer(
+            Outcomes(pool.prompts, pool.models, quality, pool.cost_usd),
+            np.array(pool.cost_usd),
+            strategy,  # type: ignore[arg-type]
+            cost_weight=weight,
+            random_state=seed,
+        )
+        spent = float(pool.cost_usd[first].sum())
+        total = float(pool.cost_usd.sum())
+        rows.append(
+            (strategy, seed, spent / total, full - utility(buyer, test, test_columns, weight))
+        )
+        for share in BUDGETS:
+            for cell in buyer.choose(share * total - spent):
+                buyer.learn(cell.row, cell.arm, float(pool.quality[cell.row, cell.arm]))
+                spent += cell.expected_usd
+            short = full - utility(buyer, test, test_columns, weight)
+            rows.append((strategy, seed, share, short))
+    return pd.DataFrame(rows, columns=["strategy", "seed", "share", "short"])
+
+
+def bought_all(pool: Outcomes) -> Posterior:
+    """Return what all labels of the pool teach."""
+    return Buyer(pool, np.array(pool.cost_usd)).posterior()
+
+
+def utility(buyer: Buyer, test: Outcomes, columns: np.ndarray, weight: float) -> float:
+    """Return the mean utility on test of what the labels bought so far teach."""
+    return value(buyer.posterior(), test, columns, weight)
+
+
+def value(posterior: Posterior, test: Outcomes, columns: np.ndarray, weight: float) -> float:
+    """Return the mean utility of choosing by a posterior and the known costs."""
+    arms = (posterior.means(columns) - weight * test.cost_usd).argmax(axis=1)
+    rows = np.arange(len(test))
+    return float((test.quality[rows, arms] - weight * test.cost_usd[rows, arms]).mean())
+
+
+def needed_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the shortfall, the gain over random, and the budget that each strategy needs."""
+    later = runs[runs.share.isin(BUDGETS)]
+    area = later.groupby(["strategy", "seed"]).short.mean().unstack("strategy")
+    curves = later.pivot_table(index="share", columns=["strategy", "seed"], values="short")
+    rows = {}
+    for strategy in STRATEGIES:
+        better = mean_interval(area["random"] - area[strategy])
+        low, high = ratio_interval(curves["random"], curves[strategy])
+        rows[strategy] = {
+            "mean shortfall": area[strategy].mean(),
+            "better than random": better.value,
+            "low": better.low,
+            "high": better.high,
+            "share needed": needed(curves[strategy].mean(axis=1)),
+            "of random's": needed(curves[strategy].mean(axis=1))
+            / needed(curves["random"].mean(axis=1)),
+            "ratio low": low,
+            "ratio high": high,
+        }
+    return pd.DataFrame(rows).T
+
+
+def needed(curve: pd.Series) -> float:
+    """Return the share of the label cost from which a mean curve stays within the tolerance."""
+    above = np.flatnonzero(curve.to_numpy() > TOLERANCE)
+    if not len(above):
+        return float(curve.index[0])
+    last = int(above[-1])
+    if last + 1 == len(curve):
+        return 1.0
+    step = (curve.iloc[last] - TOLERANCE) / (curve.iloc[last] - curve.iloc[last + 1])
+    logs = np.log(curve.index.to_numpy(dtype=float))
+    return float(np.exp(logs[last] + step * (logs[last + 1] - logs[last])))
+
+
+def ratio_interval(random: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float]:
+    """Bootstrap the ratio of the two needed budgets over seeds."""
+    rng = np.random.default_rng(0)
+    ratios = []
+    for _ in range(1000):
+        drawn = rng.integers(random.shape[1], size=random.shape[1])
+        ratios.append(
+            needed(other.iloc[:, drawn].mean(axis=1)) / needed(random.iloc[:, drawn].mean(axis=1))
+        )
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return float(low), float(high)
+
+
+if __name__ == "__main__":
+    which_table = sys.argv[1] if len(sys.argv) > 1 else "both"
+    main(which_table, int(sys.argv[2]) if len(sys.argv) > 2 else 6)

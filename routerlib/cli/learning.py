@@ -1,0 +1,168 @@
+"""Commands that learn: acquire, retrain, drift, models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from routerlib.cli.options import (
+    DEFAULT_LOG,
+    DEFAULT_MODEL,
+    CandidatesSource,
+    CostWeight,
+    LogPath,
+    ModelPath,
+    existing_log,
+)
+
+if TYPE_CHECKING:
+    from routerlib.retraining import Retraining
+
+models = typer.Typer(
+    no_args_is_help=True, help="List the routers that are kept, or go back to one."
+)
+
+
+def acquire(
+    budget_usd: Annotated[
+        float, typer.Option("--budget-usd", min=0, help="What to spend on labels, US dollars.")
+    ],
+    log_path: LogPath = DEFAULT_LOG,
+    prompts_path: Annotated[
+        Path | None,
+        typer.Option("--prompts", help="Prompts to choose from; left out = those of the log."),
+    ] = None,
+    candidates_source: CandidatesSource = "local",
+    strategy: Annotated[
+        str, typer.Option(help="random, whole prompts, cheap first, close calls, expected gain.")
+    ] = "close calls",
+    cost_weight: Annotated[
+        float, typer.Option(min=0, help="Of the decisions that the labels are for.")
+    ] = 0.0,
+    batches: Annotated[int, typer.Option(min=1, help="Looks at what was learnt.")] = 4,
+    random_state: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would ask.")] = False,
+) -> None:
+    """Ask and judge the cells that teach most per dollar; every choice keeps its probability."""
+    from routerlib.buying import buy_labels
+    from routerlib.candidates import load_candidates
+    from routerlib.log import CallLog
+    from routerlib.prompts import load_prompts
+
+    prompts = None if prompts_path is None else load_prompts(prompts_path)
+    candidates = load_candidates(candidates_source)
+    opened = existing_log(log_path, read_only=dry_run) if prompts is None else CallLog(log_path)
+    with opened as log:
+        bought = buy_labels(
+            log,
+            candidates,
+            budget_usd,
+            prompts=prompts,
+            strategy=strategy,
+            cost_weight=cost_weight,
+            n_batches=batches,
+            random_state=random_state,
+            dry_run=dry_run,
+        )
+    typer.echo(str(bought))
+    if not dry_run:
+        typer.echo(f"next: routerlib retrain --log {log_path}")
+
+
+def retrain(
+    log_path: LogPath = DEFAULT_LOG,
+    model_path: ModelPath = DEFAULT_MODEL,
+    margin: Annotated[
+        float, typer.Option(min=0, help="Utility that may be lost without calling it worse.")
+    ] = 0.02,
+    if_new: Annotated[int, typer.Option(min=0, help="Only with so many new scored prompts.")] = 0,
+    every: Annotated[
+        str | None, typer.Option(help="Do it again at this interval, such as 6h, until Ctrl-C.")
+    ] = None,
+    keep: Annotated[int, typer.Option(min=1, help="Routers to keep in the archive.")] = 5,
+    cost_weight: CostWeight = None,
+    random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
+    report_path: Annotated[Path, typer.Option("--report", help="The page to write.")] = Path(
+        "reports/retraining.html"
+    ),
+) -> None:
+    """Train a challenger; replace the router only if it is better or equal within the margin."""
+    from routerlib.learning_report import write_retraining_report
+    from routerlib.retraining import retrain
+    from routerlib.schedule import run_every, seconds_of
+
+    def once() -> None:
+        with existing_log(log_path) as log:
+            done = retrain(
+                log,
+                model_path,
+                margin=margin,
+                if_new=if_new,
+                keep=keep,
+                cost_weight=cost_weight,
+                random_state=random_state,
+            )
+        page = write_retraining_report(report_path, done, model_path)
+        _say(done, page)
+
+    if every is None:
+        once()
+    else:
+        run_every(once, seconds_of(every))
+
+
+def drift(
+    log_path: LogPath = DEFAULT_LOG,
+    model_path: ModelPath = DEFAULT_MODEL,
+    recent: Annotated[
+        int | None, typer.Option(min=1, help="Only the latest so many new prompts.")
+    ] = None,
+) -> None:
+    """Compare recent prompts and outcomes with the training data; say whether to retrain."""
+    from routerlib.drift import measure_drift
+    from routerlib.learning_report import calibration_table, drift_table
+    from routerlib.outcomes import Outcomes
+    from routerlib.routers import load_router
+
+    router = load_router(model_path)
+    with existing_log(log_path) as log:
+        outcomes = Outcomes.from_log(log, models=list(router.models_))
+    found = measure_drift(router, outcomes, recent)
+    typer.echo(str(drift_table(found)))
+    typer.echo(str(calibration_table(found)))
+    typer.echo(found.sentence)
+
+
+@models.command("list")
+def list_models(model_path: ModelPath = DEFAULT_MODEL) -> None:
+    """List the archived routers, newest first, with what each gained when it came."""
+    from routerlib.learning_report import models_table
+    from routerlib.model_archive import kept_models
+
+    kept = kept_models(model_path)
+    if not kept:
+        typer.echo(f"no router is archived beside {model_path} yet; `routerlib retrain` does that")
+        return
+    typer.echo(str(models_table(kept)))
+
+
+@models.command()
+def rollback(
+    name: Annotated[
+        str | None, typer.Argument(help="Which one; left out = the one before the router in use.")
+    ] = None,
+    model_path: ModelPath = DEFAULT_MODEL,
+) -> None:
+    """Put an archived router in use again."""
+    from routerlib.model_archive import rollback
+
+    typer.echo(f"{rollback(model_path, name).name} is in use: {model_path}")
+
+
+def _say(done: Retraining, page: Path) -> None:
+    typer.echo(done.sentence)
+    if done.drift is not None:
+        typer.echo(done.drift.sentence)
+    typer.echo(f"next: open {page} in a browser")

@@ -1,0 +1,417 @@
+"""Value a policy on logged choices before it goes live, or say why the log can't tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from routerlib import reweighting
+from routerlib.intervals import Interval
+from routerlib.logged import LoggedChoices
+from routerlib.metrics import Floats
+from routerlib.outcomes import Outcomes
+from routerlib.posterior import Design, Posterior
+from routerlib.reweighting import Method, effective_sample_size, why_too_thin
+from routerlib.routed import route_all
+from routerlib.router import Router
+from routerlib.splits import grouped_folds
+from routerlib.types import Estimates
+
+if TYPE_CHECKING:
+    from routerlib.log import CallLog
+
+__all__ = ["LoggedChoices", "OffPolicyValue", "ThinOverlap", "estimate_value", "why_no_value"]
+
+_MIN_KNOWN = 50
+# Share of the target's choices that may fall where the log has nothing.
+_MAX_UNSUPPORTED = 0.01
+_N_FOLDS = 5
+
+
+class ThinOverlap(ValueError):
+    """The log can't tell what the target policy is worth; the message says why."""
+
+
+@dataclass(frozen=True)
+class OffPolicyValue:
+    """What a policy would have been worth on the logged prompts.
+
+    Parameters
+    ----------
+    method : str
+        ``dr``, ``snips`` or ``ips``.
+    quality, cost_usd, utility : Interval
+        Mean per prompt with 95 % intervals: quality in [0, 1], US dollars, and
+        ``quality - cost_weight * cost_usd``; NaN where costs are unknown.
+    logged_quality, logged_cost_usd : float
+        What the logging policy had on the same prompts.
+    cost_weight : float
+        Of the utility.
+    n, n_groups : int
+        Decisions used, and different prompts among them.
+    n_effective : float
+        Effective sample size of the importance weights.
+    max_weight : float
+        The largest importance weight.
+    left_out : dict of str to int
+        Decisions not used, by reason.
+    """
+
+    method: str
+    quality: Interval
+    cost_usd: Interval
+    utility: Interval
+    logged_quality: float
+    logged_cost_usd: float
+    cost_weight: float
+    n: int
+    n_groups: int
+    n_effective: float
+    max_weight: float
+    left_out: dict[str, int]
+
+    @property
+    def sentence(self) -> str:
+        """The value in words, with interval, n and effective sample size."""
+        low, high = self.quality.low, self.quality.high
+        cost = ""
+        if np.isfinite(self.cost_usd.value):
+            cost = (
+                f" at ${1000 * self.cost_usd.value:.3g} per 1000 prompts "
+                f"[{1000 * self.cost_usd.low:.3g}, {1000 * self.cost_usd.high:.3g}]"
+            )
+        return (
+            f"Expected quality {self.quality.value:.3f} [{low:.3f}, {high:.3f}]{cost}; the logging "
+            f"policy had {self.logged_quality:.3f}. {self.method}, {self.n} decisions on "
+            f"{self.n_groups} prompts, effective sample size {self.n_effective:.0f}."
+        )
+
+
+def estimate_value(
+    policy: Any,
+    log: CallLog | LoggedChoices,
+    method: Method = "dr",
+    *,
+    router: Router | None = None,
+    cost_weight: float | None = None,
+    level: float = 0.95,
+    random_state: int = 0,
+) -> OffPolicyValue:
+    """Estimate what a policy would be worth, from decisions that another policy logged.
+
+    Parameters
+    ----------
+    policy : Router or policy
+        The target. A router is valued at its operating point, on prompts that it was not trained
+        on. A policy (`CostWeight`, `EpsilonGreedy`, ...) is valued on the estimates that were
+        logged with each decision, or on those of `router`.
+    log : CallLog or LoggedChoices
+        Decisions with their propensities, and outcomes of what was chosen. A person's overrides
+        and turns that stay with a conversation's model are left out: nobody drew those.
+    method : {"dr", "snips", "ips"}, default="dr"
+        Doubly robust with a cross-fitted quality model; self-normalised; plain inverse
+        propensity. See `routerlib.reweighting`.
+    router : Router or None, default=None
+        Whose estimates the policy sees.
+    cost_weight : float or None, default=None
+        Of the utility; None = the policy's own.
+    level : float, default=0.95
+        Confidence of the intervals.
+    random_state : int, default=0
+        Seed of the cross-fitting.
+
+    Returns
+    -------
+    OffPolicyValue
+        Quality, cost and utility with intervals.
+
+    Raises
+    ------
+    ThinOverlap
+        If the log leaves nothing to chance, never tried what the target would choose, or weighs
+        too few decisions too much.
+    ValueError
+        If the method is unknown or there are no scored decisions.
+
+    Notes
+    -----
+    It holds for prompts like the logged ones, and where a missing verdict has nothing to do with
+    how good the answer was.
+
+    Examples
+    --------
+    >>> from routerlib.exploration import Greedy
+    >>> from routerlib.simulate import make_log
+    >>> value = estimate_value(Greedy(), make_log(n_prompts=400, epsilon=0.5, seed=1))
+    >>> value.method, value.n, value.quality.low < 0.9 < value.quality.high
+    ('dr', 400, True)
+    """
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+    logged = log if isinstance(log, LoggedChoices) else LoggedChoices.from_log(log)
+    known_router = policy if isinstance(policy, Router) else router
+    logged = _unseen(logged, known_router)
+    _check_chance(logged)
+    target = _target(policy, logged, router)
+    target_of_logged = target[np.arange(len(logged)), logged.arms]
+    weights = target_of_logged / logged.propensities
+    _check_support(target, weights, logged)
+    weight = _own_cost_weight(policy) if cost_weight is None else cost_weight
+    outcomes = {
+        "quality": logged.quality,
+        "cost_usd": logged.cost_usd,
+        "utility": logged.quality - weight * logged.cost_usd if weight else logged.quality,
+    }
+    bench = _Bench.of(logged, method, random_state)
+    found = {name: bench.value(values, weights, target, level) for name, values in outcomes.items()}
+    return OffPolicyValue(
+        method=method,
+        **found,
+        logged_quality=float(logged.quality.mean()),
+        logged_cost_usd=_mean_known(logged.cost_usd),
+        cost_weight=float(weight),
+        n=len(logged),
+        n_groups=len(set(logged.prompt_ids)),
+        n_effective=effective_sample_size(weights),
+        max_weight=float(weights.max()),
+        left_out=dict(logged.left_out),
+    )
+
+
+def estimate_difference(
+    challenger: Router,
+    champion: Router,
+    logged: LoggedChoices,
+    *,
+    cost_weight: float = 0.0,
+    level: float = 0.95,
+    random_state: int = 0,
+) -> Interval:
+    """Estimate how much more utility one router would have had than another, doubly robust.
+
+    Where both choose the same, a row tells nothing and adds no spread: the interval of the
+    difference is narrower than the two values suggest.
+
+    Parameters
+    ----------
+    challenger, champion : Router
+        At their operating points; neither trained on the logged prompts.
+    logged : LoggedChoices
+        Decisions with their propensities and outcomes.
+    cost_weight : float, default=0
+        Of the utility of both.
+    level : float, default=0.95
+        Confidence.
+    random_state : int, default=0
+        Seed of the cross-fitting.
+
+    Returns
+    -------
+    Interval
+        Of challenger minus champion.
+
+    Raises
+    ------
+    ThinOverlap
+        If the log can't value one of the two, or costs that are weighed are unknown.
+    """
+    targets = [_target(router, logged, None) for router in (challenger, champion)]
+    _check_chance(logged)
+    rows = np.arange(len(logged))
+    for target in targets:
+        _check_support(target, target[rows, logged.arms] / logged.propensities, logged)
+    outcomes = logged.quality - cost_weight * logged.cost_usd if cost_weight else logged.quality
+    if not np.isfinite(outcomes).all():
+        raise ThinOverlap("some logged costs are unknown, so utility can't be compared")
+    difference = targets[0] - targets[1]
+    weights = difference[rows, logged.arms] / logged.propensities
+    expected = _Bench.of(logged, "dr", random_state)._cross_fitted(
+        outcomes, np.ones(len(logged), dtype=bool)
+    )
+    estimate = reweighting.doubly_robust(
+        outcomes, weights, expected[rows, logged.arms], (difference * expected).sum(axis=1)
+    )
+    scale = float(np.ptp(outcomes))
+    return reweighting.interval(
+        estimate, np.abs(weights), logged.prompt_ids, scale=scale, level=level
+    )
+
+
+def why_no_value(policy: Any, log: CallLog | LoggedChoices, *, router: Router | None = None) -> str:
+    """Say why a log can't tell what a policy is worth, or nothing where it can.
+
+    Parameters
+    ----------
+    policy, log, router
+        As of `estimate_value`.
+
+    Returns
+    -------
+    str
+        The reason of the refusal; empty where there is none.
+    """
+    try:
+        estimate_value(policy, log, "snips", router=router)
+    except ThinOverlap as refusal:
+        return str(refusal)
+    return ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """What all three means are estimated with."""
+
+    logged: LoggedChoices
+    method: Method
+    groups: np.ndarray
+    folds: np.ndarray
+    columns: Floats
+
+    @classmethod
+    def of(cls, logged: LoggedChoices, method: Method, random_state: int) -> _Bench:
+        _, groups = np.unique(np.array(logged.prompt_ids), return_inverse=True)
+        n_folds = min(_N_FOLDS, len(np.unique(groups)))
+        if method != "dr" or n_folds < 2:
+            return cls(
+                logged, method, groups, np.zeros(len(groups), int), np.ones((len(groups), 1))
+            )
+        folds = grouped_folds(groups, n_folds, random_state)
+        _, columns = Design.fit_columns(logged.prompts)
+        return cls(logged, method, groups, folds, columns)
+
+    def value(self, values: Floats, weights: Floats, target: Floats, level: float) -> Interval:
+        """Estimate one mean; rows whose value is unknown are left out."""
+        known = np.isfinite(values)
+        if known.sum() < _MIN_KNOWN:
+            return Interval(np.nan, np.nan, np.nan, np.nan)
+        r, w = values[known], weights[known]
+        if self.method == "dr":
+            expected = self._cross_fitted(values, known)
+            of_logged = expected[np.arange(len(r)), self.logged.arms[known]]
+            of_target = (target[known] * expected).sum(axis=1)
+            rows = reweighting.doubly_robust(r, w, of_logged, of_target)
+        else:
+            rows = (reweighting.snips if self.method == "snips" else reweighting.ips)(r, w)
+        scale = float(r.max() - r.min())
+        return reweighting.interval(rows, w, self.groups[known], scale=scale, level=level)
+
+    def _cross_fitted(self, values: Floats, known: np.ndarray) -> Floats:
+        """Expect each candidate's value on the known rows from the other folds."""
+        centre, scale = float(values[known].mean()), float(values[known].std()) or 1.0
+        n_models = len(self.logged.models)
+        expected = np.zeros((len(values), n_models))
+        for fold in np.unique(self.folds):
+            held_out = self.folds == fold
+            taught = known & ~held_out
+            model = Posterior(
+                self.columns.shape[1], n_models, prior_mean=0.0, prior_sd=1.0, noise_sd=1.0
+            )
+            arms, standard = self.logged.arms[taught], (values[taught] - centre) / scale
+            model.update(self.columns[taught], arms, standard)
+            expected[held_out] = model.means(self.columns[held_out])
+        return (centre + scale * expected)[known]
+
+
+def _unseen(logged: LoggedChoices, router: Router | None) -> LoggedChoices:
+    """Leave out prompts that the router was trained on: it would look better than it is."""
+    seen = set(getattr(router, "train_prompt_ids_", ()))
+    is_seen = np.array([prompt_id in seen for prompt_id in logged.prompt_ids], dtype=bool)
+    if not is_seen.any():
+        return logged
+    if is_seen.all():
+        raise ThinOverlap(
+            f"the router was trained on all {len(logged)} logged prompts, so they can't value it; "
+            "log new ones, or train on a part"
+        )
+    return logged.take(~is_seen, left_out={"the router was trained on the prompt": is_seen.sum()})
+
+
+def _target(policy: Any, logged: LoggedChoices, router: Router | None) -> Floats:
+    """Return the target's probability of each candidate, shape (n, n_models)."""
+    if isinstance(policy, Router):
+        outcomes = Outcomes(
+            prompts=logged.prompts,
+            models=logged.models,
+            quality=np.full((len(logged), len(logged.models)), np.nan),
+            prompt_ids=logged.prompt_ids,
+        )
+        unknown = [name for name in policy.models_ if name not in logged.models]
+        if unknown:
+            raise ThinOverlap(
+                f"the log never chose {unknown[0]!r}, which the router may; explore it first"
+            )
+        return _one_hot(route_all(policy, outcomes).arms, len(logged.models))
+    estimates = logged.estimates if router is None else _estimates(policy, logged, router)
+    if estimates is None:
+        raise ValueError(
+            "these decisions were logged without estimates of quality (rules decided), so a policy "
+            "has nothing to weigh; give router=, or value a router"
+        )
+    if hasattr(policy, "probabilities"):
+        return np.asarray(policy.probabilities(estimates))
+    return _one_hot(policy.choose(estimates).arms, len(logged.models))
+
+
+def _estimates(policy: Any, logged: LoggedChoices, router: Router) -> Estimates:
+    if set(router.models_) != set(logged.models):
+        raise ThinOverlap(
+            f"the router knows {', '.join(router.models_)}, the log chose among "
+            f"{', '.join(logged.models)}; value it on a log of the same candidates"
+        )
+    needs_spread = getattr(policy, "needs_spread", False)
+    own = (router.predict_with_spread if needs_spread else router.predict)(logged.prompts)
+    order = [router.models_.index(name) for name in logged.models]
+    sd = None if own.quality_sd is None else own.quality_sd[:, order]
+    return Estimates(logged.models, own.quality[:, order], own.cost_usd[:, order], sd)
+
+
+def _check_chance(logged: LoggedChoices) -> None:
+    if (logged.propensities >= 1).all():
+        raise ThinOverlap(
+            f"the logging policy left nothing to chance: propensity 1 in all {len(logged)} "
+            "decisions, so what another choice is worth was never seen; log with a policy that "
+            "explores, such as EpsilonGreedy"
+        )
+
+
+def _check_support(target: Floats, weights: Floats, logged: LoggedChoices) -> None:
+    counts = np.bincount(logged.arms, minlength=len(logged.models))
+    wanted = target.mean(axis=0)
+    unsupported = (counts == 0) & (wanted > _MAX_UNSUPPORTED)
+    if unsupported.any():
+        name = logged.models[int(np.argmax(unsupported))]
+        share = wanted[int(np.argmax(unsupported))]
+        raise ThinOverlap(
+            f"the target would choose {name!r} on {100 * share:.0f} % of prompts, and the log "
+            "never did; explore it first"
+        )
+    # Where the logged choice was certain, every other choice has probability 0.
+    certain = logged.propensities >= 1
+    elsewhere = float(
+        (1 - target[np.arange(len(logged)), logged.arms])[certain].sum() / len(logged)
+    )
+    if elsewhere > _MAX_UNSUPPORTED:
+        raise ThinOverlap(
+            f"on {100 * elsewhere:.0f} % of prompts the target would choose what the logging "
+            "policy could not (its own choice had propensity 1); log with a policy that explores "
+            "on every prompt"
+        )
+    problem = why_too_thin(weights)
+    if problem:
+        raise ThinOverlap(problem)
+
+
+def _own_cost_weight(policy: Any) -> float:
+    given = getattr(policy, "cost_weight_", None) or getattr(policy, "cost_weight", 0.0)
+    return float(given) if isinstance(given, int | float) else 0.0
+
+
+def _one_hot(arms: np.ndarray, n_models: int) -> Floats:
+    return np.asarray((arms[:, None] == np.arange(n_models)).astype(float))
+
+
+def _mean_known(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")

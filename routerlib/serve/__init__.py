@@ -1,0 +1,109 @@
+"""A router behind HTTP: /inference, /route, /feedback, and OpenAI's /v1/chat/completions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from routerlib.log import CallLog
+    from routerlib.serve.answering import Stickiness
+    from routerlib.types import CandidateModel
+
+
+def make_app(
+    model_path: Path | None,
+    candidates: Sequence[CandidateModel],
+    log: CallLog,
+    *,
+    key: str | None = None,
+    explore: str | None = None,
+    stickiness: Stickiness = "conversation",
+) -> FastAPI:
+    """Make the web application, for a server of one's own.
+
+    Parameters
+    ----------
+    model_path : Path or None
+        The router file; where there is none (yet) rules decide, by the candidates' roles, and a
+        file that comes later is taken up. None = rules, always.
+    candidates : sequence of CandidateModel
+        All that may be asked.
+    log : CallLog
+        Where decisions, calls and feedback are written.
+    key : str or None, default=None
+        What callers must show as ``Authorization: Bearer``; None = callers must be on this machine.
+    explore : str or None, default=None
+        Such as ``epsilon-greedy:0.1``: draw some choices by chance, with logged propensity.
+    stickiness : {"conversation", "none"}, default="conversation"
+        Whether a turn of a conversation stays with the model that answered the one before.
+
+    Returns
+    -------
+    FastAPI
+        The application; it opens and closes what it needs with its lifespan.
+
+    Raises
+    ------
+    RuntimeError
+        If the extra ``serve`` is not installed.
+    ValueError
+        If the router file or the exploration can't be used.
+    """
+    try:
+        from routerlib.serve.app import make_application
+    except ImportError as error:
+        raise RuntimeError("serving needs routerlib with the extra 'serve'") from error
+    from routerlib.serve.answering import Service
+    from routerlib.serve.deciding import read_exploration
+    from routerlib.serve.reloading import ReloadedRouter
+
+    exploration = read_exploration(explore)
+    service = Service(
+        ReloadedRouter(model_path, candidates),
+        candidates,
+        log,
+        exploration=exploration,
+        stickiness=stickiness,
+    )
+    return make_application(service, key)
+
+
+def serve(
+    model_path: Path | None,
+    candidates: Sequence[CandidateModel],
+    log: CallLog,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    key: str | None = None,
+    explore: str | None = None,
+    stickiness: Stickiness = "conversation",
+) -> None:
+    """Serve a router until interrupted; requests under way are answered first.
+
+    Parameters
+    ----------
+    model_path, candidates, log, key, explore, stickiness
+        As for `make_app`.
+    host : str, default="127.0.0.1"
+        Address to listen on; any but loopback needs a key.
+    port : int, default=8000
+        Port; 0 = any that is free.
+
+    Raises
+    ------
+    RuntimeError
+        If the port is in use or the extra ``serve`` is not installed.
+    ValueError
+        If the address needs a key and there is none.
+    """
+    from routerlib.serve.listening import check_exposure, logging_to_stderr, run
+
+    check_exposure(host, key)
+    with logging_to_stderr():
+        app = make_app(model_path, candidates, log, key=key, explore=explore, stickiness=stickiness)
+        run(app, host, port)

@@ -1,0 +1,352 @@
+"""Answer requests against one log: decide, ask, write; nothing is told before it is logged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from routerlib.clients import Clients
+from routerlib.inference import Answer, answer, instead, order_of_asking
+from routerlib.log import CallLog
+from routerlib.log_writer import LogWriter
+from routerlib.serve.conversations import Turn, earlier_turn, told_turn
+from routerlib.serve.deciding import Exploration, decide
+from routerlib.serve.faults import Refused, refusing
+from routerlib.types import CALLER, CONVERSATION, Call, CandidateModel, Decision, Prompt, Score
+
+if TYPE_CHECKING:
+    from routerlib.serve.reloading import ReloadedRouter
+
+logger = logging.getLogger("routerlib.serve")
+
+FEEDBACK = "feedback"
+Stickiness = Literal["conversation", "none"]
+
+_CAPS = ("max_completion_tokens", "max_tokens")
+# Longer texts are decided in a thread, so that nobody waits for them; for shorter ones handing
+# over to a thread, and getting the interpreter back from it, would take longer than deciding.
+_LONG_CHARACTERS = 20_000
+_LAST_CALLS_S = 30.0
+_FEEDBACK_ON = """
+select call_id, candidate, status from calls where decision_id = ? order by call_id desc limit 1
+"""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a request asks for besides the answer itself.
+
+    Parameters
+    ----------
+    cost_weight : float or None, default=None
+        Quality given up per US dollar saved; None = the router's operating point.
+    model : str or None, default=None
+        The candidate to ask, whatever the router says.
+    continues : str or None, default=None
+        Decision id of the turn that this one goes on from, or ``none``; None = look it up.
+    parameters : mapping
+        Request parameters that stand before the candidate's own.
+    """
+
+    cost_weight: float | None = None
+    model: str | None = None
+    continues: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Service:
+    """Everything that requests share: router, connections, log.
+
+    Parameters
+    ----------
+    routing : ReloadedRouter
+        Who decides.
+    candidates : sequence of CandidateModel
+        All that may be asked.
+    log : CallLog
+        Where everything is written.
+    exploration : callable or None, default=None
+        See `deciding.read_exploration`.
+    stickiness : {"conversation", "none"}, default="conversation"
+        Whether a turn stays with the model that answered the one before.
+    """
+
+    def __init__(
+        self,
+        routing: ReloadedRouter,
+        candidates: Sequence[CandidateModel],
+        log: CallLog,
+        *,
+        exploration: Exploration | None = None,
+        stickiness: Stickiness = "conversation",
+    ) -> None:
+        self.routing = routing
+        self.candidates = list(candidates)
+        self._log = log
+        self._exploration = exploration
+        self._stickiness = stickiness
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Begin: one run in the log, connections, and local models that load meanwhile."""
+        known_as = {
+            "candidates": {each.name: each.params_hash for each in self.candidates},
+            "router_hash": self.routing.router.router_hash_,
+            "explores": self._exploration is not None,
+            "stickiness": self._stickiness,
+        }
+        self._run_id = self._log.start_run("serve", known_as)
+        self._log.add_prices(self.candidates, self._run_id)
+        self._reader = CallLog(self._log.path, read_only=True)
+        self._writer = LogWriter(self._log)
+        self._clients = _LimitedClients(self.candidates)
+        for candidate in self.candidates:
+            if candidate.provider == "local":
+                self._start(self._warm_up(candidate))
+        self.routing.start()
+
+    async def close(self) -> None:
+        """End: calls that nobody waits for any more may finish, then everything is closed."""
+        self.routing.stop()
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=_LAST_CALLS_S)
+            for task in late:
+                logger.warning("a call was still under way when the server stopped")
+                task.cancel()
+        await self._clients.__aexit__(None, None, None)
+        await asyncio.to_thread(self._writer.close)
+        self._reader.close()
+
+    async def decide(self, prompt: Prompt, cost_weight: float | None = None) -> Decision:
+        """Return the router's decision on a prompt; nothing is logged."""
+        router = self.routing.router
+        arguments = (router, prompt, cost_weight, self._exploration)
+        with refusing(422):
+            if len(prompt.text) > _LONG_CHARACTERS:
+                return await asyncio.to_thread(decide, *arguments)
+            return decide(*arguments)
+
+    async def ask(
+        self,
+        prompt: Prompt,
+        wish: Wish,
+        on_text: Callable[[str, str], None] | None = None,
+    ) -> Asking:
+        """Decide and start to ask.
+
+        Parameters
+        ----------
+        prompt : Prompt
+            What is asked.
+        wish : Wish
+            How.
+        on_text : callable or None, default=None
+            Called with the candidate's name and each part of its answer.
+
+        Returns
+        -------
+        Asking
+            Goes on to its end, and into the log, whether somebody waits for it or not.
+
+        Raises
+        ------
+        Refused
+            If the request can't be decided.
+        """
+        decision = await self._decision(prompt, wish)
+        with refusing(422):
+            order = order_of_asking(decision, self.candidates)
+        if wish.model is not None:
+            del order[1:]
+        order = [with_parameters(candidate, wish.parameters) for candidate in order]
+        recording = _WriterRecording(self._writer, self._run_id)
+        work = answer(
+            prompt,
+            decision,
+            order,
+            clients=self._clients,
+            recording=recording,
+            on_text=on_text,
+        )
+        return Asking(self._start(work), recording)
+
+    async def score(self, decision_id: int, score: float, rationale: str) -> str:
+        """Store what somebody thinks of an answer and return who gave it.
+
+        Raises
+        ------
+        Refused
+            404 if nothing was asked under this decision, 409 if the answer isn't complete.
+        """
+        found = self._reader.lookup(_FEEDBACK_ON, decision_id)
+        if not found:
+            raise Refused(404, f"no answer is logged under decision {decision_id}")
+        call_id, candidate, status = found[0]
+        if status != "ok":
+            raise Refused(409, f"only a complete answer can be scored, this one is {status!r}")
+        verdict = Score(FEEDBACK, score, rationale)
+        with refusing(503):
+            await asyncio.wrap_future(
+                self._writer.submit(lambda log: log.add_scores(call_id, [verdict]))
+            )
+        return str(candidate)
+
+    async def _decision(self, prompt: Prompt, wish: Wish) -> Decision:
+        turn = self._turn(prompt, wish) if wish.model is None else None
+        decision = await self.decide(prompt, wish.cost_weight)
+        if wish.model is not None:
+            reason = f"chosen by the caller; the router would have asked {decision.model}"
+            return instead(decision, wish.model, reason, CALLER)
+        if turn is None or turn.model not in {each.name for each in self.candidates}:
+            return decision
+        reason = (
+            f"the conversation stays with {turn.model}, which answered under decision "
+            f"{turn.decision_id}; afresh {decision.model} would have been asked"
+        )
+        return instead(decision, turn.model, reason, CONVERSATION)
+
+    def _turn(self, prompt: Prompt, wish: Wish) -> Turn | None:
+        if wish.continues == "none":
+            return None
+        if wish.continues is not None:
+            return told_turn(self._reader, int(wish.continues))
+        if self._stickiness == "none":
+            return None
+        return earlier_turn(self._reader, prompt.messages)
+
+    def _start(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def _warm_up(self, candidate: CandidateModel) -> None:
+        try:
+            await self._clients.client(candidate)
+        except (ValueError, RuntimeError) as error:
+            logger.error("%s can't be asked: %s", candidate.name, error)
+
+
+class Asking:
+    """A prompt that is being asked.
+
+    Parameters
+    ----------
+    task : asyncio.Task
+        Ends with the Answer, when all is logged.
+    recording : _WriterRecording
+        Knows the number of the decision earlier than that.
+    """
+
+    def __init__(self, task: asyncio.Task[Answer], recording: _WriterRecording) -> None:
+        self.task = task
+        self._recording = recording
+
+    async def decision_id(self) -> int:
+        """Return the number of the decision once it is logged."""
+        return await self._recording.decision_id()
+
+    async def answered(self) -> Answer:
+        """Return the answer.
+
+        Raises
+        ------
+        Refused
+            502 if no candidate gave one, 503 if it can't be logged.
+        """
+        with refusing(503):
+            # Shielded: whoever stops waiting doesn't stop the call, which costs money anyway.
+            answered = await asyncio.shield(self.task)
+        if not answered.is_answered:
+            told = [*answered.failed, answered.call]
+            why = "; ".join(f"{c.candidate}: {c.status} {c.error or ''}".strip() for c in told)
+            raise Refused(502, f"no candidate gave an answer: {why}")
+        return answered
+
+
+def with_parameters(candidate: CandidateModel, given: Mapping[str, Any]) -> CandidateModel:
+    """Return the candidate with a request's parameters before its own.
+
+    Parameters
+    ----------
+    candidate : CandidateModel
+        As candidates.yaml has it.
+    given : mapping
+        Parameters of the request. A cap on output tokens goes under the name that the candidate
+        uses, and never above its own: who serves decides what an answer may cost.
+
+    Returns
+    -------
+    CandidateModel
+        With another `params_hash` where anything differs.
+
+    Raises
+    ------
+    Refused
+        400 if a parameter can't be written as JSON.
+
+    Examples
+    --------
+    >>> from routerlib.candidates import load_candidates
+    >>> candidate = load_candidates("local")[0]
+    >>> asked = with_parameters(candidate, {"max_completion_tokens": 7, "seed": 1})
+    >>> asked.parameters["max_tokens"], asked.parameters["seed"]
+    (7, 1)
+    """
+    if not given:
+        return candidate
+    try:
+        json.dumps(dict(given), allow_nan=False, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise Refused(400, f"parameters must be valid JSON: {error}") from error
+    rest = {name: value for name, value in given.items() if name not in _CAPS}
+    parameters = {**candidate.parameters, **rest}
+    wanted = [given[name] for name in _CAPS if name in given]
+    if wanted:
+        own = [name for name in _CAPS if name in candidate.parameters]
+        name = own[0] if own else next(each for each in _CAPS if each in given)
+        cap = candidate.max_output_tokens
+        parameters[name] = min([*wanted, *([] if cap is None else [cap])])
+    return replace(candidate, parameters=parameters)
+
+
+class _WriterRecording:
+    """Write one request's decision and calls through the shared writer."""
+
+    def __init__(self, writer: LogWriter, run_id: int) -> None:
+        self._writer = writer
+        self._run_id = run_id
+        self._decision: asyncio.Future[int] | None = None
+
+    async def add_decision(self, prompt: Prompt, decision: Decision) -> int:
+        def write(log: CallLog) -> int:
+            log.add_prompts([prompt])
+            return log.add_decision(prompt.prompt_id, decision, self._run_id)
+
+        self._decision = asyncio.wrap_future(self._writer.submit(write))
+        return await self._decision
+
+    async def add_call(self, call: Call) -> int:
+        return await asyncio.wrap_future(
+            self._writer.submit(lambda log: log.add_call(call, self._run_id))
+        )
+
+    async def decision_id(self) -> int:
+        assert self._decision is not None, "the decision is recorded before a candidate is asked"
+        return await asyncio.shield(self._decision)
+
+
+class _LimitedClients(Clients):
+    """Connections that keep to each candidate's limit of requests in flight."""
+
+    def __init__(self, candidates: Sequence[CandidateModel]) -> None:
+        super().__init__()
+        self._slots = {each.name: asyncio.Semaphore(each.max_concurrency) for each in candidates}
+
+    async def call(self, candidate: CandidateModel, prompt: Prompt, **how: Any) -> Call:
+        async with self._slots[candidate.name]:
+            return await super().call(candidate, prompt, **how)

@@ -1,0 +1,279 @@
+"""The web application: which address does what."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from routerlib.serve import bodies
+from routerlib.serve.answering import Service, Wish
+from routerlib.serve.faults import Refused, refusing
+from routerlib.serve.guard import Guard
+from routerlib.serve.streaming import answer_headers, stream
+from routerlib.types import Prompt
+
+if TYPE_CHECKING:
+    from routerlib.types import CandidateModel
+
+ROUTED = "router"
+_COST_WEIGHT = f"{ROUTED}:cost_weight="
+_OPENAI = "/v1/"
+
+_REFUSALS = {
+    400: "The body is no JSON, or a field of a chat request is wrong",
+    401: "The key is wrong or missing",
+    403: "The request names another host than this machine",
+    408: "The body came too slowly",
+    413: "The body is too large",
+    415: "The body isn't declared as JSON",
+    422: "A field is wrong",
+    500: "A fault of the server, which its log explains",
+    503: "The log can't be written, or too many requests are under way",
+}
+_UNKNOWN = {404: "Nothing is known by this name or number"}
+_FAILED = {502: "No candidate gave an answer"}
+
+Continues = Annotated[
+    str,
+    Header(
+        alias="x-routerlib-continues",
+        description="Decision id of the turn that this one goes on from, or none",
+        pattern=r"^([1-9][0-9]{0,14}|none|)$",
+    ),
+]
+
+
+def make_application(service: Service, key: str | None = None) -> FastAPI:
+    """Make the web application around a service.
+
+    Parameters
+    ----------
+    service : Service
+        Who answers.
+    key : str or None, default=None
+        What every caller must show; None = callers on this machine need none.
+
+    Returns
+    -------
+    FastAPI
+        Its document is at /openapi.json, and readable at /docs.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.open()
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = FastAPI(
+        title="routerlib",
+        description="Decides which model answers a prompt, asks it, and logs both.",
+        lifespan=lifespan,
+        responses=_documented(_REFUSALS),
+    )
+    endpoints = _Endpoints(service)
+    app.get("/health", response_model=bodies.HealthBody)(endpoints.health)
+    app.get("/models", response_model=bodies.ModelsBody)(endpoints.models)
+    app.post("/route", response_model=bodies.RouteBody)(endpoints.route)
+    app.post(
+        "/inference", response_model=bodies.InferenceBody, responses=_documented(_UNKNOWN | _FAILED)
+    )(endpoints.inference)
+    app.post(
+        "/feedback",
+        response_model=bodies.FeedbackBody,
+        responses=_documented(_UNKNOWN | {409: "The answer isn't complete"}),
+    )(endpoints.feedback)
+    app.get("/v1/models", response_model=bodies.OpenAIModels)(endpoints.openai_models)
+    app.get(
+        "/v1/models/{name:path}",
+        response_model=bodies.OpenAIModel,
+        responses=_documented(_UNKNOWN),
+    )(endpoints.openai_model)
+    app.post(
+        "/v1/chat/completions",
+        response_model=bodies.ChatBody,
+        responses={**_documented(_UNKNOWN | _FAILED), 200: {"content": _CHAT_CONTENT}},
+    )(endpoints.chat)
+    _handle_faults(app)
+    app.add_middleware(Guard, key=key)
+    return app
+
+
+_CHAT_CONTENT = {"text/event-stream": {"schema": {"type": "string"}}}
+
+
+class _Endpoints:
+    """What each address does."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._names = [candidate.name for candidate in service.candidates]
+
+    async def health(self) -> Response:
+        """Say that the server is up, and who decides."""
+        router = self._service.routing.router
+        return JSONResponse(
+            {"status": "ok", "router": router.name, "router_hash": router.router_hash_}
+        )
+
+    async def models(self) -> Response:
+        """List the candidate models, and what is known of each."""
+        router = self._service.routing.router
+        listed = [
+            _candidate_body(each, each.name in router.models_) for each in self._service.candidates
+        ]
+        return JSONResponse(
+            {"router": router.name, "cost_weight": router.cost_weight_, "models": listed}
+        )
+
+    async def openai_models(self) -> Response:
+        """List what the field `model` of a chat request may name."""
+        listed = [_openai_model(name) for name in (ROUTED, *self._names)]
+        return JSONResponse({"object": "list", "data": listed})
+
+    async def openai_model(self, name: str) -> Response:
+        """Describe one of the names that `model` may hold."""
+        if name not in (ROUTED, *self._names):
+            raise self._unknown_model(name)
+        return JSONResponse(_openai_model(name))
+
+    async def route(self, request: bodies.RouteRequest) -> Response:
+        """Decide which model should answer; nobody is asked, and nothing is logged."""
+        decision = await self._service.decide(_single_turn(request), request.cost_weight)
+        return JSONResponse(bodies.route_body(decision))
+
+    async def inference(
+        self, request: bodies.RouteRequest, x_routerlib_continues: Continues = ""
+    ) -> Response:
+        """Decide, ask the chosen model, or the next best where it fails, and say why."""
+        wish = Wish(cost_weight=request.cost_weight, continues=x_routerlib_continues or None)
+        asking = await self._service.ask(_single_turn(request), wish)
+        answer = await asking.answered()
+        headers = answer_headers(answer.call.candidate, answer.decision_id)
+        return JSONResponse(bodies.inference_body(answer), headers=headers)
+
+    async def feedback(self, request: bodies.FeedbackRequest) -> Response:
+        """Score an answer; said again, the last word counts."""
+        model = await self._service.score(request.decision_id, request.score, request.rationale)
+        told = {"decision_id": request.decision_id, "model": model, "score": request.score}
+        return JSONResponse(told)
+
+    async def chat(
+        self, request: bodies.ChatRequest, x_routerlib_continues: Continues = ""
+    ) -> Response:
+        """Answer as OpenAI's API does: `router`, `router:cost_weight=20`, or a candidate's name."""
+        with refusing(400):
+            prompt = Prompt(
+                tuple(message.as_message() for message in request.messages), source="serve"
+            )
+        cost_weight, model = self._read_model(request.model)
+        wish = Wish(cost_weight, model, x_routerlib_continues or None, request.parameters)
+        if request.stream:
+            options = request.stream_options
+            with_usage = bool(options and options.include_usage)
+            return await stream(self._service, prompt, wish, with_usage)
+        answer = await (await self._service.ask(prompt, wish)).answered()
+        headers = answer_headers(answer.call.candidate, answer.decision_id)
+        return JSONResponse(bodies.chat_body(answer, int(time.time())), headers=headers)
+
+    def _read_model(self, model: str) -> tuple[float | None, str | None]:
+        """Return the cost weight, and the candidate, that the field `model` asks for."""
+        if model == ROUTED:
+            return None, None
+        if model in self._names:
+            return None, model
+        if not model.startswith(_COST_WEIGHT):
+            raise self._unknown_model(model)
+        told = model.removeprefix(_COST_WEIGHT)
+        try:
+            cost_weight = float(told)
+        except ValueError:
+            cost_weight = math.nan
+        if not (math.isfinite(cost_weight) and cost_weight >= 0):
+            message = f"cost_weight must be a finite number of at least 0, got {told!r}"
+            raise Refused(400, message, param="model")
+        return cost_weight, None
+
+    def _unknown_model(self, name: str) -> Refused:
+        known = ", ".join((ROUTED, f"{_COST_WEIGHT}20", *self._names))
+        message = f"unknown model {name!r}; known are {known}"
+        return Refused(404, message, code="model_not_found", param="model")
+
+
+def _single_turn(request: bodies.RouteRequest) -> Prompt:
+    with refusing(422):
+        return Prompt.from_text(request.prompt, task=request.task, source="serve")
+
+
+def _candidate_body(candidate: CandidateModel, is_known: bool) -> dict[str, Any]:
+    variable = candidate.api_key_env
+    return {
+        "name": candidate.name,
+        "provider": candidate.provider,
+        "input_usd_per_mtok": candidate.price.input_usd_per_mtok,
+        "output_usd_per_mtok": candidate.price.output_usd_per_mtok,
+        "max_output_tokens": candidate.max_output_tokens,
+        "is_known_to_router": is_known,
+        "has_key": variable is None or bool(os.environ.get(variable, "").strip()),
+    }
+
+
+def _openai_model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "routerlib"}
+
+
+def _documented(refusals: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"model": bodies.ErrorBody, "description": told}
+        for status, told in refusals.items()
+    }
+
+
+def _handle_faults(app: FastAPI) -> None:
+    """Answer every fault in one shape; what the server did wrong stands in its own log only."""
+
+    @app.exception_handler(Refused)
+    async def refuse(_: Request, refused: Refused) -> Response:
+        return JSONResponse(refused.body(), refused.status)
+
+    @app.exception_handler(RequestValidationError)
+    async def complain(request: Request, error: RequestValidationError) -> Response:
+        refused = _complaint(error, is_openai=request.url.path.startswith(_OPENAI))
+        return JSONResponse(refused.body(), refused.status)
+
+    @app.exception_handler(HTTPException)
+    async def fail(_: Request, error: HTTPException) -> Response:
+        body = Refused(error.status_code, str(error.detail)).body()
+        return JSONResponse(body, error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def break_down(_: Request, error: Exception) -> Response:
+        del error  # uvicorn writes it to the server's log
+        return JSONResponse(Refused(500, "a fault of the server; see its log").body(), 500)
+
+
+def _complaint(error: RequestValidationError, is_openai: bool) -> Refused:
+    """Say what is wrong with the first wrong field."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "header"))
+    if first["type"] == "json_invalid":
+        return Refused(400, f"the body is no JSON: {first['ctx']['error']}")
+    status = 400 if is_openai else 422
+    if first["type"] == "extra_forbidden":
+        message = f"unsupported parameter: {field!r}"
+        return Refused(status, message, code="unsupported_parameter", param=field)
+    message = first["msg"].removeprefix("Value error, ")
+    if not field and first["type"] != "missing":
+        message = "expected a JSON object, declared by content-type: application/json"
+    return Refused(status, f"{field or 'body'}: {message}", param=field or None)

@@ -1,0 +1,373 @@
+"""Bodies of requests and responses, as they stand in the OpenAPI document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from routerlib.inference import Answer
+from routerlib.types import Decision, Task
+
+# Not only white space: Python's own idea of it, spelled out for readers of the document.
+_TEXT = r"[^\s\u0000-\u0020\u0085\u00a0]"
+# The largest whole number that every reader of JSON takes exactly.
+_LARGEST_WHOLE = 2**53 - 1
+
+
+def _whole(value: object) -> object:
+    """Take 3.0 for 3, as JSON knows one kind of number only."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Roles = Literal["system", "developer", "user", "assistant"]
+CostWeight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Quality per US dollar")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class RouteRequest(_Strict):
+    """Body of POST /route and POST /inference."""
+
+    prompt: str = Field(min_length=1, pattern=_TEXT)
+    task: Task | None = None
+    cost_weight: CostWeight | None = None
+
+
+class FeedbackRequest(_Strict):
+    """Body of POST /feedback."""
+
+    decision_id: Whole = Field(ge=1, le=_LARGEST_WHOLE)
+    score: float = Field(ge=0, le=1, allow_inf_nan=False)
+    rationale: str = Field(default="", max_length=2_000)
+
+
+class TextPart(_Strict):
+    """One part of a message's content; only text can be routed."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(_Strict):
+    """One message of a conversation; empty fields that SDKs send back are taken and left out."""
+
+    role: Roles
+    content: str | Annotated[list[TextPart], Field(min_length=1)]
+    name: str | None = None
+    refusal: None = None
+    annotations: list[Any] | None = Field(default=None, max_length=0)
+    audio: None = None
+    function_call: None = None
+    tool_calls: None = None
+
+    def as_message(self) -> dict[str, str]:
+        """Return role, content and name as they are logged and sent."""
+        content = self.content
+        if not isinstance(content, str):
+            content = "".join(part.text for part in content)
+        named = {"name": self.name} if self.name else {}
+        return {"role": self.role, "content": content, **named}
+
+
+class StreamOptions(_Strict):
+    """What a stream tells besides the answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ChatRequest(_Strict):
+    """Body of POST /v1/chat/completions.
+
+    Parameters of the answer are passed on and stand before those of candidates.yaml, except that
+    a cap on output tokens never rises above the candidate's own.
+    """
+
+    model: str = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    top_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    max_tokens: Whole | None = Field(default=None, ge=1)
+    max_completion_tokens: Whole | None = Field(default=None, ge=1)
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Whole | None = Field(default=None, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+
+    # Taken and not passed on: they concern the account that asks, not the answer.
+    n: Literal[1] | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is passed on to the candidate."""
+        return self.model_dump(include=_PASSED_ON, exclude_none=True)
+
+
+_PASSED_ON = {
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "response_format",
+    "reasoning_effort",
+}
+
+
+class Fault(BaseModel):
+    """What went wrong, in the shape of OpenAI's API."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """Body of every answer that is not a success."""
+
+    error: Fault
+
+
+class Usage(BaseModel):
+    """Tokens of the answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Expected(BaseModel):
+    """What the router expects of a candidate; null where it can't tell."""
+
+    quality: float | None
+    cost_usd: float | None
+
+
+class RouteBody(BaseModel):
+    """Body of an answer to POST /route."""
+
+    model: str
+    reason: str
+    propensity: float
+    cost_weight: float
+    router_hash: str
+    estimates: dict[str, Expected]
+
+
+class InferenceBody(BaseModel):
+    """Body of an answer to POST /inference: ``model`` answered, ``chosen`` was chosen."""
+
+    model: str
+    chosen: str
+    answer: str
+    status: str
+    reason: str
+    propensity: float
+    cost_weight: float
+    router_hash: str
+    estimates: dict[str, Expected]
+    failed: list[dict[str, str | None]]
+    usage: Usage | None
+    cost_usd: float | None
+    latency_s: float
+    decision_id: int
+
+
+class FeedbackBody(BaseModel):
+    """Body of an answer to POST /feedback."""
+
+    decision_id: int
+    model: str
+    score: float
+
+
+class HealthBody(BaseModel):
+    """Body of an answer to GET /health."""
+
+    status: Literal["ok"]
+    router: str
+    router_hash: str
+
+
+class CandidateBody(BaseModel):
+    """One candidate model, as GET /models lists it."""
+
+    name: str
+    provider: str
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    max_output_tokens: int | None
+    is_known_to_router: bool
+    has_key: bool
+
+
+class ModelsBody(BaseModel):
+    """Body of an answer to GET /models."""
+
+    router: str
+    cost_weight: float
+    models: list[CandidateBody]
+
+
+class OpenAIModel(BaseModel):
+    """One name that the field ``model`` of a chat request may hold."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str
+
+
+class OpenAIModels(BaseModel):
+    """Body of an answer to GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[OpenAIModel]
+
+
+class Choice(BaseModel):
+    """The only choice of a completion."""
+
+    index: Literal[0] = 0
+    message: dict[str, str | None]
+    finish_reason: str
+    logprobs: None = None
+
+
+class ChatBody(BaseModel):
+    """Body of an answer to POST /v1/chat/completions, with ``routerlib`` as an extra field."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage | None
+    routerlib: dict[str, Any]
+
+
+def route_body(decision: Decision) -> dict[str, Any]:
+    """Return the body of an answer to POST /route."""
+    return {
+        "model": decision.model,
+        "reason": decision.reason,
+        "propensity": decision.propensity,
+        "cost_weight": decision.cost_weight,
+        "router_hash": decision.router_hash,
+        "estimates": {name: _plain(known) for name, known in decision.estimates.items()},
+    }
+
+
+def inference_body(answer: Answer) -> dict[str, Any]:
+    """Return the body of an answer to POST /inference."""
+    return {
+        **route_body(answer.decision),
+        "model": answer.call.candidate,
+        "chosen": answer.decision.model,
+        "answer": answer.text,
+        "status": answer.call.status,
+        "failed": failures(answer),
+        "usage": usage(answer),
+        "cost_usd": _known(answer.cost_usd),
+        "latency_s": answer.call.latency_s,
+        "decision_id": answer.decision_id,
+    }
+
+
+def about(answer: Answer) -> dict[str, Any]:
+    """Return what the extra field ``routerlib`` of a completion holds."""
+    return {
+        "decision_id": answer.decision_id,
+        "chosen": answer.decision.model,
+        "reason": answer.decision.reason,
+        "propensity": answer.decision.propensity,
+        "failed": failures(answer),
+        "cost_usd": _known(answer.cost_usd),
+    }
+
+
+def chat_body(answer: Answer, created: int) -> dict[str, Any]:
+    """Return the body of an answer to POST /v1/chat/completions."""
+    is_refusal = answer.call.status == "refused" and not answer.text
+    message = {
+        "role": "assistant",
+        "content": None if is_refusal else answer.text,
+        "refusal": f"{answer.call.candidate} refused to answer" if is_refusal else None,
+    }
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": finish_reason(answer),
+        "logprobs": None,
+    }
+    return {
+        "id": completion_id(answer.decision_id),
+        "object": "chat.completion",
+        "created": created,
+        "model": answer.call.candidate,
+        "choices": [choice],
+        "usage": usage(answer),
+        "routerlib": about(answer),
+    }
+
+
+def completion_id(decision_id: int) -> str:
+    """Return the name that a completion goes by."""
+    return f"routerlib-{decision_id}"
+
+
+def finish_reason(answer: Answer) -> str:
+    """Return why the answer ended, in OpenAI's words."""
+    usual = {"truncated": "length", "refused": "content_filter"}.get(answer.call.status, "stop")
+    return answer.call.finish_reason or usual
+
+
+def usage(answer: Answer) -> dict[str, int] | None:
+    """Return the tokens of the answer; None where the provider told none."""
+    used = answer.call.usage
+    if used is None:
+        return None
+    return {
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.output_tokens,
+        "total_tokens": used.input_tokens + used.output_tokens,
+    }
+
+
+def failures(answer: Answer) -> list[dict[str, str | None]]:
+    """Return who was asked before and gave no answer."""
+    return [
+        {"model": call.candidate, "status": call.status, "error": call.error}
+        for call in answer.failed
+    ]
+
+
+def _plain(known: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _known(value) for name, value in known.items() if name in Expected.model_fields}
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON has no NaN

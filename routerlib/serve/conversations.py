@@ -1,0 +1,83 @@
+"""Find out which model a conversation started with, from the log alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from routerlib.log import CallLog
+from routerlib.serve.faults import Refused
+from routerlib.types import Prompt
+
+_ANSWERED = """
+select candidate, decision_id, response from calls
+where prompt_id = ? and decision_id is not null and status in ('ok', 'truncated')
+order by call_id desc
+"""
+_OF_DECISION = """
+select candidate, decision_id, response from calls
+where decision_id = ? and status in ('ok', 'truncated') order by call_id desc limit 1
+"""
+
+
+class Turn(NamedTuple):
+    """An earlier turn of a conversation.
+
+    Parameters
+    ----------
+    model : str
+        The candidate that answered it.
+    decision_id : int
+        The decision behind it.
+    """
+
+    model: str
+    decision_id: int
+
+
+def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, str]]) -> Turn | None:
+    """Return the turn that these messages go on from.
+
+    The messages up to the last answer in them are a prompt that was sent before, and the answer
+    is what a candidate said to it: both stand in the log. So nothing has to be remembered, a
+    restarted server and a second one on the same log know it too, and a client needn't tell.
+
+    Parameters
+    ----------
+    log : CallLog
+        Where earlier turns were logged.
+    messages : sequence of mapping
+        Role and content of each message.
+
+    Returns
+    -------
+    Turn or None
+        None where there is no earlier answer, or it isn't of this server: a client that cuts
+        or rewrites its history starts a new conversation.
+    """
+    answered = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+    if not answered or answered[-1] == 0:
+        return None
+    last = answered[-1]
+    before = tuple(messages[:last])
+    if not any(message["content"].strip() for message in before):
+        return None
+    said = messages[last]["content"].strip()
+    for model, decision_id, response in log.lookup(_ANSWERED, Prompt(before).prompt_id):
+        if response is not None and response.strip() == said:
+            return Turn(model, decision_id)
+    return None
+
+
+def told_turn(log: CallLog, decision_id: int) -> Turn:
+    """Return the turn that a client names by the number of its decision.
+
+    Raises
+    ------
+    Refused
+        404 if nothing was answered under it.
+    """
+    found = log.lookup(_OF_DECISION, decision_id)
+    if not found:
+        raise Refused(404, f"no answer is logged under decision {decision_id}")
+    return Turn(*found[0][:2])

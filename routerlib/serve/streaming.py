@@ -1,0 +1,143 @@
+"""An answer as server-sent events, in the shape of OpenAI's API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from routerlib.inference import Answer
+from routerlib.serve.answering import Asking, Service, Wish
+from routerlib.serve.bodies import about, completion_id, finish_reason, usage
+from routerlib.serve.faults import Refused
+from routerlib.types import Prompt
+
+if TYPE_CHECKING:
+    from fastapi.responses import StreamingResponse
+
+
+async def stream(
+    service: Service, prompt: Prompt, wish: Wish, with_usage: bool
+) -> StreamingResponse:
+    """Return a response that streams the answer as it comes.
+
+    It begins with the first text, so that a candidate that fails before is replaced by the next
+    best unseen, and its headers can say who answers. It ends with ``[DONE]`` only once the call is
+    on the disk; what fails after the first text ends it with an error event. A client that
+    leaves doesn't stop the call: it is answered and logged to its end.
+
+    Parameters
+    ----------
+    service : Service
+        Who answers.
+    prompt : Prompt
+        What is asked.
+    wish : Wish
+        How.
+    with_usage : bool
+        Whether a last chunk tells the tokens.
+
+    Returns
+    -------
+    StreamingResponse
+        Server-sent events.
+
+    Raises
+    ------
+    Refused
+        If no candidate gives an answer, or the log can't be written.
+    """
+    from fastapi.responses import StreamingResponse
+
+    pieces: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
+    asking = await service.ask(prompt, wish, lambda *piece: pieces.put_nowait(piece))
+    asking.task.add_done_callback(lambda _: pieces.put_nowait(None))
+    first = await pieces.get()
+    if first is None:  # over without a text: a failure, which is raised here, or a refusal
+        answered = await asking.answered()
+        model, decision_id = answered.call.candidate, answered.decision_id
+    else:
+        model, decision_id = first[0], await _logged_decision(asking)
+    return StreamingResponse(
+        _events(asking, first, pieces, _Chunks(model, decision_id, with_usage)),
+        media_type="text/event-stream",
+        headers={**answer_headers(model, decision_id), "cache-control": "no-cache"},
+    )
+
+
+def answer_headers(model: str, decision_id: int) -> dict[str, str]:
+    """Return the headers that say who answered, and under which decision."""
+    from urllib.parse import quote
+
+    return {
+        "x-routerlib-model": quote(model, safe=" /:@+,;=()[]"),
+        "x-routerlib-decision-id": str(decision_id),
+    }
+
+
+async def _logged_decision(asking: Asking) -> int:
+    try:
+        return await asking.decision_id()
+    except RuntimeError as error:
+        raise Refused(503, str(error)) from error
+
+
+async def _events(
+    asking: Asking,
+    first: tuple[str, str] | None,
+    pieces: asyncio.Queue[tuple[str, str] | None],
+    chunks: _Chunks,
+) -> AsyncIterator[bytes]:
+    yield chunks.delta({"role": "assistant", "content": ""})
+    piece = first
+    while piece is not None:
+        yield chunks.delta({"content": piece[1]})
+        piece = await pieces.get()
+    try:
+        answered = await asking.answered()
+    except Refused as refused:
+        yield _event(refused.body())
+        return
+    yield chunks.end(answered)
+    if chunks.with_usage:
+        yield chunks.usage(answered)
+    yield b"data: [DONE]\n\n"
+
+
+class _Chunks:
+    """The chunks of one completion."""
+
+    def __init__(self, model: str, decision_id: int, with_usage: bool) -> None:
+        self.with_usage = with_usage
+        self._common = {
+            "id": completion_id(decision_id),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def delta(self, delta: dict[str, Any]) -> bytes:
+        """Return a chunk with a part of the answer."""
+        return self._chunk([_choice(delta, None)])
+
+    def end(self, answered: Answer) -> bytes:
+        """Return the chunk that says why the answer ended."""
+        return self._chunk([_choice({}, finish_reason(answered))], routerlib=about(answered))
+
+    def usage(self, answered: Answer) -> bytes:
+        """Return the chunk that tells the tokens."""
+        return _event({**self._common, "choices": [], "usage": usage(answered)})
+
+    def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+        unknown_yet = {"usage": None} if self.with_usage else {}
+        return _event({**self._common, "choices": choices, **unknown_yet, **more})
+
+
+def _choice(delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+
+
+def _event(body: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
