@@ -14,7 +14,7 @@ from routerlib.scaling import LogOddsScale
 _SMALLEST_SHARE = 0.02
 # Weights before anything was seen, and how far data may be expected to move them.
 _TREES_WEIGHT = 0.4
-_WEIGHT_SPREAD = 0.15
+_WEIGHT_SPREAD = 0.08
 _PULLS = 500
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from routerlib.embedding import encode
+from routerlib.embedding import Encoded, encode
 from routerlib.encoders import EncoderChoice, encoder_name, resolve_encoder
 from routerlib.neighbours import Nearest, Neighbours
 from routerlib.outcomes import Outcomes
@@ -183,7 +183,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         outcomes = None if y is None else _as_outcomes(texts, y)
         topics = None if outcomes is None else outcomes.topics
         encoded = encode(texts, resolve_encoder(self.encoder))
-        counts = self._counts(texts)
+        counts = self._counts(texts, encoded)
         self.space_, place = TextSpace.fit(encoded, counts, self.random_state)
         self.n_directions_ = min(self.n_components, place.coordinates.shape[1])
         self.models_: tuple[str, ...] = ()
@@ -205,7 +205,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
     def locate(self, texts: list[str], topics: Sequence[str] | None) -> tuple[np.ndarray, Place]:
         """Return the counts of texts, with the task that was told, and where they stand."""
         encoded = encode(texts, resolve_encoder(self.encoder))
-        counts = self._counts(texts)
+        counts = self._counts(texts, encoded)
         place = self.space_.place(encoded, counts)
         return counts if topics is None else self._told(counts, topics), place
 
@@ -277,7 +277,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
             return Estimated(nothing, nothing)
         has_cost = np.isfinite(outcomes.cost_usd).any(axis=0)
         self.models_ = tuple(outcomes.models)
-        self.costed_ = tuple(outcomes.models[arm] for arm in np.flatnonzero(has_cost))
+        self.costed_ = tuple(outcomes.models[int(arm)] for arm in np.flatnonzero(has_cost))
         self.labels_, are_topics = topic_labels(place, outcomes.topics, self.random_state)
         targets = Targets(
             outcomes.quality, log_cost_usd(outcomes.cost_usd)[:, has_cost], self.labels_, are_topics
@@ -287,11 +287,12 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         )
         return estimated
 
-    def _counts(self, texts: Sequence[str]) -> np.ndarray:
+    def _counts(self, texts: Sequence[str], encoded: Encoded) -> np.ndarray:
         """Return the columns of the groups surface and task."""
         columns = [np.zeros((len(texts), 0))]
         if "surface" in self.groups:
             columns.append(surface_features(texts))
+            columns.append(np.array([[float(len(ids))] for ids in encoded.token_ids]))
         if "task" in self.groups:
             columns.append(_task_columns(texts))
         return np.hstack(columns)
@@ -315,7 +316,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
     def _names(self) -> list[str]:
         names: list[str] = []
         if "surface" in self.groups:
-            names += SURFACE_NAMES
+            names += [*SURFACE_NAMES, "n_tokens"]
         if "task" in self.groups:
             names += [f"task_{task}" for task in TASKS]
         if "embedding" in self.groups:
