@@ -18,6 +18,7 @@ from routerlib.simpler import (
     NeighboursLearner,
     SimplerLearners,
     Targets,
+    TopicLearner,
     topic_labels,
 )
 from routerlib.splits import grouped_folds
@@ -221,6 +222,13 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         if not isinstance(learner, NeighboursLearner):
             return Nearest(np.zeros((len(texts), 0), dtype=int), np.zeros((len(texts), 0)))
         return learner.nearest(self.locate(texts, None)[1], k)
+
+    def are_known(self, topics: Sequence[str] | None, n_prompts: int) -> np.ndarray:
+        """Return which of told topics were learnt from the log, shape (n_prompts,)."""
+        learner = self.simpler_.learners.get("topic")
+        if topics is None or not isinstance(learner, TopicLearner):
+            return np.zeros(n_prompts, dtype=bool)
+        return np.isin(np.array(topics, dtype=str), learner.classifier.topics)
 
     def starts(self) -> dict[str, int]:
         """Return the first column of each simpler learner's expected quality."""

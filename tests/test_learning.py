@@ -1,4 +1,4 @@
-"""What routers learn: more than their rivals where there is a pattern, nothing where there's none."""
+"""What routers learn: more than rivals where there is a pattern, nothing where there is none."""
 
 from __future__ import annotations
 
