@@ -222,8 +222,8 @@ class LGBMRouter(Router):
             for blend, rows in ((self._blend, ~is_told), (self._told_blend, is_told)):
                 kept = [part[rows] for part in parts]
                 final, width = blend.final(kept), deviations * blend.disagreement(kept)
-                low[np.ix_(rows, self._main)] = blend.quality(final - width)
-                high[np.ix_(rows, self._main)] = blend.quality(final + width)
+                low[np.ix_(rows, np.array(self._main))] = blend.quality(final - width)
+                high[np.ix_(rows, np.array(self._main))] = blend.quality(final + width)
         return low, high
 
     def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -383,7 +383,7 @@ class LGBMRouter(Router):
         is_told = self._features.are_known(topics, len(texts))
         if is_told.any():
             told = self._told_blend.final(parts)[is_told]
-            quality[np.ix_(is_told, self._main)] = self._told_blend.quality(told)
+            quality[np.ix_(is_told, np.array(self._main))] = self._told_blend.quality(told)
             final[is_told] = told
         for arm, addition in self._additions.items():
             quality[:, arm] = addition.quality(final.mean(axis=1))
