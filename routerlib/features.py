@@ -196,7 +196,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
             if folds is None:
                 folds = folds_of(outcomes, self.random_state)
             estimated = self._learn_simpler(place, outcomes, folds)
-        self.n_features_out_ = len(self._names())
+        self._index()
         told_counts = counts if topics is None else self._told(counts, topics)
         return Estimated(
             np.hstack([*self._plain(counts, place), estimated.detected]),
@@ -232,8 +232,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
 
     def starts(self) -> dict[str, int]:
         """Return the first column of each simpler learner's expected quality."""
-        at = {name: column for column, name in enumerate(self._names())}
-        return {name: at[f"{name}_quality_{self.models_[0]}"] for name in self.simpler_.learners}
+        return self._starts
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns, shape (n_features,)."""
@@ -268,7 +267,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         features.n_directions_ = state["n_directions"]
         features.models_, features.costed_ = tuple(state["models"]), tuple(state["costed"])
         features.simpler_ = SimplerLearners.from_state(state["simpler"])
-        features.n_features_out_ = len(features._names())
+        features._index()
         return features
 
     def _check(self) -> None:
@@ -320,6 +319,13 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         if "embedding" not in self.groups:
             return [counts]
         return [counts, place.coordinates[:, : self.n_directions_]]
+
+    def _index(self) -> None:
+        at = {name: column for column, name in enumerate(self._names())}
+        self.n_features_out_ = len(at)
+        self._starts = {
+            name: at[f"{name}_quality_{self.models_[0]}"] for name in self.simpler_.learners
+        }
 
     def _names(self) -> list[str]:
         names: list[str] = []
