@@ -14,7 +14,7 @@ from routerlib.scaling import LogOddsScale
 _SMALLEST_SHARE = 0.02
 # Weights before anything was seen, and how far data may be expected to move them.
 _TREES_WEIGHT = 0.4
-_WEIGHT_SPREAD = 0.15
+_WEIGHT_SPREAD = 0.08
 _PULLS = 500
 
 
@@ -261,8 +261,11 @@ def _spread(expected: np.ndarray, quality: np.ndarray) -> float:
 
 
 def _doubt(expected: np.ndarray, quality: np.ndarray, labels: np.ndarray) -> float:
-    """Return the standard deviation of log-odds errors that prompts of one label share."""
-    excess, counts = [], []
+    """Return the standard deviation of log-odds errors that prompts of one label share.
+
+    What was seen out of fold beyond noise, and what so few labels can't settle anyway.
+    """
+    excess, sampling, counts = [], [], []
     for label in np.unique(labels):
         rows = labels == label
         for guess, truth in zip(expected[rows].T, quality[rows].T, strict=True):
@@ -272,6 +275,9 @@ def _doubt(expected: np.ndarray, quality: np.ndarray, labels: np.ndarray) -> flo
             errors = truth[seen] - guess[seen]
             slope = float((guess[seen] * (1 - guess[seen])).mean())
             excess.append((errors.mean() ** 2 - errors.var() / len(errors)) / slope**2)
+            sampling.append(1 / (len(errors) * slope))
             counts.append(len(errors))
-    mean = float(np.average(excess, weights=counts)) if excess else 1.0
-    return float(np.sqrt(max(mean, 0.0)))
+    if not excess:
+        return 1.0
+    shared = max(float(np.average(excess, weights=counts)), 0.0)
+    return float(np.sqrt(shared + np.average(sampling, weights=counts)))

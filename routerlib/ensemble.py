@@ -149,7 +149,7 @@ def told_or_detected(columns: Estimated, bag: int, random_state: int) -> np.ndar
 
 def quality_out_of_fold(
     columns: Estimated, quality: np.ndarray, folds: np.ndarray, random_state: int
-) -> np.ndarray:
+) -> Estimated:
     """Return the trees' log-odds of training prompts, each from the other folds.
 
     Parameters
@@ -165,14 +165,15 @@ def quality_out_of_fold(
 
     Returns
     -------
-    ndarray of shape (n_prompts, n_models)
-        The log-odds of the candidate's mean where it has fewer than 20 labels.
+    Estimated
+        Of shape (n_prompts, n_models), with the topic detected and told; the log-odds of the
+        candidate's mean where it has fewer than 20 labels.
     """
     table = told_or_detected(columns, 0, random_state)
-    raw = np.empty(quality.shape)
+    detected, told = np.empty(quality.shape), np.empty(quality.shape)
     for arm, observed in enumerate(quality.T):
         seen = np.isfinite(observed)
-        raw[:, arm] = log_odds(shrunk_mean(observed, 0.5))
+        detected[:, arm] = told[:, arm] = log_odds(shrunk_mean(observed, 0.5))
         if seen.sum() < MIN_ROWS_FOR_TREES:
             continue
         for fold in np.unique(folds):
@@ -180,5 +181,6 @@ def quality_out_of_fold(
             kept = seen & ~out
             if kept.any():
                 booster = train_quality(table[kept], observed[kept], random_state)
-                raw[out, arm] = raw_scores(booster, columns.detected[out])
-    return raw
+                detected[out, arm] = raw_scores(booster, columns.detected[out])
+                told[out, arm] = raw_scores(booster, columns.told[out])
+    return Estimated(detected, told)

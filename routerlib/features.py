@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from routerlib.embedding import encode
+from routerlib.embedding import Encoded, encode
 from routerlib.encoders import EncoderChoice, encoder_name, resolve_encoder
 from routerlib.neighbours import Nearest, Neighbours
 from routerlib.outcomes import Outcomes
@@ -18,6 +18,7 @@ from routerlib.simpler import (
     NeighboursLearner,
     SimplerLearners,
     Targets,
+    TopicLearner,
     topic_labels,
 )
 from routerlib.splits import grouped_folds
@@ -183,7 +184,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         outcomes = None if y is None else _as_outcomes(texts, y)
         topics = None if outcomes is None else outcomes.topics
         encoded = encode(texts, resolve_encoder(self.encoder))
-        counts = self._counts(texts)
+        counts = self._counts(texts, encoded)
         self.space_, place = TextSpace.fit(encoded, counts, self.random_state)
         self.n_directions_ = min(self.n_components, place.coordinates.shape[1])
         self.models_: tuple[str, ...] = ()
@@ -195,7 +196,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
             if folds is None:
                 folds = folds_of(outcomes, self.random_state)
             estimated = self._learn_simpler(place, outcomes, folds)
-        self.n_features_out_ = len(self._names())
+        self._index()
         told_counts = counts if topics is None else self._told(counts, topics)
         return Estimated(
             np.hstack([*self._plain(counts, place), estimated.detected]),
@@ -205,7 +206,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
     def locate(self, texts: list[str], topics: Sequence[str] | None) -> tuple[np.ndarray, Place]:
         """Return the counts of texts, with the task that was told, and where they stand."""
         encoded = encode(texts, resolve_encoder(self.encoder))
-        counts = self._counts(texts)
+        counts = self._counts(texts, encoded)
         place = self.space_.place(encoded, counts)
         return counts if topics is None else self._told(counts, topics), place
 
@@ -222,10 +223,16 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
             return Nearest(np.zeros((len(texts), 0), dtype=int), np.zeros((len(texts), 0)))
         return learner.nearest(self.locate(texts, None)[1], k)
 
+    def are_known(self, topics: Sequence[str] | None, n_prompts: int) -> np.ndarray:
+        """Return which of told topics were learnt from the log, shape (n_prompts,)."""
+        learner = self.simpler_.learners.get("topic")
+        if topics is None or not isinstance(learner, TopicLearner):
+            return np.zeros(n_prompts, dtype=bool)
+        return np.isin(np.array(topics, dtype=str), learner.classifier.topics)
+
     def starts(self) -> dict[str, int]:
         """Return the first column of each simpler learner's expected quality."""
-        at = {name: column for column, name in enumerate(self._names())}
-        return {name: at[f"{name}_quality_{self.models_[0]}"] for name in self.simpler_.learners}
+        return self._starts
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns, shape (n_features,)."""
@@ -260,7 +267,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         features.n_directions_ = state["n_directions"]
         features.models_, features.costed_ = tuple(state["models"]), tuple(state["costed"])
         features.simpler_ = SimplerLearners.from_state(state["simpler"])
-        features.n_features_out_ = len(features._names())
+        features._index()
         return features
 
     def _check(self) -> None:
@@ -277,7 +284,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
             return Estimated(nothing, nothing)
         has_cost = np.isfinite(outcomes.cost_usd).any(axis=0)
         self.models_ = tuple(outcomes.models)
-        self.costed_ = tuple(outcomes.models[arm] for arm in np.flatnonzero(has_cost))
+        self.costed_ = tuple(outcomes.models[int(arm)] for arm in np.flatnonzero(has_cost))
         self.labels_, are_topics = topic_labels(place, outcomes.topics, self.random_state)
         targets = Targets(
             outcomes.quality, log_cost_usd(outcomes.cost_usd)[:, has_cost], self.labels_, are_topics
@@ -287,11 +294,12 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         )
         return estimated
 
-    def _counts(self, texts: Sequence[str]) -> np.ndarray:
+    def _counts(self, texts: Sequence[str], encoded: Encoded) -> np.ndarray:
         """Return the columns of the groups surface and task."""
         columns = [np.zeros((len(texts), 0))]
         if "surface" in self.groups:
             columns.append(surface_features(texts))
+            columns.append(np.array([[float(len(ids))] for ids in encoded.token_ids]))
         if "task" in self.groups:
             columns.append(_task_columns(texts))
         return np.hstack(columns)
@@ -312,10 +320,17 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
             return [counts]
         return [counts, place.coordinates[:, : self.n_directions_]]
 
+    def _index(self) -> None:
+        at = {name: column for column, name in enumerate(self._names())}
+        self.n_features_out_ = len(at)
+        self._starts = {
+            name: at[f"{name}_quality_{self.models_[0]}"] for name in self.simpler_.learners
+        }
+
     def _names(self) -> list[str]:
         names: list[str] = []
         if "surface" in self.groups:
-            names += SURFACE_NAMES
+            names += [*SURFACE_NAMES, "n_tokens"]
         if "task" in self.groups:
             names += [f"task_{task}" for task in TASKS]
         if "embedding" in self.groups:

@@ -217,10 +217,13 @@ class LGBMRouter(Router):
         low, high = np.full(shape, np.nan), np.full(shape, np.nan)
         if self.objective == "quality" and len(prompts):
             parts = self._parts(self.features(prompts, topics))
-            final = self._blend.final(parts)
-            width = NormalDist().inv_cdf(0.5 + level / 2) * self._blend.disagreement(parts)
-            low[:, self._main] = self._blend.quality(final - width)
-            high[:, self._main] = self._blend.quality(final + width)
+            deviations = NormalDist().inv_cdf(0.5 + level / 2)
+            is_told = self._features.are_known(topics, len(prompts))
+            for blend, rows in ((self._blend, ~is_told), (self._told_blend, is_told)):
+                kept = [part[rows] for part in parts]
+                final, width = blend.final(kept), deviations * blend.disagreement(kept)
+                low[np.ix_(rows, np.array(self._main))] = blend.quality(final - width)
+                high[np.ix_(rows, np.array(self._main))] = blend.quality(final + width)
         return low, high
 
     def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -328,9 +331,11 @@ class LGBMRouter(Router):
             self._learn_best_model(columns.detected, outcomes)
             return
         raw = quality_out_of_fold(columns, main.quality, folds, self.random_state)
-        parts = [raw, *self._simpler_parts(columns.detected)]
-        pooled = shrunk_mean(main.quality, 0.5)
-        self._blend = Blend.fit(parts, main.quality, pooled, self._features.labels_)
+        parts = [raw.detected, *self._simpler_parts(columns.detected)]
+        told = [raw.told, *self._simpler_parts(columns.told)]
+        pooled, labels = shrunk_mean(main.quality, 0.5), self._features.labels_
+        self._blend = Blend.fit(parts, main.quality, pooled, labels)
+        self._told_blend = Blend.fit(told, main.quality, pooled, labels)
         self._trees = QualityTrees.fit(columns, main.quality, self.random_state)
         if main.topics is not None and "topic" not in self._features.starts():
             expected = self._blend.quality(self._blend.final(parts))
@@ -372,8 +377,14 @@ class LGBMRouter(Router):
                 else self._classifier.predict(columns, num_threads=1)
             )
             return quality, cost_usd
-        final = self._blend.final(self._parts(columns))
+        parts = self._parts(columns)
+        final = self._blend.final(parts)
         quality[:, self._main] = self._blend.quality(final)
+        is_told = self._features.are_known(topics, len(texts))
+        if is_told.any():
+            told = self._told_blend.final(parts)[is_told]
+            quality[np.ix_(is_told, np.array(self._main))] = self._told_blend.quality(told)
+            final[is_told] = told
         for arm, addition in self._additions.items():
             quality[:, arm] = addition.quality(final.mean(axis=1))
             cost_usd[:, arm] = addition.cost_usd(_mean_log(known_cost))
@@ -469,6 +480,7 @@ class LGBMRouter(Router):
             **learned,
             "quality": self._trees.text,
             "blend": self._blend.to_state(),
+            "told_blend": self._told_blend.to_state(),
             "topic_shift": self._topic_shift.to_state(),
             "additions": {str(arm): each.to_state() for arm, each in self._additions.items()},
         }
@@ -489,6 +501,7 @@ class LGBMRouter(Router):
             return
         self._trees = QualityTrees(learned["quality"], n_columns, len(self._main))
         self._blend = Blend.from_state(learned["blend"])
+        self._told_blend = Blend.from_state(learned["told_blend"])
         self._topic_shift = TopicShift.from_state(learned["topic_shift"])
         self._additions = {
             int(arm): Addition.from_state(state) for arm, state in learned["additions"].items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import zlib
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ import numpy as np
 _HEAD_CHARACTERS = 16_000
 _TAIL_CHARACTERS = 4_000
 _COMPRESSED_CHARACTERS = 2_000
+_LONG_WORD = 6
+_FEWEST_OPTIONS = 3
 
 # One column each: the number of matches. Every pattern is linear in the length of the text.
 _PATTERN_COUNTS: dict[str, re.Pattern[str]] = {
@@ -43,6 +46,7 @@ _PATTERN_COUNTS: dict[str, re.Pattern[str]] = {
     "n_dates": re.compile(r"\d{4}-\d\d-\d\d|\d[/.]\d{1,2}[/.]\d\d|\d:\d\d"),
     "n_list_items": re.compile(r"^[ \t]{0,8}(?:[-*•]|\d{1,2}[.)])\s", re.MULTILINE),
     "n_options": re.compile(r"(?:^|\s)\(?[A-H][.):](?=\s|$)", re.MULTILINE),
+    "n_table_rows": re.compile(r"^[ \t]{0,8}\|[^\n]{0,2000}\|[ \t]*$", re.MULTILINE),
     "n_blanks": re.compile(r"_{3,}|\.{4,}"),
     "n_shots": re.compile(
         r"^(?:[QA]|[Qq]uestion|[Aa]nswer|[Ii]nput|[Oo]utput|[Ee]xample|[Uu]ser|[Aa]ssistant)"
@@ -50,6 +54,30 @@ _PATTERN_COUNTS: dict[str, re.Pattern[str]] = {
         re.MULTILINE,
     ),
 }
+
+# Patterns that can only match a text that holds one of these: looking for them costs less.
+_GATES: dict[str, tuple[str, ...]] = {
+    "n_exclamation_marks": ("!", "！"),
+    "n_brackets": ("(", "[", "{"),
+    "n_currency": ("$", "€", "£", "¥"),
+    "n_fractions": ("/",),
+    "n_latex": ("\\", "$$"),
+    "n_code_fences": ("```", "~~~"),
+    "n_inline_code": ("`",),
+    "n_calls": ("(",),
+    "n_indented_lines": ("\n  ", "\n\t"),
+    "n_json_keys": ('"', "'"),
+    "n_html_tags": ("<",),
+    "n_emails": ("@",),
+    "n_urls": ("://", "www."),
+    "n_table_rows": ("|",),
+    "n_blanks": ("___", "...."),
+    "n_shots": (":",),
+    "n_equals": tuple("=<>≤≥≠≈"),
+    "n_quotes": tuple('"“”„«»「」'),
+    "n_colons": (":", "："),
+}
+_NUMBER_PATTERNS = frozenset({"n_decimals", "n_long_numbers", "n_dates", "n_numbers"})
 
 # One column each: the number of words, in lower case, that stand in the list.
 _WORD_COUNTS: dict[str, str] = {
@@ -106,6 +134,15 @@ _FOREIGN_SHARES: dict[str, re.Pattern[str]] = {
     "share_devanagari": re.compile(r"[ऀ-ॿ]"),
 }
 
+# Also looked for in such texts only: words of scripts that have no spaces between words.
+_FOREIGN_COUNTS: dict[str, re.Pattern[str]] = {
+    "n_foreign_math_words": re.compile(r"計算|计算|いくつ|多少|方程|合計|คำนวณ|เท่าไร|계산|몇"),
+    "n_foreign_code_words": re.compile(
+        r"代码|代碼|程序|コード|関数|函数|プログラム|โค้ด|โปรแกรม|코드|함수"
+    ),
+}
+
+_DIGIT = re.compile(r"\d")
 _WORD = re.compile(r"[^\W_㐀-鿿豈-﫿぀-ヿ฀-๿]+")
 _SPACELESS = re.compile(r"[㐀-鿿豈-﫿぀-ヿ]|[฀-๿]{1,4}")
 _SENTENCE_END = re.compile(r"[.!?؟।](?=\s|$)|[。！？]")
@@ -124,6 +161,9 @@ _SHAPE_NAMES = (
     "is_ending_with_question",
     "is_beginning_with_imperative",
     "compressibility",
+    "share_long_words",
+    "readability",
+    "is_multiple_choice",
 )
 
 SURFACE_NAMES: tuple[str, ...] = (
@@ -131,6 +171,7 @@ SURFACE_NAMES: tuple[str, ...] = (
     *_PATTERN_COUNTS,
     *_SHARES,
     *_FOREIGN_SHARES,
+    *_FOREIGN_COUNTS,
     *_WORD_COUNTS,
     *_WORD_SHARES,
 )
@@ -141,6 +182,7 @@ _COLUMNS_OF_WORD: dict[str, list[int]] = {
     for listed in _LISTS
     for word in listed.split()
 }
+_OPTIONS_AT = list(_PATTERN_COUNTS).index("n_options")
 _IMPERATIVES = frozenset(_WORD_COUNTS["n_imperatives"].split())
 
 
@@ -148,8 +190,10 @@ def surface_features(texts: Sequence[str]) -> np.ndarray:
     """Describe each text by counts and shares that a reader could check by hand.
 
     Words of scripts without spaces are counted one a character (Chinese, Japanese) or
-    one for four characters (Thai). A text over 20,000 characters is read at both ends only;
-    its length is still the true one.
+    one for four characters (Thai); full-width letters, digits and signs count as the plain ones.
+    A text over 20,000 characters is read at both ends only; its length is still the true one.
+    *readability* is LIX, words a sentence + percentage of words over six letters: it needs no
+    dictionary of any language (C.-H. Björnsson, Läsbarhet, 1968).
 
     Parameters
     ----------
@@ -198,12 +242,16 @@ def _describe(text: str) -> list[float]:
     seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS)
     if not seen:
         return [0.0] * len(SURFACE_NAMES)
+    is_plain = seen.isascii()
+    if not is_plain:
+        seen = unicodedata.normalize("NFKC", seen)
     words = _WORD.findall(seen.lower())
-    n_words = len(words) if seen.isascii() else len(words) + len(_SPACELESS.findall(seen))
-    counts = [float(len(pattern.findall(seen))) for pattern in _PATTERN_COUNTS.values()]
+    n_words = len(words) if is_plain else len(words) + len(_SPACELESS.findall(seen))
+    counts = _pattern_counts(seen)
     shares = [len(pattern.findall(seen)) / len(seen) for pattern in _SHARES.values()]
     return [
         *_shape(text, seen, words, n_words),
+        float(counts[_OPTIONS_AT] >= _FEWEST_OPTIONS),
         *counts,
         *shares,
         *_foreign_shares(seen),
@@ -211,10 +259,24 @@ def _describe(text: str) -> list[float]:
     ]
 
 
+def _pattern_counts(seen: str) -> list[float]:
+    has_digits = _DIGIT.search(seen) is not None
+    counts = []
+    for name, pattern in _PATTERN_COUNTS.items():
+        gates = _GATES.get(name)
+        if name in _NUMBER_PATTERNS:
+            may_match = has_digits
+        else:
+            may_match = gates is None or any(gate in seen for gate in gates)
+        counts.append(float(len(pattern.findall(seen))) if may_match else 0.0)
+    return counts
+
+
 def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
     lines = seen.split("\n")
     n_sentences = max(len(_SENTENCE_END.findall(seen)), 1)
     head = seen[:_COMPRESSED_CHARACTERS].encode("utf-8", "replace")
+    share_long = sum(len(word) > _LONG_WORD for word in words) / max(n_words, 1)
     return [
         float(len(text)),
         float(n_words),
@@ -228,13 +290,16 @@ def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
         float(seen.rstrip().endswith(("?", "？", "؟"))),
         float(bool(words) and words[0] in _IMPERATIVES),
         len(zlib.compress(head, 1)) / len(head),
+        share_long,
+        n_words / n_sentences + 100 * share_long,
     ]
 
 
 def _foreign_shares(seen: str) -> list[float]:
     if seen.isascii():
-        return [0.0] * len(_FOREIGN_SHARES)
-    return [len(pattern.findall(seen)) / len(seen) for pattern in _FOREIGN_SHARES.values()]
+        return [0.0] * (len(_FOREIGN_SHARES) + len(_FOREIGN_COUNTS))
+    shares = [len(pattern.findall(seen)) / len(seen) for pattern in _FOREIGN_SHARES.values()]
+    return [*shares, *(float(len(pattern.findall(seen))) for pattern in _FOREIGN_COUNTS.values())]
 
 
 def _listed_words(words: list[str], n_words: int) -> list[float]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from routerlib.surface import both_ends
 
+# Between Latin letters and scripts without spaces there is no word boundary for the rules.
+_SCRIPT_CHANGE = re.compile(
+    r"(?<=[㐀-鿿぀-ヿ가-힣฀-๿])(?=[a-z0-9])|(?<=[a-z0-9])(?=[㐀-鿿぀-ヿ가-힣฀-๿])"
+)
 _HEAD_CHARACTERS = 2_000
 _TAIL_CHARACTERS = 1_000
 
-# The first rule that matches decides, so the more particular ones stand first.
+# Rules read lower case. The first that matches decides, so the more particular ones stand first.
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (task, re.compile(pattern, re.IGNORECASE | re.MULTILINE))
+    (task, re.compile(pattern, re.MULTILINE))
     for task, pattern in (
         (
             "summarize",
@@ -26,10 +31,10 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "code",
             r"```|\b(?:python|javascript|typescript|java|c\+\+|c#|golang|bash|sql|html|css|regex)\b"
-            r"|^\s*(?:def|class|import|from|SELECT|function|const|public|#include)\s"
+            r"|^\s*(?:def|class|import|from|select|function|const|public|#include)\s"
             r"|\b(?:write|implement|debug|fix|schreibe?|écris|escribe)\b.{0,60}"
             r"\b(?:code|function|script|program|unit tests?|funktion|fonction|función)\b"
-            r"|\bSELECT\b.{1,80}\bFROM\b|代码|コード|関数|函数",
+            r"|\bselect\b.{1,80}\bfrom\b|代码|コード|関数|函数|โค้ด|코드",
         ),
         (
             "extract",
@@ -41,14 +46,16 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "classify",
             r"\b(?:classif\w+|categori[sz]e|label|sentiment|klassifizier\w*|clasifica\w*"
             r"|positive or negative|which (?:category|language)|is (?:this|the).{0,60}\bspam)\b"
-            r"|分類|分类|분류|(?:^|\s)\(?A[.):]\s.{1,400}\s\(?B[.):]\s",
+            r"|分類|分类|분류|(?:^|\s)\(?a[.):]\s.{1,400}\s\(?b[.):]\s",
         ),
         (
             "math",
-            r"\d\s*[-+*/×÷^]\s*\(?-?\d|\\frac|\\sum|\\int|\$\$|\b(?:solve|calculat\w+|compute|evaluate"
+            r"\d\s*[-+*/×÷^]\s*\(?-?\d|\\frac|\\sum|\\int|\$\$|\b(?:solve|calculat\w+|compute"
+            r"|evaluate"
             r"|simplify|equation|integral|derivative|prime|divisor|multiple|lcm|gcd|how many"
             r"|how much|percent\w*|product of|sum of|berechne|wie viele?|combien|calcule|cuántos"
-            r"|calcula|fraction|rechne|times \d|plus \d|minus \d)\b|計算|计算|いくつ|多少|계산",
+            r"|calcula|fraction|rechne|times \d|plus \d|minus \d)\b"
+            r"|計算|计算|いくつ|多少|계산|คำนวณ|เท่าไร",
         ),
         (
             "reasoning",
@@ -86,7 +93,9 @@ def detect_task(text: str) -> str:
     >>> detect_task("What is 17 * 23?"), detect_task("Hi there!"), detect_task("")
     ('math', 'chat', 'other')
     """
-    seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS)
+    seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS).lower()
+    if not seen.isascii():
+        seen = _SCRIPT_CHANGE.sub(" ", unicodedata.normalize("NFKC", seen))
     for task, pattern in _RULES:
         if pattern.search(seen):
             return task

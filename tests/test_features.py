@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,9 @@ from sklearn.exceptions import NotFittedError
 
 from routerlib.embedding import encode
 from routerlib.features import PromptFeatures, detect_task
-from routerlib.surface import SURFACE_NAMES, surface_features
+from routerlib.outcomes import Outcomes
+from routerlib.simulate import make_world
+from routerlib.surface import _GATES, _PATTERN_COUNTS, SURFACE_NAMES, surface_features
 from routerlib.types import TASKS
 
 PROMPTS = [
@@ -145,3 +148,115 @@ def test_what_is_not_text_is_refused_by_position(prompts: list) -> None:
 def test_one_text_in_place_of_a_list_is_refused() -> None:
     with pytest.raises(ValueError, match="must be a list of texts"):
         PromptFeatures().fit("What is this?")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "least"),
+    [
+        ("| a | b |\n|---|---|\n| 1 | 2 |", "n_table_rows", 3),
+        ("Which?\nA. red\nB. blue\nC. green", "is_multiple_choice", 1),
+        ("Unquestionably extraordinary circumlocutions", "share_long_words", 1),
+        ("計算してください：３＋４はいくつ？", "n_foreign_math_words", 2),
+        ("計算してください：３＋４はいくつ？", "n_numbers", 2),
+        ("計算してください：３＋４はいくつ？", "n_operators", 1),
+        ("请用Python写一个函数 f(x)", "n_foreign_code_words", 1),
+        ("请用Python写一个函数 f(x)", "n_code_words", 1),
+        ("เขียนโปรแกรมคำนวณผลรวม", "n_foreign_code_words", 1),
+        ("เขียนโปรแกรมคำนวณผลรวม", "n_words", 5),
+        ("Wie heißt 'apple' auf 日本語?", "n_words", 6),
+    ],
+)
+def test_tables_options_and_scripts_without_spaces_are_counted(
+    text: str, name: str, least: float
+) -> None:
+    assert surface(text)[name] >= least
+
+
+@pytest.mark.parametrize(
+    ("text", "task"),
+    [
+        ("请用Python写一个函数", "code"),
+        ("Pythonで関数を書いて", "code"),
+        ("12＋30を計算してください", "math"),
+        ("คำนวณ 12 + 30", "math"),
+        ("次の文章を要約してください", "summarize"),
+    ],
+)
+def test_rules_find_the_task_in_scripts_without_spaces(text: str, task: str) -> None:
+    assert detect_task(text) == task
+
+
+def test_a_gate_never_hides_a_match() -> None:
+    texts = [*PROMPTS, "a\n  b\n\tc `x` ~~~ $5 <b> x@y.de www.a.b A: 1/2 ___ «q» {}", "x=1 ！"]
+    for text in texts:
+        row = surface(text)
+        for name in _GATES:
+            assert row[name] == len(_PATTERN_COUNTS[name].findall(text)), name
+
+
+def test_outcomes_add_what_simpler_learners_expect_out_of_fold() -> None:
+    outcomes = make_world(n_prompts=80, n_models=2, seed=3).outcomes
+    features = PromptFeatures(n_components=2)
+    held_out = features.fit_transform(outcomes.prompts, outcomes)
+    seen = features.transform(outcomes.prompts)
+
+    names = features.get_feature_names_out().tolist()
+    assert held_out.shape == seen.shape == (80, len(names))
+    for learner in ("words", "neighbours", "topic", "network"):
+        column = names.index(f"{learner}_quality_m1")
+        labels = outcomes.quality[:, 1]
+        # What was seen in training is known too well; out of fold it isn't.
+        errors = [np.abs(table[:, column] - labels).mean() for table in (seen, held_out)]
+        assert errors[0] < errors[1], learner
+    assert "words_cost_m0" in names
+
+
+def test_a_told_topic_replaces_the_detected_one() -> None:
+    outcomes = make_world(n_prompts=120, n_models=2, seed=3).outcomes
+    features = PromptFeatures(groups=("topic",)).fit(outcomes.prompts, outcomes)
+    text = ["please explain the old river"]
+    rows = [features.transform(text, [topic])[0] for topic in ("law", "cooking", "never seen")]
+    assert not np.allclose(rows[0], rows[1])
+    np.testing.assert_array_equal(rows[2], features.transform(text)[0])
+
+
+def test_without_topics_clusters_stand_in() -> None:
+    outcomes = make_world(n_prompts=120, n_models=2, seed=3).outcomes
+    unlabelled = Outcomes(outcomes.prompts, outcomes.models, outcomes.quality)
+    features = PromptFeatures(groups=("topic",)).fit(unlabelled.prompts, unlabelled)
+    assert np.isfinite(features.transform(PROMPTS)).all()
+
+
+def test_an_array_of_qualities_is_taken_too() -> None:
+    outcomes = make_world(n_prompts=60, n_models=2, seed=3).outcomes
+    features = PromptFeatures(groups=("words",)).fit(outcomes.prompts, outcomes.quality)
+    assert features.get_feature_names_out().tolist() == ["words_quality_m0", "words_quality_m1"]
+    with pytest.raises(ValueError, match=r"one row per prompt \(4\), got 60"):
+        PromptFeatures().fit(PROMPTS, outcomes)
+
+
+def lengths(texts: list[str]) -> np.ndarray:
+    """Encode a text by its length and its number of vowels."""
+    return np.array([[len(text), sum(text.count(vowel) for vowel in "aeiou")] for text in texts])
+
+
+def test_any_function_can_be_the_encoder() -> None:
+    features = PromptFeatures(n_components=3, encoder=lengths).fit(PROMPTS)
+    state = features.to_state()
+
+    assert state["encoder"] == "own"
+    again = PromptFeatures.from_state(state, encoder=lengths)
+    np.testing.assert_array_equal(again.transform(PROMPTS), features.transform(PROMPTS))
+    with pytest.raises(ValueError, match="with an encoder of its own; hand it over"):
+        PromptFeatures.from_state(state).transform(PROMPTS)
+
+
+@pytest.mark.parametrize("wrong", [lambda texts: np.zeros(3), lambda texts: np.zeros((1, 2))])
+def test_an_encoder_must_return_a_row_for_each_text(wrong: Callable) -> None:
+    with pytest.raises(ValueError, match="an encoder must return finite numbers of shape"):
+        PromptFeatures(encoder=wrong).fit(PROMPTS)
+
+
+def test_an_unknown_encoder_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="encoder must be 'minilm', a function or None, got 'x'"):
+        PromptFeatures(encoder="x").fit(PROMPTS)
