@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from browsing import screenshots_folder, started_browser
 
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
 from routerlib.types import CandidateModel, Price
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -44,3 +49,25 @@ def outcomes() -> Outcomes:
     quality = (rng.random(chance.shape) < chance).astype(float)
     cost_usd = np.tile([0.0001, 0.0003, 0.001], (60, 1))
     return Outcomes(prompts, ["tiny", "small", "large"], quality, cost_usd, topics=topics)
+
+
+# Of a module, not of the session: while Playwright runs, `asyncio.run` of other tests would fail.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start a headless Chromium; skipped where there is none, unless the machine must have it."""
+    with started_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Return the folder in which browser tests leave pictures for people to look at."""
+    folder = screenshots_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    pictures = sorted(screenshots_folder().glob("*.png"))
+    if pictures and terminalreporter.stats.get("passed"):
+        terminalreporter.write_line(f"{len(pictures)} screenshots in {pictures[0].parent}")

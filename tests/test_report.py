@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
+from browsing import PHONE, visiting
 
 from routerlib import artifact, report
 from routerlib.log import CallLog
@@ -18,6 +19,9 @@ from routerlib.routers import LGBMRouter
 from routerlib.tables import table
 from routerlib.types import Call, CandidateModel, Price, Prompt, Score, Usage
 from routerlib.workspace import split_as_trained
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 HOSTILE = "<script>document.title='run'</script>{{7*7}}<img src=x onerror=\"document.title='run'\">"
 MODELS = ("small <b>", "large {{7*7}}")
@@ -161,46 +165,17 @@ def test_notebook_page_runs_nothing_that_an_answer_contains(hostile_notebook: Pa
 
 @pytest.mark.browser
 def test_pages_open_from_a_file_without_any_request_or_script(
-    index: Path, hostile_notebook: Path
+    browser: Browser, index: Path, hostile_notebook: Path
 ) -> None:
-    browser_path = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if browser_path is None:
-        pytest.skip("no Chromium found on this machine")
-    from playwright.sync_api import sync_playwright
-
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-    ]
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=browser_path, args=arguments)
-        try:
-            for path in (index, hostile_notebook):
-                tab = browser.new_page(viewport={"width": 390, "height": 844})
-                requests: list[str] = []
-                errors: list[str] = []
-                tab.on("request", lambda request, seen=requests: seen.append(request.url))
-                tab.on("pageerror", lambda error, seen=errors: seen.append(str(error)))
-                tab.goto(path.as_uri())
-                title = tab.title()
-                tab.wait_for_timeout(200)
-                outside = [url for url in requests if not url.startswith(("file:", "data:"))]
-                assert outside == []
-                assert errors == []
-                assert tab.title() == title != "run"
-                # Wide tables scroll by themselves; the page never does sideways.
-                assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-                tab.close()
-        finally:
-            browser.close()
+    for path in (index, hostile_notebook):
+        with visiting(browser, path.as_uri(), PHONE) as visit:
+            title = visit.page.title()
+            visit.page.wait_for_timeout(200)
+            assert visit.outside() == []
+            assert visit.errors == visit.dialogs == []
+            assert visit.page.title() == title != "run"
+            # Wide tables scroll by themselves; the page never does sideways.
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
 
 
 def test_description_of_the_router_is_valid_json(index: Path) -> None:
