@@ -28,7 +28,7 @@ _HOMES = {
     "policies": ("CostWeight", "MeanBudget", "QualityFloor"),
     "training": ("at_operating_point", "train_router"),
     "evaluation": ("compare", "evaluate"),
-    "explain": ("explain", "explain_margin"),
+    "explain": ("explain", "explain_margin", "similar_prompts"),
     "candidates": ("load_candidates",),
     "prompts": ("load_prompts",),
     "collect": ("collect",),

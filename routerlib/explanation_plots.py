@@ -1,13 +1,19 @@
-"""Draw SHAP explanations: importance, beeswarm, waterfall, routing margin."""
+"""Draw why one estimate or one choice came about: waterfall and routing margin."""
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.plot_style import axes_or_new, candidate_styles, escape_math, finish
+from routerlib.margin import DECIDED, with_value
+from routerlib.plot_style import (
+    axes_or_new,
+    candidate_styles,
+    escape_math,
+    finish,
+    short_label,
+)
 from routerlib.readable import number_text
 
 if TYPE_CHECKING:
@@ -19,90 +25,6 @@ if TYPE_CHECKING:
 _FOR = "#0072B2"
 _AGAINST = "#D55E00"
 _REST = "all other features"
-_JITTER = 0.32
-
-
-def feature_importance(
-    explanation: shap.Explanation, ax: Axes | None = None, *, max_features: int = 12
-) -> Axes:
-    """Draw how far each feature moves the estimate on average.
-
-    Parameters
-    ----------
-    explanation : shap.Explanation
-        Of several prompts, from `routerlib.explain.explain`.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-    max_features : int, default=12
-        The most important ones.
-
-    Returns
-    -------
-    Axes
-        Bars of the mean absolute SHAP value.
-    """
-    top = _top(explanation, max_features)
-    ax = axes_or_new(ax, (7.2, 1.5 + 0.32 * len(top)))
-    sizes = np.abs(explanation.values).mean(axis=0)[top]
-    rows = np.arange(len(top))[::-1]
-    ax.barh(rows, sizes, color=_FOR)
-    names = [explanation.feature_names[column] for column in top]
-    ax.set_yticks(rows, [_short(name) for name in names])
-    title = f"What counts most: {names[0]}"
-    label = f"mean absolute SHAP value\n({explanation.output_names})"
-    finish(ax, title, label, "", f"n = {len(explanation.values)} prompts")
-    return ax
-
-
-def beeswarm(
-    explanation: shap.Explanation, ax: Axes | None = None, *, max_features: int = 10
-) -> Axes:
-    """Draw every prompt's SHAP value of the most important features, coloured by their value.
-
-    Parameters
-    ----------
-    explanation : shap.Explanation
-        Of several prompts, from `routerlib.explain.explain`.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-    max_features : int, default=10
-        The most important ones.
-
-    Returns
-    -------
-    Axes
-        One row of dots per feature; grey where a feature has no value of its own.
-    """
-    top = _top(explanation, max_features)
-    ax = axes_or_new(ax, (7.4, 1.7 + 0.4 * len(top)))
-    dots = None
-    for row, column in zip(range(len(top) - 1, -1, -1), top, strict=True):
-        values = explanation.values[:, column]
-        heights = row + _JITTER * _spread(values)
-        ranks = _ranks(np.asarray(explanation.data, dtype=float)[:, column])
-        is_known = ~np.isnan(ranks)
-        ax.scatter(values[~is_known], heights[~is_known], s=12, color="#8a8a8a", linewidths=0)
-        if is_known.any():
-            dots = ax.scatter(
-                values[is_known],
-                heights[is_known],
-                c=ranks[is_known],
-                s=12,
-                cmap="cividis",
-                vmin=0,
-                vmax=1,
-                linewidths=0,
-            )
-    ax.axvline(0, color="#555555", linewidth=0.8)
-    names = [explanation.feature_names[column] for column in top]
-    ax.set_yticks(range(len(top))[::-1], [_short(name) for name in names])
-    if dots is not None:
-        bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], shrink=0.8)
-        bar.ax.set_yticklabels(["low", "high"])
-        bar.set_label("value of the feature")
-    title = f"{names[0].capitalize()} moves the estimate most"
-    finish(ax, title, f"SHAP value\n({explanation.output_names})", "")
-    return ax
 
 
 def waterfall(
@@ -130,7 +52,7 @@ def waterfall(
     data = np.asarray(explanation.data, dtype=float)[i]
     order = np.argsort(-np.abs(one), kind="stable")
     steps = [
-        (_with_value(str(explanation.feature_names[column]), data[column]), float(one[column]))
+        (with_value(str(explanation.feature_names[column]), data[column]), float(one[column]))
         for column in order[:max_features]
     ]
     if len(order) > max_features:
@@ -168,7 +90,7 @@ def margin(
     """
     named = sorted(explanation.contributions.items(), key=lambda part: -abs(part[1]))
     steps = [
-        (_with_value(name, explanation.values.get(name, float("nan"))), 100 * part)
+        (with_value(name, explanation.values.get(name, float("nan"))), 100 * part)
         for name, part in named[:max_features]
     ]
     rest = named[max_features:]
@@ -192,7 +114,7 @@ def margin(
         )
     _write_sizes(ax, rows, sizes)
     ax.axvline(0, color="#555555", linewidth=0.8)
-    ax.set_yticks(rows, [_short(name) for name, _ in steps])
+    ax.set_yticks(rows, [short_label(name) for name, _ in steps])
     total = 100 * explanation.utility_margin
     ahead, behind = explanation.chosen, explanation.other
     if total < 0:
@@ -201,43 +123,18 @@ def margin(
     flip = explanation.flip_cost_weight
     note = "no cost weight makes them change places"
     if flip is not None:
-        note = f"they change places at a cost weight of {number_text(flip)}"
+        note = f"they change places at {number_text(flip)}"
     label = f"points of expected quality for {explanation.chosen}"
     finish(
         ax,
         title,
         escape_math(label),
         "",
-        f"cost weight {number_text(explanation.cost_weight)}; {note}",
+        f"{DECIDED[explanation.decided_by].lower()}; "
+        f"cost weight {number_text(explanation.cost_weight)}, {note}",
     )
     ax.legend(loc="best", fontsize="small")
     return ax
-
-
-def _top(explanation: shap.Explanation, max_features: int) -> list[int]:
-    sizes = np.abs(explanation.values).mean(axis=0)
-    return [int(column) for column in np.argsort(-sizes, kind="stable")[:max_features]]
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    """Move dots of nearly equal value apart, in [-1, 1], the same way each time."""
-    width = np.ptp(values) or 1.0
-    bins = np.floor(40 * (values - values.min()) / width).astype(int)
-    offsets = np.zeros(len(values))
-    largest = max(np.bincount(bins).max(), 6)
-    for number in np.unique(bins):
-        members = np.flatnonzero(bins == number)
-        places = (np.arange(len(members)) + 1) // 2 * np.where(np.arange(len(members)) % 2, 1, -1)
-        offsets[members] = 2 * places / largest
-    return offsets
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return the rank of each value in [0, 1], equal for ties; NaN stays NaN."""
-    known, place = np.unique(values[~np.isnan(values)], return_inverse=True)
-    ranks = np.full(len(values), np.nan)
-    ranks[~np.isnan(values)] = place / max(len(known) - 1, 1)
-    return ranks
 
 
 def _draw_steps(ax: Axes, steps: list[tuple[str, float]], base: float) -> None:
@@ -250,7 +147,7 @@ def _draw_steps(ax: Axes, steps: list[tuple[str, float]], base: float) -> None:
     ends = starts + sizes
     for row, size, place in zip(rows, sizes, np.maximum(starts, ends), strict=True):
         ax.annotate(f"{size:+.2f}", (place, row), (4, 0), textcoords="offset points", va="center")
-    ax.set_yticks(rows, [_short(name) for name, _ in steps])
+    ax.set_yticks(rows, [short_label(name) for name, _ in steps])
     ax.margins(x=0.14)
 
 
@@ -266,11 +163,3 @@ def _write_sizes(ax: Axes, rows: np.ndarray, sizes: np.ndarray) -> None:
             ha=alignment,
         )
     ax.margins(x=0.16)
-
-
-def _with_value(name: str, value: float) -> str:
-    return name if np.isnan(value) else f"{name} = {value:.3g}"
-
-
-def _short(name: str) -> str:
-    return escape_math("\n".join(textwrap.wrap(name, 34)))

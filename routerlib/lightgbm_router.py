@@ -143,6 +143,66 @@ class LGBMRouter(Router):
             raise ValueError(f"no cost of {model!r} was seen in training")
         return booster
 
+    def contributions(
+        self,
+        columns: np.ndarray,
+        model: str,
+        target: Literal["quality", "cost"] = "quality",
+    ) -> np.ndarray:
+        """Take a candidate's raw estimates apart by TreeSHAP.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_prompts, n_features)
+            From `features`.
+        model : str
+            Candidate name.
+        target : {"quality", "cost"}, default="quality"
+            Which estimate.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_features + 1)
+            In the order of `feature_names_`, the base last. Rows add up to the raw score:
+            log-odds of quality, or log US dollars, before scaling.
+
+        Raises
+        ------
+        ValueError
+            If the candidate is unknown, or there is no such booster.
+        """
+        booster = self.booster(model, target)
+        return np.asarray(booster.predict(columns, pred_contrib=True, num_threads=1))
+
+    def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Find the training prompts nearest in meaning.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Any texts.
+        k : int, default=5
+            How many for each; fewer when fewer were seen in training.
+
+        Returns
+        -------
+        tuple of ndarray, both of shape (n_prompts, k)
+            Indices into ``train_prompt_ids_``, the nearest first, and cosine similarities. Of
+            shape (n_prompts, 0) when the router was trained on too few prompts to keep them.
+        """
+        self._check_fitted()
+        texts = texts_of(prompts)
+        if self._neighbours is None:
+            return np.zeros((len(texts), 0), dtype=int), np.zeros((len(texts), 0))
+        return self._neighbours.nearest(encode(texts), k)
+
+    def train_quality(self, rows: np.ndarray) -> np.ndarray:
+        """Return observed quality of training prompts, shape (n_rows, n_models), NaN = unknown."""
+        self._check_fitted()
+        if self._neighbours is None:
+            return np.full((len(rows), len(self.models_)), np.nan)
+        return self._neighbours.targets[np.asarray(rows, dtype=int)]
+
     def quality_scale(self, model: str) -> LogOddsScale:
         """Return how a candidate's raw score becomes expected quality."""
         self._check_fitted()

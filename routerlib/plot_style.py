@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -147,6 +148,28 @@ def escape_math(text: str) -> str:
     costs \$5
     """
     return text.replace("$", r"\$")
+
+
+def short_label(name: str, n_characters: int = 34) -> str:
+    """Break a name into lines that fit beside an axis, with no mathematics in it.
+
+    Parameters
+    ----------
+    name : str
+        Anything.
+    n_characters : int, default=34
+        Of a line.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> short_label("what its wording suggests", 12).splitlines()
+    ['what its', 'wording', 'suggests']
+    """
+    return escape_math("\n".join(textwrap.wrap(name, n_characters)))
 
 
 def percent_text(share: float) -> str:

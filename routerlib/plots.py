@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from routerlib.explanation_plots import beeswarm, feature_importance, margin, waterfall
+from routerlib.explanation_plots import margin, waterfall
 from routerlib.features import detect_task
+from routerlib.importance_plots import (
+    beeswarm,
+    dependence,
+    feature_importance,
+    importance_by_model,
+)
 from routerlib.metrics import hull
 from routerlib.plot_style import (
     BASELINE_GREY,
@@ -28,7 +34,9 @@ __all__ = [
     "beeswarm",
     "candidate_styles",
     "cost_quality",
+    "dependence",
     "feature_importance",
+    "importance_by_model",
     "margin",
     "quality_by_model",
     "reliability",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routerlib.groups import prompt_groups
 from routerlib.routed import route_all
 from routerlib.tables import Table, percent, short, table
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from routerlib.evaluation import Evaluation
+    from routerlib.evidence import Evidence
     from routerlib.outcomes import Outcomes
     from routerlib.routers import Router
     from routerlib.types import Decision
@@ -75,7 +77,7 @@ def estimates_table(prompt: str, decision: Decision) -> Table:
 
 
 def where_each_wins(router: Router, test: Outcomes) -> Table:
-    """Show per task which candidate model was best, and where the router sends it.
+    """Show by task, length and code which candidate model was best, and where the router sends it.
 
     Parameters
     ----------
@@ -87,20 +89,20 @@ def where_each_wins(router: Router, test: Outcomes) -> Table:
     Returns
     -------
     Table
+        Over prompts that every candidate model answered. Best observed = highest mean quality,
+        the cheaper among ties; with few prompts in a group that is a matter of luck.
     """
     import pandas as pd
 
     complete = test.complete()
     arms = route_all(router, complete).arms
-    tasks = np.array(complete.topics or ["all"] * len(complete))
     rows = []
-    for task in np.unique(tasks):
-        rows_of_task = tasks == task
-        part = complete.take(rows_of_task)
-        shares = np.bincount(arms[rows_of_task], minlength=len(part.models)) / len(part)
+    for group in prompt_groups(complete):
+        part = complete.take(group.is_member)
+        shares = np.bincount(arms[group.is_member], minlength=len(part.models)) / len(part)
         sent = int(shares.argmax())
         rows.append(
-            {"task": str(task), "n": len(part)}
+            {"prompts": group.name, "by": group.kind, "n": len(part)}
             | {
                 f"quality of {name}": f"{quality:.2f}"
                 for name, quality in zip(part.models, part.mean_quality, strict=True)
@@ -108,7 +110,30 @@ def where_each_wins(router: Router, test: Outcomes) -> Table:
             | {"best observed": part.best_single}
             | {"most go to": f"{part.models[sent]} ({percent(shares[sent])})"}
         )
-    return table(pd.DataFrame(rows), "Observed quality by task, and where the router sends it")
+    return table(pd.DataFrame(rows), "Observed quality by group, and where the router sends it")
+
+
+def similar_table(evidence: Evidence) -> Table:
+    """Show the training prompts nearest to a prompt, with what each candidate model did there.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        From `routerlib.explain.similar_prompts`.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    rows = [
+        {"similar prompt": short(each.text or each.prompt_id), "similarity": each.similarity}
+        | {f"quality of {model}": value for model, value in each.quality.items()}
+        for each in evidence.similar
+    ]
+    columns = ["similar prompt", "similarity", *(f"quality of {name}" for name in evidence.models)]
+    return table(pd.DataFrame(rows, columns=columns), evidence.sentence)
 
 
 def seen_and_unseen(router: Router, train: Outcomes, test: Outcomes) -> Table:

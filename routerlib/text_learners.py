@@ -220,6 +220,12 @@ class Neighbours:
         similarity = unit_rows(encoded.vectors).astype(np.float32) @ self._unit.T
         return self._average(similarity)
 
+    def nearest(self, encoded: Encoded, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and cosines of the k nearest prompts, each of shape (n_prompts, k)."""
+        similarity = unit_rows(encoded.vectors).astype(np.float32) @ self._unit.T
+        rows = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+        return rows, np.take_along_axis(similarity, rows, axis=1).astype(float)
+
     def predict_out_of_fold(self, folds: np.ndarray) -> np.ndarray:
         """Predict each training prompt from the prompts of the other folds."""
         similarity = self._unit @ self._unit.T

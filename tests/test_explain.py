@@ -1,9 +1,13 @@
 """Explanations add up to the estimates and say in words what decided."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from routerlib.explain import SCALES, explain, explain_margin
+from routerlib.explain import SCALES, explain, explain_margin, similar_prompts
+from routerlib.policies import CostWeight
 from routerlib.readable import ANY_PROMPT, KNOWN_TASK, MEANING, SIMILAR, WORDING, readable_name
 from routerlib.routers import KNNRouter, LGBMRouter
 from routerlib.simulate import make_world
@@ -27,10 +31,14 @@ def router(world):
 def test_contributions_and_base_add_up_to_the_raw_estimate(router, world, model, target):
     prompts = world[1].prompts[:20]
     explanation = explain(router, prompts, model=model, target=target)
-    raw = router.booster(model, target).predict(router.features(prompts), raw_score=True)
-    np.testing.assert_allclose(
-        explanation.values.sum(axis=1) + explanation.base_values, raw, atol=1e-9
-    )
+    added = explanation.values.sum(axis=1) + explanation.base_values
+    estimates, column = router.predict(prompts), router.models_.index(model)
+    if target == "quality":
+        expected = router.quality_scale(model).quality(added)
+        np.testing.assert_allclose(expected, estimates.quality[:, column], atol=1e-9)
+    else:  # up to the factor that leads from the mean of logs to the mean
+        factor = estimates.cost_usd[:, column] / np.exp(added)
+        np.testing.assert_allclose(factor, factor[0], rtol=1e-9)
     assert explanation.output_names == SCALES[target]
 
 
@@ -99,6 +107,96 @@ def test_the_choice_between_the_two_flips_at_the_flip_point(router, world):
     assert n_flips > 0
 
 
+def test_the_two_change_places_when_one_costs_so_many_times_as_much(router, world):
+    n_flips = 0
+    for prompt in world[1].prompts[:10]:
+        margin = explain_margin(router, prompt, "m2", "m0", cost_weight=300)
+        estimates = router.predict([prompt])
+        for model, factor in margin.flip_price_factors.items():
+            cost = dict(zip(router.models_, estimates.cost_usd[0], strict=True))
+            cost[model] *= factor
+            at = margin.quality_margin - 300 * (cost["m2"] - cost["m0"])
+            assert at == pytest.approx(0, abs=1e-9)
+            n_flips += 1
+        assert all(factor > 0 for factor in margin.flip_price_factors.values())
+    assert n_flips > 0
+    assert explain_margin(router, prompt, "m2", "m0", cost_weight=0).flip_price_factors == {}
+
+
+def test_the_choice_among_all_changes_where_it_says_and_not_before(router, world):
+    n_changes = 0
+    for prompt in world[1].prompts[:20]:
+        margin = explain_margin(router, prompt)
+        for weight, model in margin.changes:
+            rises = weight > margin.cost_weight
+            before, beyond = (weight * (1 + (step if rises else -step)) for step in (-1e-6, 1e-6))
+            assert router.route(prompt, cost_weight=before).model == margin.chosen
+            assert router.route(prompt, policy=CostWeight(beyond)).model == model
+            n_changes += 1
+    assert n_changes > 0
+
+
+@pytest.mark.parametrize(
+    ("quality_margin", "cost_part", "decided"),
+    [
+        (0.2, -0.1, "quality"),
+        (-0.1, 0.2, "cost"),
+        (0.1, 0.1, "both"),
+        (0.1, -0.2, "cost"),
+        (-0.2, -0.1, "both"),
+        (0.0, 0.1, "cost"),
+        (0.0, 0.0, "neither"),
+    ],
+)
+def test_what_decides_is_the_part_that_speaks_for_who_is_ahead(
+    router, world, quality_margin, cost_part, decided
+):
+    margin = explain_margin(router, world[1].prompts[0], "m2", "m0", cost_weight=1)
+    changed = replace(margin, quality_margin=quality_margin, cost_margin_usd=-cost_part)
+    assert changed.decided_by == decided
+
+
+def test_a_margin_is_data_too(router, world):
+    margin = explain_margin(router, world[1].prompts[0], "m2", "m0", cost_weight=100)
+    known = json.loads(json.dumps(margin.as_dict(), allow_nan=False))
+    assert sum(known["contributions"].values()) == pytest.approx(known["quality_margin"])
+    assert known["quality_margin"] + known["cost_part"] == pytest.approx(known["utility_margin"])
+    assert known["decided_by"] in ("quality", "cost", "both", "neither")
+    assert known["values"]["meaning of the prompt"] is None
+
+
+def test_similar_prompts_bring_their_outcomes(router, world):
+    train, _ = world
+    evidence = similar_prompts(router, train.prompts[3], train, k=4)
+    first = evidence.similar[0]
+    assert (first.prompt_id, first.text) == (train.prompt_ids[3], train.prompts[3])
+    assert first.similarity == pytest.approx(1, abs=1e-2)
+    similarities = [each.similarity for each in evidence.similar]
+    assert similarities == sorted(similarities, reverse=True)
+    for each in evidence.similar:
+        row = train.prompt_ids.index(each.prompt_id)
+        assert list(each.quality.values()) == train.quality[row].tolist()
+    means = np.mean([list(each.quality.values()) for each in evidence.similar], axis=0)
+    assert list(evidence.mean_quality.values()) == pytest.approx(means.tolist())
+    assert "On the 4 most similar training prompts" in evidence.sentence
+    json.dumps(evidence.as_dict(), allow_nan=False)
+
+
+def test_without_a_log_similar_prompts_have_outcomes_but_no_text(router, world):
+    evidence = similar_prompts(router, world[1].prompts[0])
+    assert [each.text for each in evidence.similar] == [None] * 5
+    assert np.isfinite(list(evidence.mean_quality.values())).all()
+    with pytest.raises(ValueError, match="k must be at least 1, got 0"):
+        similar_prompts(router, "Hi", k=0)
+
+
+def test_a_router_of_few_prompts_keeps_none_to_compare_with(world):
+    small = LGBMRouter().fit(world[0].take(range(30)))
+    evidence = similar_prompts(small, "Hi")
+    assert evidence.similar == ()
+    assert "keeps no training prompts" in evidence.sentence
+
+
 def test_chosen_and_runner_up_are_the_default(router, world):
     for prompt in world[1].prompts[:10]:
         margin = explain_margin(router, prompt)
@@ -112,6 +210,8 @@ def test_the_sentence_names_models_points_and_cost(router, world):
     assert margin.sentence.startswith("m2 is expected to give ")
     assert "than m0" in margin.sentence
     assert "US dollars more per 1000 prompts, which weighs -" in margin.sentence
+    assert "They change places at a cost weight of " in margin.sentence
+    assert " times as much." in margin.sentence
     assert "nan" not in margin.sentence
 
 
@@ -121,7 +221,7 @@ def test_without_costs_the_margin_is_quality_alone(world):
     margin = explain_margin(router, test.prompts[0], "m2", "m0")
     assert margin.flip_cost_weight is None
     assert margin.utility_margin == margin.quality_margin
-    assert margin.sentence.endswith("costs are unknown.")
+    assert margin.sentence.endswith("Costs are unknown.")
 
 
 def test_only_boosted_trees_can_be_explained(router, world):

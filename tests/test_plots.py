@@ -143,6 +143,37 @@ def test_importance_and_beeswarm_are_ordered_by_mean_absolute_value(router, worl
     assert title_of(swarm).lower().startswith(first)
 
 
+def test_dependence_shows_each_prompt_and_the_mean_of_each_fifth(router, world):
+    explanation = explain(router, world[1].prompts[:40], model="m1")
+    ax = plots.dependence(explanation, "length in characters")
+    column = explanation.feature_names.index("length in characters")
+    shown = np.asarray(ax.collections[0].get_offsets())
+    np.testing.assert_allclose(
+        shown, np.column_stack([explanation.data[:, column], explanation.values[:, column]])
+    )
+    assert len(ax.lines[0].get_xdata()) == 5
+    assert np.mean(ax.lines[0].get_ydata()) == pytest.approx(shown[:, 1].mean())
+    with pytest.raises(ValueError, match="'meaning of the prompt' has no value of its own"):
+        plots.dependence(explanation, "meaning of the prompt")
+    with pytest.raises(ValueError, match=r"feature must be one of .*, got 'nope'"):
+        plots.dependence(explanation, "nope")
+
+
+def test_importances_of_candidates_stand_side_by_side(router, world):
+    explanations = {
+        model: explain(router, world[1].prompts[:30], model=model) for model in router.models_
+    }
+    ax = plots.importance_by_model(explanations, max_features=4)
+    assert [label.get_text() for label in ax.get_xticklabels()] == list(router.models_)
+    names = [label.get_text().replace("\n", " ") for label in ax.get_yticklabels()]
+    shown = np.asarray(ax.images[0].get_array())
+    assert shown.shape == (4, 3)
+    first = explanations["m1"]
+    sizes = np.abs(first.values).mean(axis=0)
+    np.testing.assert_allclose(shown[:, 1], [sizes[first.feature_names.index(n)] for n in names])
+    assert [text.get_text() for text in ax.texts if text.get_text() == f"{shown[0, 0]:.2f}"]
+
+
 def test_the_waterfall_leads_from_the_base_to_the_estimate(router, world):
     explanation = explain(router, world[1].prompts[:3], model="m1")
     ax = plots.waterfall(explanation, 2)
