@@ -86,7 +86,8 @@ class CallLog:
 
     def close(self) -> None:
         """Close the file; the log object can't be used afterwards."""
-        self._connection.close()
+        with self._lock:  # closing under a thread that reads would crash the interpreter
+            self._connection.close()
 
     def __enter__(self) -> CallLog:
         return self
