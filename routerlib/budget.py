@@ -122,9 +122,12 @@ def charged_usd(candidate: CandidateModel, call: Call, worst_usd: float) -> floa
     Returns
     -------
     float
-        US dollars: by its tokens; nothing if the provider refused the request; else the worst case.
+        US dollars: by its tokens; nothing if the provider refused the request, or it was never
+        made; else the worst case.
     """
     if call.usage is not None:
         return candidate.price.cost_usd(call.usage)
-    is_turned_away = call.status == "error" and (call.error_type or "").startswith("http_")
+    is_turned_away = call.status == "error" and (call.error_type or "").startswith(
+        ("http_", "unavailable")
+    )
     return 0.0 if is_turned_away else worst_usd

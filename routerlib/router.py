@@ -180,6 +180,19 @@ class Router(ABC):
             arm, propensity = int(choose_arms(estimates, weight)[0]), 1.0
         return arm, propensity, _reason(estimates, arm)
 
+    def quality_interval(
+        self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return low and high ends of expected quality; NaN, because this router knows none."""
+        del topics, level
+        unknown = np.full((len(prompts), len(self.models_)), np.nan)
+        return unknown, unknown.copy()
+
+    def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and similarities of the nearest training prompts; none are kept here."""
+        del k
+        return np.zeros((len(prompts), 0), dtype=int), np.zeros((len(prompts), 0))
+
     @property
     def chooses_by_estimates(self) -> bool:
         """Whether `route` weighs its own estimates; False when it keeps to the best single."""

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from notebook_servers import make_checkout
 
 from routerlib import pipeline
 from routerlib.routers import load_router
@@ -103,15 +103,6 @@ class TestConventions:
 
 def _nodes(cell: Any) -> list[ast.AST]:
     return list(ast.walk(ast.parse(cell.source)))
-
-
-def make_checkout(root: Path) -> Path:
-    """Lay out a fresh checkout: notebooks and the data that ship, no run yet."""
-    shutil.copytree(ROOT / "notebooks", root / "notebooks")
-    (root / "data").mkdir()
-    for name in ("prompts.jsonl", "sample_logs.db"):
-        shutil.copy2(ROOT / "data" / name, root / "data" / name)
-    return root
 
 
 @pytest.fixture
