@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from routerlib.playground_controller import DEFAULT_PROMPT, PlaygroundController
+from routerlib.playground_controller import (
+    DEFAULT_BUDGET_USD,
+    DEFAULT_PROMPT,
+    PlaygroundController,
+)
 from routerlib.routers import Router, load_router
 from routerlib.types import TASKS, CandidateModel
 
 if TYPE_CHECKING:
     from routerlib.log import CallLog
+    from routerlib.outcomes import Outcomes
     from routerlib.playground_view import PlaygroundView
 
 __all__ = ["PlaygroundController", "playground"]
@@ -22,6 +27,8 @@ def playground(
     log: CallLog | None = None,
     candidates: Sequence[CandidateModel] | None = None,
     examples: Sequence[str] = (),
+    outcomes: Outcomes | None = None,
+    budget_usd: float | None = DEFAULT_BUDGET_USD,
 ) -> PlaygroundView:
     """Show the playground: type a prompt, move the cost weight, ask for real.
 
@@ -35,6 +42,11 @@ def playground(
         How to call the candidate models; None = the embedded pool.
     examples : Sequence of str, default=()
         Prompts to pick from; the default are a few of the log's.
+    outcomes : Outcomes or None, default=None
+        What is known of earlier prompts, shown as evidence; a mean budget is held over them. None =
+        what the log holds.
+    budget_usd : float or None, default=1.0
+        Cap on what asking may cost in this session, US dollars; None = no cap.
 
     Returns
     -------
@@ -45,7 +57,7 @@ def playground(
     from routerlib.playground_view import PlaygroundView
 
     loaded = load_router(router) if isinstance(router, str | Path) else router
-    controller = PlaygroundController(loaded, candidates, log)
+    controller = PlaygroundController(loaded, candidates, log, outcomes, budget_usd)
     return PlaygroundView(controller, list(examples) or _examples(log))
 
 

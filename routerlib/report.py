@@ -34,7 +34,7 @@ _INCHES_PER_MODEL = 1.15
 _MAX_LEGEND_INSIDE = 7
 _N_FEATURES = 8
 # Scripts of the page; it runs these and no other.
-_SCRIPTS = ("tables.js", "playground.js")
+_SCRIPTS = ("tables.js", "whatif.js")
 
 # How a kind of verdict is called on its badge; colour alone would not do.
 _BADGES = {

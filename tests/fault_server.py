@@ -187,6 +187,7 @@ _ODD_MESSAGES: dict[str, dict[str, Any]] = {
     "empty": {"content": "  "},
     "null content": {"content": None},
     "only thoughts": {"content": "", "reasoning_content": "Let me see: 2 + 2 is 4."},
+    "markup": {"content": "<script>alert(1)</script> **bold** <img src=x onerror=alert(2)>"},
     "refusal": {"content": None, "refusal": "I can't help with that."},
 }
 _ODD_ENDS = {"too long": "length", "filtered": "content_filter"}

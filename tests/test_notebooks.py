@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 from browsing import DESKTOP, PHONE, visiting
+from notebook_servers import make_checkout
 
 from routerlib import pipeline
 from routerlib.routers import load_router
@@ -107,15 +107,6 @@ class TestConventions:
 
 def _nodes(cell: Any) -> list[ast.AST]:
     return list(ast.walk(ast.parse(cell.source)))
-
-
-def make_checkout(root: Path) -> Path:
-    """Lay out a fresh checkout: notebooks and the data that ship, no run yet."""
-    shutil.copytree(ROOT / "notebooks", root / "notebooks")
-    (root / "data").mkdir()
-    for name in ("prompts.jsonl", "sample_logs.db"):
-        shutil.copy2(ROOT / "data" / name, root / "data" / name)
-    return root
 
 
 @pytest.fixture

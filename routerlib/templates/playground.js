@@ -1,98 +1,23 @@
-// What if prices or the cost weight were others? The same rule as the router's, over the page's data.
-"use strict";
+// Give the slider of the playground a name and its reading in words, and have changes read out.
 (() => {
-  const Z95 = 1.96;
-  const root = document.getElementById("what-if");
-  const data = JSON.parse(document.getElementById("held-out").textContent);
-  const n = data.quality.length;
-  const best = data.models.indexOf(data.best_single);
-  const own = data.cost_weights.indexOf(data.cost_weight);
-  const plain = data.price_factors.indexOf(1);
-
-  // The largest expected quality - weight * cost; the cheaper among equals.
-  const choose = (row, weight, factors) => {
-    let arm = 0, bestUtility = -Infinity, bestCost = Infinity;
-    data.expected_quality[row].forEach((quality, each) => {
-      const cost = data.expected_cost_usd[row][each] * factors[each];
-      const utility = weight === 0 ? quality : quality - weight * cost;
-      if (utility > bestUtility || (utility === bestUtility && cost < bestCost)) {
-        arm = each; bestUtility = utility; bestCost = cost;
-      }
-    });
-    return arm;
+  const complete = (playground) => {
+    const slider = playground.querySelector(".rl-slider");
+    const handle = slider && slider.querySelector("[role=slider]");
+    if (!handle) return false;
+    const readout = slider.querySelector(".widget-readout");
+    handle.setAttribute("aria-label", slider.querySelector(".widget-label").textContent);
+    const read = () => handle.setAttribute("aria-valuetext", readout.textContent);
+    new MutationObserver(read).observe(readout, { childList: true, characterData: true, subtree: true });
+    handle.addEventListener("focus", read);
+    read();
+    for (const name of [".rl-status", ".rl-meaning-box"]) {
+      playground.querySelector(name).setAttribute("aria-live", "polite");
+    }
+    return true;
   };
-  const ones = data.models.map(() => 1);
-  const today = data.quality.map((_, row) => choose(row, data.cost_weight, ones));
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-  const suppose = (weight, factors) => {
-    const arms = data.quality.map((_, row) => choose(row, weight, factors));
-    const paid = arms.map((arm, row) => data.cost_usd[row][arm] * factors[arm]);
-    const gains = arms.map((arm, row) => data.quality[row][arm] - data.quality[row][best]);
-    const bestCost = mean(data.cost_usd.map((costs) => costs[best] * factors[best]));
-    const difference = mean(gains);
-    // One loss more than was seen: a few rerouted prompts without a loss are no proof.
-    const unseen = arms.some((arm) => arm !== best) ? 1 : 0;
-    const squares = gains.reduce((sum, gain) => sum + (gain - difference) ** 2, unseen);
-    return {
-      quality: mean(arms.map((arm, row) => data.quality[row][arm])),
-      cost_usd: mean(paid),
-      shares: data.models.map((_, each) => arms.filter((arm) => arm === each).length / n),
-      best_quality: mean(data.quality.map((row) => row[best])),
-      best_cost_usd: bestCost,
-      saving: bestCost ? 1 - mean(paid) / bestCost : NaN,
-      quality_difference: difference,
-      half_width: n > 1 ? Z95 * Math.sqrt(squares / (n - 1) / n) : NaN,
-      n_changed: arms.filter((arm, row) => arm !== today[row]).length,
-    };
+  const seek = (tries) => {
+    const found = [...document.querySelectorAll(".rl-playground")].map(complete);
+    if (tries > 0 && (!found.length || found.includes(false))) setTimeout(seek, 100, tries - 1);
   };
-
-  const short = (value) => (Math.abs(value) >= 1000
-    ? Math.round(value).toLocaleString("en-US") : String(Number(value.toPrecision(3))));
-  const signed = (value, digits) => (value >= 0 ? "+" : "-") + Math.abs(value).toFixed(digits);
-  const percent = (share) => `${Math.round(100 * share)} %`;
-  const show = (name, text) => { root.querySelector(`[data-shows="${name}"]`).textContent = text; };
-
-  const weightInput = root.querySelector("#cost-weight");
-  const priceInputs = [...root.querySelectorAll("input[data-model]")];
-  const bars = [...root.querySelectorAll("[data-share]")];
-
-  const say = (input, text) => {
-    input.setAttribute("aria-valuetext", text);
-    document.getElementById(`${input.id}-value`).textContent = text;
-  };
-  const weightText = (weight) => (weight === 0
-    ? "0: cost plays no part"
-    : `${short(weight)}: a point of quality for ${short(10 / weight)} US dollars per 1000 prompts`);
-
-  const update = () => {
-    const weight = data.cost_weights[Number(weightInput.value)];
-    const factors = priceInputs.map((input) => data.price_factors[Number(input.value)]);
-    const found = suppose(weight, factors);
-    say(weightInput, weightText(weight));
-    priceInputs.forEach((input, each) => say(input, factors[each] === 1 ? "as it is" : `${factors[each]} times`));
-    show("quality", found.quality.toFixed(3));
-    show("best-quality", found.best_quality.toFixed(3));
-    show("cost", short(1000 * found.cost_usd));
-    show("best-cost", short(1000 * found.best_cost_usd));
-    show("saving", Number.isNaN(found.saving) ? "unknown"
-      : `${percent(Math.abs(found.saving))} ${found.saving >= 0 ? "cheaper" : "dearer"}`);
-    show("difference", `${signed(100 * found.quality_difference, 1)} ± ${(100 * found.half_width).toFixed(1)} points`);
-    show("changed", `${found.n_changed} of ${n}`);
-    bars.forEach((bar, each) => {
-      bar.style.width = `${100 * found.shares[each]}%`;
-      bar.parentElement.nextElementSibling.textContent = percent(found.shares[each]);
-    });
-    root.dataset.found = JSON.stringify(found); // for those who want the unrounded numbers
-  };
-
-  const reset = () => {
-    weightInput.value = own;
-    priceInputs.forEach((input) => { input.value = plain; });
-    update();
-  };
-  root.querySelectorAll("input").forEach((input) => input.addEventListener("input", update));
-  root.querySelector("button").addEventListener("click", reset);
-  root.querySelector(".controls").hidden = false;
-  reset();
+  seek(100);
 })();
