@@ -56,7 +56,7 @@ def replay_purchases(
     >>> from routerlib.simulate import make_world
     >>> pool, test = make_world(n_prompts=120).outcomes.split(test_size=0.5, random_state=0)
     >>> runs = replay_purchases(pool, test, ["random"], [0.5, 1.0], n_first=10)
-    >>> runs.share.tolist(), abs(runs.short.iloc[-1]) < 0.05
+    >>> runs.share.tolist(), bool(abs(runs.short.iloc[-1]) < 0.05)
     ([0.5, 1.0], True)
     """
     import pandas as pd
@@ -85,6 +85,47 @@ def replay_purchases(
             short = all_labels - _utility(buyer.posterior(), test, columns, cost_weight)
             rows.append((strategy, random_state, share, short))
     return pd.DataFrame(rows, columns=["strategy", "seed", "share", "short"])
+
+
+def replay_splits(
+    outcomes: Outcomes,
+    strategies: Sequence[str],
+    shares: Sequence[float],
+    *,
+    n_seeds: int = 5,
+    test_size: float = 0.4,
+    n_first: int = 20,
+    cost_weight: float = 0.0,
+) -> pd.DataFrame:
+    """Replay purchases on several random splits of one table.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Incomplete prompts are left out.
+    strategies, shares, n_first, cost_weight
+        As of `replay_purchases`.
+    n_seeds : int, default=5
+        Splits; the seed of each draws the purchases, too.
+    test_size : float, default=0.4
+        Share of prompts on which decisions are judged, in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        As of `replay_purchases`, for all seeds.
+    """
+    import pandas as pd
+
+    complete = outcomes.complete()
+    runs = []
+    for seed in range(n_seeds):
+        pool, test = complete.split(test_size, seed)
+        settings = {"n_first": n_first, "random_state": seed}
+        runs.append(
+            replay_purchases(pool, test, strategies, shares, cost_weight=cost_weight, **settings)
+        )
+    return pd.concat(runs, ignore_index=True)
 
 
 def _utility(posterior: Posterior, test: Outcomes, columns: Floats, cost_weight: float) -> float:
