@@ -99,7 +99,7 @@ def values_plot(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.legend(fontsize="small")
     finish(
         ax,
-        "A log with known probabilities tells what other policies are worth",
+        "What other policies are worth, by the log and in truth",
         "policy that is valued",
         "mean quality (0-1)",
         "95 % intervals; black: what the replay knows",
@@ -134,7 +134,7 @@ def regret_plot(weeks: pd.DataFrame, ax: Axes | None = None) -> Axes:
     n_seeds = weeks.seed.nunique()
     finish(
         ax,
-        "Who never learns pays when candidates change",
+        "Regret through a year in which candidates change",
         "week of the year",
         "regret so far (utility under the oracle's)",
         f"mean of {n_seeds} replayed years",
