@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from quality import FOLDER, NINE_USD, OTHER_USD, PAIR, with_costs
 
-from routerlib.acquire import STRATEGIES, Buyer
+from routerlib.acquire import STRATEGIES
 from routerlib.outcomes import Outcomes
-from routerlib.posterior import Design, Posterior
+from routerlib.purchases import replay_purchases
 from routerlib.replay import mean_interval
 
 N_POOL, N_TEST, N_FIRST = 1200, 2500, 20
@@ -54,54 +54,18 @@ def report(file_name: str, prices: dict | None, n_output: int, n_seeds: int) -> 
 
 
 def replay(outcomes: Outcomes, seed: int) -> pd.DataFrame:
-    """Buy labels of a pool with every strategy from the same first prompts."""
+    """Buy labels of a random pool with every strategy, judged on other prompts."""
     order = np.random.default_rng(seed).permutation(len(outcomes))
     pool, test = outcomes.take(order[:N_POOL]), outcomes.take(order[N_POOL : N_POOL + N_TEST])
-    weight = COST_IN_QUALITY / float(pool.mean_cost_usd.max())
-    # As in `Buyer`, the directions of meaning are those of the pool.
-    test_columns = Design.fit(pool.prompts).columns(test.prompts)
-    first = np.random.default_rng([seed, 1]).choice(N_POOL, N_FIRST, replace=False)
-    full = value(bought_all(pool), test, test_columns, weight)
-    rows = []
-    for strategy in STRATEGIES:
-        quality = np.full(pool.quality.shape, np.nan)
-        quality[first] = pool.quality[first]
-        buyer = Buyer(
-            Outcomes(pool.prompts, pool.models, quality, pool.cost_usd),
-            np.array(pool.cost_usd),
-            strategy,  # type: ignore[arg-type]
-            cost_weight=weight,
-            random_state=seed,
-        )
-        spent = float(pool.cost_usd[first].sum())
-        total = float(pool.cost_usd.sum())
-        rows.append(
-            (strategy, seed, spent / total, full - utility(buyer, test, test_columns, weight))
-        )
-        for share in BUDGETS:
-            for cell in buyer.choose(share * total - spent):
-                buyer.learn(cell.row, cell.arm, float(pool.quality[cell.row, cell.arm]))
-                spent += cell.expected_usd
-            short = full - utility(buyer, test, test_columns, weight)
-            rows.append((strategy, seed, share, short))
-    return pd.DataFrame(rows, columns=["strategy", "seed", "share", "short"])
-
-
-def bought_all(pool: Outcomes) -> Posterior:
-    """Return what all labels of the pool teach."""
-    return Buyer(pool, np.array(pool.cost_usd)).posterior()
-
-
-def utility(buyer: Buyer, test: Outcomes, columns: np.ndarray, weight: float) -> float:
-    """Return the mean utility on test of what the labels bought so far teach."""
-    return value(buyer.posterior(), test, columns, weight)
-
-
-def value(posterior: Posterior, test: Outcomes, columns: np.ndarray, weight: float) -> float:
-    """Return the mean utility of choosing by a posterior and the known costs."""
-    arms = (posterior.means(columns) - weight * test.cost_usd).argmax(axis=1)
-    rows = np.arange(len(test))
-    return float((test.quality[rows, arms] - weight * test.cost_usd[rows, arms]).mean())
+    return replay_purchases(
+        pool,
+        test,
+        STRATEGIES,
+        BUDGETS,
+        n_first=N_FIRST,
+        cost_weight=COST_IN_QUALITY / float(pool.mean_cost_usd.max()),
+        random_state=seed,
+    )
 
 
 def needed_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -155,4 +119,4 @@ def ratio_interval(random: pd.DataFrame, other: pd.DataFrame) -> tuple[float, fl
 
 if __name__ == "__main__":
     which_table = sys.argv[1] if len(sys.argv) > 1 else "both"
-    main(which_table, int(sys.argv[2]) if len(sys.argv) > 2 else 6)
+    main(which_table, int(sys.argv[2]) if len(sys.argv) > 2 else 2)

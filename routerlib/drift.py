@@ -144,7 +144,9 @@ def _stability(before: Floats, now: Floats, n_bins: int) -> tuple[float, float]:
     """Return the index, and the probability of one as large by chance."""
     from scipy.stats import chi2
 
-    inner = np.unique(np.quantile(before, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    inner = np.unique(
+        np.quantile(before, np.linspace(0, 1, n_bins + 1)[1:-1], method="inverted_cdf")
+    )
     counts = [
         np.bincount(np.searchsorted(inner, sample, side="left"), minlength=len(inner) + 1)
         + _EMPTY_COUNT

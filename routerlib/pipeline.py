@@ -23,6 +23,8 @@ from routerlib.runner import (
 from routerlib.workspace import Workspace
 
 NOTEBOOKS = ("01_collect", "02_train", "03_evaluate", "04_explain", "05_playground")
+# These build on what the five above leave, and run where they are asked for.
+FURTHER_NOTEBOOKS = ("06_active_learning", "07_off_policy")
 
 # Where the notebooks write, unless they are told otherwise.
 _DEFAULT_PATHS = {"log_path": "data/logs.db", "router_path": "data/router_model.pkl"}
@@ -30,6 +32,7 @@ _DEFAULT_PATHS = {"log_path": "data/logs.db", "router_path": "data/router_model.
 _STAGING = ".staging"
 
 __all__ = [
+    "FURTHER_NOTEBOOKS",
     "NOTEBOOKS",
     "NotebookFailed",
     "PipelineError",
@@ -85,7 +88,7 @@ def run(
     quick : bool, default=False
         Whether to ask the two small models 120 prompts, instead of all models all prompts.
     only : Sequence of str or None, default=None
-        Notebooks to run, such as ``["02", "03_evaluate"]``; None = all.
+        Notebooks to run, such as ``["02", "07_off_policy"]``; None = 01 to 05.
     root : str, Path or None, default=None
         The checkout; None = found from the current folder.
     parameters : Mapping of str to Any or None, default=None
@@ -140,10 +143,11 @@ def _selected(only: Sequence[str] | None) -> tuple[str, ...]:
     """Return full notebook names, in their order."""
     if only is None:
         return NOTEBOOKS
+    known = (*NOTEBOOKS, *FURTHER_NOTEBOOKS)
     for wanted in only:
-        if not any(_is_meant(wanted, name) for name in NOTEBOOKS):
-            raise PipelineError(f"expected notebooks among {', '.join(NOTEBOOKS)}, got {wanted!r}")
-    return tuple(name for name in NOTEBOOKS if any(_is_meant(wanted, name) for wanted in only))
+        if not any(_is_meant(wanted, name) for name in known):
+            raise PipelineError(f"expected notebooks among {', '.join(known)}, got {wanted!r}")
+    return tuple(name for name in known if any(_is_meant(wanted, name) for wanted in only))
 
 
 def _is_meant(wanted: str, name: str) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from routerlib.exploration import Explorer, Greedy
+from routerlib.bandit import VowpalBandit
+from routerlib.exploration import EpsilonGreedy, Explorer, Greedy, Thompson, UpperConfidence
 from routerlib.intervals import Interval
 from routerlib.metrics import Arms
 from routerlib.outcomes import Outcomes
-from routerlib.players import LinearPlayer, Player
+from routerlib.players import BanditPlayer, LinearPlayer, Player
 from routerlib.policies import Choices
 from routerlib.traffic import DAYS, WEEK, Year, best_arms, first_labels, make_year, single_arms
 
@@ -120,6 +122,42 @@ def standard_players(
     }
     for name, make in policies.items():
         made[name] = _linear(make)
+    return made
+
+
+def usual_players(cost_weight: float) -> dict[str, Callable[[Year, np.ndarray, int], Player]]:
+    """Return the ways to choose that are worth comparing, Vowpal Wabbit where it is installed.
+
+    Parameters
+    ----------
+    cost_weight : float
+        Quality given up per US dollar saved.
+
+    Returns
+    -------
+    dict of str to callable
+        For `replay`.
+
+    Examples
+    --------
+    >>> list(usual_players(0.0))[:3]
+    ['never retrained', 'greedy, retrained', 'epsilon 0.05']
+    """
+    made = standard_players(
+        cost_weight,
+        {
+            "greedy, retrained": lambda seed: Greedy(cost_weight),
+            "epsilon 0.05": lambda seed: EpsilonGreedy(
+                cost_weight, epsilon=0.05, random_state=seed
+            ),
+            "Thompson": lambda seed: Thompson(cost_weight, random_state=seed),
+            "upper confidence": lambda seed: UpperConfidence(cost_weight, random_state=seed),
+        },
+    )
+    if find_spec("vowpalwabbit") is not None:
+        made["Vowpal Wabbit"] = lambda year, rows, seed: BanditPlayer(
+            year, VowpalBandit(year.models, cost_weight, random_state=seed), rows
+        )
     return made
 
 

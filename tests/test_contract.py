@@ -125,6 +125,10 @@ COMMANDS = (
     "pipeline",
     "serve",
     "inspect",
+    "acquire",
+    "retrain",
+    "drift",
+    "models",
 )
 
 
@@ -290,6 +294,8 @@ def test_the_notebooks_are_numbered() -> None:
         "03_evaluate",
         "04_explain",
         "05_playground",
+        "06_active_learning",
+        "07_off_policy",
     ]
 
 
