@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,6 +124,8 @@ def run(app: Any, host: str, port: int) -> None:
     RuntimeError
         If it can't listen there.
     """
+    # uvicorn ends in order and then raises the signal anew: as Ctrl-C, so that the log is closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with bound(host, port) as listener:
         address, listening_port = listener.getsockname()[:2]
         logger.info("starting on http://%s:%d", address, listening_port)
