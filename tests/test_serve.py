@@ -393,8 +393,9 @@ def test_exploration_that_is_not_known_is_refused(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_and_ends_with_what_is_under_way(
-    provider: FaultServer, tmp_path: Path
+    provider: FaultServer, tmp_path: Path, ending: signal.Signals
 ) -> None:
     (tmp_path / "candidates.yaml").write_text(
         ENTRY.format(name="small", url=provider.url, roles="[cheapest, cheap, coder, strongest]")
@@ -429,7 +430,7 @@ def test_the_command_serves_and_ends_with_what_is_under_way(
         )
         asking.start()
         wait_until(lambda: provider.bodies, "the provider was never asked")
-        server.send_signal(signal.SIGINT)
+        server.send_signal(ending)
         asking.join(60)
         _, told = server.communicate(timeout=60)
     assert answers[0].status_code == 200
@@ -437,6 +438,7 @@ def test_the_command_serves_and_ends_with_what_is_under_way(
         "WARNING routerlib.serve: no trained router, using rules",
         f"INFO routerlib.serve: starting on http://127.0.0.1:{port}",
     ]
+    assert not (tmp_path / "logs.db-wal").exists()  # the log was closed in order
     calls = rows(tmp_path / "logs.db", "select candidate, status from calls")
     assert calls == [("small", "ok")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,6 +124,8 @@ def run(app: Any, host: str, port: int) -> None:
     RuntimeError
         If it can't listen there.
     """
+    # uvicorn ends in order and then raises the signal anew: as Ctrl-C, so that the log is closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with bound(host, port) as listener:
         address, listening_port = listener.getsockname()[:2]
         logger.info("starting on http://%s:%d", address, listening_port)
@@ -145,8 +148,11 @@ def bound(host: str, port: int) -> socket.socket:
         If the address can't be had.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # With the protocol named: asyncio switches Nagle's delay of 40 ms off only where it is.
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise RuntimeError(f"can't listen on {host!r}: {error}") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
