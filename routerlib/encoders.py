@@ -13,7 +13,6 @@ from routerlib.weights import ENCODERS, ensure_encoder
 
 EncoderChoice = str | Encoder | None
 _MAX_TOKENS = 256
-_TEXTS_AT_ONCE = 16
 # What a saved router says of a function that it can't keep.
 OWN_ENCODER = "own"
 
@@ -112,14 +111,8 @@ class _OnnxEncoder:
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         readable = [text.encode("utf-8", "replace").decode() for text in texts]
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch(readable)]  # type: ignore[attr-defined]
-        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        parts = {}
-        for start in range(0, len(order), _TEXTS_AT_ONCE):
-            rows = order[start : start + _TEXTS_AT_ONCE]
-            # Texts of one length at a time: padding would change the sums of an int8 model.
-            for row in rows:
-                parts[row] = self._vector(ids[row])
-        return unit_rows(np.array([parts[row] for row in range(len(ids))], dtype=np.float32))
+        # One text at a time: padding would change the sums of an int8 network.
+        return unit_rows(np.array([self._vector(each) for each in ids], dtype=np.float32))
 
     def _vector(self, ids: list[int]) -> np.ndarray:
         tokens = np.array([ids], dtype=np.int64)

@@ -129,8 +129,8 @@ def test_training_learns_to_save_where_prompts_tell() -> None:
 
     assert router.fallback_ is None
     assert router.cost_weight_ > 0
-    assert router.route("Poem on rain and snow").model == "small"
-    assert router.route("Equation of rain and snow").model == "large"
+    assert router.route("Poem on river moon paper chair cloud").model == "small"
+    assert router.route("Equation of river moon paper chair cloud").model == "large"
     assert router.training_["cost_usd"] < 0.8 * router.training_["best_single_cost_usd"]
 
 
