@@ -9,9 +9,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from routerlib.budget import Budget
+from routerlib.budget import Budget, capped
 from routerlib.claims import Claim, Claims
 from routerlib.clients import Clients, NotAsked
 from routerlib.collection import Collection, Tally
@@ -81,15 +82,14 @@ def collect(
     Raises
     ------
     ValueError
-        If there is nothing to ask with, the budget is negative, or there is a budget and a
-        candidate's answers have no cap, so that no worst case is known.
+        If there is nothing to ask with, or the budget is negative.
     """
     budget = Budget(budget_usd)
     plan = plan_collection(prompts, candidates, log, repeats=repeats, limit=limit)
     if dry_run:
         return Collection(None, plan)
     if budget_usd is not None:
-        _refuse_unbounded(plan)
+        plan = plan.under_budget()
     if progress:
         sys.stdout.write(f"{plan.table().to_string()}\n{plan}\n")
     if not plan.cells:
@@ -106,15 +106,6 @@ def collect(
         run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
     return collection
-
-
-def _refuse_unbounded(plan: Plan) -> None:
-    unbounded = Counter(cell.candidate.name for cell in plan.cells if math.isinf(cell.worst_usd))
-    if unbounded:
-        raise ValueError(
-            f"a budget needs a worst case, and nothing caps the answers of {', '.join(unbounded)}; "
-            "give each of them parameters: {max_tokens: ...}"
-        )
 
 
 def _start_local_servers(collection: Collection) -> None:
@@ -223,9 +214,10 @@ class _Collector:
         permit = _CellPermit(self, cell)
         self._n_in_flight += 1
         try:
-            call = await self._clients.call(
-                cell.candidate, cell.prompt, repeat=cell.repeat, permit=permit
-            )
+            asked = cell.candidate if self.budget.cap_usd is None else capped(cell.candidate)
+            call = await self._clients.call(asked, cell.prompt, repeat=cell.repeat, permit=permit)
+            # The cap of a budget is no other way of asking: with or without it the cell is done.
+            call = replace(call, params_hash=cell.candidate.params_hash)
             scores = await _scores(cell.prompt, call)
             run_id = self.collection.run_id
             await asyncio.wrap_future(

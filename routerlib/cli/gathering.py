@@ -58,11 +58,12 @@ def collect(
     asked = list(report.prompts)
     chosen = load_candidates(candidates_source)
     if dry_run and not log_path.exists():
-        _show_plan(plan_collection(asked, chosen, None, repeats=repeats, limit=limit))
+        _show_plan(plan_collection(asked, chosen, None, repeats=repeats, limit=limit), budget_usd)
         return
     with CallLog(log_path, read_only=dry_run) as log:
         if dry_run:
-            _show_plan(plan_collection(asked, chosen, log, repeats=repeats, limit=limit))
+            plan = plan_collection(asked, chosen, log, repeats=repeats, limit=limit)
+            _show_plan(plan, budget_usd)
             return
         collection = collect(
             asked,
@@ -91,6 +92,7 @@ def _leave_unless_complete(collection: Collection) -> None:
         raise RuntimeError(f"the collection is not complete: {collection}")
 
 
-def _show_plan(plan: Plan) -> None:
+def _show_plan(plan: Plan, budget_usd: float | None) -> None:
+    plan = plan if budget_usd is None else plan.under_budget()
     typer.echo(plan.table().to_string())
     typer.echo(str(plan))
