@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from routerlib.candidates import select_candidates
-from routerlib.clients import Clients
+from routerlib.clients import Clients, NotAsked
 from routerlib.collect import run_interruptibly
 from routerlib.types import CALLER, Call, CandidateModel, Decision, Prompt
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # A refusal or a cut answer is the candidate's answer; these give the asker nothing at all.
 _NO_ANSWER = ("error", "timeout", "empty")
 _MAX_ERROR_CHARS = 500
+# The kind of fault of a call that was never made, since the money for it wasn't there.
+OVER_BUDGET = "over_budget"
 
 
 @dataclass(frozen=True)
@@ -327,20 +329,26 @@ async def _call(
     speech: _Speech,
     reserve_retry: Callable[[], bool] | None,
 ) -> Call:
-    """Ask; a key that isn't set or a local model that won't start is a failed call too."""
+    """Ask; a missing key, local model or money is a failed call too."""
     try:
         return await clients.call(
             candidate, prompt, on_text=speech.on_text, reserve_retry=reserve_retry
         )
+    except NotAsked:
+        return _never_made(candidate, prompt, OVER_BUDGET, "the budget has no room for it")
     except (ValueError, RuntimeError) as error:
-        return Call(
-            prompt_id=prompt.prompt_id,
-            candidate=candidate.name,
-            params_hash=candidate.params_hash,
-            status="error",
-            error_type="unavailable",
-            error=" ".join(str(error).split())[:_MAX_ERROR_CHARS],
-        )
+        return _never_made(candidate, prompt, "unavailable", str(error))
+
+
+def _never_made(candidate: CandidateModel, prompt: Prompt, kind: str, why: str) -> Call:
+    return Call(
+        prompt_id=prompt.prompt_id,
+        candidate=candidate.name,
+        params_hash=candidate.params_hash,
+        status="error",
+        error_type=kind,
+        error=" ".join(why.split())[:_MAX_ERROR_CHARS],
+    )
 
 
 def _utility(decision: Decision, name: str) -> float:
