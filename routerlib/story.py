@@ -17,7 +17,6 @@ from routerlib.findings import (
     train_lessons,
 )
 from routerlib.prose import Prose, say
-from routerlib.readable import number_text
 from routerlib.routed import route_all
 from routerlib.tables import percent
 
