@@ -156,7 +156,7 @@ def train_lessons(router: Router, train: Outcomes, curve: LearningCurve | None =
             describe_router(router),
             f"At this operating point it would send the training prompts: {spread}. "
             "What that is worth only held-out prompts can tell."
-            + ("" if curve is None else f" {curve.sentence()}"),
+            + ("" if curve is None else f" {curve.sentence('AIQ')}"),
         ),
     )
 
