@@ -58,10 +58,10 @@ def explain(
     -------
     shap.Explanation
         ``values`` of shape (n_prompts, n_features) and ``base_values``, which add up to the raw
-        estimate of the scale named in ``output_names``: log-odds for quality (the estimate is then pulled a little
-        towards the candidate's mean, see `LGBMRouter.quality_scale`),
-        the log of expected US dollars for cost. ``data`` holds the features' own values (for
-        folded columns the estimate that they give for this model; NaN for the meaning).
+        estimate of the scale named in ``output_names``: log-odds for quality (which
+        `LGBMRouter.quality_scale` then pulls a little towards the candidate's mean), the log of
+        expected US dollars for cost. ``data`` holds the features' own values (for folded columns
+        the estimate that they give for this model; NaN for the meaning).
 
     Raises
     ------
