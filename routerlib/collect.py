@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from routerlib.answers import NO_CREDIT
 from routerlib.budget import Budget, capped
 from routerlib.claims import Claim, Claims
 from routerlib.clients import Clients, NotAsked
@@ -28,8 +29,12 @@ __all__ = ["Collection", "collect", "plan_collection", "run_interruptibly"]
 
 _logger = logging.getLogger(__name__)
 
-_NO_KEY = "http_401"
-_FORBIDDEN = "http_403"
+# Why a candidate is given up: at once, or as long as nothing came back.
+_GIVE_UP = {"http_401": "its key was refused", NO_CREDIT: "its account has no credit"}
+_GIVE_UP_UNANSWERED = {
+    "http_403": "its key was refused",
+    "http_404": "its model or its address is not there",
+}
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -230,7 +235,7 @@ class _Collector:
         finally:
             self._n_in_flight -= 1
         self.collection.note_call(cell, call)
-        self._judge_key(cell.candidate, call)
+        self._give_up_if_hopeless(cell.candidate, call)
         self._show(cell.candidate)
         return permit.claim
 
@@ -243,14 +248,16 @@ class _Collector:
     def tally(self, candidate: CandidateModel) -> Tally:
         return self.collection.tallies[candidate.name]
 
-    def _judge_key(self, candidate: CandidateModel, call: Call) -> None:
-        """Give up a candidate whose key is refused.
+    def _give_up_if_hopeless(self, candidate: CandidateModel, call: Call) -> None:
+        """Switch a candidate off whose fault would meet every other call too.
 
-        "Forbidden" can also mean one prompt: it counts for the key as long as nothing came back.
+        "Forbidden" and "not found" can also mean one prompt: they count as long as nothing came
+        back.
         """
         has_answered = self.tally(candidate).statuses["ok"] > 0
-        if call.error_type == _NO_KEY or (call.error_type == _FORBIDDEN and not has_answered):
-            self._switch_off(candidate, f"its key was refused ({call.error_type}: {call.error})")
+        reasons = _GIVE_UP if has_answered else {**_GIVE_UP, **_GIVE_UP_UNANSWERED}
+        if why := reasons.get(call.error_type or ""):
+            self._switch_off(candidate, f"{why} ({call.error_type}: {call.error})")
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:
         if candidate.name not in self.collection.switched_off:
