@@ -220,7 +220,9 @@ def labels_table(runs: pd.DataFrame) -> Table:
     return table(_label_gains(runs), "Mean over budgets; 95 % intervals over seeds, in pairs")
 
 
-def active_lessons(runs: pd.DataFrame, comparison: Comparison, drift: Drift) -> Prose:
+def active_lessons(
+    runs: pd.DataFrame, comparison: Comparison, drift: Drift, served: Prose
+) -> Prose:
     """Say what the notebook about labels and replacement has taught.
 
     Parameters
@@ -231,6 +233,8 @@ def active_lessons(runs: pd.DataFrame, comparison: Comparison, drift: Drift) -> 
         Of challenger and champion.
     drift : Drift
         What has changed.
+    served : Prose
+        As of `routerlib.served.served_findings`.
 
     Returns
     -------
@@ -244,6 +248,7 @@ def active_lessons(runs: pd.DataFrame, comparison: Comparison, drift: Drift) -> 
     return Prose(
         (),
         (
+            *served.sentences,
             f"Buying labels by {best} is {shown} better than random here: "
             f"{row['better than random']:+.3f} [{row['better than random_low']:+.3f}, "
             f"{row['better than random_high']:+.3f}] utility at equal money, "
