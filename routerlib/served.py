@@ -216,10 +216,11 @@ def served_values_plot(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = axes_or_new(ax, (7.4, 0.9 + 0.45 * len(values)))
-    for row, each in enumerate(values.itertuples()):
-        ends = whiskers(each.quality, each.quality_low, each.quality_high)
-        mark = "D" if str(each.Index).endswith("before") else "o"
-        ax.errorbar(each.quality, row, xerr=ends, fmt=mark, color=ROUTER_BLACK, capsize=3)
+    ends = zip(values.index, values.quality, values.quality_low, values.quality_high, strict=True)
+    for row, (what, quality, low, high) in enumerate(ends):
+        mark = "D" if what.endswith("before") else "o"
+        arms = whiskers(quality, low, high)
+        ax.errorbar(quality, row, xerr=arms, fmt=mark, color=ROUTER_BLACK, capsize=3)
     ax.set_yticks(range(len(values)), [f"{what} (n={n})" for what, n in values.n.items()])
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
