@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from routerlib.off_policy import ThinOverlap, estimate_value
+from routerlib.off_policy import estimate_value
 from routerlib.plot_style import ROUTER_BLACK, axes_or_new, candidate_styles, finish
 from routerlib.replay import mean_interval
 from routerlib.story import Prose
 from routerlib.tables import Table, table
+from routerlib.targets import ThinOverlap
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,12 +9,13 @@ import numpy as np
 from routerlib import logged
 from routerlib.intervals import Interval
 from routerlib.logged import NOT_DRAWN, LoggedChoices
-from routerlib.off_policy import OffPolicyValue, ThinOverlap, estimate_value
+from routerlib.off_policy import OffPolicyValue, estimate_value
 from routerlib.outcomes import Outcomes
 from routerlib.plot_style import ROUTER_BLACK, axes_or_new, candidate_styles, finish, whiskers
 from routerlib.prose import Prose, say
 from routerlib.replay import mean_interval
 from routerlib.tables import Table, table
+from routerlib.targets import ThinOverlap
 from routerlib.training import train_router
 
 if TYPE_CHECKING:
