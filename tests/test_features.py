@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -260,3 +262,12 @@ def test_an_encoder_must_return_a_row_for_each_text(wrong: Callable) -> None:
 def test_an_unknown_encoder_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="encoder must be 'minilm', a function or None, got 'x'"):
         PromptFeatures(encoder="x").fit(PROMPTS)
+
+
+def test_the_embedding_leaves_the_logging_of_the_program_alone() -> None:
+    code = (
+        "import logging; from routerlib.embedding import encode; encode(['Hello']); "
+        "import sys; assert 'wordllama' in sys.modules; root = logging.getLogger(); "
+        "assert root.handlers == [] and root.level == logging.WARNING, (root.handlers, root.level)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
