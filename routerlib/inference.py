@@ -15,7 +15,7 @@ from routerlib.types import CALLER, Call, CandidateModel, Decision, Prompt
 
 if TYPE_CHECKING:
     from routerlib.log import CallLog
-    from routerlib.router import Router
+    from routerlib.router import Choosing, Router
 
 # A refusal or a cut answer is the candidate's answer; these give the asker nothing at all.
 _NO_ANSWER = ("error", "timeout", "empty")
@@ -101,6 +101,7 @@ def ask(
     candidates: Sequence[CandidateModel],
     log: CallLog,
     cost_weight: float | None = None,
+    policy: Choosing | None = None,
     task: str | None = None,
     model: str | None = None,
     decision: Decision | None = None,
@@ -122,6 +123,9 @@ def ask(
         Where decision and calls are written.
     cost_weight : float or None, default=None
         Quality given up per US dollar saved; None = the router's own operating point.
+    policy : policy or None, default=None
+        Another rule, such as `routerlib.EpsilonGreedy`, whose exact probability of this choice is
+        logged; not with `cost_weight`, nor with a decision that was made before.
     task : str or None, default=None
         Known task; None = the prompt's own, or detected.
     model : str or None, default=None
@@ -144,11 +148,15 @@ def ask(
     Raises
     ------
     ValueError
-        If the prompt is empty or the chosen model is no candidate.
+        If the prompt is empty, the chosen model is no candidate, or it is said twice how to decide.
     """
     asked = Prompt.from_text(prompt, task=task) if isinstance(prompt, str) else prompt
     if decision is None:
-        decision = router.route(asked.text, cost_weight=cost_weight, task=task or asked.task)
+        decision = router.route(
+            asked.text, cost_weight=cost_weight, policy=policy, task=task or asked.task
+        )
+    elif policy is not None:
+        raise ValueError("give a decision or the policy to make one, not both")
     if model is not None:
         why = f"chosen by the caller; the router would have asked {decision.model}"
         decision = instead(decision, model, why, CALLER)
