@@ -10,34 +10,10 @@ import numpy as np
 from routerlib.arrays import pack_array, unpack_array
 from routerlib.scaling import LogOddsScale
 
-# Log-odds of a simpler learner's estimate are taken inside these bounds.
-_SMALLEST_SHARE = 0.02
 # Weights before anything was seen, and how far data may be expected to move them.
 _TREES_WEIGHT = 0.4
 _WEIGHT_SPREAD = 0.08
 _PULLS = 500
-
-
-def logits(shares: np.ndarray) -> np.ndarray:
-    """Return log-odds of estimated quality, at most those of 0.98.
-
-    Parameters
-    ----------
-    shares : ndarray of any shape
-        Estimates, about in [0, 1].
-
-    Returns
-    -------
-    ndarray
-        Same shape.
-
-    Examples
-    --------
-    >>> logits(np.array([0.5, 2.0])).round(3).tolist()
-    [0.0, 3.892]
-    """
-    inside = np.clip(shares, _SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
-    return np.asarray(np.log(inside / (1 - inside)))
 
 
 class Blend:

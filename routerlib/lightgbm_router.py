@@ -11,7 +11,7 @@ import lightgbm as lgb
 import numpy as np
 
 from routerlib.additions import Addition
-from routerlib.blending import Blend, logits
+from routerlib.blending import Blend
 from routerlib.boosting import train_classifier
 from routerlib.encoders import EncoderChoice
 from routerlib.ensemble import CostTrees, QualityTrees, quality_out_of_fold
@@ -19,7 +19,7 @@ from routerlib.features import GROUPS, PromptFeatures, folds_of, log_cost_usd, t
 from routerlib.model_text import open_booster
 from routerlib.outcomes import Outcomes
 from routerlib.router import Router
-from routerlib.scaling import LogOddsScale, TopicShift, shrunk_mean
+from routerlib.scaling import LogOddsScale, TopicShift, logits, shrunk_mean
 from routerlib.types import tagged_hash
 
 Objective = Literal["quality", "best_model"]
