@@ -182,7 +182,7 @@ def test_intervals_of_expected_quality_hold_the_truth(kind) -> None:
         truth = world.expected_quality[250:]
         covered.append(((low <= truth) & (truth <= high)).mean())
         widths.append((high - low).mean())
-    assert np.mean(covered) > 0.75
+    assert np.mean(covered) > 0.85
     assert np.mean(widths) < 0.6
 
 
