@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from routerlib.types import Price
@@ -51,7 +52,7 @@ def list_price(model: str, provider: str) -> Price | None:
     Returns
     -------
     Price or None
-        With today's date; None where the table doesn't know the model.
+        With the package's version and today's date; None where the table doesn't know the model.
 
     Examples
     --------
@@ -76,7 +77,8 @@ def list_price(model: str, provider: str) -> Price | None:
             cached_input_usd_per_mtok=usd_per_mtok(
                 Usage(input_tokens=_TOKENS_TO_PRICE, cache_read_tokens=_TOKENS_TO_PRICE)
             ),
-            source="genai-prices",
+            # The table is as old as the package: the date alone would promise today's prices.
+            source=f"genai-prices {version('genai-prices')}",
             as_of=now.date().isoformat(),
         )
     except LookupError:

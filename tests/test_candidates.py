@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_a_provider_gives_endpoint_key_variable_and_dated_price(tmp_path: Path) 
     (small,) = load_candidates(_file(tmp_path, ENTRY))
     assert (small.base_url, small.api_key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
     assert (small.price.input_usd_per_mtok, small.price.output_usd_per_mtok) == (0.15, 0.60)
-    assert small.price.source == "genai-prices"
+    assert small.price.source == f"genai-prices {version('genai-prices')}"
     assert small.price.as_of is not None
 
 

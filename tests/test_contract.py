@@ -228,7 +228,9 @@ def _files(tmp_path: Path, url: str, entry: str = "") -> list[str]:
     path.write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
     price = "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}"
     candidates = tmp_path / "candidates.yaml"
-    candidates.write_text(f"- name: small\n  model: m\n  base_url: {url}\n  {price}\n{entry}")
+    cap = "parameters: {max_tokens: 10}"
+    small = f"- name: small\n  model: m\n  base_url: {url}\n  {price}\n  {cap}\n"
+    candidates.write_text(small + entry)
     return [
         "collect",
         "--prompts",
