@@ -376,7 +376,7 @@ def test_the_command_serves_and_ends_with_what_is_under_way(
             except httpx.TransportError:
                 return False
 
-        wait_until(is_up, "the server never became healthy")
+        wait_until(is_up, "the server never became healthy", timeout_s=300)  # a busy machine
         asking = threading.Thread(
             target=lambda: answers.append(client.post("/inference", json={"prompt": "sleep 1"}))
         )
