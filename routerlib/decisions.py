@@ -196,11 +196,15 @@ def _reason(part: Sequence[Decided], share_of_all: float) -> str:
 
 
 def _most_telling(margins: Sequence[MarginExplanation]) -> str:
-    """Name the features that move the expected quality most, on average over decisions."""
-    names = [name for name in margins[0].contributions if name != ANY_PROMPT]
+    """Name what moves the expected quality most, on average over decisions.
+
+    What holds for any prompt comes first: without it the features don't explain the sum.
+    """
+    names = margins[0].contributions
     means = {
         name: float(np.mean([margin.contributions.get(name, 0.0) for margin in margins]))
         for name in names
     }
-    top = sorted(means.items(), key=lambda one: -abs(one[1]))[:_N_REASONS]
-    return ", ".join(f"{name} {100 * mean:+.1f}" for name, mean in top)
+    features = sorted((name for name in means if name != ANY_PROMPT), key=lambda n: -abs(means[n]))
+    top = [ANY_PROMPT] * (ANY_PROMPT in means) + features[:_N_REASONS]
+    return ", ".join(f"{name} {100 * means[name]:+.1f}" for name in top)

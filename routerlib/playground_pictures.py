@@ -13,10 +13,9 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from routerlib.margin import DECIDED
+from routerlib.margin import DECIDED, with_value
 from routerlib.playground_policies import usd_text
 from routerlib.plot_style import candidate_styles
-from routerlib.readable import ANY_PROMPT, KNOWN_TASK, MEANING, SIMILAR, WORDING
 from routerlib.tables import UNKNOWN, short
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 # As many rows whatever the prompt, so that nothing jumps while one types.
 _N_REASONS = 5
 _REST = "all other features"
-_UNVALUED = {ANY_PROMPT, KNOWN_TASK, MEANING, SIMILAR, WORDING, _REST}
 _MAX_PROMPT = 90
 # The hatches of the figures, as patterns over a colour: bars are told apart without it.
 _LIGHT = "rgba(255,255,255,.6)"
@@ -333,15 +331,13 @@ def _why(controller: PlaygroundController) -> str:
 def _margin_rows(margin: MarginExplanation) -> list[tuple[str, float]]:
     """Return what adds up to the margin, in points, the sum last."""
     named = sorted(margin.contributions.items(), key=lambda part: -abs(part[1]))
-    rows = [(_with_value(name, margin), 100 * part) for name, part in named[:_N_REASONS]]
+    rows = [
+        (with_value(name, margin.values.get(name, math.nan)), 100 * part)
+        for name, part in named[:_N_REASONS]
+    ]
     rows.append((_REST, 100 * sum(part for _, part in named[_N_REASONS:])))
     rows.append(("cost, at this setting", 100 * margin.cost_part))
     return [*rows, ("together", 100 * margin.utility_margin)]
-
-
-def _with_value(name: str, margin: MarginExplanation) -> str:
-    value = margin.values.get(name, math.nan)
-    return name if name in _UNVALUED or math.isnan(value) else f"{name} = {value:.3g}"
 
 
 def _diverging(share: float, right: str, left: str) -> str:

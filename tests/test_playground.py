@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from fault_server import FaultServer, fault_server
 
+from routerlib import playground_pictures
 from routerlib.explain import explain_margin
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
 from routerlib.playground import PlaygroundController, playground
+from routerlib.readable import FOLDED, NETWORK, TOPIC
 from routerlib.routers import KNNRouter, LGBMRouter, RandomRouter, Router, RuleRouter
 from routerlib.types import Call, CandidateModel, Price, Prompt, Score, Usage
 
@@ -395,3 +397,13 @@ def test_costs_are_told_before_anybody_is_asked(
     assert "nobody is ticked" in view._costs.value
     view._compare_button.click()
     assert "Tick at least one" in view._message.value
+
+
+def test_folded_features_are_named_without_a_value(router: Router, outcomes: Outcomes) -> None:
+    controller = PlaygroundController(router, outcomes=outcomes)
+    shown = ""
+    for prompt in outcomes.prompts[:6]:
+        controller.set(prompt=prompt)
+        shown += playground_pictures.result(controller)
+    assert any(name in shown for name in (TOPIC, NETWORK))
+    assert not [name for name in FOLDED if f"{name} = " in shown]

@@ -113,6 +113,7 @@ def test_decisions_are_gathered_with_reasons(router: LGBMRouter, outcomes: Outco
     told = decisions.reasons(decided, shares)
     assert [model for model, _ in told] == ["large", "small"]  # none go to tiny
     assert told[0][1].startswith("gets 75 %")
+    assert any("What tells most: on any prompt " in sentence for _, sentence in told)
 
 
 def test_a_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None:
