@@ -29,9 +29,9 @@ N_CERTIFICATE_SEEDS = 20
 N_TEST = 2000
 EPSILON, DELTA = 0.03, 0.1
 CERTIFICATE_SIZES = (1000, 3000)
-LIGHT: dict[str, Callable[[], Router]] = {
+ROUTERS: dict[str, Callable[[], Router]] = {
     "knn": KNNRouter,
-    "lightgbm, not stacked": lambda: LGBMRouter(is_stacked=False),
+    "lightgbm": LGBMRouter,
 }
 
 
@@ -87,7 +87,7 @@ def safety_table() -> pd.DataFrame:
     rows = []
     for name, outcomes in [*shared_tables(), *worlds]:
         for n_train in SMALL_SIZES:
-            for router_name, make in LIGHT.items():
+            for router_name, make in ROUTERS.items():
                 drawn = [
                     against_best_single(
                         outcomes,
@@ -174,7 +174,7 @@ def splits_table() -> pd.DataFrame:
         columns += [name, f"{name}_low", f"{name}_high"]
     parts = {}
     for name, outcomes in shared_tables():
-        for router_name, make in LIGHT.items():
+        for router_name, make in ROUTERS.items():
             found = compare_splits(lambda train, m=make: m().fit(train), outcomes)
             parts[name, router_name] = found[columns]
     return pd.concat(parts, names=["table", "router"])

@@ -83,3 +83,12 @@ def wait_until_healthy(url: str) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def processor_s(process: subprocess.Popen[str]) -> float:
+    """Return the processor seconds that a process has used so far; NaN where that isn't told."""
+    path = Path(f"/proc/{process.pid}/stat")
+    if not path.exists():  # Linux only
+        return float("nan")
+    fields = path.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from processes import candidates_yaml, fake_candidate, start_server
+from processes import candidates_yaml, fake_candidate, processor_s, start_server
 from speed import make_prompts
 
 from routerlib.log import CallLog
@@ -34,13 +34,13 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     train(folder / "router_model.pkl")
-    print("clients  asked     run  p50 ms  p99 ms  requests/s  logged")
+    print("clients  asked     run  p50 ms  p99 ms  requests/s  processor ms  logged")
     with fake_candidate(LATENCY_S) as candidate_url:
         candidates = candidates_yaml(folder / "candidates.yaml", candidate_url)
         for run in range(options.runs):
             for clients in CLIENTS:
                 direct = measure(candidate_url.removesuffix("/v1"), clients, options.requests)
-                show(clients, "directly", run, direct, options.requests, None)
+                show(clients, "directly", run, direct)
                 log_path = folder / f"{run}-{clients}.db"
                 server, url = start_server(
                     *("--model", str(folder / "router_model.pkl")),
@@ -48,11 +48,14 @@ def main() -> None:
                 )
                 try:
                     measure(url, clients, WARM_UP)
+                    before_s = processor_s(server)
                     routed = measure(url, clients, options.requests)
+                    used_ms = 1e3 * (processor_s(server) - before_s) / options.requests
                 finally:
                     server.terminate()
                     server.communicate(timeout=60)
-                show(clients, "routed", run, routed, options.requests, count_calls(log_path))
+                logged = f"{used_ms:>12.2f}  {count_calls(log_path)}/{options.requests}"
+                show(clients, "routed", run, routed, logged)
 
 
 def train(path: Path) -> None:
@@ -118,19 +121,13 @@ def count_calls(path: Path) -> int:
 
 
 def show(
-    clients: int,
-    asked: str,
-    run: int,
-    measured: tuple[np.ndarray, float],
-    n_requests: int,
-    n_logged: int | None,
+    clients: int, asked: str, run: int, measured: tuple[np.ndarray, float], logged: str = ""
 ) -> None:
     """Print one row."""
     p50, p99 = np.percentile(1e3 * measured[0], [50, 99])
-    logged = "" if n_logged is None else f"{n_logged}/{n_requests}"
     print(
         f"{clients:>7}  {asked:<8}  {run:>3}  {p50:>6.2f}  {p99:>6.2f}  {measured[1]:>10.0f}  "
-        f"{logged:>6}",
+        f"{logged}",
         flush=True,
     )
 

@@ -8,7 +8,10 @@ from typing import Any
 from routerlib.keys import Redactor
 from routerlib.types import Usage
 
+NO_CREDIT = "no_credit"  # error_type of a call that was refused until somebody pays
+
 _MAX_ERROR_CHARS = 500
+_PAYMENT_REQUIRED = 402
 # Larger token counts are nonsense, and SQLite could not hold them.
 _MOST_TOKENS = 2**53
 _CUT_OFF = ("length", "max_tokens")
@@ -21,6 +24,10 @@ class AnswerFault(Exception):
 
 class MalformedAnswer(AnswerFault):
     """An answer that is not JSON."""
+
+
+class OverlongAnswer(AnswerFault):
+    """A body that goes on and on; the rest of it was not read."""
 
 
 class BrokenOff(AnswerFault):
@@ -215,6 +222,15 @@ def _count(value: Any) -> int:
     return value
 
 
+def is_out_of_credit(error: BaseException) -> bool:
+    """Tell an account without credit, which no waiting mends, from one that asks too fast."""
+    from openai import APIStatusError
+
+    return isinstance(error, APIStatusError) and (
+        error.status_code == _PAYMENT_REQUIRED or error.code == "insufficient_quota"
+    )
+
+
 def read_error(error: BaseException) -> dict[str, Any]:
     """Turn what went wrong into the fields of a Call.
 
@@ -233,6 +249,8 @@ def read_error(error: BaseException) -> dict[str, Any]:
     text = storable(str(error) or type(error).__name__)
     if isinstance(error, APITimeoutError | TimeoutError):
         return {"status": "timeout", "error_type": "timeout", "error": text}
+    if is_out_of_credit(error):
+        return _fault(NO_CREDIT, text)
     if isinstance(error, APIStatusError):
         return _fault(f"http_{error.status_code}", text)
     if isinstance(error, ReportedFault) and error.code:

@@ -30,8 +30,8 @@ class Folded(NamedTuple):
     Attributes
     ----------
     values : ndarray of shape (n_prompts, n_features)
-        With ``base`` they add up to the raw estimate: the log-odds that
-        `LGBMRouter.quality_scale` turns into expected quality, or the log of expected US dollars.
+        With ``base`` they add up to the raw estimate: log-odds before the pull to the
+        candidate's mean, or the log of expected US dollars.
     base : ndarray of shape (n_prompts,)
         What is expected before the prompt is read.
     data : ndarray of shape (n_prompts, n_features)

@@ -11,7 +11,7 @@ import numpy as np
 from routerlib.features import PLAIN, PromptFeatures
 from routerlib.outcomes import Outcomes
 from routerlib.router import Choosing, Router
-from routerlib.topics import TopicClassifier, TopicMeans, main_topics
+from routerlib.topics import TopicClassifier, main_topics
 from routerlib.types import Decision
 
 
@@ -151,9 +151,9 @@ class RandomRouter(Router):
 class TopicTable(Router):
     """Expect the training mean of the prompt's topic: a lookup, no learning.
 
-    Means are drawn towards the overall mean, the fewer prompts a topic has, the more. A topic that
-    isn't told is detected by a classifier learnt from the log's own topics; where the log has no
-    topics, the overall means are all there is. Costs are looked up in the same way.
+    What is looked up is ``topic_means_``, the table that every router keeps to be compared with. A
+    topic that isn't told is detected by a classifier learnt from the log's own topics; where the
+    log has no topics, the overall means are all there is.
 
     Parameters
     ----------
@@ -176,46 +176,31 @@ class TopicTable(Router):
     def _learn(self, outcomes: Outcomes) -> None:
         from threadpoolctl import threadpool_limits
 
-        self._table: TopicMeans | None = None
-        if outcomes.topics is None:
-            return
-        with threadpool_limits(limits=1):
-            self._table = TopicMeans.fit(outcomes.topics, outcomes.quality)
-            known = np.where(np.isnan(outcomes.cost_usd), self.mean_cost_usd_, outcomes.cost_usd)
-            self._costs = TopicMeans.fit(outcomes.topics, np.nan_to_num(known))
-            self._detector: TopicDetector | None = TopicDetector.fit(
-                list(outcomes.prompts), outcomes.topics, self.random_state
-            )
+        self._detector: TopicDetector | None = None
+        if outcomes.topics is not None:
+            with threadpool_limits(limits=1):
+                self._detector = TopicDetector.fit(
+                    list(outcomes.prompts), outcomes.topics, self.random_state
+                )
 
     def _estimate(
         self, texts: list[str], topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self._table is None:
+        if self.topic_means_ is None or self._detector is None:
             shape = (len(texts), 1)
             return np.tile(self.mean_quality_, shape), np.tile(self.mean_cost_usd_, shape)
-        assert self._detector is not None
-        told = self._detector.topics(texts, topics)
-        is_unknown = np.isnan(self.mean_cost_usd_)
-        return self._table.rows(told), np.where(is_unknown, np.nan, self._costs.rows(told))
+        found = self.topic_means_.estimates(self._detector.topics(texts, topics))
+        return found.quality, found.cost_usd
 
     def _parameters(self) -> dict[str, Any]:
         return {"random_state": self.random_state}
 
     def _learned(self) -> dict[str, Any]:
-        if self._table is None or self._detector is None:
-            return {"table": None}
-        return {
-            "table": self._table.to_state(),
-            "costs": self._costs.to_state(),
-            "detector": self._detector.to_state(),
-        }
+        return {"detector": None if self._detector is None else self._detector.to_state()}
 
     def _restore(self, learned: Mapping[str, Any]) -> None:
-        self._table, self._detector = None, None
-        if learned["table"] is not None:
-            self._table = TopicMeans.from_state(learned["table"])
-            self._costs = TopicMeans.from_state(learned["costs"])
-            self._detector = TopicDetector.from_state(learned["detector"])
+        known = learned["detector"]
+        self._detector = None if known is None else TopicDetector.from_state(known)
 
 
 class TopicDetector:

@@ -10,34 +10,11 @@ import numpy as np
 from routerlib.arrays import pack_array, unpack_array
 from routerlib.scaling import LogOddsScale
 
-# Log-odds of a simpler learner's estimate are taken inside these bounds.
-_SMALLEST_SHARE = 0.02
 # Weights before anything was seen, and how far data may be expected to move them.
 _TREES_WEIGHT = 0.4
 _WEIGHT_SPREAD = 0.08
 _PULLS = 500
-
-
-def logits(shares: np.ndarray) -> np.ndarray:
-    """Return log-odds of estimated quality, at most those of 0.98.
-
-    Parameters
-    ----------
-    shares : ndarray of any shape
-        Estimates, about in [0, 1].
-
-    Returns
-    -------
-    ndarray
-        Same shape.
-
-    Examples
-    --------
-    >>> logits(np.array([0.5, 2.0])).round(3).tolist()
-    [0.0, 3.892]
-    """
-    inside = np.clip(shares, _SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
-    return np.asarray(np.log(inside / (1 - inside)))
+_MANY_LABELS = 10_000
 
 
 class Blend:
@@ -66,6 +43,8 @@ class Blend:
         Mean scaled log-odds in training.
     doubt : float
         Standard deviation of the error of log-odds that the parts share.
+    n_labels : int
+        Topics or clusters that it was measured on, at least 1.
 
     Notes
     -----
@@ -80,6 +59,7 @@ class Blend:
         spread: float,
         levels: np.ndarray,
         doubt: float,
+        n_labels: int,
     ) -> None:
         self.weights = weights
         self.centres = centres
@@ -87,6 +67,7 @@ class Blend:
         self.spread = spread
         self.levels = levels
         self.doubt = doubt
+        self.n_labels = n_labels
         self._slopes = np.array([scale.slope for scale in scales])
         self._offsets = np.array([scale.offset for scale in scales])
         self._shares = np.array([scale.weight for scale in scales])
@@ -120,7 +101,9 @@ class Blend:
             seen = np.isfinite(observed)
             scales.append(LogOddsScale.fit(blended[seen, arm], observed[seen], pooled))
         centres = np.array([part.mean(axis=0) for part in parts])
-        blend = cls(weights, centres, scales, 1.0, np.zeros(len(scales)), 0.0)
+        blend = cls(
+            weights, centres, scales, 1.0, np.zeros(len(scales)), 0.0, len(np.unique(labels))
+        )
         blend.levels = blend.scaled(parts).mean(axis=0)
         blend.spread = _spread(blend.quality(blend.scaled(parts)), quality)
         blend.doubt = _doubt(blend.quality(blend.final(parts)), quality, labels)
@@ -173,6 +156,16 @@ class Blend:
         scale = self.scales[arm]
         return LogOddsScale(1.0, 0.0, scale.weight, scale.pooled)
 
+    def half_width(self, parts: Sequence[np.ndarray], level: float) -> np.ndarray:
+        """Return half the width of an interval of final log-odds, shape (n_prompts, n_models).
+
+        By Student's t with a degree of freedom a label: a few topics don't settle how far off
+        the estimates are. Level in (0, 1).
+        """
+        from scipy.special import stdtrit
+
+        return np.asarray(stdtrit(self.n_labels, 0.5 + level / 2) * self.disagreement(parts))
+
     def disagreement(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Return the standard deviation of final log-odds, shape (n_prompts, n_models)."""
         blended = _weighed(self.weights, parts)
@@ -191,6 +184,7 @@ class Blend:
             "spread": float(self.spread),
             "levels": pack_array(self.levels),
             "doubt": float(self.doubt),
+            "n_labels": self.n_labels,
         }
 
     @classmethod
@@ -203,6 +197,8 @@ class Blend:
             state["spread"],
             unpack_array(state["levels"]),
             state["doubt"],
+            # Files of an earlier version don't say: their intervals stay as they were.
+            int(state.get("n_labels", _MANY_LABELS)),
         )
 
 

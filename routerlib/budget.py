@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 
 from routerlib.types import CandidateModel, Prompt, Usage, canonical_json
 
@@ -15,6 +16,8 @@ _FORMAT_TOKENS_PER_MESSAGE = 8
 _FORMAT_TOKENS_PER_MESSAGE_WORST = 16
 _FORMAT_TOKENS_PER_REQUEST_WORST = 128
 _EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP = 512
+# Sent under a budget where a candidate names no cap: long answers fit, endless ones don't.
+OUTPUT_CAP_UNDER_BUDGET = 4096
 
 # Money is added up in whole picodollars: sums of floats would drift, and "nothing is reserved"
 # or "not above the cap" must be exact.
@@ -90,6 +93,34 @@ def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
     # A cache that is dearer than plain input (some charge for filling it) counts in full.
     cached = Usage(n_input, cap, cached_input_tokens=n_input)
     return max(price.cost_usd(usage), price.cost_usd(cached))
+
+
+def capped(candidate: CandidateModel) -> CandidateModel:
+    """Return the candidate with a cap on its output, so that a call has a worst case.
+
+    Parameters
+    ----------
+    candidate : CandidateModel
+        Whom to ask.
+
+    Returns
+    -------
+    CandidateModel
+        The same where a cap is given already; else one that may write 4096 tokens.
+
+    Examples
+    --------
+    >>> from routerlib.types import Price
+    >>> small = CandidateModel("small", "m", "custom", None, None, Price(1, 2))
+    >>> round(worst_cost_usd(capped(small), Prompt.from_text("Hi")), 4)
+    0.0084
+    """
+    if candidate.max_output_tokens is not None:
+        return candidate
+    # OpenAI's reasoning models refuse the older name; other servers may know only that.
+    name = "max_completion_tokens" if candidate.provider == "openai" else "max_tokens"
+    parameters = {**candidate.parameters, name: OUTPUT_CAP_UNDER_BUDGET}
+    return replace(candidate, parameters=parameters)
 
 
 def _texts(candidate: CandidateModel, prompt: Prompt) -> list[str]:

@@ -36,6 +36,8 @@ class Bought:
         Cells that a judge has a verdict on now.
     is_dry_run : bool
         Whether nothing was asked.
+    n_open : int
+        Cells that nobody had asked at the beginning.
     """
 
     strategy: str
@@ -44,8 +46,16 @@ class Bought:
     spent_usd: float = 0.0
     n_scored: int = 0
     is_dry_run: bool = False
+    n_open: int = 0
 
     def __str__(self) -> str:
+        if not self.n_open:
+            return (
+                "nothing to buy: every candidate has been asked every prompt that names a judge; "
+                "bring new prompts (--prompts FILE) or another candidate"
+            )
+        if not self.cells:
+            return f"nothing bought: the budget is too small for any of {self.n_open} open cells"
         by_candidate = Counter(candidate for _, candidate, _ in self.cells)
         shares = ", ".join(f"{n} of {name}" for name, n in by_candidate.most_common()) or "none"
         chosen = f"{len(self.cells)} cells chosen by {self.strategy}: {shares}"
@@ -113,6 +123,7 @@ def buy_labels(
     for batch in range(n_batches):
         left_usd = (budget_usd - bought.spent_usd) / (n_batches - batch)
         expected_usd, is_open = _plan(log, pool, candidates)
+        bought.n_open = bought.n_open or int(is_open.sum())
         buyer = Buyer(
             _table(log, pool, candidates),
             expected_usd,

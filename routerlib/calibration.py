@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from routerlib.intervals import Interval, cluster_weights, percentile_interval
 from routerlib.pairs import Floats, is_complete
 
 
@@ -112,3 +113,98 @@ def brier(expected: ArrayLike, observed: ArrayLike) -> float:
     """
     estimates, outcomes = _pairs(expected, observed)
     return float(np.mean((estimates - outcomes) ** 2)) if len(estimates) else float("nan")
+
+
+def ece_by_chance(
+    expected: ArrayLike,
+    observed: ArrayLike,
+    n_bins: int = 15,
+    *,
+    n_draws: int = 200,
+    random_state: int = 0,
+) -> float:
+    """Return the ECE that perfectly honest estimates would show at this sample size.
+
+    A bin's mean is off by luck, and the ECE counts every distance as positive: with few prompts
+    it is well above 0 however honest the estimates. (A bootstrap adds that luck a second time,
+    so its interval would lie too high.) Only what an ECE exceeds this by speaks against the
+    estimates.
+
+    Parameters
+    ----------
+    expected, observed : array of equal shape
+        Estimated and observed quality in [0, 1]; pairs with a NaN are skipped.
+    n_bins : int, default=15
+        Bins over [0, 1].
+    n_draws : int, default=200
+        Times that outcomes of 0 or 1 are drawn from the estimates. Where observed quality has
+        values between, luck is smaller: this is then an upper bound.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    float
+        Mean over the draws, in [0, 1]; NaN when no pair is known.
+
+    Examples
+    --------
+    >>> few, many = (ece_by_chance(np.full(n, 0.5), np.zeros(n)) for n in (30, 3000))
+    >>> round(few, 2), round(many, 2)
+    (0.07, 0.01)
+    """
+    estimates, _ = _pairs(expected, observed)
+    if not len(estimates):
+        return float("nan")
+    rng = np.random.default_rng(random_state)
+    drawn = rng.random((n_draws, len(estimates))) < estimates
+    return float(np.mean([ece(estimates, outcomes, n_bins) for outcomes in drawn]))
+
+
+def mean_brier_interval(
+    expected: Floats,
+    observed: Floats,
+    groups: ArrayLike,
+    *,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
+) -> Interval:
+    """Put an interval round the mean over candidate models of `brier`.
+
+    Parameters
+    ----------
+    expected, observed : ndarray of shape (n_prompts, n_models)
+        Estimated and observed quality in [0, 1]; NaN = unknown.
+    groups : array of shape (n_prompts,)
+        Prompts of a group of near-duplicates are drawn together.
+    n_bootstrap : int, default=1000
+        Replicates.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    Interval
+        95 %; candidate models without a known pair are left out.
+
+    Examples
+    --------
+    >>> expected, observed = np.full((50, 1), 0.8), np.tile([[1.0], [0.0]], (25, 1))
+    >>> [round(x, 2) for x in mean_brier_interval(expected, observed, range(50))[:3]]
+    [0.34, 0.26, 0.41]
+    """
+    known = (~np.isnan(expected + observed)).astype(np.float64)
+    errors = np.where(known > 0, (expected - observed) ** 2, 0.0)
+    has_pairs = known.any(axis=0)
+
+    def mean(weights: Floats) -> Floats:
+        counts = weights @ known[:, has_pairs]
+        with np.errstate(invalid="ignore"):
+            sums: Floats = weights @ errors[:, has_pairs]
+            return np.asarray((sums / np.where(counts > 0, counts, np.nan)).mean(axis=1))
+
+    if not has_pairs.any():
+        return Interval(*[float("nan")] * 4)
+    blocks = [mean(weights) for weights in cluster_weights(groups, n_bootstrap, random_state)]
+    value = float(mean(np.ones((1, len(errors))))[0])
+    return percentile_interval(value, np.concatenate(blocks or [np.zeros(0)]))

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from routerlib.keys import api_key
+from routerlib.keys import key_complaint
 from routerlib.prices import list_price, nominal_price
 from routerlib.types import CandidateModel, Price, Role, check_names
 from routerlib.weights import KNOWN
@@ -44,6 +44,8 @@ _NOT_PARAMETERS = {
     "stream": "answers are streamed where somebody watches, leave it out",
     "model": "write it beside the name",
     "messages": "they come from the prompts",
+    "system": "one stands beside the name already",
+    "system_prompt": "write it beside the name, as system",
     "n": "one answer is read, and each is paid; use --repeats",
 }
 _SECRET_NAME = re.compile(r"(api_?key|authorization|secret|password|extra_headers)", re.IGNORECASE)
@@ -289,11 +291,7 @@ def candidates_frame(candidates: Sequence[CandidateModel]) -> pd.DataFrame:
 def _state_of_key(candidate: CandidateModel) -> str:
     if candidate.api_key_env is None:
         return "not needed"
-    try:
-        api_key(candidate)
-    except ValueError:
-        return f"no {candidate.api_key_env}"
-    return f"in {candidate.api_key_env}"
+    return f"{'no' if key_complaint(candidate) else 'in'} {candidate.api_key_env}"
 
 
 def _read(source: str | Path) -> tuple[str, str]:
@@ -357,7 +355,7 @@ def _price(entry: _Entry, label: str) -> Price:
     if price is None:
         raise ValueError(
             f"{label}: no price is known for model {entry.model!r}; write one into its entry, such "
-            "as price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.4}"
+            "as price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.4}; zeros where it is free"
         )
     return price
 

@@ -13,14 +13,17 @@ from routerlib.answers import (
     AnswerFault,
     BrokenOff,
     MalformedAnswer,
+    OverlongAnswer,
     ReportedFault,
     StreamedAnswer,
+    is_out_of_credit,
     parse_body,
     read_answer,
     read_error,
     redacted,
     storable,
 )
+from routerlib.body_size import refuse_overlong
 from routerlib.keys import RedactedStream, Redactor, api_key
 from routerlib.pacing import Pace, asked_wait_s
 from routerlib.types import Call, CandidateModel, Prompt, Usage
@@ -206,7 +209,9 @@ async def _open_client(candidate: CandidateModel, key: str | None) -> AsyncOpenA
         timeout=candidate.timeout_s,
         max_retries=0,  # the one retry loop is below
         # Loopback must not go through a proxy that the environment names for the world outside.
-        http_client=DefaultAsyncHttpxClient(trust_env=not _is_loopback(str(base_url))),
+        http_client=DefaultAsyncHttpxClient(
+            trust_env=not _is_loopback(str(base_url)), event_hooks={"response": [refuse_overlong]}
+        ),
     )
 
 
@@ -291,8 +296,15 @@ class _Asking:
     async def _request(self) -> Any:
         if self._on_text is not None:
             return await self._stream(self._on_text)
-        # The raw text: a provider's odd fields must end up typed, not as a validation error.
-        text = await self._endpoint.client.post(_PATH, cast_to=str, body=self._body())
+        from openai import APIConnectionError
+
+        try:
+            # The raw text: a provider's odd fields must end up typed, not as a validation error.
+            text = await self._endpoint.client.post(_PATH, cast_to=str, body=self._body())
+        except APIConnectionError as error:  # the SDK takes any fault in a body for the network's
+            if isinstance(error.__cause__, OverlongAnswer):
+                raise error.__cause__ from None
+            raise
         return parse_body(text)
 
     async def _stream(self, on_text: Callable[[str], None]) -> Any:
@@ -324,7 +336,13 @@ class _Asking:
         return answer.body()
 
     async def _read_whole(self, response: Any, on_text: Callable[[str], None]) -> Any:
-        body = parse_body((await response.aread()).decode(errors="replace"))
+        try:
+            payload = await response.aread()
+        except AnswerFault:
+            raise
+        except Exception as error:  # of the HTTP library, which the SDK doesn't wrap here
+            raise BrokenOff(f"the answer broke off: {error}") from error
+        body = parse_body(payload.decode(errors="replace"))
         if text := read_answer(body).get("response"):
             on_text(self._endpoint.redact(text))
         return body
@@ -340,6 +358,8 @@ def _is_passing(error: BaseException) -> bool:
     """Tell faults that may pass by themselves from those that will not."""
     from openai import APIConnectionError, APIStatusError
 
+    if is_out_of_credit(error) or isinstance(error, OverlongAnswer):
+        return False
     status = error.status_code if isinstance(error, APIStatusError) else None
     if isinstance(error, ReportedFault):
         status = error.code

@@ -9,9 +9,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from routerlib.budget import Budget
+from routerlib.answers import NO_CREDIT
+from routerlib.budget import Budget, capped
 from routerlib.claims import Claim, Claims
 from routerlib.clients import Clients, NotAsked
 from routerlib.collection import Collection, Tally
@@ -27,8 +29,12 @@ __all__ = ["Collection", "collect", "plan_collection", "run_interruptibly"]
 
 _logger = logging.getLogger(__name__)
 
-_NO_KEY = "http_401"
-_FORBIDDEN = "http_403"
+# Why a candidate is given up: at once, or as long as nothing came back.
+_GIVE_UP = {"http_401": "its key was refused", NO_CREDIT: "its account has no credit"}
+_GIVE_UP_UNANSWERED = {
+    "http_403": "its key was refused",
+    "http_404": "its model or its address is not there",
+}
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -81,15 +87,14 @@ def collect(
     Raises
     ------
     ValueError
-        If there is nothing to ask with, the budget is negative, or there is a budget and a
-        candidate's answers have no cap, so that no worst case is known.
+        If there is nothing to ask with, or the budget is negative.
     """
     budget = Budget(budget_usd)
     plan = plan_collection(prompts, candidates, log, repeats=repeats, limit=limit)
     if dry_run:
         return Collection(None, plan)
     if budget_usd is not None:
-        _refuse_unbounded(plan)
+        plan = plan.under_budget()
     if progress:
         sys.stdout.write(f"{plan.table().to_string()}\n{plan}\n")
     if not plan.cells:
@@ -106,15 +111,6 @@ def collect(
         run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
     return collection
-
-
-def _refuse_unbounded(plan: Plan) -> None:
-    unbounded = Counter(cell.candidate.name for cell in plan.cells if math.isinf(cell.worst_usd))
-    if unbounded:
-        raise ValueError(
-            f"a budget needs a worst case, and nothing caps the answers of {', '.join(unbounded)}; "
-            "give each of them parameters: {max_tokens: ...}"
-        )
 
 
 def _start_local_servers(collection: Collection) -> None:
@@ -223,9 +219,10 @@ class _Collector:
         permit = _CellPermit(self, cell)
         self._n_in_flight += 1
         try:
-            call = await self._clients.call(
-                cell.candidate, cell.prompt, repeat=cell.repeat, permit=permit
-            )
+            asked = cell.candidate if self.budget.cap_usd is None else capped(cell.candidate)
+            call = await self._clients.call(asked, cell.prompt, repeat=cell.repeat, permit=permit)
+            # The cap of a budget is no other way of asking: with or without it the cell is done.
+            call = replace(call, params_hash=cell.candidate.params_hash)
             scores = await _scores(cell.prompt, call)
             run_id = self.collection.run_id
             await asyncio.wrap_future(
@@ -238,7 +235,7 @@ class _Collector:
         finally:
             self._n_in_flight -= 1
         self.collection.note_call(cell, call)
-        self._judge_key(cell.candidate, call)
+        self._give_up_if_hopeless(cell.candidate, call)
         self._show(cell.candidate)
         return permit.claim
 
@@ -251,14 +248,16 @@ class _Collector:
     def tally(self, candidate: CandidateModel) -> Tally:
         return self.collection.tallies[candidate.name]
 
-    def _judge_key(self, candidate: CandidateModel, call: Call) -> None:
-        """Give up a candidate whose key is refused.
+    def _give_up_if_hopeless(self, candidate: CandidateModel, call: Call) -> None:
+        """Switch a candidate off whose fault would meet every other call too.
 
-        "Forbidden" can also mean one prompt: it counts for the key as long as nothing came back.
+        "Forbidden" and "not found" can also mean one prompt: they count as long as nothing came
+        back.
         """
         has_answered = self.tally(candidate).statuses["ok"] > 0
-        if call.error_type == _NO_KEY or (call.error_type == _FORBIDDEN and not has_answered):
-            self._switch_off(candidate, f"its key was refused ({call.error_type}: {call.error})")
+        reasons = _GIVE_UP if has_answered else {**_GIVE_UP, **_GIVE_UP_UNANSWERED}
+        if why := reasons.get(call.error_type or ""):
+            self._switch_off(candidate, f"{why} ({call.error_type}: {call.error})")
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:
         if candidate.name not in self.collection.switched_off:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -122,10 +123,21 @@ def _readable(text: str) -> str:
 
 @cache
 def _static_embedding() -> tuple[Any, np.ndarray]:
-    import wordllama
-
+    wordllama = _import_without_its_logging()
     model = wordllama.WordLlama.load(
         cache_dir=Path(wordllama.__file__).parent, disable_download=True
     )
     model.tokenizer.no_padding()
     return model.tokenizer, model.embedding
+
+
+def _import_without_its_logging() -> Any:
+    """Import wordllama, and undo that it sends every library's messages to the terminal."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    import wordllama
+
+    root.setLevel(level)
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
+    return wordllama

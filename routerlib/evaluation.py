@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from routerlib.calibration import Reliability, brier, ece, reliability
+from routerlib.calibration import (
+    Reliability,
+    brier,
+    ece,
+    ece_by_chance,
+    mean_brier_interval,
+    reliability,
+)
 from routerlib.comparison import compare
 from routerlib.features import detect_task
 from routerlib.intervals import Interval
@@ -53,15 +60,20 @@ class Calibration(NamedTuple):
         Over all candidate models together.
     ece, brier : dict of str to float
         Per candidate model; NaN = it has no estimates.
-    mean_ece, mean_brier : float
+    mean_ece : float
         Mean over candidate models.
+    mean_ece_by_chance : float
+        What it would be by luck alone, if the estimates were perfectly honest.
+    mean_brier : Interval
+        Mean over candidate models, with its 95 % interval.
     """
 
     reliability: Reliability
     ece: Mapping[str, float]
     brier: Mapping[str, float]
     mean_ece: float
-    mean_brier: float
+    mean_ece_by_chance: float
+    mean_brier: Interval
 
 
 @dataclass(frozen=True)
@@ -230,7 +242,13 @@ def evaluate(
         equal_quality=None if equal is None else measured.intervals("equal quality"),
         routed_shares=shares,
         routed_by_task=_shares_by_task(field.outcomes, routed.arms),
-        calibration=_calibration(router, test, use_topics),
+        calibration=_calibration(
+            router,
+            test,
+            use_topics=use_topics,
+            n_bootstrap=n_bootstrap,
+            random_state=random_state,
+        ),
         failures=_failure_sensitivity(
             router,
             test_failures_wrong,
@@ -306,7 +324,9 @@ def _shares_by_task(outcomes: Outcomes, arms: Arms) -> dict[str, dict[str, float
     }
 
 
-def _calibration(router: Router, test: Outcomes, use_topics: bool) -> Calibration | None:
+def _calibration(
+    router: Router, test: Outcomes, *, use_topics: bool, n_bootstrap: int, random_state: int
+) -> Calibration | None:
     """Compare estimates with every observed cell, also of prompts that aren't complete."""
     expected = route_all(router, test, use_topics=use_topics).estimates.quality
     expected = np.where(np.isfinite(expected), expected, np.nan)
@@ -314,13 +334,19 @@ def _calibration(router: Router, test: Outcomes, use_topics: bool) -> Calibratio
         return None
     columns = list(zip(test.models, expected.T, test.quality.T, strict=True))
     eces = {name: ece(column, observed) for name, column, observed in columns}
-    briers = {name: brier(column, observed) for name, column, observed in columns}
+    chances = {
+        name: ece_by_chance(column, observed, random_state=random_state)
+        for name, column, observed in columns
+    }
     return Calibration(
         reliability=reliability(expected, test.quality),
         ece=eces,
-        brier=briers,
+        brier={name: brier(column, observed) for name, column, observed in columns},
         mean_ece=_mean_known(eces),
-        mean_brier=_mean_known(briers),
+        mean_ece_by_chance=_mean_known(chances),
+        mean_brier=mean_brier_interval(
+            expected, test.quality, test.groups, n_bootstrap=n_bootstrap, random_state=random_state
+        ),
     )
 
 

@@ -205,9 +205,10 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     ax.set_xlim(-0.03, 1.03)
     ax.set_ylim(-0.03, 1.03)
     ax.set_aspect("equal")
-    off = 100 * calibration.mean_ece
-    title = f"Estimates are {off:.1f} points off on average"
-    note = f"ECE {calibration.mean_ece:.3f}, Brier {calibration.mean_brier:.3f}; "
+    off, by_luck = (100 * x for x in (calibration.mean_ece, calibration.mean_ece_by_chance))
+    title = f"Estimates are {off:.1f} points off on average (ECE), {by_luck:.1f} by luck alone"
+    squared = calibration.mean_brier
+    note = f"Brier {squared.value:.3f} [{squared.low:.3f}, {squared.high:.3f}]; "
     note += f"{int(bins.counts.sum())} estimates, larger dot = more"
     finish(ax, title, f"expected {QUALITY_LABEL}", f"observed {QUALITY_LABEL}", note)
     ax.legend(loc="upper left", fontsize="small")

@@ -9,11 +9,11 @@ import lightgbm as lgb
 import numpy as np
 
 from routerlib.additions import Addition
-from routerlib.blending import Blend, logits
+from routerlib.blending import Blend
 from routerlib.ensemble import CostTrees, QualityTrees
 from routerlib.features import PromptFeatures, texts_of
 from routerlib.router import Router
-from routerlib.scaling import LogOddsScale
+from routerlib.scaling import LogOddsScale, logits
 
 Objective = Literal["quality", "best_model"]
 Target = Literal["quality", "cost"]

@@ -71,18 +71,38 @@ def describe_router(router: Router) -> str:
     str
     """
     weight = router.cost_weight_
-    trade = (
-        f"it gives up a point of quality where that saves {number_text(10 / weight)} US dollars "
-        "or more per 1000 prompts"
-        if weight
-        else "cost plays no part but among equals"
-    )
     fallback = (
         f" It keeps to {router.best_single_}: {router.fallback_}." if router.fallback_ else ""
     )
     return (
         f"A {router.name} router, trained on {len(router.train_prompt_ids_)} prompts, operates at "
-        f"cost weight {number_text(weight)}: {trade}.{fallback}"
+        f"cost weight {number_text(weight)}: {describe_trade(weight)}.{fallback}"
+    )
+
+
+def describe_trade(cost_weight: float) -> str:
+    """Say what a cost weight means in money.
+
+    Parameters
+    ----------
+    cost_weight : float
+        Quality given up per US dollar saved, at least 0.
+
+    Returns
+    -------
+    str
+        A clause.
+
+    Examples
+    --------
+    >>> describe_trade(5000)
+    'it gives up a point of quality where that saves 0.002 US dollars or more per 1000 prompts'
+    """
+    if not cost_weight:
+        return "cost plays no part but among equals"
+    return (
+        f"it gives up a point of quality where that saves {number_text(10 / cost_weight)} "
+        "US dollars or more per 1000 prompts"
     )
 
 
@@ -136,7 +156,7 @@ def train_lessons(router: Router, train: Outcomes, curve: LearningCurve | None =
             describe_router(router),
             f"At this operating point it would send the training prompts: {spread}. "
             "What that is worth only held-out prompts can tell."
-            + ("" if curve is None else f" {curve.sentence()}"),
+            + ("" if curve is None else f" {curve.sentence('AIQ')}"),
         ),
     )
 

@@ -9,17 +9,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from routerlib.candidates import select_candidates
-from routerlib.clients import Clients
+from routerlib.clients import Clients, NotAsked
 from routerlib.collect import run_interruptibly
 from routerlib.types import CALLER, Call, CandidateModel, Decision, Prompt
 
 if TYPE_CHECKING:
     from routerlib.log import CallLog
-    from routerlib.router import Router
+    from routerlib.router import Choosing, Router
 
 # A refusal or a cut answer is the candidate's answer; these give the asker nothing at all.
 _NO_ANSWER = ("error", "timeout", "empty")
 _MAX_ERROR_CHARS = 500
+# The kind of fault of a call that was never made, since the money for it wasn't there.
+OVER_BUDGET = "over_budget"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def ask(
     candidates: Sequence[CandidateModel],
     log: CallLog,
     cost_weight: float | None = None,
+    policy: Choosing | None = None,
     task: str | None = None,
     model: str | None = None,
     decision: Decision | None = None,
@@ -120,6 +123,9 @@ def ask(
         Where decision and calls are written.
     cost_weight : float or None, default=None
         Quality given up per US dollar saved; None = the router's own operating point.
+    policy : policy or None, default=None
+        Another rule, such as `routerlib.EpsilonGreedy`, whose exact probability of this choice is
+        logged; not with `cost_weight`, nor with a decision that was made before.
     task : str or None, default=None
         Known task; None = the prompt's own, or detected.
     model : str or None, default=None
@@ -142,11 +148,15 @@ def ask(
     Raises
     ------
     ValueError
-        If the prompt is empty or the chosen model is no candidate.
+        If the prompt is empty, the chosen model is no candidate, or it is said twice how to decide.
     """
     asked = Prompt.from_text(prompt, task=task) if isinstance(prompt, str) else prompt
     if decision is None:
-        decision = router.route(asked.text, cost_weight=cost_weight, task=task or asked.task)
+        decision = router.route(
+            asked.text, cost_weight=cost_weight, policy=policy, task=task or asked.task
+        )
+    elif policy is not None:
+        raise ValueError("give a decision or the policy to make one, not both")
     if model is not None:
         why = f"chosen by the caller; the router would have asked {decision.model}"
         decision = instead(decision, model, why, CALLER)
@@ -327,20 +337,26 @@ async def _call(
     speech: _Speech,
     reserve_retry: Callable[[], bool] | None,
 ) -> Call:
-    """Ask; a key that isn't set or a local model that won't start is a failed call too."""
+    """Ask; a missing key, local model or money is a failed call too."""
     try:
         return await clients.call(
             candidate, prompt, on_text=speech.on_text, reserve_retry=reserve_retry
         )
+    except NotAsked:
+        return _never_made(candidate, prompt, OVER_BUDGET, "the budget has no room for it")
     except (ValueError, RuntimeError) as error:
-        return Call(
-            prompt_id=prompt.prompt_id,
-            candidate=candidate.name,
-            params_hash=candidate.params_hash,
-            status="error",
-            error_type="unavailable",
-            error=" ".join(str(error).split())[:_MAX_ERROR_CHARS],
-        )
+        return _never_made(candidate, prompt, "unavailable", str(error))
+
+
+def _never_made(candidate: CandidateModel, prompt: Prompt, kind: str, why: str) -> Call:
+    return Call(
+        prompt_id=prompt.prompt_id,
+        candidate=candidate.name,
+        params_hash=candidate.params_hash,
+        status="error",
+        error_type=kind,
+        error=" ".join(why.split())[:_MAX_ERROR_CHARS],
+    )
 
 
 def _utility(decision: Decision, name: str) -> float:

@@ -52,6 +52,15 @@ def api_key(candidate: CandidateModel) -> str | None:
     return key
 
 
+def key_complaint(candidate: CandidateModel) -> str | None:
+    """Say what is wrong with a candidate's key, as `api_key` does; None = nothing."""
+    try:
+        api_key(candidate)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _from_file(name: str) -> str:
     from dotenv import dotenv_values, find_dotenv
 

@@ -40,7 +40,7 @@ class LearningCurve:
         the cost weight at 0, ``quality``, ``AIQ``, ``APGR``, ``gap_closed``,
         ``cost_at_equal_quality``; ``best_single`` is the quality of always calling it.
     is_stopped : bool
-        Whether time ran out before every size and seed was tried.
+        Whether time ran out before every size was tried.
     """
 
     points: pd.DataFrame
@@ -141,7 +141,8 @@ def learning_curve(
     test_size : float, default=0.3
         Share of prompts held out in each.
     max_s : float or None, default=None
-        Seconds after which no further training begins; small sizes come first. None = no limit.
+        Seconds after which no larger size is begun; small sizes come first, each is tried with
+        every seed. None = no limit.
     random_state : int, default=0
         First seed.
 
@@ -171,16 +172,14 @@ def learning_curve(
     if not wanted or wanted[0] < 1 or wanted[0] > most:
         raise ValueError(f"sizes must lie between 1 and the {most} training prompts, got {sizes!r}")
     rows: list[dict[str, float]] = []
-    is_stopped = False
-    for size in [each for each in wanted if each <= most]:
+    for size in wanted:
+        if rows and max_s is not None and time.monotonic() - begin > max_s:
+            break  # between sizes: a mean over some of the seeds stands beside no other
         for seed, (train, test) in enumerate(splits):
-            is_late = max_s is not None and time.monotonic() - begin > max_s
-            is_stopped = is_stopped or (is_late and bool(rows))
-            if not is_stopped:
-                order = np.random.default_rng(random_state + seed).permutation(len(train))
-                part = train.take(np.sort(order[:size]))
-                rows.append({"seed": seed, "n_train": size, **_point(make_router, part, test)})
-    return LearningCurve(pd.DataFrame(rows), is_stopped)
+            order = np.random.default_rng(random_state + seed).permutation(len(train))
+            part = train.take(np.sort(order[:size]))
+            rows.append({"seed": seed, "n_train": size, **_point(make_router, part, test)})
+    return LearningCurve(pd.DataFrame(rows), len(rows) < len(wanted) * n_seeds)
 
 
 def _default_sizes(most: int) -> list[int]:

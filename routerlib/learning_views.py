@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from routerlib.off_policy import ThinOverlap, estimate_value
+from routerlib.off_policy import estimate_value
 from routerlib.plot_style import ROUTER_BLACK, axes_or_new, candidate_styles, finish
 from routerlib.replay import mean_interval
 from routerlib.story import Prose
 from routerlib.tables import Table, table
+from routerlib.targets import ThinOverlap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +221,9 @@ def labels_table(runs: pd.DataFrame) -> Table:
     return table(_label_gains(runs), "Mean over budgets; 95 % intervals over seeds, in pairs")
 
 
-def active_lessons(runs: pd.DataFrame, comparison: Comparison, drift: Drift) -> Prose:
+def active_lessons(
+    runs: pd.DataFrame, comparison: Comparison, drift: Drift, served: Prose
+) -> Prose:
     """Say what the notebook about labels and replacement has taught.
 
     Parameters
@@ -231,6 +234,8 @@ def active_lessons(runs: pd.DataFrame, comparison: Comparison, drift: Drift) -> 
         Of challenger and champion.
     drift : Drift
         What has changed.
+    served : Prose
+        As of `routerlib.served.served_findings`.
 
     Returns
     -------
@@ -244,6 +249,7 @@ def active_lessons(runs: pd.DataFrame, comparison: Comparison, drift: Drift) -> 
     return Prose(
         (),
         (
+            *served.sentences,
             f"Buying labels by {best} is {shown} better than random here: "
             f"{row['better than random']:+.3f} [{row['better than random_low']:+.3f}, "
             f"{row['better than random_high']:+.3f}] utility at equal money, "

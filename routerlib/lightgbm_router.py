@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import NormalDist
 from typing import Any, Self
 
 import lightgbm as lgb
@@ -94,7 +93,9 @@ class LGBMRouter(ExplainedRouter):
         """Return an interval of expected quality (not of a single outcome).
 
         Its width is how far the blended learners disagree, and how far they were off together on
-        topics of the training prompts, out of fold.
+        topics of the training prompts, out of fold. It holds the truth as often as it says only on
+        prompts like those of the training, and on average over them: it knows nothing of a
+        prompt unlike all of them.
 
         Parameters
         ----------
@@ -117,11 +118,10 @@ class LGBMRouter(ExplainedRouter):
         low, high = np.full(shape, np.nan), np.full(shape, np.nan)
         if self.objective == "quality" and len(prompts):
             parts = self._parts(self.features(prompts, topics))
-            deviations = NormalDist().inv_cdf(0.5 + level / 2)
             is_told = self._features.are_known(topics, len(prompts))
             for blend, rows in ((self._blend, ~is_told), (self._told_blend, is_told)):
                 kept = [part[rows] for part in parts]
-                final, width = blend.final(kept), deviations * blend.disagreement(kept)
+                final, width = blend.final(kept), blend.half_width(kept, level)
                 low[np.ix_(rows, np.array(self._main))] = blend.quality(final - width)
                 high[np.ix_(rows, np.array(self._main))] = blend.quality(final + width)
         return low, high

@@ -235,7 +235,11 @@ class LogAppender:
         return len(told)
 
     def _insert(self, table: str, row: Mapping[str, Any]) -> int:
-        with self.transaction():
+        with self._lock:
+            if not self._connection.in_transaction:
+                with self.transaction():
+                    return self._insert(table, row)
+            # SQLite undoes a single statement that fails by itself: it needs no savepoint.
             return int(self._run(_insertion(table, row), row).lastrowid or 0)
 
     def _run(self, statement: str, row: Mapping[str, Any]) -> sqlite3.Cursor:

@@ -12,7 +12,7 @@ import numpy as np
 
 from routerlib import queries
 from routerlib.metrics import Floats
-from routerlib.types import Estimates
+from routerlib.types import CALLER, CONVERSATION, Estimates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # Values of `decisions.router_hash` that mark a choice which no router drew.
 NOT_DRAWN = {
-    "caller": "a person or program chose",
-    "conversation": "the turn stayed with its conversation's model",
+    CALLER: "a person or program chose",
+    CONVERSATION: "the turn stayed with its conversation's model",
 }
 _UNSCORED = "no verdict on the answer"
 

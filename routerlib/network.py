@@ -31,14 +31,19 @@ class Labels(NamedTuple):
     topics : ndarray of shape (n_prompts, n_topics)
         0 or 1: a second task, which teaches the hidden units what kinds of prompts there are;
         no columns = no such task.
+    start : ndarray of shape (n_prompts, n_models), or None
+        Log-odds of quality that another learner estimates, out of fold: the network learns what
+        to add to them. None = it starts from the candidates' means.
     """
 
     quality: np.ndarray
     topics: np.ndarray
+    start: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Labels:
         """Return the labels of some prompts."""
-        return Labels(self.quality[rows], self.topics[rows])
+        start = None if self.start is None else self.start[rows]
+        return Labels(self.quality[rows], self.topics[rows], start)
 
 
 class Network:
@@ -104,10 +109,16 @@ class Network:
             constants,
         )
 
-    def predict(self, columns: np.ndarray) -> np.ndarray:
-        """Return expected quality in (0, 1), shape (n_prompts, n_models)."""
+    def predict(self, columns: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        """Return expected quality in (0, 1), shape (n_prompts, n_models).
+
+        `start` are the log-odds to add to, where it was trained with some.
+        """
         hidden = np.maximum(columns @ self.first + self.first_constants, 0)
-        return np.asarray(1 / (1 + np.exp(-(hidden @ self.second + self.second_constants))))
+        log_odds = hidden @ self.second + self.second_constants
+        if start is not None:
+            log_odds = log_odds + start
+        return np.asarray(1 / (1 + np.exp(-log_odds)))
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
@@ -144,8 +155,9 @@ def _begin(n_columns: int, labels: Labels, rng: np.random.Generator) -> list[np.
     first = rng.normal(0, np.sqrt(1 / n_columns), (n_columns, _HIDDEN))
     second = rng.normal(0, _START / np.sqrt(_HIDDEN), (_HIDDEN, n_outputs))
     constants = np.zeros(n_outputs)
-    means = np.clip(np.nanmean(labels.quality, axis=0), 0.02, 0.98)
-    constants[: len(means)] = np.log(means / (1 - means))
+    if labels.start is None:
+        means = np.clip(np.nanmean(labels.quality, axis=0), 0.02, 0.98)
+        constants[: len(means)] = np.log(means / (1 - means))
     return [each.astype(np.float32) for each in (first, np.zeros(_HIDDEN), second, constants)]
 
 
@@ -165,7 +177,8 @@ def _slopes(
 
 def _errors(outputs: np.ndarray, labels: Labels) -> np.ndarray:
     n_models = labels.quality.shape[1]
-    expected = 1 / (1 + np.exp(-np.clip(outputs[:, :n_models], -30, 30)))
+    log_odds = outputs[:, :n_models] + (0.0 if labels.start is None else labels.start)
+    expected = 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
     quality = np.where(np.isnan(labels.quality), 0.0, expected - labels.quality)
     if not labels.topics.shape[1]:
         return quality.astype(np.float32)

@@ -11,27 +11,23 @@ from routerlib import reweighting
 from routerlib.intervals import Interval
 from routerlib.logged import LoggedChoices
 from routerlib.metrics import Floats
-from routerlib.outcomes import Outcomes
 from routerlib.posterior import Design, Posterior
-from routerlib.reweighting import Method, effective_sample_size, why_too_thin
-from routerlib.routed import route_all
+from routerlib.reweighting import Method, effective_sample_size
 from routerlib.router import Router
 from routerlib.splits import grouped_folds
-from routerlib.types import Estimates
+from routerlib.targets import (
+    ThinOverlap,
+    check_chance,
+    check_support,
+    target_probabilities,
+    unseen,
+)
 
 if TYPE_CHECKING:
     from routerlib.log import CallLog
 
-__all__ = ["LoggedChoices", "OffPolicyValue", "ThinOverlap", "estimate_value", "why_no_value"]
-
 _MIN_KNOWN = 50
-# Share of the target's choices that may fall where the log has nothing.
-_MAX_UNSUPPORTED = 0.01
 _N_FOLDS = 5
-
-
-class ThinOverlap(ValueError):
-    """The log can't tell what the target policy is worth; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +148,12 @@ def estimate_value(
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
     logged = log if isinstance(log, LoggedChoices) else LoggedChoices.from_log(log)
     known_router = policy if isinstance(policy, Router) else router
-    logged = _unseen(logged, known_router)
-    _check_chance(logged)
-    target = _target(policy, logged, router)
+    logged = unseen(logged, known_router)
+    check_chance(logged)
+    target = target_probabilities(policy, logged, router)
     target_of_logged = target[np.arange(len(logged)), logged.arms]
     weights = target_of_logged / logged.propensities
-    _check_support(target, weights, logged)
+    check_support(target, weights, logged)
     weight = _own_cost_weight(policy) if cost_weight is None else cost_weight
     outcomes = {
         "quality": logged.quality,
@@ -217,11 +213,11 @@ def estimate_difference(
     ThinOverlap
         If the log can't value one of the two, or costs that are weighed are unknown.
     """
-    targets = [_target(router, logged, None) for router in (challenger, champion)]
-    _check_chance(logged)
+    targets = [target_probabilities(router, logged, None) for router in (challenger, champion)]
+    check_chance(logged)
     rows = np.arange(len(logged))
     for target in targets:
-        _check_support(target, target[rows, logged.arms] / logged.propensities, logged)
+        check_support(target, target[rows, logged.arms] / logged.propensities, logged)
     outcomes = logged.quality - cost_weight * logged.cost_usd if cost_weight else logged.quality
     if not np.isfinite(outcomes).all():
         raise ThinOverlap("some logged costs are unknown, so utility can't be compared")
@@ -314,102 +310,9 @@ class _Bench:
         return (centre + scale * expected)[known]
 
 
-def _unseen(logged: LoggedChoices, router: Router | None) -> LoggedChoices:
-    """Leave out prompts that the router was trained on: it would look better than it is."""
-    seen = set(getattr(router, "train_prompt_ids_", ()))
-    is_seen = np.array([prompt_id in seen for prompt_id in logged.prompt_ids], dtype=bool)
-    if not is_seen.any():
-        return logged
-    if is_seen.all():
-        raise ThinOverlap(
-            f"the router was trained on all {len(logged)} logged prompts, so they can't value it; "
-            "log new ones, or train on a part"
-        )
-    return logged.take(~is_seen, left_out={"the router was trained on the prompt": is_seen.sum()})
-
-
-def _target(policy: Any, logged: LoggedChoices, router: Router | None) -> Floats:
-    """Return the target's probability of each candidate, shape (n, n_models)."""
-    if isinstance(policy, Router):
-        outcomes = Outcomes(
-            prompts=logged.prompts,
-            models=logged.models,
-            quality=np.full((len(logged), len(logged.models)), np.nan),
-            prompt_ids=logged.prompt_ids,
-        )
-        unknown = [name for name in policy.models_ if name not in logged.models]
-        if unknown:
-            raise ThinOverlap(
-                f"the log never chose {unknown[0]!r}, which the router may; explore it first"
-            )
-        return _one_hot(route_all(policy, outcomes).arms, len(logged.models))
-    estimates = logged.estimates if router is None else _estimates(policy, logged, router)
-    if estimates is None:
-        raise ValueError(
-            "these decisions were logged without estimates of quality (rules decided), so a policy "
-            "has nothing to weigh; give router=, or value a router"
-        )
-    if hasattr(policy, "probabilities"):
-        return np.asarray(policy.probabilities(estimates))
-    return _one_hot(policy.choose(estimates).arms, len(logged.models))
-
-
-def _estimates(policy: Any, logged: LoggedChoices, router: Router) -> Estimates:
-    if set(router.models_) != set(logged.models):
-        raise ThinOverlap(
-            f"the router knows {', '.join(router.models_)}, the log chose among "
-            f"{', '.join(logged.models)}; value it on a log of the same candidates"
-        )
-    needs_spread = getattr(policy, "needs_spread", False)
-    own = (router.predict_with_spread if needs_spread else router.predict)(logged.prompts)
-    order = [router.models_.index(name) for name in logged.models]
-    sd = None if own.quality_sd is None else own.quality_sd[:, order]
-    return Estimates(logged.models, own.quality[:, order], own.cost_usd[:, order], sd)
-
-
-def _check_chance(logged: LoggedChoices) -> None:
-    if (logged.propensities >= 1).all():
-        raise ThinOverlap(
-            f"the logging policy left nothing to chance: propensity 1 in all {len(logged)} "
-            "decisions, so what another choice is worth was never seen; log with a policy that "
-            "explores, such as EpsilonGreedy"
-        )
-
-
-def _check_support(target: Floats, weights: Floats, logged: LoggedChoices) -> None:
-    counts = np.bincount(logged.arms, minlength=len(logged.models))
-    wanted = target.mean(axis=0)
-    unsupported = (counts == 0) & (wanted > _MAX_UNSUPPORTED)
-    if unsupported.any():
-        name = logged.models[int(np.argmax(unsupported))]
-        share = wanted[int(np.argmax(unsupported))]
-        raise ThinOverlap(
-            f"the target would choose {name!r} on {100 * share:.0f} % of prompts, and the log "
-            "never did; explore it first"
-        )
-    # Where the logged choice was certain, every other choice has probability 0.
-    certain = logged.propensities >= 1
-    elsewhere = float(
-        (1 - target[np.arange(len(logged)), logged.arms])[certain].sum() / len(logged)
-    )
-    if elsewhere > _MAX_UNSUPPORTED:
-        raise ThinOverlap(
-            f"on {100 * elsewhere:.0f} % of prompts the target would choose what the logging "
-            "policy could not (its own choice had propensity 1); log with a policy that explores "
-            "on every prompt"
-        )
-    problem = why_too_thin(weights)
-    if problem:
-        raise ThinOverlap(problem)
-
-
 def _own_cost_weight(policy: Any) -> float:
     given = getattr(policy, "cost_weight_", None) or getattr(policy, "cost_weight", 0.0)
     return float(given) if isinstance(given, int | float) else 0.0
-
-
-def _one_hot(arms: np.ndarray, n_models: int) -> Floats:
-    return np.asarray((arms[:, None] == np.arange(n_models)).astype(float))
 
 
 def _mean_known(values: Floats) -> float:

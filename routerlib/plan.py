@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from routerlib.budget import expected_cost_usd, worst_cost_usd
+from routerlib.budget import (
+    OUTPUT_CAP_UNDER_BUDGET,
+    capped,
+    expected_cost_usd,
+    worst_cost_usd,
+)
 from routerlib.claims import CellKey, in_flight_at_a_kill
 from routerlib.log import CallLog
 from routerlib.types import CandidateModel, Prompt, check_names
@@ -68,6 +73,14 @@ class Plan:
         """Upper bound of the cost of all cells, US dollars, without retries; may be infinite."""
         return sum(cell.worst_usd for cell in self.cells)
 
+    def under_budget(self) -> Plan:
+        """Return the same with a worst case for every cell: answers without a cap get one."""
+        cells = [
+            replace(cell, worst_usd=worst_cost_usd(capped(cell.candidate), cell.prompt))
+            for cell in self.cells
+        ]
+        return replace(self, cells=tuple(cells))
+
     def table(self) -> pd.DataFrame:
         """Return cells to ask and done, with expected and worst-case cost per candidate."""
         import pandas as pd
@@ -94,9 +107,11 @@ class Plan:
             f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
             f"cost {usd(self.expected_usd)}, {bound(self.worst_usd)}{known_s}"
         ]
-        uncapped = Counter(c.candidate.name for c in self.cells if math.isinf(c.worst_usd))
-        if uncapped:
-            lines.append(f"without max_tokens: {', '.join(uncapped)}")
+        if uncapped := Counter(c.candidate.name for c in self.cells if _has_no_cap(c.candidate)):
+            lines.append(
+                f"without max_tokens: {', '.join(uncapped)} (under a budget answers are cut at "
+                f"{OUTPUT_CAP_UNDER_BUDGET} tokens)"
+            )
         if lost := [cell for cell in self.cells if cell.key in self.in_flight]:
             lines.append(
                 f"{len(lost)} of them were in flight when an earlier run was killed: their answers "
@@ -110,6 +125,10 @@ def usd(amount: float) -> str:
     if amount == 0 or amount >= _LEAST_USD_WITH_FOUR_DECIMALS:
         return f"${amount:.4f}"
     return f"${Decimal(f'{amount:.2g}'):f}"
+
+
+def _has_no_cap(candidate: CandidateModel) -> bool:
+    return candidate.max_output_tokens is None and candidate.price.output_usd_per_mtok > 0
 
 
 def bound(worst_usd: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from routerlib.budget import Budget, worst_cost_usd
+from routerlib.budget import Budget, capped, worst_cost_usd
 from routerlib.candidates import select_candidates
 from routerlib.inference import ask
 from routerlib.types import Call, CandidateModel, Decision, Prompt, Score
@@ -100,6 +100,8 @@ class Asking:
 
     def __post_init__(self) -> None:
         self._budget = Budget(self.budget_usd)
+        if self.budget_usd is not None:
+            self.candidates = [capped(each) for each in self.candidates]
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
 

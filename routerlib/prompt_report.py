@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from routerlib.prompts import read_prompts
+from routerlib.prompts import COLUMNS, read_prompts
 from routerlib.splits import near_duplicate_groups
 from routerlib.types import Prompt
 
@@ -46,6 +47,14 @@ class PromptReport:
     near_copies: tuple[tuple[str, ...], ...] | None
     places: dict[str, str]
 
+    def _meant(self) -> dict[str, str]:
+        """Return unknown fields that are nearly a known one, with that one."""
+        unknown = sorted({name for each in self.prompts for name in each.extra or ()})
+        close = {
+            name: get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.8) for name in unknown
+        }
+        return {name: known[0] for name, known in close.items() if known}
+
     @property
     def n_judged(self) -> int:
         """Prompts whose answers a judge can score: with a judge and a reference."""
@@ -82,6 +91,9 @@ class PromptReport:
             + ", ".join(f"{name}: {n}" for name, n in tasks)
             + f"); answers of {self.n_judged} can be judged without a person or an LLM"
         ]
+        if meant := self._meant():
+            told = ", ".join(f"{name!r} (did you mean {known!r}?)" for name, known in meant.items())
+            lines.append(f"unknown fields are kept but not used: {told}")
         if self.copies:
             n_left_out = self.n_rows - len(self.prompts)
             lines.append(f"{n_left_out} copies are left out: {_examples(self.copies)}")

@@ -18,7 +18,7 @@ from routerlib.types import Prompt
 
 _LOGGER = logging.getLogger(__name__)
 _SUFFIXES = (".jsonl", ".csv", ".parquet")
-_COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source", "topic", "extra")
+COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source", "topic", "extra")
 # Columns that hold JSON in a CSV file and a Parquet file, whose cells are plain.
 _JSON_COLUMNS = ("messages", "reference", "extra")
 # The csv module's own limit, 128 KiB, is less than a long document.
@@ -116,7 +116,7 @@ def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
     >>> prompt_from_record({"prompt": "Hi", "task": "small talk"}, "p.jsonl line 1")
     Traceback (most recent call last):
         ...
-    ValueError: p.jsonl line 1: task must be one of chat, ..., got 'small talk'
+    ValueError: p.jsonl line 1: task must be one of chat, ..., got 'small talk'; ...
     """
     if not isinstance(record, Mapping):
         raise ValueError(
@@ -185,7 +185,7 @@ def _check_readable(path: Path) -> None:
 def _messages(record: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
     text, messages = record.get("prompt"), record.get("messages")
     if (text is None) == (messages is None):
-        found = "both" if messages is not None else "neither"
+        found = "both" if messages is not None else f"neither in {sorted(map(str, record))!r:.80}"
         raise ValueError(f"each row needs 'prompt' or 'messages', got {found}")
     if messages is None:
         if not isinstance(text, str):
@@ -295,7 +295,7 @@ def _extra(record: Mapping[str, Any]) -> dict[str, Any] | None:
     extra = record.get("extra")
     if extra is not None and not isinstance(extra, Mapping):
         raise ValueError(f"extra must be an object, got {extra!r:.80}")
-    unknown = {name: record[name] for name in record if name not in _COLUMNS}
+    unknown = {name: record[name] for name in record if name not in COLUMNS}
     return {**(extra or {}), **unknown} or None
 
 
@@ -321,7 +321,7 @@ def _record(prompt: Prompt) -> dict[str, Any]:
 def _plain_cells(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str | None]]:
     rows = []
     for record in records:
-        row: dict[str, str | None] = {name: record.get(name) for name in _COLUMNS}
+        row: dict[str, str | None] = {name: record.get(name) for name in COLUMNS}
         for name in _JSON_COLUMNS:
             if name in record:
                 row[name] = json.dumps(record[name], ensure_ascii=False)
@@ -336,7 +336,7 @@ def _jsonl_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _csv_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
     stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, _COLUMNS)
+    writer = csv.DictWriter(stream, COLUMNS)
     writer.writeheader()
     writer.writerows(_plain_cells(records))
     return stream.getvalue().encode()
@@ -346,7 +346,7 @@ def _parquet_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, pa.string()) for name in _COLUMNS])
+    schema = pa.schema([(name, pa.string()) for name in COLUMNS])
     stream = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(_plain_cells(records), schema), stream)
     return stream.getvalue()

@@ -12,11 +12,12 @@ from routerlib import model_archive
 from routerlib.drift import Drift, measure_drift
 from routerlib.intervals import Interval, paired_bootstrap, widen_for_unseen
 from routerlib.logged import LoggedChoices
-from routerlib.off_policy import ThinOverlap, estimate_difference
+from routerlib.off_policy import estimate_difference
 from routerlib.outcomes import Outcomes
 from routerlib.routed import route_all
 from routerlib.router import Router
 from routerlib.routers import load_router
+from routerlib.targets import ThinOverlap
 from routerlib.training import train_router
 
 if TYPE_CHECKING:

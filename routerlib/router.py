@@ -213,7 +213,6 @@ class Router(ABC):
         topics = None if task is None else [task]
         needs_spread = getattr(policy, "needs_spread", False)
         estimates = (self.predict_with_spread if needs_spread else self.predict)([prompt], topics)
-        weight = self.cost_weight_ if cost_weight is None else cost_weight
         arm, propensity, reason = self._decide(estimates, cost_weight, policy)
         return Decision(
             model=self.models_[arm],
@@ -221,10 +220,15 @@ class Router(ABC):
             expected_cost_usd=float(estimates.cost_usd[0, arm]),
             propensity=propensity,
             reason=reason,
-            cost_weight=weight,
+            cost_weight=self._weight_of(cost_weight, policy),
             estimates=by_model(estimates),
             router_hash=self.router_hash_,
         )
+
+    def _weight_of(self, cost_weight: float | None, policy: Choosing | None) -> float:
+        """Return the cost weight to log: the one given, the policy's own, or the router's."""
+        given = getattr(policy, "cost_weight", None) if cost_weight is None else cost_weight
+        return float(given) if isinstance(given, int | float) else self.cost_weight_
 
     def _decide(
         self, estimates: Estimates, cost_weight: float | None, policy: Choosing | None

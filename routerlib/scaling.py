@@ -17,6 +17,8 @@ _TOPIC_COUNT = 20.0
 _SLOPE_COUNT = 5.0
 _USUAL_SLOPE_COUNT = 30.0
 _NEWTON_STEPS = 30
+# Log-odds of a simpler learner's estimate are taken inside these bounds.
+_SMALLEST_SHARE = 0.02
 
 
 def shrunk_mean(values: np.ndarray, prior: float) -> float:
@@ -46,6 +48,28 @@ def shrunk_mean(values: np.ndarray, prior: float) -> float:
 def log_odds(share: float) -> float:
     """Return the natural logarithm of the odds of a share strictly between 0 and 1."""
     return float(np.log(share / (1 - share)))
+
+
+def logits(shares: np.ndarray) -> np.ndarray:
+    """Return log-odds of estimated quality, at most those of 0.98.
+
+    Parameters
+    ----------
+    shares : ndarray of any shape
+        Estimates, about in [0, 1].
+
+    Returns
+    -------
+    ndarray
+        Same shape.
+
+    Examples
+    --------
+    >>> logits(np.array([0.5, 2.0])).round(3).tolist()
+    [0.0, 3.892]
+    """
+    inside = np.clip(shares, _SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+    return np.asarray(np.log(inside / (1 - inside)))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from routerlib.arrays import pack_array, unpack_array
 from routerlib.linear import LinearFit
 from routerlib.neighbours import Nearest, Neighbours
 from routerlib.network import Labels, Network
+from routerlib.scaling import logits
 from routerlib.text_space import Place
 from routerlib.topics import TopicClassifier, main_topics, topic_means
 
@@ -35,12 +36,15 @@ class Targets(NamedTuple):
         Topic or cluster.
     are_topics : bool
         Whether labels are topics that may be told at prediction.
+    start : Estimated or None
+        The topic learner's estimates of quality, which the network adds to; None = there are none.
     """
 
     quality: np.ndarray
     log_cost: np.ndarray
     labels: np.ndarray
     are_topics: bool
+    start: Estimated | None = None
 
 
 class Estimated(NamedTuple):
@@ -195,11 +199,24 @@ class TopicLearner:
 
 
 class NetworkLearner:
-    """Quality, by a small network that learns the topic as a second task."""
+    """Quality, by a small network that learns the topic as a second task.
 
-    def __init__(self, network: Network, scales: np.ndarray) -> None:
+    Given the topic's estimates, it learns what to add to their log-odds: so a told topic counts.
+
+    Parameters
+    ----------
+    network : Network
+        Trained.
+    scales : ndarray of shape (n_coordinates,)
+        Standard deviations of those coordinates that it reads.
+    adds_to_topic : bool
+        Whether it was trained to add to the topic's estimates.
+    """
+
+    def __init__(self, network: Network, scales: np.ndarray, adds_to_topic: bool) -> None:
         self.network = network
         self.scales = scales
+        self.adds_to_topic = adds_to_topic
 
     @classmethod
     def fit_out_of_fold(
@@ -208,34 +225,50 @@ class NetworkLearner:
         """Fit on all prompts, and estimate each prompt from the other folds."""
         fitted = cls.fit(place, targets, random_state)
         inputs = _network_columns(place, fitted.scales)
-        labels = Labels(targets.quality, _membership(targets.labels)[1])
-        held_out = np.empty(targets.quality.shape)
+        labels = _network_labels(targets, random_state)
+        detected = np.empty(targets.quality.shape)
+        told = detected.copy()
         for fold in np.unique(folds):
             out = folds == fold
             held = Network.fit(inputs[~out], labels.take(~out), random_state)
-            held_out[out] = held.predict(inputs[out])
-        return fitted, Estimated(held_out, held_out)
+            if targets.start is None:
+                detected[out] = told[out] = held.predict(inputs[out])
+            else:
+                detected[out] = held.predict(inputs[out], logits(targets.start.detected[out]))
+                told[out] = held.predict(inputs[out], logits(targets.start.told[out]))
+        return fitted, Estimated(detected, told)
 
     @classmethod
     def fit(cls, place: Place, targets: Targets, random_state: int) -> Self:
         """Fit on all prompts."""
         scales = place.coordinates[:, :_NETWORK_DIMENSIONS].std(axis=0)
         scales = np.where(scales > 1e-6, scales, 1.0).astype(np.float32)
-        labels = Labels(targets.quality, _membership(targets.labels)[1])
-        return cls(Network.fit(_network_columns(place, scales), labels, random_state), scales)
+        labels = _network_labels(targets, random_state)
+        network = Network.fit(_network_columns(place, scales), labels, random_state)
+        return cls(network, scales, targets.start is not None)
 
-    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
-        """Return estimates of shape (n_prompts, n_models)."""
-        return self.network.predict(_network_columns(place, self.scales))
+    def predict(
+        self, place: Place, topics: Sequence[str] | None, start: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models); `start` are the topic's."""
+        log_odds = logits(start) if start is not None and self.adds_to_topic else None
+        return self.network.predict(_network_columns(place, self.scales), log_odds)
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
-        return {"network": self.network.to_state(), "scales": pack_array(self.scales)}
+        return {
+            "network": self.network.to_state(),
+            "scales": pack_array(self.scales),
+            "adds_to_topic": self.adds_to_topic,
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from `to_state`."""
-        return cls(Network.from_state(state["network"]), unpack_array(state["scales"]))
+        network = Network.from_state(state["network"])
+        # Files of an earlier version don't say: their networks stand alone.
+        adds_to_topic = bool(state.get("adds_to_topic", False))
+        return cls(network, unpack_array(state["scales"]), adds_to_topic)
 
 
 class SimplerLearners:
@@ -288,18 +321,27 @@ class SimplerLearners:
         Estimated
             Out of fold.
         """
-        fits = [
-            cls.kinds[name].fit_out_of_fold(place, targets, folds, random_state) for name in names
-        ]
-        learners = {name: learner for name, (learner, _) in zip(names, fits, strict=True)}
+        learners: dict[str, SimplerLearner] = {}
+        found: dict[str, Estimated] = {}
+        for name in names:
+            begun = targets._replace(start=found.get("topic"))
+            learners[name], found[name] = cls.kinds[name].fit_out_of_fold(
+                place, begun, folds, random_state
+            )
         nothing = np.zeros((len(targets.quality), 0))
-        detected = np.hstack([nothing, *(estimated.detected for _, estimated in fits)])
-        told = np.hstack([nothing, *(estimated.told for _, estimated in fits)])
+        detected = np.hstack([nothing, *(estimated.detected for estimated in found.values())])
+        told = np.hstack([nothing, *(estimated.told for estimated in found.values())])
         return cls(learners), Estimated(detected, told)
 
     def predict(self, place: Place, topics: Sequence[str] | None = None) -> list[np.ndarray]:
         """Return each learner's estimates, shape (n_prompts, its columns)."""
-        return [learner.predict(place, topics) for learner in self.learners.values()]
+        found: dict[str, np.ndarray] = {}
+        for name, learner in self.learners.items():
+            if isinstance(learner, NetworkLearner):
+                found[name] = learner.predict(place, topics, found.get("topic"))
+            else:
+                found[name] = learner.predict(place, topics)
+        return list(found.values())
 
     def names(self, models: Sequence[str], costed: Sequence[str]) -> list[str]:
         """Return the columns' names."""
@@ -357,6 +399,16 @@ def _membership(labels: np.ndarray) -> tuple[list[str], np.ndarray]:
     topics, _ = main_topics(list(labels))
     topics = topics or sorted(set(labels.tolist()))[:1]
     return topics, (labels[:, np.newaxis] == np.array(topics, dtype=str)).astype(float)
+
+
+def _network_labels(targets: Targets, random_state: int) -> Labels:
+    """Return what the network learns; half the prompts start with their topic told."""
+    topics = _membership(targets.labels)[1]
+    if targets.start is None:
+        return Labels(targets.quality, topics)
+    is_told = np.random.default_rng(random_state).random((len(topics), 1)) < 0.5
+    start = np.where(is_told, targets.start.told, targets.start.detected)
+    return Labels(targets.quality, topics, logits(start).astype(np.float32))
 
 
 def _network_columns(place: Place, scales: np.ndarray) -> np.ndarray:

@@ -12,11 +12,11 @@ from routerlib.findings import (
     describe_outcomes,
     describe_router,
     describe_split,
+    describe_trade,
     evaluate_lessons,
     train_lessons,
 )
 from routerlib.prose import Prose, say
-from routerlib.readable import number_text
 from routerlib.routed import route_all
 from routerlib.tables import percent
 
@@ -38,6 +38,7 @@ __all__ = [
     "describe_outcomes",
     "describe_router",
     "describe_split",
+    "describe_trade",
     "evaluate_lessons",
     "examples_by_task",
     "explain_lessons",
@@ -255,8 +256,8 @@ def playground_lessons(router: Router, test: Outcomes) -> Prose:
         as_it_stands = f"As it stands, it sends {best_share(None)} there: {router.fallback_}."
     elif own:
         as_it_stands = (
-            f"At the router's own cost weight, {number_text(own)}, it is {best_share(None)}; "
-            f"at ten times that, {best_share(10 * own)}."
+            f"At the router's own operating point {describe_trade(own)}: then {best_share(None)} "
+            f"go there. If a tenth of that saving were enough, it would be {best_share(10 * own)}."
         )
     else:
         as_it_stands = "That is where the router stands: 0 is its own cost weight."

@@ -10,11 +10,8 @@ import numpy as np
 
 from routerlib.arrays import pack_array, unpack_array
 from routerlib.outcomes import Outcomes
+from routerlib.topics import topic_means
 from routerlib.types import Estimates
-
-# A topic's mean counts as this many prompts of all topics together: a topic of three prompts must
-# not decide by chance.
-_PRIOR_PROMPTS = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +25,15 @@ class TopicMeans:
     topics : tuple of str
         Known topics.
     quality, cost_usd : ndarray of shape (n_topics + 1, n_models)
-        Means per topic, drawn a little to those of all prompts; the last row is all prompts, for
-        topics that are not known. Cost is NaN where unknown.
+        Means per topic, drawn to those of all prompts, the fewer prompts a topic has the more
+        (`topics.topic_means`); the last row is all prompts, for topics that are not known. Cost
+        is NaN where unknown.
 
     Examples
     --------
     >>> outcomes = Outcomes(["a", "b"], ["m"], quality=[[1], [0]], topics=["law", "music"])
     >>> TopicMeans.of(outcomes).estimates(["law", "chess"]).quality.round(3).tolist()
-    [[0.583], [0.5]]
+    [[0.508], [0.5]]
     """
 
     models: tuple[str, ...]
@@ -49,12 +47,13 @@ class TopicMeans:
         if outcomes.topics is None:
             return None
         names, rows = np.unique(np.array(outcomes.topics), return_inverse=True)
+        member = np.eye(len(names))[rows]
         overall = outcomes.compared()
         return cls(
             tuple(outcomes.models),
             tuple(str(name) for name in names),
-            _shrunk(outcomes.quality, rows, len(names), overall.quality),
-            _shrunk(outcomes.cost_usd, rows, len(names), overall.cost_usd),
+            _with_overall(member, outcomes.quality, overall.quality),
+            _with_overall(member, outcomes.cost_usd, overall.cost_usd),
         )
 
     def estimates(self, topics: Sequence[str]) -> Estimates:
@@ -92,10 +91,10 @@ class TopicMeans:
         )
 
 
-def _shrunk(values: np.ndarray, rows: np.ndarray, n_topics: int, overall: np.ndarray) -> np.ndarray:
-    sums, counts = np.zeros((n_topics, values.shape[1])), np.zeros((n_topics, values.shape[1]))
-    is_known = np.isfinite(values)
-    np.add.at(sums, rows, np.where(is_known, values, 0.0))
-    np.add.at(counts, rows, is_known)
-    means = (sums + _PRIOR_PROMPTS * overall) / (counts + _PRIOR_PROMPTS)
-    return np.vstack([means, overall])
+def _with_overall(member: np.ndarray, values: np.ndarray, overall: np.ndarray) -> np.ndarray:
+    """Average per topic, and put the means of all prompts below; NaN where nothing is known."""
+    is_known = np.isfinite(overall)
+    found = np.full((member.shape[1] + 1, len(overall)), np.nan)
+    found[:-1, is_known] = topic_means(member, values[:, is_known], overall[is_known])
+    found[-1] = overall
+    return found

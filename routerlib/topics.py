@@ -21,65 +21,6 @@ _MAX_STEPS = 200
 _PRIOR_COUNTS = (3.0, 60.0)
 
 
-class TopicMeans:
-    """Mean quality of each candidate on each topic, drawn towards its overall mean.
-
-    Parameters
-    ----------
-    topics : sequence of str, length n_topics
-        Names.
-    means : ndarray of shape (n_topics, n_models)
-        Shrunk means.
-    overall : ndarray of shape (n_models,)
-        For any other topic.
-
-    Notes
-    -----
-    The prior weighs noise variance / variance between topics prompts (empirical Bayes), at least
-    3 and at most 60; estimated by the method of moments over all candidates.
-    """
-
-    def __init__(self, topics: Sequence[str], means: np.ndarray, overall: np.ndarray) -> None:
-        self.topics = tuple(topics)
-        self.means = means
-        self.overall = overall
-        self._row_of = {topic: row for row, topic in enumerate(self.topics)}
-
-    @classmethod
-    def fit(cls, labels: Sequence[str], quality: np.ndarray) -> Self:
-        """Fit on topics and quality of shape (n_prompts, n_models); NaN = not observed.
-
-        Examples
-        --------
-        >>> labels = ["a"] * 40 + ["b"] * 40
-        >>> table = TopicMeans.fit(labels, np.array([[0.0]] * 40 + [[1.0]] * 40))
-        >>> table.rows(["a", "b", "c"]).round(2).ravel()
-        array([0.03, 0.97, 0.5 ])
-        """
-        topics = sorted(set(labels))
-        member = np.array(labels, dtype=object)[:, np.newaxis] == np.array(topics, dtype=object)
-        return cls(topics, topic_means(member.astype(float), quality), observed_means(quality))
-
-    def rows(self, labels: Sequence[str]) -> np.ndarray:
-        """Return means of shape (n_prompts, n_models); the overall ones for another topic."""
-        rows = [self._row_of.get(label, -1) for label in labels]
-        table = np.vstack([self.means, self.overall])
-        return np.asarray(table[rows])
-
-    def to_state(self) -> dict[str, Any]:
-        """Return plain builtins."""
-        return {
-            "topics": list(self.topics),
-            "means": pack_array(self.means),
-            "overall": pack_array(self.overall),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_state`."""
-        return cls(state["topics"], unpack_array(state["means"]), unpack_array(state["overall"]))
-
-
 class TopicClassifier:
     """Probability of each topic, by multinomial logistic regression.
 
@@ -151,20 +92,28 @@ class TopicClassifier:
         return cls(state["topics"], unpack_array(state["slopes"]), unpack_array(state["constants"]))
 
 
-def topic_means(shares: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Return shrunk mean quality of each topic.
+def topic_means(
+    shares: np.ndarray, quality: np.ndarray, overall: np.ndarray | None = None
+) -> np.ndarray:
+    """Return mean quality of each topic, drawn towards the overall mean.
 
     Parameters
     ----------
     shares : ndarray of shape (n_prompts, n_topics)
         How much a prompt belongs to each topic; 0 or 1 where topics are known.
     quality : ndarray of shape (n_prompts, n_models)
-        NaN = not observed.
+        NaN = not observed. Anything else will do, such as cost.
+    overall : ndarray of shape (n_models,) or None, default=None
+        What to draw towards; None = the mean of all that was observed.
 
     Returns
     -------
     ndarray of shape (n_topics, n_models)
-        See `TopicMeans`.
+
+    Notes
+    -----
+    The prior weighs noise variance / variance between topics prompts (empirical Bayes), at least
+    3 and at most 60; estimated by the method of moments over all candidates.
 
     Examples
     --------
@@ -172,7 +121,7 @@ def topic_means(shares: np.ndarray, quality: np.ndarray) -> np.ndarray:
     array([0.492, 0.508])
     """
     is_observed = ~np.isnan(quality)
-    overall = observed_means(quality)
+    overall = observed_means(quality) if overall is None else overall
     counts = shares.T @ is_observed
     sums = shares.T @ np.where(is_observed, quality, 0.0)
     prior = _prior_count(sums, counts, overall, quality)

@@ -161,7 +161,10 @@ class Prompt:
         if not self.text.strip():
             raise ValueError("a prompt needs text, got only white space")
         if self.task is not None and self.task not in TASKS:
-            raise ValueError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}")
+            raise ValueError(
+                f"task must be one of {', '.join(TASKS)}, got {self.task!r}; a label of your own "
+                "is a topic"
+            )
 
     @classmethod
     def from_text(cls, text: str, **known: Any) -> Prompt:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -89,7 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = re.search(r"status (\d+) (once|always)", text)
         if fault and (fault[2] == "always" or seen == 1):
             why = f"told to fail: {text} {self._echo(text)}"
-            self._send(int(fault[1]), {"error": {"message": why}})
+            code = "insufficient_quota" if "quota" in text else None
+            self._send(int(fault[1]), {"error": {"message": why, "code": code}})
             return True
         crowd = re.search(r"at most (\d+) at once", text)
         if crowd and self.server.at_once > int(crowd[1]):
@@ -103,6 +104,12 @@ class _Handler(BaseHTTPRequestHandler):
             return True
         if "trickle" in text:
             self._trickle()
+            return True
+        if "cut in the middle" in text:
+            self._send_raw(200, b'{"choices": [', n_promised=500)
+            return True
+        if "no end" in text:
+            self._go_on(text)
             return True
         return False
 
@@ -141,6 +148,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(0.1)
 
+    def _go_on(self, text: str) -> None:
+        """Send a body without a length, as long as the client listens."""
+        self.send_response(int(re.search(r"status (\d+)", text)[1]))  # type: ignore[index]
+        self.send_header("connection", "close")
+        self.end_headers()
+        with suppress(ConnectionError):
+            while True:
+                self.wfile.write(b" " * 2**16)
+
     def _echo(self, text: str) -> str:
         """Return the header with the key where the prompt asks for it, as some servers do."""
         return self.headers["authorization"] if "echo" in text else ""
@@ -148,10 +164,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: dict[str, Any]) -> None:
         self._send_raw(status, json.dumps(body).encode())
 
-    def _send_raw(self, status: int, payload: bytes) -> None:
+    def _send_raw(self, status: int, payload: bytes, n_promised: int | None = None) -> None:
         self.send_response(status)
         self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(payload)))
+        self.send_header("content-length", str(n_promised or len(payload)))
         if status == 429:
             self.send_header("retry-after", "0")
         self.end_headers()

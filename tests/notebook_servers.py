@@ -24,7 +24,7 @@ def make_checkout(root: Path) -> Path:
     """Lay out a fresh checkout: notebooks and the data that ship, no run yet."""
     shutil.copytree(ROOT / "notebooks", root / "notebooks")
     (root / "data").mkdir()
-    for name in ("prompts.jsonl", "sample_logs.db"):
+    for name in ("prompts.jsonl", "sample_logs.db", "sample_served.db"):
         shutil.copy2(ROOT / "data" / name, root / "data" / name)
     return root
 

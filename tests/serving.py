@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 
 from routerlib.log import CallLog
+from routerlib.outcomes import Outcomes
+from routerlib.routers import KNNRouter
 from routerlib.serve import make_app
 from routerlib.serve.listening import bound, make_server
 from routerlib.types import CandidateModel, Price
@@ -67,3 +70,15 @@ def rows(log_path: Path, query: str, *values: Any) -> list[tuple]:
     """Read rows of a log."""
     with CallLog(log_path, read_only=True) as log:
         return log.lookup(query, *values)
+
+
+def save_router(path: Path, models: tuple[str, ...] = ("small", "large")) -> KNNRouter:
+    """Write a router that expects quality 0.9 of the first model and 0.6 of the others."""
+    n_prompts = 12
+    quality = np.full((n_prompts, len(models)), 0.6)
+    quality[:, 0] = 0.9
+    cost_usd = np.tile(np.arange(1, len(models) + 1) * 1e-3, (n_prompts, 1))
+    prompts = [f"prompt number {i}" for i in range(n_prompts)]
+    router = KNNRouter().fit(Outcomes(prompts, list(models), quality, cost_usd))
+    router.save(path)
+    return router

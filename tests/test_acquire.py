@@ -178,6 +178,21 @@ def test_a_dry_run_asks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "24 cells chosen by close calls" in capsys.readouterr().out
 
 
+def test_nothing_bought_is_said_with_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with fault_server() as server:
+        given = ["acquire", *files(tmp_path, server.url, 3), "--log", str(tmp_path / "logs.db")]
+        assert main([*given, "--budget-usd", "0"]) == 0
+        assert "budget is too small for any of 6 open cells" in capsys.readouterr().out
+        assert main([*given, "--budget-usd", "1", "--batches", "1"]) == 0
+        assert "6 cells chosen by close calls" in capsys.readouterr().out
+        assert main([*given, "--budget-usd", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "nothing to buy: every candidate has been asked" in said
+    assert "next:" not in said
+
+
 def test_without_a_judge_nothing_is_bought(tmp_path: Path, log: rl.CallLog) -> None:
     log.add_prompts([rl.Prompt.from_text("Hello")])
     assert main(["acquire", "--log", str(log.path), "--budget-usd", "1"]) == 1

@@ -11,6 +11,7 @@ from routerlib.candidates import (
     load_candidates,
     select_candidates,
 )
+from routerlib.cli import main
 from routerlib.keys import api_key
 
 ENTRY = """
@@ -63,6 +64,8 @@ def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
         (ENTRY + "  parameters: {temperatur: 0}", "did you mean 'temperature'?"),
         (ENTRY + "  parameters: {n: 2}", "n is no parameter here: one answer is read"),
         (ENTRY + "  parameters: {stream: true}", "stream is no parameter here"),
+        (ENTRY + "  parameters: {system_prompt: Hi}", "write it beside the name, as system"),
+        (ENTRY + "  system: a\n  parameters: {system: b}", "one stands beside the name already"),
         (
             ENTRY + "  price: {input_usd_per_mtok: 1, output_usd_per_mtk: 2}",
             "unknown field 'price.output_usd_per_mtk', did you mean output_usd_per_mtok?",
@@ -75,7 +78,7 @@ def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
         (ENTRY.replace("openai", "acme"), "provider must be one of openai"),
         (ENTRY.replace("  provider: openai\n", ""), "give a provider or a base_url"),
         (ENTRY.replace("gpt-4o-mini", "gpt-nobody-knows"), "candidate 'small': no price is known"),
-        (ENTRY.replace("openai", "ollama"), "candidate 'small': no price is known"),
+        (ENTRY.replace("openai", "ollama"), "no price is known .* zeros where it is free"),
     ],
 )
 def test_a_wrong_file_names_entry_and_field(tmp_path: Path, text: str, message: str) -> None:
@@ -193,3 +196,22 @@ def test_what_can_be_no_key_is_refused_and_not_repeated(
     with pytest.raises(ValueError, match="what OPENAI_API_KEY holds is no key") as refusal:
         api_key(small)
     assert key not in str(refusal.value)
+
+
+def test_a_dry_run_says_what_would_keep_a_run_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "p.jsonl").write_text('{"prompt": "Hi"}\n')
+    _file(tmp_path, ENTRY + "  parameters: {max_tokens: 5}\n")
+    command = ["collect", "--prompts", "p.jsonl", "--candidates", "candidates.yaml", "--dry-run"]
+    assert main([*command, "--log", "l.db", "--budget-usd", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert "not yet: candidate 'small' needs a key" in shown
+    assert "above the budget of $0" in shown
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-12345678")
+    assert main([*command, "--log", "l.db", "--budget-usd", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "not yet" not in shown
+    assert "above the budget" not in shown

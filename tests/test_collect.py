@@ -15,7 +15,7 @@ import pytest
 from fault_server import FaultServer, fault_server
 
 from routerlib import clients
-from routerlib.budget import Budget, worst_cost_usd
+from routerlib.budget import Budget, capped, worst_cost_usd
 from routerlib.clients import Clients
 from routerlib.collect import collect, plan_collection
 from routerlib.inference import ask
@@ -288,14 +288,24 @@ def test_a_budget_is_never_exceeded_and_used_to_its_end(log: CallLog, server: Fa
     assert "3 cells are still missing (small 3): finishing would cost about $" in str(collection)
 
 
-def test_a_budget_without_a_worst_case_is_refused(log: CallLog, server: FaultServer) -> None:
-    uncapped = [_candidate(server, "loose", parameters={}), _candidate(server, "tight")]
-    with pytest.raises(ValueError, match="nothing caps the answers of loose; give each"):
-        collect(GOOD, uncapped, log, budget_usd=1.0, progress=False)
+def test_a_budget_caps_answers_that_have_no_cap_of_their_own(
+    log: CallLog, server: FaultServer
+) -> None:
+    loose = _candidate(server, "loose", parameters={})
+    said = str(plan_collection(GOOD, [loose], log))
+    assert "without an upper bound; without max_tokens: loose (under a budget" in said
+    assert collect(GOOD, [loose], log, budget_usd=1.0, progress=False).is_complete
+    assert {body["max_tokens"] for body in server.bodies} == {4096}
+    assert not plan_collection(GOOD, [loose], log).cells, "the same cells without a budget are done"
+    openai = replace(loose, provider="openai")
+    assert capped(openai).parameters == {"max_completion_tokens": 4096}
+
+
+def test_a_budget_too_small_for_any_answer_asks_nothing(log: CallLog, server: FaultServer) -> None:
+    loose = _candidate(server, "loose", parameters={})
+    collection = collect(GOOD, [loose], log, budget_usd=1e-6, progress=False)
+    assert collection.is_over_budget
     assert not server.requests
-    assert "without an upper bound; without max_tokens: loose" in str(
-        plan_collection(GOOD, uncapped, log)
-    )
 
 
 def test_a_crowd_that_is_turned_away_does_not_come_back_as_one(

@@ -31,6 +31,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DATA_README = (ROOT / "data/README.md").read_text(encoding="utf-8")
 PROMPTS = ROOT / "data/prompts.jsonl"
 SAMPLE_LOG = ROOT / "data/sample_logs.db"
+SAMPLES = (SAMPLE_LOG, ROOT / "data/sample_served.db")
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -211,6 +212,7 @@ def test_models_of_the_sample_log_are_named_with_weights_and_licence() -> None:
     assert {cells[0].strip("`") for cells in table} == {name for (name,) in answered}
 
 
-def test_the_sample_log_has_the_newest_schema() -> None:
-    with closing(read_only(SAMPLE_LOG)) as connection:
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_log_has_the_newest_schema(path: Path) -> None:
+    with closing(read_only(path)) as connection:
         assert version_of(connection) == VERSION

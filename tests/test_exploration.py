@@ -23,7 +23,8 @@ from routerlib.exploration import (
 )
 from routerlib.outcomes import Outcomes
 from routerlib.policies import Choices
-from routerlib.routers import KNNRouter
+from routerlib.routers import KNNRouter, LGBMRouter
+from routerlib.simulate import make_world
 from routerlib.types import Estimates
 
 MODELS = ("small", "medium", "large")
@@ -152,6 +153,22 @@ def test_a_router_that_explores_logs_the_probability_it_drew_from() -> None:
     assert {round(value, 6) for value in seen} == {0.2, 0.8}
     with pytest.raises(ValueError, match="use a router with quality_interval"):
         router.route("fry an egg", policy=Thompson())
+
+
+@pytest.mark.parametrize("explorer", [Thompson(random_state=0), UpperConfidence(random_state=0)])
+def test_the_trees_say_how_unsure_they_are_and_chance_is_exact(explorer: Explorer) -> None:
+    outcomes = make_world(n_prompts=90, seed=3).outcomes
+    router = LGBMRouter(random_state=0).fit(outcomes.take(range(60)))
+    fresh = list(outcomes.prompts[60:])
+    estimates = router.predict_with_spread(fresh)
+    assert estimates.quality_sd is not None
+    assert (estimates.quality_sd > 0).all()
+    chances = explorer.probabilities(estimates)
+    assert chances.sum(axis=1) == pytest.approx(1, abs=1e-12)
+    assert (chances >= explorer.floor / len(estimates.models)).all()
+    decisions = [router.route(text, policy=explorer) for text in fresh[:5]]
+    drawn = [chances[row, router.models_.index(each.model)] for row, each in enumerate(decisions)]
+    assert [each.propensity for each in decisions] == pytest.approx(drawn)
 
 
 # -- pacing ---

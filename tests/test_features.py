@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable
 
@@ -296,3 +298,12 @@ def test_the_texts_that_a_phrase_needs_are_part_of_it(rule: _Rule) -> None:
         found = [phrase for phrase in rule.phrases if phrase.pattern.search(f"{text} ")]
         assert found, text
         assert all(any(part in text for part in phrase.needed) for phrase in found), text
+
+
+def test_the_embedding_leaves_the_logging_of_the_program_alone() -> None:
+    code = (
+        "import logging; from routerlib.embedding import encode; encode(['Hello']); "
+        "import sys; assert 'wordllama' in sys.modules; root = logging.getLogger(); "
+        "assert root.handlers == [] and root.level == logging.WARNING, (root.handlers, root.level)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

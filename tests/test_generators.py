@@ -13,6 +13,7 @@ import pytest
 from routerlib.canonical import tagged_hash
 from routerlib.cli import main
 from routerlib.judges import check_reference, judge
+from routerlib.prompt_report import check_prompts
 from routerlib.prompts import load_prompts
 from routerlib.workload import FAMILIES
 from routerlib.workload.generators import _GYM, _NOT_REPEATABLE, generate_prompts, generators
@@ -96,3 +97,10 @@ def test_the_command_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "2 prompts in 3 rows" in shown
     assert "1 copies are left out: line 1 = line 2" in shown
     assert "2 prompts are near-copies in 1 groups" in shown
+
+
+def test_a_field_that_is_nearly_a_known_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"prompt": "2 + 2?", "refrence": 4, "colour": "red"}\n')
+    assert "'refrence' (did you mean 'reference'?)" in str(check_prompts(path))
+    assert "colour" not in str(check_prompts(path))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fault_server import FaultServer, fault_server
 
+from routerlib.exploration import EpsilonGreedy
 from routerlib.inference import ask, order_of_asking
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
@@ -161,3 +162,20 @@ def test_the_order_of_asking_follows_utility_at_the_cost_weight() -> None:
     assert names == ["middle", "small", "large"]  # who is unknown to the router comes last
     with pytest.raises(ValueError, match="unknown candidate 'gone'"):
         order_of_asking(Decision("gone", 0.6, 0.1, 1.0, "told", 10.0), candidates)
+
+
+def test_a_policy_draws_and_its_exact_probability_is_logged(
+    provider: FaultServer, log: CallLog, router: Router
+) -> None:
+    asked = {"router": router, "candidates": _candidates(provider.url), "log": log}
+    policy = EpsilonGreedy(50.0, epsilon=0.6, random_state=0)
+    for number in range(8):
+        answer = ask(f"What is {number} + 2?", policy=policy, **asked)
+        assert answer.call.candidate == answer.decision.model
+    logged = log.lookup("select candidate, round(propensity, 9), cost_weight from decisions")
+    # At 50 a dollar the utilities are 0.15, 0.5 and 0.6; 0.6 / 3 goes to each by chance.
+    chances = {"small": 0.2, "middle": 0.2, "large": 0.6}
+    assert len({name for name, *_ in logged}) > 1
+    assert logged == [(name, chances[name], 50.0) for name, *_ in logged]
+    with pytest.raises(ValueError, match="a decision or the policy to make one, not both"):
+        ask("What is 2 + 2?", policy=policy, decision=answer.decision, **asked)

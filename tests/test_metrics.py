@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routerlib import metrics
+from routerlib.calibration import brier, ece, ece_by_chance, mean_brier_interval
 from routerlib.intervals import cluster_weights, paired_bootstrap, percentile_interval
 
 # Three prompts, two models: the weak one costs 1, the strong one 3.
@@ -258,3 +259,31 @@ def test_an_interval_of_mostly_undefined_replicates_is_undefined():
     interval = percentile_interval(0.5, [0.4, 0.6, np.nan, np.nan])
     assert interval.value == 0.5
     assert np.isnan([interval.low, interval.high, interval.se]).all()
+
+
+def test_honest_estimates_are_off_by_luck_and_promising_ones_by_more():
+    rng = np.random.default_rng(0)
+    honest = rng.uniform(0.2, 0.8, (40, 150))
+    eces = [ece(each, rng.random(150) < each) for each in honest]
+    by_luck = [ece_by_chance(each, np.zeros(150)) for each in honest]
+    assert np.mean(eces) == pytest.approx(np.mean(by_luck), abs=0.01)
+    assert ece(honest[0] + 0.2, rng.random(150) < honest[0]) > 2 * by_luck[0]
+    assert np.isnan(ece_by_chance([np.nan], [1.0]))
+
+
+def test_interval_of_the_brier_score_draws_groups_and_holds_the_truth():
+    rng = np.random.default_rng(1)
+    truth, n_held = rng.uniform(0.1, 0.9, (200, 2)), 0
+    expected_score = float((truth * (1 - truth)).mean())  # of honest estimates
+    for seed in range(60):
+        observed = (rng.random(truth.shape) < truth).astype(float)
+        found = mean_brier_interval(truth, observed, range(200), n_bootstrap=200, random_state=seed)
+        n_held += found.low <= expected_score <= found.high
+    assert n_held >= 52  # 95 % of 60 is 57; fewer than 52 has a probability of 1 in 200
+    observed[::3, 0] = np.nan
+    found = mean_brier_interval(truth, observed, range(200), n_bootstrap=200)
+    columns = [brier(truth[:, arm], observed[:, arm]) for arm in range(2)]
+    assert found.value == pytest.approx(np.mean(columns))
+    copies = mean_brier_interval(truth, observed, np.arange(200) // 20, n_bootstrap=200)
+    assert copies.high - copies.low != found.high - found.low
+    assert np.isnan(mean_brier_interval(truth, np.full(truth.shape, np.nan), range(200)).value)

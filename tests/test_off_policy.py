@@ -12,10 +12,11 @@ import routerlib as rl
 from routerlib import reweighting
 from routerlib.exploration import EpsilonGreedy, Greedy, Thompson
 from routerlib.logged import LoggedChoices
-from routerlib.off_policy import ThinOverlap, estimate_value
+from routerlib.off_policy import estimate_value
 from routerlib.reweighting import Rows, effective_sample_size, interval, why_too_thin
 from routerlib.routers import BestSingle, KNNRouter
 from routerlib.simulate import make_log, make_world
+from routerlib.targets import ThinOverlap
 from routerlib.types import Call, Decision, Prompt, Score, Usage
 
 # Logging chose arm 0 with 0.5, 0.8, 0.25; the target chooses the logged arm with 1, 0, 1.

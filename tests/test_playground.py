@@ -388,7 +388,7 @@ def test_costs_are_told_before_anybody_is_asked(
     view._prompt.value = SUM
     view._slider.index = 0
     # Input of 1 and output of 2 dollars a million tokens, capped at 4096 tokens of output.
-    assert "Ask: large, expected $0.001, at most $0.0082" in view._costs.value
+    assert "Ask: large, expected $0.001, at most $0.0084" in view._costs.value
     assert "Spent in this session: $0, of $0.5." in view._costs.value
     for tick in view._ticks:
         tick.value = False

@@ -187,16 +187,16 @@ def test_nothing_is_asked_beyond_the_cap_of_the_session(
     router: Router, trio: list[CandidateModel], log: CallLog, server: FaultServer
 ) -> None:
     capped = [replace(each, parameters={"max_tokens": 100}) for each in trio]
-    # One call costs 20 millionths of a dollar, and may cost 218.
-    controller = PlaygroundController(router, capped, log, budget_usd=0.00023)
+    # One call costs 20 millionths of a dollar, and may cost 383.
+    controller = PlaygroundController(router, capped, log, budget_usd=0.0004)
     controller.set(prompt="Cap: what is 17 * 23?")
     worst_usd = controller.asking.worst_usd(controller.prompt, ["tiny"])
-    assert worst_usd == pytest.approx(0.000218)
+    assert worst_usd == pytest.approx(0.000383)
     controller.ask()
     assert controller.asking.spent_usd == pytest.approx(0.00002)
     controller.ask()
     assert controller.message.endswith("or ask a cheaper candidate")
-    assert "of the 0.00023 that this session may spend 2e-05 are spent" in controller.message
+    assert "of the 0.0004 that this session may spend 2e-05 are spent" in controller.message
     assert server.requests["Cap: what is 17 * 23?"] == 1
     assert controller.prompt == "Cap: what is 17 * 23?"
 

@@ -18,11 +18,12 @@ from routerlib.drift import measure_drift, population_stability
 from routerlib.exploration import EpsilonGreedy
 from routerlib.learning_report import write_retraining_report
 from routerlib.logged import LoggedChoices
-from routerlib.off_policy import ThinOverlap, estimate_difference
+from routerlib.off_policy import estimate_difference
 from routerlib.retraining import compare_observed, retrain
 from routerlib.routers import BestSingle, KNNRouter, load_router
 from routerlib.schedule import run_every, seconds_of
 from routerlib.simulate import make_log, make_world
+from routerlib.targets import ThinOverlap
 from routerlib.types import Call, Decision, Prompt, Score, Usage
 
 TOKENS = Usage(1000, 1000)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ import nbformat
 import pytest
 from fault_server import FaultServer, fault_server
 
+from routerlib.candidates import load_candidates
 from routerlib.clients import Clients
 from routerlib.collect import collect
 from routerlib.keys import RedactedStream, Redactor
 from routerlib.log import CallLog
 from routerlib.pages import to_html
+from routerlib.report import write_report
+from routerlib.routers import LGBMRouter
 from routerlib.types import CandidateModel, Price, Prompt
 
 KEY = "sk-marked/secret+0123456789"
@@ -176,6 +180,26 @@ def test_no_notebook_output_and_no_report_holds_the_key(folder: Path) -> None:
     assert b"http_401" in executed
     assert b"Bearer [key]" in executed
     assert_secret(executed, (folder / "out.html").read_bytes(), run.stdout, run.stderr)
+
+
+def test_the_index_of_all_results_does_not_hold_the_key(
+    folder: Path, server: FaultServer, log: CallLog
+) -> None:
+    echoed = [
+        Prompt.from_text(f"{fault}, {n}", reference=text, judge="contains")
+        for n in range(20)
+        for fault, text in (("echo in the answer", "You sent"), ("plain", "4"))
+    ]
+    failed = [Prompt.from_text(f"echo status 400 always, {n}") for n in range(2)]
+    small, _ = load_candidates(folder / "candidates.yaml")
+    both = [replace(small, name="small"), replace(small, name="large", model="large")]
+    collect(echoed + failed, both, log, progress=False)
+    assert f"Bearer {KEY}" in {headers["authorization"] for headers in server.headers}
+    LGBMRouter().fit(log.outcomes().split()[0]).save(folder / "router_model.pkl")
+    write_report(folder / "index.html", log, folder / "router_model.pkl", n_bootstrap=20)
+    page = (folder / "index.html").read_bytes()
+    assert b"http_400" in page
+    assert_secret(page)
 
 
 def test_a_key_that_spans_pieces_of_a_stream_is_not_shown() -> None:

@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 from fault_server import FaultServer, fault_server
-from serving import NOBODY, candidate, rows, serving, wait_until
+from serving import NOBODY, candidate, rows, save_router, serving, wait_until
 
 from routerlib.cli import main
 from routerlib.outcomes import Outcomes
-from routerlib.routers import KNNRouter
 from routerlib.serve import guard
 from routerlib.serve.reloading import ReloadedRouter
 
@@ -50,18 +48,6 @@ def served(provider: FaultServer, log_path: Path) -> Iterator[httpx.Client]:
     candidates = [candidate("small", provider.url), candidate("large", provider.url)]
     with serving(candidates, log_path) as client:
         yield client
-
-
-def _save_router(path: Path, models: tuple[str, ...] = ("small", "large")) -> KNNRouter:
-    """Write a router that expects quality 0.9 of the first model and 0.6 of the others."""
-    n_prompts = 12
-    quality = np.full((n_prompts, len(models)), 0.6)
-    quality[:, 0] = 0.9
-    cost_usd = np.tile(np.arange(1, len(models) + 1) * 1e-3, (n_prompts, 1))
-    prompts = [f"prompt number {i}" for i in range(n_prompts)]
-    router = KNNRouter().fit(Outcomes(prompts, list(models), quality, cost_usd))
-    router.save(path)
-    return router
 
 
 def _error(response: httpx.Response) -> str:
@@ -301,7 +287,7 @@ def test_a_new_router_is_taken_up_without_a_restart_and_a_broken_one_is_not(
     with serving(candidates, log_path, path) as served:
         assert "no trained router, using rules" in caplog.text
         assert served.get("/health").json()["router"] == "rules"
-        trained = _save_router(path)
+        trained = save_router(path)
         wait_until(lambda: served.get("/health").json()["router"] == "knn", "not taken up")
         told = served.post("/inference", json={"prompt": "Prove it.", "task": "reasoning"}).json()
         assert (told["model"], told["router_hash"]) == ("small", trained.router_hash_)
@@ -311,7 +297,7 @@ def test_a_new_router_is_taken_up_without_a_restart_and_a_broken_one_is_not(
         wait_until(lambda: "refused" in caplog.text, "the broken file went unnoticed")
         health = served.get("/health").json()
         assert health["router_hash"] == trained.router_hash_
-        newer = _save_router(path, ("large", "small"))
+        newer = save_router(path, ("large", "small"))
         wait_until(
             lambda: served.get("/health").json()["router_hash"] == newer.router_hash_,
             "the repaired file went unnoticed",
@@ -325,7 +311,7 @@ def test_a_router_of_other_candidates_is_refused(
 ) -> None:
     path = tmp_path / "router_model.pkl"
     routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
-    _save_router(path, ("small", "huge"))
+    save_router(path, ("small", "huge"))
     routing.look()
     assert "refused" not in caplog.text  # it might be half of a save
     routing.look()
@@ -339,9 +325,9 @@ def test_a_router_of_other_candidates_is_refused(
 
 def test_half_of_a_save_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "router_model.pkl"
-    first = _save_router(path)
+    first = save_router(path)
     routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
-    second = _save_router(tmp_path / "next.pkl", ("large", "small"))
+    second = save_router(tmp_path / "next.pkl", ("large", "small"))
     path.write_bytes((tmp_path / "next.pkl").read_bytes())  # its JSON is still the old one
     routing.look()
     assert routing.router.router_hash_ == first.router_hash_
@@ -353,40 +339,6 @@ def test_half_of_a_save_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureF
     assert routing.router.router_hash_ == second.router_hash_
     assert "is gone, staying with the router in use" in caplog.text
     assert "refused" not in caplog.text
-
-
-# -- exploration ---
-
-
-@pytest.mark.parametrize("model_path", [None, "router_model.pkl"])
-def test_exploration_logs_the_probability_of_every_choice(
-    provider: FaultServer, tmp_path: Path, log_path: Path, model_path: str | None
-) -> None:
-    names = ("small", "large")
-    path = None
-    if model_path:
-        path = tmp_path / model_path
-        _save_router(path, names)
-    candidates = [candidate(name, provider.url) for name in names]
-    with serving(candidates, log_path, path, explore="epsilon-greedy:0.6") as served:
-        for n in range(40):
-            prompt = f"Hi number {n}!"
-            told = served.post("/inference", json={"prompt": prompt, "task": "chat"}).json()
-            assert told["propensity"] == pytest.approx(0.7 if told["model"] == "small" else 0.3)
-    logged = rows(log_path, "select candidate, propensity from decisions")
-    assert {name for name, _ in logged} == set(names)  # 1 - 0.7 ** 40: not by bad luck
-    assert {round(propensity, 6) for _, propensity in logged} == {0.7, 0.3}
-
-
-@pytest.mark.parametrize("explore", ["epsilon", "epsilon-greedy:2", "epsilon-greedy:x"])
-def test_exploration_that_is_not_known_is_refused(
-    explore: str, log_path: Path, tmp_path: Path
-) -> None:
-    with (
-        pytest.raises(ValueError, match="exploration must be epsilon-greedy:SHARE"),
-        serving([candidate("small", NOBODY)], log_path, explore=explore),
-    ):
-        pass
 
 
 # -- the command ---

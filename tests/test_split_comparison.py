@@ -18,7 +18,9 @@ def table():
 
 def test_a_router_that_knows_topics_knows_nothing_of_new_ones(table):
     assert table.loc["random", "quality_difference_low"] > 0.1
-    assert table.loc["leave topics out", "quality_difference"] < 0.05
+    # Calling at random gives 0.6 in this world; each training's best single model is worse on the
+    # topics left out (they are what others win), so the difference to it is no yardstick here.
+    assert table.loc["leave topics out", "quality_low"] < 0.6
     assert table.loc["leave topics out", "AIQ"] < table.loc["random", "AIQ_low"]
 
 

@@ -15,8 +15,11 @@ from routerlib.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routerlib.collection import Collection
     from routerlib.plan import Plan
+    from routerlib.types import CandidateModel
 
 
 def candidates(source: CandidatesSource = "local") -> None:
@@ -58,11 +61,13 @@ def collect(
     asked = list(report.prompts)
     chosen = load_candidates(candidates_source)
     if dry_run and not log_path.exists():
-        _show_plan(plan_collection(asked, chosen, None, repeats=repeats, limit=limit))
+        plan = plan_collection(asked, chosen, None, repeats=repeats, limit=limit)
+        _show_plan(plan, chosen, budget_usd)
         return
     with CallLog(log_path, read_only=dry_run) as log:
         if dry_run:
-            _show_plan(plan_collection(asked, chosen, log, repeats=repeats, limit=limit))
+            plan = plan_collection(asked, chosen, log, repeats=repeats, limit=limit)
+            _show_plan(plan, chosen, budget_usd)
             return
         collection = collect(
             asked,
@@ -91,6 +96,14 @@ def _leave_unless_complete(collection: Collection) -> None:
         raise RuntimeError(f"the collection is not complete: {collection}")
 
 
-def _show_plan(plan: Plan) -> None:
+def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float | None) -> None:
+    """Show what a run would do, and what would keep it from its end."""
+    from routerlib.keys import key_complaint
+
+    plan = plan if budget_usd is None else plan.under_budget()
     typer.echo(plan.table().to_string())
     typer.echo(str(plan))
+    for complaint in filter(None, map(key_complaint, chosen)):
+        typer.echo(f"not yet: {complaint}")
+    if budget_usd is not None and plan.worst_usd > budget_usd:
+        typer.echo(f"the worst case is above the budget of ${budget_usd:g}: it may stop the run")

@@ -67,7 +67,7 @@ def acquire(
             dry_run=dry_run,
         )
     typer.echo(str(bought))
-    if not dry_run:
+    if bought.cells and not dry_run:
         typer.echo(f"next: routerlib retrain --log {log_path}")
 
 

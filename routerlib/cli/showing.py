@@ -59,12 +59,16 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 = any free one.")] = 8000,
     explore: Annotated[
         str | None,
-        typer.Option(help="Draw some choices by chance, such as epsilon-greedy:0.1."),
+        typer.Option(help="Draw by chance: epsilon-greedy:0.1, thompson:0.02 or ucb:0.02."),
     ] = None,
     stickiness: Annotated[
         Literal["conversation", "none"],
         typer.Option(help="Whether a conversation stays with the model that it started with."),
     ] = "conversation",
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(min=0, help="Most that answers may cost until the server ends, US dollars."),
+    ] = None,
 ) -> None:
     """Answer over HTTP: /inference, /feedback, and OpenAI's API with model="router".
 
@@ -89,4 +93,5 @@ def serve(
             key=key,
             explore=explore,
             stickiness=stickiness,
+            budget_usd=budget_usd,
         )

@@ -22,6 +22,7 @@ def make_app(
     key: str | None = None,
     explore: str | None = None,
     stickiness: Stickiness = "conversation",
+    budget_usd: float | None = None,
 ) -> FastAPI:
     """Make the web application, for a server of one's own.
 
@@ -37,9 +38,13 @@ def make_app(
     key : str or None, default=None
         What callers must show as ``Authorization: Bearer``; None = callers must be on this machine.
     explore : str or None, default=None
-        Such as ``epsilon-greedy:0.1``: draw some choices by chance, with logged propensity.
+        Such as ``epsilon-greedy:0.1``, ``thompson:0.02`` or ``ucb:0.02``: draw choices by chance,
+        with logged propensity.
     stickiness : {"conversation", "none"}, default="conversation"
         Whether a turn of a conversation stays with the model that answered the one before.
+    budget_usd : float or None, default=None
+        Cap on what answers may cost until the server ends, US dollars. Each attempt first reserves
+        the most that it may cost; what doesn't fit is refused with status 402. None = no cap.
 
     Returns
     -------
@@ -51,7 +56,8 @@ def make_app(
     RuntimeError
         If the extra ``serve`` is not installed.
     ValueError
-        If the router file or the exploration can't be used.
+        If the router file or the exploration can't be used, or a candidate has no cap on its
+        output, so that no budget could hold.
     """
     try:
         from routerlib.serve.app import make_application
@@ -68,6 +74,7 @@ def make_app(
         log,
         exploration=exploration,
         stickiness=stickiness,
+        budget_usd=budget_usd,
     )
     return make_application(service, key)
 
@@ -82,12 +89,13 @@ def serve(
     key: str | None = None,
     explore: str | None = None,
     stickiness: Stickiness = "conversation",
+    budget_usd: float | None = None,
 ) -> None:
     """Serve a router until interrupted; requests under way are answered first.
 
     Parameters
     ----------
-    model_path, candidates, log, key, explore, stickiness
+    model_path, candidates, log, key, explore, stickiness, budget_usd
         As for `make_app`.
     host : str, default="127.0.0.1"
         Address to listen on; any but loopback needs a key.
@@ -105,5 +113,13 @@ def serve(
 
     check_exposure(host, key)
     with logging_to_stderr():
-        app = make_app(model_path, candidates, log, key=key, explore=explore, stickiness=stickiness)
+        app = make_app(
+            model_path,
+            candidates,
+            log,
+            key=key,
+            explore=explore,
+            stickiness=stickiness,
+            budget_usd=budget_usd,
+        )
         run(app, host, port)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from routerlib.clients import Clients
-from routerlib.inference import Answer, answer, instead, order_of_asking
+from routerlib.budget import Budget
+from routerlib.inference import OVER_BUDGET, Answer, answer, instead, order_of_asking
 from routerlib.log import CallLog
 from routerlib.log_writer import LogWriter
+from routerlib.serve.connections import LimitedClients, check_capped, is_affordable
 from routerlib.serve.conversations import Turn, earlier_turn, told_turn
 from routerlib.serve.deciding import Exploration, decide
 from routerlib.serve.faults import Refused, refusing
@@ -69,10 +70,17 @@ class Service:
         All that may be asked.
     log : CallLog
         Where everything is written.
-    exploration : callable or None, default=None
+    exploration : Exploration or None, default=None
         See `deciding.read_exploration`.
     stickiness : {"conversation", "none"}, default="conversation"
         Whether a turn stays with the model that answered the one before.
+    budget_usd : float or None, default=None
+        Cap on what the candidates' answers may cost until this service ends, US dollars.
+
+    Raises
+    ------
+    ValueError
+        If there is a budget, and a candidate without a cap on its output.
     """
 
     def __init__(
@@ -83,7 +91,11 @@ class Service:
         *,
         exploration: Exploration | None = None,
         stickiness: Stickiness = "conversation",
+        budget_usd: float | None = None,
     ) -> None:
+        self.budget = Budget(budget_usd)
+        if budget_usd is not None:
+            check_capped(candidates)
         self.routing = routing
         self.candidates = list(candidates)
         self._log = log
@@ -96,14 +108,14 @@ class Service:
         known_as = {
             "candidates": {each.name: each.params_hash for each in self.candidates},
             "router_hash": self.routing.router.router_hash_,
-            "explores": self._exploration is not None,
+            "explores": None if self._exploration is None else str(self._exploration),
             "stickiness": self._stickiness,
         }
-        self._run_id = self._log.start_run("serve", known_as)
+        self._run_id = self._log.start_run("serve", known_as, self.budget.cap_usd)
         self._log.add_prices(self.candidates, self._run_id)
         self._reader = CallLog(self._log.path, read_only=True)
         self._writer = LogWriter(self._log)
-        self._clients = _LimitedClients(self.candidates)
+        self._clients = LimitedClients(self.candidates, self.budget)
         for candidate in self.candidates:
             if candidate.provider == "local":
                 self._start(self._warm_up(candidate))
@@ -155,7 +167,7 @@ class Service:
         Raises
         ------
         Refused
-            If the request can't be decided.
+            If the request can't be decided, or 402 if the budget is spent.
         """
         decision = await self._decision(prompt, wish)
         with refusing(422):
@@ -163,6 +175,8 @@ class Service:
         if wish.model is not None:
             del order[1:]
         order = [with_parameters(candidate, wish.parameters) for candidate in order]
+        if not is_affordable(self.budget, order, prompt):
+            raise _spent(self.budget)
         recording = _WriterRecording(self._writer, self._run_id)
         work = answer(
             prompt,
@@ -172,7 +186,7 @@ class Service:
             recording=recording,
             on_text=on_text,
         )
-        return Asking(self._start(work), recording)
+        return Asking(self._start(work), recording, self.budget)
 
     async def score(self, decision_id: int, score: float, rationale: str) -> str:
         """Store what somebody thinks of an answer and return who gave it.
@@ -240,11 +254,16 @@ class Asking:
         Ends with the Answer, when all is logged.
     recording : _WriterRecording
         Knows the number of the decision earlier than that.
+    budget : Budget
+        What it is paid from.
     """
 
-    def __init__(self, task: asyncio.Task[Answer], recording: _WriterRecording) -> None:
+    def __init__(
+        self, task: asyncio.Task[Answer], recording: _WriterRecording, budget: Budget
+    ) -> None:
         self.task = task
         self._recording = recording
+        self._budget = budget
 
     async def decision_id(self) -> int:
         """Return the number of the decision once it is logged."""
@@ -256,16 +275,27 @@ class Asking:
         Raises
         ------
         Refused
-            502 if no candidate gave one, 503 if it can't be logged.
+            502 if no candidate gave one, 402 if all of them were too dear for what is left of the
+            budget, 503 if it can't be logged.
         """
         with refusing(503):
             # Shielded: whoever stops waiting doesn't stop the call, which costs money anyway.
             answered = await asyncio.shield(self.task)
         if not answered.is_answered:
             told = [*answered.failed, answered.call]
+            if all(call.error_type == OVER_BUDGET for call in told):
+                raise _spent(self._budget)
             why = "; ".join(f"{c.candidate}: {c.status} {c.error or ''}".strip() for c in told)
             raise Refused(502, f"no candidate gave an answer: {why}")
         return answered
+
+
+def _spent(budget: Budget) -> Refused:
+    message = (
+        f"the budget of {budget.cap_usd} US dollars has no room for this request: "
+        f"{budget.spent_usd:.6f} are spent; start the server anew with a larger --budget-usd"
+    )
+    return Refused(402, message, code="insufficient_quota")
 
 
 def with_parameters(candidate: CandidateModel, given: Mapping[str, Any]) -> CandidateModel:
@@ -338,15 +368,3 @@ class _WriterRecording:
     async def decision_id(self) -> int:
         assert self._decision is not None, "the decision is recorded before a candidate is asked"
         return await asyncio.shield(self._decision)
-
-
-class _LimitedClients(Clients):
-    """Connections that keep to each candidate's limit of requests in flight."""
-
-    def __init__(self, candidates: Sequence[CandidateModel]) -> None:
-        super().__init__()
-        self._slots = {each.name: asyncio.Semaphore(each.max_concurrency) for each in candidates}
-
-    async def call(self, candidate: CandidateModel, prompt: Prompt, **how: Any) -> Call:
-        async with self._slots[candidate.name]:
-            return await super().call(candidate, prompt, **how)

@@ -40,7 +40,7 @@ _REFUSALS = {
     503: "The log can't be written, or too many requests are under way",
 }
 _UNKNOWN = {404: "Nothing is known by this name or number"}
-_FAILED = {502: "No candidate gave an answer"}
+_FAILED = {402: "The budget is spent", 502: "No candidate gave an answer"}
 
 Continues = Annotated[
     str,

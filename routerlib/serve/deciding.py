@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from routerlib.policies import Choices
 from routerlib.router import Choosing
 from routerlib.routers import Router, RuleRouter
 from routerlib.types import Decision, Estimates, Prompt
 
-# Makes the policy for a cost weight; new for each decision, so it must be cheap.
-Exploration: TypeAlias = Callable[[float], Choosing]
+_DEFAULT_SHARES = {"epsilon-greedy": 0.1, "thompson": 0.02, "ucb": 0.02}
 
-_EPSILON_GREEDY = "epsilon-greedy"
+
+@dataclass(frozen=True)
+class Exploration:
+    """How choices are drawn by chance.
+
+    Parameters
+    ----------
+    kind : {"epsilon-greedy", "thompson", "ucb"}
+        Which policy of `routerlib.exploration`.
+    share : float
+        Share of prompts that go to any candidate, evenly, in [0, 1].
+    """
+
+    kind: str
+    share: float
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.share:g}"
+
+    def policy(self, cost_weight: float) -> Choosing:
+        """Return the policy for a cost weight; cheap enough to be made for each decision."""
+        return _Exploring(self, cost_weight)
+
+
+class _Exploring:
+    """Draw by the wanted policy; where no uncertainty is known, the best and the even share."""
+
+    def __init__(self, exploration: Exploration, cost_weight: float) -> None:
+        from routerlib.exploration import EpsilonGreedy, Explorer, Thompson, UpperConfidence
+
+        share = exploration.share
+        self._even = EpsilonGreedy(cost_weight, epsilon=share)
+        by_spread: dict[str, type[Thompson | UpperConfidence]] = {
+            "thompson": Thompson,
+            "ucb": UpperConfidence,
+        }
+        kind = by_spread.get(exploration.kind)
+        self._wanted: Explorer = self._even if kind is None else kind(cost_weight, floor=share)
+        self.needs_spread = self._wanted.needs_spread
+
+    def choose(self, estimates: Estimates) -> Choices:
+        sd = estimates.quality_sd
+        is_known = sd is not None and not np.isnan(sd).any()
+        return (self._wanted if is_known else self._even).choose(estimates)
 
 
 def read_exploration(text: str | None) -> Exploration | None:
@@ -24,37 +65,39 @@ def read_exploration(text: str | None) -> Exploration | None:
     Parameters
     ----------
     text : str or None
-        ``epsilon-greedy:0.1``: one prompt in ten goes to any candidate, evenly. None = never.
+        ``epsilon-greedy:0.1``: one prompt in ten goes to any candidate, evenly. ``thompson:0.02``
+        and ``ucb:0.02``: where the router is unsure it tries more, by how unsure it is, and two
+        prompts in a hundred go to any candidate. Without uncertainty, as of rules, they are
+        ``epsilon-greedy`` with that share. None = never.
 
     Returns
     -------
-    callable or None
-        Makes the policy for a cost weight.
+    Exploration or None
+        What was read.
 
     Raises
     ------
     ValueError
         If it is nothing that is known.
+
+    Examples
+    --------
+    >>> str(read_exploration("thompson")), str(read_exploration("epsilon-greedy:0.3"))
+    ('thompson:0.02', 'epsilon-greedy:0.3')
     """
     if text is None:
         return None
-    name, _, share = text.partition(":")
+    kind, _, told = text.partition(":")
     try:
-        epsilon = float(share or "0.1")
+        share = float(told) if told else _DEFAULT_SHARES.get(kind, float("nan"))
     except ValueError:
-        epsilon = float("nan")
-    if name != _EPSILON_GREEDY or not 0 <= epsilon <= 1:
+        share = float("nan")
+    if kind not in _DEFAULT_SHARES or not 0 <= share <= 1:
+        known = ", ".join(f"{name}:SHARE" for name in _DEFAULT_SHARES)
         raise ValueError(
-            f"exploration must be {_EPSILON_GREEDY}:SHARE with a share in [0, 1], got {text!r}"
+            f"exploration must be one of {known}, with a share in [0, 1], got {text!r}"
         )
-    from routerlib.exploration import EpsilonGreedy
-
-    rng = np.random.default_rng()
-
-    def policy(cost_weight: float) -> Choosing:
-        return EpsilonGreedy(cost_weight, epsilon=epsilon, random_state=int(rng.integers(2**63)))
-
-    return policy
+    return Exploration(kind, share)
 
 
 def decide(
@@ -73,8 +116,8 @@ def decide(
         What is asked.
     cost_weight : float or None
         Quality given up per US dollar saved; None = the router's own operating point.
-    exploration : callable or None
-        Makes the policy that draws the choice; None = the best expected utility, always.
+    exploration : Exploration or None
+        How the choice is drawn; None = the best expected utility, always.
 
     Returns
     -------
@@ -91,8 +134,8 @@ def decide(
     weight = router.cost_weight_ if cost_weight is None else cost_weight
     if isinstance(router, RuleRouter) or (cost_weight is None and router.fallback_ is not None):
         usual = router.route(prompt.text, cost_weight=cost_weight, task=prompt.task)
-        return _around(usual, router.models_, exploration(0.0))
-    drawn = router.route(prompt.text, policy=exploration(weight), task=prompt.task)
+        return _around(usual, router.models_, exploration.policy(0.0))
+    drawn = router.route(prompt.text, policy=exploration.policy(weight), task=prompt.task)
     return replace(drawn, cost_weight=weight)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 _TYPES = {
     401: "authentication_error",
+    402: "insufficient_quota",
     403: "permission_error",
     404: "not_found_error",
     502: "candidate_error",

@@ -1,0 +1,105 @@
+"""Connections to the candidates that keep to what the server may: requests in flight, and money."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from routerlib.budget import Budget, worst_cost_usd
+from routerlib.clients import Clients
+from routerlib.types import Call, CandidateModel, Prompt, Usage
+
+
+class LimitedClients(Clients):
+    """Connections that keep to each candidate's limit of requests in flight, and to a budget.
+
+    Parameters
+    ----------
+    candidates : sequence of CandidateModel
+        All that may be asked.
+    budget : Budget
+        From which each attempt reserves the most that it may cost.
+    """
+
+    def __init__(self, candidates: Sequence[CandidateModel], budget: Budget) -> None:
+        super().__init__()
+        self._slots = {each.name: asyncio.Semaphore(each.max_concurrency) for each in candidates}
+        self._budget = budget
+
+    async def call(self, candidate: CandidateModel, prompt: Prompt, **how: Any) -> Call:
+        """Ask as `Clients.call` does; NotAsked where the budget allows no attempt."""
+        permit = (
+            None if self._budget.cap_usd is None else _Reserving(self._budget, candidate, prompt)
+        )
+        async with self._slots[candidate.name]:
+            return await super().call(candidate, prompt, permit=permit, **how)
+
+
+class _Reserving:
+    """Reserve the worst case of each attempt, and keep the accounts."""
+
+    def __init__(self, budget: Budget, candidate: CandidateModel, prompt: Prompt) -> None:
+        self._budget = budget
+        self._price = candidate.price
+        self._worst_usd = worst_cost_usd(candidate, prompt)
+
+    async def take(self) -> bool:
+        """Return whether the next attempt fits, once those under way that may make room ended."""
+        return await self._budget.reserve_when_free(self._worst_usd)
+
+    def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
+        """Count what an attempt cost, or the worst case where nobody knows."""
+        if usage is not None:
+            cost_usd = self._price.cost_usd(usage)
+        else:
+            cost_usd = 0.0 if is_turned_away else self._worst_usd
+        self._budget.settle(self._worst_usd, cost_usd)
+
+
+def check_capped(candidates: Sequence[CandidateModel]) -> None:
+    """Refuse candidates of which one answer may cost any amount: no budget could hold it.
+
+    Raises
+    ------
+    ValueError
+        If one has no cap on its output tokens.
+    """
+    shortest = Prompt.from_text("?")
+    for candidate in candidates:
+        if math.isinf(worst_cost_usd(candidate, shortest)):
+            raise ValueError(
+                f"a budget needs a cap on every answer, and {candidate.name!r} has none; set "
+                "max_tokens among its parameters in candidates.yaml"
+            )
+
+
+def is_affordable(budget: Budget, order: Sequence[CandidateModel], prompt: Prompt) -> bool:
+    """Return whether any of the candidates may be asked with the money that isn't spent.
+
+    Parameters
+    ----------
+    budget : Budget
+        The accounts; what is only reserved may still come back.
+    order : sequence of CandidateModel
+        Whom a request may ask.
+    prompt : Prompt
+        What is asked.
+
+    Returns
+    -------
+    bool
+        True where there is no cap.
+
+    Examples
+    --------
+    >>> from routerlib.candidates import load_candidates
+    >>> local, prompt = load_candidates("local"), Prompt.from_text("Hi")
+    >>> is_affordable(Budget(1.0), local, prompt), is_affordable(Budget(0.0), local, prompt)
+    (True, False)
+    """
+    if budget.cap_usd is None:
+        return True
+    left_usd = budget.cap_usd - budget.spent_usd
+    return any(worst_cost_usd(candidate, prompt) <= left_usd for candidate in order)
