@@ -238,7 +238,7 @@ class LGBMRouter(ExplainedRouter):
     def _estimate(
         self, texts: list[str], topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        columns = self._features.transform(texts, topics)
+        columns = self._features.columns(texts, topics)
         shape = (len(texts), len(self.models_))
         quality, cost_usd = np.zeros(shape), np.full(shape, np.nan)
         cost_usd[:, self._main] = known_cost = self._cost.cost_usd(columns)

@@ -78,4 +78,6 @@ def _terms(ids: np.ndarray) -> np.ndarray:
     wide = ids.astype(np.int64)
     found = np.concatenate([wide, (wide[:-1] + 1) * N_TOKENS + wide[1:]])
     found.sort()
-    return found[np.diff(found, prepend=-1) > 0]
+    is_new = np.ones(len(found), dtype=bool)
+    is_new[1:] = found[1:] != found[:-1]
+    return found[is_new]
