@@ -9,58 +9,92 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from quality import read_nine
 
 from routerlib.outcomes import Outcomes
+from routerlib.router import Router
 from routerlib.routers import LGBMRouter, load_router
 
 N_PROMPTS = 400
 N_DECISIONS = 500
 N_BATCH = 2_000
+# Spread of everything that is measured more than once.
+N_TURNS = 3
 WORDS = (
     "please explain how many river bridges the old city has and which number is larger than "
     "seventeen when the garden path crosses the market square before noon"
 )
 
 
+class Turn(NamedTuple):
+    """What is measured with a trained router, several times."""
+
+    p50_ms: float
+    p95_ms: float
+    cpu_p50_ms: float
+    prompts_per_s: float
+    prompts_per_cpu_s: float
+    load_ms: float
+
+
 def main() -> None:
-    """Print the table for three and for nine candidates."""
-    print("candidates  route p50 ms  route p95 ms  batch prompts/s  train s  load ms  file kB")
+    """Print the table for three and nine candidates, and for the table of nine models."""
+    print(
+        "| trained on | `route` p50, ms | p95, ms | CPU p50, ms | batch, prompts/s "
+        "| per CPU second | load, ms | training, CPU s | MB |\n" + "| --- " * 9 + "|"
+    )
     for n_models in (3, 9):
-        print("  ".join(f"{value:>11.2f}" for value in measure(n_models)))
+        report(f"{N_PROMPTS} x {n_models}", make_outcomes(n_models))
+    nine = read_nine()
+    if nine is not None:
+        report(f"{len(nine):,} x {len(nine.models)}", nine)
 
 
-def measure(n_models: int) -> list[float]:
-    """Return one row of the table."""
-    outcomes = make_outcomes(n_models)
-    train_s = seconds(lambda: LGBMRouter().fit(outcomes))
-    router = LGBMRouter().fit(outcomes)
+def report(name: str, outcomes: Outcomes) -> None:
+    """Print one row of the table: lowest and highest of the turns."""
+    router = LGBMRouter()
+    train_s = seconds(lambda: router.fit(outcomes), time.process_time)
     path = Path(tempfile.mkdtemp()) / "router_model.pkl"
     router.save(path)
-    load_s = min(seconds(lambda: load_router(path)) for _ in range(5))
+    turns = np.array([measure(load_router(path), path) for _ in range(N_TURNS)])
+    digits = [2, 2, 2, 0, 0, 0]
+    cells = [
+        f"{low:,.{n}f} to {high:,.{n}f}"
+        for low, high, n in zip(turns.min(axis=0), turns.max(axis=0), digits, strict=True)
+    ]
+    megabytes = path.stat().st_size / 1e6
+    print(f"| {name} | {' | '.join(cells)} | {train_s:.1f} | {megabytes:.1f} |", flush=True)
+
+
+def measure(router: Router, path: Path) -> Turn:
+    """Measure once."""
+    load_s = min(seconds(lambda: load_router(path)) for _ in range(3))
     fresh = make_prompts(N_DECISIONS, seed=1)
     router.route(fresh[0])
-    decisions = [seconds(lambda text=text: router.route(text)) for text in fresh]
+    walls = [seconds(lambda text=text: router.route(text)) for text in fresh]
+    cpus = [seconds(lambda text=text: router.route(text), time.thread_time) for text in fresh]
     batch = make_prompts(N_BATCH, seed=2)
-    batch_s = min(seconds(lambda: router.predict(batch)) for _ in range(3))
-    p50, p95 = np.percentile(decisions, [50, 95])
-    return [
-        n_models,
+    wall_s = min(seconds(lambda: router.predict(batch)) for _ in range(3))
+    cpu_s = min(seconds(lambda: router.predict(batch), time.thread_time) for _ in range(3))
+    p50, p95 = np.percentile(walls, [50, 95])
+    return Turn(
         1e3 * p50,
         1e3 * p95,
-        N_BATCH / batch_s,
-        train_s,
+        1e3 * float(np.median(cpus)),
+        N_BATCH / wall_s,
+        N_BATCH / cpu_s,
         1e3 * load_s,
-        path.stat().st_size / 1e3,
-    ]
+    )
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Return the wall time of one run."""
-    start = time.perf_counter()
+def seconds(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the time of one run, by default on the wall."""
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def make_prompts(n_prompts: int, seed: int) -> list[str]:

@@ -30,8 +30,8 @@ class Folded(NamedTuple):
     Attributes
     ----------
     values : ndarray of shape (n_prompts, n_features)
-        With ``base`` they add up to the raw estimate: log-odds before calibration, or the log of
-        expected US dollars.
+        With ``base`` they add up to the raw estimate: the log-odds that
+        `LGBMRouter.quality_scale` turns into expected quality, or the log of expected US dollars.
     base : ndarray of shape (n_prompts,)
         What is expected before the prompt is read.
     data : ndarray of shape (n_prompts, n_features)
@@ -91,7 +91,10 @@ def folded(router: LGBMRouter, columns: Floats, model: str, target: Target) -> F
     Folded
         Columns of one group are summed, so sums stay exact.
     """
-    raw = router.contributions(columns, model, target)
+    return _folded(router, columns, router.contributions(columns, model, target), model, target)
+
+
+def _folded(router: LGBMRouter, columns: Floats, raw: Floats, model: str, target: Target) -> Folded:
     readable = [readable_name(name) for name in router.feature_names_]
     names = tuple(dict.fromkeys(readable))
     belongs = np.array([[name == group for group in names] for name in readable], dtype=float)
@@ -102,11 +105,11 @@ def folded(router: LGBMRouter, columns: Floats, model: str, target: Target) -> F
     return Folded(raw[:, :-1] @ belongs, raw[:, -1], data, names)
 
 
-def quality_parts(router: LGBMRouter, columns: Floats, model: str) -> Parts:
-    """Split a model's expected quality on one prompt into parts that add up exactly.
+def quality_parts(router: LGBMRouter, columns: Floats, models: Sequence[str]) -> list[Parts]:
+    """Split models' expected quality on one prompt into parts that add up exactly.
 
     Each SHAP value is multiplied by the mean slope of the calibration between the average prompt
-    and this one.
+    and this one. All models take no longer than one.
 
     Parameters
     ----------
@@ -114,14 +117,24 @@ def quality_parts(router: LGBMRouter, columns: Floats, model: str) -> Parts:
         Fitted.
     columns : ndarray of shape (1, n_columns)
         From ``router.features([prompt])``.
-    model : str
-        Candidate model.
+    models : sequence of str
+        Candidate models.
 
     Returns
     -------
-    Parts
+    list of Parts
+        One for each model.
     """
-    values, base, data, names = folded(router, columns, model, "quality")
+    raw = router.contributions_all(columns)
+    arms = [router.models_.index(model) for model in models]
+    return [
+        _quality_parts(router, model, _folded(router, columns, raw[:, arm], model, "quality"))
+        for model, arm in zip(models, arms, strict=True)
+    ]
+
+
+def _quality_parts(router: LGBMRouter, model: str, folded: Folded) -> Parts:
+    values, base, data, names = folded
     scale = router.quality_scale(model)
     start, end = (float(scale.quality(np.array(raw))) for raw in (base[0], base[0] + values.sum()))
     total = float(values.sum())

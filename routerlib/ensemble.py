@@ -113,13 +113,13 @@ class CostTrees:
             cost_usd[:, self.arms] = np.exp(raw) * self.smear
         return cost_usd
 
-    def contributions(self, columns: np.ndarray, arm: int) -> np.ndarray:
-        """Return TreeSHAP values of log cost, shape (n_prompts, n_columns + 1), the base last."""
-        assert self.booster is not None
+    def contributions(self, columns: np.ndarray) -> np.ndarray:
+        """Return TreeSHAP values of log cost, shape (n_prompts, n_costed, n_columns + 1)."""
+        if self.booster is None:
+            return np.zeros((len(columns), 0, columns.shape[1] + 1))
         values = np.asarray(self.booster.predict(columns, pred_contrib=True, num_threads=1))
-        at = self.arms.index(arm)
-        values = values.reshape(len(columns), len(self.arms), -1)[:, at].copy()
-        values[:, -1] += np.log(max(float(self.smear[at]), _SMALLEST_SMEAR))
+        values = values.reshape(len(columns), len(self.arms), -1).copy()
+        values[:, :, -1] += np.log(np.maximum(self.smear, _SMALLEST_SMEAR))
         return values
 
     def single(self, arm: int) -> lgb.Booster:

@@ -25,7 +25,7 @@ __all__ = [
 
 # What the values of `explain` are measured in; stands in ``Explanation.output_names``.
 SCALES: Mapping[str, str] = {
-    "quality": "log-odds of a right answer, before calibration",
+    "quality": "log-odds of a right answer",
     "cost": "log of the expected cost in US dollars",
 }
 
@@ -58,8 +58,9 @@ def explain(
     -------
     shap.Explanation
         ``values`` of shape (n_prompts, n_features) and ``base_values``, which add up to the raw
-        estimate of the scale named in ``output_names``: log-odds before calibration for quality,
-        the log of expected US dollars for cost. ``data`` holds the features' own values (for
+        estimate of the scale named in ``output_names``: for quality the log-odds that
+        `LGBMRouter.quality_scale` turns into expected quality, for cost the log of expected US
+        dollars. ``data`` holds the features' own values (for
         folded columns the estimate that they give for this model; NaN for the meaning).
 
     Raises
@@ -74,7 +75,7 @@ def explain(
     >>> router = LGBMRouter(random_state=0).fit(outcomes)
     >>> explanation = explain(router, outcomes.prompts[:5], model="m1")
     >>> explanation.values.shape[0], explanation.output_names
-    (5, 'log-odds of a right answer, before calibration')
+    (5, 'log-odds of a right answer')
     """
     check_explainable(router, prompts)
     with warnings.catch_warnings():

@@ -9,8 +9,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from routerlib.embedding import Encoded, encode
+from routerlib.counts import count_columns, count_names, with_told_tasks
+from routerlib.embedding import encode
 from routerlib.encoders import EncoderChoice, encoder_name, resolve_encoder
+from routerlib.folds import folds_of
 from routerlib.neighbours import Nearest, Neighbours
 from routerlib.outcomes import Outcomes
 from routerlib.simpler import (
@@ -21,20 +23,24 @@ from routerlib.simpler import (
     TopicLearner,
     topic_labels,
 )
-from routerlib.splits import grouped_folds
-from routerlib.surface import SURFACE_NAMES, surface_features
 from routerlib.tasks import detect_task
 from routerlib.text_space import Place, TextSpace
-from routerlib.types import TASKS
 
-__all__ = ["GROUPS", "PromptFeatures", "detect_task"]
+__all__ = [
+    "GROUPS",
+    "PLAIN",
+    "PromptFeatures",
+    "detect_task",
+    "folds_of",
+    "log_cost_usd",
+    "texts_of",
+]
 
 STACKED = ("words", "neighbours", "topic", "network")
 PLAIN = ("surface", "task", "embedding")
 GROUPS = (*PLAIN, *STACKED)
 # With fewer prompts the simpler learners have nothing to say.
 _MIN_ROWS_FOR_STACK = 40
-_N_FOLDS = 5
 # Zero and near-zero costs have no useful logarithm.
 _SMALLEST_COST_SHARE = 1e-3
 
@@ -184,7 +190,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         outcomes = None if y is None else _as_outcomes(texts, y)
         topics = None if outcomes is None else outcomes.topics
         encoded = encode(texts, resolve_encoder(self.encoder))
-        counts = self._counts(texts, encoded)
+        counts = count_columns(texts, encoded, self.groups)
         self.space_, place = TextSpace.fit(encoded, counts, self.random_state)
         self.n_directions_ = min(self.n_components, place.coordinates.shape[1])
         self.models_: tuple[str, ...] = ()
@@ -197,7 +203,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
                 folds = folds_of(outcomes, self.random_state)
             estimated = self._learn_simpler(place, outcomes, folds)
         self._index()
-        told_counts = counts if topics is None else self._told(counts, topics)
+        told_counts = with_told_tasks(counts, topics, self.groups)
         return Estimated(
             np.hstack([*self._plain(counts, place), estimated.detected]),
             np.hstack([*self._plain(told_counts, place), estimated.told]),
@@ -206,9 +212,9 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
     def locate(self, texts: list[str], topics: Sequence[str] | None) -> tuple[np.ndarray, Place]:
         """Return the counts of texts, with the task that was told, and where they stand."""
         encoded = encode(texts, resolve_encoder(self.encoder))
-        counts = self._counts(texts, encoded)
+        counts = count_columns(texts, encoded, self.groups)
         place = self.space_.place(encoded, counts)
-        return counts if topics is None else self._told(counts, topics), place
+        return with_told_tasks(counts, topics, self.groups), place
 
     @property
     def neighbours(self) -> Neighbours | None:
@@ -294,27 +300,6 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         )
         return estimated
 
-    def _counts(self, texts: Sequence[str], encoded: Encoded) -> np.ndarray:
-        """Return the columns of the groups surface and task."""
-        columns = [np.zeros((len(texts), 0))]
-        if "surface" in self.groups:
-            columns.append(surface_features(texts))
-            columns.append(np.array([[float(len(ids))] for ids in encoded.token_ids]))
-        if "task" in self.groups:
-            columns.append(_task_columns(texts))
-        return np.hstack(columns)
-
-    def _told(self, counts: np.ndarray, topics: Sequence[str]) -> np.ndarray:
-        """Return the counts with the task columns of those topics that are kinds of tasks."""
-        rows = [row for row, topic in enumerate(topics) if topic in TASKS]
-        if "task" not in self.groups or not rows:
-            return counts
-        told = counts.copy()
-        told[rows, -len(TASKS) :] = 0
-        at = [TASKS.index(topic) - len(TASKS) for topic in topics if topic in TASKS]
-        told[rows, at] = 1
-        return told
-
     def _plain(self, counts: np.ndarray, place: Place) -> list[np.ndarray]:
         if "embedding" not in self.groups:
             return [counts]
@@ -328,42 +313,10 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         }
 
     def _names(self) -> list[str]:
-        names: list[str] = []
-        if "surface" in self.groups:
-            names += [*SURFACE_NAMES, "n_tokens"]
-        if "task" in self.groups:
-            names += [f"task_{task}" for task in TASKS]
+        names = count_names(self.groups)
         if "embedding" in self.groups:
             names += [f"embedding_{index:02d}" for index in range(self.n_directions_)]
         return names + self.simpler_.names(self.models_, self.costed_)
-
-
-def folds_of(outcomes: Outcomes, random_state: int, n_folds: int = _N_FOLDS) -> np.ndarray:
-    """Deal near-duplicate groups into folds; all zeros when there is one group only.
-
-    Parameters
-    ----------
-    outcomes : Outcomes
-        At least one prompt.
-    random_state : int
-        Seed.
-    n_folds : int, default=5
-        Folds, fewer where there are fewer groups.
-
-    Returns
-    -------
-    ndarray of int, shape (n_prompts,)
-        Fold numbers.
-
-    Examples
-    --------
-    >>> folds_of(Outcomes(["cook rice"] * 2, ["small"], [[1], [1]]), random_state=0)
-    array([0, 0])
-    """
-    n_groups = len(np.unique(outcomes.groups))
-    if n_groups < 2:
-        return np.zeros(len(outcomes), dtype=int)
-    return grouped_folds(outcomes.groups, min(n_folds, n_groups), random_state)
 
 
 def log_cost_usd(cost_usd: np.ndarray) -> np.ndarray:
@@ -434,10 +387,3 @@ def _as_outcomes(texts: list[str], y: Any) -> Outcomes:
     quality = quality[:, np.newaxis] if quality.ndim == 1 else quality
     models = [f"m{arm}" for arm in range(quality.shape[1])]
     return Outcomes(texts, models, quality)
-
-
-def _task_columns(texts: Sequence[str]) -> np.ndarray:
-    columns = np.zeros((len(texts), len(TASKS)))
-    for row, text in enumerate(texts):
-        columns[row, TASKS.index(detect_task(text))] = 1
-    return columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -14,24 +14,19 @@ from routerlib.blending import Blend
 from routerlib.boosting import train_classifier
 from routerlib.encoders import EncoderChoice
 from routerlib.ensemble import CostTrees, QualityTrees, quality_out_of_fold
-from routerlib.features import GROUPS, PromptFeatures, folds_of, log_cost_usd, texts_of
+from routerlib.explained_router import ExplainedRouter, Objective
+from routerlib.features import GROUPS, PromptFeatures, folds_of, log_cost_usd
 from routerlib.model_text import open_booster
 from routerlib.outcomes import Outcomes
-from routerlib.router import Router
-from routerlib.scaling import LogOddsScale, TopicShift, logits, shrunk_mean
+from routerlib.scaling import TopicShift, shrunk_mean
 from routerlib.types import tagged_hash
 
-Objective = Literal["quality", "best_model"]
-Target = Literal["quality", "cost"]
-
-# Learners whose estimates are blended with the trees', beside being columns of theirs.
-_BLENDED = ("topic", "network")
 # A candidate with fewer labels, and fewer than half of the most labelled one's, is estimated from
 # what is expected of the others.
 _FEW_LABELS = 100
 
 
-class LGBMRouter(Router):
+class LGBMRouter(ExplainedRouter):
     """Estimate quality and cost of every candidate model by boosted trees and simpler learners.
 
     The trees (LightGBM, soft labels, strongly regularised) see the columns of `PromptFeatures`:
@@ -92,101 +87,6 @@ class LGBMRouter(Router):
         self.groups = tuple(groups)
         self.encoder = encoder
 
-    def features(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> np.ndarray:
-        """Return the numbers that the estimates are made of.
-
-        Parameters
-        ----------
-        prompts : sequence of str, length n_prompts
-            Prompt texts.
-        topics : sequence of str or None, default=None
-            Known topics, length n_prompts.
-
-        Returns
-        -------
-        ndarray of shape (n_prompts, n_features)
-            In the order of `feature_names_`.
-        """
-        self._check_fitted()
-        return self._features.transform(texts_of(prompts), topics)
-
-    def booster(self, model: str, target: Target = "quality") -> lgb.Booster:
-        """Return the trees of one candidate model.
-
-        Parameters
-        ----------
-        model : str
-            Candidate name.
-        target : {"quality", "cost"}, default="quality"
-            Raw score: the sum of two boosters' log-odds before blending, or log of cost in US
-            dollars before scaling.
-
-        Returns
-        -------
-        lightgbm.Booster
-            Its columns are those of `features`.
-
-        Raises
-        ------
-        ValueError
-            If the candidate is unknown, or has no trees.
-        """
-        arm = self._arm(model, target)
-        if arm in self._additions:
-            raise ValueError(
-                f"{model!r} has no trees of its own: it is estimated from the other candidates"
-            )
-        at = self._main.index(arm)
-        return self._trees.single(at) if target == "quality" else self._cost.single(at)
-
-    def contributions(
-        self, columns: np.ndarray, model: str, target: Target = "quality"
-    ) -> np.ndarray:
-        """Take a candidate's estimates apart, feature by feature.
-
-        TreeSHAP of the trees, plus what the blended simpler learners add to their own columns.
-
-        Parameters
-        ----------
-        columns : ndarray of shape (n_prompts, n_features)
-            From `features`.
-        model : str
-            Candidate name.
-        target : {"quality", "cost"}, default="quality"
-            Which estimate.
-
-        Returns
-        -------
-        ndarray of shape (n_prompts, n_features + 1)
-            In the order of `feature_names_`, the base last. Rows add up to the log-odds that
-            `quality_scale` turns into expected quality, or to the log of expected US dollars.
-
-        Raises
-        ------
-        ValueError
-            If the candidate is unknown, or its cost is.
-        """
-        arm = self._arm(model, target)
-        addition = self._additions.get(arm)
-        if addition is None:
-            return self._own_contributions(columns, self._main.index(arm), target)
-        arms = self._cost.arms if target == "cost" else range(len(self._main))
-        common = np.mean([self._own_contributions(columns, at, target) for at in arms], axis=0)
-        if target == "cost":
-            common[:, -1] += addition.log_cost
-            return np.asarray(common)
-        common *= addition.scale.slope
-        common[:, -1] += addition.scale.offset
-        return np.asarray(common)
-
-    def quality_scale(self, model: str) -> LogOddsScale:
-        """Return how the sum of a candidate's contributions becomes expected quality."""
-        arm = self._arm(model, "quality")
-        if arm in self._additions:
-            scale = self._additions[arm].scale
-            return LogOddsScale(1.0, 0.0, scale.weight, scale.pooled)
-        return self._blend.final_scale(self._main.index(arm))
-
     def quality_interval(
         self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -225,34 +125,6 @@ class LGBMRouter(Router):
                 low[np.ix_(rows, np.array(self._main))] = blend.quality(final - width)
                 high[np.ix_(rows, np.array(self._main))] = blend.quality(final + width)
         return low, high
-
-    def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
-        """Find the training prompts nearest in wording, meaning and surface.
-
-        Parameters
-        ----------
-        prompts : sequence of str, length n_prompts
-            Any texts.
-        k : int, default=5
-            How many for each; fewer when fewer were seen in training.
-
-        Returns
-        -------
-        tuple of ndarray, both of shape (n_prompts, k)
-            Indices into ``train_prompt_ids_``, the nearest first, and cosine similarities. Of
-            shape (n_prompts, 0) when the router was trained on too few prompts to keep them.
-        """
-        self._check_fitted()
-        return self._features.nearest(texts_of(prompts), k)
-
-    def train_quality(self, rows: np.ndarray) -> np.ndarray:
-        """Return observed quality of training prompts, shape (n_rows, n_models), NaN = unknown."""
-        self._check_fitted()
-        known = np.full((len(rows), len(self.models_)), np.nan)
-        near = self._features.neighbours
-        if near is not None:
-            known[:, self._main] = near.targets[np.asarray(rows, dtype=int)]
-        return known
 
     def add_candidate(self, outcomes: Outcomes) -> Self:
         """Add candidate models from few labelled prompts; nothing else is asked or changed.
@@ -395,60 +267,6 @@ class LGBMRouter(Router):
 
     def _common_log_cost(self, columns: np.ndarray) -> np.ndarray:
         return _mean_log(self._cost.cost_usd(columns))
-
-    def _parts(self, columns: np.ndarray) -> list[np.ndarray]:
-        """Return the log-odds that are blended, each of shape (n_prompts, n_main)."""
-        return [self._trees.log_odds(columns), *self._simpler_parts(columns)]
-
-    def _simpler_parts(self, columns: np.ndarray) -> list[np.ndarray]:
-        return [logits(columns[:, start:end]) for start, end in self._blended_columns()]
-
-    def _blended_columns(self) -> list[tuple[int, int]]:
-        """Return where the estimates of each blended learner begin and end."""
-        starts = self._features.starts()
-        n_main = len(self._main)
-        return [(starts[name], starts[name] + n_main) for name in _BLENDED if name in starts]
-
-    def _own_contributions(self, columns: np.ndarray, at: int, target: Target) -> np.ndarray:
-        if target == "cost":
-            return self._cost.contributions(columns, at)
-        blend = self._blend
-        mixing = blend.mixing(at)
-        values = blend.weights[0] * np.einsum(
-            "m,nmf->nf", mixing, self._trees.contributions(columns)
-        )
-        values[:, -1] += blend.constant(at)
-        for number, (start, end) in enumerate(self._blended_columns(), start=1):
-            above = logits(columns[:, start:end]) - blend.centres[number]
-            values[:, start:end] += blend.weights[number] * mixing * above
-            values[:, -1] += blend.weights[number] * (mixing @ blend.centres[number])
-        return np.asarray(values)
-
-    def _arm(self, model: str, target: Target) -> int:
-        self._check_fitted()
-        if model not in self.models_:
-            raise ValueError(f"model must be one of {', '.join(self.models_)}, got {model!r}")
-        if target == "quality" and self.objective == "best_model":
-            raise ValueError(
-                "objective='best_model' has one booster for all candidates, "
-                "not one each; use objective='quality'"
-            )
-        arm = self.models_.index(model)
-        addition = self._additions.get(arm)
-        is_costed = (
-            self._main.index(arm) in self._cost.arms
-            if addition is None
-            else addition.log_cost is not None
-        )
-        if target == "cost" and not is_costed:
-            raise ValueError(f"no cost of {model!r} was seen in training")
-        return arm
-
-    @property
-    def feature_names_(self) -> tuple[str, ...]:
-        """Names of the columns of `features`."""
-        self._check_fitted()
-        return tuple(str(name) for name in self._features.get_feature_names_out())
 
     def _description(self) -> dict[str, Any]:
         return {

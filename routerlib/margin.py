@@ -235,8 +235,7 @@ def _margin_parts(
     router: LGBMRouter, prompt: str, chosen: str, other: str, task: str | None
 ) -> tuple[dict[str, float], dict[str, float]]:
     columns = router.features([prompt], None if task is None else [task])
-    left, values = quality_parts(router, columns, chosen)
-    right, _ = quality_parts(router, columns, other)
+    (left, values), (right, _) = quality_parts(router, columns, (chosen, other))
     return {name: left[name] - right[name] for name in left}, values
 
 

@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from routerlib import artifact, metrics
+from routerlib import artifact
+from routerlib.choosing import by_model, check_costs_known, choose_arms, reason_of
 from routerlib.features import texts_of
 from routerlib.outcomes import Outcomes
 from routerlib.topic_means import TopicMeans
 from routerlib.types import Decision, Estimates, tagged_hash
+
+__all__ = ["Choosing", "Router", "check_costs_known", "choose_arms"]
 
 
 class Choosing(Protocol):
@@ -219,7 +222,7 @@ class Router(ABC):
             propensity=propensity,
             reason=reason,
             cost_weight=weight,
-            estimates=_by_model(estimates),
+            estimates=by_model(estimates),
             router_hash=self.router_hash_,
         )
 
@@ -236,7 +239,7 @@ class Router(ABC):
         else:
             weight = self.cost_weight_ if cost_weight is None else cost_weight
             arm, propensity = int(choose_arms(estimates, weight)[0]), 1.0
-        return arm, propensity, _reason(estimates, arm)
+        return arm, propensity, reason_of(estimates, arm)
 
     def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest training prompts; this router keeps none.
@@ -363,85 +366,6 @@ class Router(ABC):
     def _restore(self, learned: Mapping[str, Any]) -> None:
         """Take back what `_learned` returned; nothing by default."""
         del learned
-
-
-def choose_arms(estimates: Estimates, cost_weight: float) -> np.ndarray:
-    """Choose per prompt the largest ``quality - cost_weight * cost_usd``; ties go to the cheaper.
-
-    Parameters
-    ----------
-    estimates : Estimates
-        Expected quality and cost of n_prompts prompts.
-    cost_weight : float
-        Quality given up per US dollar saved, at least 0.
-
-    Returns
-    -------
-    ndarray of int, shape (n_prompts,)
-        Column of the chosen candidate.
-
-    Raises
-    ------
-    ValueError
-        If the cost weight is negative or not finite, or a cost that it weighs is unknown.
-
-    Examples
-    --------
-    >>> estimates = Estimates(("a", "b"), np.array([[0.5, 0.9]]), np.array([[0.01, 0.1]]))
-    >>> choose_arms(estimates, 0.0).tolist(), choose_arms(estimates, 10.0).tolist()
-    ([1], [0])
-    """
-    if not (np.isfinite(cost_weight) and cost_weight >= 0):
-        raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
-    if cost_weight > 0:
-        check_costs_known(estimates)
-    return metrics.choose_arms(estimates.quality, estimates.cost_usd, cost_weight)
-
-
-def check_costs_known(estimates: Estimates) -> None:
-    """Raise ValueError, naming a candidate, when an expected cost is NaN."""
-    is_unknown = np.isnan(estimates.cost_usd).any(axis=0)
-    if is_unknown.any():
-        name = estimates.models[int(np.argmax(is_unknown))]
-        raise ValueError(
-            f"the cost of {name!r} is unknown, so it can't be weighed; train on outcomes with "
-            "cost_usd (token counts and prices), or use cost_weight=0"
-        )
-
-
-def _reason(estimates: Estimates, arm: int) -> str:
-    quality, cost_usd = estimates.quality[0], estimates.cost_usd[0]
-    if len(quality) == 1:
-        return "the only candidate model"
-    best = int(np.argmax(quality))
-    if quality[arm] < quality[best]:
-        share = _cost_share(cost_usd[arm], cost_usd[best])
-        return (
-            f"expected quality {quality[arm]:.2f} against {quality[best]:.2f} of "
-            f"{estimates.models[best]}{share}"
-        )
-    others = np.where(np.arange(len(quality)) == arm, -np.inf, quality)
-    rival = int(np.argmax(others))
-    share = _cost_share(cost_usd[rival], cost_usd[arm])
-    return (
-        f"highest expected quality, {quality[arm]:.2f}; next is {estimates.models[rival]} "
-        f"with {quality[rival]:.2f}{share}"
-    )
-
-
-def _cost_share(cost_usd: float, reference_usd: float) -> str:
-    if not (np.isfinite(cost_usd) and np.isfinite(reference_usd) and reference_usd > 0):
-        return ""
-    return f" at {100 * cost_usd / reference_usd:.0f} % of its cost"
-
-
-def _by_model(estimates: Estimates) -> dict[str, dict[str, float]]:
-    return {
-        model: {"quality": float(quality), "cost_usd": float(cost_usd)}
-        for model, quality, cost_usd in zip(
-            estimates.models, estimates.quality[0], estimates.cost_usd[0], strict=True
-        )
-    }
 
 
 def _check_observed(outcomes: Outcomes) -> None:

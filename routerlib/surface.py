@@ -55,29 +55,43 @@ _PATTERN_COUNTS: dict[str, re.Pattern[str]] = {
     ),
 }
 
-# Patterns that can only match a text that holds one of these: looking for them costs less.
-_GATES: dict[str, tuple[str, ...]] = {
-    "n_exclamation_marks": ("!", "！"),
-    "n_brackets": ("(", "[", "{"),
-    "n_currency": ("$", "€", "£", "¥"),
-    "n_fractions": ("/",),
-    "n_latex": ("\\", "$$"),
-    "n_code_fences": ("```", "~~~"),
-    "n_inline_code": ("`",),
-    "n_calls": ("(",),
-    "n_indented_lines": ("\n  ", "\n\t"),
-    "n_json_keys": ('"', "'"),
-    "n_html_tags": ("<",),
-    "n_emails": ("@",),
-    "n_urls": ("://", "www."),
-    "n_table_rows": ("|",),
-    "n_blanks": ("___", "...."),
-    "n_shots": (":",),
-    "n_equals": tuple("=<>≤≥≠≈"),
-    "n_quotes": tuple('"“”„«»「」'),
-    "n_colons": (":", "："),
+_OF_ONE_CHARACTER = (
+    *("n_question_marks", "n_exclamation_marks", "n_commas", "n_colons", "n_quotes"),
+    *("n_brackets", "n_equals"),
+)
+_DIGITS = "0123456789"
+
+# A pattern can only match a text that has a character of each of these: looking for them costs
+# less. A digit of any script counts as 0.
+_NEEDED: dict[str, tuple[frozenset[str], ...]] = {
+    name: tuple(map(frozenset, needed))
+    for name, needed in {
+        "n_numbers": (_DIGITS,),
+        "n_decimals": (_DIGITS, "."),
+        "n_long_numbers": (_DIGITS,),
+        "n_operators": ("-+*/^×÷·",),
+        "n_currency": (_DIGITS, "$€£¥"),
+        "n_fractions": (_DIGITS, "/"),
+        "n_unknowns": ("=^+*/" + _DIGITS,),
+        "n_latex": ("\\$",),
+        "n_code_fences": ("`~",),
+        "n_inline_code": ("`",),
+        "n_code_symbols": (";{}>=&|:",),
+        "n_calls": ("(",),
+        "n_identifiers": ("_ABCDEFGHIJKLMNOPQRSTUVWXYZ",),
+        "n_indented_lines": ("\n", " \t"),
+        "n_json_keys": ("\"'", ":"),
+        "n_html_tags": ("<", ">"),
+        "n_emails": ("@", "."),
+        "n_urls": (":.", "/w"),
+        "n_dates": (_DIGITS, "-/.:"),
+        "n_list_items": ("-*•" + _DIGITS,),
+        "n_options": ("ABCDEFGH", ".):"),
+        "n_table_rows": ("|",),
+        "n_blanks": ("_.",),
+        "n_shots": (":",),
+    }.items()
 }
-_NUMBER_PATTERNS = frozenset({"n_decimals", "n_long_numbers", "n_dates", "n_numbers"})
 
 # One column each: the number of words, in lower case, that stand in the list.
 _WORD_COUNTS: dict[str, str] = {
@@ -142,9 +156,13 @@ _FOREIGN_COUNTS: dict[str, re.Pattern[str]] = {
     ),
 }
 
-_DIGIT = re.compile(r"\d")
+# Characters that no word of a plain text holds become spaces, letters become small.
+_PLAIN_WORDS = bytes(
+    ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(128)
+).ljust(256)
 _WORD = re.compile(r"[^\W_㐀-鿿豈-﫿぀-ヿ฀-๿]+")
 _SPACELESS = re.compile(r"[㐀-鿿豈-﫿぀-ヿ]|[฀-๿]{1,4}")
+_PLAIN_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 _SENTENCE_END = re.compile(r"[.!?؟।](?=\s|$)|[。！？]")
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 
@@ -182,6 +200,18 @@ _COLUMNS_OF_WORD: dict[str, list[int]] = {
     for listed in _LISTS
     for word in listed.split()
 }
+# Patterns of one character each. In a plain text they are counted all at once: how often each
+# character stands there, times which patterns it matches.
+_CHARACTERS: dict[str, re.Pattern[str]] = {
+    **{name: _PATTERN_COUNTS[name] for name in _OF_ONE_CHARACTER},
+    **_SHARES,
+}
+_MATCHES = np.array(
+    [
+        [float(pattern.match(chr(code)) is not None) for pattern in _CHARACTERS.values()]
+        for code in range(128)
+    ]
+)
 _OPTIONS_AT = list(_PATTERN_COUNTS).index("n_options")
 _IMPERATIVES = frozenset(_WORD_COUNTS["n_imperatives"].split())
 
@@ -245,36 +275,55 @@ def _describe(text: str) -> list[float]:
     is_plain = seen.isascii()
     if not is_plain:
         seen = unicodedata.normalize("NFKC", seen)
-    words = _WORD.findall(seen.lower())
-    n_words = len(words) if is_plain else len(words) + len(_SPACELESS.findall(seen))
-    counts = _pattern_counts(seen)
-    shares = [len(pattern.findall(seen)) / len(seen) for pattern in _SHARES.values()]
+        is_plain = seen.isascii()
+    words, n_words = _words(seen, is_plain)
+    characters = _character_counts(seen, is_plain)
+    counts = _pattern_counts(seen, characters)
     return [
         *_shape(text, seen, words, n_words),
         float(counts[_OPTIONS_AT] >= _FEWEST_OPTIONS),
         *counts,
-        *shares,
+        *(characters[name] / len(seen) for name in _SHARES),
         *_foreign_shares(seen),
         *_listed_words(words, n_words),
     ]
 
 
-def _pattern_counts(seen: str) -> list[float]:
-    has_digits = _DIGIT.search(seen) is not None
+def _words(seen: str, is_plain: bool) -> tuple[list[str], int]:
+    """Return the words in lower case, and how many words there are of any script."""
+    if is_plain:
+        words = seen.encode().translate(_PLAIN_WORDS).decode().split()
+        return words, len(words)
+    words = _WORD.findall(seen.lower())
+    return words, len(words) + len(_SPACELESS.findall(seen))
+
+
+def _character_counts(seen: str, is_plain: bool) -> dict[str, float]:
+    if not is_plain:
+        return {name: float(len(found.findall(seen))) for name, found in _CHARACTERS.items()}
+    times = np.bincount(np.frombuffer(seen.encode(), dtype=np.uint8), minlength=128)
+    return dict(zip(_CHARACTERS, (times @ _MATCHES).tolist(), strict=True))
+
+
+def _pattern_counts(seen: str, characters: dict[str, float]) -> list[float]:
+    present = set(seen)
+    if characters["share_digits"]:
+        present.add("0")
     counts = []
     for name, pattern in _PATTERN_COUNTS.items():
-        gates = _GATES.get(name)
-        if name in _NUMBER_PATTERNS:
-            may_match = has_digits
+        if name in characters:
+            counts.append(characters[name])
+        elif any(map(present.isdisjoint, _NEEDED[name])):
+            counts.append(0.0)
         else:
-            may_match = gates is None or any(gate in seen for gate in gates)
-        counts.append(float(len(pattern.findall(seen))) if may_match else 0.0)
+            counts.append(float(len(pattern.findall(seen))))
     return counts
 
 
 def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
     lines = seen.split("\n")
-    n_sentences = max(len(_SENTENCE_END.findall(seen)), 1)
+    sentence_end = _PLAIN_SENTENCE_END if seen.isascii() else _SENTENCE_END
+    n_sentences = max(len(sentence_end.findall(seen)), 1)
     head = seen[:_COMPRESSED_CHARACTERS].encode("utf-8", "replace")
     share_long = sum(len(word) > _LONG_WORD for word in words) / max(n_words, 1)
     return [
@@ -282,7 +331,7 @@ def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
         float(n_words),
         float(len(lines)),
         float(n_sentences),
-        float(len(_PARAGRAPH_END.findall(seen)) + 1),
+        float(len(_PARAGRAPH_END.findall(seen)) + 1 if len(lines) > 2 else 1),
         sum(map(len, words)) / max(len(words), 1),
         n_words / n_sentences,
         float(max(map(len, lines))),

@@ -74,5 +74,8 @@ class TermIndex:
 
 
 def _terms(ids: np.ndarray) -> np.ndarray:
+    """Return the terms of a text, sorted, each once."""
     wide = ids.astype(np.int64)
-    return np.unique(np.concatenate([wide, (wide[:-1] + 1) * N_TOKENS + wide[1:]]))
+    found = np.concatenate([wide, (wide[:-1] + 1) * N_TOKENS + wide[1:]])
+    found.sort()
+    return found[np.diff(found, prepend=-1) > 0]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import unicodedata
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -15,7 +18,8 @@ from routerlib.embedding import encode
 from routerlib.features import PromptFeatures, detect_task
 from routerlib.outcomes import Outcomes
 from routerlib.simulate import make_world
-from routerlib.surface import _GATES, _PATTERN_COUNTS, SURFACE_NAMES, surface_features
+from routerlib.surface import _PATTERN_COUNTS, _SHARES, SURFACE_NAMES, surface_features
+from routerlib.tasks import _RULES, _Rule
 from routerlib.types import TASKS
 
 PROMPTS = [
@@ -186,14 +190,6 @@ def test_rules_find_the_task_in_scripts_without_spaces(text: str, task: str) -> 
     assert detect_task(text) == task
 
 
-def test_a_gate_never_hides_a_match() -> None:
-    texts = [*PROMPTS, "a\n  b\n\tc `x` ~~~ $5 <b> x@y.de www.a.b A: 1/2 ___ «q» {}", "x=1 ！"]
-    for text in texts:
-        row = surface(text)
-        for name in _GATES:
-            assert row[name] == len(_PATTERN_COUNTS[name].findall(text)), name
-
-
 def test_outcomes_add_what_simpler_learners_expect_out_of_fold() -> None:
     outcomes = make_world(n_prompts=80, n_models=2, seed=3).outcomes
     features = PromptFeatures(n_components=2)
@@ -260,3 +256,43 @@ def test_an_encoder_must_return_a_row_for_each_text(wrong: Callable) -> None:
 def test_an_unknown_encoder_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="encoder must be 'minilm', a function or None, got 'x'"):
         PromptFeatures(encoder="x").fit(PROMPTS)
+
+
+_AWKWARD = st.lists(
+    st.sampled_from(
+        [
+            *("3 * -4", "x=", "$5", "1/2", "a_b", "aBc", "`a`", "f(", "::", "e@b.c", "www.x"),
+            *("https://x", "'k' : 1", "<b>", "| a |", "....", "Q1:", "- x", "12. y", "A) z"),
+            *("\n", "\n  ", "\t", " ", "\x1c", "é", "漢字", "٣٤", "ＡＢ１", "×", "½", "。"),
+        ]
+    )
+)
+
+
+@given(_AWKWARD)
+def test_a_pattern_that_is_not_looked_for_would_not_match(pieces: list[str]) -> None:
+    text = unicodedata.normalize("NFKC", "".join(pieces)) or " "
+    row = dict(zip(SURFACE_NAMES, surface_features([text])[0], strict=True))
+
+    for name, pattern in _PATTERN_COUNTS.items():
+        assert row[name] == len(pattern.findall(text)), name
+    for name, pattern in _SHARES.items():
+        assert row[name] == len(pattern.findall(text)) / len(text), name
+
+
+@pytest.mark.parametrize("rule", _RULES, ids=lambda rule: rule.task)
+def test_the_texts_that_a_phrase_needs_are_part_of_it(rule: _Rule) -> None:
+    spoken = {
+        "summarize": ["tl;dr", "zusammenfassung", "fasse es zusammen", "riassumi"],
+        "translate": ["übersetze", "traduzca"],
+        "code": ["c++11", "from x", "fix the unit tests", "select a from b", "write una función"],
+        "extract": ["extrahiere", "find all", "as json", "which e-mail address", "give a field"],
+        "classify": ["classify", "klassifiziere", "which language", "is this spam", "a) x b) y"],
+        "math": ["3 × 4", "how many", "how much", "percentage", "wie viel", "plus 2", "sum of"],
+        "reasoning": ["step-by step", "step by step", "if all", "why does", "begründe"],
+        "chat": ["hi", "tell me about", "chat with", "what do you think"],
+    }[rule.task]
+    for text in spoken:
+        found = [phrase for phrase in rule.phrases if phrase.pattern.search(f"{text} ")]
+        assert found, text
+        assert all(any(part in text for part in phrase.needed) for phrase in found), text

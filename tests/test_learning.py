@@ -144,6 +144,10 @@ def test_a_candidate_is_added_from_fifty_labels_and_nothing_else_changes(skilled
     np.testing.assert_allclose(router.quality_scale("m2").quality(raw), after.quality[:5, 2])
     log_cost = router.contributions(columns, "m2", "cost").sum(axis=1)
     np.testing.assert_allclose(np.exp(log_cost), after.cost_usd[:5, 2])
+    for target in ("quality", "cost"):
+        at_once = router.contributions_all(columns, target)
+        one_by_one = [router.contributions(columns, model, target) for model in after.models]
+        np.testing.assert_array_equal(at_once, np.stack(one_by_one, axis=1))
     with pytest.raises(ValueError, match="candidate 'm2' is known already"):
         router.add_candidate(newcomer)
 

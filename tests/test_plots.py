@@ -164,7 +164,7 @@ def test_importance_and_beeswarm_are_ordered_by_mean_absolute_value(router, worl
     sizes = np.abs(explanation.values).mean(axis=0)
     ax = plots.feature_importance(explanation, max_features=5)
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], np.sort(sizes)[::-1][:5])
-    assert "log-odds of a right answer, before calibration" in ax.get_xlabel()
+    assert "log-odds of a right answer" in ax.get_xlabel()
     first = explanation.feature_names[int(sizes.argmax())]
     swarm = plots.beeswarm(explanation, max_features=5)
     assert swarm.get_yticklabels()[0].get_text() == first
