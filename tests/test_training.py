@@ -129,9 +129,13 @@ def test_training_learns_to_save_where_prompts_tell() -> None:
 
     assert router.fallback_ is None
     assert router.cost_weight_ > 0
-    chosen = np.array([router.route(prompt).model for prompt in HALF_EASY.prompts])
-    assert (chosen[EASY] == "small").mean() > 0.9
-    assert (chosen[~EASY] == "large").mean() > 0.9
+    # New prompts of the same shape; poems are shorter, so a short equation would look like one.
+    rng = np.random.default_rng(5)
+    subjects = [" ".join(rng.choice(WORDS.split(), 5, replace=False)) for _ in range(40)]
+    poems = [router.route(f"Poem on {subject}").model for subject in subjects]
+    equations = [router.route(f"Equation of {subject}").model for subject in subjects]
+    assert poems.count("small") > 0.9 * len(subjects)
+    assert equations.count("large") > 0.9 * len(subjects)
     assert router.training_["cost_usd"] < 0.8 * router.training_["best_single_cost_usd"]
 
 
