@@ -151,12 +151,13 @@ def ask(
         If the prompt is empty, the chosen model is no candidate, or it is said twice how to decide.
     """
     asked = Prompt.from_text(prompt, task=task) if isinstance(prompt, str) else prompt
-    if decision is None:
-        decision = router.route(
-            asked.text, cost_weight=cost_weight, policy=policy, task=task or asked.task
-        )
-    elif policy is not None:
+    if decision is not None and policy is not None:
         raise ValueError("give a decision or the policy to make one, not both")
+    task = task or asked.task
+    if decision is None and policy is not None:
+        decision = router.route(asked.text, cost_weight=cost_weight, policy=policy, task=task)
+    elif decision is None:
+        decision = router.route(asked.text, cost_weight=cost_weight, task=task)
     if model is not None:
         why = f"chosen by the caller; the router would have asked {decision.model}"
         decision = instead(decision, model, why, CALLER)

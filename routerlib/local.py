@@ -92,8 +92,8 @@ def running() -> dict[str, str]:
 
     Examples
     --------
-    >>> running()
-    {}
+    >>> all(address.startswith("http://127.0.0.1:") for address in running().values())
+    True
     """
     return {model: f"{entry.address}/v1" for model, entry in list(_running.items())}
 

@@ -133,9 +133,8 @@ def test_nothing_happens_before_there_are_enough_new_prompts(
     assert path.read_bytes() == before
 
 
-def test_a_poor_champion_is_replaced_and_can_be_put_back(
-    log: rl.CallLog, world: rl.Outcomes, tmp_path: Path
-) -> None:
+def test_a_poor_champion_is_replaced_and_can_be_put_back(log: rl.CallLog, tmp_path: Path) -> None:
+    world = make_world(n_prompts=600, n_models=2, seed=4).outcomes
     fill(log, world)
     path = tmp_path / "router_model.pkl"
     poor = BestSingle().fit(world.take(range(40)))

@@ -103,7 +103,7 @@ def test_learning_pays_when_candidates_change_and_nobody_beats_the_oracle() -> N
 
 def test_a_year_logged_with_chance_values_another_policy_near_the_truth() -> None:
     train, test = WORLD.split(test_size=0.5, random_state=0)
-    year = traffic.make_year(test, prompts_per_day=4)
+    year = traffic.make_year(test, prompts_per_day=8)
     router = KNNRouter().fit(train)
     logged = traffic.explore(year, router, EpsilonGreedy(5000, epsilon=0.3, random_state=0))
     assert logged.estimates is not None
