@@ -147,15 +147,18 @@ def what_if_table(held_out: HeldOutDecisions) -> Table:
     rows = []
     for name, weight, factors in _suppositions(held_out):
         found = held_out.at(weight, factors)
+        # The best single model beside itself: there is no difference to measure.
+        is_itself = found.shares[held_out.best_single] == 1
+        difference = float("nan") if is_itself else found.quality_difference
         rows.append(
             {
                 "what if": name,
                 "quality": found.quality,
                 "cost_usd": found.cost_usd,
                 "cost_share": 1 - found.saving,
-                "quality_difference": found.quality_difference,
-                "quality_difference_low": found.quality_difference - found.half_width,
-                "quality_difference_high": found.quality_difference + found.half_width,
+                "quality_difference": difference,
+                "quality_difference_low": difference - found.half_width,
+                "quality_difference_high": difference + found.half_width,
             }
             | {f"to {model}": percent(share) for model, share in found.shares.items()}
         )

@@ -230,6 +230,8 @@ def test_a_router_that_fell_back_keeps_to_the_best_single_until_a_weight_is_trie
         assert page.locator(".tiles strong").first.text_content() == f"always {best}"
         press(page, f"#price-{held_out.models.index(best)}", "End")
         assert found(page) == as_page_says(held_out, price_factors={best: 10.0})
+        difference = page.locator('[data-shows="difference"]').text_content()
+        assert difference == f"the same: it is always {best}"
         assert page.locator("#cost-weight-value").text_content() == f"not used: keeps to {best}"
         press(page, "#cost-weight", "ArrowRight", 2)
         supposed = {"cost_weight": weights[own + 2], "price_factors": {best: 10.0}}

@@ -165,6 +165,8 @@ def test_a_router_that_keeps_to_the_best_single_does_so_at_any_price(
     # Asked with a cost weight, the estimates choose.
     assert found.at(300.0).shares == held_out.at(300.0).shares
     shown = decisions.what_if_table(found)
+    column = shown.heads.index("quality against best single (points)")
+    assert shown.rows[0][column] == "–"
     names = [row[0] for row in shown.rows]
     assert names[0] == "as it stands: keeps to large, at any price"
     assert all(name.startswith("its estimates choose") for name in names[1:])

@@ -79,9 +79,10 @@
     show("best-quality", found.best_quality.toFixed(3));
     show("cost", short(1000 * found.cost_usd));
     show("best-cost", short(1000 * found.best_cost_usd));
-    show("saving", Number.isNaN(found.saving) ? "unknown"
+    const isItself = found.shares[best] === 1; // beside itself there is no difference to measure
+    show("saving", isItself ? "The same cost" : Number.isNaN(found.saving) ? "unknown"
       : `${percent(Math.abs(found.saving))} ${found.saving >= 0 ? "cheaper" : "dearer"}`);
-    show("difference", `${signed(100 * found.quality_difference, 1)} ± ${(100 * found.half_width).toFixed(1)} points`);
+    show("difference", isItself ? `the same: it is always ${data.best_single}` : `${signed(100 * found.quality_difference, 1)} ± ${(100 * found.half_width).toFixed(1)} points`);
     show("changed", `${found.n_changed} of ${n}`);
     bars.forEach((bar, each) => {
       bar.style.width = `${100 * found.shares[each]}%`;
