@@ -191,8 +191,9 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
             f"by {points(strict)}; left out, by {points(operating['quality_difference'])}."
         )
     beyond = f"Quality at the operating point: {operating['quality'].value:.3f}."
-    if evaluation.equal_quality is not None:
-        equal = evaluation.equal_quality
+    equal = evaluation.equal_quality
+    # Where the estimates, too, would always call the best single model, 0 % isn't measured.
+    if equal is not None and not (keeps and equal["saving"].low == equal["saving"].high == 0):
         start = "Where the router expects no loss at all it saves"
         if keeps:
             start = "If its estimates chose, where they expect no loss at all, it would save"

@@ -307,7 +307,8 @@ def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, more:
 def _kept(best_single: str, fallback: str, n: int, n_groups: int) -> tuple[int, int | None, str]:
     """Return the prompts needed, those missing, and the sentence, where nothing was measured."""
     needed = plan_sample_size(_PLANNED_POINTS / 100, disagreement=_PLANNED_DISAGREEMENT)
-    more = _more_prompts(needed, n_groups) if n_groups < needed else None
+    # Two digits: a guess is no better than that, however few prompts there are.
+    more = _more_prompts(needed, max(n_groups, MIN_PROMPTS)) if n_groups < needed else None
     start = f"Not measurable yet: the router keeps to always calling {best_single}, because "
     start += f"{fallback} (n = {n} held-out prompts)."
     if more is None:
