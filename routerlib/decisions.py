@@ -144,38 +144,60 @@ def what_if_table(held_out: HeldOutDecisions) -> Table:
     """
     import pandas as pd
 
-    best, own = held_out.best_single, held_out.cost_weight
-    suppositions: list[tuple[str, float, dict[str, float]]] = [("own cost weight", own, {})]
-    # Where cost plays no part no price can matter: take a cost weight from the middle.
-    weight = own or float(np.median(held_out.cost_weights()))
-    if not own:
-        suppositions.append((f"cost weight {number_text(weight)}", weight, {}))
-    else:
-        suppositions.append(("cost plays no part", 0.0, {}))
-    named = (("half", 0.5), ("twice", 2.0))
-    suppositions += [
-        (f"{best} costs {name} as much", weight, {best: factor}) for name, factor in named
-    ]
-    suppositions += [
-        (f"cost weighs {name} as much", factor * weight, {})
-        for name, factor in (*named, ("ten times", 10.0))
-    ]
     rows = []
-    for name, weight, factors in suppositions:
+    for name, weight, factors in _suppositions(held_out):
         found = held_out.at(weight, factors)
+        # The best single model beside itself: there is no difference to measure.
+        is_itself = found.shares[held_out.best_single] == 1
+        difference = float("nan") if is_itself else found.quality_difference
         rows.append(
             {
                 "what if": name,
                 "quality": found.quality,
                 "cost_usd": found.cost_usd,
                 "cost_share": 1 - found.saving,
-                "quality_difference": found.quality_difference,
-                "quality_difference_low": found.quality_difference - found.half_width,
-                "quality_difference_high": found.quality_difference + found.half_width,
+                "quality_difference": difference,
+                "quality_difference_low": difference - found.half_width,
+                "quality_difference_high": difference + found.half_width,
             }
             | {f"to {model}": percent(share) for model, share in found.shares.items()}
         )
     return table(pd.DataFrame(rows), f"Suppositions over {len(held_out)} held-out prompts")
+
+
+def _suppositions(
+    held_out: HeldOutDecisions,
+) -> list[tuple[str, float | None, dict[str, float]]]:
+    """Name what to suppose, with its cost weight (None = as the router stands) and prices."""
+    best, own = held_out.best_single, held_out.cost_weight
+    named = (("half", 0.5), ("twice", 2.0))
+    if own and not held_out.keeps_to_best:
+        return [
+            ("own cost weight", None, {}),
+            ("cost plays no part", 0.0, {}),
+            *((f"{best} costs {name} as much", None, {best: factor}) for name, factor in named),
+            *(
+                (f"cost weighs {name} as much", factor * own, {})
+                for name, factor in (*named, ("ten times", 10.0))
+            ),
+        ]
+    # Where cost plays no part no price can matter: take a cost weight from the middle, and say so.
+    weight = float(np.median(held_out.cost_weights()))
+    at = f"cost weight {number_text(weight)}"
+    start: list[tuple[str, float | None, dict[str, float]]] = [
+        ("own cost weight 0: cost plays no part", None, {})
+    ]
+    if held_out.keeps_to_best:
+        at = f"its estimates choose at {at}"
+        start = [
+            (f"as it stands: keeps to {best}, at any price", None, {}),
+            ("its estimates choose, cost plays no part", 0.0, {}),
+        ]
+    return [
+        *start,
+        (at, weight, {}),
+        *((f"{at}, {best} costs {name} as much", weight, {best: factor}) for name, factor in named),
+    ]
 
 
 def _reason(part: Sequence[Decided], share_of_all: float) -> str:

@@ -262,13 +262,14 @@ def evaluate(
             share_of_best_single=shares[train.strong],
             n=len(field),
             n_groups=n_groups,
+            fallback=getattr(router, "fallback_", None),
         ),
     )
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Verdict):
-        return {"kind": value.kind, "sentence": value.sentence, "numbers": _plain(value.numbers)}
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if hasattr(value, "_asdict"):

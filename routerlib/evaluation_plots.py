@@ -29,7 +29,8 @@ _PROMPTS_PER_UNIT = 1000
 _COST_LABEL = "cost (US dollars per 1000 prompts)"
 _MAX_TASKS = 24
 _LEGEND_GAP_BARS = 1.35
-_MAX_LEGEND_INSIDE = 4
+_MAX_MODELS_BELOW = 4
+_BELOW_THE_X_LABEL = -0.18
 _SHORT_NAME = 20
 
 
@@ -49,8 +50,8 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         Router's curve and operating point with intervals, single candidate models, zero router,
         best single, oracle.
     """
-    is_crowded = len(evaluation.models) > _MAX_LEGEND_INSIDE
-    ax = axes_or_new(ax, (9.4 if is_crowded else 7.2, 4.8))
+    is_crowded = len(evaluation.models) > _MAX_MODELS_BELOW
+    ax = axes_or_new(ax, (9.4, 4.8) if is_crowded else (7.2, 5.8))
     if np.isnan(evaluation.operating["cost_usd"].value):
         return _quality_only(evaluation, ax)
     curve, singles = evaluation.curve, evaluation.singles
@@ -110,7 +111,14 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     if is_crowded:
         ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize="small", frameon=False)
     else:
-        ax.legend(loc="lower right", fontsize="small")
+        # Inside the axes it would cover the curve's end or a candidate model.
+        ax.legend(
+            loc="upper left",
+            bbox_to_anchor=(0.0, _BELOW_THE_X_LABEL),
+            ncols=2,
+            fontsize="small",
+            frameon=False,
+        )
     return ax
 
 

@@ -176,27 +176,32 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
     Prose
     """
     operating = evaluation.operating
+    keeps = evaluation.verdict.fallback is not None
     sent = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
     counted = (
-        f"Most prompts go to {sent}: {percent(evaluation.routed_shares[sent])} of {evaluation.n}; "
+        f"{'All' if keeps else 'Most'} prompts go to {sent}: "
+        f"{percent(evaluation.routed_shares[sent])} of {evaluation.n}; "
         f"{evaluation.n_skipped} prompts were skipped because a candidate model has no score "
         "or cost there."
     )
-    if evaluation.failures is not None:
+    if evaluation.failures is not None and not keeps:
         strict = evaluation.failures["quality_difference"]
         counted += (
             " If a failed call counted as a wrong answer, quality would differ from best single's "
             f"by {points(strict)}; left out, by {points(operating['quality_difference'])}."
         )
     beyond = f"Quality at the operating point: {operating['quality'].value:.3f}."
-    if evaluation.equal_quality is not None:
-        equal = evaluation.equal_quality
+    equal = evaluation.equal_quality
+    # Where the estimates, too, would always call the best single model, 0 % isn't measured.
+    if equal is not None and not (keeps and equal["saving"].low == equal["saving"].high == 0):
+        start = "Where the router expects no loss at all it saves"
+        if keeps:
+            start = "If its estimates chose, where they expect no loss at all, it would save"
         beyond = (
-            "Where the router expects no loss at all it saves "
-            f"{percent_with_interval(equal['saving'])}, and the observed difference in quality is "
-            f"{points(equal['quality_difference'])}."
+            f"{start} {percent_with_interval(equal['saving'])}, and the observed difference in "
+            f"quality is {points(equal['quality_difference'])}."
         )
-    if "topic table" in evaluation.leads:
+    if "topic table" in evaluation.leads and not keeps:
         lead = evaluation.leads["topic table"]["quality"]
         beyond += (
             " Against the topic table at the same cost weight its quality differs by "

@@ -36,8 +36,12 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
     Returns
     -------
     list of KeyNumber
-        Cost, quality, advantage over random mixing, and sample; unknown ones are left out.
+        Cost, quality, advantage over random mixing, and sample; unknown ones are left out. Of a
+        router that keeps to the best single model only that: differences of 0 would look measured.
     """
+    sample = KeyNumber(f"{evaluation.n}", "held-out prompts measured", "")
+    if evaluation.verdict.fallback is not None:
+        return [*_of_best_single(evaluation), sample]
     measured = evaluation.operating
     found = []
     saving = measured["saving"]
@@ -59,7 +63,21 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
         if math.isfinite(interval.value):
             value, *ends = (f"{100 * part:+.1f}" for part in interval[:3])
             found.append(KeyNumber(f"{value} points", name, _bracket(*ends)))
-    found.append(KeyNumber(f"{evaluation.n}", "held-out prompts measured", ""))
+    return [*found, sample]
+
+
+def _of_best_single(evaluation: Evaluation) -> list[KeyNumber]:
+    found = [
+        KeyNumber(
+            f"always {evaluation.strong}",
+            "the router is the best single model itself, so there is no difference to measure",
+            "",
+        )
+    ]
+    quality = evaluation.operating["quality"]
+    if math.isfinite(quality.value):
+        value, *ends = (f"{part:.3f}" for part in quality[:3])
+        found.append(KeyNumber(value, f"quality of {evaluation.strong} (0-1)", _bracket(*ends)))
     return found
 
 

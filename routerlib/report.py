@@ -344,9 +344,9 @@ def _what_if(router: Router, test: Outcomes) -> Supposition | None:
         return None
     note = f"Over {len(held_out)} held-out prompts with every quality and cost known"
     note += f" ({held_out.n_left_out} are left out)." if held_out.n_left_out else "."
-    if not router.chooses_by_estimates:
+    if held_out.keeps_to_best:
         note += f" As it stands the router keeps to {router.best_single_}: {router.fallback_}."
-        note += " Here its estimates choose."
+        note += " Only where a cost weight is tried do its estimates choose."
     return Supposition(held_out.as_dict(), what_if_table(held_out), note)
 
 

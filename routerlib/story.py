@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Prose",
+    "by_estimates",
     "collect_lessons",
     "describe_certificate",
     "describe_outcomes",
@@ -139,6 +140,35 @@ def margin_of(
     return explain_margin(
         router, prompt, decision.model, other, cost_weight=decision.cost_weight, task=task
     )
+
+
+def by_estimates(router: Router, prompt: str, task: str | None = None) -> str | None:
+    """Say what the estimates of a router would say that keeps to the best single model.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    prompt : str
+        The prompt.
+    task : str or None, default=None
+        The known task.
+
+    Returns
+    -------
+    str or None
+        How the best single model and the best of the others compare; None where the router
+        doesn't keep to the best single model, or its estimates can't be explained.
+    """
+    is_alone = len(router.models_) < 2
+    if router.fallback_ is None or is_alone or not is_explainable(router):
+        return None
+    from routerlib.margin import explain_margin
+
+    weight = router.cost_weight_
+    best = router.best_single_
+    margin = explain_margin(router, prompt, best, cost_weight=weight, task=task)
+    return f"Its estimates alone: {margin.sentence}"
 
 
 def is_explainable(router: Router) -> TypeGuard[LGBMRouter]:

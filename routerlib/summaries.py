@@ -9,6 +9,7 @@ import numpy as np
 
 from routerlib.evaluation_tables import comparison_table as comparison_table
 from routerlib.groups import prompt_groups
+from routerlib.intervals import Interval
 from routerlib.routed import route_all
 from routerlib.tables import Table, percent, short, table
 
@@ -225,6 +226,9 @@ def routed_table(evaluation: Evaluation) -> Table:
     return table(pd.DataFrame(rows), "Share of held-out prompts sent to each candidate model")
 
 
+_UNMEASURED = Interval(*[float("nan")] * 4)
+
+
 def operating_table(evaluation: Evaluation) -> Table:
     """Show what the router reaches at its operating point, and where it expects no loss.
 
@@ -238,8 +242,16 @@ def operating_table(evaluation: Evaluation) -> Table:
     Table
     """
     rows = [("at its operating point", evaluation.operating)]
+    no_loss = "where it expects no loss of quality"
+    if evaluation.verdict.fallback is not None:
+        name = f"as it stands: the best single model itself ({evaluation.strong})"
+        unmeasured = dict.fromkeys(
+            ("cost_share", "quality_difference", "gain_over_zero"), _UNMEASURED
+        )
+        rows = [(name, {**evaluation.operating, **unmeasured})]
+        no_loss = "if its estimates chose, where they expect no loss of quality"
     if evaluation.equal_quality is not None:
-        rows.append(("where it expects no loss of quality", evaluation.equal_quality))
+        rows.append((no_loss, evaluation.equal_quality))
     names = ("quality", "cost_usd", "cost_share", "quality_difference", "gain_over_zero")
     caption = f"The router on {evaluation.n} held-out prompts, with 95 % intervals"
     return _interval_table("router", rows, names, caption)

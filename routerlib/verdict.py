@@ -16,6 +16,10 @@ VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurabl
 QUALITY_MARGIN = 0.01
 # With fewer independent prompts a percentile interval is too narrow to be believed.
 MIN_PROMPTS = 30
+# A router that keeps to the best single model shows no difference to plan from, so a guess is made
+# and said: the loss that training allows by default, and a fifth of the scores differing.
+_PLANNED_POINTS = 3
+_PLANNED_DISAGREEMENT = 0.2
 
 
 @dataclass(frozen=True)
@@ -28,17 +32,20 @@ class Verdict:
         ``pays``: cheaper at no less quality, or better, and better than mixing at random.
         ``saves_at_a_price``: cheaper and better than mixing at random, but quality is lost or a
         loss isn't excluded. ``does_not_pay``: shown not to be worth it. ``not_measurable``: the
-        intervals don't decide.
+        intervals don't decide, or the router only keeps to the best single model.
     sentence : str
         For people, with intervals and n.
     numbers : dict of str to float or None
         What the sentence was made from; None = unknown. ``prompts_needed`` is how many would tell
         with 80 % power, where these don't.
+    fallback : str or None, default=None
+        Why the router keeps to the best single model, so that nothing was measured.
     """
 
     kind: VerdictKind
     sentence: str
     numbers: Mapping[str, float | None]
+    fallback: str | None = None
 
     @property
     def headline(self) -> str:
@@ -46,6 +53,8 @@ class Verdict:
         saving, difference = (self.numbers.get(key) for key in ("saving", "quality_difference"))
         if self.kind == "does_not_pay":
             return "Routing doesn't pay on these prompts"
+        if self.fallback is not None:
+            return "Not measurable yet: the router keeps to the best single model"
         if self.kind == "not_measurable":
             return f"Not measurable yet with {self.numbers['n']} prompts"
         if self.kind == "saves_at_a_price":
@@ -66,8 +75,9 @@ def decide(
     n: int,
     n_groups: int,
     margin: float = QUALITY_MARGIN,
+    fallback: str | None = None,
 ) -> Verdict:
-    """Decide by intervals alone.
+    """Decide by intervals alone; where the router fell back, there is nothing to decide by.
 
     Parameters
     ----------
@@ -82,6 +92,8 @@ def decide(
         Prompts measured, and groups of near-duplicates among them.
     margin : float, default=0.01
         Loss of mean quality that still counts as the same quality.
+    fallback : str or None, default=None
+        Why the router keeps to the best single model whatever it estimates; None = it doesn't.
 
     Returns
     -------
@@ -106,10 +118,15 @@ def decide(
      less quality; mixing models at random at that cost would lose 8.9 points [7.8, 10.0]
      (95 % intervals, n = 591; 100 points = always right).'
     """
-    kind = _kind(measured, share_of_best_single, n_groups, margin)
-    needed = _n_needed(measured, n, margin) if kind == "not_measurable" else None
-    more = _more_prompts(needed, n)
-    sentence = _WRITERS[kind](measured, best_single, n, more)
+    if fallback is not None:
+        kind: VerdictKind = "not_measurable"
+        needed: int | None
+        needed, more, sentence = _kept(best_single, fallback, n, n_groups)
+    else:
+        kind = _kind(measured, share_of_best_single, n_groups, margin)
+        needed = _n_needed(measured, n, margin) if kind == "not_measurable" else None
+        more = _more_prompts(needed, n)
+        sentence = _WRITERS[kind](measured, best_single, n, more)
     numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
     numbers["share_of_best_single"] = _known(share_of_best_single)
     numbers["more_prompts_needed"], numbers["prompts_needed"] = more, needed
@@ -117,7 +134,7 @@ def decide(
         for part in ("value", "low", "high"):
             key = name if part == "value" else f"{name}_{part}"
             numbers[key] = _known(getattr(measured[name], part))
-    return Verdict(kind, sentence, numbers)
+    return Verdict(kind, sentence, numbers, fallback)
 
 
 def _known(value: float) -> float | None:
@@ -285,6 +302,21 @@ def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, more:
         seen += f" at a saving of {percent(measured['saving'])}, and against mixing models "
         seen += f"at random by {points(gain)}"
     return f"{start}{seen} {_sample(n)}.{label}"
+
+
+def _kept(best_single: str, fallback: str, n: int, n_groups: int) -> tuple[int, int | None, str]:
+    """Return the prompts needed, those missing, and the sentence, where nothing was measured."""
+    needed = plan_sample_size(_PLANNED_POINTS / 100, disagreement=_PLANNED_DISAGREEMENT)
+    # Two digits: a guess is no better than that, however few prompts there are.
+    more = _more_prompts(needed, max(n_groups, MIN_PROMPTS)) if n_groups < needed else None
+    start = f"Not measurable yet: the router keeps to always calling {best_single}, because "
+    start += f"{fallback} (n = {n} held-out prompts)."
+    if more is None:
+        return needed, more, f"{start} Label more prompts and train again to tell."
+    guess = f"a difference of {_PLANNED_POINTS} points, if scores differ on "
+    guess += f"{100 * _PLANNED_DISAGREEMENT:.0f} % of the prompts"
+    plan = f"Label at least {more} more prompts and train again to tell ({guess})."
+    return needed, more, f"{start} {plan}"
 
 
 _WRITERS = {

@@ -74,6 +74,8 @@ class HeldOutDecisions:
         What was observed.
     n_left_out : int
         Prompts left out because some cell isn't known, or to keep pages small.
+    keeps_to_best : bool, default=False
+        Whether the router, as it stands, calls the best single model whatever it estimates.
     """
 
     models: tuple[str, ...]
@@ -84,6 +86,7 @@ class HeldOutDecisions:
     quality: Floats
     cost_usd: Floats
     n_left_out: int
+    keeps_to_best: bool = False
 
     @classmethod
     def of(cls, router: Router, test: Outcomes) -> Self | None:
@@ -117,6 +120,7 @@ class HeldOutDecisions:
             quality=kept.quality,
             cost_usd=kept.cost_usd,
             n_left_out=len(test) - len(kept),
+            keeps_to_best=router.fallback_ is not None,
         )
 
     def __len__(self) -> int:
@@ -130,7 +134,8 @@ class HeldOutDecisions:
         Parameters
         ----------
         cost_weight : float or None, default=None
-            Quality given up per US dollar saved; None = the router's own.
+            Quality given up per US dollar saved; None = as the router stands: its own cost weight,
+            or the best single model where it keeps to that.
         price_factors : mapping of str to float or None, default=None
             How many times as much a candidate model costs; those not named cost what they cost.
 
@@ -148,7 +153,7 @@ class HeldOutDecisions:
         ({'small': 0.5, 'large': 0.5}, {'small': 0.0, 'large': 1.0})
         """
         factors = np.array([(price_factors or {}).get(model, 1.0) for model in self.models])
-        arms = self._arms(self.cost_weight if cost_weight is None else cost_weight, factors)
+        arms = self._arms(cost_weight, factors)
         rows, best = np.arange(len(self)), self.models.index(self.best_single)
         paid = self.cost_usd * factors
         gains = self.quality[rows, arms] - self.quality[:, best]
@@ -163,7 +168,7 @@ class HeldOutDecisions:
             saving=1 - cost / best_cost if best_cost else float("nan"),
             quality_difference=float(gains.mean()),
             half_width=_half_width(gains, is_rerouted=bool((arms != best).any())),
-            n_changed=int((arms != self._arms(self.cost_weight, np.ones(len(factors)))).sum()),
+            n_changed=int((arms != self._arms(None, np.ones(len(factors)))).sum()),
         )
 
     def cost_weights(self) -> list[float]:
@@ -182,14 +187,18 @@ class HeldOutDecisions:
         return {
             "models": list(self.models),
             "best_single": self.best_single,
+            "keeps_to_best": self.keeps_to_best,
             "cost_weight": self.cost_weight,
             "cost_weights": self.cost_weights(),
             "price_factors": list(PRICE_FACTORS),
             **{name: getattr(self, name).tolist() for name in matrices},
         }
 
-    def _arms(self, cost_weight: float, factors: Floats) -> np.ndarray:
-        return choose_arms(self.expected_quality, self.expected_cost_usd * factors, cost_weight)
+    def _arms(self, cost_weight: float | None, factors: Floats) -> np.ndarray:
+        if cost_weight is None and self.keeps_to_best:
+            return np.full(len(self), self.models.index(self.best_single))
+        weight = self.cost_weight if cost_weight is None else cost_weight
+        return choose_arms(self.expected_quality, self.expected_cost_usd * factors, weight)
 
 
 def _half_width(gains: Floats, *, is_rerouted: bool) -> float:

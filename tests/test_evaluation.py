@@ -11,7 +11,7 @@ from routerlib.lines import Field, arms_line
 from routerlib.measurement import measure
 from routerlib.outcomes import Outcomes
 from routerlib.routed import route_all
-from routerlib.routers import KNNRouter, RandomRouter, RuleRouter
+from routerlib.routers import BestSingle, KNNRouter, RandomRouter, RuleRouter
 from routerlib.simulate import TOPICS, make_world
 from routerlib.types import Decision, Estimates
 
@@ -195,6 +195,14 @@ def test_a_router_that_falls_back_to_best_single_is_taken_at_its_word():
     router.fallback_ = "too few prompts"
     evaluation = evaluate(router, TEST, n_bootstrap=20)
     assert evaluation.routed_shares == {"small": 0.0, "large": 1.0}
+    assert evaluation.verdict.kind == "not_measurable"
+    assert "keeps to always calling large, because too few prompts" in evaluation.verdict.sentence
+    assert evaluation.as_dict()["verdict"]["fallback"] == "too few prompts"
+
+
+def test_always_calling_the_best_single_on_purpose_is_no_fallback():
+    verdict = evaluate(BestSingle().fit(TRAIN), TEST, n_bootstrap=20).verdict
+    assert (verdict.kind, verdict.fallback) == ("does_not_pay", None)
 
 
 def test_choices_are_those_of_the_router_itself():

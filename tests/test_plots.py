@@ -233,6 +233,14 @@ def test_a_figure_is_drawn_where_one_wants(evaluation, name):
     assert getattr(plots, name)(evaluation, ax=ax) is ax
 
 
+def test_a_legend_of_few_candidates_stands_below_the_figure(evaluation):
+    ax = plots.cost_quality(evaluation)
+    ax.figure.canvas.draw()
+    label = ax.xaxis.label.get_window_extent()
+    legend = ax.get_legend().get_window_extent()
+    assert 0 <= legend.y0 < legend.y1 < label.y0
+
+
 def test_a_legend_of_many_candidates_stands_beside_the_figure(evaluation):
     many = tuple(f"m{number}" for number in range(9))
     singles = evaluation.singles._replace(

@@ -211,6 +211,36 @@ def test_sliders_answer_by_keyboard_as_python_does(browser: Browser, written: Wr
         assert found(page) == as_page_says(held_out)
 
 
+def test_a_router_that_fell_back_keeps_to_the_best_single_until_a_weight_is_tried(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with CallLog(SAMPLE_LOG, read_only=True) as log:
+        outcomes = Outcomes.from_log(log)
+        router = train_router(outcomes.split()[0])
+        router.fallback_ = "no gain could be shown"
+        router.save(tmp_path / "router_model.pkl")
+        path = tmp_path / "index.html"
+        report.write_report(path, log, tmp_path / "router_model.pkl", n_bootstrap=50)
+    held_out = HeldOutDecisions.of(router, split_as_trained(outcomes, router).test)
+    assert held_out is not None
+    weights, best = held_out.cost_weights(), held_out.best_single
+    own = weights.index(held_out.cost_weight)
+    with visiting(browser, path.as_uri()) as visit:
+        page = visit.page
+        assert page.locator(".tiles strong").first.text_content() == f"always {best}"
+        press(page, f"#price-{held_out.models.index(best)}", "End")
+        assert found(page) == as_page_says(held_out, price_factors={best: 10.0})
+        difference = page.locator('[data-shows="difference"]').text_content()
+        assert difference == f"the same: it is always {best}"
+        assert page.locator("#cost-weight-value").text_content() == f"not used: keeps to {best}"
+        press(page, "#cost-weight", "ArrowRight", 2)
+        supposed = {"cost_weight": weights[own + 2], "price_factors": {best: 10.0}}
+        assert found(page) == as_page_says(held_out, **supposed)
+        assert found(page)["n_changed"] != 0
+        page.get_by_role("button", name="Back to the start").press("Enter")
+        assert found(page) == as_page_says(held_out)
+
+
 def test_tables_sort_by_keyboard_and_filter(browser: Browser, written: Written) -> None:
     with visiting(browser, written.page.as_uri()) as visit:
         table = visit.page.get_by_role("region", name=re.compile("^Ways to choose")).locator(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from routerlib import log_tables, story, summaries
+from routerlib.cli import app
 from routerlib.evaluation import evaluate
 from routerlib.explain import similar_prompts
 from routerlib.headlines import key_numbers
@@ -212,3 +216,47 @@ def test_key_numbers_are_those_of_the_verdict(outcomes: Outcomes) -> None:
     free = Outcomes(test.prompts, test.models, test.quality)
     without_costs = evaluate(BestSingle().fit(train), free, n_bootstrap=50)
     assert key_numbers(without_costs)[0].name.startswith("quality against")
+
+
+def test_estimates_of_a_router_that_keeps_to_the_best_single_are_told_apart(
+    outcomes: Outcomes,
+) -> None:
+    router = LGBMRouter().fit(outcomes)
+    assert story.by_estimates(router, "Hello?") is None  # it decides by them, so `why` tells
+    assert story.by_estimates(BestSingle().fit(outcomes), "Hello?") is None
+    router.fallback_ = "no gain could be shown"
+    said = story.by_estimates(router, "Hello?")
+    assert said is not None
+    assert said.startswith("Its estimates alone: ")
+    assert router.best_single_ in said
+    assert "points" in said
+    assert "keeps to" not in said
+
+
+def test_explain_says_a_reason_once(outcomes: Outcomes, tmp_path: Path) -> None:
+    router = LGBMRouter().fit(outcomes)
+    router.fallback_ = "no gain could be shown"
+    router.save(tmp_path / "router.pkl")
+    run = CliRunner().invoke(app, ["explain", "Hello?", "--model", str(tmp_path / "router.pkl")])
+    assert run.exit_code == 0, run.output
+    assert run.output.count("no gain could be shown") == 1
+    assert "Its estimates alone: " in run.output
+
+
+def test_lessons_of_a_router_that_fell_back_show_no_difference_of_zero(
+    outcomes: Outcomes,
+) -> None:
+    train, test = outcomes.split()
+    router = LGBMRouter().fit(train)
+    router.fallback_ = "no gain could be shown"
+    evaluation = evaluate(router, test, test, n_bootstrap=20)
+    lessons = str(story.evaluate_lessons(evaluation))
+    assert "Not measurable yet: the router keeps to always calling large" in lessons
+    assert "All prompts go to large: 100 %" in lessons
+    assert "If a failed call" not in lessons
+    cards = key_numbers(evaluation)
+    assert [card.value for card in cards][::2] == ["always large", str(evaluation.n)]
+    assert not any("points" in card.value or "cheaper" in card.value for card in cards)
+    row = summaries.operating_table(evaluation).rows[0]
+    assert row[0] == "as it stands: the best single model itself (large)"
+    assert list(row[3:]) == ["–"] * len(row[3:])

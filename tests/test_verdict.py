@@ -5,6 +5,7 @@ import re
 import pytest
 
 from routerlib.intervals import Interval
+from routerlib.sample_size import plan_sample_size
 from routerlib.verdict import decide
 
 NAN = float("nan")
@@ -156,3 +157,43 @@ def test_a_router_that_always_calls_the_best_single_does_not_pay_at_any_n():
     verdict = decide(measured, best_single="large", share_of_best_single=1.0, n=20, n_groups=20)
     assert verdict.kind == "does_not_pay"
     assert "use large alone" in verdict.sentence
+
+
+@pytest.mark.parametrize("n", [0, 3, 600])
+def test_a_router_that_fell_back_measured_nothing(n):
+    same = (0.0, 0.0, 0.0) if n else None
+    verdict = decide(
+        measured(same, same, same, same),
+        best_single="large",
+        share_of_best_single=float(n > 0),
+        n=n,
+        n_groups=n,
+        fallback="only 7 training prompts have every candidate observed, 20 are needed",
+    )
+    assert verdict.kind == "not_measurable"
+    assert verdict.sentence.startswith(
+        "Not measurable yet: the router keeps to always calling large, because only 7 training"
+    )
+    assert f"(n = {n} held-out prompts)" in verdict.sentence
+    assert "use large alone" not in verdict.sentence
+    assert verdict.headline == "Not measurable yet: the router keeps to the best single model"
+    assert verdict.numbers["prompts_needed"] == plan_sample_size(0.03, disagreement=0.2)
+    missing = verdict.numbers["prompts_needed"] - n
+    assert verdict.numbers["more_prompts_needed"] == pytest.approx(missing, rel=0.05)
+    said = re.search(r"Label at least (\d+) more prompts and train again", verdict.sentence)
+    assert said is not None
+    assert int(said[1]) == verdict.numbers["more_prompts_needed"]
+
+
+def test_no_number_of_prompts_is_promised_where_the_planned_ones_were_not_enough():
+    same = (0.0, 0.0, 0.0)
+    verdict = decide(
+        measured(same, same, same, same),
+        best_single="large",
+        share_of_best_single=1.0,
+        n=5000,
+        n_groups=5000,
+        fallback="no gain over it could be shown",
+    )
+    assert verdict.numbers["more_prompts_needed"] is None
+    assert verdict.sentence.endswith("Label more prompts and train again to tell.")

@@ -127,14 +127,47 @@ def test_a_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None
     assert decisions.examples_table(decided, test.models).rows[0][2] == "–"
 
 
-@pytest.mark.parametrize("own", [300.0, 0.0])
+@pytest.mark.parametrize(
+    ("own", "first", "n_rows", "at"),
+    [
+        (300.0, "own cost weight", 7, ""),
+        (0.0, "own cost weight 0: cost plays no part", 4, "cost weight "),
+    ],
+)
 def test_a_few_suppositions_are_worked_out_for_those_without_a_script(
-    held_out: HeldOutDecisions, own: float
+    held_out: HeldOutDecisions, own: float, first: str, n_rows: int, at: str
 ) -> None:
     shown = decisions.what_if_table(replace(held_out, cost_weight=own))
     names = [row[0] for row in shown.rows]
-    assert names[0] == "own cost weight"
-    assert len(names) == len(set(names)) == 7
-    half = next(row for row in shown.rows if row[0] == "large costs half as much")
-    twice = next(row for row in shown.rows if row[0] == "large costs twice as much")
+    assert names[0] == first
+    assert len(names) == len(set(names)) == n_rows
+    half, twice = (
+        next(row for row in shown.rows if row[0].endswith(f"large costs {name} as much"))
+        for name in ("half", "twice")
+    )
+    assert half[0].startswith(at)
     assert half != twice  # a price matters, also where the router itself gives cost no weight
+
+
+def test_a_router_that_keeps_to_the_best_single_does_so_at_any_price(
+    router: LGBMRouter, outcomes: Outcomes, held_out: HeldOutDecisions
+) -> None:
+    assert not held_out.keeps_to_best
+    kept = LGBMRouter().fit(outcomes.split()[0])
+    kept.fallback_ = "no gain could be shown"
+    found = HeldOutDecisions.of(kept, outcomes.split()[1])
+    assert found is not None
+    assert found.as_dict()["keeps_to_best"] is True
+    for factors in ({}, {"large": 10.0}):
+        as_it_stands = found.at(price_factors=factors)
+        assert (as_it_stands.shares["large"], as_it_stands.n_changed) == (1.0, 0)
+        assert (as_it_stands.saving, as_it_stands.quality_difference) == (0.0, 0.0)
+    # Asked with a cost weight, the estimates choose.
+    assert found.at(300.0).shares == held_out.at(300.0).shares
+    shown = decisions.what_if_table(found)
+    column = shown.heads.index("quality against best single (points)")
+    assert shown.rows[0][column] == "–"
+    names = [row[0] for row in shown.rows]
+    assert names[0] == "as it stands: keeps to large, at any price"
+    assert all(name.startswith("its estimates choose") for name in names[1:])
+    assert not any("weighs" in name for name in names)

@@ -91,13 +91,17 @@ def explain(
 ) -> None:
     """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
     from routerlib.routers import load_router
-    from routerlib.story import is_explainable, why
+    from routerlib.story import by_estimates, is_explainable, why
 
     router = load_router(model_path)
     text = read_text(prompt)
     decision = router.route(text, cost_weight=cost_weight, task=task)
     typer.echo(f"{decision.model}: {decision.reason}")
-    typer.echo(why(router, text, decision, task))
+    reason = why(router, text, decision, task)
+    if reason == decision.reason:  # said already: it has rules, or keeps to the best single model
+        reason = by_estimates(router, text, task) or ""
+    if reason:
+        typer.echo(reason)
     if is_explainable(router):
         from routerlib.explain import similar_prompts
 

@@ -22,11 +22,14 @@
     return arm;
   };
   const ones = data.models.map(() => 1);
-  const today = data.quality.map((_, row) => choose(row, data.cost_weight, ones));
+  // As it stands a router may keep to the best single model; a weight of null stands for that.
+  const stands = data.keeps_to_best ? null : data.cost_weight;
+  const armOf = (row, weight, factors) => (weight === null ? best : choose(row, weight, factors));
+  const today = data.quality.map((_, row) => armOf(row, stands, ones));
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
   const suppose = (weight, factors) => {
-    const arms = data.quality.map((_, row) => choose(row, weight, factors));
+    const arms = data.quality.map((_, row) => armOf(row, weight, factors));
     const paid = arms.map((arm, row) => data.cost_usd[row][arm] * factors[arm]);
     const gains = arms.map((arm, row) => data.quality[row][arm] - data.quality[row][best]);
     const bestCost = mean(data.cost_usd.map((costs) => costs[best] * factors[best]));
@@ -61,12 +64,13 @@
     input.setAttribute("aria-valuetext", text);
     document.getElementById(`${input.id}-value`).textContent = text;
   };
-  const weightText = (weight) => (weight === 0
-    ? "0: cost plays no part"
+  const weightText = (weight) => (weight === null ? `not used: keeps to ${data.best_single}`
+    : weight === 0 ? "0: cost plays no part"
     : `${short(weight)}: a point of quality for ${short(10 / weight)} US dollars per 1000 prompts`);
 
+  let isUntouched = true;
   const update = () => {
-    const weight = data.cost_weights[Number(weightInput.value)];
+    const weight = isUntouched ? stands : data.cost_weights[Number(weightInput.value)];
     const factors = priceInputs.map((input) => data.price_factors[Number(input.value)]);
     const found = suppose(weight, factors);
     say(weightInput, weightText(weight));
@@ -75,9 +79,10 @@
     show("best-quality", found.best_quality.toFixed(3));
     show("cost", short(1000 * found.cost_usd));
     show("best-cost", short(1000 * found.best_cost_usd));
-    show("saving", Number.isNaN(found.saving) ? "unknown"
+    const isItself = found.shares[best] === 1; // beside itself there is no difference to measure
+    show("saving", isItself ? "The same cost" : Number.isNaN(found.saving) ? "unknown"
       : `${percent(Math.abs(found.saving))} ${found.saving >= 0 ? "cheaper" : "dearer"}`);
-    show("difference", `${signed(100 * found.quality_difference, 1)} ± ${(100 * found.half_width).toFixed(1)} points`);
+    show("difference", isItself ? `the same: it is always ${data.best_single}` : `${signed(100 * found.quality_difference, 1)} ± ${(100 * found.half_width).toFixed(1)} points`);
     show("changed", `${found.n_changed} of ${n}`);
     bars.forEach((bar, each) => {
       bar.style.width = `${100 * found.shares[each]}%`;
@@ -87,10 +92,12 @@
   };
 
   const reset = () => {
+    isUntouched = true;
     weightInput.value = own;
     priceInputs.forEach((input) => { input.value = plain; });
     update();
   };
+  weightInput.addEventListener("input", () => { isUntouched = false; });
   root.querySelectorAll("input").forEach((input) => input.addEventListener("input", update));
   root.querySelector("button").addEventListener("click", reset);
   root.querySelector(".controls").hidden = false;
