@@ -78,7 +78,7 @@ def read_cells(
     cells = queries.run(path, queries.CELLS, tables, {"judge": judge})
     scored = cells[cells.quality.notna()]
     if scored.empty:
-        raise ValueError(f"the log {path} holds no scored answer yet; collect and judge some first")
+        raise ValueError(_nothing_scored(path, judge))
     names = _order_models(scored, models, path)
     if failures == "wrong":
         cells = cells.assign(quality=cells.quality.mask(cells.is_failed, 0.0))
@@ -96,6 +96,32 @@ def read_cells(
     )
 
 
+def blended_judges(path: Path) -> list[str]:
+    """Return the judges whose scores of the same calls are averaged into one quality.
+
+    Parameters
+    ----------
+    path : Path
+        The log's file.
+
+    Returns
+    -------
+    list of str
+        By name; empty where no call has scores of more than one judge.
+    """
+    return [str(name) for name in queries.run(path, queries.BLENDED).judge]
+
+
+def _nothing_scored(path: Path, judge: str | None) -> str:
+    known = queries.run(path, "select distinct judge from scores order by judge").judge.tolist()
+    if judge is None or not known:
+        return f"the log {path} holds no scored answer yet; collect and judge some first"
+    return (
+        f"the log {path} holds no score of the judge {judge!r}, it has {', '.join(known)}; "
+        f"`routerlib judge --judge {judge}` may add some"
+    )
+
+
 def _order_models(scored: pd.DataFrame, models: Sequence[str] | None, path: Path) -> list[str]:
     by_cost = scored.groupby("candidate").cost_usd.mean().sort_values(na_position="last")
     if models is None:
@@ -103,7 +129,7 @@ def _order_models(scored: pd.DataFrame, models: Sequence[str] | None, path: Path
         is_seldom = n_scored < n_scored.max() * _LEAST_COVERAGE
         for name in n_scored.index[is_seldom]:
             _logger.warning(
-                "left out %r: scored on %d prompts only; name it in models= to keep it",
+                "left out %r: scored on %d prompts only; name it in models= (--models) to keep it",
                 name,
                 n_scored[name],
             )

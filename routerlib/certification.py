@@ -293,7 +293,7 @@ def try_in_order(
     ValueError
         If epsilon or delta is out of range, or there is no cost weight.
     """
-    _check_probabilities(epsilon, delta)
+    check_probabilities(epsilon, delta)
     if not len(cost_weights):
         raise ValueError("at least one cost weight must be tested, got none")
     rows = np.arange(len(quality))
@@ -312,7 +312,16 @@ def try_in_order(
     return tested
 
 
-def _check_probabilities(epsilon: float, delta: float) -> None:
+def check_probabilities(epsilon: float, delta: float) -> None:
+    """Raise ValueError unless epsilon lies in [0, 1) and delta in (0, 1).
+
+    Parameters
+    ----------
+    epsilon : float
+        Mean quality that may be lost.
+    delta : float
+        Probability with which the promise may fail.
+    """
     if not 0 <= epsilon < 1:
         raise ValueError(f"epsilon must lie in [0, 1), got {epsilon!r}")
     if not 0 < delta < 1:

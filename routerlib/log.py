@@ -154,8 +154,13 @@ class CallLog(LogAppender):
         """
         return queries.run(self.path, query, tables)
 
-    def summary(self) -> pd.DataFrame:
+    def summary(self, judge: str | None = None) -> pd.DataFrame:
         """Summarise what was asked, one row per candidate model.
+
+        Parameters
+        ----------
+        judge : str or None, default=None
+            Count only this judge's scores; None = the mean over judges.
 
         Returns
         -------
@@ -165,7 +170,7 @@ class CallLog(LogAppender):
             the prices logged last), cost_unknown (calls that cost_usd leaves out), latency_p50_s
             and latency_p95_s (seconds, of ok calls).
         """
-        summary = queries.run(self.path, queries.SUMMARY, parameters={"judge": None})
+        summary = queries.run(self.path, queries.SUMMARY, parameters={"judge": judge})
         return summary.set_index("candidate")
 
     def outcomes(

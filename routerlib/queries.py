@@ -54,6 +54,13 @@ judged as (
 )
 """
 
+# Judges of calls that more than one has scored: their mean is what counts as quality.
+BLENDED = """
+select judge, count(distinct call_id) as n_calls from scores
+where call_id in (select call_id from scores group by call_id having count(distinct judge) > 1)
+group by judge order by judge
+"""
+
 SUMMARY = f"""
 with {_PRICED}, {_JUDGED}
 select

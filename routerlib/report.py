@@ -84,7 +84,12 @@ class Figure(NamedTuple):
 
 
 def find(
-    log: CallLog, router: Router, *, n_bootstrap: int = 1000, random_state: int = 0
+    log: CallLog,
+    router: Router,
+    *,
+    judge: str | None = None,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
 ) -> Findings:
     """Measure a router on the prompts of a log that it has not seen.
 
@@ -94,6 +99,8 @@ def find(
         A log with scored answers of the router's candidate models.
     router : Router
         Fitted.
+    judge : str or None, default=None
+        Count only this judge's scores; None = the mean over judges.
     n_bootstrap : int, default=1000
         Resamples behind each interval.
     random_state : int, default=0
@@ -108,9 +115,9 @@ def find(
     ValueError
         If the log holds no prompt that the router has not seen.
     """
-    outcomes = Outcomes.from_log(log, models=list(router.models_))
+    outcomes = Outcomes.from_log(log, judge=judge, models=list(router.models_))
     train, test = split_as_trained(outcomes, router)
-    wrong = failures_as_wrong(log, test)
+    wrong = failures_as_wrong(log, test, judge)
     return Findings(
         router=router,
         test=test,
@@ -132,6 +139,7 @@ def write_report(
     log: CallLog,
     router_path: str | Path,
     *,
+    judge: str | None = None,
     log_origin: str = "",
     notebooks: Sequence[str] | None = None,
     n_bootstrap: int = 1000,
@@ -147,6 +155,8 @@ def write_report(
         A log with scored answers of the router's candidate models.
     router_path : str or Path
         The router file.
+    judge : str or None, default=None
+        Count only this judge's scores; None = the mean over judges.
     log_origin : str, default=""
         Which log that is, in one sentence.
     notebooks : Sequence of str or None, default=None
@@ -167,7 +177,7 @@ def write_report(
         If the router can't be judged on this log.
     """
     router = load_router(router_path)
-    findings = find(log, router, n_bootstrap=n_bootstrap, random_state=random_state)
+    findings = find(log, router, judge=judge, n_bootstrap=n_bootstrap, random_state=random_state)
     if notebooks is None:
         notebooks = sorted(page.name for page in Path(path).parent.glob("[0-9]*.html"))
     write_index(

@@ -282,7 +282,7 @@ def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
     return SeenAndUnseen(train=outcomes.take(trained), test=outcomes.take(unseen))
 
 
-def failures_as_wrong(log: CallLog, test: Outcomes) -> Outcomes:
+def failures_as_wrong(log: CallLog, test: Outcomes, judge: str | None = None) -> Outcomes:
     """Read the outcomes of the very same prompts with failed calls as quality 0.
 
     Parameters
@@ -291,6 +291,8 @@ def failures_as_wrong(log: CallLog, test: Outcomes) -> Outcomes:
         The log that `test` was read from.
     test : Outcomes
         What a router is judged on, such as `split_as_trained` gives.
+    judge : str or None, default=None
+        The judge that `test` was read by; None = the mean over judges.
 
     Returns
     -------
@@ -299,7 +301,7 @@ def failures_as_wrong(log: CallLog, test: Outcomes) -> Outcomes:
     """
     from routerlib.outcomes import Outcomes
 
-    wrong = Outcomes.from_log(log, failures="wrong", models=test.models)
+    wrong = Outcomes.from_log(log, failures="wrong", judge=judge, models=test.models)
     rows = {prompt_id: row for row, prompt_id in enumerate(wrong.prompt_ids)}
     return wrong.take([rows[prompt_id] for prompt_id in test.prompt_ids if prompt_id in rows])
 

@@ -12,16 +12,21 @@ from routerlib.cli.options import (
     DEFAULT_MODEL,
     CandidatesSource,
     CostWeight,
+    JudgeName,
     LogPath,
     ModelPath,
     OptionalModelPath,
     TaskName,
     existing_log,
     read_text,
+    say_blended,
 )
 
 if TYPE_CHECKING:
     from routerlib.routers import Router
+
+
+_DEFAULT_DELTA = 0.1
 
 
 def train(
@@ -35,24 +40,38 @@ def train(
         typer.Option(help="Certify that at most this much mean quality is lost, such as 0.03."),
     ] = None,
     delta: Annotated[
-        float, typer.Option(help="Probability with which the certificate may fail.")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            help="With --epsilon: probability with which the certificate may fail; "
+            f"left out = {_DEFAULT_DELTA}."
+        ),
+    ] = None,
+    judge: JudgeName = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Candidates to choose among, such as small,large; left out = all that were "
+            "scored on at least a tenth as many prompts as the one scored most."
+        ),
+    ] = None,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
+    certify = _certificate_asked(epsilon, delta)  # before anything heavy is loaded
     from routerlib.evaluation import evaluate
     from routerlib.outcomes import Outcomes
     from routerlib.training import train_router
     from routerlib.workspace import failures_as_wrong
 
     with existing_log(log_path) as log:
-        outcomes = Outcomes.from_log(log)
+        say_blended(log, judge)
+        outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
         training, test = outcomes.split(test_size, random_state)
-        strict = failures_as_wrong(log, test)
+        strict = failures_as_wrong(log, test, judge)
     router = train_router(
         training,
         random_state=random_state,
         cost_weight=cost_weight,
-        certify=None if epsilon is None else (epsilon, delta),
+        certify=certify,
     )
     evaluation = evaluate(router, test, test_failures_wrong=strict)
     router.save(model_path, {"test": evaluation.as_dict()})
@@ -110,12 +129,34 @@ def explain(
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="A log (.db) or a router (.pkl).")],
+    judge: JudgeName = None,
 ) -> None:
     """Show what a log or a router file holds, without running anything in it."""
     if path.suffix == ".pkl":
         _inspect_router(path)
     else:
-        _inspect_log(path)
+        _inspect_log(path, judge)
+
+
+def _certificate_asked(epsilon: float | None, delta: float | None) -> tuple[float, float] | None:
+    if epsilon is None:
+        if delta is not None:
+            raise ValueError("--delta is only about a certificate: give --epsilon too")
+        return None
+    from routerlib.certification import check_probabilities
+
+    delta = _DEFAULT_DELTA if delta is None else delta
+    check_probabilities(epsilon, delta)
+    return epsilon, delta
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name for name in map(str.strip, text.split(",")) if name]
+    if not names:
+        raise ValueError(f"--models must name candidates, such as small,large, got {text!r}")
+    return names
 
 
 def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
@@ -129,10 +170,11 @@ def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
     return RuleRouter.from_candidates(load_candidates(candidates_source))
 
 
-def _inspect_log(path: Path) -> None:
+def _inspect_log(path: Path, judge: str | None) -> None:
     with existing_log(path) as log:
         n_prompts = log.sql("select task, count(*) as prompts from prompts group by task")
-        typer.echo(log.summary().T.to_string())
+        say_blended(log, judge)
+        typer.echo(log.summary(judge).T.to_string())
         typer.echo(n_prompts.sort_values("prompts", ascending=False).to_string(index=False))
 
 

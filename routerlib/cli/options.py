@@ -26,6 +26,10 @@ CostWeight = Annotated[
     float | None,
     typer.Option("--cost-weight", min=0, help="Quality given up per US dollar saved."),
 ]
+JudgeName = Annotated[
+    str | None,
+    typer.Option("--judge", help="Count only this judge's scores; left out = the mean of all."),
+]
 TaskName = Annotated[Task | None, typer.Option("--task", help="Known task; left out = detected.")]
 
 INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
@@ -42,6 +46,14 @@ def existing_log(path: Path, read_only: bool = True) -> CallLog:
             f"there is no log {path}; make one with `routerlib collect` or `make pipeline`"
         )
     return CallLog(path, read_only=read_only)
+
+
+def say_blended(log: CallLog, judge: str | None) -> None:
+    """Say which judges' scores of the same calls are averaged, unless one was chosen."""
+    from routerlib.cells import blended_judges
+
+    if judge is None and (names := blended_judges(log.path)):
+        typer.echo(f"quality is the mean of judges {', '.join(names)}; --judge NAME counts one")
 
 
 def read_text(prompt: str) -> str:

@@ -12,9 +12,11 @@ from routerlib.cli.options import (
     DEFAULT_LOG,
     DEFAULT_MODEL,
     CandidatesSource,
+    JudgeName,
     LogPath,
     ModelPath,
     existing_log,
+    say_blended,
 )
 
 
@@ -24,12 +26,14 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="The HTML file to write.")] = Path(
         "reports/index.html"
     ),
+    judge: JudgeName = None,
 ) -> None:
     """Write the report: one HTML file that opens with no kernel and no network."""
     from routerlib.report import write_report
 
     with existing_log(log_path) as log:
-        verdict = write_report(out, log, model_path)
+        say_blended(log, judge)
+        verdict = write_report(out, log, model_path, judge=judge)
     typer.echo(verdict)
     typer.echo(f"next: open {out} in a browser")
 
