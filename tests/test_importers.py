@@ -467,6 +467,22 @@ def test_costs_are_estimated_where_asked_for_and_marked(log: CallLog, tmp_path: 
     assert "estimated" in calls(log).extra[0]
 
 
+def test_a_cost_column_of_another_name_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("prompt,m,m_dollars\na,1,0.25\n")
+    target = tmp_path / "new.db"
+    arguments = ["import", "table", str(tmp_path / "t.csv"), "--log", str(target)]
+    assert main(arguments) == 1
+    assert not target.exists(), "a refused import must leave no log behind"
+    assert main([*arguments, "--cost", "m"]) == 1
+    assert "--cost must be MODEL=COLUMN" in capsys.readouterr().err
+    assert main([*arguments, "--cost", "m=m_dollars"]) == 0
+    assert "scores of m; costs: m = m_dollars" in capsys.readouterr().out
+    with CallLog(target) as log:
+        assert log.outcomes().cost_usd.tolist() == [[0.25]]
+
+
 def test_a_corrected_table_is_the_judges_newer_word(log: CallLog, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("prompt,m\na,0\nb,1\n")
@@ -490,6 +506,8 @@ def test_a_corrected_table_is_the_judges_newer_word(log: CallLog, tmp_path: Path
         ("prompt,m\na,good\n", "has no column of numbers"),
         ("prompt,m,m_cost_usd\na,1,-3\n", "costs must be at least 0, got -3.0 for 'm'"),
         ("prompt,m,n_cost_usd\na,1,3\n", "holds costs, but no column 'n' scores"),
+        ("prompt,m,m_dollars\na,1,0.1\n", "'m_dollars' looks like money.* say --cost MODEL="),
+        ("prompt,m,seconds\na,1,0.1\n", "'seconds' looks like money, tokens or time"),
         ("prompt,m\n", "has no rows"),
         ("prompt,m\n ,1\n", "row 1: a prompt needs text"),
         ("", "can't be read as a table"),

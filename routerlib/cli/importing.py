@@ -26,6 +26,14 @@ def import_file(
         list[str] | None,
         typer.Option(help="table: a score column; repeatable. Left out = all numbers."),
     ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=COLUMN",
+            help="table: a column of costs in US dollars; repeatable. Columns MODEL_cost, "
+            "MODEL_cost_usd, cost_MODEL and cost_usd_MODEL are known as such.",
+        ),
+    ] = None,
     judge: Annotated[str, typer.Option(help="table: what its scores are called.")] = "table",
     candidates_source: Annotated[
         str | None, typer.Option("--candidates", help="Prices for models of the same names.")
@@ -39,7 +47,7 @@ def import_file(
 ) -> None:
     """Add what another tool has logged, each call once; a wrong file changes nothing."""
     from routerlib.candidates import load_candidates
-    from routerlib.importers import Options, import_log
+    from routerlib.importers import Options, add_imported, read_imported
     from routerlib.log import CallLog
 
     priced = load_candidates(candidates_source) if candidates_source else []
@@ -49,13 +57,22 @@ def import_file(
         prompt=prompt,
         topic=topic,
         scores=tuple(score or ()),
+        costs=dict(map(_model_and_column, cost or ())),
         judge=judge,
         prices=priced,
         output_tokens=output_tokens,
     )
-    if not path.exists():  # before a log is made for nothing
-        raise FileNotFoundError(f"there is no file {path}; check the path")
+    records = read_imported(kind, path, options)  # before a log is made for nothing
+    for sentence in options.understood:
+        typer.echo(f"{path}: {sentence}")
     with CallLog(log_path) as log:
-        report = import_log(kind, path, log, options, priced)
+        report = add_imported(kind, path, records, log, options, priced)
     typer.echo(f"{log_path}: {report}")
     typer.echo(f"next: routerlib train --log {log_path}")
+
+
+def _model_and_column(text: str) -> tuple[str, str]:
+    model, equals, column = text.partition("=")
+    if not (model and equals and column):
+        raise ValueError(f"--cost must be MODEL=COLUMN, such as small=small_dollars, got {text!r}")
+    return model, column

@@ -116,9 +116,31 @@ def import_log(
     >>> log.outcomes(models=["small", "large"]).quality.tolist()
     [[0.0, 1.0]]
     """
+    options = options or Options()
+    return add_imported(kind, path, read_imported(kind, path, options), log, options, candidates)
+
+
+def read_imported(kind: str, path: str | Path, options: Options) -> list[Imported]:
+    """Read a file of another tool, each call once; no log is touched.
+
+    Parameters
+    ----------
+    kind, path, options
+        As in `import_log`.
+
+    Returns
+    -------
+    list of Imported
+        In the file's order.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown or the file is not of that kind, naming file and place.
+    """
     if kind not in IMPORTERS:
         raise ValueError(f"kind must be one of {', '.join(IMPORTERS)}, got {kind!r}")
-    path, options = Path(path), options or Options()
+    path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file inside it")
     if not path.exists():
@@ -128,7 +150,31 @@ def import_log(
         records.setdefault(str(record.call.origin), record)
     if not records and not options.left_out:
         raise ValueError(f"{path} holds no calls")
-    report = _add(log, kind, path, list(records.values()), candidates)
+    return list(records.values())
+
+
+def add_imported(
+    kind: str,
+    path: str | Path,
+    records: Sequence[Imported],
+    log: CallLog,
+    options: Options,
+    candidates: Sequence[CandidateModel] = (),
+) -> ImportReport:
+    """Add what `read_imported` has read to a log, whole or not at all.
+
+    Parameters
+    ----------
+    kind, path, log, options, candidates
+        As in `import_log`.
+    records : sequence of Imported
+        What was read.
+
+    Returns
+    -------
+    ImportReport
+    """
+    report = _add(log, kind, Path(path), records, candidates)
     report.left_out.update(options.left_out)
     return report
 
@@ -137,7 +183,7 @@ def _add(
     log: CallLog,
     kind: str,
     path: Path,
-    records: list[Imported],
+    records: Sequence[Imported],
     candidates: Sequence[CandidateModel],
 ) -> ImportReport:
     with log.transaction():

@@ -50,6 +50,8 @@ class Options:
         A table's columns of prompts and topics; a missing topic column is fine.
     scores : sequence of str, default=()
         A table's score columns; empty = every column of numbers that is no cost.
+    costs : mapping of str to str, default={}
+        Model -> a table's column of its costs in US dollars, where the column's name doesn't say.
     judge : str, default="table"
         What a table's scores are called.
     prices : sequence of CandidateModel, default=()
@@ -58,6 +60,8 @@ class Options:
         Output tokens that such an estimate assumes; input tokens are a quarter of the characters.
     left_out : Counter of str
         Filled while reading: why rows were left out, and how many.
+    understood : list of str
+        Filled while reading: what each column of a table was taken for.
     """
 
     candidate: str | None = None
@@ -65,10 +69,12 @@ class Options:
     prompt: str = "prompt"
     topic: str = "topic"
     scores: Sequence[str] = ()
+    costs: Mapping[str, str] = field(default_factory=dict)
     judge: str = "table"
     prices: Sequence[CandidateModel] = ()
     output_tokens: int | None = None
     left_out: Counter[str] = field(default_factory=Counter)
+    understood: list[str] = field(default_factory=list)
 
 
 def origin(kind: str, *identity: Any) -> str:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COST = re.compile(r"(?:(?P<before>.+)[ _:]cost(?:_usd)?|cost(?:_usd)?[ _:](?P<after>.+))")
+# What is never a model's score, by a word of its column's name.
+_NO_SCORE = re.compile(
+    r"(?:.*[ _:-])?(?:costs?|dollars?|usd|eur|euros?|cents?|prices?|tokens?|tok|seconds?|secs?|ms|"
+    r"time|latency|duration)(?:[ _:-].*)?",
+    re.IGNORECASE,
+)
 # Columns with a meaning of their own, besides prompt, topic, scores and costs.
 _KNOWN = ("task", "reference", "judge", "source")
 # A usual rule of thumb for English; it is only used for estimates that are marked as such.
@@ -27,7 +33,9 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
     """Yield one call per prompt and model with a score; the answers are not in such a table.
 
     Columns ``<model> cost_usd``, ``<model>_cost`` or ``cost_usd_<model>`` hold what a call cost.
-    A missing score is no call. Further columns are kept with the prompt.
+    `Options.costs` names others. A column that by its name holds money, tokens or time is not
+    taken for a score unless `Options.scores` says so. A missing score is no call.
+    Further columns are kept with the prompt.
 
     Parameters
     ----------
@@ -50,8 +58,10 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
         raise ValueError(
             f"{path} has no column {options.prompt!r}; it has {', '.join(map(str, frame))}"
         )
-    costs = _cost_columns(frame)
+    costs = {**_cost_columns(frame, options), **options.costs}
     models = _score_columns(frame, path, options, costs)
+    pairs = ", ".join(f"{model} = {column}" for model, column in costs.items())
+    options.understood.append(f"scores of {', '.join(models)}; costs: {pairs or 'none'}")
     seen: Counter[tuple[str, str]] = Counter()
     for number, row in enumerate(frame.to_dict("records"), start=1):
         where = f"{path} row {number}"
@@ -91,12 +101,12 @@ def _read_frame(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _cost_columns(frame: pd.DataFrame) -> dict[str, str]:
-    """Return the cost column of each model that has one."""
+def _cost_columns(frame: pd.DataFrame, options: Options) -> dict[str, str]:
+    """Return the cost column of each model that has one by its name."""
     found = {}
     for column in map(str, frame):
         match = _COST.fullmatch(column)
-        if match:
+        if match and column not in {*options.scores, *options.costs.values()}:
             found[match["before"] or match["after"]] = column
     return found
 
@@ -110,7 +120,7 @@ def _score_columns(
         for name in frame
         if name not in taken and frame[name].dtype.kind in "biuf" and frame[name].notna().any()
     ]
-    missing = [name for name in names if name not in frame]
+    missing = [name for name in [*names, *options.costs.values()] if name not in frame]
     if missing:
         raise ValueError(f"{path} has no column {missing[0]!r}")
     if not names:
@@ -118,12 +128,25 @@ def _score_columns(
     for name in names:
         if frame[name].dtype.kind not in "biuf":
             raise ValueError(f"{path}: scores must be numbers, column {name!r} holds other values")
+    if not options.scores:
+        _refuse_no_scores(names, path)
     unknown = [model for model in costs if model not in names]
     if unknown:
         raise ValueError(
             f"{path}: column {costs[unknown[0]]!r} holds costs, but no column {unknown[0]!r} scores"
         )
     return names
+
+
+def _refuse_no_scores(names: Sequence[str], path: Path) -> None:
+    """Raise ValueError where a guessed score column is by its name something else."""
+    for name in names:
+        if _NO_SCORE.fullmatch(name):
+            raise ValueError(
+                f"{path}: column {name!r} looks like money, tokens or time, not like a model's "
+                f"scores; say --cost MODEL='{name}' if it holds a model's costs in US dollars, or "
+                "name each score column with --score"
+            )
 
 
 def _prompt(
