@@ -22,6 +22,10 @@ class Tally:
     ----------
     statuses : Counter of str
         Calls made, by status.
+    error_types : Counter of str
+        Types of the errors with which calls failed.
+    first_error : str
+        Message of the first of them.
     spent_usd : float
         US dollars, attempts of unknown outcome counted at their worst case.
     n_unknown : int
@@ -33,6 +37,8 @@ class Tally:
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
+    error_types: Counter[str] = field(default_factory=Counter)
+    first_error: str = ""
     spent_usd: float = 0.0
     n_unknown: int = 0
     n_elsewhere: int = 0
@@ -87,7 +93,11 @@ class Collection:
 
     def note_call(self, cell: Cell, call: Call) -> None:
         """Take note of a logged call."""
-        self.tallies[cell.candidate.name].statuses[call.status] += 1
+        tally = self.tallies[cell.candidate.name]
+        tally.statuses[call.status] += 1
+        if call.error_type:
+            tally.error_types[call.error_type] += 1
+        tally.first_error = tally.first_error or call.error or ""
         self._done.add(cell.key)
 
     def note_elsewhere(self, cell: Cell) -> None:
@@ -99,6 +109,17 @@ class Collection:
     def statuses(self) -> Counter[str]:
         """Calls made, by status."""
         return sum((tally.statuses for tally in self.tallies.values()), Counter())
+
+    @property
+    def complaint(self) -> str:
+        """Why no call succeeded, now or earlier, with the first message; empty where one did."""
+        if not self.n_asked or self.statuses["ok"] or any(self.plan.n_done.values()):
+            return ""
+        kinds = self.statuses + sum((t.error_types for t in self.tallies.values()), Counter())
+        counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        first = next((t.first_error for t in self.tallies.values() if t.first_error), "")
+        told = f"no call succeeded: all {self.n_asked} failed ({counts})"
+        return f"{told}; the first said: {first}" if first else told
 
     @property
     def spent_usd(self) -> float:

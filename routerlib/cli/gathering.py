@@ -48,7 +48,7 @@ def collect(
     """Put prompts to candidates, live, and log every call; run again to go on.
 
     Leaves with 0 when every cell is done or typed, 1 when the budget or a refused key left some
-    out, 130 after Ctrl-C.
+    out or no call succeeded at all, 130 after Ctrl-C.
     """
     from routerlib.candidates import load_candidates
     from routerlib.collect import collect
@@ -82,6 +82,8 @@ def collect(
     if collection.plan.cells:
         typer.echo(collection.table().to_string())
         _leave_unless_complete(collection)
+        if collection.complaint:
+            raise RuntimeError(collection.complaint)
         typer.echo(str(collection))
     if not n_scored:
         typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
@@ -93,7 +95,8 @@ def _leave_unless_complete(collection: Collection) -> None:
         typer.echo(f"routerlib: {collection}", err=True)
         raise typer.Exit(INTERRUPTED)
     if not collection.is_complete:
-        raise RuntimeError(f"the collection is not complete: {collection}")
+        told = [str(collection), *filter(None, [collection.complaint])]
+        raise RuntimeError(f"the collection is not complete: {'; '.join(told)}")
 
 
 def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float | None) -> None:
