@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from fault_server import fault_server
 
 import routerlib as rl
 from routerlib.cli import main
+from routerlib.types import Score
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -151,6 +153,34 @@ def test_the_command_trains_with_a_certificate(
     assert router.cost_weight_ > 0
     assert main([*arguments, "--epsilon", "2"]) == 1
     assert "epsilon must lie in [0, 1), got 2.0" in capsys.readouterr().err
+    assert main(arguments) == 1
+    assert "give --epsilon too" in capsys.readouterr().err
+
+
+def test_judges_are_named_and_one_can_be_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "logs.db"
+    shutil.copy(ROOT / "data" / "sample_logs.db", path)
+    inspect, train = ["inspect", str(path)], ["train", "--log", str(path)]
+    assert main(inspect) == 0
+    assert "is the mean of judges" not in capsys.readouterr().out
+    with rl.CallLog(path) as log:
+        (call_id,) = log.lookup("select call_id from scores where judge = 'numeric' limit 1")[0]
+        log.add_scores(call_id, [Score("mine", 0.5)])
+    assert main(inspect) == 0
+    assert "quality is the mean of judges mine, numeric" in capsys.readouterr().out
+    assert main([*inspect, "--judge", "mine"]) == 0
+    assert "is the mean of judges" not in capsys.readouterr().out
+    assert main([*train, "--judge", "nobody"]) == 1
+    assert "holds no score of the judge 'nobody', it has choice" in capsys.readouterr().err
+    assert main([*train, "--models", "nobody"]) == 1
+    assert "no scored answer of 'nobody'" in capsys.readouterr().err
+    assert main(["judge", "--log", str(path)]) == 0
+    assert "0 scores written" in (said := capsys.readouterr().out)
+    assert "--judge NAME takes another" in said
+    assert main(["judge", "--log", str(path), "--judge", "nope"]) == 1
+    assert "llm, pairwise, got 'nope'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["nope"], ["collect"], ["route"], ["train", "--nope"]])
@@ -270,6 +300,16 @@ def test_collect_exits_1_when_a_candidate_is_off_or_the_budget_is_spent(
         (tmp_path / "logs.db").unlink()
         assert main([*_files(tmp_path, server.url), "--budget-usd", "0.000001"]) == 1
         assert "the budget of $1e-06 stopped the run" in capsys.readouterr().err
+
+
+def test_collect_exits_1_and_says_why_when_no_call_succeeded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(_files(tmp_path, "http://127.0.0.1:9/v1")) == 1  # nobody listens there
+    said = capsys.readouterr()
+    assert "no call succeeded: all 3 failed (3 error" in said.err
+    assert "the first said:" in said.err
+    assert "give prompts a judge" not in said.out
 
 
 def test_importing_the_library_loads_nothing_heavy() -> None:

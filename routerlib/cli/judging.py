@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,7 +46,7 @@ def judge(
     ] = False,
 ) -> None:
     """Score logged answers that a judge has not seen yet; no candidate is asked again."""
-    from routerlib.judges import judge_log
+    from routerlib.judges import JUDGES, judge_log
 
     with existing_log(log_path, read_only=False) as log:
         if name in _BY_LLM:
@@ -55,9 +57,17 @@ def judge(
             if not (dry_run or done.collection.is_complete):
                 raise RuntimeError(f"not everything is judged: {done}")
         else:
-            n_written = judge_log(log, name, reference=_reference(reference))
-            typer.echo(f"{n_written} scores written to {log_path}")
-    typer.echo(f"next: routerlib train --log {log_path}")
+            if name is not None and name not in JUDGES:
+                known = ", ".join([*JUDGES, *_BY_LLM])
+                raise ValueError(f"judge must be one of {known}, got {name!r}")
+            given = _reference(reference)
+            n_written = judge_log(log, name, reference=given)
+            reason = "" if n_written else f": {_why_none(log, name, given)}"
+            typer.echo(f"{n_written} scores written to {log_path}{reason}")
+    if dry_run and name in _BY_LLM:
+        typer.echo("next: the same without --dry-run")
+    else:
+        typer.echo(f"next: routerlib train --log {log_path}")
 
 
 def _by_llm(
@@ -89,6 +99,27 @@ def _by_llm(
         budget_usd=budget_usd,
         dry_run=dry_run,
     )
+
+
+def _why_none(log: CallLog, name: str | None, reference: Any) -> str:
+    """Say why a judge has written no score: nothing was left, or nothing can be graded."""
+    from routerlib.judges import judge
+
+    left = log.unjudged_calls(name)
+    if not left and name is None:
+        return "all answers whose prompts name a judge are scored; --judge NAME takes another"
+    if not left:
+        return f"{name} has scored every stored answer already"
+    reasons = Counter(
+        judge(
+            replace(prompt, reference=reference) if prompt.reference is None else prompt,
+            call.response or "",
+            name,
+        ).rationale
+        for _, call, prompt in left
+    )
+    reason, n = reasons.most_common(1)[0]
+    return f"{n} of {len(left)} answers can't be graded, for {reason}; see --reference"
 
 
 def _reference(text: str | None) -> Any:

@@ -22,7 +22,11 @@ _ALONE = re.compile(r"(?<![\w'’-])([B-HJ-Z])(?![\w'’-])")
 
 
 def choice(response: str, reference: Any) -> Score:
-    """Require that the final answer names the right label, and no other.
+    """Require that the final answer names the right label, and no other of the labels.
+
+    A word that isn't among `labels` is not looked at, so give all of them, and what a sentence
+    says of a label is not either: "neutral, as nothing negative is said" is right where "negative"
+    is wanted and "neutral" is no label, and wrong where it is one.
 
     Parameters
     ----------
@@ -39,6 +43,10 @@ def choice(response: str, reference: Any) -> Score:
     >>> choice("Answer: It is French.", {"label": "French", "labels": ["French", "Dutch"]}).score
     1.0
     >>> choice("French or Dutch", {"label": "French", "labels": ["French", "Dutch"]}).score
+    0.0
+    >>> said = "It is **neutral**, as it does not convey a negative opinion."
+    >>> labels = ["positive", "neutral", "negative"]
+    >>> choice(said, {"label": "negative", "labels": labels}).score
     0.0
     """
     label = reference_field("choice", reference, "label", str)
