@@ -115,6 +115,44 @@ def brier(expected: ArrayLike, observed: ArrayLike) -> float:
     return float(np.mean((estimates - outcomes) ** 2)) if len(estimates) else float("nan")
 
 
+def weighted_errors(
+    expected: Floats, observed: Floats, weights: Floats, n_bins: int = 15
+) -> tuple[Floats, Floats]:
+    """Return ECE and Brier score of many bootstrap replicates, means over candidate models.
+
+    Parameters
+    ----------
+    expected, observed : ndarray of shape (n_prompts, n_models)
+        Estimated and observed quality in [0, 1], all known.
+    weights : ndarray of shape (n_replicates, n_prompts)
+        How often each prompt was drawn.
+    n_bins : int, default=15
+        Bins over [0, 1].
+
+    Returns
+    -------
+    tuple (ece, brier) of ndarray of shape (n_replicates,)
+        What `ece` and `brier` give on the repeated prompts; NaN where none was drawn.
+
+    Examples
+    --------
+    >>> expected, observed = np.array([[0.1], [0.1], [0.9]]), np.array([[0.0], [1.0], [1.0]])
+    >>> errors = weighted_errors(expected, observed, np.ones((1, 3)))
+    >>> errors[0].round(4).tolist(), errors[1].round(4).tolist()
+    ([0.3], [0.2767])
+    """
+    n = weights.sum(axis=1)
+    off = np.zeros(len(weights))
+    for estimates, outcomes in zip(expected.T, observed.T, strict=True):
+        bins = np.minimum((estimates * n_bins).astype(int), n_bins - 1)
+        gaps = np.zeros((len(bins), n_bins))
+        gaps[np.arange(len(bins)), bins] = estimates - outcomes
+        off += np.abs(weights @ gaps).sum(axis=1)
+    squared = weights @ ((expected - observed) ** 2).mean(axis=1)
+    with np.errstate(invalid="ignore"):
+        return off / n / expected.shape[1], squared / n
+
+
 def ece_by_chance(
     expected: ArrayLike,
     observed: ArrayLike,

@@ -27,6 +27,8 @@ class Field:
         Whether every candidate model's cost is known; otherwise only quality is measured.
     strong, weak : int
         Columns of the pair: best single and cheapest candidate model on train.
+    kept : ndarray of shape (n_prompts,)
+        Which prompts of the tested outcomes these are.
     """
 
     outcomes: Outcomes
@@ -34,6 +36,7 @@ class Field:
     has_costs: bool
     strong: int
     weak: int
+    kept: NDArray[np.intp]
 
     @classmethod
     def of(cls, test: Outcomes, strong: str, weak: str) -> Field:
@@ -47,6 +50,7 @@ class Field:
             has_costs=has_costs,
             strong=test.models.index(strong),
             weak=test.models.index(weak),
+            kept=keep,
         )
 
     @property
@@ -116,7 +120,9 @@ def take_arms(values: Floats, arms: NDArray[np.intp]) -> Floats:
     return np.take_along_axis(values, columns, axis=1).reshape(arms.shape)
 
 
-def estimates_line(field: Field, estimates: Estimates, arms: NDArray[np.intp]) -> Line:
+def estimates_line(
+    field: Field, estimates: Estimates, arms: NDArray[np.intp], n_points: int = 64
+) -> Line:
     """Follow a router's estimates along its cost weights.
 
     Parameters
@@ -127,13 +133,15 @@ def estimates_line(field: Field, estimates: Estimates, arms: NDArray[np.intp]) -
         Of the router, on the prompts of the field; columns are the field's candidate models.
     arms : ndarray of shape (n_prompts,)
         Column chosen at the operating point.
+    n_points : int, default=64
+        Cost weights in the sweep.
 
     Returns
     -------
     Line
         A router without estimates (NaN) is measured at its operating point only.
     """
-    swept = _sweep(estimates.quality, estimates.cost_usd, arms)
+    swept = _sweep(estimates.quality, estimates.cost_usd, arms, n_points)
     with np.errstate(invalid="ignore"):
         score = estimates.quality[:, field.strong] - estimates.quality[:, field.weak]
     return Line(
@@ -146,12 +154,14 @@ def estimates_line(field: Field, estimates: Estimates, arms: NDArray[np.intp]) -
     )
 
 
-def _sweep(quality: Floats, cost: Floats, arms: NDArray[np.intp]) -> NDArray[np.intp]:
+def _sweep(
+    quality: Floats, cost: Floats, arms: NDArray[np.intp], n_points: int
+) -> NDArray[np.intp]:
     if not is_complete(quality).all():
         return arms[:, None]
     if not is_complete(cost).all():
         return choose_arms(quality, cost, 0.0)[:, None]
-    weights = sweep_cost_weights(quality, cost)
+    weights = sweep_cost_weights(quality, cost, n_points)
     return np.stack([choose_arms(quality, cost, weight) for weight in weights], axis=1)
 
 

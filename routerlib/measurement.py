@@ -109,13 +109,11 @@ def measure(
         Undefined = NaN.
     """
     groups = field.outcomes.groups if len(field) else np.zeros(0)
-
-    def of(weights: Floats) -> dict[str, dict[str, Floats]]:
-        shared = _Shared.of(field, weights, cost_weight)
-        return {name: _statistics(field, line, shared) for name, line in lines.items()}
-
-    once = of(np.ones((1, len(field))))
-    blocks = [of(weights) for weights in cluster_weights(groups, n_bootstrap, random_state)]
+    once = replicates_of(field, lines, np.ones((1, len(field))), cost_weight)
+    blocks = [
+        replicates_of(field, lines, weights, cost_weight)
+        for weights in cluster_weights(groups, n_bootstrap, random_state)
+    ]
     return Measured(
         values={
             line: {name: float(values[0]) for name, values in metrics.items()}
@@ -133,6 +131,31 @@ def measure(
             name for name, line in lines.items() if line.is_single or line.is_zero_router
         ),
     )
+
+
+def replicates_of(
+    field: Field, lines: Mapping[str, Line], weights: Floats, cost_weight: float = 0.0
+) -> dict[str, dict[str, Floats]]:
+    """Measure each line on prompts that were drawn so many times.
+
+    Parameters
+    ----------
+    field : Field
+        What is measured on.
+    lines : mapping of str to Line
+        Ways of choosing by name.
+    weights : ndarray of shape (n_replicates, n_prompts)
+        How often each prompt of the field was drawn.
+    cost_weight : float, default=0.0
+        Quality given up per US dollar saved, by which regret weighs cost.
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray of shape (n_replicates,)
+        Per line each metric of `METRICS`.
+    """
+    shared = _Shared.of(field, weights, cost_weight)
+    return {name: _statistics(field, line, shared) for name, line in lines.items()}
 
 
 METRICS = (

@@ -136,17 +136,12 @@ def apgr(
         None cuts at every distinct score (exact); 10 is RouteLLM's published evaluation, which
         cuts at the deciles of the score.
     weights : array of shape (n_replicates, n_prompts), optional
-        Bootstrap multiplicities, for the exact variant only.
+        Bootstrap multiplicities, whole numbers; default one replicate of ones.
 
     Returns
     -------
     ndarray of shape (n_replicates,)
         NaN where the strong model isn't better than the weak one.
-
-    Raises
-    ------
-    ValueError
-        If `n_bins` and `weights` are given together.
 
     Examples
     --------
@@ -161,28 +156,59 @@ def apgr(
     """
     if n_bins is None:
         share, quality = share_quality_curve(quality_weak, quality_strong, score, weights)
-    elif weights is not None:
-        raise ValueError("weights need the exact variant; leave n_bins out")
     else:
-        share, quality = _binned_curve(quality_weak, quality_strong, score, n_bins)
+        share, quality = _binned_curve(quality_weak, quality_strong, score, n_bins, weights)
     recovered = pgr(quality, quality[:, :1], quality[:, -1:])
     return np.asarray(np.trapezoid(recovered, share, axis=1))
 
 
 def _binned_curve(
-    quality_weak: ArrayLike, quality_strong: ArrayLike, score: ArrayLike, n_bins: int
+    quality_weak: ArrayLike,
+    quality_strong: ArrayLike,
+    score: ArrayLike,
+    n_bins: int,
+    weights: ArrayLike | None,
 ) -> tuple[Floats, Floats]:
+    """Cut at quantiles of the score; those of a replicate are quantiles of what it drew."""
     weak, strong, wanted = _floats(quality_weak), _floats(quality_strong), _floats(score)
-    keep = is_complete(weak, strong, wanted)
-    weak, strong, wanted = weak[keep], strong[keep], wanted[keep]
-    if not len(weak):
-        return np.full((1, 2), np.nan), np.full((1, 2), np.nan)
-    thresholds = np.unique(np.quantile(wanted, np.linspace(0, 1, n_bins + 1)))
+    many = np.ones((1, len(weak))) if weights is None else np.atleast_2d(_floats(weights))
+    keep = np.flatnonzero(is_complete(weak, strong, wanted))
+    if not len(keep):
+        return np.full((len(many), 2), np.nan), np.full((len(many), 2), np.nan)
+    order = keep[np.argsort(wanted[keep], kind="stable")]
+    ascending, many = wanted[order], many[:, order]
+    n_up_to = np.cumsum(many, axis=1)
+    # What calling the weak model on everything up to a prompt costs in quality.
+    lost_up_to = np.cumsum(many * (strong - weak)[order], axis=1)
+    n = n_up_to[:, -1:]
+    cuts = np.array([_cuts(ascending, row, n_bins) for row in n_up_to])
+    rows = np.arange(len(many))[:, None]
+    n_weak = np.where(cuts > 0, n_up_to[rows, cuts - 1], 0.0)
+    lost = np.where(cuts > 0, lost_up_to[rows, cuts - 1], 0.0)
+    with np.errstate(invalid="ignore"):
+        return 1 - n_weak / n, ((many @ strong[order])[:, None] - lost) / n
+
+
+def _cuts(ascending: Floats, n_up_to: Floats, n_bins: int) -> NDArray[np.intp]:
+    """Return up to which prompt the weak model is called, from all of them down to none."""
+    place = np.maximum(n_up_to[-1] - 1, 0) * np.arange(n_bins, -1, -1) / n_bins
+    below = np.floor(place)
+    lower, upper = (
+        ascending[np.minimum(np.searchsorted(n_up_to, at, side="right"), len(ascending) - 1)]
+        for at in (below, np.ceil(place))
+    )
+    thresholds = _between(lower, upper, place - below)
+    cuts = np.searchsorted(ascending, thresholds, side="left")
     # The largest threshold stands for "never strong", so it is passed by nobody.
-    cuts = [wanted >= t for t in (thresholds[:-1] if len(thresholds) > 1 else thresholds)]
-    cuts = [np.zeros(len(wanted), dtype=bool), *cuts[::-1]]
-    share = np.array([[cut.mean() for cut in cuts]])
-    return share, np.array([[np.where(cut, strong, weak).mean() for cut in cuts]])
+    cuts[thresholds == thresholds[0]] = len(ascending)
+    cuts[-1] = 0
+    return cuts
+
+
+def _between(lower: Floats, upper: Floats, part: Floats) -> Floats:
+    """Interpolate rounding as `numpy.quantile` does, so that equal scores stay equal."""
+    rise = upper - lower
+    return np.where(part < 0.5, lower + rise * part, upper - rise * (1 - part))
 
 
 def cpt(

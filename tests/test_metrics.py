@@ -133,9 +133,17 @@ def test_apgr_agrees_with_independent_computations(seed):
     assert exact == pytest.approx(every_cut_apgr(weak, strong, score), abs=1e-9)
 
 
-def test_binned_apgr_refuses_bootstrap_weights():
-    with pytest.raises(ValueError, match="leave n_bins out"):
-        metrics.apgr(WEAK, STRONG, SCORE, n_bins=10, weights=np.ones((1, 3)))
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_of_binned_apgr_are_repeated_prompts(seed, decimals):
+    rng = np.random.default_rng(seed)
+    weak, strong = (rng.random((2, 61)) < [[0.4], [0.8]]).astype(float)
+    score = rng.random(61).round(decimals)
+    weights = rng.multinomial(61, np.full(61, 1 / 61), size=20)
+    rows = [np.repeat(np.arange(61), row) for row in weights]
+    repeated = [routellm_apgr(weak[each], strong[each], score[each]) for each in rows]
+    weighted = metrics.apgr(weak, strong, score, n_bins=10, weights=weights)
+    assert weighted == pytest.approx(np.array(repeated), abs=1e-12)
 
 
 @given(bits)
