@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pandas as pd
-from quality import FOLDER, NINE_USD, OTHER_USD, PAIR, with_costs
+from outcome_tables import READERS
 
 from routerlib.acquire import STRATEGIES
 from routerlib.outcomes import Outcomes
@@ -27,26 +27,18 @@ TOLERANCE = 0.02
 
 def main(which: str, n_seeds: int) -> None:
     """Print both tables."""
-    if which in ("pair", "both"):
-        report("routellm_mmlu.parquet", dict(PAIR), 100, n_seeds)
-    if which in ("nine", "both"):
-        report("llmrouter_9models.parquet", None, 200, n_seeds)
+    for name, read in READERS.items():
+        if which in (name, "both"):
+            outcomes = read()
+            if outcomes is not None:
+                report(name, outcomes, n_seeds)
 
 
-def report(file_name: str, prices: dict | None, n_output: int, n_seeds: int) -> None:
+def report(name: str, outcomes: Outcomes, n_seeds: int) -> None:
     """Print the curves of one table, and the budget that each strategy needs."""
-    path = FOLDER / file_name
-    if not path.is_file():
-        print(f"skipped: no {file_name} in {FOLDER.name}/ beside the checkout")
-        return
-    frame = pd.read_parquet(path)
-    if prices is None:
-        names = [name for name in frame.columns if name not in ("prompt", "topic", "metric")]
-        prices = {name: (NINE_USD.get(name, OTHER_USD),) * 2 for name in names}
-    outcomes = with_costs(frame, prices, n_output)
     start = time.perf_counter()
     runs = pd.concat([replay(outcomes, seed) for seed in range(n_seeds)], ignore_index=True)
-    print(f"\n{file_name}: {n_seeds} seeds, {time.perf_counter() - start:.0f} s")
+    print(f"\n{name}: {n_seeds} seeds, {time.perf_counter() - start:.0f} s")
     curve = runs.pivot_table(index="share", columns="strategy", values="short", aggfunc="mean")
     print("utility under that of all labels, mean over seeds")
     print(curve[list(STRATEGIES)].to_string(float_format="{:.4f}".format))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-import quality as tables
+from outcome_tables import READERS
 
 from routerlib.outcomes import Outcomes
 from routerlib.routed import route_all
@@ -53,18 +53,10 @@ def main(which: str) -> None:
 
 def shared_tables() -> Iterator[tuple[str, Outcomes]]:
     """Read the public tables that lie beside the checkout."""
-    for name, file_name in (("pair", "routellm_mmlu"), ("nine", "llmrouter_9models")):
-        path = tables.FOLDER / f"{file_name}.parquet"
-        if not path.is_file():
-            print(f"skipped: no {path.name} in {tables.FOLDER.name}/ beside the checkout")
-            continue
-        frame = pd.read_parquet(path)
-        if name == "pair":
-            yield name, tables.with_costs(frame, tables.PAIR, n_output=100)
-            continue
-        names = [each for each in frame.columns if each not in ("prompt", "topic", "metric")]
-        prices = {each: (tables.NINE_USD.get(each, tables.OTHER_USD),) * 2 for each in names}
-        yield name, tables.with_costs(frame, prices, n_output=200)
+    for name, read in READERS.items():
+        outcomes = read()
+        if outcomes is not None:
+            yield name, outcomes
 
 
 def copies_table() -> pd.DataFrame:

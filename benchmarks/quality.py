@@ -1,328 +1,169 @@
 """Print how good the routers are on two tables of real outcomes.
 
-Run ``python benchmarks/quality.py [pair|pair5|nine|ablation ...] [--quick]``; without a name, all.
-Protocol: README.md.
+Run ``python benchmarks/quality.py [table ...] [--quick] [--routers a,b] [--parts 0,1]
+[--cache FOLDER]``; without a table, all. Protocol: README.md.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from joblib import Memory
+from outcome_tables import read_nine, read_pair
 
-from routerlib.calibration import brier, ece
-from routerlib.features import GROUPS, PLAIN
-from routerlib.metrics import aiq, cost_quality_curve, oracle, sweep_cost_weights
-from routerlib.outcomes import Outcomes
-from routerlib.pairs import apgr
-from routerlib.router import Router
-from routerlib.routers import (
-    BestSingle,
-    KNNRouter,
-    LGBMRouter,
-    LinearRouter,
-    MLPRouter,
-    RandomRouter,
-    TopicTable,
+from routerlib.benchmark import Benchmark, difference, measure_fits
+from routerlib.encoders import resolve_encoder
+from routerlib.fits import (
+    MakeRouter,
+    fit_parts,
+    random_parts,
+    smaller_train,
+    usual_routers,
+    without_each_group,
 )
-from routerlib.splits import grouped_folds
-from routerlib.types import Estimates
+from routerlib.outcomes import Outcomes
+from routerlib.partitions import Parts, folds
+from routerlib.routers import LGBMRouter
+from routerlib.weights import WeightsError
 
-FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
 SEEDS = (0, 1, 2, 3, 4)
 N_FOLDS = 5
 N_LABELS = 1500
-N_BOOTSTRAP = 400
-OURS = "lightgbm"
-# Input and output price, US dollars per million tokens.
-PAIR = {"mixtral-8x7b": (0.24, 0.24), "gpt-4-1106": (10.0, 30.0)}
-NINE_USD = {
-    "gemma-2-9b-it": 0.1,
-    "llama-3.3-nemotron-super-49b-v1": 0.9,
-    "llama-3.1-nemotron-51b-instruct": 0.9,
-    "llama3-chatqa-1.5-70b": 0.9,
-}
-OTHER_USD = 0.2
-Make = Callable[[], Router]
-ROUTERS: dict[str, Make] = {
-    "random": RandomRouter,
-    "best single": BestSingle,
-    "topic table": TopicTable,
-    "knn": KNNRouter,
-    "linear": LinearRouter,
-    "mlp": MLPRouter,
-    "lightgbm best_model": lambda: LGBMRouter(objective="best_model"),
-    "lightgbm plain": lambda: LGBMRouter(groups=PLAIN),
-    OURS: LGBMRouter,
-}
-RIVALS = ("knn", "linear", "mlp", "lightgbm plain")
+N_BOOTSTRAP = 1000
+PAIR_METRICS = ("APGR", "CPT50", "CPT80", "ECE", "Brier")
+NINE_METRICS = ("quality", "gap_closed", "AIQ", "cost_at_equal_quality", "ECE", "Brier")
+PAIR_SIZES = (350, 700, 1500, 3000, 6000)
+NINE_SIZES = (500, 1000, 2000, 4400)
+CURVE_ROUTERS = ("lightgbm", "mlp", "linear", "knn", "topic table")
+# Modules that a fit depends on, as a fresh process sees them.
+LOADED = """
+import sys, routerlib.fits, routerlib.routers
+print("\\n".join(sorted(each.__file__ for name, each in sys.modules.items()
+                       if name.startswith("routerlib"))))
+"""
 
 
-class Part(NamedTuple):
-    """A split: numbers of training and of test prompts."""
+class Choice(NamedTuple):
+    """What of a table is wanted.
 
-    train: np.ndarray
-    test: np.ndarray
+    Attributes
+    ----------
+    routers : sequence of str
+        Rows; none = all.
+    parts : sequence of int
+        Seeds or folds by number; none = all.
+    memory : Memory
+        Where finished fits are kept.
+    code : str
+        Hash of the code that fits.
+    """
+
+    routers: Sequence[str]
+    parts: Sequence[int]
+    memory: Memory
+    code: str
 
 
-class Measured(NamedTuple):
-    """One router on one split."""
-
-    router: str
-    estimates: Estimates
-    test: np.ndarray
-    row: dict[str, float]
-
-
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Print the wanted tables."""
-    is_quick = "--quick" in arguments
-    wanted = [name for name in arguments if name != "--quick"] or list(TABLES)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)}; all if none")
+    parser.add_argument("--quick", action="store_true", help="the first part of each table only")
+    parser.add_argument("--routers", type=names_of, default=[], help="rows, such as lightgbm,knn")
+    parser.add_argument("--parts", type=names_of, default=[], help="seeds or folds, such as 0,1")
+    parser.add_argument("--cache", help="folder of finished fits; a second run goes on from them")
+    options = parser.parse_args()
+    wanted = options.tables or list(TABLES)
+    unknown = [name for name in wanted if name not in TABLES]
+    if unknown:
+        parser.error(f"expected tables among {', '.join(TABLES)}, got {unknown[0]!r}")
+    numbers = [int(part) for part in options.parts] or ([0] if options.quick else [])
+    memory = Memory(options.cache, verbose=0)
+    choice = Choice(options.routers, numbers, memory, code_hash() if options.cache else "")
     for name in wanted:
-        TABLES[name](is_quick)
+        TABLES[name](choice)
 
 
-def report_pair(is_quick: bool) -> None:
+def names_of(text: str) -> list[str]:
+    """Split a list at its commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def code_hash() -> str:
+    """Hash the source of every module that a fit depends on."""
+    found = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
+    )
+    digest = hashlib.blake2b(digest_size=16)
+    for path in found.stdout.splitlines():
+        digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
+
+
+def pair(choice: Choice) -> None:
     """Train on 1,500 random labels, test on the rest."""
     outcomes = read_pair()
     if outcomes is not None:
-        parts = [random_part(outcomes, seed) for seed in SEEDS[: 1 if is_quick else None]]
-        report("pair, 1,500 labels", outcomes, parts, ROUTERS, pair_row)
+        parts = random_parts(outcomes, N_LABELS, SEEDS)
+        report("pair, 1,500 labels", outcomes, parts, usual_routers(), PAIR_METRICS, choice)
 
 
-def report_pair5(is_quick: bool) -> None:
+def pair5(choice: Choice) -> None:
     """Cross-validate on the pair, near-duplicates grouped."""
     outcomes = read_pair()
     if outcomes is not None:
-        parts = list(fold_parts(outcomes))[: 1 if is_quick else None]
-        report("pair, 5 folds", outcomes, parts, ROUTERS, pair_row)
+        parts = folds(outcomes.groups, N_FOLDS)
+        report("pair, folds", outcomes, parts, usual_routers(), PAIR_METRICS, choice)
 
 
-def report_nine(is_quick: bool) -> None:
+def nine(choice: Choice) -> None:
     """Cross-validate on nine models, near-duplicates grouped, task unknown and task told."""
     outcomes = read_nine()
     if outcomes is not None:
-        parts = list(fold_parts(outcomes))[: 1 if is_quick else None]
-        report("nine", outcomes, parts, ROUTERS, nine_row, tells_topics=True)
+        parts = folds(outcomes.groups, N_FOLDS)
+        makes = usual_routers()
+        report("nine", outcomes, parts, makes, NINE_METRICS, choice, tell_topics=True)
 
 
-def report_ablation(is_quick: bool) -> None:
-    """Switch off each group of columns in turn, and add encoders."""
-    makes: dict[str, Make] = {OURS: LGBMRouter}
-    for group in GROUPS:
-        rest = tuple(each for each in GROUPS if each != group)
-        makes[f"without {group}"] = lambda rest=rest: LGBMRouter(groups=rest)
-    makes["with character n-grams"] = lambda: LGBMRouter(encoder=character_ngrams)
-    makes["with minilm"] = lambda: LGBMRouter(encoder="minilm")
-    n_parts = 1 if is_quick else 3
-    pair, nine = read_pair(), read_nine()
-    if pair is not None:
-        parts = [random_part(pair, seed) for seed in SEEDS[:n_parts]]
-        report("ablation, pair, 1,500 labels", pair, parts, makes, pair_row)
-    if nine is not None:
-        parts = list(fold_parts(nine))[:n_parts]
-        report("ablation, nine", nine, parts, makes, nine_row)
+def ablation_pair(choice: Choice) -> None:
+    """Switch groups of columns off, and encoders on, on the pair."""
+    outcomes = read_pair()
+    if outcomes is not None:
+        parts = random_parts(outcomes, N_LABELS, SEEDS)
+        report("ablation, pair, 1,500 labels", outcomes, parts, ablations(), PAIR_METRICS, choice)
 
 
-TABLES = {
-    "pair": report_pair,
-    "pair5": report_pair5,
-    "nine": report_nine,
-    "ablation": report_ablation,
-}
+def ablation_nine(choice: Choice) -> None:
+    """Switch groups of columns off, and encoders on, on nine models."""
+    outcomes = read_nine()
+    if outcomes is not None:
+        parts = folds(outcomes.groups, N_FOLDS)
+        report("ablation, nine", outcomes, parts, ablations(), NINE_METRICS, choice)
 
 
-def random_part(outcomes: Outcomes, seed: int) -> Part:
-    """Return 1,500 random prompts to train, the rest to test."""
-    order = np.random.default_rng(seed).permutation(len(outcomes))
-    return Part(order[:N_LABELS], order[N_LABELS:])
-
-
-def fold_parts(outcomes: Outcomes) -> Iterator[Part]:
-    """Yield the folds, near-duplicates in the same one."""
-    folds = grouped_folds(outcomes.groups, N_FOLDS, random_state=0)
-    for fold in range(N_FOLDS):
-        yield Part(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
-
-
-def report(
-    title: str,
-    outcomes: Outcomes,
-    parts: Sequence[Part],
-    makes: dict[str, Make],
-    measure: Callable[[Estimates, Outcomes, int], dict[str, float]],
-    *,
-    tells_topics: bool = False,
-) -> None:
-    """Fit each router on each part; print the means, and ours against the best rival."""
-    unknown, told = [], []
-    for part in parts:
-        train, test = outcomes.take(part.train), outcomes.take(part.test)
-        best = test.models.index(train.best_single)
-        for name, make in makes.items():
-            start = time.process_time()
-            router = make().fit(train)
-            fit_s = time.process_time() - start
-            for topics, into in ((None, unknown), (test.topics, told)):
-                if topics is not None and not tells_topics:
-                    continue
-                estimates = estimates_of(router, test.prompts, topics)
-                row = {**measure(estimates, test, best), "fit CPU s": fit_s}
-                into.append(Measured(name, estimates, part.test, row))
-    print_table(f"{title}, task unknown", outcomes, unknown)
-    if tells_topics:
-        print_table(f"{title}, task told", outcomes, told)
-
-
-def print_table(title: str, outcomes: Outcomes, measured: Sequence[Measured]) -> None:
-    """Print means and standard deviations, and the differences from rivals with intervals."""
-    rows = pd.DataFrame([{"router": each.router, **each.row} for each in measured])
-    table = rows.groupby("router", sort=False)
-    means = table.mean()
-    means.insert(1, f"{means.columns[0]} sd", table[means.columns[0]].std())
-    print(f"\n{title}, mean of {len(rows) // len(means)}")
-    print(means.to_string(float_format="{:.4f}".format))
-    rivals = [name for name in (*RIVALS, "topic table") if name in means.index]
-    for rival in rivals:
-        low, high = difference(outcomes, measured, rival)
-        gain = means.loc[OURS].iloc[0] - means.loc[rival].iloc[0]
-        name = means.columns[0]
-        print(f"{name}, {OURS} - {rival}: {gain:+.4f} (95 % interval {low:+.4f} to {high:+.4f})")
-    sys.stdout.flush()
-
-
-def difference(outcomes: Outcomes, measured: Sequence[Measured], rival: str) -> tuple[float, float]:
-    """Return a 95 % interval of ours minus a rival's first measure.
-
-    A paired bootstrap over prompts, near-duplicates together: a prompt is drawn for all splits.
-    """
-    is_pair = len(outcomes.models) == 2
-    ours = [each for each in measured if each.router == OURS]
-    theirs = [each for each in measured if each.router == rival]
-    rng = np.random.default_rng(0)
-    n_groups = int(outcomes.groups.max()) + 1
-    gains = []
-    for _ in range(N_BOOTSTRAP):
-        drawn = np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups)
-        times = drawn[outcomes.groups]
-        gains.append(
-            np.mean(
-                [
-                    _first(is_pair, outcomes, mine, times) - _first(is_pair, outcomes, other, times)
-                    for mine, other in zip(ours, theirs, strict=True)
-                ]
-            )
-        )
-    low, high = np.percentile(gains, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _first(is_pair: bool, outcomes: Outcomes, one: Measured, times: np.ndarray) -> float:
-    rows = np.repeat(np.arange(len(one.test)), times[one.test])
-    quality = outcomes.quality[one.test[rows]]
-    expected = one.estimates.quality[rows]
-    if is_pair:
-        gain = expected[:, 1] - expected[:, 0]
-        return float(apgr(quality[:, 0], quality[:, 1], gain, n_bins=10)[0])
-    return float(quality[np.arange(len(rows)), expected.argmax(axis=1)].mean())
-
-
-def read_pair() -> Outcomes | None:
-    """Return the pair of models, or None where the table isn't there."""
-    frame = read("routellm_mmlu.parquet")
-    return None if frame is None else with_costs(frame, PAIR, n_output=100)
-
-
-def read_nine() -> Outcomes | None:
-    """Return the nine models, or None where the table isn't there."""
-    frame = read("llmrouter_9models.parquet")
-    if frame is None:
-        return None
-    names = [name for name in frame.columns if name not in ("prompt", "topic", "metric")]
-    prices = {name: (NINE_USD.get(name, OTHER_USD),) * 2 for name in names}
-    return with_costs(frame, prices, n_output=200)
-
-
-def read(file_name: str) -> pd.DataFrame | None:
-    """Return a table, or say why it is skipped."""
-    path = FOLDER / file_name
-    if path.is_file():
-        return pd.read_parquet(path)
-    print(f"skipped: no {file_name} in {FOLDER.name}/ beside the checkout")
-    return None
-
-
-def with_costs(
-    frame: pd.DataFrame, prices: dict[str, tuple[float, float]], n_output: int
-) -> Outcomes:
-    """Return outcomes that cost price x (characters / 4 input + n_output output tokens)."""
-    n_input = frame["prompt"].str.len().to_numpy() / 4
-    cost_usd = np.column_stack(
-        [
-            (n_input * price_in + n_output * price_out) / 1e6
-            for price_in, price_out in prices.values()
-        ]
-    )
-    return Outcomes(
-        prompts=frame["prompt"].tolist(),
-        models=list(prices),
-        quality=frame[list(prices)].to_numpy(float),
-        cost_usd=cost_usd,
-        topics=frame["topic"].tolist(),
-    )
-
-
-def estimates_of(router: Router, prompts: Sequence[str], topics: Sequence[str] | None) -> Estimates:
-    """Estimate by the router; chance, which estimates nothing, is measured by what it draws."""
-    estimates = router.predict(prompts, topics)
-    if isinstance(router, RandomRouter):
-        return Estimates(estimates.models, router.draws(prompts), estimates.cost_usd)
-    return estimates
-
-
-def pair_row(estimates: Estimates, test: Outcomes, best: int) -> dict[str, float]:
-    """Measure one router on the pair."""
-    weak, strong = test.quality.T
-    gain = estimates.quality[:, 1] - estimates.quality[:, 0]
-    return {
-        "APGR": float(apgr(weak, strong, gain, n_bins=10)[0]),
-        **calibration(estimates, test),
+def ablations() -> dict[str, MakeRouter]:
+    """Return the default router, it without each group, and it with an encoder more."""
+    makes: dict[str, MakeRouter] = {
+        **without_each_group(),
+        "with character n-grams": partial(LGBMRouter, encoder=character_ngrams),
     }
-
-
-def nine_row(estimates: Estimates, test: Outcomes, best: int) -> dict[str, float]:
-    """Measure one router on nine models."""
-    prompts = np.arange(len(test))
-    chosen = test.quality[prompts, estimates.quality.argmax(axis=1)].mean()
-    ceiling = test.quality[prompts, oracle(test.quality, test.cost_usd)].mean()
-    single = test.quality[:, best].mean()
-    weights = sweep_cost_weights(estimates.quality, estimates.cost_usd, n_points=200)
-    curve = cost_quality_curve(
-        test.quality, test.cost_usd, estimates.quality, estimates.cost_usd, weights
-    )
-    means_usd = test.mean_cost_usd
-    enough = curve.cost_usd[curve.quality >= single]
-    return {
-        "quality": float(chosen),
-        "gap closed": float((chosen - single) / (ceiling - single)),
-        "AIQ": aiq(curve.cost_usd, curve.quality, (means_usd.min(), means_usd.max())),
-        "cost at equal quality": float(min(enough, default=means_usd[best]) / means_usd[best]),
-        **calibration(estimates, test),
-    }
-
-
-def calibration(estimates: Estimates, test: Outcomes) -> dict[str, float]:
-    """Return ECE and Brier score, means over the candidates."""
-    pairs = list(zip(estimates.quality.T, test.quality.T, strict=True))
-    return {
-        "ECE": float(np.mean([ece(*pair) for pair in pairs])),
-        "Brier": float(np.mean([brier(*pair) for pair in pairs])),
-    }
+    try:
+        resolve_encoder("minilm")
+    except (ModuleNotFoundError, WeightsError) as error:
+        print(f"left out: with minilm: {error}")
+    else:
+        makes["with minilm"] = partial(LGBMRouter, encoder="minilm")
+    return makes
 
 
 def character_ngrams(texts: Sequence[str]) -> np.ndarray:
@@ -333,5 +174,198 @@ def character_ngrams(texts: Sequence[str]) -> np.ndarray:
     return np.asarray(vectorizer.transform([text[:4000] for text in texts]).toarray())
 
 
+def curve_pair(choice: Choice) -> None:
+    """Train on more and more labels of the pair, tested on the same prompts."""
+    outcomes = read_pair()
+    if outcomes is not None:
+        most = max(PAIR_SIZES)
+        sized = {
+            size: random_parts(outcomes, size, SEEDS, n_left_out=most - size) for size in PAIR_SIZES
+        }
+        report_curve("pair", outcomes, sized, ("APGR", "Brier"), choice)
+
+
+def curve_nine(choice: Choice) -> None:
+    """Train on more and more prompts of nine models, tested on the same folds."""
+    outcomes = read_nine()
+    if outcomes is not None:
+        whole = folds(outcomes.groups, N_FOLDS)
+        sized = {
+            size: [smaller_train(parts, size, seed) for seed, parts in enumerate(whole)]
+            for size in NINE_SIZES
+        }
+        report_curve("nine, task unknown", outcomes, sized, ("gap_closed", "AIQ", "Brier"), choice)
+
+
+TABLES = {
+    "pair": pair,
+    "pair5": pair5,
+    "nine": nine,
+    "ablation-pair": ablation_pair,
+    "ablation-nine": ablation_nine,
+    "curve-pair": curve_pair,
+    "curve-nine": curve_nine,
+}
+
+
+def report(
+    title: str,
+    outcomes: Outcomes,
+    parts: Sequence[Parts],
+    makes: Mapping[str, MakeRouter],
+    metrics: Sequence[str],
+    choice: Choice,
+    *,
+    tell_topics: bool = False,
+) -> None:
+    """Print means, what each takes, and the differences of the first row from all others."""
+    kept = chosen(parts, choice)
+    fits = fit(makes, outcomes, kept, choice, tell_topics)
+    for is_told in (False, True)[: 1 + tell_topics]:
+        found = measure_fits(fits, outcomes, kept, is_told=is_told, n_bootstrap=N_BOOTSTRAP)
+        n_test = sum(len(each.test) for each in kept)
+        told = ", topics told" if is_told else ", topics detected" if tell_topics else ""
+        print(f"\n{title}{told}: mean and sd of {len(kept)} parts, {n_test:,} tests in all")
+        show(means(found, metrics))
+        ours = next(iter(fits))
+        print(f"\n{ours} minus each, 95 % intervals, paired ({N_BOOTSTRAP} draws of prompts)")
+        show(gaps(found.differences(ours), metrics))
+    print("\nprocessor time")
+    show(times(found))
+
+
+def report_curve(
+    title: str,
+    outcomes: Outcomes,
+    sized: Mapping[int, Sequence[Parts]],
+    metrics: Sequence[str],
+    choice: Choice,
+) -> None:
+    """Print each router by training size, the lead of ours, and what doubling brings it."""
+    makes = {name: make for name, make in usual_routers().items() if name in CURVE_ROUTERS}
+    found: dict[int, Benchmark] = {}
+    for size, parts in sized.items():
+        kept = chosen(parts, choice)
+        fits = fit(makes, outcomes, kept, choice, False)
+        found[size] = measure_fits(fits, outcomes, kept, n_bootstrap=N_BOOTSTRAP)
+    for metric in metrics:
+        print(f"\n{title}, {metric} by training prompts: mean and sd of {len(kept)} parts")
+        columns = {f"{size:,}": means(each, [metric])[metric] for size, each in found.items()}
+        show(pd.DataFrame(columns).loc[[*fits, "oracle"]])
+        ours = next(iter(fits))
+        print(f"\n{ours} minus each, {metric}, 95 % intervals, paired")
+        leads = {
+            f"{size:,}": gaps(each.differences(ours), [metric])[metric]
+            for size, each in found.items()
+        }
+        rivals = [name for name in fits if name != ours]
+        show(pd.DataFrame(leads).loc[rivals])
+        print(f"\nmore training prompts, {metric}, 95 % intervals, paired")
+        show(pd.DataFrame({name: growth(found, name, metric) for name in fits}).T)
+
+
+def growth(found: Mapping[int, Benchmark], router: str, metric: str) -> dict[str, str]:
+    """Say what each further size of training brought one router."""
+    return {
+        f"{small:,} to {large:,}": with_ends(
+            *difference(found[large], router, found[small], router)[metric][:3]
+        )
+        for small, large in pairwise(found)
+    }
+
+
+def chosen(parts: Sequence[Parts], choice: Choice) -> list[Parts]:
+    """Return the wanted parts of a table."""
+    return [parts[number] for number in choice.parts] if choice.parts else list(parts)
+
+
+def fit(
+    makes: Mapping[str, MakeRouter],
+    outcomes: Outcomes,
+    parts: Sequence[Parts],
+    choice: Choice,
+    tell_topics: bool,
+) -> dict:
+    """Fit the wanted routers, or take finished fits from the cache."""
+    kept = {name: make for name, make in makes.items() if name in (choice.routers or makes)}
+    if not kept:
+        sys.exit(f"expected routers among {', '.join(makes)}, got {', '.join(choice.routers)}")
+    return fit_parts(
+        kept,
+        outcomes,
+        parts,
+        tell_topics=tell_topics,
+        memory=choice.memory,
+        memory_key=choice.code,
+        progress=True,
+    )
+
+
+def means(found: Benchmark, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return a mean with its standard deviation in each cell."""
+    table = found.table()
+    return pd.DataFrame(
+        {
+            metric: [
+                with_sd(value, sd)
+                for value, sd in zip(table[metric], table[f"{metric}_sd"], strict=True)
+            ]
+            for metric in metrics
+        },
+        index=table.index,
+    )
+
+
+def gaps(differences: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return a difference with its interval in each cell."""
+    ends = ("", "_low", "_high")
+    return pd.DataFrame(
+        {
+            metric: [with_ends(*row) for row in differences[[metric + end for end in ends]].values]
+            for metric in metrics
+        },
+        index=differences.index,
+    )
+
+
+def times(found: Benchmark) -> pd.DataFrame:
+    """Return what training and one decision take, with quartiles."""
+    costs = found.costs()
+    columns = costs[["decision_ms", "decision_ms_low", "decision_ms_high"]].to_numpy()
+    return pd.DataFrame(
+        {
+            "training, s": [f"{value:.1f}" for value in costs.fit_s],
+            "decision, ms (quartiles)": [
+                f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in columns
+            ],
+        },
+        index=costs.index,
+    )
+
+
+def with_sd(value: float, sd: float) -> str:
+    """Write a mean with its standard deviation."""
+    if np.isnan(value):
+        return "-"
+    return f"{value:.4f}" if np.isnan(sd) else f"{value:.4f} ± {sd:.4f}"
+
+
+def with_ends(value: float, low: float, high: float) -> str:
+    """Write a difference with its interval; a star where that excludes zero."""
+    if np.isnan(value):
+        return "-"
+    star = "*" if low > 0 or high < 0 else ""
+    return f"{value:+.4f}{star} [{low:+.4f}, {high:+.4f}]"
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print a table of texts as Markdown."""
+    heads = [table.index.name or "router", *table.columns]
+    print(f"| {' | '.join(heads)} |\n{'| --- ' * len(heads)}|")
+    for name, row in table.iterrows():
+        print(f"| {' | '.join([str(name), *row])} |")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from quality import read_nine
+from outcome_tables import read_nine
 
 from routerlib.outcomes import Outcomes
 from routerlib.router import Router

@@ -9,15 +9,14 @@ import sys
 import time
 from functools import partial
 
-import pandas as pd
-from quality import FOLDER, NINE_USD, OTHER_USD, with_costs
+from outcome_tables import read_nine
 
 from routerlib.exploration import EpsilonGreedy
+from routerlib.features import PLAIN
 from routerlib.players import RouterPlayer
 from routerlib.replay import replay, summarise, usual_players
 from routerlib.routers import LGBMRouter
 
-FILE = "llmrouter_9models.parquet"
 # Best in the middle of its class; drops; and a strong one that arrives late.
 DROPS, ARRIVES = "llama-3.3-nemotron-super-49b-v1", "llama-3.1-nemotron-51b-instruct"
 COST_IN_QUALITY = 0.1
@@ -25,15 +24,9 @@ COST_IN_QUALITY = 0.1
 
 def main(n_years: int, with_lightgbm: bool) -> None:
     """Print the table."""
-    path = FOLDER / FILE
-    if not path.is_file():
-        print(f"skipped: no {FILE} in {FOLDER.name}/ beside the checkout")
+    outcomes = read_nine()
+    if outcomes is None:
         return
-    frame = pd.read_parquet(path)
-    names = [name for name in frame.columns if name not in ("prompt", "topic", "metric")]
-    outcomes = with_costs(
-        frame, {name: (NINE_USD.get(name, OTHER_USD),) * 2 for name in names}, 200
-    )
     weight = COST_IN_QUALITY / float(outcomes.mean_cost_usd.max())
     players = usual_players(weight)
     if with_lightgbm:
@@ -50,7 +43,7 @@ def main(n_years: int, with_lightgbm: bool) -> None:
         drops=DROPS,
         arrives=ARRIVES,
     )
-    print(f"\n{FILE}: {n_years} years, {time.perf_counter() - start:.0f} s")
+    print(f"\nnine: {n_years} years, {time.perf_counter() - start:.0f} s")
     print(summarise(weeks).to_string(float_format="{:.5f}".format))
 
 
@@ -61,7 +54,7 @@ def lightgbm_player(year, rows, seed, *, weight, epsilon, every):  # type: ignor
         year,
         policy,
         rows,
-        lambda: LGBMRouter(is_stacked=False, random_state=seed),
+        lambda: LGBMRouter(seed, groups=PLAIN),
         every_days=every,
     )
 

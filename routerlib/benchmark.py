@@ -248,8 +248,12 @@ def measure_fits(
     Raises
     ------
     ValueError
-        If a router estimates no quality, or topics weren't told to it.
+        If a router estimates no quality, topics weren't told to it, or it is called like a
+        baseline.
     """
+    taken = [name for name in fits if name in BASELINES]
+    if taken:
+        raise ValueError(f"{taken[0]!r} stands in every table anyway; give the router another name")
     parts = [
         HeldOut.of({name: each[at] for name, each in fits.items()}, outcomes, parts, is_told)
         for at, parts in enumerate(divided)

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from routerlib.features import GROUPS, PLAIN
 from routerlib.outcomes import Outcomes
@@ -187,6 +189,7 @@ def fit_parts(
     tell_topics: bool = False,
     memory: Memory | None = None,
     memory_key: str = "",
+    progress: bool = False,
 ) -> dict[str, list[Fit]]:
     """Fit each router on the training prompts of each division.
 
@@ -205,6 +208,8 @@ def fit_parts(
         the router's name, the outcomes, the rows, and `memory_key`.
     memory_key : str, default=""
         What else must be the same, such as a hash of the code that fits.
+    progress : bool, default=False
+        Whether to show a bar of the fits.
 
     Returns
     -------
@@ -225,9 +230,10 @@ def fit_parts(
     data = (outcomes.data_hash, tagged_hash([list(outcomes.topics or ())]), memory_key)
     _ = outcomes.groups  # found here once, they are handed on to every part
     found: dict[str, list[Fit]] = {name: [] for name in makes}
-    for parts in divided:
-        for name, make in makes.items():
-            found[name].append(fit((name, *data), parts, tell_topics, make, outcomes))
+    cells = tqdm(list(product(divided, makes)), disable=not progress, unit="fit")
+    for parts, name in cells:
+        cells.set_postfix_str(name)
+        found[name].append(fit((name, *data), parts, tell_topics, makes[name], outcomes))
     return found
 
 

@@ -97,7 +97,9 @@ class HeldOut:
         quality = self.field.quality
         pair = quality[:, self.field.weak], quality[:, self.field.strong]
         for name, line in self.lines.items():
-            found[name]["APGR"] = apgr(*pair, line.score, _N_APGR_BINS, weights)
+            # The oracle's score has three values: deciles would jump over its best cut.
+            n_bins = None if name in BASELINES else _N_APGR_BINS
+            found[name]["APGR"] = apgr(*pair, line.score, n_bins, weights)
             found[name]["ECE"], found[name]["Brier"] = (
                 weighted_errors(self.expected[name], quality, weights)
                 if name in self.expected

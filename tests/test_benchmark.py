@@ -217,6 +217,8 @@ def test_who_estimates_nothing_is_refused_by_name(outcomes, parts):
     with pytest.raises(ValueError, match="'chance' estimates no quality"):
         measure_fits(fits, outcomes, parts)
     known = measure_fits(fit_parts(MAKES, outcomes, parts), outcomes, parts, n_bootstrap=0)
+    with pytest.raises(ValueError, match="'oracle' stands in every table anyway"):
+        measure_fits({"oracle": fits["chance"]}, outcomes, parts)
     with pytest.raises(ValueError, match="expected one of knn, linear, best single"):
         known.differences("lightgbm")
 
