@@ -7,19 +7,17 @@ Run ``python benchmarks/quality.py [table ...] [--quick] [--routers a,b] [--part
 from __future__ import annotations
 
 import argparse
-import hashlib
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from joblib import Memory
 from outcome_tables import read_nine, read_pair
+from source_hash import source_hash
 
 from routerlib.benchmark import Benchmark, difference, measure_fits
 from routerlib.encoders import resolve_encoder
@@ -45,12 +43,6 @@ NINE_METRICS = ("quality", "gap_closed", "AIQ", "cost_at_equal_quality", "ECE", 
 PAIR_SIZES = (350, 700, 1500, 3000, 6000)
 NINE_SIZES = (500, 1000, 2000, 4400)
 CURVE_ROUTERS = ("lightgbm", "mlp", "linear", "knn", "topic table")
-# Modules that a fit depends on, as a fresh process sees them.
-LOADED = """
-import sys, routerlib.fits, routerlib.routers
-print("\\n".join(sorted(each.__file__ for name, each in sys.modules.items()
-                       if name.startswith("routerlib"))))
-"""
 
 
 class Choice(NamedTuple):
@@ -89,7 +81,8 @@ def main() -> None:
         parser.error(f"expected tables among {', '.join(TABLES)}, got {unknown[0]!r}")
     numbers = [int(part) for part in options.parts] or ([0] if options.quick else [])
     memory = Memory(options.cache, verbose=0)
-    choice = Choice(options.routers, numbers, memory, code_hash() if options.cache else "")
+    code = source_hash("routerlib.fits", "routerlib.routers") if options.cache else ""
+    choice = Choice(options.routers, numbers, memory, code)
     for name in wanted:
         TABLES[name](choice)
 
@@ -97,17 +90,6 @@ def main() -> None:
 def names_of(text: str) -> list[str]:
     """Split a list at its commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def code_hash() -> str:
-    """Hash the source of every module that a fit depends on."""
-    found = subprocess.run(
-        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
-    )
-    digest = hashlib.blake2b(digest_size=16)
-    for path in found.stdout.splitlines():
-        digest.update(Path(path).read_bytes())
-    return digest.hexdigest()
 
 
 def pair(choice: Choice) -> None:

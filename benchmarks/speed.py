@@ -1,10 +1,11 @@
 """Print how long a decision, a batch, training and loading take on this machine.
 
-Run ``OMP_NUM_THREADS=1 python benchmarks/speed.py``; protocol: README.md.
+Run ``OMP_NUM_THREADS=1 python benchmarks/speed.py [--table small|nine]``; protocol: README.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -42,13 +43,16 @@ class Turn(NamedTuple):
 
 def main() -> None:
     """Print the table for three and nine candidates, and for the table of nine models."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", choices=["small", "nine"], help="both if not given")
+    table = parser.parse_args().table
     print(
         "| trained on | `route` p50, ms | p95, ms | CPU p50, ms | batch, prompts/s "
         "| per CPU second | load, ms | training, CPU s | MB |\n" + "| --- " * 9 + "|"
     )
-    for n_models in (3, 9):
+    for n_models in (3, 9) if table != "nine" else ():
         report(f"{N_PROMPTS} x {n_models}", make_outcomes(n_models))
-    nine = read_nine()
+    nine = read_nine() if table != "small" else None
     if nine is not None:
         report(f"{len(nine):,} x {len(nine.models)}", nine)
 
