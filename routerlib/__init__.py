@@ -34,6 +34,7 @@ _HOMES = {
     "bandit": ("VowpalBandit",),
     "sample_size": ("plan_sample_size",),
     "training": ("at_certified_point", "at_operating_point", "train_router"),
+    "benchmark": ("benchmark",),
     "evaluation": ("compare", "evaluate"),
     "learning_curve": ("learning_curve",),
     "noise": ("noise_ceiling", "repeats_from_log"),

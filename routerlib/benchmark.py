@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _N_FOLDS = 5
+_EXACT_DIGITS = 12
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 
 
@@ -37,6 +38,8 @@ class Benchmark:
         Per router one for each division.
     is_told : bool
         Whether topics were told; False = detected.
+    n_measured : int
+        Different prompts among those tested that every candidate model answered.
     values : mapping of str to mapping of str to ndarray of shape (n_parts,)
         Per router and baseline each metric of `METRICS` on each part.
     replicates : mapping of str to mapping of str to ndarray of shape (n_bootstrap,)
@@ -47,6 +50,7 @@ class Benchmark:
     divided: Sequence[Parts]
     fits: Mapping[str, Sequence[Fit]]
     is_told: bool
+    n_measured: int
     values: Mapping[str, Mapping[str, Floats]]
     replicates: Mapping[str, Mapping[str, Floats]]
 
@@ -270,6 +274,7 @@ def measure_fits(
         divided,
         fits,
         is_told,
+        len(np.unique(np.concatenate([each.rows for each in parts]))),
         {name: dict(zip(METRICS, once[at, :, :, 0], strict=True)) for at, name in enumerate(names)},
         {name: dict(zip(METRICS, drawn[at], strict=True)) for at, name in enumerate(names)},
     )
@@ -308,7 +313,9 @@ def difference(
     for metric in METRICS:
         ours, other = benchmark.values[router][metric], to_benchmark.values[to][metric]
         drawn = benchmark.replicates[router][metric] - to_benchmark.replicates[to][metric]
-        found[metric] = percentile_interval(float((ours - other).mean()), drawn)
+        # Sums in another order differ by 1e-16; the same choices must differ by 0.
+        value = round(float((ours - other).mean()), _EXACT_DIGITS) + 0.0
+        found[metric] = percentile_interval(value, np.round(drawn, _EXACT_DIGITS) + 0.0)
     if found["quality"].se > 0:
         found["quality"] = widen_for_unseen(found["quality"], n_groups)
     return found

@@ -24,7 +24,7 @@ from routerlib.workspace import Workspace
 
 NOTEBOOKS = ("01_collect", "02_train", "03_evaluate", "04_explain", "05_playground")
 # These build on what the five above leave, and run where they are asked for.
-FURTHER_NOTEBOOKS = ("06_active_learning", "07_off_policy")
+FURTHER_NOTEBOOKS = ("06_active_learning", "07_off_policy", "08_benchmarks")
 
 # Where the notebooks write, unless they are told otherwise.
 _DEFAULT_PATHS = {"log_path": "data/logs.db", "router_path": "data/router_model.pkl"}

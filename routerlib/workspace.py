@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from routerlib import artifact
@@ -166,6 +167,41 @@ class Workspace:
             f"This run reads the sample log {SAMPLE_LOG}, not {_shown(path)}: {shortage}."
         )
         return CallLog(sample, read_only=True)
+
+    def open_outcomes(self, log_path: str | Path, table_path: str | Path = "") -> Outcomes:
+        """Read the outcomes of a table of scores, or of a log.
+
+        Parameters
+        ----------
+        log_path : str or Path
+            As of `open_log`; it plays no part where a table is given.
+        table_path : str or Path, default=""
+            A .parquet or .csv file with a score column per candidate model, from the root, as
+            ``routerlib import table`` reads it; empty = there is none.
+
+        Returns
+        -------
+        Outcomes
+            `log_origin` says in words where they come from.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such table, or no log that can be used.
+        ValueError
+            If the table can't be read, naming column and row.
+        """
+        from routerlib.outcomes import Outcomes
+
+        if not str(table_path):
+            with self.open_log(log_path) as log:
+                return Outcomes.from_log(log)
+        from routerlib.importers import import_log
+
+        with TemporaryDirectory() as folder, CallLog(Path(folder) / "logs.db") as log:
+            report = import_log("table", self.path(table_path), log)
+            self.log_origin = f"This run reads {_shown(table_path)}: {report}."
+            return Outcomes.from_log(log)
 
     def open_router(self, path: str | Path, train: Outcomes) -> Router:
         """Load the router if it fits the outcomes, else train one on them.

@@ -338,6 +338,7 @@ def test_the_notebooks_are_numbered() -> None:
         "05_playground",
         "06_active_learning",
         "07_off_policy",
+        "08_benchmarks",
     ]
 
 

@@ -94,6 +94,25 @@ def test_no_log_at_all_says_which_notebook_makes_one(workspace: Workspace) -> No
         workspace.open_log("data/logs.db")
 
 
+def test_outcomes_come_from_a_table_of_scores_where_one_is_given(workspace: Workspace) -> None:
+    (workspace.root / "scores.csv").write_text(
+        "prompt,topic,small,large\nHi,talk,0,1\nHo,talk,1,1\n"
+    )
+    outcomes = workspace.open_outcomes("data/logs.db", "scores.csv")
+    assert sorted(outcomes.models) == ["large", "small"]
+    assert outcomes.quality.sum() == 3
+    assert outcomes.topics == ("talk", "talk")
+    assert workspace.log_origin.startswith("This run reads scores.csv: 4 calls of 2 models")
+    with pytest.raises(FileNotFoundError, match=r"no file .*scores\.txt"):
+        workspace.open_outcomes("data/logs.db", "scores.txt")
+
+
+def test_outcomes_come_from_the_log_otherwise(workspace: Workspace) -> None:
+    write_log(workspace.path("data/logs.db"), 60)
+    assert len(workspace.open_outcomes("data/logs.db")) == 60
+    assert workspace.log_origin == "This run reads the live log data/logs.db."
+
+
 def test_router_file_that_fits_is_loaded(workspace: Workspace, outcomes: Outcomes) -> None:
     saved = BestSingle().fit(outcomes)
     saved.save(workspace.path("data/router_model.pkl"))
