@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -92,6 +92,21 @@ def benchmark_table(benchmark: Benchmark) -> Table:
     return table(benchmark.table(), caption, columns=_SHOWN)
 
 
+def main_metric(benchmark: Benchmark) -> Literal["AIQ", "quality"]:
+    """Return the metric to compare by: AIQ, or quality where costs are unknown.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+        Of any routers.
+
+    Returns
+    -------
+    str
+    """
+    return "AIQ" if benchmark.table()["AIQ"].notna().any() else "quality"
+
+
 def leads_table(benchmark: Benchmark, ours: str) -> Table:
     """Show what one router is ahead of every other row, on the same prompts.
 
@@ -117,7 +132,7 @@ def curves_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     benchmark : Benchmark
-        Of routers that estimate quality, on outcomes with costs.
+        Of routers that estimate quality; without costs, quality alone is drawn.
     ax : Axes, optional
         Where to draw; default a new figure.
 
@@ -127,6 +142,8 @@ def curves_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
         Hulls of the routers' curves, the single candidate models, random mixing, the oracle.
     """
     ax = axes_or_new(ax, (8.6, 5.4))
+    if main_metric(benchmark) == "quality":
+        return _qualities(benchmark, ax)
     outcomes = benchmark.outcomes
     styles = candidate_styles(list(benchmark.fits))
     for name in benchmark.fits:
@@ -167,6 +184,18 @@ def curves_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
         f"mean {QUALITY_LABEL}",
         f"{len(tested)} prompts, each by a fit that hasn't seen it; upper hulls",
     )
+    return ax
+
+
+def _qualities(benchmark: Benchmark, ax: Axes) -> Axes:
+    """Draw mean quality with intervals, row by row."""
+    found = benchmark.table()[::-1]
+    ends = found[["quality_low", "quality_high"]].to_numpy(dtype=float).T
+    values = found["quality"].to_numpy(dtype=float)
+    ax.errorbar(values, range(len(found)), xerr=np.abs(ends - values), fmt="o", color=ROUTER_BLACK)
+    ax.set_yticks(range(len(found)), list(found.index))
+    note = f"{benchmark.n_measured} held-out prompts; 95 % intervals; costs are unknown"
+    finish(ax, _leader(benchmark, "quality"), f"mean {QUALITY_LABEL}", "", note)
     return ax
 
 
@@ -274,20 +303,21 @@ def benchmark_lessons(benchmark: Benchmark, ablation: Benchmark, curve: Learning
     Prose
     """
     ours, *rivals = benchmark.fits
-    heights = benchmark.table()["AIQ"].to_dict()
+    metric = main_metric(benchmark)
+    heights = benchmark.table()[metric].to_dict()
     rival = max(rivals, key=heights.__getitem__)
     whole, *without = ablation.fits
     bought = ablation.differences(whole)
-    telling = [name.removeprefix("without ") for name in without if _is_told(bought, name)]
+    telling = [name.removeprefix("without ") for name in without if _is_told(bought, name, metric)]
     return Prose(
         (),
         (
-            f"Against {rival}, its strongest rival here by AIQ, {ours} has "
-            f"{_words(benchmark.differences(ours), rival)}, "
+            f"Against {rival}, its strongest rival here by {metric}, {ours} has "
+            f"{_words(benchmark.differences(ours), rival, metric)}, "
             f"on {benchmark.n_measured} held-out prompts.",
-            f"Groups of columns whose gain in AIQ can be told from chance: "
+            f"Groups of columns whose gain in {metric} can be told from chance: "
             f"{', '.join(telling) or 'none, on so few prompts'}.",
-            curve.sentence("AIQ"),
+            curve.sentence(metric),
         ),
     )
 
@@ -302,22 +332,22 @@ def _as_differences(found: pd.DataFrame) -> pd.DataFrame:
     return found[list(columns)].rename(columns=columns)
 
 
-def _ends(differences: pd.DataFrame, row: str) -> tuple[float, float, float]:
-    """Return a difference in AIQ with the ends of its interval, in points of 100."""
-    columns = differences.loc[[row], ["AIQ", "AIQ_low", "AIQ_high"]].to_numpy(dtype=float)
-    value, low, high = 100 * columns[0]
+def _ends(differences: pd.DataFrame, row: str, metric: str) -> tuple[float, float, float]:
+    """Return a difference with the ends of its interval, in points of 100."""
+    columns = [f"{metric}{end}" for end in ("", "_low", "_high")]
+    value, low, high = 100 * differences.loc[[row], columns].to_numpy(dtype=float)[0]
     return float(value), float(low), float(high)
 
 
-def _is_told(differences: pd.DataFrame, row: str) -> bool:
-    _, low, high = _ends(differences, row)
+def _is_told(differences: pd.DataFrame, row: str, metric: str) -> bool:
+    _, low, high = _ends(differences, row, metric)
     return low > 0 or high < 0
 
 
-def _words(differences: pd.DataFrame, row: str) -> str:
-    value, low, high = _ends(differences, row)
-    told = "" if _is_told(differences, row) else ", which isn't told from 0"
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}] points of AIQ{told}"
+def _words(differences: pd.DataFrame, row: str, metric: str) -> str:
+    value, low, high = _ends(differences, row, metric)
+    told = "" if _is_told(differences, row, metric) else ", which isn't told from 0"
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}] points of {metric}{told}"
 
 
 def _leader(benchmark: Benchmark, metric: str) -> str:
@@ -325,7 +355,6 @@ def _leader(benchmark: Benchmark, metric: str) -> str:
     values = benchmark.table()[metric].to_dict()
     known = [name for name in benchmark.fits if np.isfinite(values[name])]
     best = (min if metric == "Brier" else max)(known, key=values.__getitem__)
-    others = [name for name in known if name != best]
-    ends = benchmark.differences(best)[[f"{metric}_low", f"{metric}_high"]].to_dict("index")
-    alike = [n for n in others if ends[n][f"{metric}_low"] <= 0 <= ends[n][f"{metric}_high"]]
+    gaps, others = benchmark.differences(best), [name for name in known if name != best]
+    alike = [name for name in others if not _is_told(gaps, name, metric)]
     return f"{best} leads by {metric}; {len(alike)} of {len(others)} others aren't told from it"

@@ -10,6 +10,7 @@ from routerlib import benchmark_views
 from routerlib.benchmark import benchmark
 from routerlib.fits import without_each_group
 from routerlib.learning_curve import LearningCurve
+from routerlib.outcomes import Outcomes
 from routerlib.partitions import folds
 from routerlib.routers import BestSingle, KNNRouter, LinearRouter
 from routerlib.simulate import make_world
@@ -65,6 +66,17 @@ def test_the_title_says_how_many_are_not_told_from_the_leader(found):
     gaps = found.differences(best).loc[[name for name in found.fits if name != best]]
     n_alike = int(((gaps.AIQ_low <= 0) & (gaps.AIQ_high >= 0)).sum())
     assert title == f"{best} leads by AIQ; {n_alike} of 2 others aren't told from it"
+
+
+def test_without_costs_quality_is_compared_instead(outcomes):
+    unpriced = Outcomes(outcomes.prompts, outcomes.models, outcomes.quality)
+    found = benchmark({"knn": KNNRouter, "flat": BestSingle}, unpriced, n_bootstrap=50)
+    assert benchmark_views.main_metric(found) == "quality"
+    ax = benchmark_views.curves_plot(found)
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(found.values)[::-1]
+    assert ax.get_title(loc="left").startswith("knn leads by quality; 0 of 1 others")
+    shown = benchmark_views.leads_table(found, "knn")
+    assert {row[shown.heads.index("AIQ, difference (points)")] for row in shown.rows} == {"–"}
 
 
 def test_training_prompts_are_shown_as_the_misleading_view(outcomes, found):
