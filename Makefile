@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 QUICK ?=
+FULL ?=
 
 # Small learners on small data: more threads than one only slow each other down.
 export OMP_NUM_THREADS ?= 1
@@ -32,8 +33,8 @@ check: setup ## lint, format, types, floors, notebooks without outputs, then the
 lab: setup ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks/
 
-bench: setup ## print the benchmark tables
-	@for script in benchmarks/*.py; do $(BIN)/python $$script; done
+bench: setup ## print the benchmark tables, quick variants (FULL=1: all of them, hours)
+	@$(BIN)/python benchmarks/bench.py $(if $(FULL),--full)
 
 setup: $(READY) ## make .venv with everything installed
 

@@ -89,7 +89,9 @@ def shared_tables(choice: Choice) -> Iterator[tuple[str, Outcomes]]:
 
 
 def show(title: str, table: pd.DataFrame) -> None:
-    """Print one table."""
+    """Print one table; none where no outcomes are there to fill it."""
+    if table.empty:
+        return
     print(f"\n{title}\n{table.to_string(float_format='{:.3f}'.format)}", flush=True)
 
 

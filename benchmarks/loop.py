@@ -10,6 +10,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ class Told:
 def main() -> None:
     """Run it and print what happened."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="for log and router; made")
+    parser.add_argument("--folder", type=Path, help="for log and router; a temporary one if none")
     parser.add_argument("--before", type=int, default=150, help="prompts that rules decide")
     parser.add_argument("--after", type=int, default=50, help="prompts that the router decides")
     parser.add_argument("--explore", default="epsilon-greedy:0.5")
@@ -61,11 +62,12 @@ def main() -> None:
         "--learn", choices=("train", "retrain"), default="retrain", help="the command to learn with"
     )
     options = parser.parse_args()
-    options.folder.mkdir(parents=True)
-    log_path, model_path = options.folder / "logs.db", options.folder / "router_model.pkl"
+    folder = options.folder or Path(tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=not options.folder)
+    log_path, model_path = folder / "logs.db", folder / "router_model.pkl"
     prompts = choose_prompts(options.before + options.after, options.random_state)
     server, url = start_server(
-        *("--candidates", str(write_candidates(options.folder)), "--log", str(log_path)),
+        *("--candidates", str(write_candidates(folder)), "--log", str(log_path)),
         *("--model", str(model_path), "--explore", options.explore),
     )
     try:
