@@ -11,8 +11,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from routerlib.types import CandidateModel, Price, Prompt
+
+# Prompts that a sane answer gets right.
+GOOD = [
+    Prompt.from_text(f"What is 2 + 2, number {i}?", task="math", reference=4, judge="numeric")
+    for i in range(6)
+]
 
 
 class FaultServer(ThreadingHTTPServer):
@@ -261,3 +270,18 @@ def fault_server() -> Iterator[FaultServer]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def candidate_of(server: FaultServer, name: str = "small", **known: object) -> CandidateModel:
+    """Return a candidate that this server answers for; `known` changes its fields."""
+    plain = CandidateModel(
+        name,
+        f"{name}-1",
+        "custom",
+        server.url,
+        None,
+        Price(1, 2),
+        parameters={"max_tokens": 10, "temperature": 0},
+        timeout_s=2.0,
+    )
+    return replace(plain, **known)  # type: ignore[arg-type]

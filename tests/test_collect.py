@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,40 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import GOOD, FaultServer, candidate_of, fault_server
 
 from routerlib import clients
-from routerlib.budget import Budget, capped, worst_cost_usd
 from routerlib.clients import Clients
 from routerlib.collect import collect, plan_collection
-from routerlib.inference import ask
 from routerlib.log import CallLog
-from routerlib.types import Call, CandidateModel, Decision, Price, Prompt
-
-GOOD = [
-    Prompt.from_text(f"What is 2 + 2, number {i}?", task="math", reference=4, judge="numeric")
-    for i in range(6)
-]
+from routerlib.types import Call, CandidateModel, Prompt
 
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
     with fault_server() as running:
         yield running
-
-
-def _candidate(server: FaultServer, name: str = "small", **known: object) -> CandidateModel:
-    plain = CandidateModel(
-        name,
-        f"{name}-1",
-        "custom",
-        server.url,
-        None,
-        Price(1, 2),
-        parameters={"max_tokens": 10, "temperature": 0},
-        timeout_s=2.0,
-    )
-    return replace(plain, **known)  # type: ignore[arg-type]
 
 
 def _call(candidate: CandidateModel, text: str) -> Call:
@@ -59,7 +35,7 @@ def _call(candidate: CandidateModel, text: str) -> Call:
 def test_every_prompt_is_put_to_every_candidate_and_scored(
     log: CallLog, server: FaultServer
 ) -> None:
-    both = [_candidate(server, "small"), _candidate(server, "large")]
+    both = [candidate_of(server, "small"), candidate_of(server, "large")]
     collection = collect(GOOD, both, log, progress=False)
     assert collection.statuses == {"ok": 12}
     assert collection.is_complete
@@ -73,21 +49,21 @@ def test_every_prompt_is_put_to_every_candidate_and_scored(
 
 
 def test_a_second_run_asks_nothing_again(log: CallLog, server: FaultServer) -> None:
-    collect(GOOD[:3], [_candidate(server)], log, progress=False)
-    again = collect(GOOD, [_candidate(server)], log, progress=False)
+    collect(GOOD[:3], [candidate_of(server)], log, progress=False)
+    again = collect(GOOD, [candidate_of(server)], log, progress=False)
     assert again.plan.n_done == {"small": 3}
     assert again.n_asked == 3
     assert set(server.requests.values()) == {1}
 
 
 def test_other_parameters_are_another_cell(log: CallLog, server: FaultServer) -> None:
-    collect(GOOD[:1], [_candidate(server)], log, progress=False)
-    warmer = _candidate(server, parameters={"temperature": 1, "max_tokens": 10})
+    collect(GOOD[:1], [candidate_of(server)], log, progress=False)
+    warmer = candidate_of(server, parameters={"temperature": 1, "max_tokens": 10})
     assert collect(GOOD[:1], [warmer], log, progress=False).n_asked == 1
 
 
 def test_a_dry_run_asks_for_nothing_and_writes_nothing(log: CallLog, server: FaultServer) -> None:
-    planned = collect(GOOD, [_candidate(server)], log, dry_run=True).plan
+    planned = collect(GOOD, [candidate_of(server)], log, dry_run=True).plan
     assert not server.requests
     assert log.sql("select * from runs").empty
     assert 0 < planned.expected_usd < planned.worst_usd
@@ -95,7 +71,7 @@ def test_a_dry_run_asks_for_nothing_and_writes_nothing(log: CallLog, server: Fau
 
 
 def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: FaultServer) -> None:
-    collect(GOOD[:1], [_candidate(server, system="Be brief.")], log, progress=False)
+    collect(GOOD[:1], [candidate_of(server, system="Be brief.")], log, progress=False)
     body = server.bodies[0]
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("small-1", 10, 0)
@@ -133,7 +109,7 @@ def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: F
     ],
 )
 def test_each_fault_gets_its_status(server: FaultServer, text: str, status: str) -> None:
-    candidate = _candidate(server, max_attempts=1, timeout_s=0.5)
+    candidate = candidate_of(server, max_attempts=1, timeout_s=0.5)
     assert _call(candidate, text).status == status
 
 
@@ -142,7 +118,7 @@ def test_a_failed_call_is_logged_and_never_scored(log: CallLog, server: FaultSer
         replace(GOOD[0], messages=({"role": "user", "content": text},))
         for text in ("too long", "status 400 always", "empty", "refusal")
     ]
-    collect(prompts, [_candidate(server)], log, progress=False)
+    collect(prompts, [candidate_of(server)], log, progress=False)
     assert sorted(log.sql("select status from calls").status) == [
         "empty",
         "error",
@@ -159,18 +135,18 @@ def test_a_passing_fault_is_retried(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.01)
-    call = _call(_candidate(server), fault)
+    call = _call(candidate_of(server), fault)
     assert (call.status, call.attempts) == ("ok", 2)
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
 def test_a_lasting_fault_is_not_retried(server: FaultServer, code: int) -> None:
-    call = _call(_candidate(server), f"status {code} always")
+    call = _call(candidate_of(server), f"status {code} always")
     assert (call.status, call.attempts, call.error_type) == ("error", 1, f"http_{code}")
 
 
 def test_retries_end_after_max_attempts(server: FaultServer) -> None:
-    call = _call(_candidate(server, max_attempts=3), "status 429 always")
+    call = _call(candidate_of(server, max_attempts=3), "status 429 always")
     assert (call.status, call.attempts, call.error_type) == ("error", 3, "http_429")
 
 
@@ -180,7 +156,7 @@ def test_unknown_usage_is_unknown_and_not_zero(
 ) -> None:
     collect(
         [replace(GOOD[0], messages=({"role": "user", "content": text},))],
-        [_candidate(server)],
+        [candidate_of(server)],
         log,
         progress=False,
     )
@@ -197,7 +173,7 @@ def test_a_refused_key_switches_off_one_candidate_and_hides_the_key(
         )
         for i, p in enumerate(GOOD)
     ]
-    refused = _candidate(server, "refused", api_key_env="MARKED_KEY", max_concurrency=1)
+    refused = candidate_of(server, "refused", api_key_env="MARKED_KEY", max_concurrency=1)
     collection = collect(prompts, [refused], log, progress=False)
     assert collection.n_asked == 1
     assert "key was refused" in collection.switched_off["refused"]
@@ -210,8 +186,8 @@ def test_a_missing_key_switches_off_its_candidate_while_the_others_go_on(
     log: CallLog, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    keyless = _candidate(server, "keyless", api_key_env="NO_SUCH_KEY")
-    collection = collect(GOOD, [keyless, _candidate(server, "small")], log, progress=False)
+    keyless = candidate_of(server, "keyless", api_key_env="NO_SUCH_KEY")
+    collection = collect(GOOD, [keyless, candidate_of(server, "small")], log, progress=False)
     assert "NO_SUCH_KEY" in collection.switched_off["keyless"]
     assert collection.statuses == {"ok": 6}
 
@@ -229,7 +205,7 @@ def test_odd_answers_never_end_the_collection(log: CallLog, server: FaultServer)
         replace(p, messages=({"role": "user", "content": t},))
         for p, t in zip(GOOD, odd, strict=True)
     ]
-    candidate = _candidate(server, max_attempts=1)
+    candidate = candidate_of(server, max_attempts=1)
     assert collect(prompts, [candidate], log, progress=False).is_complete
     assert collect(prompts, [candidate], log, progress=False).n_asked == 2, "the two errors"
     assert log.sql("select response from calls where response like 'a %'").response[0] == "a ? b"
@@ -241,71 +217,17 @@ def test_a_part_of_a_key_is_a_secret_too(
     monkeypatch.setenv("MARKED_KEY", "sk-marked-secret")
     padding = "x" * 435
     call = _call(
-        _candidate(server, api_key_env="MARKED_KEY"),
+        candidate_of(server, api_key_env="MARKED_KEY"),
         f"status 400 always {padding} sk-marked-secret",
     )
     assert "sk-mark" not in (call.error or "")
     assert "xxx" in (call.error or "")
 
 
-def test_attempts_that_may_have_cost_money_count_against_the_budget(
-    log: CallLog, server: FaultServer
-) -> None:
-    candidate = _candidate(server, max_concurrency=1)
-    prompt = Prompt.from_text("broken json once")
-    worst_usd = worst_cost_usd(candidate, prompt)
-    spent = collect([prompt], [candidate], log, progress=False).spent_usd
-    assert spent == pytest.approx(worst_usd + 20 / 1e6)
-
-
-def test_a_retry_that_no_longer_fits_the_budget_is_not_made(
-    log: CallLog, server: FaultServer
-) -> None:
-    candidate = _candidate(server, max_concurrency=1)
-    prompt = Prompt.from_text("broken json")
-    cap_usd = 2.5 * worst_cost_usd(candidate, prompt)
-    collection = collect([prompt], [candidate], log, budget_usd=cap_usd, progress=False)
-    assert server.requests["broken json"] == 2
-    assert collection.spent_usd <= cap_usd
-    assert collection.statuses == {"error": 1}
-
-
-def test_concurrency_is_limited_per_candidate(log: CallLog, server: FaultServer) -> None:
+def test_concurrency_is_limited_percandidate_of(log: CallLog, server: FaultServer) -> None:
     prompts = [Prompt.from_text(f"sleep 0.1 number {i}") for i in range(12)]
-    collect(prompts, [_candidate(server, max_concurrency=8)], log, concurrency=3, progress=False)
+    collect(prompts, [candidate_of(server, max_concurrency=8)], log, concurrency=3, progress=False)
     assert server.most_at_once == 3
-
-
-def test_a_budget_is_never_exceeded_and_used_to_its_end(log: CallLog, server: FaultServer) -> None:
-    candidate = _candidate(server, max_concurrency=4)
-    worst_usd, cost_usd = worst_cost_usd(candidate, GOOD[0]), 20 / 1e6
-    cap_usd = worst_usd + 2.5 * cost_usd
-    collection = collect(GOOD, [candidate], log, budget_usd=cap_usd, progress=False)
-    assert collection.is_over_budget
-    assert collection.n_asked == 3, "room that answers leave is used, the next worst case not"
-    assert collection.spent_usd == pytest.approx(3 * cost_usd)
-    assert "the budget of $" in str(collection)
-    assert "3 cells are still missing (small 3): finishing would cost about $" in str(collection)
-
-
-def test_a_budget_caps_answers_that_have_no_cap_of_their_own(
-    log: CallLog, server: FaultServer
-) -> None:
-    loose = _candidate(server, "loose", parameters={})
-    said = str(plan_collection(GOOD, [loose], log))
-    assert "without an upper bound; without max_tokens: loose (under a budget" in said
-    assert collect(GOOD, [loose], log, budget_usd=1.0, progress=False).is_complete
-    assert {body["max_tokens"] for body in server.bodies} == {4096}
-    assert not plan_collection(GOOD, [loose], log).cells, "the same cells without a budget are done"
-    openai = replace(loose, provider="openai")
-    assert capped(openai).parameters == {"max_completion_tokens": 4096}
-
-
-def test_a_budget_too_small_for_any_answer_asks_nothing(log: CallLog, server: FaultServer) -> None:
-    loose = _candidate(server, "loose", parameters={})
-    collection = collect(GOOD, [loose], log, budget_usd=1e-6, progress=False)
-    assert collection.is_over_budget
-    assert not server.requests
 
 
 def test_a_crowd_that_is_turned_away_does_not_come_back_as_one(
@@ -313,43 +235,33 @@ def test_a_crowd_that_is_turned_away_does_not_come_back_as_one(
 ) -> None:
     monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.2)
     prompts = [Prompt.from_text(f"at most 2 at once, {i}, sleep 0.05") for i in range(12)]
-    collection = collect(prompts, [_candidate(server, max_concurrency=8)], log, progress=False)
+    collection = collect(prompts, [candidate_of(server, max_concurrency=8)], log, progress=False)
     assert collection.statuses == {"ok": 12}
 
 
 def test_requests_per_minute_hold_for_retries_too(server: FaultServer) -> None:
     started = time.monotonic()
-    call = _call(_candidate(server, requests_per_minute=300), "status 429 always")
+    call = _call(candidate_of(server, requests_per_minute=300), "status 429 always")
     assert call.attempts == 4
     assert time.monotonic() - started >= 3 * 0.2
 
 
 def test_a_forbidden_prompt_is_no_refused_key(log: CallLog, server: FaultServer) -> None:
     prompts = [Prompt.from_text(text) for text in ("fine", "status 403 always", "fine too")]
-    collection = collect(prompts, [_candidate(server, max_concurrency=1)], log, progress=False)
+    collection = collect(prompts, [candidate_of(server, max_concurrency=1)], log, progress=False)
     assert not collection.switched_off
     assert collection.statuses == {"ok": 2, "error": 1}
     first = [Prompt.from_text("status 403 always, first")]
-    refused = collect(first, [_candidate(server, "other")], log, progress=False)
+    refused = collect(first, [candidate_of(server, "other")], log, progress=False)
     assert "key was refused" in refused.switched_off["other"]
 
 
-def test_a_call_that_never_left_costs_nothing(log: CallLog) -> None:
-    nowhere = CandidateModel(
-        "nowhere", "m", "custom", "http://127.0.0.1:9/v1", None, Price(1, 2),
-        parameters={"max_tokens": 10}, max_attempts=1,
-    )  # fmt: skip
-    collection = collect(GOOD[:1], [nowhere], log, progress=False)
-    assert collection.statuses == {"error": 1}
-    assert collection.spent_usd == 0
-
-
 def test_a_trickle_of_bytes_is_a_timeout(server: FaultServer) -> None:
-    assert _call(_candidate(server, timeout_s=0.5, max_attempts=1), "trickle").status == "timeout"
+    assert _call(candidate_of(server, timeout_s=0.5, max_attempts=1), "trickle").status == "timeout"
 
 
 def test_an_answer_of_ten_megabytes_is_kept_whole(log: CallLog, server: FaultServer) -> None:
-    collect([Prompt.from_text("ten megabytes")], [_candidate(server)], log, progress=False)
+    collect([Prompt.from_text("ten megabytes")], [candidate_of(server)], log, progress=False)
     ((status, n),) = log.lookup("select status, length(response) from calls")
     assert (status, n) == ("ok", 10_000_000)
 
@@ -361,7 +273,7 @@ def test_a_failing_judge_does_not_lose_the_answer(
         raise RuntimeError("a bug in a judge")
 
     monkeypatch.setattr(sys.modules["routerlib.collect"], "judge", fall_over)
-    assert collect(GOOD[:1], [_candidate(server)], log, progress=False).statuses == {"ok": 1}
+    assert collect(GOOD[:1], [candidate_of(server)], log, progress=False).statuses == {"ok": 1}
     assert log.sql("select * from scores").empty
     assert len(log.unjudged_calls()) == 1
 
@@ -370,21 +282,13 @@ def test_what_the_run_will_do_and_did_is_written(
     log: CallLog, server: FaultServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts = [*GOOD[:2], Prompt.from_text("too long")]
-    collection = collect(prompts, [_candidate(server)], log)
+    collection = collect(prompts, [candidate_of(server)], log)
     out = capsys.readouterr().out
     assert re.search(r"to_ask +done_before +expected_usd +worst_case_usd", out)
     assert re.search(r"small +3 +0", out)
     assert re.search(r"small 3/3  [\d.]+ calls/s  \$0\.00006 spent, 1 failed", out)
     row = collection.table().loc["small"]
     assert (row.asked, row.ok, row.truncated, row.missing) == (3, 2, 1, 0)
-
-
-def test_reservations_count_against_the_cap() -> None:
-    budget = Budget(1.0)
-    assert budget.reserve(0.6)
-    assert not budget.reserve(0.6)
-    budget.settle(0.6, 0.1)
-    assert budget.reserve(0.6)
 
 
 def test_nothing_to_ask_with_is_refused(log: CallLog, candidates: list[CandidateModel]) -> None:
@@ -394,7 +298,7 @@ def test_nothing_to_ask_with_is_refused(log: CallLog, candidates: list[Candidate
 
 def test_collecting_works_inside_a_running_event_loop(log: CallLog, server: FaultServer) -> None:
     async def as_in_a_notebook() -> int:
-        return collect(GOOD[:2], [_candidate(server)], log, progress=False).n_asked
+        return collect(GOOD[:2], [candidate_of(server)], log, progress=False).n_asked
 
     assert asyncio.run(as_in_a_notebook()) == 2
 
@@ -402,134 +306,8 @@ def test_collecting_works_inside_a_running_event_loop(log: CallLog, server: Faul
 def test_progress_is_written_as_text_where_there_is_no_terminal(
     log: CallLog, server: FaultServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    collect(GOOD[:2], [_candidate(server)], log)
+    collect(GOOD[:2], [candidate_of(server)], log)
     assert "small 2/2" in capsys.readouterr().out
-
-
-# Ctrl-C is asked for by name: a program started in the background may have been told to ignore it.
-_SLOW_RUN = """
-import signal, sys
-from routerlib.collect import collect
-from routerlib.log import CallLog
-from routerlib.types import CandidateModel, Price, Prompt
-signal.signal(signal.SIGINT, signal.default_int_handler)
-candidate = CandidateModel("small", "m", "custom", sys.argv[2], None, Price(1, 2),
-                           max_concurrency=2, parameters={"max_tokens": 10})
-prompts = [Prompt.from_text(f"sleep 0.1 number {i}") for i in range(20)]
-with CallLog(sys.argv[1]) as log:
-    print(collect(prompts, [candidate], log, progress=False), flush=True)
-"""
-
-
-def _start_slow_run(path: Path, server: FaultServer) -> subprocess.Popen[str]:
-    run = subprocess.Popen(
-        [sys.executable, "-c", _SLOW_RUN, str(path), server.url], stdout=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 60
-    while len(server.requests) < 4:
-        assert time.monotonic() < deadline, "the run never began"
-        time.sleep(0.02)
-    return run
-
-
-def test_after_a_kill_no_finished_cell_is_asked_again(
-    tmp_path: Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "logs.db"
-    run = _start_slow_run(path, server)
-    run.kill()
-    run.communicate()
-    with CallLog(path) as log:
-        n_finished = len(log.finished_cells())
-    assert 2 <= n_finished < 20
-    server.requests.clear()
-    monkeypatch.setattr(sys, "argv", ["again", str(path), server.url])
-    exec(_SLOW_RUN, {})
-    assert sum(server.requests.values()) == 20 - n_finished
-    with CallLog(path) as log:
-        assert len(log.finished_cells()) == 20
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_an_interrupt_finishes_the_calls_in_flight(tmp_path: Path, server: FaultServer) -> None:
-    run = _start_slow_run(tmp_path / "logs.db", server)
-    run.send_signal(signal.SIGINT)
-    out, _ = run.communicate(timeout=30)
-    assert run.returncode == 0
-    assert "interrupted" in out
-    with CallLog(tmp_path / "logs.db") as log:
-        assert len(log.finished_cells()) == sum(server.requests.values()), "an answer was lost"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_an_interrupt_of_the_command_line_waits_for_no_retry(
-    tmp_path: Path, server: FaultServer
-) -> None:
-    (tmp_path / "prompts.jsonl").write_text(
-        "".join(f'{{"prompt": "status 503 always {i}"}}\n' for i in range(20))
-    )
-    (tmp_path / "candidates.yaml").write_text(
-        f"- {{name: small, model: m, base_url: '{server.url}', max_attempts: 99, "
-        "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}"
-    )
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from routerlib.cli import entry; entry()"
-    )
-    run = subprocess.Popen(
-        [sys.executable, "-c", code, "collect", "--prompts", "prompts.jsonl",
-         "--candidates", "candidates.yaml", "--log", "logs.db"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    while sum(server.requests.values()) < 12:
-        assert run.poll() is None
-        time.sleep(0.02)
-    run.send_signal(signal.SIGINT)
-    out, errors = run.communicate(timeout=30)
-    assert run.returncode == 130, errors
-    assert "calls in flight finish first" in out
-    assert "interrupted; run the same command again to go on" in errors
-    assert "16 cells are still missing" in errors, "the four that were asked are typed"
-    with CallLog(tmp_path / "logs.db") as log:
-        assert log.sql("select distinct error_type from calls").error_type.tolist() == ["http_503"]
-
-
-class _AlwaysLarge:
-    """The smallest thing that can decide."""
-
-    router_hash_ = "b2:test"
-
-    def route(
-        self, prompt: str, *, cost_weight: float | None = None, task: str | None = None
-    ) -> Decision:
-        estimates = {"large": {"quality": 0.9, "cost_usd": 0.1}}
-        return Decision("large", 0.9, 0.1, 1.0, "always", cost_weight or 0.0, estimates, "b2:test")
-
-
-def test_asking_logs_the_decision_and_its_call(log: CallLog, server: FaultServer) -> None:
-    both = [_candidate(server, "small"), _candidate(server, "large")]
-    answer = ask("What is 2 + 2?", router=_AlwaysLarge(), candidates=both, log=log)
-    assert answer.text == "Answer: 4"
-    assert answer.cost_usd == pytest.approx(20 / 1e6)
-    row = log.sql(
-        "select c.candidate, propensity, d.decision_id from calls c "
-        "join decisions d using (decision_id)"
-    ).iloc[0]
-    assert (row.candidate, row.propensity, row.decision_id) == ("large", 1.0, answer.decision_id)
-
-
-def test_asking_another_model_is_logged_as_an_override(log: CallLog, server: FaultServer) -> None:
-    both = [_candidate(server, "small"), _candidate(server, "large")]
-    answer = ask("Hi", router=_AlwaysLarge(), candidates=both, log=log, model="small")
-    assert answer.call.candidate == "small"
-    decision = log.sql("select * from decisions").iloc[0]
-    assert "chosen by the caller" in decision.reason
-    assert decision.router_hash == "caller", "a router must not be held to another's choice"
-
-
-def test_asking_an_unknown_model_names_the_known_ones(log: CallLog, server: FaultServer) -> None:
-    with pytest.raises(ValueError, match="unknown candidate 'large'; known are small"):
-        ask("Hi", router=_AlwaysLarge(), candidates=[_candidate(server)], log=log)
 
 
 def test_a_proxy_for_the_world_outside_is_not_asked_for_loopback(
@@ -537,15 +315,15 @@ def test_a_proxy_for_the_world_outside_is_not_asked_for_loopback(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    assert _call(_candidate(server, max_attempts=1), "fine").status == "ok"
+    assert _call(candidate_of(server, max_attempts=1), "fine").status == "ok"
 
 
-def test_weights_that_are_not_there_switch_off_their_candidate(
+def test_weights_that_are_not_there_switch_off_theircandidate_of(
     log: CallLog, server: FaultServer, tmp_path: Path
 ) -> None:
     absent = replace(
-        _candidate(server, "absent"), provider="local", model=str(tmp_path / "no.gguf")
+        candidate_of(server, "absent"), provider="local", model=str(tmp_path / "no.gguf")
     )
-    collection = collect(GOOD, [absent, _candidate(server)], log, progress=False)
+    collection = collect(GOOD, [absent, candidate_of(server)], log, progress=False)
     assert "no.gguf" in collection.switched_off["absent"]
     assert collection.statuses == {"ok": 6}
