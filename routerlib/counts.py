@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from routerlib.embedding import Encoded
+from routerlib.rarity import RARITY_NAMES, rarity_columns
 from routerlib.surface import SURFACE_NAMES, surface_features
 from routerlib.tasks import detect_task
 from routerlib.types import TASKS
@@ -16,7 +17,7 @@ def count_names(groups: Collection[str]) -> list[str]:
     """Return the names of the columns of `count_columns`."""
     names: list[str] = []
     if "surface" in groups:
-        names += [*SURFACE_NAMES, "n_tokens"]
+        names += [*SURFACE_NAMES, "n_tokens", *RARITY_NAMES]
     if "task" in groups:
         names += [f"task_{task}" for task in TASKS]
     return names
@@ -37,7 +38,8 @@ def count_columns(texts: Sequence[str], encoded: Encoded, groups: Collection[str
     Returns
     -------
     ndarray of shape (n_texts, n_counts)
-        Surface counts, number of tokens, then 1 in the column of the task, found by rules.
+        Surface counts, number and rarity of tokens, then 1 in the column of the task that
+        rules find.
 
     Examples
     --------
@@ -49,6 +51,7 @@ def count_columns(texts: Sequence[str], encoded: Encoded, groups: Collection[str
     if "surface" in groups:
         columns.append(surface_features(texts))
         columns.append(np.array([[float(len(ids))] for ids in encoded.token_ids]))
+        columns.append(rarity_columns(encoded.token_ids))
     if "task" in groups:
         tasks = np.zeros((len(texts), len(TASKS)))
         tasks[np.arange(len(texts)), [TASKS.index(detect_task(text)) for text in texts]] = 1

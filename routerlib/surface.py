@@ -9,152 +9,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from routerlib.options import OPTION_NAMES, option_features
+from routerlib.surface_marks import (
+    FOREIGN_COUNTS,
+    FOREIGN_SHARES,
+    NEEDED,
+    OF_ONE_CHARACTER,
+    PATTERN_COUNTS,
+    SHARES,
+    WORD_COUNTS,
+    WORD_SHARES,
+)
+
 # A longer prompt is read at both ends only, so that a pasted book costs milliseconds.
 _HEAD_CHARACTERS = 16_000
 _TAIL_CHARACTERS = 4_000
 _COMPRESSED_CHARACTERS = 2_000
-_LONG_WORD = 6
+_SHORT_WORD, _LONG_WORD, _VERY_LONG_WORD = 3, 6, 9
 _FEWEST_OPTIONS = 3
-
-# One column each: the number of matches. Every pattern is linear in the length of the text.
-_PATTERN_COUNTS: dict[str, re.Pattern[str]] = {
-    "n_question_marks": re.compile(r"[?？؟]"),
-    "n_exclamation_marks": re.compile(r"[!！]"),
-    "n_commas": re.compile(r"[,、，]"),
-    "n_colons": re.compile(r"[:：]"),
-    "n_quotes": re.compile(r"[\"“”„«»「」]"),
-    "n_brackets": re.compile(r"[(\[{]"),
-    "n_numbers": re.compile(r"\d[\d.,]*"),
-    "n_decimals": re.compile(r"\d\.\d"),
-    "n_long_numbers": re.compile(r"\d{4,}"),
-    "n_operators": re.compile(r"[-+*/^×÷·](?=\s*[\d(a-zA-Z])"),
-    "n_equals": re.compile(r"[=<>≤≥≠≈]"),
-    "n_currency": re.compile(r"[$€£¥]\s?\d"),
-    "n_fractions": re.compile(r"\d\s?/\s?\d"),
-    "n_unknowns": re.compile(r"\b[a-zA-Z](?=\s?[=^+*/])|\d[xyzn]\b"),
-    "n_latex": re.compile(r"\\[a-zA-Z(\[]|\$\$"),
-    "n_code_fences": re.compile(r"```|~~~"),
-    "n_inline_code": re.compile(r"`[^`\n]+`"),
-    "n_code_symbols": re.compile(r"[;{}]|->|=>|==|!=|&&|\|\||::"),
-    "n_calls": re.compile(r"\w\("),
-    "n_identifiers": re.compile(r"[a-z0-9]_[a-z0-9]|[a-z][A-Z]"),
-    "n_indented_lines": re.compile(r"\n(?: {2}|\t)"),
-    "n_json_keys": re.compile(r"[\"']\w+[\"']\s?:"),
-    "n_html_tags": re.compile(r"</?[a-zA-Z][^<>\n]{0,80}>"),
-    "n_emails": re.compile(r"\w@[\w-]{1,64}\.\w"),
-    "n_urls": re.compile(r"https?://|www\."),
-    "n_dates": re.compile(r"\d{4}-\d\d-\d\d|\d[/.]\d{1,2}[/.]\d\d|\d:\d\d"),
-    "n_list_items": re.compile(r"^[ \t]{0,8}(?:[-*•]|\d{1,2}[.)])\s", re.MULTILINE),
-    "n_options": re.compile(r"(?:^|\s)\(?[A-H][.):](?=\s|$)", re.MULTILINE),
-    "n_table_rows": re.compile(r"^[ \t]{0,8}\|[^\n]{0,2000}\|[ \t]*$", re.MULTILINE),
-    "n_blanks": re.compile(r"_{3,}|\.{4,}"),
-    "n_shots": re.compile(
-        r"^(?:[QA]|[Qq]uestion|[Aa]nswer|[Ii]nput|[Oo]utput|[Ee]xample|[Uu]ser|[Aa]ssistant)"
-        r"\s?\d{0,3}:",
-        re.MULTILINE,
-    ),
-}
-
-_OF_ONE_CHARACTER = (
-    *("n_question_marks", "n_exclamation_marks", "n_commas", "n_colons", "n_quotes"),
-    *("n_brackets", "n_equals"),
-)
-_DIGITS = "0123456789"
-
-# A pattern can only match a text that has a character of each of these: looking for them costs
-# less. A digit of any script counts as 0.
-_NEEDED: dict[str, tuple[frozenset[str], ...]] = {
-    name: tuple(map(frozenset, needed))
-    for name, needed in {
-        "n_numbers": (_DIGITS,),
-        "n_decimals": (_DIGITS, "."),
-        "n_long_numbers": (_DIGITS,),
-        "n_operators": ("-+*/^×÷·",),
-        "n_currency": (_DIGITS, "$€£¥"),
-        "n_fractions": (_DIGITS, "/"),
-        "n_unknowns": ("=^+*/" + _DIGITS,),
-        "n_latex": ("\\$",),
-        "n_code_fences": ("`~",),
-        "n_inline_code": ("`",),
-        "n_code_symbols": (";{}>=&|:",),
-        "n_calls": ("(",),
-        "n_identifiers": ("_ABCDEFGHIJKLMNOPQRSTUVWXYZ",),
-        "n_indented_lines": ("\n", " \t"),
-        "n_json_keys": ("\"'", ":"),
-        "n_html_tags": ("<", ">"),
-        "n_emails": ("@", "."),
-        "n_urls": (":.", "/w"),
-        "n_dates": (_DIGITS, "-/.:"),
-        "n_list_items": ("-*•" + _DIGITS,),
-        "n_options": ("ABCDEFGH", ".):"),
-        "n_table_rows": ("|",),
-        "n_blanks": ("_.",),
-        "n_shots": (":",),
-    }.items()
-}
-
-# One column each: the number of words, in lower case, that stand in the list.
-_WORD_COUNTS: dict[str, str] = {
-    "n_math_words": """sum product multiply divide divided divides divisor multiple equation solve
-        fraction prime factor factors integral derivative matrix probability triangle angle
-        remainder average total many much calculate compute percent difference""",
-    "n_code_keywords": """def class return import function const var elif lambda static void print
-        printf println struct async await null none true false select from where join""",
-    "n_code_words": """python javascript typescript java rust golang html css bash regex code script
-        function method compile debug bug api algorithm sql program""",
-    "n_question_words": """what who whom whose when where why how which was wer wann warum wie
-        welche welcher welches quel quelle qui pourquoi comment qué quién cuándo dónde cómo
-        cuál""",
-    "n_imperatives": """write explain list give find describe summarize summarise translate classify
-        extract convert create generate compare answer solve calculate compute name repeat return
-        rewrite complete choose identify determine evaluate reply respond show prove sort schreibe
-        nenne erkläre übersetze écris donne traduis escribe explica traduce""",
-    "n_negations": "not no never none cannot without except nicht kein keine pas sin",
-    "n_comparatives": """more less fewer most least than larger smaller greater older taller best
-        worst""",
-    "n_logic_words": """if then all some every therefore because suppose assume conclude either
-        implies step steps reason reasoning let""",
-    "n_format_words": """json yaml csv table bullet bullets only exactly briefly uppercase lowercase
-        format markdown word sentence""",
-    "n_passage_words": """passage context text article paragraph document sentence story
-        following""",
-}
-
-# Share of all words that stand in the list: the language, roughly.
-_WORD_SHARES: dict[str, str] = {
-    "share_english": "the of and to in is that it for are with as",
-    "share_german": "der die das und ist ein eine nicht mit von den für",
-    "share_french": "le la les des est une dans pour que du et",
-    "share_spanish": "el los las una por con para que y es del",
-}
-
-# Share of all characters.
-_SHARES: dict[str, re.Pattern[str]] = {
-    "share_upper": re.compile(r"[A-ZÀ-ÖØ-Þ]"),
-    "share_digits": re.compile(r"\d"),
-    "share_spaces": re.compile(r"\s"),
-    "share_punctuation": re.compile(r"[^\w\s]"),
-}
-
-# Share of all characters, looked for only in a text that isn't plain ASCII.
-_FOREIGN_SHARES: dict[str, re.Pattern[str]] = {
-    "share_accented": re.compile(r"[À-ɏ]"),
-    "share_han": re.compile(r"[㐀-鿿豈-﫿]"),
-    "share_kana": re.compile(r"[぀-ヿ]"),
-    "share_hangul": re.compile(r"[가-힣]"),
-    "share_cyrillic": re.compile(r"[Ѐ-ӿ]"),
-    "share_arabic": re.compile(r"[؀-ۿ]"),
-    "share_thai": re.compile(r"[฀-๿]"),
-    "share_devanagari": re.compile(r"[ऀ-ॿ]"),
-}
-
-# Also looked for in such texts only: words of scripts that have no spaces between words.
-_FOREIGN_COUNTS: dict[str, re.Pattern[str]] = {
-    "n_foreign_math_words": re.compile(r"計算|计算|いくつ|多少|方程|合計|คำนวณ|เท่าไร|계산|몇"),
-    "n_foreign_code_words": re.compile(
-        r"代码|代碼|程序|コード|関数|函数|プログラム|โค้ด|โปรแกรม|코드|함수"
-    ),
-}
+# Numbers beyond it, and those that no number type holds, count as that large.
+_LARGEST_NUMBER = 1e15
+_LARGE_NUMBER = 10
 
 # Characters that no word of a plain text holds become spaces, letters become small.
 _PLAIN_WORDS = bytes(
@@ -181,20 +56,30 @@ _SHAPE_NAMES = (
     "compressibility",
     "share_long_words",
     "readability",
+    "longest_word",
+    "share_short_words",
+    "share_very_long_words",
+    "word_length_spread",
+    "vocabulary",
+    "largest_number",
+    "smallest_number",
+    "n_distinct_numbers",
+    "n_large_numbers",
     "is_multiple_choice",
 )
 
 SURFACE_NAMES: tuple[str, ...] = (
     *_SHAPE_NAMES,
-    *_PATTERN_COUNTS,
-    *_SHARES,
-    *_FOREIGN_SHARES,
-    *_FOREIGN_COUNTS,
-    *_WORD_COUNTS,
-    *_WORD_SHARES,
+    *OPTION_NAMES,
+    *PATTERN_COUNTS,
+    *SHARES,
+    *FOREIGN_SHARES,
+    *FOREIGN_COUNTS,
+    *WORD_COUNTS,
+    *WORD_SHARES,
 )
 
-_LISTS = (*_WORD_COUNTS.values(), *_WORD_SHARES.values())
+_LISTS = (*WORD_COUNTS.values(), *WORD_SHARES.values())
 _COLUMNS_OF_WORD: dict[str, list[int]] = {
     word: [column for column, listed in enumerate(_LISTS) if word in listed.split()]
     for listed in _LISTS
@@ -203,8 +88,8 @@ _COLUMNS_OF_WORD: dict[str, list[int]] = {
 # Patterns of one character each. In a plain text they are counted all at once: how often each
 # character stands there, times which patterns it matches.
 _CHARACTERS: dict[str, re.Pattern[str]] = {
-    **{name: _PATTERN_COUNTS[name] for name in _OF_ONE_CHARACTER},
-    **_SHARES,
+    **{name: PATTERN_COUNTS[name] for name in OF_ONE_CHARACTER},
+    **SHARES,
 }
 _MATCHES = np.array(
     [
@@ -212,8 +97,8 @@ _MATCHES = np.array(
         for code in range(128)
     ]
 )
-_OPTIONS_AT = list(_PATTERN_COUNTS).index("n_options")
-_IMPERATIVES = frozenset(_WORD_COUNTS["n_imperatives"].split())
+_OPTIONS_AT = list(PATTERN_COUNTS).index("n_options")
+_IMPERATIVES = frozenset(WORD_COUNTS["n_imperatives"].split())
 
 
 def surface_features(texts: Sequence[str]) -> np.ndarray:
@@ -281,9 +166,9 @@ def _describe(text: str) -> list[float]:
     counts = _pattern_counts(seen, characters)
     return [
         *_shape(text, seen, words, n_words),
-        float(counts[_OPTIONS_AT] >= _FEWEST_OPTIONS),
+        *_options(seen, counts[_OPTIONS_AT]),
         *counts,
-        *(characters[name] / len(seen) for name in _SHARES),
+        *(characters[name] / len(seen) for name in SHARES),
         *_foreign_shares(seen),
         *_listed_words(words, n_words),
     ]
@@ -310,14 +195,20 @@ def _pattern_counts(seen: str, characters: dict[str, float]) -> list[float]:
     if characters["share_digits"]:
         present.add("0")
     counts = []
-    for name, pattern in _PATTERN_COUNTS.items():
+    for name, pattern in PATTERN_COUNTS.items():
         if name in characters:
             counts.append(characters[name])
-        elif any(map(present.isdisjoint, _NEEDED[name])):
+        elif any(map(present.isdisjoint, NEEDED[name])):
             counts.append(0.0)
         else:
             counts.append(float(len(pattern.findall(seen))))
     return counts
+
+
+def _options(seen: str, n_options: float) -> list[float]:
+    if n_options < _FEWEST_OPTIONS:
+        return [0.0] * (1 + len(OPTION_NAMES))
+    return [1.0, *option_features(seen)]
 
 
 def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
@@ -341,14 +232,50 @@ def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
         len(zlib.compress(head, 1)) / len(head),
         share_long,
         n_words / n_sentences + 100 * share_long,
+        *_word_lengths(words),
+        *_number_sizes(seen),
     ]
+
+
+def _word_lengths(words: list[str]) -> list[float]:
+    """Return the columns from longest_word to vocabulary."""
+    if not words:
+        return [0.0] * 5
+    lengths = [len(word) for word in words]
+    mean = sum(lengths) / len(lengths)
+    variance = sum(length * length for length in lengths) / len(lengths) - mean * mean
+    return [
+        float(max(lengths)),
+        sum(length <= _SHORT_WORD for length in lengths) / len(lengths),
+        sum(length > _VERY_LONG_WORD for length in lengths) / len(lengths),
+        max(variance, 0.0) ** 0.5,
+        len(set(words)) / len(words) ** 0.5,  # Guiraud's index: words of its own, for its length
+    ]
+
+
+def _number_sizes(seen: str) -> list[float]:
+    """Return the columns from largest_number to n_large_numbers."""
+    found = set(PATTERN_COUNTS["n_numbers"].findall(seen))
+    sizes = [_size(number) for number in found]
+    if not sizes:
+        return [0.0] * 4
+    n_large = sum(size >= _LARGE_NUMBER for size in sizes)
+    return [max(sizes), min(sizes), float(len(sizes)), float(n_large)]
+
+
+def _size(number: str) -> float:
+    """Return a number as read in English; dots and commas that make no number are left out."""
+    plain = number.replace(",", "").rstrip(".")
+    if plain.count(".") > 1:
+        plain = plain.replace(".", "")
+    return min(float(plain), _LARGEST_NUMBER)
 
 
 def _foreign_shares(seen: str) -> list[float]:
     if seen.isascii():
-        return [0.0] * (len(_FOREIGN_SHARES) + len(_FOREIGN_COUNTS))
-    shares = [len(pattern.findall(seen)) / len(seen) for pattern in _FOREIGN_SHARES.values()]
-    return [*shares, *(float(len(pattern.findall(seen))) for pattern in _FOREIGN_COUNTS.values())]
+        return [0.0] * (len(FOREIGN_SHARES) + len(FOREIGN_COUNTS))
+    shares = [len(pattern.findall(seen)) / len(seen) for pattern in FOREIGN_SHARES.values()]
+    return [*shares, *(float(len(pattern.findall(seen))) for pattern in FOREIGN_COUNTS.values())]
 
 
 def _listed_words(words: list[str], n_words: int) -> list[float]:
@@ -356,6 +283,6 @@ def _listed_words(words: list[str], n_words: int) -> list[float]:
     for word in words:
         for column in _COLUMNS_OF_WORD.get(word, ()):
             found[column] += 1
-    for column in range(len(_WORD_COUNTS), len(_LISTS)):
+    for column in range(len(WORD_COUNTS), len(_LISTS)):
         found[column] /= max(n_words, 1)
     return found

@@ -20,7 +20,8 @@ from routerlib.embedding import encode
 from routerlib.features import PromptFeatures, detect_task
 from routerlib.outcomes import Outcomes
 from routerlib.simulate import make_world
-from routerlib.surface import _PATTERN_COUNTS, _SHARES, SURFACE_NAMES, surface_features
+from routerlib.surface import SURFACE_NAMES, surface_features
+from routerlib.surface_marks import PATTERN_COUNTS, SHARES
 from routerlib.tasks import _RULES, _Rule
 from routerlib.types import TASKS
 
@@ -276,9 +277,9 @@ def test_a_pattern_that_is_not_looked_for_would_not_match(pieces: list[str]) -> 
     text = unicodedata.normalize("NFKC", "".join(pieces)) or " "
     row = dict(zip(SURFACE_NAMES, surface_features([text])[0], strict=True))
 
-    for name, pattern in _PATTERN_COUNTS.items():
+    for name, pattern in PATTERN_COUNTS.items():
         assert row[name] == len(pattern.findall(text)), name
-    for name, pattern in _SHARES.items():
+    for name, pattern in SHARES.items():
         assert row[name] == len(pattern.findall(text)) / len(text), name
 
 

@@ -1,0 +1,59 @@
+"""Tell how rare the wording of a text is, from its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from routerlib.embedding import N_TOKENS
+
+_UNCOMMON, _RARE = 0.25, 0.5
+
+RARITY_NAMES: tuple[str, ...] = (
+    "token_rarity",
+    "mean_token_rank",
+    "high_token_rank",
+    "share_rare_tokens",
+    "share_uncommon_tokens",
+    "token_rank_spread",
+)
+
+
+def rarity_columns(token_ids: Sequence[np.ndarray]) -> np.ndarray:
+    """Describe the ranks of the tokens of each text.
+
+    A byte-pair tokenizer numbers its tokens in the order in which it merged them, the frequent
+    ones first, so a token's number is a rank of rarity.
+
+    Parameters
+    ----------
+    token_ids : sequence of n_texts ndarrays of int
+        Tokens of each text, in [0, `N_TOKENS`).
+
+    Returns
+    -------
+    ndarray of shape (n_texts, 6)
+        In the order of `RARITY_NAMES`: mean logarithm of the ranks; then of the ranks as shares of
+        the vocabulary: mean, 90 % quantile, share beyond a half, share beyond a quarter, standard
+        deviation. Zeros for an empty text.
+
+    Examples
+    --------
+    >>> rarity_columns([np.array([0, 16_000, 24_000]), np.array([], dtype=int)]).round(2)[:, 1:4]
+    array([[0.42, 0.75, 0.33],
+           [0.  , 0.  , 0.  ]])
+    """
+    rows = np.zeros((len(token_ids), len(RARITY_NAMES)))
+    for row, ids in zip(rows, token_ids, strict=True):
+        if len(ids):
+            ranks = np.sort(ids) / N_TOKENS
+            row[:] = (
+                np.log1p(ids).mean(),
+                ranks.mean(),
+                ranks[(9 * len(ranks)) // 10],
+                (ranks > _RARE).mean(),
+                (ranks > _UNCOMMON).mean(),
+                ranks.std(),
+            )
+    return rows
