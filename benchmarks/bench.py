@@ -48,7 +48,7 @@ RUNS = (
         "quality.py pair nine --quick",
         1.5,
         "quality.py pair pair5 nine",
-        14,
+        12,
     ),
     Run(
         "What does each group of columns buy and cost, and a neural encoder?",
@@ -60,9 +60,9 @@ RUNS = (
     Run(
         "What would more labels bring?",
         "quality.py curve-pair --quick",
-        3,
+        1.5,
         "quality.py curve-pair curve-nine",
-        30,
+        13,
     ),
     Run(
         "Is the chosen operating point safe after few training prompts?",
