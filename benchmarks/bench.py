@@ -55,7 +55,7 @@ RUNS = (
         "quality.py ablation-nine --quick",
         4,
         "quality.py ablation-pair ablation-nine",
-        45,
+        35,
     ),
     Run(
         "What would more labels bring?",
@@ -67,9 +67,9 @@ RUNS = (
     Run(
         "Is the chosen operating point safe after few training prompts?",
         "evaluation.py copies safety --draws 3",
-        4,
+        3,
         "evaluation.py",
-        60,
+        30,
     ),
     Run("How long do a decision, a batch, training, loading take?", "speed.py", 1, "speed.py", 1),
     Run("What do SHAP values of 5,000 prompts take?", "shap_speed.py", 1, "shap_speed.py", 1),
