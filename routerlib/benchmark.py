@@ -40,6 +40,8 @@ class Benchmark:
         Whether topics were told; False = detected.
     n_measured : int
         Different prompts among those tested that every candidate model answered.
+    n_groups : int
+        Groups of near-duplicates among them.
     values : mapping of str to mapping of str to ndarray of shape (n_parts,)
         Per router and baseline each metric of `METRICS` on each part.
     replicates : mapping of str to mapping of str to ndarray of shape (n_bootstrap,)
@@ -51,6 +53,7 @@ class Benchmark:
     fits: Mapping[str, Sequence[Fit]]
     is_told: bool
     n_measured: int
+    n_groups: int
     values: Mapping[str, Mapping[str, Floats]]
     replicates: Mapping[str, Mapping[str, Floats]]
 
@@ -258,23 +261,25 @@ def measure_fits(
     taken = [name for name in fits if name in BASELINES]
     if taken:
         raise ValueError(f"{taken[0]!r} stands in every table anyway; give the router another name")
-    parts = [
+    held_out = [
         HeldOut.of({name: each[at] for name, each in fits.items()}, outcomes, parts, is_told)
         for at, parts in enumerate(divided)
     ]
-    once = _over_parts(parts, np.ones((1, len(outcomes))))
+    once = _over_parts(held_out, np.ones((1, len(outcomes))))
     blocks = [
-        _over_parts(parts, weights).mean(axis=2)
+        _over_parts(held_out, weights).mean(axis=2)
         for weights in cluster_weights(outcomes.groups, n_bootstrap, random_state)
     ]
     drawn = np.concatenate(blocks, axis=2) if blocks else np.zeros((*once.shape[:2], 0))
     names = [*fits, *BASELINES]
+    measured = np.unique(np.concatenate([part.rows for part in held_out]))
     return Benchmark(
         outcomes,
         divided,
         fits,
         is_told,
-        len(np.unique(np.concatenate([each.rows for each in parts]))),
+        len(measured),
+        len(np.unique(outcomes.groups[measured])),
         {name: dict(zip(METRICS, once[at, :, :, 0], strict=True)) for at, name in enumerate(names)},
         {name: dict(zip(METRICS, drawn[at], strict=True)) for at, name in enumerate(names)},
     )
@@ -308,7 +313,6 @@ def difference(
                 "a difference needs the same test prompts on both sides, got others; keep "
                 "`Parts.test` and change `Parts.train` alone"
             )
-    n_groups = len(np.unique(benchmark.outcomes.groups))
     found = {}
     for metric in METRICS:
         ours, other = benchmark.values[router][metric], to_benchmark.values[to][metric]
@@ -317,7 +321,7 @@ def difference(
         value = round(float((ours - other).mean()), _EXACT_DIGITS) + 0.0
         found[metric] = percentile_interval(value, np.round(drawn, _EXACT_DIGITS) + 0.0)
     if found["quality"].se > 0:
-        found["quality"] = widen_for_unseen(found["quality"], n_groups)
+        found["quality"] = widen_for_unseen(found["quality"], benchmark.n_groups)
     return found
 
 
