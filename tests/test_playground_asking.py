@@ -211,6 +211,40 @@ def test_answer_of_unknown_cost_counts_at_its_worst(
     assert controller.asking.spent_usd == pytest.approx(worst_usd)
 
 
+@pytest.mark.parametrize("refused", ["add_decision", "add_call"])
+def test_answer_that_can_not_be_logged_is_paid_for_all_the_same(
+    controller: PlaygroundController, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(controller.log, refused, full)
+    controller.set(prompt="Paid: what is 17 * 23?")
+    controller.ask()
+    assert controller.message.endswith("was not logged: no space left on device")
+    assert controller.asking.spent_usd == pytest.approx(0.00002)  # 10 tokens in, 5 out
+
+
+def test_call_that_breaks_off_here_counts_at_its_worst_and_frees_the_rest(
+    router: Router, trio: list[CandidateModel], log: CallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capped = [replace(each, parameters={"max_tokens": 100}) for each in trio]
+    controller = PlaygroundController(router, capped, log, budget_usd=0.001)
+    controller.set(prompt="Broken: what is 17 * 23?")
+    worst_usd = controller.asking.worst_usd(controller.prompt, ["tiny"])
+
+    def broken() -> None:
+        if not controller.asking.asked[0].is_done:
+            raise RuntimeError("the page is gone")
+
+    controller.asking.on_change = broken
+    controller.ask()
+    assert controller.asking.spent_usd == pytest.approx(worst_usd)
+    controller.asking.on_change = lambda: None
+    controller.ask()  # what was not spent is not held back
+    assert controller.asking.spent_usd == pytest.approx(worst_usd + 0.00002)
+
+
 def test_log_that_can_not_be_written_is_said_before_anybody_is_asked(
     router: Router, trio: list[CandidateModel], log: CallLog, server: FaultServer
 ) -> None:
