@@ -13,6 +13,7 @@ from routerlib.cli.options import (
     CandidatesSource,
     CostWeight,
     JudgeName,
+    Keep,
     LogPath,
     ModelPath,
     OptionalModelPath,
@@ -54,10 +55,12 @@ def train(
             "scored on at least a tenth as many prompts as the one scored most."
         ),
     ] = None,
+    keep: Keep = 5,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
     certify = _certificate_asked(epsilon, delta)  # before anything heavy is loaded
     from routerlib.evaluation import evaluate
+    from routerlib.model_archive import install
     from routerlib.outcomes import Outcomes
     from routerlib.training import train_router
     from routerlib.workspace import failures_as_wrong
@@ -74,8 +77,11 @@ def train(
         certify=certify,
     )
     evaluation = evaluate(router, test, test_failures_wrong=strict)
-    router.save(model_path, {"test": evaluation.as_dict()})
-    typer.echo(f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}")
+    kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
+    typer.echo(
+        f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}, archived as "
+        f"{kept.name}"
+    )
     if "certificate" in router.training_:
         typer.echo(router.training_["certificate"])
     typer.echo(evaluation.verdict.sentence)
