@@ -115,6 +115,7 @@ def explain(
     task: TaskName = None,
 ) -> None:
     """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
+    from routerlib.glossary import explain_words
     from routerlib.routers import load_router
     from routerlib.story import by_estimates, is_explainable, why
 
@@ -127,6 +128,8 @@ def explain(
         reason = by_estimates(router, text, task) or ""
     if reason:
         typer.echo(reason)
+    for line in explain_words(reason):
+        typer.echo(f"  {line}")
     if is_explainable(router):
         from routerlib.explain import similar_prompts
 
