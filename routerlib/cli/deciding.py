@@ -60,6 +60,7 @@ def train(
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
     certify = _certificate_asked(epsilon, delta)  # before anything heavy is loaded
     from routerlib.evaluation import evaluate
+    from routerlib.findings import describe_split
     from routerlib.model_archive import install
     from routerlib.outcomes import Outcomes
     from routerlib.training import train_router
@@ -69,6 +70,7 @@ def train(
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
         training, test = outcomes.split(test_size, random_state)
+        typer.echo(describe_split(training, test))
         strict = failures_as_wrong(log, test, judge)
     router = train_router(
         training,
