@@ -15,6 +15,7 @@ from routerlib.cli.options import (
     Keep,
     LogPath,
     ModelPath,
+    check_router,
     existing_log,
 )
 
@@ -94,9 +95,15 @@ def retrain(
     It takes 40 new prompts that neither router has learnt from, or that many decisions logged with
     their probabilities: with fewer the router is kept, as they would tell nothing.
     """
+    from routerlib.schedule import run_every, seconds_of
+
+    every_s = None if every is None else seconds_of(every)
+    with existing_log(log_path):
+        pass
+    if model_path.exists():
+        check_router(model_path)
     from routerlib.learning_report import write_retraining_report
     from routerlib.retraining import retrain
-    from routerlib.schedule import run_every, seconds_of
 
     def once() -> None:
         with existing_log(log_path) as log:
@@ -112,10 +119,10 @@ def retrain(
         page = write_retraining_report(report_path, done, model_path)
         _say(done, page)
 
-    if every is None:
+    if every_s is None:
         once()
     else:
-        run_every(once, seconds_of(every))
+        run_every(once, every_s)
 
 
 def drift(
@@ -126,6 +133,9 @@ def drift(
     ] = None,
 ) -> None:
     """Compare recent prompts and outcomes with the training data; say whether to retrain."""
+    check_router(model_path)
+    with existing_log(log_path):
+        pass
     from routerlib.drift import measure_drift
     from routerlib.learning_report import calibration_table, drift_table
     from routerlib.outcomes import Outcomes
