@@ -94,6 +94,26 @@ def test_a_dry_run_asks_for_nothing_and_writes_nothing(log: CallLog, server: Fau
     assert "6 calls to make" in str(planned)
 
 
+def test_time_is_estimated_from_this_log_if_it_can_and_says_from_what(
+    log: CallLog, server: FaultServer
+) -> None:
+    new = _candidate(server, "new")
+    assert "about" not in str(plan_collection(GOOD, [new], log))  # nothing is known of its pace
+    told = replace(new, expected_s=10.0)
+    planned = plan_collection(GOOD, [told], log)
+    assert str(planned).endswith("about 60 s if calls take as long as expected_s says")
+    local = replace(told, provider="local")
+    assert str(plan_collection(GOOD, [local], log)).endswith("as long as on two free cores")
+    log.add_prompts([Prompt.from_text("Asked before")])
+    usage = Usage(10, 5)
+    log.add_call(
+        Call(Prompt.from_text("Asked before").prompt_id, "new", "h", "ok", "1", usage, 80.0)
+    )
+    measured = plan_collection(GOOD, [replace(told, max_concurrency=4)], log)
+    assert measured.expected_s == 6 * 80 / 4
+    assert str(measured).endswith("about 2 min if calls take as long as those in this log")
+
+
 def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: FaultServer) -> None:
     collect(GOOD[:1], [_candidate(server, system="Be brief.")], log, progress=False)
     body = server.bodies[0]
