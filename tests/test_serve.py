@@ -69,6 +69,22 @@ def test_inference_gives_choice_reason_answer_and_cost(served: httpx.Client) -> 
     assert told.headers["x-routerlib-decision-id"] == str(body["decision_id"])
 
 
+def test_the_root_says_what_this_is_and_lists_every_address(served: httpx.Client) -> None:
+    told = served.get("/")
+    assert told.status_code == 200
+    body = told.json()
+    assert body["name"] == "routerlib"
+    assert body["openai_base_url"] == f"{str(served.base_url).rstrip('/')}/v1"
+    documented = {
+        f"{method.upper()} {path}"
+        for path, methods in served.get("/openapi.json").json()["paths"].items()
+        for method in methods
+    }
+    assert set(body["endpoints"]) == documented
+    assert body["endpoints"]["POST /inference"].startswith("Decide, ask the chosen model")
+    assert served.get(body["documentation"]).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status", "complaint"),
     [

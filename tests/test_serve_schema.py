@@ -26,6 +26,7 @@ def document(log_path: Path) -> Iterator[schemathesis.BaseSchema]:
 
 
 OPERATIONS = [
+    ("GET", "/"),
     ("GET", "/health"),
     ("GET", "/models"),
     ("POST", "/route"),

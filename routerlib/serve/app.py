@@ -83,6 +83,7 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         responses=_documented(_REFUSALS),
     )
     endpoints = _Endpoints(service)
+    app.get("/", response_model=bodies.RootBody)(endpoints.root)
     app.get("/health", response_model=bodies.HealthBody)(endpoints.health)
     app.get("/models", response_model=bodies.ModelsBody)(endpoints.models)
     app.post("/route", response_model=bodies.RouteBody)(endpoints.route)
@@ -119,6 +120,24 @@ class _Endpoints:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._names = [candidate.name for candidate in service.candidates]
+
+    async def root(self, request: Request) -> Response:
+        """Say what this server is, and list its addresses."""
+        app = request.app
+        told = {
+            f"{method.upper()} {path}": operation["description"]
+            for path, operations in app.openapi()["paths"].items()
+            for method, operation in operations.items()
+        }
+        return JSONResponse(
+            {
+                "name": app.title,
+                "description": app.description,
+                "openai_base_url": str(request.base_url) + _OPENAI.strip("/"),
+                "endpoints": told,
+                "documentation": str(app.docs_url),
+            }
+        )
 
     async def health(self) -> Response:
         """Say that the server is up, and who decides."""
