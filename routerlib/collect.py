@@ -261,8 +261,7 @@ class _Collector:
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:
         if candidate.name not in self.collection.switched_off:
-            self.collection.switched_off[candidate.name] = why
-            self._progress.say(f"switched off {candidate.name}: {why}")
+            self._progress.say(self.collection.switch_off(candidate.name, why))
 
     def _show(self, candidate: CandidateModel) -> None:
         tally = self.tally(candidate)

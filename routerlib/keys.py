@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routerlib.types import CandidateModel
 
 _MARK = "[key]"
@@ -59,6 +61,38 @@ def key_complaint(candidate: CandidateModel) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def key_complaints(candidates: Sequence[CandidateModel]) -> list[str]:
+    """Say what is wrong with keys, once for each variable.
+
+    Parameters
+    ----------
+    candidates : sequence of CandidateModel
+        Several of them may share a key.
+
+    Returns
+    -------
+    list of str
+        As `key_complaint`, with the names of those that wait for the same key.
+    """
+    first: dict[str | None, str] = {}
+    others: dict[str | None, list[str]] = {}
+    for candidate in candidates:
+        complaint = key_complaint(candidate)
+        if complaint is None:
+            continue
+        variable = candidate.api_key_env
+        if variable in first:
+            others.setdefault(variable, []).append(repr(candidate.name))
+        else:
+            first[variable] = complaint
+    return [
+        f"{complaint} (the same for {', '.join(others[variable])})"
+        if variable in others
+        else complaint
+        for variable, complaint in first.items()
+    ]
 
 
 def _from_file(name: str) -> str:

@@ -102,7 +102,8 @@ class Plan:
     def __str__(self) -> str:
         if not self.cells:
             return f"nothing to ask: all {sum(self.n_done.values())} cells are done"
-        known_s = "" if self.expected_s != self.expected_s else f", about {span(self.expected_s)}"
+        is_known = math.isfinite(self.expected_s)
+        known_s = f", about {span(self.expected_s)} ({self._assumption()})" if is_known else ""
         lines = [
             f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
             f"cost {usd(self.expected_usd)}, {bound(self.worst_usd)}{known_s}"
@@ -118,6 +119,15 @@ class Plan:
                 f"are lost and may be paid twice, {bound(sum(cell.worst_usd for cell in lost))}"
             )
         return "; ".join(lines)
+
+    def _assumption(self) -> str:
+        """Say what the estimate of time rests on."""
+        is_measured = {cell.candidate.expected_s is None for cell in self.cells}
+        sources = [
+            "earlier ones of the log" * (True in is_measured),
+            "candidates.yaml expects" * (False in is_measured),
+        ]
+        return f"if calls take as long as {' and '.join(filter(None, sources))}"
 
 
 def usd(amount: float) -> str:

@@ -120,7 +120,12 @@ class Table:
     caption: str = ""
 
     def _repr_html_(self) -> str:
-        """Render with everything escaped; the region scrolls where the screen is narrow."""
+        """Render with everything escaped; the region scrolls where the screen is narrow.
+
+        A table without rows is its caption in one line: heads over nothing would say nothing.
+        """
+        if not self.rows:
+            return f'<p class="caption">{escape(self._none())}</p>'
         classes = [self._class(column) for column in range(len(self.heads))]
         head = "".join(
             f'<th scope="col"{kind}>{escape(text)}</th>'
@@ -140,8 +145,13 @@ class Table:
         is_long = any(len(row[column]) > _LONG_CHARACTERS for row in self.rows)
         return ' class="long"' if is_long else ""
 
+    def _none(self) -> str:
+        return f"{self.caption or 'Table'}: none."
+
     def __str__(self) -> str:
         """Show as plain text, cells divided by bars."""
+        if not self.rows:
+            return self._none()
         return "\n".join(" | ".join(row) for row in (self.heads, *self.rows))
 
 

@@ -19,7 +19,9 @@ from routerlib.budget import Budget, capped, worst_cost_usd
 from routerlib.clients import Clients
 from routerlib.collect import collect, plan_collection
 from routerlib.inference import ask
+from routerlib.keys import key_complaints
 from routerlib.log import CallLog
+from routerlib.plan import span
 from routerlib.types import Call, CandidateModel, Decision, Price, Prompt
 
 GOOD = [
@@ -216,6 +218,35 @@ def test_a_missing_key_switches_off_its_candidate_while_the_others_go_on(
     assert collection.statuses == {"ok": 6}
 
 
+def test_a_key_that_several_miss_is_complained_of_once(
+    log: CallLog,
+    server: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    keyless = [_candidate(server, name, api_key_env="NO_SUCH_KEY") for name in ("one", "two")]
+    assert len(key_complaints([*keyless, _candidate(server, "small")])) == 1
+    assert key_complaints(keyless)[0].endswith("(the same for 'two')")
+    collection = collect(GOOD, keyless, log)
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("NO_SUCH_KEY") == 1
+    assert "switched off two: as one" in said.out + said.err
+    assert str(collection).count("NO_SUCH_KEY") == 1
+    assert "switched off one, two: each needs a key" in str(collection)
+
+
+def test_an_estimate_of_time_says_what_it_rests_on(log: CallLog, server: FaultServer) -> None:
+    candidates = [_candidate(server, "small"), _candidate(server, "stated", expected_s=90.0)]
+    assert "if calls take" not in str(collect(GOOD, candidates, log, dry_run=True))
+    collect(GOOD[:1], candidates[:1], log, progress=False)
+    plan = collect(GOOD, candidates, log, dry_run=True).plan
+    assert (
+        f"about {span(plan.expected_s)} (if calls take as long as earlier ones of the log and "
+        "candidates.yaml expects)" in str(plan)
+    )
+
+
 def test_odd_answers_never_end_the_collection(log: CallLog, server: FaultServer) -> None:
     odd = [
         "no text",
@@ -410,7 +441,9 @@ def test_progress_is_written_as_text_where_there_is_no_terminal(
 _SLOW_RUN = """
 import signal, sys
 from routerlib.collect import collect
+from routerlib.keys import key_complaints
 from routerlib.log import CallLog
+from routerlib.plan import span
 from routerlib.types import CandidateModel, Price, Prompt
 signal.signal(signal.SIGINT, signal.default_int_handler)
 candidate = CandidateModel("small", "m", "custom", sys.argv[2], None, Price(1, 2),

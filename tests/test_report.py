@@ -9,12 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from routerlib.comparison import compare
+from routerlib.evaluation import evaluate
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
 from routerlib.pages import script
-from routerlib.routers import LGBMRouter
+from routerlib.report import Findings, write_index
+from routerlib.routers import BestSingle, LGBMRouter
 from routerlib.tables import table
 from routerlib.whatif import HeldOutDecisions
 from routerlib.workspace import split_as_trained
@@ -128,6 +132,25 @@ def test_every_figure_says_in_words_what_it_shows(page: str) -> None:
 def test_failed_calls_are_counted_apart(page: str) -> None:
     assert "failure counts as wrong" in page
     assert "none of them is ever a label" in page
+
+
+def test_a_table_without_rows_is_one_line_and_no_heads() -> None:
+    empty = table(pd.DataFrame({"candidate": [], "why": []}), "Calls without an answer")
+    assert str(empty) == "Calls without an answer: none."
+    assert empty._repr_html_() == '<p class="caption">Calls without an answer: none.</p>'
+
+
+def test_the_page_shows_no_table_without_rows(tmp_path: Path) -> None:
+    sample = CallLog(Path(__file__).parents[1] / "data/sample_logs.db", read_only=True)
+    outcomes = sample.outcomes()
+    train, test = outcomes.split()
+    best = BestSingle().fit(train)
+    with CallLog(tmp_path / "logs.db") as log:  # no price, no call, so nothing of either to show
+        found = Findings(best, test, evaluate(best, test), compare({"best": best}, test))
+        page = write_index(tmp_path / "index.html", found, log).read_text()
+    assert "Prices that turn tokens into cost" not in page
+    assert "Calls without a complete answer" not in page
+    assert "All calls in the log" not in page
 
 
 def test_unknown_numbers_are_shown_as_unknown(log: CallLog) -> None:

@@ -88,7 +88,11 @@ def retrain(
         "reports/retraining.html"
     ),
 ) -> None:
-    """Train a challenger; replace the router only if it is better or equal within the margin."""
+    """Train a challenger; replace the router only if it is better or equal within the margin.
+
+    Both are compared on prompts that neither has seen, of which at least 40 are needed: before,
+    the router in use is kept. The first router needs 40 scored prompts.
+    """
     from routerlib.learning_report import write_retraining_report
     from routerlib.retraining import retrain
     from routerlib.schedule import run_every, seconds_of
