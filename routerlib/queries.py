@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import sqlite3
 import tempfile
@@ -23,6 +24,12 @@ _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
 
 # What is read in place of a table: the table itself with what became known later.
 _VIEWS = {"prompts": "known_prompts"}
+
+_QUOTED = r'"([^"]+)"'
+_NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
+_NO_COLUMN = re.compile(
+    rf"Referenced column {_QUOTED} not found|does not have a column named {_QUOTED}"
+)
 
 TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "calls", "scores")
 
@@ -185,21 +192,46 @@ def run(
     Raises
     ------
     ValueError
-        If the query is wrong, with DuckDB's own explanation.
+        If the query is wrong, with the nearest name where a table or column is unknown, else
+        with DuckDB's own explanation.
     """
     import duckdb
 
     given = dict(tables or {})
     named = [name for name in TABLES if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
     with duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection:
+        given |= read_arrow(path, [name for name in named if name not in given])
         for name, table in given.items():
-            connection.register(name, table)
-        for name, table in read_arrow(path, [name for name in named if name not in given]).items():
             connection.register(name, table)
         try:
             return connection.execute(query, dict(parameters or {})).df()
         except duckdb.Error as error:
-            raise ValueError(f"the query over {path} failed: {error}") from error
+            told = _unknown_name(str(error), given) or error
+            raise ValueError(f"the query over {path} failed: {told}") from error
+
+
+def _unknown_name(complaint: str, tables: Mapping[str, Any]) -> str:
+    """Say which name is unknown, and which may have been meant; empty for other faults.
+
+    DuckDB sees only the tables that the query names, and does not always say what columns they
+    have: its own guesses would mislead.
+    """
+    if table := _NO_TABLE.search(complaint):
+        return f"there is no table {table[1]!r}; {_nearest(table[1], [*TABLES, *tables])}"
+    if column := _NO_COLUMN.search(complaint):
+        name = column[1] or column[2]
+        known = [str(each) for table in tables.values() for each in _columns(table)]
+        return f"there is no column {name!r}; {_nearest(name, list(dict.fromkeys(known)))}"
+    return ""
+
+
+def _columns(table: Any) -> Sequence[str]:
+    return getattr(table, "column_names", None) or list(table.columns)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
 
 
 def read_arrow(

@@ -221,6 +221,41 @@ def test_a_failure_is_one_clear_line(
     assert not list(tmp_path.iterdir()), "a failure must leave nothing behind"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--log", "none.db"],
+        ["train", "--test-size", "3"],
+        ["train", "--delta", "0.1"],
+        ["report", "--log", "none.db"],
+        ["report", "--log", "logs.db", "--model", "none.pkl"],
+        ["route", "hi", "--model", "none.pkl"],
+        ["route", "hi", "--model", "text.pkl"],
+        ["route", "hi", "--candidates", "none.yaml"],
+        ["explain", "hi", "--model", "none.pkl"],
+        ["drift", "--model", "none.pkl"],
+        ["retrain", "--log", "none.db"],
+        ["train", "--nope"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_wrong_from_the_start_is_told_before_anything_heavy_is_loaded(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    rl.CallLog(tmp_path / "logs.db").close()
+    (tmp_path / "text.pkl").write_text("no router")
+    script = (
+        "import sys; from routerlib.cli import main; code = main(sys.argv[1:]); "
+        "heavy = {'numpy', 'pandas', 'scipy', 'sklearn', 'lightgbm', 'matplotlib', 'duckdb'}; "
+        "print(code, sorted(heavy & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.stdout.strip() in ("1 []", "2 []"), run.stderr
+    assert run.stderr.count("Traceback") == 0
+
+
 def test_rules_decide_before_there_is_a_router(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

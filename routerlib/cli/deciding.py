@@ -17,6 +17,7 @@ from routerlib.cli.options import (
     ModelPath,
     OptionalModelPath,
     TaskName,
+    check_router,
     existing_log,
     read_text,
     say_blended,
@@ -56,15 +57,18 @@ def train(
     ] = None,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
-    certify = _certificate_asked(epsilon, delta)  # before anything heavy is loaded
-    from routerlib.evaluation import evaluate
-    from routerlib.outcomes import Outcomes
-    from routerlib.training import train_router
-    from routerlib.workspace import failures_as_wrong
+    certify = _certificate_asked(epsilon, delta)
+    if not 0 < test_size < 1:
+        raise ValueError(f"--test-size must lie in (0, 1), got {test_size!r}")
+    chosen = _names(models)
+    with existing_log(log_path) as log:  # before anything heavy is loaded
+        from routerlib.evaluation import evaluate
+        from routerlib.outcomes import Outcomes
+        from routerlib.training import train_router
+        from routerlib.workspace import failures_as_wrong
 
-    with existing_log(log_path) as log:
         say_blended(log, judge)
-        outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
+        outcomes = Outcomes.from_log(log, judge=judge, models=chosen)
         training, test = outcomes.split(test_size, random_state)
         strict = failures_as_wrong(log, test, judge)
     router = train_router(
@@ -90,8 +94,11 @@ def route(
     task: TaskName = None,
 ) -> None:
     """Say which model to call for a prompt, with estimates and the reason; calls nothing."""
+    if model_path is not None:
+        check_router(model_path)
+    text = read_text(prompt)
     router = _router_or_rules(model_path, candidates_source)
-    decision = router.route(read_text(prompt), cost_weight=cost_weight, task=task)
+    decision = router.route(text, cost_weight=cost_weight, task=task)
     typer.echo(decision.model)
     for name, known in decision.estimates.items():
         mark = "->" if name == decision.model else "  "
@@ -109,11 +116,12 @@ def explain(
     task: TaskName = None,
 ) -> None:
     """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
+    check_router(model_path)
+    text = read_text(prompt)
     from routerlib.routers import load_router
     from routerlib.story import by_estimates, is_explainable, why
 
     router = load_router(model_path)
-    text = read_text(prompt)
     decision = router.route(text, cost_weight=cost_weight, task=task)
     typer.echo(f"{decision.model}: {decision.reason}")
     reason = why(router, text, decision, task)
@@ -161,13 +169,17 @@ def _names(text: str | None) -> list[str] | None:
 
 def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
     """Open the router; before one was trained at the default place, rules decide."""
-    from routerlib.candidates import load_candidates
-    from routerlib.routers import RuleRouter, load_router
-
     if model_path is not None or DEFAULT_MODEL.exists():
+        from routerlib.routers import load_router
+
         return load_router(model_path or DEFAULT_MODEL)
+    from routerlib.candidates import load_candidates
+
+    candidates = load_candidates(candidates_source)
+    from routerlib.routers import RuleRouter
+
     typer.echo(f"no trained router {DEFAULT_MODEL} yet, using rules", err=True)
-    return RuleRouter.from_candidates(load_candidates(candidates_source))
+    return RuleRouter.from_candidates(candidates)
 
 
 def _inspect_log(path: Path, judge: str | None) -> None:

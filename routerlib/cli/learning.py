@@ -14,6 +14,7 @@ from routerlib.cli.options import (
     CostWeight,
     LogPath,
     ModelPath,
+    check_router,
     existing_log,
 )
 
@@ -93,9 +94,12 @@ def retrain(
     Both are compared on prompts that neither has seen, of which at least 40 are needed: before,
     the router in use is kept. The first router needs 40 scored prompts.
     """
+    from routerlib.schedule import run_every, seconds_of
+
+    every_s = None if every is None else seconds_of(every)
+    existing_log(log_path).close()  # a wrong path is told before anything heavy is loaded
     from routerlib.learning_report import write_retraining_report
     from routerlib.retraining import retrain
-    from routerlib.schedule import run_every, seconds_of
 
     def once() -> None:
         with existing_log(log_path) as log:
@@ -111,10 +115,10 @@ def retrain(
         page = write_retraining_report(report_path, done, model_path)
         _say(done, page)
 
-    if every is None:
+    if every_s is None:
         once()
     else:
-        run_every(once, seconds_of(every))
+        run_every(once, every_s)
 
 
 def drift(
@@ -125,6 +129,8 @@ def drift(
     ] = None,
 ) -> None:
     """Compare recent prompts and outcomes with the training data; say whether to retrain."""
+    check_router(model_path)
+    existing_log(log_path).close()
     from routerlib.drift import measure_drift
     from routerlib.learning_report import calibration_table, drift_table
     from routerlib.outcomes import Outcomes

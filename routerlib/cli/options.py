@@ -48,6 +48,13 @@ def existing_log(path: Path, read_only: bool = True) -> CallLog:
     return CallLog(path, read_only=read_only)
 
 
+def check_router(path: Path) -> None:
+    """Refuse a file that is missing or no router, before anything heavy is loaded."""
+    from routerlib import artifact
+
+    artifact.load(path)
+
+
 def say_blended(log: CallLog, judge: str | None) -> None:
     """Say which judges' scores of the same calls are averaged, unless one was chosen."""
     from routerlib.cells import blended_judges

@@ -15,6 +15,7 @@ from routerlib.cli.options import (
     JudgeName,
     LogPath,
     ModelPath,
+    check_router,
     existing_log,
     say_blended,
 )
@@ -29,9 +30,10 @@ def report(
     judge: JudgeName = None,
 ) -> None:
     """Write the report: one HTML file that opens with no kernel and no network."""
-    from routerlib.report import write_report
-
     with existing_log(log_path) as log:
+        check_router(model_path)
+        from routerlib.report import write_report  # heavy: wrong paths are told before
+
         say_blended(log, judge)
         verdict = write_report(out, log, model_path, judge=judge)
     typer.echo(verdict)
