@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -106,12 +105,6 @@ class Collection:
         self.tallies[cell.candidate.name].n_elsewhere += 1
         self._done.add(cell.key)
 
-    def switch_off(self, name: str, why: str) -> str:
-        """Give a candidate up; return that in words, without a reason that was told before."""
-        told = [each for each, known in self.switched_off.items() if _same(each, known, name, why)]
-        self.switched_off[name] = why
-        return f"switched off {name}: {f'as {told[0]}' if told else why}"
-
     @property
     def statuses(self) -> Counter[str]:
         """Calls made, by status."""
@@ -183,7 +176,10 @@ class Collection:
             lines.append(f"{n_unknown} attempts of unknown cost are counted at their worst case")
         if n_elsewhere := sum(tally.n_elsewhere for tally in self.tallies.values()):
             lines.append(f"{n_elsewhere} cells were finished by another run meanwhile")
-        lines += _reasons(self.switched_off)
+        names: dict[str, list[str]] = {}
+        for name, why in self.switched_off.items():
+            names.setdefault(why, []).append(name)
+        lines += [f"switched off {', '.join(off)}: {why}" for why, off in names.items()]
         if self.is_over_budget:
             lines.append(f"the budget of ${self.budget_usd:g} stopped the run")
         if self.is_interrupted:
@@ -191,26 +187,6 @@ class Collection:
         if missing := self.missing:
             lines.append(_what_is_left(missing))
         return "; ".join(lines)
-
-
-def _reasons(switched_off: Mapping[str, str]) -> list[str]:
-    """Say why candidates were switched off, once for those with the same reason."""
-    names: dict[str, list[str]] = {}
-    for name, why in switched_off.items():
-        names.setdefault(_for_each(name, why), []).append(name)
-    return [
-        f"switched off {', '.join(same)}: {why if len(same) > 1 else switched_off[same[0]]}"
-        for why, same in names.items()
-    ]
-
-
-def _same(name: str, why: str, other: str, other_why: str) -> bool:
-    return _for_each(name, why) == _for_each(other, other_why)
-
-
-def _for_each(name: str, why: str) -> str:
-    """Return a reason without the candidate's name, as several may share it."""
-    return why.replace(f"candidate {name!r}", "each")
 
 
 def _what_is_left(missing: list[Cell]) -> str:

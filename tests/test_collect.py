@@ -19,7 +19,6 @@ from routerlib.budget import Budget, capped, worst_cost_usd
 from routerlib.clients import Clients
 from routerlib.collect import collect, plan_collection
 from routerlib.inference import ask
-from routerlib.keys import key_complaints
 from routerlib.log import CallLog
 from routerlib.plan import span
 from routerlib.types import Call, CandidateModel, Decision, Price, Prompt
@@ -216,24 +215,6 @@ def test_a_missing_key_switches_off_its_candidate_while_the_others_go_on(
     collection = collect(GOOD, [keyless, _candidate(server, "small")], log, progress=False)
     assert "NO_SUCH_KEY" in collection.switched_off["keyless"]
     assert collection.statuses == {"ok": 6}
-
-
-def test_a_key_that_several_miss_is_complained_of_once(
-    log: CallLog,
-    server: FaultServer,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    keyless = [_candidate(server, name, api_key_env="NO_SUCH_KEY") for name in ("one", "two")]
-    assert len(key_complaints([*keyless, _candidate(server, "small")])) == 1
-    assert key_complaints(keyless)[0].endswith("(the same for 'two')")
-    collection = collect(GOOD, keyless, log)
-    said = capsys.readouterr()
-    assert (said.out + said.err).count("NO_SUCH_KEY") == 1
-    assert "switched off two: as one" in said.out + said.err
-    assert str(collection).count("NO_SUCH_KEY") == 1
-    assert "switched off one, two: each needs a key" in str(collection)
 
 
 def test_an_estimate_of_time_says_what_it_rests_on(log: CallLog, server: FaultServer) -> None:
@@ -441,7 +422,6 @@ def test_progress_is_written_as_text_where_there_is_no_terminal(
 _SLOW_RUN = """
 import signal, sys
 from routerlib.collect import collect
-from routerlib.keys import key_complaints
 from routerlib.log import CallLog
 from routerlib.plan import span
 from routerlib.types import CandidateModel, Price, Prompt

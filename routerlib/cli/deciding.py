@@ -13,6 +13,7 @@ from routerlib.cli.options import (
     CandidatesSource,
     CostWeight,
     JudgeName,
+    Keep,
     LogPath,
     ModelPath,
     OptionalModelPath,
@@ -55,6 +56,7 @@ def train(
             "scored on at least a tenth as many prompts as the one scored most."
         ),
     ] = None,
+    keep: Keep = 5,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
     certify = _certificate_asked(epsilon, delta)
@@ -63,6 +65,7 @@ def train(
     chosen = _names(models)
     with existing_log(log_path) as log:  # before anything heavy is loaded
         from routerlib.evaluation import evaluate
+        from routerlib.model_archive import install
         from routerlib.outcomes import Outcomes
         from routerlib.training import train_router
         from routerlib.workspace import failures_as_wrong
@@ -78,8 +81,11 @@ def train(
         certify=certify,
     )
     evaluation = evaluate(router, test, test_failures_wrong=strict)
-    router.save(model_path, {"test": evaluation.as_dict()})
-    typer.echo(f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}")
+    kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
+    typer.echo(
+        f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}, archived as "
+        f"{kept.name}"
+    )
     if "certificate" in router.training_:
         typer.echo(router.training_["certificate"])
     typer.echo(evaluation.verdict.sentence)
@@ -118,6 +124,7 @@ def explain(
     """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
     check_router(model_path)
     text = read_text(prompt)
+    from routerlib.glossary import explain_words
     from routerlib.routers import load_router
     from routerlib.story import by_estimates, is_explainable, why
 
@@ -129,6 +136,8 @@ def explain(
         reason = by_estimates(router, text, task) or ""
     if reason:
         typer.echo(reason)
+    for line in explain_words(reason):
+        typer.echo(f"  {line}")
     if is_explainable(router):
         from routerlib.explain import similar_prompts
 

@@ -12,6 +12,7 @@ from routerlib.cli.options import (
     DEFAULT_MODEL,
     CandidatesSource,
     CostWeight,
+    Keep,
     LogPath,
     ModelPath,
     check_router,
@@ -82,7 +83,7 @@ def retrain(
     every: Annotated[
         str | None, typer.Option(help="Do it again at this interval, such as 6h, until Ctrl-C.")
     ] = None,
-    keep: Annotated[int, typer.Option(min=1, help="Routers to keep in the archive.")] = 5,
+    keep: Keep = 5,
     cost_weight: CostWeight = None,
     random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
     report_path: Annotated[Path, typer.Option("--report", help="The page to write.")] = Path(
@@ -91,8 +92,8 @@ def retrain(
 ) -> None:
     """Train a challenger; replace the router only if it is better or equal within the margin.
 
-    Both are compared on prompts that neither has seen, of which at least 40 are needed: before,
-    the router in use is kept. The first router needs 40 scored prompts.
+    It takes 40 new prompts that neither router has learnt from, or that many decisions logged with
+    their probabilities: with fewer the router is kept, as they would tell nothing.
     """
     from routerlib.schedule import run_every, seconds_of
 
@@ -153,7 +154,7 @@ def list_models(model_path: ModelPath = DEFAULT_MODEL) -> None:
 
     kept = kept_models(model_path)
     if not kept:
-        typer.echo(f"no router is archived beside {model_path} yet; `routerlib retrain` does that")
+        typer.echo(f"no router is archived beside {model_path} yet; `train` and `retrain` do that")
         return
     typer.echo(str(models_table(kept)))
 

@@ -30,6 +30,7 @@ JudgeName = Annotated[
     str | None,
     typer.Option("--judge", help="Count only this judge's scores; left out = the mean of all."),
 ]
+Keep = Annotated[int, typer.Option("--keep", min=1, help="Routers to keep in the archive.")]
 TaskName = Annotated[Task | None, typer.Option("--task", help="Known task; left out = detected.")]
 
 INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
