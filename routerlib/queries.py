@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,11 @@ _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
     "lock_configuration": True,
 }
 
+_NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
+_NO_COLUMN = re.compile(r'column "(\w+)" not found|not have a column named "(\w+)"')
+
 # What is read in place of a table: the table itself with what became known later.
 _VIEWS = {"prompts": "known_prompts"}
-
-_QUOTED = r'"([^"]+)"'
-_NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
-_NO_COLUMN = re.compile(
-    rf"Referenced column {_QUOTED} not found|does not have a column named {_QUOTED}"
-)
 
 TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "calls", "scores")
 
@@ -192,8 +189,8 @@ def run(
     Raises
     ------
     ValueError
-        If the query is wrong, with the nearest name where a table or column is unknown, else
-        with DuckDB's own explanation.
+        If the query is wrong: an unknown table or column with the nearest name that there is, any
+        other fault with DuckDB's own explanation.
     """
     import duckdb
 
@@ -206,32 +203,32 @@ def run(
         try:
             return connection.execute(query, dict(parameters or {})).df()
         except duckdb.Error as error:
-            told = _unknown_name(str(error), given) or error
-            raise ValueError(f"the query over {path} failed: {told}") from error
+            why = _unknown_name(str(error), given) or str(error)
+            raise ValueError(f"the query over {path} failed: {why}") from error
 
 
-def _unknown_name(complaint: str, tables: Mapping[str, Any]) -> str:
-    """Say which name is unknown, and which may have been meant; empty for other faults.
-
-    DuckDB sees only the tables that the query names, and does not always say what columns they
-    have: its own guesses would mislead.
-    """
-    if table := _NO_TABLE.search(complaint):
-        return f"there is no table {table[1]!r}; {_nearest(table[1], [*TABLES, *tables])}"
-    if column := _NO_COLUMN.search(complaint):
-        name = column[1] or column[2]
-        known = [str(each) for table in tables.values() for each in _columns(table)]
-        return f"there is no column {name!r}; {_nearest(name, list(dict.fromkeys(known)))}"
-    return ""
+def _unknown_name(complaint: str, tables: Mapping[str, Any]) -> str | None:
+    """Say which names there are, the nearest first, where DuckDB doesn't know one."""
+    if unknown := _NO_TABLE.search(complaint):
+        return _suggested("table", unknown.group(1), {*TABLES, *tables})
+    if unknown := _NO_COLUMN.search(complaint):
+        columns = {column for table in tables.values() for column in _columns(table)}
+        return _suggested("column", unknown.group(1) or unknown.group(2), columns)
+    return None
 
 
-def _columns(table: Any) -> Sequence[str]:
-    return getattr(table, "column_names", None) or list(table.columns)
+def _suggested(kind: str, unknown: str, known: set[str]) -> str | None:
+    near = get_close_matches(unknown.lower(), sorted(known), n=1)
+    if not near:
+        return None
+    return (
+        f"there is no {kind} {unknown!r}, did you mean {near[0]}? There are "
+        f"{', '.join(sorted(known))}"
+    )
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+def _columns(table: Any) -> list[str]:
+    return list(getattr(table, "column_names", None) or table.columns)
 
 
 def read_arrow(

@@ -65,6 +65,7 @@ def train(
     chosen = _names(models)
     with existing_log(log_path) as log:  # before anything heavy is loaded
         from routerlib.evaluation import evaluate
+        from routerlib.findings import describe_split
         from routerlib.model_archive import install
         from routerlib.outcomes import Outcomes
         from routerlib.training import train_router
@@ -73,6 +74,7 @@ def train(
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=chosen)
         training, test = outcomes.split(test_size, random_state)
+        typer.echo(describe_split(training, test))
         strict = failures_as_wrong(log, test, judge)
     router = train_router(
         training,

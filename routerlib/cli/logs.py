@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +12,7 @@ from routerlib.cli.options import DEFAULT_LOG, LogPath, existing_log
 if TYPE_CHECKING:
     import pandas as pd
 
-_CELL_CHARACTERS = 60
+_MAX_SHOWN = 60
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -65,59 +64,52 @@ def upgrade(log_path: LogPath = DEFAULT_LOG) -> None:
 def sql(
     query: Annotated[str, typer.Argument(help="DuckDB SQL over prompts, calls, scores, ...")],
     log_path: LogPath = DEFAULT_LOG,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Whole values, as CSV.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV, values in full.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Whole values, as a JSON list of objects.")
+        bool, typer.Option("--json", help="Write a JSON list of rows, values in full.")
     ] = False,
 ) -> None:
     """Run a query over a log; it can change neither the log nor any file.
 
-    The table cuts long values and folds lines; --csv and --json give them whole.
+    The table that is shown cuts long texts; --csv and --json write them in full.
     """
     if as_csv and as_json:
-        raise typer.BadParameter("--csv and --json exclude each other")
+        raise typer.BadParameter("give --csv or --json, not both")
     with existing_log(log_path) as log:
-        answer = log.sql(query)
+        found = log.sql(query)
     if as_csv:
-        # As it is: without `color` control sequences of a value would be left out.
-        typer.echo(answer.to_csv(index=False, lineterminator="\n"), nl=False, color=True)
+        typer.echo(found.to_csv(index=False), nl=False, color=True)  # else escapes are taken out
     elif as_json:
-        typer.echo(_json(answer))
-    else:
-        _show(answer)
-
-
-def _json(answer: pd.DataFrame) -> str:
-    whole = answer.astype(object).where(answer.notna(), None)
-    records = whole.to_dict(orient="records")
-    return json.dumps(records, ensure_ascii=False, indent=1, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON knows: lists for arrays, numbers for NumPy's, text for the rest."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _show(answer: pd.DataFrame) -> None:
-    """Show an answer as a table, and say on standard error when it isn't whole."""
-    from pandas.api.types import is_numeric_dtype
-
-    from routerlib.tables import UNKNOWN, short
-
-    shown, n_cut = answer.copy(), 0
-    for column in [name for name in answer if not is_numeric_dtype(answer[name])]:
-        texts = answer[column].fillna(UNKNOWN).map(str)
-        # A control sequence in an answer must not reach the terminal.
-        shown[column] = [_printable(short(text, _CELL_CHARACTERS)) for text in texts]
-        n_cut += int((shown[column] != texts).sum())
-    typer.echo(shown.to_string(index=False, na_rep=UNKNOWN))
-    if n_cut:
         typer.echo(
-            f"{n_cut} values are longer than {_CELL_CHARACTERS} characters or one line and were "
-            "cut or folded; --csv or --json gives them whole",
-            err=True,
+            found.to_json(
+                orient="records", date_format="iso", double_precision=15, force_ascii=False
+            )
         )
+    elif found.empty:
+        typer.echo(f"no rows; columns {', '.join(map(str, found.columns))}")
+    else:
+        shown, n_cut = _cut(found)
+        typer.echo(shown.to_string(index=False, max_colwidth=None))
+        if n_cut:
+            typer.echo(
+                f"{n_cut} long values are cut at {_MAX_SHOWN} characters; --csv or --json writes "
+                "them in full",
+                err=True,
+            )
 
 
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+def _cut(found: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Put texts on one line that fits in a terminal and can't command it; count what was cut."""
+    from routerlib.tables import short
+
+    n_cut = 0
+
+    def shown(value: object) -> object:
+        nonlocal n_cut
+        if not isinstance(value, str | list | dict | tuple | bytes):
+            return value
+        text = "".join(each if each.isprintable() else " " for each in str(value))
+        n_cut += len(" ".join(text.split())) > _MAX_SHOWN
+        return short(text, _MAX_SHOWN)
+
+    return found.map(shown), n_cut
