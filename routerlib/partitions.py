@@ -67,8 +67,7 @@ def divide(
     >>> divide(np.array([0, 1, 0, 2, 3]), 0.4, by="time")
     Parts(train=array([0, 1, 2]), test=array([3, 4]))
     """
-    if not 0 < test_size < 1:
-        raise ValueError(f"test_size must lie in (0, 1), got {test_size!r}")
+    check_test_size(test_size)
     _check(by, topics)
     units = _units(groups, by, topics)
     sizes = np.bincount(units) if len(units) else np.zeros(0, dtype=int)
@@ -86,6 +85,23 @@ def divide(
             f"with test_size={test_size}; collect more distinct prompts"
         )
     return parts
+
+
+def check_test_size(test_size: float) -> None:
+    """Refuse a share of test prompts that leaves nothing on one side.
+
+    Parameters
+    ----------
+    test_size : float
+        Share of prompts for test.
+
+    Raises
+    ------
+    ValueError
+        If it isn't in (0, 1).
+    """
+    if not 0 < test_size < 1:
+        raise ValueError(f"test_size must lie in (0, 1), got {test_size!r}")
 
 
 def folds(

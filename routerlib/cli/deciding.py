@@ -59,20 +59,21 @@ def train(
     keep: Keep = 5,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
+    from routerlib.outcomes import Outcomes
+    from routerlib.partitions import check_test_size
+
     certify = _certificate_asked(epsilon, delta)
-    if not 0 < test_size < 1:
-        raise ValueError(f"--test-size must lie in (0, 1), got {test_size!r}")
-    chosen = _names(models)
-    with existing_log(log_path) as log:  # before anything heavy is loaded
+    check_test_size(test_size)
+    with existing_log(log_path) as log:
+        say_blended(log, judge)
+        outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
+        # Heavy: whatever can be wrong with what was given has been said before.
         from routerlib.evaluation import evaluate
         from routerlib.findings import describe_split
         from routerlib.model_archive import install
-        from routerlib.outcomes import Outcomes
         from routerlib.training import train_router
         from routerlib.workspace import failures_as_wrong
 
-        say_blended(log, judge)
-        outcomes = Outcomes.from_log(log, judge=judge, models=chosen)
         training, test = outcomes.split(test_size, random_state)
         typer.echo(describe_split(training, test))
         strict = failures_as_wrong(log, test, judge)
@@ -102,11 +103,8 @@ def route(
     task: TaskName = None,
 ) -> None:
     """Say which model to call for a prompt, with estimates and the reason; calls nothing."""
-    if model_path is not None:
-        check_router(model_path)
-    text = read_text(prompt)
     router = _router_or_rules(model_path, candidates_source)
-    decision = router.route(text, cost_weight=cost_weight, task=task)
+    decision = router.route(read_text(prompt), cost_weight=cost_weight, task=task)
     typer.echo(decision.model)
     for name, known in decision.estimates.items():
         mark = "->" if name == decision.model else "  "
@@ -180,12 +178,13 @@ def _names(text: str | None) -> list[str] | None:
 
 def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
     """Open the router; before one was trained at the default place, rules decide."""
+    from routerlib.candidates import load_candidates
+
     if model_path is not None or DEFAULT_MODEL.exists():
+        check_router(model_path or DEFAULT_MODEL)
         from routerlib.routers import load_router
 
         return load_router(model_path or DEFAULT_MODEL)
-    from routerlib.candidates import load_candidates
-
     candidates = load_candidates(candidates_source)
     from routerlib.routers import RuleRouter
 

@@ -98,7 +98,10 @@ def retrain(
     from routerlib.schedule import run_every, seconds_of
 
     every_s = None if every is None else seconds_of(every)
-    existing_log(log_path).close()  # a wrong path is told before anything heavy is loaded
+    with existing_log(log_path):
+        pass
+    if model_path.exists():
+        check_router(model_path)
     from routerlib.learning_report import write_retraining_report
     from routerlib.retraining import retrain
 
@@ -131,7 +134,8 @@ def drift(
 ) -> None:
     """Compare recent prompts and outcomes with the training data; say whether to retrain."""
     check_router(model_path)
-    existing_log(log_path).close()
+    with existing_log(log_path):
+        pass
     from routerlib.drift import measure_drift
     from routerlib.learning_report import calibration_table, drift_table
     from routerlib.outcomes import Outcomes

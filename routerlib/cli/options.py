@@ -50,7 +50,7 @@ def existing_log(path: Path, read_only: bool = True) -> CallLog:
 
 
 def check_router(path: Path) -> None:
-    """Refuse a file that is missing or no router, before anything heavy is loaded."""
+    """Refuse a router file that is missing or damaged, before anything heavy is imported."""
     from routerlib import artifact
 
     artifact.load(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,9 @@ from routerlib.cli.options import (
     say_blended,
 )
 
+if TYPE_CHECKING:
+    from routerlib.log import CallLog
+
 
 def report(
     log_path: LogPath = DEFAULT_LOG,
@@ -32,12 +35,20 @@ def report(
     """Write the report: one HTML file that opens with no kernel and no network."""
     with existing_log(log_path) as log:
         check_router(model_path)
-        from routerlib.report import write_report  # heavy: wrong paths are told before
-
         say_blended(log, judge)
+        _check_judge(log, judge)
+        from routerlib.report import write_report  # heavy
+
         verdict = write_report(out, log, model_path, judge=judge)
     typer.echo(verdict)
     typer.echo(f"next: open {out} in a browser")
+
+
+def _check_judge(log: CallLog, judge: str | None) -> None:
+    """Refuse a judge that has scored nothing, or a log without scores."""
+    from routerlib.outcomes import Outcomes
+
+    Outcomes.from_log(log, judge=judge)
 
 
 def pipeline(
