@@ -26,7 +26,6 @@ def document(log_path: Path) -> Iterator[schemathesis.BaseSchema]:
 
 
 OPERATIONS = [
-    ("GET", "/"),
     ("GET", "/health"),
     ("GET", "/models"),
     ("POST", "/route"),

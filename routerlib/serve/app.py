@@ -83,7 +83,12 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         responses=_documented(_REFUSALS),
     )
     endpoints = _Endpoints(service)
-    app.get("/", response_model=bodies.RootBody)(endpoints.root)
+
+    @app.get("/", include_in_schema=False)  # it describes the others
+    async def index() -> Response:
+        """Say what this server is, and what its addresses do."""
+        return JSONResponse(_index(app))
+
     app.get("/health", response_model=bodies.HealthBody)(endpoints.health)
     app.get("/models", response_model=bodies.ModelsBody)(endpoints.models)
     app.post("/route", response_model=bodies.RouteBody)(endpoints.route)
@@ -120,24 +125,6 @@ class _Endpoints:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._names = [candidate.name for candidate in service.candidates]
-
-    async def root(self, request: Request) -> Response:
-        """Say what this server is, and list its addresses."""
-        app = request.app
-        told = {
-            f"{method.upper()} {path}": operation["description"]
-            for path, operations in app.openapi()["paths"].items()
-            for method, operation in operations.items()
-        }
-        return JSONResponse(
-            {
-                "name": app.title,
-                "description": app.description,
-                "openai_base_url": str(request.base_url) + _OPENAI.strip("/"),
-                "endpoints": told,
-                "documentation": str(app.docs_url),
-            }
-        )
 
     async def health(self) -> Response:
         """Say that the server is up, and who decides."""
@@ -228,6 +215,23 @@ class _Endpoints:
         known = ", ".join((ROUTED, f"{_COST_WEIGHT}20", *self._names))
         message = f"unknown model {name!r}; known are {known}"
         return Refused(404, message, code="model_not_found", param="model")
+
+
+def _index(app: FastAPI) -> dict[str, Any]:
+    """Describe the server by what its own document says, so that nothing is left out."""
+    from routerlib import __version__
+
+    return {
+        "server": "routerlib",
+        "version": __version__,
+        "does": app.description,
+        "documentation": app.docs_url,
+        "endpoints": [
+            {"method": method.upper(), "path": path, "does": told["description"]}
+            for path, methods in app.openapi()["paths"].items()
+            for method, told in methods.items()
+        ],
+    }
 
 
 def _single_turn(request: bodies.RouteRequest) -> Prompt:

@@ -204,16 +204,6 @@ class FeedbackBody(BaseModel):
     score: float
 
 
-class RootBody(BaseModel):
-    """What the server is, and where it does what."""
-
-    name: str
-    description: str
-    openai_base_url: str = Field(description="For any OpenAI client, as seen by this caller")
-    endpoints: dict[str, str] = Field(description="Method and address -> what it does")
-    documentation: str = Field(description="Where every field is described")
-
-
 class HealthBody(BaseModel):
     """Body of an answer to GET /health."""
 
