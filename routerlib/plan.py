@@ -107,7 +107,7 @@ class Plan:
             return f"nothing to ask: all {sum(self.n_done.values())} cells are done"
         known_s = ""
         if math.isfinite(self.expected_s):
-            known_s = f", about {span(self.expected_s)} if calls take as long as {self.pace}"
+            known_s = f", about {span(self.expected_s)} (if calls take as long as {self.pace})"
         lines = [
             f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
             f"cost {usd(self.expected_usd)}, {bound(self.worst_usd)}{known_s}"
@@ -234,12 +234,12 @@ def _expected_s(cells: Sequence[Cell], means: dict[str, tuple[float, float]]) ->
         n_cells = sum(cell.candidate.name == candidate.name for cell in cells)
         if candidate.name in means:
             seconds = means[candidate.name][1] / candidate.max_concurrency
-            paces["those in this log"] = None
+            paces["earlier ones of the log"] = None
         elif candidate.expected_s is not None:
             seconds = candidate.expected_s
-            paces["on two free cores" if candidate.provider == "local" else "expected_s says"] = (
-                None
-            )
+            paces[
+                "on two free cores" if candidate.provider == "local" else "candidates.yaml expects"
+            ] = None
         else:
             return float("nan"), ""
         (local_s if candidate.provider == "local" else remote_s).append(n_cells * seconds)

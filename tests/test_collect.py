@@ -20,7 +20,8 @@ from routerlib.clients import Clients
 from routerlib.collect import collect, plan_collection
 from routerlib.inference import ask
 from routerlib.log import CallLog
-from routerlib.types import Call, CandidateModel, Decision, Price, Prompt
+from routerlib.plan import span
+from routerlib.types import Call, CandidateModel, Decision, Price, Prompt, Usage
 
 GOOD = [
     Prompt.from_text(f"What is 2 + 2, number {i}?", task="math", reference=4, judge="numeric")
@@ -101,9 +102,9 @@ def test_time_is_estimated_from_this_log_if_it_can_and_says_from_what(
     assert "about" not in str(plan_collection(GOOD, [new], log))  # nothing is known of its pace
     told = replace(new, expected_s=10.0)
     planned = plan_collection(GOOD, [told], log)
-    assert str(planned).endswith("about 60 s if calls take as long as expected_s says")
+    assert str(planned).endswith("about 60 s (if calls take as long as candidates.yaml expects)")
     local = replace(told, provider="local")
-    assert str(plan_collection(GOOD, [local], log)).endswith("as long as on two free cores")
+    assert str(plan_collection(GOOD, [local], log)).endswith("as long as on two free cores)")
     log.add_prompts([Prompt.from_text("Asked before")])
     usage = Usage(10, 5)
     log.add_call(
@@ -111,7 +112,7 @@ def test_time_is_estimated_from_this_log_if_it_can_and_says_from_what(
     )
     measured = plan_collection(GOOD, [replace(told, max_concurrency=4)], log)
     assert measured.expected_s == 6 * 80 / 4
-    assert str(measured).endswith("about 2 min if calls take as long as those in this log")
+    assert str(measured).endswith("about 2 min (if calls take as long as earlier ones of the log)")
 
 
 def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: FaultServer) -> None:
@@ -234,6 +235,17 @@ def test_a_missing_key_switches_off_its_candidate_while_the_others_go_on(
     collection = collect(GOOD, [keyless, _candidate(server, "small")], log, progress=False)
     assert "NO_SUCH_KEY" in collection.switched_off["keyless"]
     assert collection.statuses == {"ok": 6}
+
+
+def test_an_estimate_of_time_says_what_it_rests_on(log: CallLog, server: FaultServer) -> None:
+    candidates = [_candidate(server, "small"), _candidate(server, "stated", expected_s=90.0)]
+    assert "if calls take" not in str(collect(GOOD, candidates, log, dry_run=True))
+    collect(GOOD[:1], candidates[:1], log, progress=False)
+    plan = collect(GOOD, candidates, log, dry_run=True).plan
+    assert (
+        f"about {span(plan.expected_s)} (if calls take as long as earlier ones of the log and "
+        "candidates.yaml expects)" in str(plan)
+    )
 
 
 def test_odd_answers_never_end_the_collection(log: CallLog, server: FaultServer) -> None:

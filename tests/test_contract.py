@@ -363,6 +363,15 @@ def test_the_makefile_has_its_targets_and_ci_calls_the_test_command() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
+def test_setup_lets_no_clone_hide_the_package_and_shows_errors_only() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    installs = [line for line in makefile.splitlines() if "$(PIP) " in line]
+    assert len(installs) == 2
+    (editable,) = [line for line in installs if line.endswith(" -e .")]
+    assert "--config-settings editable_mode=compat" in editable
+    assert "install --quiet --quiet --disable-pip" in makefile
+
+
 def test_the_notebooks_are_numbered() -> None:
     assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == [
         "01_collect",

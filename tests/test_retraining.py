@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import routerlib as rl
-from routerlib import artifact, model_archive
+from routerlib import artifact, model_archive, retraining
 from routerlib.cli import main
 from routerlib.drift import measure_drift, population_stability
 from routerlib.exploration import EpsilonGreedy
@@ -131,6 +131,16 @@ def test_nothing_happens_before_there_are_enough_new_prompts(
     assert too_few.verdict == "kept"
     assert "30 new prompts, 40 that neither router has seen are needed" in too_few.sentence
     assert path.read_bytes() == before
+
+
+def test_help_and_readme_say_how_many_prompts_are_needed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["retrain", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"takes {retraining._MIN_COMPARED} new prompts" in told
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert f"fewer than {retraining._MIN_COMPARED} such prompts" in readme
 
 
 def test_a_poor_champion_is_replaced_and_can_be_put_back(log: rl.CallLog, tmp_path: Path) -> None:
