@@ -20,7 +20,7 @@ from routerlib.clients import Clients
 from routerlib.collect import collect, plan_collection
 from routerlib.inference import ask
 from routerlib.log import CallLog
-from routerlib.types import Call, CandidateModel, Decision, Price, Prompt
+from routerlib.types import Call, CandidateModel, Decision, Price, Prompt, Usage
 
 GOOD = [
     Prompt.from_text(f"What is 2 + 2, number {i}?", task="math", reference=4, judge="numeric")
