@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 
 from routerlib import clients
 from routerlib.budget import Budget, capped, worst_cost_usd
@@ -27,12 +26,6 @@ GOOD = [
     Prompt.from_text(f"What is 2 + 2, number {i}?", task="math", reference=4, judge="numeric")
     for i in range(6)
 ]
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 def _candidate(server: FaultServer, name: str = "small", **known: object) -> CandidateModel:

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
 from routerlib.playground import PlaygroundController
 from routerlib.routers import LGBMRouter, Router
-from routerlib.types import CALLER, CandidateModel, Price
+from routerlib.types import CALLER, CandidateModel
 
 SUM = "What is 17 * 23?"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def router(outcomes: Outcomes) -> Router:
     return LGBMRouter().fit(outcomes)
-
-
-@pytest.fixture
-def trio(server: FaultServer) -> list[CandidateModel]:
-    return [
-        CandidateModel(name, name, "custom", server.url, None, Price(1, 2), max_attempts=1)
-        for name in ("tiny", "small", "large")
-    ]
 
 
 @pytest.fixture
