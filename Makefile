@@ -6,6 +6,10 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Twice quiet: pip's errors, and none of its warnings about the machine's own settings.
+# Compat (a path, not a hook): a folder named routerlib, such as the clone itself seen from
+# the folder above it, would hide the package from Python otherwise.
+PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 QUICK ?=
 FULL ?=
 
@@ -47,8 +51,8 @@ $(READY): requirements.lock pyproject.toml
 	[ -n "$$python" ] || { echo "setup needs Python 3.11 or newer; install it or name it: make setup PYTHON=..." >&2; exit 1; }; \
 	echo "setting up $(VENV) with $$($$python --version) (about a minute, once)"; \
 	$$python -m venv $(VENV) || { echo "setup needs Python's venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 	@touch $@
 
 lock: ## pin every package again (needs uv)

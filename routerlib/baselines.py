@@ -8,11 +8,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from routerlib.blind_router import BlindChoice, BlindRouter
 from routerlib.features import PLAIN, PromptFeatures
 from routerlib.outcomes import Outcomes
-from routerlib.router import Choosing, Router
+from routerlib.router import Router
 from routerlib.topics import TopicClassifier, main_topics
-from routerlib.types import Decision
 
 
 class BestSingle(Router):
@@ -41,7 +41,7 @@ class BestSingle(Router):
         )
 
 
-class RandomRouter(Router):
+class RandomRouter(BlindRouter):
     """Choose by chance: the baseline that shows what routing without knowledge does.
 
     `route` chooses every candidate with equal propensity, whatever the cost weight; the seed and
@@ -65,49 +65,9 @@ class RandomRouter(Router):
     def __init__(self, random_state: int = 0) -> None:
         self.random_state = random_state
 
-    def route(
-        self,
-        prompt: str,
-        *,
-        cost_weight: float | None = None,
-        policy: Choosing | None = None,
-        task: str | None = None,
-    ) -> Decision:
-        """Choose a candidate model for one prompt by chance.
-
-        Parameters
-        ----------
-        prompt : str
-            The text.
-        cost_weight : float or None, default=None
-            Recorded, but changes nothing.
-        policy : None
-            Not accepted: chance estimates nothing that a policy could weigh.
-        task : str or None, default=None
-            Changes nothing.
-
-        Returns
-        -------
-        Decision
-            With NaN for expected quality and cost.
-
-        Raises
-        ------
-        ValueError
-            If the router isn't fitted, or a policy is given.
-        """
-        if policy is not None:
-            raise ValueError("RandomRouter gives no estimates for a policy; leave policy out")
-        draws = self.draws([prompt])
-        return Decision(
-            model=self.models_[int(np.argmax(draws[0]))],
-            expected_quality=float("nan"),
-            expected_cost_usd=float("nan"),
-            propensity=1 / len(self.models_),
-            reason="chosen by chance",
-            cost_weight=self.cost_weight_ if cost_weight is None else cost_weight,
-            router_hash=self.router_hash_,
-        )
+    def _choose(self, prompt: str, task: str | None) -> BlindChoice:
+        arm = int(np.argmax(self.draws([prompt])[0]))
+        return BlindChoice(self.models_[arm], 1 / len(self.models_), "chosen by chance")
 
     def draws(self, prompts: Sequence[str]) -> np.ndarray:
         """Draw uniform random numbers; the candidate with the largest is chosen.

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from routerlib.keys import key_complaint
+from routerlib.keys import key_complaints
 from routerlib.prices import list_price, nominal_price
 from routerlib.types import CandidateModel, Price, Role, check_names
 from routerlib.weights import KNOWN
@@ -291,7 +291,7 @@ def candidates_frame(candidates: Sequence[CandidateModel]) -> pd.DataFrame:
 def _state_of_key(candidate: CandidateModel) -> str:
     if candidate.api_key_env is None:
         return "not needed"
-    return f"{'no' if key_complaint(candidate) else 'in'} {candidate.api_key_env}"
+    return f"{'no' if key_complaints([candidate]) else 'in'} {candidate.api_key_env}"
 
 
 def _read(source: str | Path) -> tuple[str, str]:

@@ -57,19 +57,14 @@ class Permit(Protocol):
         """Take note of an attempt's end: its tokens, or none; whether it surely cost nothing."""
 
 
-class _Retries:
-    """Allow attempts, and ask before one that follows another that may have cost money."""
-
-    def __init__(self, reserve_retry: Callable[[], bool] | None) -> None:
-        self._reserve_retry = reserve_retry
-        self._may_have_cost = False
+class _Unlimited:
+    """Allow every attempt."""
 
     async def take(self) -> bool:
-        is_free = self._reserve_retry is None or not self._may_have_cost
-        return is_free or self._reserve_retry()  # type: ignore[misc]
+        return True
 
     def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
-        self._may_have_cost = not is_turned_away
+        """Keep no accounts."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +135,6 @@ class Clients:
         repeat: int = 0,
         decision_id: int | None = None,
         permit: Permit | None = None,
-        reserve_retry: Callable[[], bool] | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Call:
         """Ask a candidate and return what came of it; faults become a typed status.
@@ -157,9 +151,6 @@ class Clients:
             The routing decision behind the call.
         permit : Permit or None, default=None
             Asked before each attempt, told what became of it; None = every attempt may be made.
-        reserve_retry : callable or None, default=None
-            In place of a permit: asked before an attempt is made again although the last one may
-            have cost money, as after a timeout; False = don't.
         on_text : callable or None, default=None
             Given each piece of the answer's text as it comes, in the thread of the event loop;
             None = the answer comes in one piece. What was handed out can't be taken back, so
@@ -181,7 +172,7 @@ class Clients:
             If the permit allows no attempt at all.
         """
         endpoint = await self._endpoint(candidate)
-        asking = _Asking(endpoint, candidate, prompt, permit or _Retries(reserve_retry), on_text)
+        asking = _Asking(endpoint, candidate, prompt, permit or _Unlimited(), on_text)
         outcome = await asking.run()
         return Call(
             prompt_id=prompt.prompt_id,

@@ -19,6 +19,7 @@ from routerlib.clients import Clients, NotAsked
 from routerlib.collection import Collection, Tally
 from routerlib.interruptible import run_interruptibly
 from routerlib.judges import judge
+from routerlib.keys import KeyFault
 from routerlib.log import CallLog
 from routerlib.log_writer import LogWriter
 from routerlib.plan import LOCAL_AT_ONCE, Cell, Plan, plan_collection
@@ -189,6 +190,9 @@ class _Collector:
             return
         try:
             await self._clients.client(candidate)
+        except KeyFault as fault:
+            self._switch_off(candidate, fault.reason)
+            return
         except (ValueError, RuntimeError) as error:
             self._switch_off(candidate, str(error))
             return
@@ -260,9 +264,11 @@ class _Collector:
             self._switch_off(candidate, f"{why} ({call.error_type}: {call.error})")
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:
-        if candidate.name not in self.collection.switched_off:
-            self.collection.switched_off[candidate.name] = why
-            self._progress.say(f"switched off {candidate.name}: {why}")
+        given_up = self.collection.switched_off
+        if candidate.name not in given_up:
+            shown = "for the same reason" if why in given_up.values() else why
+            given_up[candidate.name] = why
+            self._progress.say(f"switched off {candidate.name}: {shown}")
 
     def _show(self, candidate: CandidateModel) -> None:
         tally = self.tally(candidate)

@@ -176,7 +176,10 @@ class Collection:
             lines.append(f"{n_unknown} attempts of unknown cost are counted at their worst case")
         if n_elsewhere := sum(tally.n_elsewhere for tally in self.tallies.values()):
             lines.append(f"{n_elsewhere} cells were finished by another run meanwhile")
-        lines += [f"switched off {name}: {why}" for name, why in self.switched_off.items()]
+        names: dict[str, list[str]] = {}
+        for name, why in self.switched_off.items():
+            names.setdefault(why, []).append(name)
+        lines += [f"switched off {', '.join(off)}: {why}" for why, off in names.items()]
         if self.is_over_budget:
             lines.append(f"the budget of ${self.budget_usd:g} stopped the run")
         if self.is_interrupted:

@@ -216,7 +216,8 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     off, by_luck = (100 * x for x in (calibration.mean_ece, calibration.mean_ece_by_chance))
     title = f"Estimates are {off:.1f} points off on average (ECE), {by_luck:.1f} by luck alone"
     squared = calibration.mean_brier
-    note = f"Brier {squared.value:.3f} [{squared.low:.3f}, {squared.high:.3f}]; "
+    note = f"mean squared error (Brier) {squared.value:.3f} "
+    note += f"[{squared.low:.3f}, {squared.high:.3f}]; "
     note += f"{int(bins.counts.sum())} estimates, larger dot = more"
     finish(ax, title, f"expected {QUALITY_LABEL}", f"observed {QUALITY_LABEL}", note)
     ax.legend(loc="upper left", fontsize="small")

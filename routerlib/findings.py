@@ -14,6 +14,8 @@ from routerlib.verdict import percent as percent_with_interval
 from routerlib.verdict import points
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routerlib.evaluation import Evaluation
     from routerlib.learning_curve import LearningCurve
     from routerlib.outcomes import Outcomes
@@ -41,7 +43,7 @@ def describe_outcomes(outcomes: Outcomes) -> str:
 
 
 def describe_split(train: Outcomes, test: Outcomes) -> str:
-    """Say in one sentence how prompts were divided.
+    """Say how prompts were divided, and which topics stand in one part only.
 
     Parameters
     ----------
@@ -51,11 +53,50 @@ def describe_split(train: Outcomes, test: Outcomes) -> str:
     Returns
     -------
     str
+        A sentence, and one more for each part that lacks a topic of the other.
+
+    Examples
+    --------
+    >>> from routerlib.outcomes import Outcomes
+    >>> both = Outcomes(["Add 2 and 3", "Add 2 and 3!", "Hi there"], ["m"], [[1]] * 3,
+    ...                 topics=["math", "math", "chat"])
+    >>> describe_split(both.take([0, 1]), both.take([2]))
+    '2 prompts (1 distinct, 1 topic) are for training and 1 prompt (1 distinct, 1 topic) is held
+     out; those that are nearly the same are on the same side. Nothing is learnt about chat, which
+     stands among the held-out prompts only. Nothing is measured on math, which stands among the
+     training prompts only.'
     """
-    return (
-        f"{len(train)} prompts are for training and {len(test)} are held out; prompts that are "
-        "nearly the same are on the same side."
-    )
+    told = [
+        f"{_extent(train)} for training and {_extent(test)} held out; those that are nearly the "
+        "same are on the same side."
+    ]
+    known, measured = set(train.topics or ()), set(test.topics or ())
+    if unknown := sorted(measured - known):
+        told.append(
+            f"Nothing is learnt about {', '.join(unknown)}, which {_stand(unknown)} among the "
+            "held-out prompts only."
+        )
+    if unmeasured := sorted(known - measured):
+        told.append(
+            f"Nothing is measured on {', '.join(unmeasured)}, which {_stand(unmeasured)} among the "
+            "training prompts only."
+        )
+    return " ".join(told)
+
+
+def _extent(part: Outcomes) -> str:
+    n_distinct = len(np.unique(part.groups))
+    topics = "" if part.topics is None else f", {_counted(len(set(part.topics)), 'topic')}"
+    verb = "is" if len(part) == 1 else "are"
+    return f"{_counted(len(part), 'prompt')} ({n_distinct} distinct{topics}) {verb}"
+
+
+def _stand(topics: Sequence[str]) -> str:
+    return "stands" if len(topics) == 1 else "stand"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def describe_router(router: Router) -> str:

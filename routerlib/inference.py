@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from routerlib.candidates import select_candidates
-from routerlib.clients import Clients, NotAsked
+from routerlib.clients import Clients, NotAsked, Permit
 from routerlib.collect import run_interruptibly
 from routerlib.types import CALLER, Call, CandidateModel, Decision, Prompt
 
@@ -107,7 +107,7 @@ def ask(
     decision: Decision | None = None,
     fall_back: bool = True,
     on_text: Callable[[str], None] | None = None,
-    reserve_retry: Callable[[], bool] | None = None,
+    permit: Permit | None = None,
 ) -> Answer:
     """Route a prompt, ask the chosen candidate for real, and log both.
 
@@ -136,9 +136,9 @@ def ask(
         Where the chosen candidate gives no answer, ask the next best.
     on_text : callable or None, default=None
         Called with each part of the answer as it comes.
-    reserve_retry : callable or None, default=None
-        Asked before an attempt is made again although the last one may have cost money; False =
-        don't.
+    permit : routerlib.clients.Permit or None, default=None
+        Asked before each attempt, whoever it asks, and told what became of it, before anything is
+        logged: so what was paid is known even where the log can't be written; None = no limit.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def ask(
                 clients=clients,
                 recording=LogRecording(log, run_id),
                 on_text=None if on_text is None else lambda _, text: on_text(text),
-                reserve_retry=reserve_retry,
+                permit=permit,
             )
 
     return run_interruptibly(answered())
@@ -189,7 +189,7 @@ async def answer(
     clients: Clients,
     recording: Recording,
     on_text: Callable[[str, str], None] | None = None,
-    reserve_retry: Callable[[], bool] | None = None,
+    permit: Permit | None = None,
 ) -> Answer:
     """Ask one candidate after the other until one answers; decision and every call are logged.
 
@@ -210,7 +210,7 @@ async def answer(
         on the disk before this returns.
     on_text : callable or None, default=None
         Called with the candidate's name and each part of its answer as it comes.
-    reserve_retry : callable or None, default=None
+    permit : routerlib.clients.Permit or None, default=None
         As in `ask`.
 
     Returns
@@ -222,7 +222,7 @@ async def answer(
     failed: list[Call] = []
     for candidate in order:
         speech = _Speech(candidate.name, on_text)
-        call = await _call(clients, candidate, prompt, speech, reserve_retry)
+        call = await _call(clients, candidate, prompt, speech, permit)
         decision_id = await recorded
         call = replace(call, decision_id=decision_id)
         call_id = await recording.add_call(call)
@@ -336,13 +336,11 @@ async def _call(
     candidate: CandidateModel,
     prompt: Prompt,
     speech: _Speech,
-    reserve_retry: Callable[[], bool] | None,
+    permit: Permit | None,
 ) -> Call:
     """Ask; a missing key, local model or money is a failed call too."""
     try:
-        return await clients.call(
-            candidate, prompt, on_text=speech.on_text, reserve_retry=reserve_retry
-        )
+        return await clients.call(candidate, prompt, on_text=speech.on_text, permit=permit)
     except NotAsked:
         return _never_made(candidate, prompt, OVER_BUDGET, "the budget has no room for it")
     except (ValueError, RuntimeError) as error:

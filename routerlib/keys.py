@@ -7,11 +7,29 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routerlib.types import CandidateModel
 
 _MARK = "[key]"
 # Servers without keys are given words such as "none"; hiding those would garble every text.
 _LEAST_SECRET_CHARS = 6
+
+
+class KeyFault(ValueError):
+    """A key that is missing or can't be one.
+
+    Parameters
+    ----------
+    candidate : str
+        Whose.
+    reason : str
+        What is wrong and what to do, the same for all that share the key; never the key.
+    """
+
+    def __init__(self, candidate: str, reason: str) -> None:
+        super().__init__(f"candidate {candidate!r} {reason}")
+        self.reason = reason
 
 
 def api_key(candidate: CandidateModel) -> str | None:
@@ -32,7 +50,7 @@ def api_key(candidate: CandidateModel) -> str | None:
 
     Raises
     ------
-    ValueError
+    KeyFault
         If the variable is not set or holds no key, naming candidate and variable, never the value.
     """
     name = candidate.api_key_env
@@ -40,25 +58,45 @@ def api_key(candidate: CandidateModel) -> str | None:
         return None
     key = (os.environ.get(name) or _from_file(name)).strip()
     if not key:
-        raise ValueError(
-            f"candidate {candidate.name!r} needs a key in the environment variable {name}, which "
-            "is not set; export it, or write it into a .env file"
+        raise KeyFault(
+            candidate.name,
+            f"needs a key in the environment variable {name}, which is not set; export it, or "
+            "write it into a .env file",
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ValueError(
-            f"candidate {candidate.name!r}: what {name} holds is no key: it must be one line of "
-            "ASCII letters, digits and signs without spaces"
+        raise KeyFault(
+            candidate.name,
+            f"can't be asked: what {name} holds is no key: it must be one line of ASCII letters, "
+            "digits and signs without spaces",
         )
     return key
 
 
-def key_complaint(candidate: CandidateModel) -> str | None:
-    """Say what is wrong with a candidate's key, as `api_key` does; None = nothing."""
-    try:
-        api_key(candidate)
-    except ValueError as error:
-        return str(error)
-    return None
+def key_complaints(candidates: Sequence[CandidateModel]) -> list[str]:
+    """Say what is wrong with the keys of candidates, each fault once.
+
+    Parameters
+    ----------
+    candidates : sequence of CandidateModel
+        Whom to ask.
+
+    Returns
+    -------
+    list of str
+        A sentence for each fault, with the candidates that it concerns; empty = all have theirs.
+    """
+    names: dict[str, list[str]] = {}
+    for candidate in candidates:
+        try:
+            api_key(candidate)
+        except KeyFault as fault:
+            names.setdefault(fault.reason, []).append(repr(candidate.name))
+    return [
+        f"candidate {named[0]} {reason}"
+        if len(named) == 1
+        else f"candidates {', '.join(named)}: each {reason}"
+        for reason, named in names.items()
+    ]
 
 
 def _from_file(name: str) -> str:

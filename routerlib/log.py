@@ -150,7 +150,7 @@ class CallLog(LogAppender):
         Raises
         ------
         ValueError
-            If the query is wrong, with DuckDB's own explanation.
+            If the query is wrong, with the nearest name where a table or column is unknown.
         """
         return queries.run(self.path, query, tables)
 

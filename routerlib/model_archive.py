@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerlib import artifact
-from routerlib.files import write_atomically
+from routerlib.files import sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from routerlib.router import Router
 
+# How many routers an archive holds, unless a caller says otherwise.
+KEEP = 5
+
 _FOLDER = "models"
-_SUFFIXES = (".pkl", ".json")
+_DEFAULT_STEM = "router_model"
 
 
 class Kept(NamedTuple):
@@ -40,8 +44,28 @@ class Kept(NamedTuple):
 
 
 def folder_of(model_path: str | Path) -> Path:
-    """Return the archive of a router file: ``models/`` beside it."""
-    return Path(model_path).parent / _FOLDER
+    """Return the archive of a router file: ``models/`` beside it.
+
+    Files of other names have a folder each in there: going back must never put a router in use
+    that was trained for other candidates.
+
+    Parameters
+    ----------
+    model_path : str or Path
+        The router file in use; it need not exist.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> folder_of("data/router_model.pkl").as_posix(), folder_of("data/mine.pkl").as_posix()
+    ('data/models', 'data/models/mine')
+    """
+    path = Path(model_path)
+    archive = path.parent / _FOLDER
+    return archive if path.stem == _DEFAULT_STEM else archive / path.stem
 
 
 def kept_models(model_path: str | Path) -> list[Kept]:
@@ -56,12 +80,12 @@ def kept_models(model_path: str | Path) -> list[Kept]:
     -------
     list of Kept
     """
-    in_use = _sha256(Path(model_path))
+    in_use = sha256_of(model_path) if Path(model_path).is_file() else None
     found = []
     for path in sorted(folder_of(model_path).glob("[0-9]*-*.pkl")):
-        metadata = json.loads(artifact.json_path(path).read_text(encoding="utf-8"))
-        is_in_use = in_use is not None and metadata.get("sha256") == in_use
-        found.append(Kept(path.stem, path, metadata, is_in_use))
+        if artifact.json_path(path).is_file():  # else a save was cut short
+            metadata = json.loads(artifact.json_path(path).read_text(encoding="utf-8"))
+            found.append(Kept(path.stem, path, metadata, metadata.get("sha256") == in_use))
     return found
 
 
@@ -70,11 +94,12 @@ def install(
     model_path: str | Path,
     metadata: Mapping[str, Any] | None = None,
     *,
-    keep: int = 5,
+    keep: int = KEEP,
 ) -> Kept:
-    """Archive a router and put it in use; the one in use before is archived first.
+    """Put a router in use and archive it; the one in use before is archived first.
 
-    Whoever reads the file meanwhile sees the old router or the new one, never a part.
+    Whoever reads the file meanwhile sees the old router or the new one, never a part. A router
+    that was archived before, byte for byte, is kept once: as the newest.
 
     Parameters
     ----------
@@ -96,26 +121,61 @@ def install(
     ValueError
         If `keep` is below 1.
     """
-    if keep < 1:
-        raise ValueError(f"keep must be at least 1, got {keep!r}")
-    archive_in_use(model_path)
-    path = _next_path(model_path, router.router_hash_)
-    router.save(path, metadata)
-    _put_in_use(path, Path(model_path))
-    for old in kept_models(model_path)[:-keep]:
-        for suffix in _SUFFIXES:
-            old.path.with_suffix(suffix).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "router.pkl"
+        router.save(made, metadata)
+        install_file(made, model_path, keep=keep)
     return kept_models(model_path)[-1]
 
 
-def archive_in_use(model_path: str | Path) -> None:
-    """Copy the router in use into the archive, unless it is there or can't be read."""
+def install_file(made: str | Path, model_path: str | Path, *, keep: int = KEEP) -> None:
+    """Put a router in use that was saved elsewhere, and archive it, as `install` does.
+
+    Parameters
+    ----------
+    made : str or Path
+        The router file, with its description beside it; without one it can't be archived, and
+        is only put in use.
+    model_path : str or Path
+        The router file in use.
+    keep : int, default=5
+        Archived routers to keep, at least 1; the oldest are deleted.
+
+    Raises
+    ------
+    ValueError
+        If `keep` is below 1.
+    """
+    if keep < 1:
+        raise ValueError(f"keep must be at least 1, got {keep!r}")
     path = Path(model_path)
-    if not path.is_file() or any(kept.is_in_use for kept in kept_models(path)):
+    archive_in_use(path)
+    _copy(Path(made), path)
+    kept = kept_models(path)
+    if any(each.is_in_use for each in kept[:-1]) and not kept[-1].is_in_use:
+        _copy(path, _next_path(path, kept))
+        _delete([each for each in kept if each.is_in_use])
+    else:
+        archive_in_use(path)
+    _delete(kept_models(path)[:-keep])
+
+
+def archive_in_use(model_path: str | Path) -> None:
+    """Copy the router in use into the archive, or what its description has learnt since.
+
+    A file that is damaged, no router or without a description is nothing to go back to.
+
+    Parameters
+    ----------
+    model_path : str or Path
+        The router file in use; it need not exist.
+    """
+    path = Path(model_path)
+    if not path.is_file() or not _is_whole(path):
         return
-    metadata = artifact.load(path).metadata
-    if metadata:
-        _copy(path, _next_path(path, str(metadata.get("router_hash", ""))))
+    kept = kept_models(path)
+    twin = next((each.path for each in reversed(kept) if each.is_in_use), None)
+    _copy(path, twin or _next_path(path, kept))
 
 
 def rollback(model_path: str | Path, name: str | None = None) -> Kept:
@@ -142,7 +202,7 @@ def rollback(model_path: str | Path, name: str | None = None) -> Kept:
     kept = kept_models(model_path)
     wanted = _named(kept, name) if name else _previous(kept, model_path)
     artifact.load(wanted.path)  # refuse a damaged one before it is in use
-    _put_in_use(wanted.path, Path(model_path))
+    _copy(wanted.path, Path(model_path))
     return wanted._replace(is_in_use=True)
 
 
@@ -159,29 +219,34 @@ def _previous(kept: list[Kept], model_path: str | Path) -> Kept:
     if position == 0:
         raise ValueError(
             f"there is no router before {str(model_path)!r} in {str(folder_of(model_path))!r}; "
-            "routers are archived by `routerlib retrain`"
+            "routers are archived by `routerlib train` and `retrain`"
         )
     return kept[position - 1]
 
 
-def _put_in_use(archived: Path, model_path: Path) -> None:
-    _copy(archived, model_path)
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file is a router with its own description."""
+    try:
+        return bool(artifact.load(path).metadata)
+    except artifact.ArtifactError:
+        return False
 
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a router: the pickle first, its description second, each whole or not at all."""
-    for suffix in _SUFFIXES:
-        write_atomically(target.with_suffix(suffix), source.with_suffix(suffix).read_bytes())
+    write_atomically(target, source.read_bytes())
+    if artifact.json_path(source).is_file():
+        write_atomically(artifact.json_path(target), artifact.json_path(source).read_bytes())
 
 
-def _next_path(model_path: str | Path, router_hash: str) -> Path:
-    numbers = [int(each.name.split("-")[0]) for each in kept_models(model_path)]
+def _delete(kept: list[Kept]) -> None:
+    for each in kept:
+        each.path.unlink(missing_ok=True)
+        artifact.json_path(each.path).unlink(missing_ok=True)
+
+
+def _next_path(model_path: Path, kept: list[Kept]) -> Path:
+    number = max((int(each.name.split("-")[0]) for each in kept), default=0) + 1
+    router_hash = str(artifact.load(model_path).metadata.get("router_hash", ""))
     digest = router_hash.removeprefix("b2:")[:8] or "unknown"
-    return folder_of(model_path) / f"{max(numbers, default=0) + 1:04d}-{digest}.pkl"
-
-
-def _sha256(model_path: Path) -> str | None:
-    beside = artifact.json_path(model_path)
-    if not (model_path.is_file() and beside.is_file()):
-        return None
-    return str(json.loads(beside.read_text(encoding="utf-8")).get("sha256"))
+    return folder_of(model_path) / f"{number:04d}-{digest}.pkl"

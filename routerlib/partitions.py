@@ -46,11 +46,12 @@ def divide(
     random_state : int, default=0
         Seed; plays no part for ``by="time"``.
     by : {"random", "topic", "time"}, default="random"
-        ``random``: whole groups of near-duplicates are drawn. ``topic``: whole topics are drawn;
+        ``random``: whole groups of near-duplicates are drawn; where that leaves a topic out of one
+        part that may expect a group of it, one is exchanged. ``topic``: whole topics are drawn;
         test prompts with a near-duplicate in a training topic are left out. ``time``: the groups
         that appear last, in the order of the prompts.
     topics : sequence of str or None, default=None
-        Topic of each prompt, for ``by="topic"``.
+        Topic of each prompt, for ``by="topic"`` and ``by="random"``.
 
     Returns
     -------
@@ -66,14 +67,16 @@ def divide(
     >>> divide(np.array([0, 1, 0, 2, 3]), 0.4, by="time")
     Parts(train=array([0, 1, 2]), test=array([3, 4]))
     """
-    if not 0 < test_size < 1:
-        raise ValueError(f"test_size must lie in (0, 1), got {test_size!r}")
+    check_test_size(test_size)
     _check(by, topics)
     units = _units(groups, by, topics)
     sizes = np.bincount(units) if len(units) else np.zeros(0, dtype=int)
     order = np.random.default_rng(random_state).permutation(len(sizes))
     room = max(1, round(test_size * len(units)))
     chosen = _last(sizes, room) if by == "time" else _fitting(order, sizes, room)
+    if by == "random" and topics is not None:
+        topic_of = np.unique(np.asarray(topics), return_inverse=True)[1][_firsts(units)]
+        chosen = _with_topics(chosen, order, sizes, topic_of, test_size)
     parts = _parts(groups, np.isin(units, chosen))
     if not len(parts.test) or not len(parts.train):
         what = "topics" if by == "topic" else "groups of near-duplicates"
@@ -82,6 +85,23 @@ def divide(
             f"with test_size={test_size}; collect more distinct prompts"
         )
     return parts
+
+
+def check_test_size(test_size: float) -> None:
+    """Refuse a share of test prompts that leaves nothing on one side.
+
+    Parameters
+    ----------
+    test_size : float
+        Share of prompts for test.
+
+    Raises
+    ------
+    ValueError
+        If it isn't in (0, 1).
+    """
+    if not 0 < test_size < 1:
+        raise ValueError(f"test_size must lie in (0, 1), got {test_size!r}")
 
 
 def folds(
@@ -159,6 +179,34 @@ def _fitting(order: Rows, sizes: Rows, room: int) -> Rows:
             chosen.append(unit)
             room -= sizes[unit]
     return np.array(chosen, dtype=np.intp)
+
+
+def _with_topics(chosen: Rows, order: Rows, sizes: Rows, topic_of: Rows, test_size: float) -> Rows:
+    """Exchange units so that no topic is missing in a part where one of its units may be expected.
+
+    Only topics decide, never outcomes, so that the parts stay a fair draw within each topic. A unit
+    that is no larger goes back in exchange, from the topic that stands there too often.
+    """
+    is_test = np.isin(np.arange(len(sizes)), chosen)
+    n_units = np.bincount(topic_of)
+    for part, share in ((True, test_size), (False, 1 - test_size)):
+        for topic in np.flatnonzero((n_units >= 2) & (n_units * share >= 1)):
+            inside = np.bincount(topic_of[is_test == part], minlength=len(n_units))
+            if inside[topic] == 0:
+                own = order[topic_of[order] == topic]
+                moved = own[np.argmin(sizes[own])]
+                surplus = np.where(inside >= 2, inside - share * n_units, -np.inf)[topic_of]
+                fits = (is_test == part) & (sizes <= sizes[moved]) & np.isfinite(surplus)
+                is_test[moved] = part
+                if fits.any():
+                    back = order[np.argmax(np.where(fits, surplus, -np.inf)[order])]
+                    is_test[back] = not part
+    return np.flatnonzero(is_test)
+
+
+def _firsts(units: Rows) -> Rows:
+    """Return the first prompt of each unit."""
+    return np.unique(units, return_index=True)[1]
 
 
 def _last(sizes: Rows, room: int) -> Rows:

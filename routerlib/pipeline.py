@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from routerlib import model_archive
 from routerlib.log import CallLog
 from routerlib.pages import to_html
 from routerlib.runner import (
@@ -77,11 +78,11 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     stream: TextIO | None = None,
 ) -> PipelineResult:
-    """Run the notebooks, then publish router and reports with renames only.
+    """Run the notebooks, then publish router and reports, each file whole.
 
     The log is written live and only grows. Router and reports are made in staging folders:
     when anything fails, those of the last good run are untouched, and the notebook that
-    failed is left in ``reports/failed/``.
+    failed is left in ``reports/failed/``. The router that is replaced is archived.
 
     Parameters
     ----------
@@ -260,13 +261,14 @@ def _write_index(workspace: Workspace, staged: _Staged, given: Mapping[str, Any]
 
 
 def _publish(staged: _Staged) -> tuple[Path, ...]:
-    """Move what was made to where it is expected, with renames, the index last."""
-    moves = [(new, final) for final, new in _router_files(staged) if new.is_file()]
+    """Put what was made where it is expected, each file whole, the index last."""
+    published = [final for final, new in _router_files(staged) if new.is_file()]
+    if staged.router.is_file():
+        model_archive.install_file(staged.router, staged.final_router)
     made = sorted(staged.reports.iterdir(), key=lambda file: (file.stem == "index", file.name))
-    moves += [(new, staged.final_reports / new.name) for new in made]
-    for new, final in moves:
-        new.replace(final)
-    return tuple(final for _, final in moves)
+    for new in made:
+        published.append(new.replace(staged.final_reports / new.name))
+    return tuple(published)
 
 
 def _router_files(staged: _Staged) -> list[tuple[Path, Path]]:

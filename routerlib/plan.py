@@ -54,6 +54,8 @@ class Plan:
         Cells of each candidate that an earlier run has finished.
     expected_s : float
         Estimated seconds; NaN where nothing is known of a candidate's speed.
+    pace : str
+        What the estimate of seconds rests on.
     in_flight : frozenset of CellKey
         Cells to ask that were being asked when an earlier run was killed: they may be paid twice.
     """
@@ -61,6 +63,7 @@ class Plan:
     cells: tuple[Cell, ...]
     n_done: dict[str, int]
     expected_s: float
+    pace: str = ""
     in_flight: frozenset[CellKey] = frozenset()
 
     @property
@@ -102,7 +105,9 @@ class Plan:
     def __str__(self) -> str:
         if not self.cells:
             return f"nothing to ask: all {sum(self.n_done.values())} cells are done"
-        known_s = "" if self.expected_s != self.expected_s else f", about {span(self.expected_s)}"
+        known_s = ""
+        if math.isfinite(self.expected_s):
+            known_s = f", about {span(self.expected_s)} (if calls take as long as {self.pace})"
         lines = [
             f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
             f"cost {usd(self.expected_usd)}, {bound(self.worst_usd)}{known_s}"
@@ -199,7 +204,8 @@ def plan_collection(
         cells += left
     lost = in_flight_at_a_kill(log) if log else set()
     in_flight = frozenset(cell.key for cell in cells if cell.key in lost)
-    return Plan(tuple(cells), n_done, _expected_s(cells, means), in_flight)
+    expected_s, pace = _expected_s(cells, means)
+    return Plan(tuple(cells), n_done, expected_s, pace, in_flight)
 
 
 def _measured_means(log: CallLog) -> dict[str, tuple[float, float]]:
@@ -217,19 +223,27 @@ def _measured_means(log: CallLog) -> dict[str, tuple[float, float]]:
     }
 
 
-def _expected_s(cells: Sequence[Cell], means: dict[str, tuple[float, float]]) -> float:
-    """Estimate the wall time: remote candidates in parallel, local ones share the cores."""
+def _expected_s(cells: Sequence[Cell], means: dict[str, tuple[float, float]]) -> tuple[float, str]:
+    """Estimate the wall time, and say from what: remote candidates in parallel, local ones share.
+
+    What was measured in this log comes first; the pool's own figures are of another machine.
+    """
     remote_s, local_s = [0.0], [0.0]
+    paces: dict[str, None] = {}
     for candidate in {cell.candidate.name: cell.candidate for cell in cells}.values():
         n_cells = sum(cell.candidate.name == candidate.name for cell in cells)
-        if candidate.expected_s is not None:
-            seconds = candidate.expected_s
-        elif candidate.name in means:
+        if candidate.name in means:
             seconds = means[candidate.name][1] / candidate.max_concurrency
+            paces["earlier ones of the log"] = None
+        elif candidate.expected_s is not None:
+            seconds = candidate.expected_s
+            paces[
+                "on two free cores" if candidate.provider == "local" else "candidates.yaml expects"
+            ] = None
         else:
-            return float("nan")
+            return float("nan"), ""
         (local_s if candidate.provider == "local" else remote_s).append(n_cells * seconds)
-    return max(max(remote_s), max(local_s), sum(local_s) / LOCAL_AT_ONCE)
+    return max(max(remote_s), max(local_s), sum(local_s) / LOCAL_AT_ONCE), " and ".join(paces)
 
 
 def span(seconds: float) -> str:

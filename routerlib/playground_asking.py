@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from routerlib.budget import Budget, capped, worst_cost_usd
 from routerlib.candidates import select_candidates
 from routerlib.inference import ask
-from routerlib.types import Call, CandidateModel, Decision, Prompt, Score
+from routerlib.types import CandidateModel, Decision, Prompt, Score, Usage
 
 if TYPE_CHECKING:
     from routerlib.inference import Answer
@@ -239,22 +238,13 @@ class Asking:
     def _ask_within_budget(
         self, asked: Asked, decision: Decision, candidate: CandidateModel, log: CallLog
     ) -> None:
-        worst_usd = worst_cost_usd(candidate, asked.prompt)
-        reserved: list[float] = []
-
-        def reserve() -> bool:
-            with self._lock:
-                fits = self._budget.reserve(worst_usd)
-            reserved.extend([worst_usd] * fits)
-            return fits
-
         def take(piece: str) -> None:
             asked.text += piece
             self.on_change()
 
-        if not reserve():
-            raise ValueError(self._too_dear(worst_usd))
-        costs_usd = [0.0]
+        permit = _Reserving(self._budget, self._lock, candidate, asked.prompt)
+        if not permit.reserve():
+            raise ValueError(self._too_dear(permit.worst_usd))
         try:
             asked.answer = ask(
                 asked.prompt,
@@ -265,15 +255,11 @@ class Asking:
                 model=None if asked.is_choice else asked.model,
                 fall_back=False,  # a person asked this one; another's answer would mislead
                 on_text=take,
-                reserve_retry=reserve,
+                permit=permit,
             )
-            call = asked.answer.call
-            # Attempts that were given up may have been charged, too.
-            costs_usd = [_charged_usd(candidate, call, worst_usd), *reserved[1:]]
         finally:
-            with self._lock:
-                for attempt_usd, cost_usd in zip_longest(reserved, costs_usd, fillvalue=0.0):
-                    self._budget.settle(attempt_usd, cost_usd)
+            permit.release()
+        call = asked.answer.call
         asked.text = asked.answer.text or asked.text
         if not call.is_ok:
             detail = f": {call.error.rstrip('.')}" if call.error else ""
@@ -287,11 +273,43 @@ class Asking:
         )
 
 
-def _charged_usd(candidate: CandidateModel, call: Call, worst_usd: float) -> float:
-    """Return what an answer cost: its tokens, nothing if it was refused or never asked for."""
-    if call.usage is not None:
-        return candidate.price.cost_usd(call.usage)
-    is_turned_away = call.status == "error" and (call.error_type or "").startswith(
-        ("http_", "unavailable")
-    )
-    return 0.0 if is_turned_away else worst_usd
+class _Reserving:
+    """Reserve the worst case of each attempt, and charge it as soon as its outcome is known.
+
+    It is charged where the attempt ends, not where its answer is logged: an answer is paid for
+    even if the log can't be written. The lock is the session's, as others are asked meanwhile.
+    """
+
+    def __init__(
+        self, budget: Budget, lock: threading.RLock, candidate: CandidateModel, prompt: Prompt
+    ) -> None:
+        self.worst_usd = worst_cost_usd(candidate, prompt)
+        self._budget = budget
+        self._lock = lock
+        self._price = candidate.price
+        self._is_reserved = False
+
+    def reserve(self) -> bool:
+        """Reserve the next attempt, unless that was done already; False where it doesn't fit."""
+        with self._lock:
+            self._is_reserved = self._is_reserved or self._budget.reserve(self.worst_usd)
+        return self._is_reserved
+
+    async def take(self) -> bool:
+        """Return whether the next attempt may be made."""
+        is_allowed, self._is_reserved = self.reserve(), False
+        return is_allowed
+
+    def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
+        """Charge what an attempt cost, or the worst case where nobody knows."""
+        unknown_usd = 0.0 if is_turned_away else self.worst_usd
+        cost_usd = unknown_usd if usage is None else self._price.cost_usd(usage)
+        with self._lock:
+            self._budget.settle(self.worst_usd, cost_usd)
+
+    def release(self) -> None:
+        """Give back what was reserved for an attempt that was never made."""
+        with self._lock:
+            if self._is_reserved:
+                self._budget.settle(self.worst_usd, 0.0)
+            self._is_reserved = False

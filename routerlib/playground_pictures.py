@@ -13,6 +13,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from routerlib.glossary import explain_words
 from routerlib.margin import DECIDED, with_value
 from routerlib.playground_policies import usd_text
 from routerlib.plot_style import candidate_styles
@@ -325,6 +326,7 @@ def _why(controller: PlaygroundController) -> str:
         f'<th scope="col"><span class="rl-sides"><span>← for {escape(margin.other)}</span>'
         f"<span>for {escape(margin.chosen)} →</span></span></th>"
         f'<th scope="col">points</th></tr></thead><tbody>{body}</tbody></table>'
+        f'<p class="rl-note">{escape("; ".join(explain_words(*(name for name, _ in rows))))}</p>'
     )
 
 

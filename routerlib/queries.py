@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
     "lock_configuration": True,
 }
+
+_NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
+_NO_COLUMN = re.compile(r'column "(\w+)" not found|not have a column named "(\w+)"')
 
 # What is read in place of a table: the table itself with what became known later.
 _VIEWS = {"prompts": "known_prompts"}
@@ -185,21 +189,46 @@ def run(
     Raises
     ------
     ValueError
-        If the query is wrong, with DuckDB's own explanation.
+        If the query is wrong: an unknown table or column with the nearest name that there is, any
+        other fault with DuckDB's own explanation.
     """
     import duckdb
 
     given = dict(tables or {})
     named = [name for name in TABLES if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
     with duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection:
+        given |= read_arrow(path, [name for name in named if name not in given])
         for name, table in given.items():
-            connection.register(name, table)
-        for name, table in read_arrow(path, [name for name in named if name not in given]).items():
             connection.register(name, table)
         try:
             return connection.execute(query, dict(parameters or {})).df()
         except duckdb.Error as error:
-            raise ValueError(f"the query over {path} failed: {error}") from error
+            why = _unknown_name(str(error), given) or str(error)
+            raise ValueError(f"the query over {path} failed: {why}") from error
+
+
+def _unknown_name(complaint: str, tables: Mapping[str, Any]) -> str | None:
+    """Say which names there are, the nearest first, where DuckDB doesn't know one."""
+    if unknown := _NO_TABLE.search(complaint):
+        return _suggested("table", unknown.group(1), {*TABLES, *tables})
+    if unknown := _NO_COLUMN.search(complaint):
+        columns = {column for table in tables.values() for column in _columns(table)}
+        return _suggested("column", unknown.group(1) or unknown.group(2), columns)
+    return None
+
+
+def _suggested(kind: str, unknown: str, known: set[str]) -> str | None:
+    near = get_close_matches(unknown.lower(), sorted(known), n=1)
+    if not near:
+        return None
+    return (
+        f"there is no {kind} {unknown!r}, did you mean {near[0]}? There are "
+        f"{', '.join(sorted(known))}"
+    )
+
+
+def _columns(table: Any) -> list[str]:
+    return list(getattr(table, "column_names", None) or table.columns)
 
 
 def read_arrow(

@@ -6,7 +6,7 @@ MEANING = "meaning of the prompt"
 WORDING = "what its wording suggests"
 SIMILAR = "what similar prompts did"
 TOPIC = "what its topic suggests"
-NETWORK = "what a small network expects"
+NETWORK = "what a small neural network expects"
 ANY_PROMPT = "on any prompt"
 KNOWN_TASK = "known task"
 

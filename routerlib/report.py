@@ -14,6 +14,7 @@ from routerlib import artifact, log_tables, plots, story, summaries
 from routerlib.decisions import decide, examples_table, reasons, what_if_table
 from routerlib.evaluation import Evaluation, compare, evaluate
 from routerlib.files import write_atomically
+from routerlib.glossary import explain_words
 from routerlib.headlines import key_numbers
 from routerlib.measurement import Field
 from routerlib.outcomes import Outcomes
@@ -231,6 +232,8 @@ def write_index(
     badge, tone = _BADGES[evaluation.verdict.kind]
     measured = Field.of(test, evaluation.strong, evaluation.weak).outcomes
     decided = decide(router, measured if len(measured) else test)
+    told = reasons(decided, evaluation.routed_shares)
+    examples = examples_table(decided, test.models)
     scripts = [script(name) for name in _SCRIPTS]
     page = environment.get_template("index.html.j2").render(
         style=style(),
@@ -251,11 +254,14 @@ def write_index(
         statuses=log_tables.statuses(log),
         importances=_importances(findings),
         tiles=key_numbers(evaluation),
-        reasons=reasons(decided, evaluation.routed_shares),
+        reasons=told,
+        meanings=explain_words(
+            *(text for _, text in told), *(text for row in examples.rows for text in row[3:4])
+        ),
         shares=evaluation.routed_shares,
         unused=[name for name, share in evaluation.routed_shares.items() if not share],
         looks=plots.candidate_styles(evaluation.models),
-        examples=examples_table(decided, test.models),
+        examples=examples,
         what_if=_what_if(router, test),
         identity=_identity(findings, metadata or {}),
         prices=_prices(log),

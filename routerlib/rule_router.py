@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from routerlib.blind_router import BlindChoice, BlindRouter
 from routerlib.outcomes import Outcomes
-from routerlib.router import Choosing, Router
 from routerlib.tasks import detect_task
-from routerlib.types import ROLES, TASKS, CandidateModel, Decision, tagged_hash
+from routerlib.types import ROLES, TASKS, CandidateModel, tagged_hash
 
 # From this length on a chat or an unknown task is no small matter.
 _SHORT_CHARACTERS = 400
@@ -29,7 +29,7 @@ _ROLE_BY_TASK: dict[str, tuple[str, str]] = {
 }
 
 
-class RuleRouter(Router):
+class RuleRouter(BlindRouter):
     """Choose by task and length, without any training.
 
     ========================  =====================  ======================
@@ -121,44 +121,9 @@ class RuleRouter(Router):
         router.mean_cost_usd_ = np.full(len(candidates), np.nan)
         return router
 
-    def route(
-        self,
-        prompt: str,
-        *,
-        cost_weight: float | None = None,
-        policy: Choosing | None = None,
-        task: str | None = None,
-    ) -> Decision:
-        """Choose the candidate model for one prompt by rule; a policy has nothing to weigh.
-
-        Parameters
-        ----------
-        prompt : str
-            The text.
-        cost_weight : float or None, default=None
-            Recorded, but changes nothing.
-        policy : None
-            Not accepted: rules estimate nothing that a policy could weigh.
-        task : str or None, default=None
-            Known task; None = detected.
-
-        Returns
-        -------
-        Decision
-            With NaN for expected quality and cost.
-        """
-        if policy is not None:
-            raise ValueError("RuleRouter gives no estimates for a policy; leave policy out")
+    def _choose(self, prompt: str, task: str | None) -> BlindChoice:
         role, reason = _rule(prompt, task)
-        return Decision(
-            model=self.roles[role],
-            expected_quality=float("nan"),
-            expected_cost_usd=float("nan"),
-            propensity=1.0,
-            reason=reason,
-            cost_weight=self.cost_weight_ if cost_weight is None else cost_weight,
-            router_hash=self.router_hash_,
-        )
+        return BlindChoice(self.roles[role], 1.0, reason)
 
     @property
     def chooses_by_estimates(self) -> bool:

@@ -16,6 +16,7 @@ from routerlib.findings import (
     evaluate_lessons,
     train_lessons,
 )
+from routerlib.glossary import explain_words
 from routerlib.prose import Prose, say
 from routerlib.routed import route_all
 from routerlib.tables import percent
@@ -36,6 +37,7 @@ __all__ = [
     "by_estimates",
     "collect_lessons",
     "describe_certificate",
+    "describe_features",
     "describe_outcomes",
     "describe_router",
     "describe_split",
@@ -237,6 +239,23 @@ def examples_by_task(outcomes: Outcomes) -> list[str]:
     for task, prompt in zip(outcomes.topics or [""] * len(outcomes), outcomes.prompts, strict=True):
         first.setdefault(task, prompt)
     return [first[task] for task in sorted(first)]
+
+
+def describe_features(explanations: Mapping[str, shap.Explanation]) -> Prose:
+    """Say what those features mean that sum up a whole view of the prompt.
+
+    Parameters
+    ----------
+    explanations : Mapping of str to shap.Explanation
+        By candidate model.
+
+    Returns
+    -------
+    Prose
+        Nothing where every feature says by its name what it is.
+    """
+    names = [name for each in explanations.values() for name in each.feature_names]
+    return Prose((), explain_words(*names))
 
 
 def explain_lessons(router: Router, explanations: Mapping[str, shap.Explanation]) -> Prose:

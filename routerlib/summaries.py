@@ -161,7 +161,7 @@ def seen_and_unseen(router: Router, train: Outcomes, test: Outcomes) -> Table:
         best = complete.quality[:, complete.models.index(router.best_single_)].mean()
         rows.append(
             {
-                "prompts": label,
+                "which prompts": label,
                 "n": len(complete),
                 "quality of the router's choices": f"{chosen:.3f}",
                 f"quality of always {router.best_single_}": f"{best:.3f}",

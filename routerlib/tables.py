@@ -10,6 +10,8 @@ from html import escape
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from routerlib.glossary import explain_words
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -79,8 +81,8 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "gain_over_zero": ("quality against random mixing at equal cost (points)", _points),
     "AIQ": ("AIQ", _digits),
     "APGR": ("APGR", _digits),
-    "CPT50": ("CPT(50 %), share of strong calls", percent),
-    "CPT80": ("CPT(80 %), share of strong calls", percent),
+    "CPT50": ("CPT(50 %), share of calls to the best single", percent),
+    "CPT80": ("CPT(80 %), share of calls to the best single", percent),
     "gap_closed": ("gap to the oracle closed", percent),
     "regret": ("regret", _digits),
     "ECE": ("ECE", _digits),
@@ -115,15 +117,23 @@ class Table:
         Which columns are set flush right.
     caption : str
         What the table shows.
+    notes : tuple of str
+        Lines under it, such as what its abbreviations mean.
     """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     is_number: tuple[bool, ...]
     caption: str = ""
+    notes: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
-        """Render with everything escaped; the region scrolls where the screen is narrow."""
+        """Render with everything escaped; the region scrolls where the screen is narrow.
+
+        Without rows only the caption is shown, saying that there are none.
+        """
+        if not self.rows and self.caption:
+            return f'<p class="caption">{escape(self.caption)}: none.</p>'
         classes = [self._class(column) for column in range(len(self.heads))]
         head = "".join(
             f'<th scope="col"{kind}>{escape(text)}</th>'
@@ -134,8 +144,11 @@ class Table:
         label = escape(self.caption or "Table", quote=True)
         return (
             f'{caption}<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{self._noted()}"
         )
+
+    def _noted(self) -> str:
+        return f'<p class="notes">{escape("; ".join(self.notes))}.</p>' if self.notes else ""
 
     def _class(self, column: int) -> str:
         if self.is_number[column]:
@@ -145,7 +158,8 @@ class Table:
 
     def __str__(self) -> str:
         """Show as plain text, cells divided by bars."""
-        return "\n".join(" | ".join(row) for row in (self.heads, *self.rows))
+        lines = [" | ".join(row) for row in (self.heads, *self.rows)]
+        return "\n".join([*lines, *self.notes])
 
 
 def table(frame: pd.DataFrame, caption: str = "", columns: Sequence[str] | None = None) -> Table:
@@ -155,7 +169,8 @@ def table(frame: pd.DataFrame, caption: str = "", columns: Sequence[str] | None 
     ----------
     frame : DataFrame
         A named index becomes the first column. Columns ``x_low`` and ``x_high`` are the interval
-        of ``x`` and are shown in its cell. NaN is shown as a dash, never as 0.
+        of ``x`` and are shown in its cell. NaN is shown as a dash, never as 0. Abbreviations in
+        the heads are explained under the table.
     caption : str, default=""
         What the table shows.
     columns : Sequence of str or None, default=None
@@ -186,7 +201,7 @@ def table(frame: pd.DataFrame, caption: str = "", columns: Sequence[str] | None 
         all(_NUMBER.fullmatch(row[column]) for row in texts) for column in range(len(names))
     )
     heads = tuple(_COLUMNS.get(name, (name.replace("_", " "), str))[0] for name in names)
-    return Table(heads, tuple(map(tuple, texts)), numeric, caption)
+    return Table(heads, tuple(map(tuple, texts)), numeric, caption, explain_words(*heads))
 
 
 def short(text: str, n_characters: int = _MAX_SHOWN_CHARACTERS) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from routerlib import artifact
+from routerlib import artifact, model_archive
 from routerlib.candidates import POOLS, load_candidates, select_candidates
 from routerlib.log import CallLog
 
@@ -240,6 +240,24 @@ class Workspace:
             )
         self.router_origin = f"A router was trained here, and not saved: {shortage}."
         return train_router(train)
+
+    def install_router(self, path: str | Path, router: Router) -> str:
+        """Put a router in use; it and the one before are archived.
+
+        Parameters
+        ----------
+        path : str or Path
+            The router file, from the root.
+        router : Router
+            Fitted.
+
+        Returns
+        -------
+        str
+            What was done, in one sentence.
+        """
+        model_archive.install(router, self.path(path))
+        return f"Saved and archived, identity {router.router_hash_}."
 
     def record_test(self, path: str | Path, router: Router, evaluation: Evaluation) -> str:
         """Write what a router is worth into its description, if the file is this router's.

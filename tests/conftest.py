@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from browsing import screenshots_folder, started_browser
+from fault_server import FaultServer, fault_server
 
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
@@ -30,6 +31,22 @@ def candidates() -> list[CandidateModel]:
     return [
         CandidateModel("small", "small-1", "custom", "http://127.0.0.1:9/v1", None, Price(1, 2)),
         CandidateModel("large", "large-1", "custom", "http://127.0.0.1:9/v1", None, Price(10, 20)),
+    ]
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """Serve answers and faults on loopback, as a provider does."""
+    with fault_server() as running:
+        yield running
+
+
+@pytest.fixture
+def trio(server: FaultServer) -> list[CandidateModel]:
+    """Return three candidates that the server answers for, without retries."""
+    return [
+        CandidateModel(name, name, "custom", server.url, None, Price(1, 2), max_attempts=1)
+        for name in ("tiny", "small", "large")
     ]
 
 

@@ -216,3 +216,22 @@ def test_a_dry_run_says_what_would_keep_a_run_from_its_end(
     shown = capsys.readouterr().out
     assert "not yet" not in shown
     assert "above the budget" not in shown
+
+
+def test_key_that_several_candidates_lack_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "p.jsonl").write_text('{"prompt": "Hi"}\n')
+    command = ["collect", "--prompts", "p.jsonl", "--candidates", "openai", "--log", "l.db"]
+    advice = "needs a key in the environment variable OPENAI_API_KEY"
+    assert main([*command, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert f"not yet: candidates 'gpt-4o-mini', 'gpt-4o', 'gpt-4.1', 'o1': each {advice}" in shown
+    assert shown.count("OPENAI_API_KEY") == 1
+    assert main(command) == 1
+    told = capsys.readouterr()
+    assert "switched off gpt-4o: for the same reason" in told.out
+    assert f"switched off gpt-4o-mini, gpt-4o, gpt-4.1, o1: {advice}" in told.err
+    assert (told.out + told.err).count("OPENAI_API_KEY") == 2  # as it happens, and at the end

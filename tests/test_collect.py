@@ -4,24 +4,18 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault_server import GOOD, FaultServer, candidate_of, fault_server
+from fault_server import GOOD, FaultServer, candidate_of
 
 from routerlib import clients
 from routerlib.clients import Clients
 from routerlib.collect import collect, plan_collection
 from routerlib.log import CallLog
-from routerlib.types import Call, CandidateModel, Prompt
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
+from routerlib.plan import span
+from routerlib.types import Call, CandidateModel, Prompt, Usage
 
 
 def _call(candidate: CandidateModel, text: str) -> Call:
@@ -68,6 +62,26 @@ def test_a_dry_run_asks_for_nothing_and_writes_nothing(log: CallLog, server: Fau
     assert log.sql("select * from runs").empty
     assert 0 < planned.expected_usd < planned.worst_usd
     assert "6 calls to make" in str(planned)
+
+
+def test_time_is_estimated_from_this_log_if_it_can_and_says_from_what(
+    log: CallLog, server: FaultServer
+) -> None:
+    new = candidate_of(server, "new")
+    assert "about" not in str(plan_collection(GOOD, [new], log))  # nothing is known of its pace
+    told = replace(new, expected_s=10.0)
+    planned = plan_collection(GOOD, [told], log)
+    assert str(planned).endswith("about 60 s (if calls take as long as candidates.yaml expects)")
+    local = replace(told, provider="local")
+    assert str(plan_collection(GOOD, [local], log)).endswith("as long as on two free cores)")
+    log.add_prompts([Prompt.from_text("Asked before")])
+    usage = Usage(10, 5)
+    log.add_call(
+        Call(Prompt.from_text("Asked before").prompt_id, "new", "h", "ok", "1", usage, 80.0)
+    )
+    measured = plan_collection(GOOD, [replace(told, max_concurrency=4)], log)
+    assert measured.expected_s == 6 * 80 / 4
+    assert str(measured).endswith("about 2 min (if calls take as long as earlier ones of the log)")
 
 
 def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: FaultServer) -> None:
@@ -190,6 +204,17 @@ def test_a_missing_key_switches_off_its_candidate_while_the_others_go_on(
     collection = collect(GOOD, [keyless, candidate_of(server, "small")], log, progress=False)
     assert "NO_SUCH_KEY" in collection.switched_off["keyless"]
     assert collection.statuses == {"ok": 6}
+
+
+def test_an_estimate_of_time_says_what_it_rests_on(log: CallLog, server: FaultServer) -> None:
+    candidates = [candidate_of(server, "small"), candidate_of(server, "stated", expected_s=90.0)]
+    assert "if calls take" not in str(collect(GOOD, candidates, log, dry_run=True))
+    collect(GOOD[:1], candidates[:1], log, progress=False)
+    plan = collect(GOOD, candidates, log, dry_run=True).plan
+    assert (
+        f"about {span(plan.expected_s)} (if calls take as long as earlier ones of the log and "
+        "candidates.yaml expects)" in str(plan)
+    )
 
 
 def test_odd_answers_never_end_the_collection(log: CallLog, server: FaultServer) -> None:

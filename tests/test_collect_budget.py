@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from fault_server import GOOD, FaultServer, candidate_of, fault_server
+from fault_server import GOOD, FaultServer, candidate_of
 
 from routerlib.budget import Budget, capped, worst_cost_usd
 from routerlib.collect import collect, plan_collection
 from routerlib.log import CallLog
 from routerlib.types import CandidateModel, Price, Prompt
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 def test_attempts_that_may_have_cost_money_count_against_the_budget(

@@ -221,6 +221,40 @@ def test_a_failure_is_one_clear_line(
     assert not list(tmp_path.iterdir()), "a failure must leave nothing behind"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--log", "none.db"],
+        ["train", "--log", "SAMPLE", "--test-size", "7"],
+        ["train", "--log", "SAMPLE", "--judge", "nobody"],
+        ["train", "--log", "SAMPLE", "--models", "nobody"],
+        ["train", "--log", "SAMPLE", "--epsilon", "2"],
+        ["report", "--log", "none.db"],
+        ["report", "--log", "SAMPLE", "--model", "none.pkl"],
+        ["route", "hi", "--model", "none.pkl"],
+        ["route", "hi", "--model", "broken.pkl"],
+        ["explain", "hi", "--model", "none.pkl"],
+        ["retrain", "--log", "none.db"],
+        ["retrain", "--log", "SAMPLE", "--every", "soon"],
+        ["drift", "--log", "SAMPLE", "--model", "none.pkl"],
+    ],
+    ids=" ".join,
+)
+def test_what_was_given_wrong_is_said_before_anything_heavy_is_imported(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.pkl").write_text("no router")
+    given = [str(ROOT / "data/sample_logs.db") if word == "SAMPLE" else word for word in arguments]
+    code = (
+        "import sys; from routerlib.cli import main; left = main(sys.argv[1:]);"
+        "print(left, *{'sklearn', 'scipy', 'lightgbm', 'shap', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "1\n", done.stderr
+
+
 def test_rules_decide_before_there_is_a_router(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -327,6 +361,15 @@ def test_the_makefile_has_its_targets_and_ci_calls_the_test_command() -> None:
     for target in ("setup", "pipeline", "test", "lab", "check", "bench"):
         assert f"\n{target}:" in makefile
     assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_setup_lets_no_clone_hide_the_package_and_shows_errors_only() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    installs = [line for line in makefile.splitlines() if "$(PIP) " in line]
+    assert len(installs) == 2
+    (editable,) = [line for line in installs if line.endswith(" -e .")]
+    assert "--config-settings editable_mode=compat" in editable
+    assert "install --quiet --quiet --disable-pip" in makefile
 
 
 def test_the_notebooks_are_numbered() -> None:

@@ -32,6 +32,18 @@ def test_the_first_row_has_no_distance_to_itself(halves):
     assert "differences are a row minus knn" in shown.caption
 
 
+def test_abbreviations_are_explained_once_under_their_table(halves):
+    train, test = halves
+    shown = evaluation_tables.comparison_table(
+        compare({"knn": KNNRouter().fit(train)}, test, n_bootstrap=30)
+    )
+    assert [line.split(":")[0] for line in shown.notes] == ["AIQ", "APGR"]
+    page = shown._repr_html_()
+    assert page.count("the mean quality over all costs") == 1
+    assert page.endswith("may go to the best.</p>")
+    assert str(shown).endswith(shown.notes[-1])
+
+
 def test_power_falls_with_the_square_of_the_margin(halves):
     train, test = halves
     router = KNNRouter().fit(train)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 
 from routerlib.cli import main
 from routerlib.llm_judge import compare_with_llm, judge_with_llm
@@ -18,12 +17,6 @@ from routerlib.verdicts import read_score, read_winner, rubric_messages
 
 ASKED = Prompt.from_text("What is 2 + 2?", reference=4)
 OPEN = Prompt.from_text("Write a line about the sea.")
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.fixture

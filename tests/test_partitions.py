@@ -93,3 +93,27 @@ def test_what_can_not_be_divided_is_refused() -> None:
         divide(np.arange(9), 0.3, by="topic", topics=["law"] * 9)
     with pytest.raises(ValueError, match="n_folds must lie between 2 and 8, got 9"):
         folds(np.arange(9), 9, by="time")
+
+
+def test_topic_is_in_both_parts_wherever_its_groups_allow_it() -> None:
+    topics = ["common"] * 40 + ["rare"] * 4 + ["single"] * 6
+    groups = np.array([*range(44), *[44] * 6])  # the single topic is one group of copies
+    for seed in range(60):
+        parts = divide(groups, 0.3, seed, topics=topics)
+        assert {topics[row] for row in parts.test} >= {"common", "rare"}
+        assert {topics[row] for row in parts.train} >= {"common", "rare"}
+        assert sorted([*parts.train, *parts.test]) == list(range(50))
+        assert len(parts.test) == 15
+        assert len({row in parts.test for row in range(44, 50)}) == 1
+
+
+def test_split_that_lacks_no_topic_is_the_draw_itself() -> None:
+    groups, topics = np.arange(60), ["a", "b", "c"] * 20
+    for seed in range(20):
+        plain, known = divide(groups, 0.3, seed), divide(groups, 0.3, seed, topics=topics)
+        assert plain.test.tolist() == known.test.tolist()
+
+
+def test_topics_too_small_to_be_expected_do_not_enlarge_the_test_part() -> None:
+    groups, topics = np.arange(60), [f"topic {row // 2}" for row in range(60)]
+    assert len(divide(groups, 0.3, 0, topics=topics).test) == 18

@@ -10,7 +10,10 @@ import nbformat
 import pytest
 
 from routerlib import pipeline
+from routerlib.model_archive import kept_models, rollback
+from routerlib.outcomes import Outcomes
 from routerlib.pipeline import NotebookFailed, PipelineError, run_notebook
+from routerlib.routers import BestSingle, load_router
 
 
 def write_notebook(path: Path, *sources: str, tags: tuple[str, ...] = ("parameters",)) -> Path:
@@ -106,6 +109,25 @@ def test_good_run_publishes_router_and_pages_and_leaves_no_staging(checkout: Pat
     assert [path.name for path in (checkout / "data").iterdir()] == ["router_model.pkl"]
     assert list(result.seconds) == ["02_train", "04_explain"]
     assert "[2/2] 04_explain done in" in stream.getvalue()
+
+
+def test_router_that_a_run_replaces_is_archived(checkout: Path, outcomes: Outcomes) -> None:
+    before = BestSingle().fit(outcomes)
+    before.save(checkout / "data/router_model.pkl")
+    write_notebook(
+        checkout / "notebooks/02_train.ipynb",
+        'router_path = "data/router_model.pkl"',
+        "import routerlib as rl\nfrom routerlib.simulate import make_world",
+        "router = rl.BestSingle().fit(make_world(n_prompts=20).outcomes)",
+        "rl.Workspace.find().install_router(router_path, router)",
+    )
+    for _ in range(2):  # the second run makes the same router again
+        pipeline.run(only=["02"], root=checkout, stream=io.StringIO())
+    path = checkout / "data/router_model.pkl"
+    assert [kept.is_in_use for kept in kept_models(path)] == [False, True]
+    rollback(path)
+    assert load_router(path).router_hash_ == before.router_hash_
+    assert not (checkout / "data/.staging").exists()
 
 
 def test_failed_run_keeps_the_old_products_and_says_where_to_look(checkout: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fault_server import FaultServer, fault_server
 
 from routerlib import playground_pictures
 from routerlib.explain import explain_margin
@@ -23,22 +21,8 @@ SUM = "What is 12 times 345?"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def router(outcomes: Outcomes) -> Router:
     return LGBMRouter().fit(outcomes)
-
-
-@pytest.fixture
-def trio(server: FaultServer) -> list[CandidateModel]:
-    return [
-        CandidateModel(name, name, "custom", server.url, None, Price(1, 2), max_attempts=1)
-        for name in ("tiny", "small", "large")
-    ]
 
 
 @pytest.fixture

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
 from routerlib.playground import PlaygroundController
 from routerlib.routers import LGBMRouter, Router
-from routerlib.types import CALLER, CandidateModel, Price
+from routerlib.types import CALLER, CandidateModel
 
 SUM = "What is 17 * 23?"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def router(outcomes: Outcomes) -> Router:
     return LGBMRouter().fit(outcomes)
-
-
-@pytest.fixture
-def trio(server: FaultServer) -> list[CandidateModel]:
-    return [
-        CandidateModel(name, name, "custom", server.url, None, Price(1, 2), max_attempts=1)
-        for name in ("tiny", "small", "large")
-    ]
 
 
 @pytest.fixture
@@ -209,6 +194,40 @@ def test_answer_of_unknown_cost_counts_at_its_worst(
     (asked,) = controller.asking.asked
     worst_usd = controller.asking.worst_usd(controller.prompt, [asked.model])
     assert controller.asking.spent_usd == pytest.approx(worst_usd)
+
+
+@pytest.mark.parametrize("refused", ["add_decision", "add_call"])
+def test_answer_that_can_not_be_logged_is_paid_for_all_the_same(
+    controller: PlaygroundController, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(controller.log, refused, full)
+    controller.set(prompt="Paid: what is 17 * 23?")
+    controller.ask()
+    assert controller.message.endswith("was not logged: no space left on device")
+    assert controller.asking.spent_usd == pytest.approx(0.00002)  # 10 tokens in, 5 out
+
+
+def test_call_that_breaks_off_here_counts_at_its_worst_and_frees_the_rest(
+    router: Router, trio: list[CandidateModel], log: CallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capped = [replace(each, parameters={"max_tokens": 100}) for each in trio]
+    controller = PlaygroundController(router, capped, log, budget_usd=0.001)
+    controller.set(prompt="Broken: what is 17 * 23?")
+    worst_usd = controller.asking.worst_usd(controller.prompt, ["tiny"])
+
+    def broken() -> None:
+        if not controller.asking.asked[0].is_done:
+            raise RuntimeError("the page is gone")
+
+    controller.asking.on_change = broken
+    controller.ask()
+    assert controller.asking.spent_usd == pytest.approx(worst_usd)
+    controller.asking.on_change = lambda: None
+    controller.ask()  # what was not spent is not held back
+    assert controller.asking.spent_usd == pytest.approx(worst_usd + 0.00002)
 
 
 def test_log_that_can_not_be_written_is_said_before_anybody_is_asked(

@@ -14,8 +14,11 @@ import pytest
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
 from routerlib.pages import script
+from routerlib.readable import FOLDED
+from routerlib.report import find, write_index
 from routerlib.routers import LGBMRouter
-from routerlib.tables import table
+from routerlib.tables import Table, table
+from routerlib.types import Call, Prompt, Score
 from routerlib.whatif import HeldOutDecisions
 from routerlib.workspace import split_as_trained
 
@@ -128,6 +131,40 @@ def test_every_figure_says_in_words_what_it_shows(page: str) -> None:
 def test_failed_calls_are_counted_apart(page: str) -> None:
     assert "failure counts as wrong" in page
     assert "none of them is ever a label" in page
+
+
+def test_table_without_rows_is_no_bare_head() -> None:
+    empty = Table(("type", "calls"), (), (False, True), "Calls that failed")
+    assert empty._repr_html_() == '<p class="caption">Calls that failed: none.</p>'
+
+
+def test_log_without_prices_or_failed_calls_leaves_no_heading_without_content(
+    tmp_path: Path,
+) -> None:
+    log = CallLog(tmp_path / "logs.db")
+    prompts = [Prompt.from_text(f"What is {i} plus {i * i}?", task="math") for i in range(40)]
+    log.add_prompts(prompts)
+    for row, prompt in enumerate(prompts):
+        for model, score in (("small", row % 2), ("large", 1)):
+            call_id = log.add_call(
+                Call(prompt.prompt_id, model, "h", "ok", "1", given_cost_usd=0.001)
+            )
+            log.add_scores(call_id, [Score("exact", float(score))])
+    outcomes = Outcomes.from_log(log)
+    findings = find(log, LGBMRouter().fit(outcomes.split()[0]), n_bootstrap=20)
+    page = write_index(tmp_path / "index.html", findings, log).read_text()
+    assert "Prices that turn tokens" not in page
+    assert "Calls without a complete answer" not in page
+    assert "<h2>Where this comes from</h2>" in page
+
+
+def test_words_of_the_page_are_explained_in_it(page: str) -> None:
+    assert page.count("AIQ: average improvement in quality") == 1
+    assert page.count("APGR: average performance gap recovered") == 1
+    told = page.split("Where prompts go, and why")[1].split("Quality against cost")[0]
+    for reason in FOLDED:
+        is_used = re.search(rf"{reason} [+-]", told) is not None
+        assert f"{reason}: " in told or not is_used
 
 
 def test_unknown_numbers_are_shown_as_unknown(log: CallLog) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import routerlib as rl
-from routerlib import artifact, model_archive
+from routerlib import artifact, model_archive, retraining
 from routerlib.cli import main
 from routerlib.drift import measure_drift, population_stability
 from routerlib.exploration import EpsilonGreedy
@@ -131,6 +131,16 @@ def test_nothing_happens_before_there_are_enough_new_prompts(
     assert too_few.verdict == "kept"
     assert "30 new prompts, 40 that neither router has seen are needed" in too_few.sentence
     assert path.read_bytes() == before
+
+
+def test_help_and_readme_say_how_many_prompts_are_needed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["retrain", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"takes {retraining._MIN_COMPARED} new prompts" in told
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert f"fewer than {retraining._MIN_COMPARED} such prompts" in readme
 
 
 def test_a_poor_champion_is_replaced_and_can_be_put_back(log: rl.CallLog, tmp_path: Path) -> None:
@@ -265,6 +275,73 @@ def test_whoever_reads_while_routers_are_replaced_sees_a_whole_one(
     reader.join()
     assert not torn
     assert load_router(path).router_hash_ == routers[1].router_hash_
+
+
+def test_the_same_router_is_kept_once_and_as_the_newest(world: rl.Outcomes, tmp_path: Path) -> None:
+    path = tmp_path / "router_model.pkl"
+    small, large = (KNNRouter().fit(world.take(range(size))) for size in (20, 30))
+    for _ in range(2):
+        model_archive.install(small, path)
+    assert [kept.name[:4] for kept in model_archive.kept_models(path)] == ["0001"]
+    model_archive.install(large, path)
+    model_archive.install(small, path)
+    assert [kept.name[:4] for kept in model_archive.kept_models(path)] == ["0002", "0003"]
+    assert load_router(model_archive.rollback(path).path).router_hash_ == large.router_hash_
+
+
+def test_what_a_description_learns_later_is_archived_with_it(
+    world: rl.Outcomes, tmp_path: Path
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    model_archive.install(KNNRouter().fit(world.take(range(20))), path)
+    artifact.update_metadata(path, test="tested later")
+    model_archive.install(KNNRouter().fit(world.take(range(30))), path)
+    assert model_archive.rollback(path).metadata["test"] == "tested later"
+
+
+def test_damaged_file_gives_way_to_a_new_router_and_is_not_archived(
+    world: rl.Outcomes, tmp_path: Path
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    router = KNNRouter().fit(world.take(range(20)))
+    router.save(path)
+    path.write_bytes(path.read_bytes()[:-50])
+    model_archive.install(router, path)
+    assert [kept.is_in_use for kept in model_archive.kept_models(path)] == [True]
+    artifact.json_path(path).write_text("{")
+    model_archive.install(router, path)
+    assert load_router(path).router_hash_ == router.router_hash_
+
+
+def test_router_files_of_other_names_have_archives_of_their_own(
+    world: rl.Outcomes, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.router"
+    model_archive.install(KNNRouter().fit(world.take(range(20))), tmp_path / "router_model.pkl")
+    model_archive.install(KNNRouter().fit(world.take(range(30))), mine)
+    assert load_router(mine).name == "knn"
+    assert [kept.path.parent.name for kept in model_archive.kept_models(mine)] == ["mine"]
+    with pytest.raises(ValueError, match="there is no router before"):
+        model_archive.rollback(mine)
+
+
+def test_router_that_training_replaces_can_be_had_back(
+    world: rl.Outcomes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with rl.CallLog("data/logs.db") as log:
+        fill(log, world.take(range(80)))
+    before = BestSingle().fit(world.take(range(40)))
+    before.save("data/router_model.pkl")
+    assert main(["train"]) == 0
+    assert "data/router_model.pkl, archived as 0002-" in capsys.readouterr().out
+    assert main(["models", "list"]) == 0
+    assert "0001-" in capsys.readouterr().out
+    assert main(["models", "rollback"]) == 0
+    assert load_router("data/router_model.pkl").router_hash_ == before.router_hash_
 
 
 def test_a_damaged_archived_router_is_never_put_in_use(world: rl.Outcomes, tmp_path: Path) -> None:

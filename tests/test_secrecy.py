@@ -8,14 +8,13 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 
 from routerlib.candidates import load_candidates
 from routerlib.clients import Clients
@@ -40,12 +39,6 @@ FAULTS = (
     "reset always",
     "sleep 2.0",
 )
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -194,6 +194,20 @@ def test_models_are_listed_with_what_is_known_of_them(served: httpx.Client) -> N
     assert served.get("/inference").status_code == 405
 
 
+def test_the_root_says_what_the_server_is_and_lists_its_addresses(served: httpx.Client) -> None:
+    body = served.get("/").json()
+    assert body["server"] == "routerlib"
+    listed = {(each["method"], each["path"]) for each in body["endpoints"]}
+    assert listed >= {
+        ("GET", "/health"),
+        ("POST", "/inference"),
+        ("POST", "/feedback"),
+        ("POST", "/v1/chat/completions"),
+    }
+    assert all(each["does"] for each in body["endpoints"])
+    assert served.get(body["documentation"]).status_code == 200
+
+
 # -- who may ask ---
 
 

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 from routerlib import log_tables, story, summaries
 from routerlib.cli import app
 from routerlib.evaluation import evaluate
-from routerlib.explain import similar_prompts
+from routerlib.explain import explain, similar_prompts
 from routerlib.headlines import key_numbers
 from routerlib.log import CallLog
 from routerlib.outcomes import Outcomes
+from routerlib.readable import FOLDED
 from routerlib.routers import BestSingle, LGBMRouter, Router, RuleRouter
 from routerlib.tables import table
 from routerlib.types import Call, CandidateModel, Prompt, Score, Usage
@@ -216,6 +217,28 @@ def test_key_numbers_are_those_of_the_verdict(outcomes: Outcomes) -> None:
     free = Outcomes(test.prompts, test.models, test.quality)
     without_costs = evaluate(BestSingle().fit(train), free, n_bootstrap=50)
     assert key_numbers(without_costs)[0].name.startswith("quality against")
+
+
+def test_features_that_sum_up_a_view_of_the_prompt_are_explained(
+    router: LGBMRouter, outcomes: Outcomes
+) -> None:
+    explanations = {"large": explain(router, outcomes.prompts[:5], model="large")}
+    bullets = story.describe_features(explanations).bullets
+    assert [line.split(":")[0] for line in bullets] == [
+        name for name in FOLDED if name in explanations["large"].feature_names
+    ]
+    assert len(bullets) > 1
+    assert story.describe_features({}).bullets == ()
+
+
+def test_no_table_of_a_router_has_two_columns_of_one_name(outcomes: Outcomes) -> None:
+    train, test = outcomes.split()
+    router = BestSingle().fit(train)
+    for shown in (
+        summaries.seen_and_unseen(router, train, test),
+        summaries.where_each_wins(router, test),
+    ):
+        assert len(set(shown.heads)) == len(shown.heads)
 
 
 def test_estimates_of_a_router_that_keeps_to_the_best_single_are_told_apart(

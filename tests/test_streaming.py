@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 
 from routerlib import clients
 from routerlib.clients import Clients
 from routerlib.types import Call, CandidateModel, Price, Prompt, Usage
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 def _stream(server: FaultServer, text: str, **known: int | float) -> tuple[Call, list[str]]:

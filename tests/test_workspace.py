@@ -8,6 +8,7 @@ import pytest
 
 from routerlib.evaluation import evaluate
 from routerlib.log import CallLog
+from routerlib.model_archive import rollback
 from routerlib.outcomes import Outcomes
 from routerlib.routers import BestSingle, LGBMRouter, load_router
 from routerlib.types import Call, Prompt, Score
@@ -119,6 +120,17 @@ def test_router_file_that_fits_is_loaded(workspace: Workspace, outcomes: Outcome
     router = workspace.open_router("data/router_model.pkl", outcomes)
     assert router.router_hash_ == saved.router_hash_
     assert workspace.router_origin == "The router was loaded from router_model.pkl."
+
+
+def test_router_that_is_installed_leaves_the_one_before_in_the_archive(
+    workspace: Workspace, outcomes: Outcomes
+) -> None:
+    path = "data/router_model.pkl"
+    first, second = (BestSingle().fit(outcomes.take(range(size))) for size in (20, 30))
+    first.save(workspace.path(path))
+    assert workspace.install_router(path, second).startswith("Saved and archived, identity b2:")
+    assert load_router(workspace.path(path)).router_hash_ == second.router_hash_
+    assert rollback(workspace.path(path)).metadata["router_hash"] == first.router_hash_
 
 
 def test_router_of_other_candidates_is_not_used_and_not_overwritten(

@@ -13,10 +13,12 @@ from routerlib.cli.options import (
     CandidatesSource,
     CostWeight,
     JudgeName,
+    Keep,
     LogPath,
     ModelPath,
     OptionalModelPath,
     TaskName,
+    check_router,
     existing_log,
     read_text,
     say_blended,
@@ -54,18 +56,26 @@ def train(
             "scored on at least a tenth as many prompts as the one scored most."
         ),
     ] = None,
+    keep: Keep = 5,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
-    certify = _certificate_asked(epsilon, delta)  # before anything heavy is loaded
-    from routerlib.evaluation import evaluate
     from routerlib.outcomes import Outcomes
-    from routerlib.training import train_router
-    from routerlib.workspace import failures_as_wrong
+    from routerlib.partitions import check_test_size
 
+    certify = _certificate_asked(epsilon, delta)
+    check_test_size(test_size)
     with existing_log(log_path) as log:
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
+        # Heavy: whatever can be wrong with what was given has been said before.
+        from routerlib.evaluation import evaluate
+        from routerlib.findings import describe_split
+        from routerlib.model_archive import install
+        from routerlib.training import train_router
+        from routerlib.workspace import failures_as_wrong
+
         training, test = outcomes.split(test_size, random_state)
+        typer.echo(describe_split(training, test))
         strict = failures_as_wrong(log, test, judge)
     router = train_router(
         training,
@@ -74,8 +84,11 @@ def train(
         certify=certify,
     )
     evaluation = evaluate(router, test, test_failures_wrong=strict)
-    router.save(model_path, {"test": evaluation.as_dict()})
-    typer.echo(f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}")
+    kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
+    typer.echo(
+        f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}, archived as "
+        f"{kept.name}"
+    )
     if "certificate" in router.training_:
         typer.echo(router.training_["certificate"])
     typer.echo(evaluation.verdict.sentence)
@@ -109,11 +122,13 @@ def explain(
     task: TaskName = None,
 ) -> None:
     """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
+    check_router(model_path)
+    text = read_text(prompt)
+    from routerlib.glossary import explain_words
     from routerlib.routers import load_router
     from routerlib.story import by_estimates, is_explainable, why
 
     router = load_router(model_path)
-    text = read_text(prompt)
     decision = router.route(text, cost_weight=cost_weight, task=task)
     typer.echo(f"{decision.model}: {decision.reason}")
     reason = why(router, text, decision, task)
@@ -121,6 +136,8 @@ def explain(
         reason = by_estimates(router, text, task) or ""
     if reason:
         typer.echo(reason)
+    for line in explain_words(reason):
+        typer.echo(f"  {line}")
     if is_explainable(router):
         from routerlib.explain import similar_prompts
 
@@ -162,12 +179,17 @@ def _names(text: str | None) -> list[str] | None:
 def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
     """Open the router; before one was trained at the default place, rules decide."""
     from routerlib.candidates import load_candidates
-    from routerlib.routers import RuleRouter, load_router
 
     if model_path is not None or DEFAULT_MODEL.exists():
+        check_router(model_path or DEFAULT_MODEL)
+        from routerlib.routers import load_router
+
         return load_router(model_path or DEFAULT_MODEL)
+    candidates = load_candidates(candidates_source)
+    from routerlib.routers import RuleRouter
+
     typer.echo(f"no trained router {DEFAULT_MODEL} yet, using rules", err=True)
-    return RuleRouter.from_candidates(load_candidates(candidates_source))
+    return RuleRouter.from_candidates(candidates)
 
 
 def _inspect_log(path: Path, judge: str | None) -> None:

@@ -101,12 +101,12 @@ def _leave_unless_complete(collection: Collection) -> None:
 
 def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float | None) -> None:
     """Show what a run would do, and what would keep it from its end."""
-    from routerlib.keys import key_complaint
+    from routerlib.keys import key_complaints
 
     plan = plan if budget_usd is None else plan.under_budget()
     typer.echo(plan.table().to_string())
     typer.echo(str(plan))
-    for complaint in filter(None, map(key_complaint, chosen)):
+    for complaint in key_complaints(chosen):
         typer.echo(f"not yet: {complaint}")
     if budget_usd is not None and plan.worst_usd > budget_usd:
         typer.echo(f"the worst case is above the budget of ${budget_usd:g}: it may stop the run")

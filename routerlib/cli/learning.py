@@ -12,8 +12,10 @@ from routerlib.cli.options import (
     DEFAULT_MODEL,
     CandidatesSource,
     CostWeight,
+    Keep,
     LogPath,
     ModelPath,
+    check_router,
     existing_log,
 )
 
@@ -81,17 +83,27 @@ def retrain(
     every: Annotated[
         str | None, typer.Option(help="Do it again at this interval, such as 6h, until Ctrl-C.")
     ] = None,
-    keep: Annotated[int, typer.Option(min=1, help="Routers to keep in the archive.")] = 5,
+    keep: Keep = 5,
     cost_weight: CostWeight = None,
     random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
     report_path: Annotated[Path, typer.Option("--report", help="The page to write.")] = Path(
         "reports/retraining.html"
     ),
 ) -> None:
-    """Train a challenger; replace the router only if it is better or equal within the margin."""
+    """Train a challenger; replace the router only if it is better or equal within the margin.
+
+    It takes 40 new prompts that neither router has learnt from, or that many decisions logged with
+    their probabilities: with fewer the router is kept, as they would tell nothing.
+    """
+    from routerlib.schedule import run_every, seconds_of
+
+    every_s = None if every is None else seconds_of(every)
+    with existing_log(log_path):
+        pass
+    if model_path.exists():
+        check_router(model_path)
     from routerlib.learning_report import write_retraining_report
     from routerlib.retraining import retrain
-    from routerlib.schedule import run_every, seconds_of
 
     def once() -> None:
         with existing_log(log_path) as log:
@@ -107,10 +119,10 @@ def retrain(
         page = write_retraining_report(report_path, done, model_path)
         _say(done, page)
 
-    if every is None:
+    if every_s is None:
         once()
     else:
-        run_every(once, seconds_of(every))
+        run_every(once, every_s)
 
 
 def drift(
@@ -121,6 +133,9 @@ def drift(
     ] = None,
 ) -> None:
     """Compare recent prompts and outcomes with the training data; say whether to retrain."""
+    check_router(model_path)
+    with existing_log(log_path):
+        pass
     from routerlib.drift import measure_drift
     from routerlib.learning_report import calibration_table, drift_table
     from routerlib.outcomes import Outcomes
@@ -143,7 +158,7 @@ def list_models(model_path: ModelPath = DEFAULT_MODEL) -> None:
 
     kept = kept_models(model_path)
     if not kept:
-        typer.echo(f"no router is archived beside {model_path} yet; `routerlib retrain` does that")
+        typer.echo(f"no router is archived beside {model_path} yet; `train` and `retrain` do that")
         return
     typer.echo(str(models_table(kept)))
 

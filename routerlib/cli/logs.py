@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from routerlib.cli.options import DEFAULT_LOG, LogPath, existing_log
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MAX_SHOWN = 60
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -59,7 +64,52 @@ def upgrade(log_path: LogPath = DEFAULT_LOG) -> None:
 def sql(
     query: Annotated[str, typer.Argument(help="DuckDB SQL over prompts, calls, scores, ...")],
     log_path: LogPath = DEFAULT_LOG,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV, values in full.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write a JSON list of rows, values in full.")
+    ] = False,
 ) -> None:
-    """Run a query over a log; it can change neither the log nor any file."""
+    """Run a query over a log; it can change neither the log nor any file.
+
+    The table that is shown cuts long texts; --csv and --json write them in full.
+    """
+    if as_csv and as_json:
+        raise typer.BadParameter("give --csv or --json, not both")
     with existing_log(log_path) as log:
-        typer.echo(log.sql(query).to_string(index=False))
+        found = log.sql(query)
+    if as_csv:
+        typer.echo(found.to_csv(index=False), nl=False, color=True)  # else escapes are taken out
+    elif as_json:
+        typer.echo(
+            found.to_json(
+                orient="records", date_format="iso", double_precision=15, force_ascii=False
+            )
+        )
+    elif found.empty:
+        typer.echo(f"no rows; columns {', '.join(map(str, found.columns))}")
+    else:
+        shown, n_cut = _cut(found)
+        typer.echo(shown.to_string(index=False, max_colwidth=None))
+        if n_cut:
+            typer.echo(
+                f"{n_cut} long values are cut at {_MAX_SHOWN} characters; --csv or --json writes "
+                "them in full",
+                err=True,
+            )
+
+
+def _cut(found: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Put texts on one line that fits in a terminal and can't command it; count what was cut."""
+    from routerlib.tables import short
+
+    n_cut = 0
+
+    def shown(value: object) -> object:
+        nonlocal n_cut
+        if not isinstance(value, str | list | dict | tuple | bytes):
+            return value
+        text = "".join(each if each.isprintable() else " " for each in str(value))
+        n_cut += len(" ".join(text.split())) > _MAX_SHOWN
+        return short(text, _MAX_SHOWN)
+
+    return found.map(shown), n_cut

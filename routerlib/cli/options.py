@@ -30,6 +30,7 @@ JudgeName = Annotated[
     str | None,
     typer.Option("--judge", help="Count only this judge's scores; left out = the mean of all."),
 ]
+Keep = Annotated[int, typer.Option("--keep", min=1, help="Routers to keep in the archive.")]
 TaskName = Annotated[Task | None, typer.Option("--task", help="Known task; left out = detected.")]
 
 INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
@@ -46,6 +47,13 @@ def existing_log(path: Path, read_only: bool = True) -> CallLog:
             f"there is no log {path}; make one with `routerlib collect` or `make pipeline`"
         )
     return CallLog(path, read_only=read_only)
+
+
+def check_router(path: Path) -> None:
+    """Refuse a router file that is missing or damaged, before anything heavy is imported."""
+    from routerlib import artifact
+
+    artifact.load(path)
 
 
 def say_blended(log: CallLog, judge: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,9 +15,13 @@ from routerlib.cli.options import (
     JudgeName,
     LogPath,
     ModelPath,
+    check_router,
     existing_log,
     say_blended,
 )
+
+if TYPE_CHECKING:
+    from routerlib.log import CallLog
 
 
 def report(
@@ -29,13 +33,22 @@ def report(
     judge: JudgeName = None,
 ) -> None:
     """Write the report: one HTML file that opens with no kernel and no network."""
-    from routerlib.report import write_report
-
     with existing_log(log_path) as log:
+        check_router(model_path)
         say_blended(log, judge)
+        _check_judge(log, judge)
+        from routerlib.report import write_report  # heavy
+
         verdict = write_report(out, log, model_path, judge=judge)
     typer.echo(verdict)
     typer.echo(f"next: open {out} in a browser")
+
+
+def _check_judge(log: CallLog, judge: str | None) -> None:
+    """Refuse a judge that has scored nothing, or a log without scores."""
+    from routerlib.outcomes import Outcomes
+
+    Outcomes.from_log(log, judge=judge)
 
 
 def pipeline(

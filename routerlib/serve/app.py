@@ -83,6 +83,12 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         responses=_documented(_REFUSALS),
     )
     endpoints = _Endpoints(service)
+
+    @app.get("/", include_in_schema=False)  # it describes the others
+    async def index() -> Response:
+        """Say what this server is, and what its addresses do."""
+        return JSONResponse(_index(app))
+
     app.get("/health", response_model=bodies.HealthBody)(endpoints.health)
     app.get("/models", response_model=bodies.ModelsBody)(endpoints.models)
     app.post("/route", response_model=bodies.RouteBody)(endpoints.route)
@@ -209,6 +215,23 @@ class _Endpoints:
         known = ", ".join((ROUTED, f"{_COST_WEIGHT}20", *self._names))
         message = f"unknown model {name!r}; known are {known}"
         return Refused(404, message, code="model_not_found", param="model")
+
+
+def _index(app: FastAPI) -> dict[str, Any]:
+    """Describe the server by what its own document says, so that nothing is left out."""
+    from routerlib import __version__
+
+    return {
+        "server": "routerlib",
+        "version": __version__,
+        "does": app.description,
+        "documentation": app.docs_url,
+        "endpoints": [
+            {"method": method.upper(), "path": path, "does": told["description"]}
+            for path, methods in app.openapi()["paths"].items()
+            for method, told in methods.items()
+        ],
+    }
 
 
 def _single_turn(request: bodies.RouteRequest) -> Prompt:

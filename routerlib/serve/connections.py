@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from routerlib.budget import Budget, worst_cost_usd
-from routerlib.clients import Clients
+from routerlib.clients import Clients, Permit
 from routerlib.types import Call, CandidateModel, Prompt, Usage
 
 
@@ -28,11 +28,17 @@ class LimitedClients(Clients):
         self._slots = {each.name: asyncio.Semaphore(each.max_concurrency) for each in candidates}
         self._budget = budget
 
-    async def call(self, candidate: CandidateModel, prompt: Prompt, **how: Any) -> Call:
+    async def call(
+        self,
+        candidate: CandidateModel,
+        prompt: Prompt,
+        *,
+        permit: Permit | None = None,
+        **how: Any,
+    ) -> Call:
         """Ask as `Clients.call` does; NotAsked where the budget allows no attempt."""
-        permit = (
-            None if self._budget.cap_usd is None else _Reserving(self._budget, candidate, prompt)
-        )
+        if permit is None and self._budget.cap_usd is not None:
+            permit = _Reserving(self._budget, candidate, prompt)
         async with self._slots[candidate.name]:
             return await super().call(candidate, prompt, permit=permit, **how)
 
