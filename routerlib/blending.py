@@ -11,8 +11,8 @@ from routerlib.arrays import pack_array, unpack_array
 from routerlib.scaling import LogOddsScale
 
 # Weights before anything was seen, and how far data may be expected to move them.
-_TREES_WEIGHT = 0.4
-_WEIGHT_SPREAD = 0.08
+_TREES_WEIGHT = 0.5
+_WEIGHT_SPREAD = 0.03
 _PULLS = 500
 _MANY_LABELS = 10_000
 
@@ -21,13 +21,14 @@ class Blend:
     """From the parts' log-odds to expected quality.
 
     1. *blended*: weighed mean of the parts; the weights are those that predict the differences
-       between candidates best out of fold, drawn towards 0.4 for the trees and equal shares of
-       the rest.
+       between candidates best out of fold, drawn towards one half for the trees and equal
+       shares of the rest.
     2. *scaled*: slope and offset of each candidate (Platt).
     3. *differences*: the distance of each candidate from the mean of all is shrunk by
        `spread`, from 1 (as estimated) to 0 (nothing to be learnt: the same for any prompt). It
-       is the slope of observed on estimated differences out of fold, times 1 - (standard error /
-       slope)^2, so that noise alone doesn't route.
+       is 1 - 4 (standard error / slope)^4 of the slope of observed on estimated differences out
+       of fold, and 0 within 1.4 standard errors: noise alone doesn't route, and what is clearly
+       more than noise is believed as it is.
 
     Parameters
     ----------
@@ -251,9 +252,9 @@ def _spread(expected: np.ndarray, quality: np.ndarray) -> float:
     slope = float((estimated * observed).sum()) / squares
     errors = (estimated * (observed - slope * estimated)).sum(axis=1)  # prompts are independent
     variance = float((errors**2).sum()) / squares**2
-    if slope <= 0 or variance >= slope**2:
+    if slope <= 0:
         return 0.0
-    return float(min(slope * (1 - variance / slope**2), 1.0))
+    return float(max(1 - 4 * (variance / slope**2) ** 2, 0.0))
 
 
 def _doubt(expected: np.ndarray, quality: np.ndarray, labels: np.ndarray) -> float:

@@ -25,7 +25,13 @@ _COMMON: dict[str, Any] = {
     "num_threads": 1,  # two threads can be twenty times slower on small tables
     "verbosity": -1,
 }
-_QUALITY = {"objective": "cross_entropy", "learning_rate": 0.06}
+# Thresholds drawn at random (extremely randomised trees: P. Geurts, D. Ernst, L. Wehenkel, Machine
+# Learning 63, 2006) vary less from sample to sample than the best ones of a noisy one.
+_QUALITY: dict[str, Any] = {
+    "objective": "cross_entropy",
+    "learning_rate": 0.07,
+    "extra_trees": True,
+}
 # From this many rows on leaves are drawn towards 0 as if by twenty rows; with fewer, by fewer.
 _MANY_ROWS = 1500
 _COST: dict[str, Any] = {
@@ -120,4 +126,4 @@ def _train(
 
 
 def _rounds(n_rows: int) -> int:
-    return int(np.clip(75 * np.sqrt(n_rows / _MANY_ROWS), 20, 160))
+    return int(np.clip(95 * np.sqrt(n_rows / _MANY_ROWS), 25, 200))

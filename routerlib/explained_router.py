@@ -18,8 +18,9 @@ from routerlib.scaling import LogOddsScale, logits
 Objective = Literal["quality", "best_model"]
 Target = Literal["quality", "cost"]
 
-# Learners whose estimates are blended with the trees', beside being columns of theirs.
-_BLENDED = ("topic", "network")
+# Learners whose estimates may be blended with the trees', beside being columns of theirs: the first
+# one that there is. The network adds to what the topic suggests, so it stands for both.
+_BLENDED = ("network", "topic")
 
 
 class ExplainedRouter(Router):
@@ -200,7 +201,8 @@ class ExplainedRouter(Router):
         """Return where the estimates of each blended learner begin and end."""
         starts = self._features.starts()
         n_main = len(self._main)
-        return [(starts[name], starts[name] + n_main) for name in _BLENDED if name in starts]
+        names = [name for name in _BLENDED if name in starts][:1]
+        return [(starts[name], starts[name] + n_main) for name in names]
 
     def _quality_contributions(self, columns: np.ndarray) -> np.ndarray:
         """Return those of candidates with trees, shape (n_prompts, n_main, n_features + 1)."""
