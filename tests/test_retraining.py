@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,11 @@ def test_help_and_readme_say_how_many_prompts_are_needed(
 ) -> None:
     assert main(["retrain", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert f"takes {retraining._MIN_COMPARED} new prompts" in told
+    n_held_out = retraining._MIN_COMPARED
+    assert f"compared on {n_held_out} prompts at least" in told
+    share = signature(retraining.retrain).parameters["test_size"].default
+    assert f"{share:.0%}".replace("%", " %") + " of the new prompts are held out" in told
+    assert f"about {n_held_out / share:.0f} new ones" in told
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     assert f"fewer than {retraining._MIN_COMPARED} such prompts" in readme
 
