@@ -18,6 +18,10 @@ from routerlib.topics import TopicClassifier, main_topics, topic_means
 NEIGHBOUR_DIMENSIONS = 128
 _N_NEIGHBORS, _TEMPERATURE = 80, 0.1
 _NETWORK_DIMENSIONS = 48
+# A prompt unlike those of a small log lies far out in directions in which these hardly differ:
+# directions narrower than a tenth of the widest aren't widened to its width, and nothing counts
+# as farther out than four standard deviations.
+_SMALLEST_SCALE, _FARTHEST = 0.1, 4.0
 # Without topics in the log, clusters of prompts stand in for them.
 _CLUSTER_DIMENSIONS = 32
 _FEWEST_CLUSTERS, _MOST_CLUSTERS = 2, 24
@@ -242,7 +246,7 @@ class NetworkLearner:
     def fit(cls, place: Place, targets: Targets, random_state: int) -> Self:
         """Fit on all prompts."""
         scales = place.coordinates[:, :_NETWORK_DIMENSIONS].std(axis=0)
-        scales = np.where(scales > 1e-6, scales, 1.0).astype(np.float32)
+        scales = np.maximum(scales, max(scales.max(), 1e-6) * _SMALLEST_SCALE).astype(np.float32)
         labels = _network_labels(targets, random_state)
         network = Network.fit(_network_columns(place, scales), labels, random_state)
         return cls(network, scales, targets.start is not None)
@@ -412,4 +416,5 @@ def _network_labels(targets: Targets, random_state: int) -> Labels:
 
 
 def _network_columns(place: Place, scales: np.ndarray) -> np.ndarray:
-    return np.hstack([place.coordinates[:, : len(scales)] / scales, place.counts])
+    directions = np.clip(place.coordinates[:, : len(scales)] / scales, -_FARTHEST, _FARTHEST)
+    return np.hstack([directions, place.counts])

@@ -96,7 +96,7 @@ class TextSpace:
         """
         logs = _signed_log(surface)
         means, scales = logs.mean(axis=0), logs.std(axis=0)
-        scales = np.where(scales > 1e-9, scales, 1.0)
+        scales = np.where(scales > 1e-9, scales, np.inf)  # what never varied tells nothing
         index = TermIndex.fit(encoded.token_ids)
         matrix = index.matrix(encoded.token_ids)
         unfold = _condensation(matrix, random_state)
