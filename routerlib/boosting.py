@@ -29,7 +29,7 @@ _COMMON: dict[str, Any] = {
 # Learning 63, 2006) vary less from sample to sample than the best ones of a noisy one.
 _QUALITY: dict[str, Any] = {
     "objective": "cross_entropy",
-    "learning_rate": 0.07,
+    "learning_rate": 0.09,
     "extra_trees": True,
 }
 # From this many rows on leaves are drawn towards 0 as if by twenty rows; with fewer, by fewer.
@@ -126,4 +126,4 @@ def _train(
 
 
 def _rounds(n_rows: int) -> int:
-    return int(np.clip(95 * np.sqrt(n_rows / _MANY_ROWS), 25, 200))
+    return int(np.clip(75 * np.sqrt(n_rows / _MANY_ROWS), 20, 160))

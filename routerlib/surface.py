@@ -165,7 +165,7 @@ def _describe(text: str) -> list[float]:
     characters = _character_counts(seen, is_plain)
     counts = _pattern_counts(seen, characters)
     return [
-        *_shape(text, seen, words, n_words),
+        *_shape(text, seen, words, n_words, characters["share_digits"]),
         *_options(seen, counts[_OPTIONS_AT]),
         *counts,
         *(characters[name] / len(seen) for name in SHARES),
@@ -211,7 +211,7 @@ def _options(seen: str, n_options: float) -> list[float]:
     return [1.0, *option_features(seen)]
 
 
-def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
+def _shape(text: str, seen: str, words: list[str], n_words: int, n_digits: float) -> list[float]:
     lines = seen.split("\n")
     sentence_end = _PLAIN_SENTENCE_END if seen.isascii() else _SENTENCE_END
     n_sentences = max(len(sentence_end.findall(seen)), 1)
@@ -233,7 +233,7 @@ def _shape(text: str, seen: str, words: list[str], n_words: int) -> list[float]:
         share_long,
         n_words / n_sentences + 100 * share_long,
         *_word_lengths(words),
-        *_number_sizes(seen),
+        *_number_sizes(seen, n_digits),
     ]
 
 
@@ -253,12 +253,11 @@ def _word_lengths(words: list[str]) -> list[float]:
     ]
 
 
-def _number_sizes(seen: str) -> list[float]:
+def _number_sizes(seen: str, n_digits: float) -> list[float]:
     """Return the columns from largest_number to n_large_numbers."""
-    found = set(PATTERN_COUNTS["n_numbers"].findall(seen))
-    sizes = [_size(number) for number in found]
-    if not sizes:
+    if not n_digits:
         return [0.0] * 4
+    sizes = [_size(number) for number in set(PATTERN_COUNTS["n_numbers"].findall(seen))]
     n_large = sum(size >= _LARGE_NUMBER for size in sizes)
     return [max(sizes), min(sizes), float(len(sizes)), float(n_large)]
 
