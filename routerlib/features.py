@@ -51,7 +51,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
     ============  ==============================================================================
     group         columns
     ============  ==============================================================================
-    surface       about 80 counts and shares (`routerlib.surface`)
+    surface       about 120 counts and shares (`routerlib.surface`, `options`, `rarity`)
     task          1 for the kind of task: told, or found by rules (`detect_task`)
     embedding     main directions of static embedding, wording and counts (`TextSpace`)
     words         expected quality and log cost of each candidate: ridge on the directions

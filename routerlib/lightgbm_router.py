@@ -31,10 +31,11 @@ class LGBMRouter(ExplainedRouter):
 
     The trees (LightGBM, soft labels, strongly regularised) see the columns of `PromptFeatures`:
     surface, task, meaning, and out-of-fold estimates of a ridge regression, nearest neighbours,
-    topic means and a small network. Their log-odds are blended with those of the topic means and
-    the network, with weights learnt out of fold; `Blend` tells how the blend becomes expected
-    quality, and why noise alone doesn't route. Topics are those of the log: told to `predict`, or
-    detected by a classifier learnt from the log. Trees of log cost are scaled to the mean cost.
+    topic means and a small network. Their log-odds are blended with those of the network, which
+    adds to what the topic suggests, with weights learnt out of fold; `Blend` tells how the blend
+    becomes expected quality, and why noise alone doesn't route. Topics are those of the log: told
+    to `predict`, or detected by a classifier learnt from the log. Trees of log cost are scaled to
+    the mean cost.
 
     A candidate with few labels beside well-known ones, or added later, is estimated from what is
     expected of the others (`Addition`).

@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from routerlib.embedding import encode
 from routerlib.features import PromptFeatures, detect_task
 from routerlib.outcomes import Outcomes
+from routerlib.rarity import rarity_columns
 from routerlib.simulate import make_world
 from routerlib.surface import SURFACE_NAMES, surface_features
 from routerlib.surface_marks import PATTERN_COUNTS, SHARES
@@ -52,6 +53,23 @@ def surface(text: str) -> dict[str, float]:
         ("write to ann@example.org or https://example.org", "n_urls", 1),
         ('{"name": "Ann", "age": 3}', "n_json_keys", 2),
         ("one. two! three?", "n_sentences", 3),
+        ("Ann Lee met Bob in 1984 and in 2100", "n_names", 1),
+        ("Ann Lee met Bob in 1984 and in 2100", "n_years", 1),
+        ("NASA did NOT go to part IV of A", "n_capital_words", 3),
+        ("NASA did NOT go to part IV of A", "n_roman_numerals", 1),
+        ("NASA did NOT go to part IV of A", "n_single_capitals", 1),
+        ("It takes 3 hours, 20 minutes and 5 km, 5%", "n_units", 3),
+        ("It takes 3 hours, 20 minutes and 5 km, 5%", "n_percent_signs", 1),
+        ("1,200.5 people, 3 dogs, 3 cats and 1.2.3", "largest_number", 1200.5),
+        ("1,200.5 people, 3 dogs, 3 cats and 1.2.3", "smallest_number", 3),
+        ("1,200.5 people, 3 dogs, 3 cats and 1.2.3", "n_distinct_numbers", 3),
+        ("9" * 400, "largest_number", 1e15),
+        ("a bb ccc", "longest_word", 3),
+        ("Which?\nA. 3 km\nB. 5 km\nC. blue sky.", "question_characters", 6),
+        ("Which?\nA. 3 km\nB. 5 km\nC. blue sky.", "longest_option_characters", 9),
+        ("Which? A) 3 km B) 5 km C) blue sky.", "longest_option_characters", 9),
+        ("Which?\nA. 3 km\nB. 5 km\nC. blue sky.", "share_options_sentences", 1 / 3),
+        ("A. Smith and B. Jones", "longest_option_characters", 0),
         ("日本の首都", "n_words", 5),
         ("日本の首都", "share_han", 0.8),
         ("Привет", "share_cyrillic", 1),
@@ -70,6 +88,25 @@ def test_odd_texts_give_finite_numbers(text: str) -> None:
     features = PromptFeatures().fit(PROMPTS)
 
     assert np.isfinite(features.transform([text])).all()
+
+
+def test_rare_wording_has_a_higher_token_rarity_than_plain_wording() -> None:
+    plain, rare = rarity_columns(
+        encode(["the cat is in the house", "zygomatic antediluvian quixotry"]).token_ids
+    )
+
+    assert rare[0] > plain[0]
+    frequent, seldom = rarity_columns([np.array([100]), np.array([20_000])])
+    assert (seldom > frequent)[:5].all()
+
+
+def test_a_prompt_unlike_a_small_log_does_not_send_the_network_astray(outcomes: Outcomes) -> None:
+    features = PromptFeatures(groups=["network"])
+    seen = features.fit_transform(outcomes.prompts, outcomes)
+    strange = features.transform(["Discuss thermodynamic entropy; 日本の首都?", "Z" * 3000])
+
+    assert ((seen > 0.05) & (seen < 0.95)).mean() > 0.2
+    assert strange[:, 2].min() > 0.5  # the third is nearly always right
 
 
 def test_an_empty_prompt_has_no_surface_and_no_meaning() -> None:
