@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from routerlib.files import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 _MAGIC = "routerlib router"
 _PACKAGES = ("lightgbm", "numpy", "scikit-learn", "wordllama")
 _BUILTINS = (dict, list, str, bytes, float, int, bool, type(None))

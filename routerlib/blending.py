@@ -14,7 +14,6 @@ from routerlib.scaling import LogOddsScale
 _TREES_WEIGHT = 0.5
 _WEIGHT_SPREAD = 0.03
 _PULLS = 500
-_MANY_LABELS = 10_000
 
 
 class Blend:
@@ -198,8 +197,7 @@ class Blend:
             state["spread"],
             unpack_array(state["levels"]),
             state["doubt"],
-            # Files of an earlier version don't say: their intervals stay as they were.
-            int(state.get("n_labels", _MANY_LABELS)),
+            state["n_labels"],
         )
 
 

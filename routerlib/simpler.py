@@ -270,9 +270,7 @@ class NetworkLearner:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from `to_state`."""
         network = Network.from_state(state["network"])
-        # Files of an earlier version don't say: their networks stand alone.
-        adds_to_topic = bool(state.get("adds_to_topic", False))
-        return cls(network, unpack_array(state["scales"]), adds_to_topic)
+        return cls(network, unpack_array(state["scales"]), state["adds_to_topic"])
 
 
 class SimplerLearners:

@@ -91,7 +91,7 @@ def test_what_is_no_router_file_is_refused(path: Path, payload: bytes) -> None:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_hostile_pickle_is_refused_and_not_run(path: Path, protocol: int) -> None:
     trace = path.parent / "trace"
-    hostile = {"magic": "routerlib router", "format": 1, "state": RunsACommand(trace)}
+    hostile = {"magic": "routerlib router", "format": artifact.FORMAT, "state": RunsACommand(trace)}
     path.write_bytes(pickle.dumps(hostile, protocol=protocol))
 
     with pytest.raises(ArtifactError, match="nothing in it was run"):
@@ -103,7 +103,7 @@ def test_a_hostile_joblib_file_with_an_array_of_objects_is_refused(path: Path) -
     trace = path.parent / "trace"
     array = np.empty(1, dtype=object)
     array[0] = RunsACommand(trace)
-    joblib.dump({"magic": "routerlib router", "format": 1, "state": array}, path)
+    joblib.dump({"magic": "routerlib router", "format": artifact.FORMAT, "state": array}, path)
 
     with pytest.raises(ArtifactError, match="nothing in it was run"):
         artifact.load(path)
@@ -119,7 +119,7 @@ def test_persistent_objects_and_extensions_are_refused(path: Path, payload: byte
 
 def test_another_format_names_both_numbers(path: Path) -> None:
     path.write_bytes(pickle.dumps({"magic": "routerlib router", "format": 99, "state": {}}))
-    with pytest.raises(ArtifactError, match="format 99, this routerlib reads 1"):
+    with pytest.raises(ArtifactError, match=f"format 99, this routerlib reads {artifact.FORMAT};"):
         artifact.load(path)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from routerlib.artifact import ArtifactError, json_path
+from routerlib.artifact import FORMAT, ArtifactError, json_path
 from routerlib.outcomes import Outcomes
 from routerlib.policies import QualityFloor
 from routerlib.router import Router
@@ -384,7 +384,7 @@ def test_rules_refuse_outcomes_without_their_candidates(outcomes: Outcomes) -> N
 def test_a_router_file_of_another_kind_or_version_is_one_clear_error(
     tmp_path: Path, state: dict, message: str
 ) -> None:
-    content = {"magic": "routerlib router", "format": 1, "state": state}
+    content = {"magic": "routerlib router", "format": FORMAT, "state": state}
     (tmp_path / "router.pkl").write_bytes(pickle.dumps(content))
     with pytest.raises(ArtifactError, match=message):
         load_router(tmp_path / "router.pkl")
