@@ -32,6 +32,14 @@ class ArtifactError(ValueError):
     """A router file that can't be opened, with one line that says why."""
 
 
+class OtherFormatError(ArtifactError):
+    """A whole router file that another version of routerlib wrote, with its description."""
+
+    def __init__(self, message: str, metadata: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.metadata = metadata
+
+
 class Artifact(NamedTuple):
     """What stood in a router file.
 
@@ -117,9 +125,10 @@ def load(path: str | Path) -> Artifact:
     if not isinstance(content, dict) or content.get("magic") != _MAGIC:
         raise ArtifactError(f"{str(path)!r} is no router file: it holds something else")
     if content.get("format") != FORMAT:
-        raise ArtifactError(
+        raise OtherFormatError(
             f"{str(path)!r} has router format {content.get('format')!r}, this routerlib reads "
-            f"{FORMAT}; train the router again, or install the routerlib that wrote it"
+            f"{FORMAT}; train the router again, or install the routerlib that wrote it",
+            metadata,
         )
     state = content.get("state")
     if not isinstance(state, dict):

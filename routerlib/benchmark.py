@@ -141,7 +141,7 @@ class Benchmark:
         Returns
         -------
         tuple (rows, estimates)
-            Rows of the outcomes, ascending within each part, and their estimates. A prompt that
+            Rows of the outcomes, part after part, and their estimates. A prompt that
             several parts test stands there several times.
         """
         found = [estimates_of(fit, self.is_told, router) for fit in self.fits[router]]

@@ -33,7 +33,7 @@ class LGBMRouter(ExplainedRouter):
     surface, task, meaning, and out-of-fold estimates of a ridge regression, nearest neighbours,
     topic means and a small network. Their log-odds are blended with those of the network, which
     adds to what the topic suggests, with weights learnt out of fold; `Blend` tells how the blend
-    becomes expected quality, and why noise alone doesn't route. Topics are those of the log: told
+    becomes expected quality, and why noise alone seldom routes. Topics are those of the log: told
     to `predict`, or detected by a classifier learnt from the log. Trees of log cost are scaled to
     the mean cost.
 

@@ -227,9 +227,17 @@ def _previous(kept: list[Kept], model_path: str | Path) -> Kept:
 def _is_whole(path: Path) -> bool:
     """Tell whether a file is a router with its own description."""
     try:
-        return bool(artifact.load(path).metadata)
+        return bool(_description(path))
     except artifact.ArtifactError:
         return False
+
+
+def _description(path: Path) -> dict[str, Any]:
+    """Return a whole router's description; one of another format is kept for its own version."""
+    try:
+        return artifact.load(path).metadata
+    except artifact.OtherFormatError as other:
+        return other.metadata
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -247,6 +255,6 @@ def _delete(kept: list[Kept]) -> None:
 
 def _next_path(model_path: Path, kept: list[Kept]) -> Path:
     number = max((int(each.name.split("-")[0]) for each in kept), default=0) + 1
-    router_hash = str(artifact.load(model_path).metadata.get("router_hash", ""))
+    router_hash = str(_description(model_path).get("router_hash", ""))
     digest = router_hash.removeprefix("b2:")[:8] or "unknown"
     return folder_of(model_path) / f"{number:04d}-{digest}.pkl"

@@ -6,7 +6,7 @@ import re
 from itertools import combinations
 
 _MARK = re.compile(r"(?:^|\s)\(?[A-H][.):](?=\s|$)", re.MULTILINE)
-# An option that is a number, a formula or a symbol.
+# An option that is short: a number, a formula, a word in small letters.
 _FORMULA = re.compile(r"[-+\d.,/%$ ^*()=a-z\\]{1,12}")
 _DIGIT = re.compile(r"\d")
 # More options than this are compared by the first ones.
@@ -41,6 +41,8 @@ def option_features(text: str) -> list[float]:
     list of float
         In the order of `OPTION_NAMES`: lengths in characters; *option_length_spread*, the
         standard deviation and *last_option_length*, both as a share of the mean length;
+        *share_options_formulas*, short ones of numbers, signs and small letters;
+        *share_options_beginning_alike*, 1 less the share of distinct first words;
         *option_overlap*, mean Jaccard similarity of the words of two options. Zeros without marks.
 
     Examples

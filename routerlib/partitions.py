@@ -184,7 +184,7 @@ def _fitting(order: Rows, sizes: Rows, room: int) -> Rows:
 def _with_topics(chosen: Rows, order: Rows, sizes: Rows, topic_of: Rows, test_size: float) -> Rows:
     """Exchange units so that no topic is missing in a part where one of its units may be expected.
 
-    Only topics decide, never outcomes, so that the parts stay a fair draw within each topic. A unit
+    Only topics and sizes decide, never outcomes. A unit
     that is no larger goes back in exchange, from the topic that stands there too often.
     """
     is_test = np.isin(np.arange(len(sizes)), chosen)

@@ -1,4 +1,4 @@
-"""Tell how rare the wording of a text is, from its tokens."""
+"""Tell where the tokens of a text stand in the vocabulary: frequent, seldom, single signs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def rarity_columns(token_ids: Sequence[np.ndarray]) -> np.ndarray:
     """Describe the ranks of the tokens of each text.
 
     A byte-pair tokenizer numbers its tokens in the order in which it merged them, the frequent
-    ones first, so a token's number is a rank of rarity.
+    ones first, and single characters last: a high number is a seldom word, or a digit, sign or
+    letter of its own. A word that it doesn't know falls into pieces, some of them frequent.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def test_odd_texts_give_finite_numbers(text: str) -> None:
     assert np.isfinite(features.transform([text])).all()
 
 
-def test_rare_wording_has_a_higher_token_rarity_than_plain_wording() -> None:
+def test_tokens_late_in_the_vocabulary_raise_the_columns_of_rarity() -> None:
     plain, rare = rarity_columns(
         encode(["the cat is in the house", "zygomatic antediluvian quixotry"]).token_ids
     )

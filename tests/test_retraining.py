@@ -318,6 +318,23 @@ def test_damaged_file_gives_way_to_a_new_router_and_is_not_archived(
     assert load_router(path).router_hash_ == router.router_hash_
 
 
+def test_a_router_of_another_format_is_archived_for_the_version_that_wrote_it(
+    world: rl.Outcomes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    with monkeypatch.context() as before:
+        before.setattr(artifact, "FORMAT", artifact.FORMAT - 1)
+        KNNRouter().fit(world.take(range(20))).save(path)
+    old = path.read_bytes()
+    model_archive.install(KNNRouter().fit(world.take(range(30))), path)
+    kept = model_archive.kept_models(path)
+    assert [each.is_in_use for each in kept] == [False, True]
+    assert kept[0].path.read_bytes() == old
+    with pytest.raises(artifact.OtherFormatError, match="train the router again"):
+        model_archive.rollback(path)
+    assert load_router(path).router_hash_ == kept[1].metadata["router_hash"]
+
+
 def test_router_files_of_other_names_have_archives_of_their_own(
     world: rl.Outcomes, tmp_path: Path
 ) -> None:

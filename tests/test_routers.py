@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from routerlib.artifact import FORMAT, ArtifactError, json_path
+from routerlib.blending import _spread
 from routerlib.outcomes import Outcomes
 from routerlib.policies import QualityFloor
 from routerlib.router import Router
@@ -400,3 +401,13 @@ def test_wrong_parameters_are_refused() -> None:
 def test_topics_need_one_label_a_prompt(fitted: dict[str, Router]) -> None:
     with pytest.raises(ValueError, match=r"one entry per prompt \(2\), got 1"):
         fitted["knn"].predict(["a", "b"], topics=["math"])
+
+
+def test_noise_seldom_makes_differences_and_a_clear_signal_is_believed() -> None:
+    rng = np.random.default_rng(0)
+    estimated = rng.uniform(0.3, 0.7, (100, 200, 2))
+    noise = (rng.random((100, 200, 2)) < 0.5).astype(float)
+    kept = [_spread(*pair) for pair in zip(estimated, noise, strict=True)]
+    assert np.mean(np.array(kept) > 0) < 0.2
+    signal = (rng.random((200, 2)) < 5 * (estimated[0] - 0.5) + 0.5).astype(float)
+    assert _spread(estimated[0], signal) > 0.9
