@@ -21,10 +21,10 @@ from routerlib.simpler import (
     SimplerLearners,
     Targets,
     TopicLearner,
-    topic_labels,
 )
 from routerlib.tasks import detect_task
 from routerlib.text_space import Place, TextSpace
+from routerlib.topics import topic_labels
 
 __all__ = [
     "GROUPS",

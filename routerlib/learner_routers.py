@@ -20,9 +20,9 @@ from routerlib.simpler import (
     SimplerLearner,
     Targets,
     WordsLearner,
-    topic_labels,
 )
 from routerlib.text_space import Place
+from routerlib.topics import topic_labels
 
 
 class LearnerRouter(Router):

@@ -13,7 +13,7 @@ from routerlib.neighbours import Nearest, Neighbours
 from routerlib.network import Labels, Network
 from routerlib.scaling import logits
 from routerlib.text_space import Place
-from routerlib.topics import TopicClassifier, main_topics, topic_means
+from routerlib.topics import TopicClassifier, topic_means, topic_membership
 
 NEIGHBOUR_DIMENSIONS = 128
 _N_NEIGHBORS, _TEMPERATURE = 80, 0.1
@@ -22,9 +22,6 @@ _NETWORK_DIMENSIONS = 48
 # directions narrower than a tenth of the widest aren't widened to its width, and nothing counts
 # as farther out than four standard deviations.
 _SMALLEST_SCALE, _FARTHEST = 0.1, 4.0
-# Without topics in the log, clusters of prompts stand in for them.
-_CLUSTER_DIMENSIONS = 32
-_FEWEST_CLUSTERS, _MOST_CLUSTERS = 2, 24
 
 
 class Targets(NamedTuple):
@@ -166,7 +163,7 @@ class TopicLearner:
         cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
     ) -> tuple[Self, Estimated]:
         """Fit on all prompts, and estimate each prompt from the other folds."""
-        topics, _ = _membership(targets.labels)
+        topics, _ = topic_membership(targets.labels)
         detected = np.empty(targets.quality.shape)
         told = detected.copy()
         for fold in np.unique(folds):
@@ -364,48 +361,9 @@ class SimplerLearners:
         return cls({name: cls.kinds[name].from_state(part) for name, part in state.items()})
 
 
-def topic_labels(
-    place: Place, topics: Sequence[str] | None, random_state: int
-) -> tuple[np.ndarray, bool]:
-    """Return the topic of each prompt, or its cluster where no topics can be learnt.
-
-    Parameters
-    ----------
-    place : Place
-        Where the prompts stand.
-    topics : sequence of str or None
-        Known topics.
-    random_state : int
-        Seed of the clustering (k-means).
-
-    Returns
-    -------
-    labels : ndarray of str, shape (n_prompts,)
-        Topic or cluster.
-    are_topics : bool
-        Whether they are topics.
-    """
-    if topics is not None and len(main_topics(topics)[0]) > 1:
-        return np.array(topics, dtype=str), True
-    from sklearn.cluster import KMeans
-
-    n_clusters = int(np.clip(np.sqrt(len(place.counts)) / 2, _FEWEST_CLUSTERS, _MOST_CLUSTERS))
-    points = place.coordinates[:, :_CLUSTER_DIMENSIONS].astype(float)
-    n_clusters = min(n_clusters, len(np.unique(points, axis=0)))
-    found = KMeans(n_clusters, n_init=4, random_state=random_state).fit_predict(points)
-    return np.array([f"cluster {number}" for number in found]), False
-
-
-def _membership(labels: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Return the main topics, and 1 where a prompt has one, shape (n_prompts, n_topics)."""
-    topics, _ = main_topics(list(labels))
-    topics = topics or sorted(set(labels.tolist()))[:1]
-    return topics, (labels[:, np.newaxis] == np.array(topics, dtype=str)).astype(float)
-
-
 def _network_labels(targets: Targets, random_state: int) -> Labels:
     """Return what the network learns; half the prompts start with their topic told."""
-    topics = _membership(targets.labels)[1]
+    topics = topic_membership(targets.labels)[1]
     if targets.start is None:
         return Labels(targets.quality, topics)
     is_told = np.random.default_rng(random_state).random((len(topics), 1)) < 0.5

@@ -216,32 +216,32 @@ def _shape(text: str, seen: str, words: list[str], n_words: int, n_digits: float
     sentence_end = _PLAIN_SENTENCE_END if seen.isascii() else _SENTENCE_END
     n_sentences = max(len(sentence_end.findall(seen)), 1)
     head = seen[:_COMPRESSED_CHARACTERS].encode("utf-8", "replace")
-    share_long = sum(len(word) > _LONG_WORD for word in words) / max(n_words, 1)
+    lengths, n_distinct = [len(word) for word in words], len(set(words))
+    share_long = sum(length > _LONG_WORD for length in lengths) / max(n_words, 1)
     return [
         float(len(text)),
         float(n_words),
         float(len(lines)),
         float(n_sentences),
         float(len(_PARAGRAPH_END.findall(seen)) + 1 if len(lines) > 2 else 1),
-        sum(map(len, words)) / max(len(words), 1),
+        sum(lengths) / max(len(words), 1),
         n_words / n_sentences,
         float(max(map(len, lines))),
-        len(set(words)) / max(len(words), 1),
+        n_distinct / max(len(words), 1),
         float(seen.rstrip().endswith(("?", "？", "؟"))),
         float(bool(words) and words[0] in _IMPERATIVES),
         len(zlib.compress(head, 1)) / len(head),
         share_long,
         n_words / n_sentences + 100 * share_long,
-        *_word_lengths(words),
+        *_word_lengths(lengths, n_distinct),
         *_number_sizes(seen, n_digits),
     ]
 
 
-def _word_lengths(words: list[str]) -> list[float]:
+def _word_lengths(lengths: list[int], n_distinct: int) -> list[float]:
     """Return the columns from longest_word to vocabulary."""
-    if not words:
+    if not lengths:
         return [0.0] * 5
-    lengths = [len(word) for word in words]
     mean = sum(lengths) / len(lengths)
     variance = sum(length * length for length in lengths) / len(lengths) - mean * mean
     return [
@@ -249,7 +249,7 @@ def _word_lengths(words: list[str]) -> list[float]:
         sum(length <= _SHORT_WORD for length in lengths) / len(lengths),
         sum(length > _VERY_LONG_WORD for length in lengths) / len(lengths),
         max(variance, 0.0) ** 0.5,
-        len(set(words)) / len(words) ** 0.5,  # Guiraud's index: words of its own, for its length
+        n_distinct / len(lengths) ** 0.5,  # Guiraud's index: words of its own, for its length
     ]
 
 

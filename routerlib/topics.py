@@ -10,6 +10,7 @@ import numpy as np
 
 from routerlib.arrays import pack_array, unpack_array
 from routerlib.linear import observed_means
+from routerlib.text_space import Place
 
 # A topic with fewer prompts is not told apart from the others.
 _MIN_PROMPTS = 4
@@ -17,6 +18,9 @@ _MAX_TOPICS = 128
 # Penalty of the classifier (scikit-learn's C), for coordinates of total variance about 3.
 _INVERSE_PENALTY = 10.0
 _MAX_STEPS = 200
+# Without topics in the log, clusters of prompts stand in for them.
+_CLUSTER_DIMENSIONS = 32
+_FEWEST_CLUSTERS, _MOST_CLUSTERS = 2, 24
 # Bounds of how many prompts of its own a topic needs to weigh as much as the overall mean.
 _PRIOR_COUNTS = (3.0, 60.0)
 
@@ -152,6 +156,45 @@ def main_topics(labels: Sequence[str]) -> tuple[list[str], np.ndarray]:
     order = np.argsort(-counts, kind="stable")[:_MAX_TOPICS]
     kept = sorted(str(names[at]) for at in order if counts[at] >= _MIN_PROMPTS)
     return kept, np.isin(np.array(labels, dtype=str), kept)
+
+
+def topic_labels(
+    place: Place, topics: Sequence[str] | None, random_state: int
+) -> tuple[np.ndarray, bool]:
+    """Return the topic of each prompt, or its cluster where no topics can be learnt.
+
+    Parameters
+    ----------
+    place : Place
+        Where the prompts stand.
+    topics : sequence of str or None
+        Known topics.
+    random_state : int
+        Seed of the clustering (k-means).
+
+    Returns
+    -------
+    labels : ndarray of str, shape (n_prompts,)
+        Topic or cluster.
+    are_topics : bool
+        Whether they are topics.
+    """
+    if topics is not None and len(main_topics(topics)[0]) > 1:
+        return np.array(topics, dtype=str), True
+    from sklearn.cluster import KMeans
+
+    n_clusters = int(np.clip(np.sqrt(len(place.counts)) / 2, _FEWEST_CLUSTERS, _MOST_CLUSTERS))
+    points = place.coordinates[:, :_CLUSTER_DIMENSIONS].astype(float)
+    n_clusters = min(n_clusters, len(np.unique(points, axis=0)))
+    found = KMeans(n_clusters, n_init=4, random_state=random_state).fit_predict(points)
+    return np.array([f"cluster {number}" for number in found]), False
+
+
+def topic_membership(labels: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Return the main topics, and 1 where a prompt has one, shape (n_prompts, n_topics)."""
+    topics, _ = main_topics(list(labels))
+    topics = topics or sorted(set(labels.tolist()))[:1]
+    return topics, (labels[:, np.newaxis] == np.array(topics, dtype=str)).astype(float)
 
 
 def _prior_count(

@@ -42,6 +42,18 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.fixture
+def provider(server: FaultServer) -> FaultServer:
+    """Return what stands behind `routerlib serve` in tests of that server."""
+    return server
+
+
+@pytest.fixture
+def log_path(tmp_path: Path) -> Path:
+    """Return where a log may be made."""
+    return tmp_path / "logs.db"
+
+
+@pytest.fixture
 def trio(server: FaultServer) -> list[CandidateModel]:
     """Return three candidates that the server answers for, without retries."""
     return [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 
 from routerlib.exploration import EpsilonGreedy
 from routerlib.inference import ask, order_of_asking
@@ -15,12 +15,6 @@ from routerlib.routers import KNNRouter, Router, RuleRouter
 from routerlib.types import CandidateModel, Decision, Price
 
 MODELS = ("small", "middle", "large")
-
-
-@pytest.fixture
-def provider() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -8,24 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 from serving import NOBODY, candidate, rows, save_router, serving, wait_until
 
 from routerlib.cli import main
 from routerlib.outcomes import Outcomes
 from routerlib.serve import guard
 from routerlib.serve.reloading import ReloadedRouter
-
-
-@pytest.fixture
-def provider() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
-
-
-@pytest.fixture
-def log_path(tmp_path: Path) -> Path:
-    return tmp_path / "logs.db"
 
 
 @pytest.fixture

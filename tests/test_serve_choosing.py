@@ -1,28 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 from serving import NOBODY, candidate, rows, save_router, serving
 
 from routerlib.exploration import Thompson, UpperConfidence
 from routerlib.outcomes import Outcomes
 from routerlib.routers import LGBMRouter, load_router
-
-
-@pytest.fixture
-def provider() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
-
-
-@pytest.fixture
-def log_path(tmp_path: Path) -> Path:
-    return tmp_path / "logs.db"
 
 
 @pytest.fixture(scope="module")

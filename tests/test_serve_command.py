@@ -8,12 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 from serving import rows, wait_until
 
 from routerlib.cli import main
@@ -26,12 +25,6 @@ ENTRY = """
   roles: {roles}
   max_attempts: 1
 """
-
-
-@pytest.fixture
-def provider() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

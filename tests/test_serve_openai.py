@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fault_server import FaultServer, fault_server
+from fault_server import FaultServer
 from openai import APIError, BadRequestError, InternalServerError, NotFoundError, OpenAI
 from serving import NOBODY, candidate, rows, serving, wait_until
 
@@ -15,17 +15,6 @@ CALLS = (
     "select c.candidate, c.status, c.response, d.candidate, d.propensity, d.router_hash "
     "from calls c join decisions d using (decision_id) order by call_id"
 )
-
-
-@pytest.fixture
-def provider() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
-
-
-@pytest.fixture
-def log_path(tmp_path: Path) -> Path:
-    return tmp_path / "logs.db"
 
 
 @pytest.fixture
