@@ -1,4 +1,4 @@
-"""What the READMEs say is what the code does."""
+"""What the README and the pages beside it say is what the code does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 import shlex
 import sqlite3
 import subprocess
+from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,22 @@ import routerlib as rl
 from routerlib import weights
 from routerlib.candidates import load_candidates
 from routerlib.cli import app
+from routerlib.importers import IMPORTERS
 from routerlib.judges import JUDGES
 from routerlib.log import CallLog
-from routerlib.prompts import load_prompts, prompt_from_record
+from routerlib.prompts import COLUMNS, load_prompts, prompt_from_record
 from routerlib.schema import VERSION, version_of
-from routerlib.types import CALL_STATUSES
+from routerlib.types import CALL_STATUSES, CandidateModel
 from routerlib.workload import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+# What users read, the README first, by path.
+GUIDE = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+LONGEST_README = 180  # lines: a newcomer reads it to the end
 DATA_README = (ROOT / "data/README.md").read_text(encoding="utf-8")
 PROMPTS = ROOT / "data/prompts.jsonl"
 SAMPLE_LOG = ROOT / "data/sample_logs.db"
@@ -36,8 +45,9 @@ COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[
 
 
 def blocks(language: str) -> list[str]:
-    """Return the README's code blocks in one language, top to bottom."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.S | re.M)
+    """Return the code blocks in one language, page by page, top to bottom."""
+    pages = "\n".join(GUIDE.values())
+    return re.findall(rf"^```{language}\n(.*?)^```", pages, re.S | re.M)
 
 
 def section(text: str, title: str) -> str:
@@ -55,7 +65,12 @@ def rows(text: str) -> list[list[str]]:
 
 
 def names(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
+    return re.findall(r"`([^`\n]+)`", cell)
+
+
+def links(text: str) -> list[str]:
+    """Return the files that a page links to."""
+    return re.findall(r"\]\((?!https?:)([^)#]+)", text)
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -64,7 +79,21 @@ def read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
 
 
-# -- README.md ---------------------------------------------------------------------------------
+# -- README.md and docs/ ----------------------------------------------------------------------
+
+
+def test_the_readme_is_short_enough_to_be_read_to_the_end() -> None:
+    assert len(README.splitlines()) <= LONGEST_README
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    assert {page for page in GUIDE if page != "README.md"} <= set(links(README))
+
+
+@pytest.mark.parametrize("page", GUIDE)
+def test_links_lead_to_files(page: str) -> None:
+    for target in links(GUIDE[page]):
+        assert (ROOT / page).parent.joinpath(target).is_file(), f"{page} links to {target}"
 
 
 def test_python_blocks_run_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,12 +102,15 @@ def test_python_blocks_run_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch) -
     assert program
     known: dict[str, Any] = {}
     for block in program:
-        exec(compile(block, "README.md", "exec"), known)
+        exec(compile(block, "README.md and docs/", "exec"), known)
     assert known["decision"].model in known["outcomes"].models
+    assert known["certified"].training_["certificate"]
 
 
 def test_json_and_yaml_examples_can_be_read(tmp_path: Path) -> None:
-    for line in "".join(blocks("json")).splitlines():
+    examples = "".join(blocks("json")).splitlines()
+    assert examples
+    for line in examples:
         assert prompt_from_record(json.loads(line), "README.md").judge
     (example,) = blocks("yaml")
     path = tmp_path / "my_candidates.yaml"
@@ -106,46 +138,79 @@ def test_notebooks_are_those_of_the_folder() -> None:
     assert {cells[0].strip("`") for cells in rows(section(README, "What you get"))} == expected
 
 
-def commands_used() -> list[tuple[str, str]]:
-    """Return command and rest of each `routerlib` call in code blocks and in running text."""
-    lines = "\n".join(blocks("bash")).splitlines() + re.findall(r"`(routerlib [^`\n]+)`", README)
-    return re.findall(r"^routerlib ([a-z]+)([^#\n]*)", "\n".join(lines), re.M)
+def commands_used() -> list[tuple[str, str, str]]:
+    """Return page, command and rest of each `routerlib` call in code blocks and running text."""
+    return [
+        (page, command, rest)
+        for page, text in GUIDE.items()
+        for line in shell_lines(text)
+        for command, rest in re.findall(r"^(?:[A-Z_]+=\S+ )?routerlib ([a-z]+)([^#\n]*)", line)
+    ]
 
 
-def parameters_of(command: str, rest: str) -> list[Any]:
+def shell_lines(text: str) -> list[str]:
+    """Return the lines of a page's shell blocks, and what it quotes on one line."""
+    shell = re.findall(r"^```bash\n(.*?)^```", text, re.S | re.M)
+    return "".join(shell).splitlines() + names(re.sub(r"^```.*?^```", "", text, flags=re.S | re.M))
+
+
+def parameters_of(page: str, command: str, rest: str) -> list[Any]:
     """Return the parameters of a command, or of the one of its group that follows."""
+    assert command in COMMANDS, f"{page} names `routerlib {command}`, which is not there"
     found = COMMANDS[command]
     if hasattr(found, "commands"):
-        found = found.commands[rest.split()[0]]
+        name = rest.split()[0]
+        assert name in found.commands, f"{page} names `routerlib {command} {name}`"
+        found = found.commands[name]
     return found.params  # type: ignore[no-any-return]
 
 
 def test_commands_and_their_options_exist() -> None:
-    for command, rest in commands_used():
-        assert command in COMMANDS, f"README names `routerlib {command}`, which is not there"
-        known = {option for each in parameters_of(command, rest) for option in each.opts}
+    for page, command, rest in commands_used():
+        parameters = parameters_of(page, command, rest)
+        known = {option for each in parameters for option in each.opts}
         options = {word for word in shlex.split(rest) if word.startswith("--")}
-        assert options <= known, f"routerlib {command} has no {options - known}"
+        assert options <= known, f"{page}: routerlib {command} has no {options - known}"
 
 
 def test_every_command_is_named() -> None:
-    missing = sorted(set(COMMANDS) - {command for command, _ in commands_used()})
-    assert not missing, f"README does not say what `routerlib {missing[0]}` is for"
+    missing = sorted(set(COMMANDS) - {command for _, command, _ in commands_used()})
+    assert not missing, f"no page says what `routerlib {missing[0]}` is for"
 
 
-def test_make_targets_exist() -> None:
+@pytest.mark.parametrize("page", GUIDE)
+def test_make_targets_exist(page: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.M)) <= targets
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", GUIDE[page], re.M)) <= targets
 
 
 def test_python_names_are_the_public_ones() -> None:
-    named = [name for cells in rows(section(README, "From Python")) for name in names(cells[0])]
-    assert sorted(named) == sorted(set(rl.__all__) - {"__version__"})
+    public = sorted(set(rl.__all__) - {"__version__"})
+    explained = [cells[0] for cells in rows(section(GUIDE["docs/api.md"], "All names"))]
+    assert sorted(name for cell in explained for name in names(cell)) == public
+    listed = [line for line in section(README, "From Python").splitlines() if line.startswith("| ")]
+    assert sorted(name for line in listed for name in names(line)) == public
 
 
 def test_every_judge_is_explained_in_order() -> None:
-    table = README.split("| judge | right is | reference |")[1].split("\n\n")[0]
+    table = GUIDE["docs/judges.md"].split("| judge | right is | reference |")[1].split("\n\n")[0]
     assert [cells[0].strip("`") for cells in rows(table)] == list(JUDGES)
+
+
+@pytest.mark.parametrize(
+    ("title", "known"),
+    [
+        ("Prompts", COLUMNS),
+        ("Candidates", [field.name for field in fields(CandidateModel)]),
+        ("What is kept of a call", CALL_STATUSES),
+        ("Bring in what you have already", IMPORTERS),
+    ],
+)
+def test_every_field_status_and_kind_of_import_is_explained(
+    title: str, known: Iterable[str]
+) -> None:
+    explained = rows(section(GUIDE["docs/collecting.md"], title))
+    assert sorted(cells[0].strip("`") for cells in explained) == sorted(known)
 
 
 def test_paths_are_tracked_or_left_out_of_git_on_purpose() -> None:
