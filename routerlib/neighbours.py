@@ -90,7 +90,8 @@ class Neighbours:
         >>> near.predict(np.array([[0.1, 2.0]])), near.nearest(np.array([[0.1, 2.0]]), 1).rows
         (array([[0.75]]), array([[1]]))
         """
-        return cls(unit_rows(vectors).astype(np.float16), targets, n_neighbors, temperature)
+        unit = unit_rows(vectors).astype(np.float16, order="C")
+        return cls(unit, targets.copy(order="C"), n_neighbors, temperature)
 
     def predict(self, vectors: np.ndarray) -> np.ndarray:
         """Return predictions of shape (n_prompts, n_targets)."""

@@ -351,7 +351,8 @@ class Outcomes:
 
 
 def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
-    matrix = np.array(values, dtype=float)
+    # A table's columns lie one after the other, a list's rows: sums must not depend on that.
+    matrix = np.array(values, dtype=float, order="C")
     if matrix.shape != shape and not (matrix.size == 0 and 0 in shape):
         raise ValueError(
             f"{name} must have shape (n_prompts, n_models) = {shape}, got {matrix.shape}"

@@ -109,8 +109,9 @@ class TextSpace:
             blocks["encoder"] = unit_rows(encoded.neural)
         maps, constant = _main_directions(blocks)
         maps["terms"] = unfold @ maps["terms"]
-        # Half precision before anything is learnt from it: a saved router estimates the same.
-        tables = {name: table.astype(np.float16) for name, table in maps.items()}
+        # Half precision and row by row, as in a file, before anything is learnt from them: sums
+        # of a product depend on both, and a saved router estimates exactly the same.
+        tables = {name: table.astype(np.float16, order="C") for name, table in maps.items()}
         space = cls(index, tables, constant.astype(np.float32), means, scales)
         return space, space.place(encoded, surface)
 
