@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from outcome_tables import READERS
 
-from routerlib.acquire import STRATEGIES
-from routerlib.outcomes import Outcomes
-from routerlib.purchases import replay_purchases
-from routerlib.replay import mean_interval
+from routerlib.evaluation.replay.replay import mean_interval
+from routerlib.gather.labels.replayed import replay_purchases
+from routerlib.gather.labels.strategies import STRATEGIES
+from routerlib.outcomes.outcomes import Outcomes
 
 N_POOL, N_TEST, N_FIRST = 1200, 2500, 20
 # Shares of what labelling the whole pool costs.

@@ -10,15 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from routerlib.collect import collect
-from routerlib.log import CallLog
-from routerlib.types import CandidateModel, Price, Prompt
+from routerlib.gather.collection.collect import collect
+from routerlib.log.call_log import CallLog
+from routerlib.records.call import CandidateModel, Price
+from routerlib.records.prompt import Prompt
 
 N_PROMPTS = 1_000
 CONCURRENCY = 16
 LATENCY_S = 0.2
 N_RUNS = 3
-SERVER = Path(__file__).parent.parent / "tests" / "busy_server.py"
+SERVER = Path(__file__).parent.parent / "tests/support/busy_server.py"
 
 
 def main() -> None:

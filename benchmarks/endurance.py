@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from processes import candidates_yaml, fake_candidate, start_server
 
-from routerlib.log import CallLog
+from routerlib.log.call_log import CallLog
 
 LATENCY_S = 0.05
 CLIENTS_PER_SERVER = 4

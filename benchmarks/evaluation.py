@@ -18,14 +18,15 @@ from joblib import Memory
 from outcome_tables import READERS
 from source_hash import source_hash
 
-from routerlib.outcomes import Outcomes
-from routerlib.routed import route_all
-from routerlib.router import Router
-from routerlib.routers import KNNRouter, LGBMRouter
-from routerlib.simulate import Kind, make_world
-from routerlib.split_comparison import compare_splits
-from routerlib.splits import group_statistics, near_duplicate_groups
-from routerlib.training import at_certified_point, at_operating_point
+from routerlib.evaluation.routing import route_all
+from routerlib.evaluation.unseen import compare_splits
+from routerlib.outcomes.near_duplicates import group_statistics, near_duplicate_groups
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import Kind, make_world
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.routers.rivals import KNNRouter
+from routerlib.routers.router import Router
+from routerlib.routers.training.train import at_certified_point, at_operating_point
 
 SMALL_SIZES = (50, 100, 200)
 N_DRAWS = 20
@@ -72,7 +73,11 @@ def main() -> None:
     unknown = [name for name in wanted if name not in MAKERS]
     if unknown:
         parser.error(f"expected tables among {', '.join(MAKERS)}, got {unknown[0]!r}")
-    code = source_hash("routerlib.training", "routerlib.routers") if options.cache else ""
+    code = (
+        source_hash("routerlib.routers.training.train", "routerlib.routers.loading")
+        if options.cache
+        else ""
+    )
     memory = Memory(options.cache, verbose=0)
     draw = memory.cache(against_best_single, ignore=["outcomes", "fit"])
     choice = Choice(options.draws, [name for name in options.on.split(",") if name], draw, code)

@@ -22,10 +22,10 @@ import yaml
 from openai import OpenAI
 from processes import start_server
 
-from routerlib.judges import judge
-from routerlib.log import CallLog
-from routerlib.prompts import load_prompts
-from routerlib.types import Prompt
+from routerlib.gather.judges import judge
+from routerlib.gather.prompts.files import load_prompts
+from routerlib.log.call_log import CallLog
+from routerlib.records.prompt import Prompt
 
 HERE = Path(__file__).parent
 PHASES = """
@@ -94,7 +94,7 @@ def choose_prompts(n_prompts: int, random_state: int) -> list[Prompt]:
 
 def write_candidates(folder: Path) -> Path:
     """Write the two smaller models of the embedded pool."""
-    pool = HERE.parent / "routerlib" / "pools" / "local.yaml"
+    pool = HERE.parent / "routerlib/gather/candidates/pools/local.yaml"
     entries = yaml.safe_load(pool.read_text(encoding="utf-8"))[:2]
     path = folder / "candidates.yaml"
     path.write_text(yaml.safe_dump(entries), encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from routerlib.outcomes import Outcomes
+from routerlib.outcomes.outcomes import Outcomes
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Input and output price, US dollars per million tokens.

@@ -10,9 +10,9 @@ import time
 import numpy as np
 from speed import make_outcomes, make_prompts
 
-from routerlib import playground_pictures as pictures
-from routerlib.playground import PlaygroundController
-from routerlib.routers import LGBMRouter
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.show.widget import html as pictures
+from routerlib.show.widget.controller import PlaygroundController
 
 N_CHANGES = 300
 

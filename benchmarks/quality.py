@@ -19,9 +19,8 @@ from joblib import Memory
 from outcome_tables import read_nine, read_pair
 from source_hash import source_hash
 
-from routerlib.benchmark import Benchmark, difference, measure_fits
-from routerlib.encoders import resolve_encoder
-from routerlib.fits import (
+from routerlib.evaluation.benchmark import Benchmark, difference, measure_fits
+from routerlib.evaluation.benchmark_fits import (
     MakeRouter,
     fit_parts,
     random_parts,
@@ -29,10 +28,11 @@ from routerlib.fits import (
     usual_routers,
     without_each_group,
 )
-from routerlib.outcomes import Outcomes
-from routerlib.partitions import Parts, folds
-from routerlib.routers import LGBMRouter
-from routerlib.weights import WeightsError
+from routerlib.features.encoders import resolve_encoder
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.splits import Parts, folds
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.weights.cache import WeightsError
 
 SEEDS = (0, 1, 2, 3, 4)
 N_FOLDS = 5
@@ -81,7 +81,11 @@ def main() -> None:
         parser.error(f"expected tables among {', '.join(TABLES)}, got {unknown[0]!r}")
     numbers = [int(part) for part in options.parts] or ([0] if options.quick else [])
     memory = Memory(options.cache, verbose=0)
-    code = source_hash("routerlib.fits", "routerlib.routers") if options.cache else ""
+    code = (
+        source_hash("routerlib.evaluation.benchmark_fits", "routerlib.routers.loading")
+        if options.cache
+        else ""
+    )
     choice = Choice(options.routers, numbers, memory, code)
     for name in wanted:
         TABLES[name](choice)

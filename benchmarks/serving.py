@@ -17,9 +17,9 @@ import numpy as np
 from processes import candidates_yaml, fake_candidate, processor_s, start_server
 from speed import make_prompts
 
-from routerlib.log import CallLog
-from routerlib.outcomes import Outcomes
-from routerlib.routers import LGBMRouter
+from routerlib.log.call_log import CallLog
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.lightgbm.router import LGBMRouter
 
 LATENCY_S = 0.05
 WARM_UP = 50

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from routerlib.routers import LGBMRouter
-from routerlib.simulate import make_world
+from routerlib.outcomes.worlds import make_world
+from routerlib.routers.lightgbm.router import LGBMRouter
 
 N_TRAIN, N_PROMPTS, N_MODELS = 1000, 5000, 9
 # The two take turns, so that a busy machine slows both; ratios are those of the same turn.

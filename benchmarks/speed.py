@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from outcome_tables import read_nine
 
-from routerlib.outcomes import Outcomes
-from routerlib.router import Router
-from routerlib.routers import LGBMRouter, load_router
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.routers.loading import load_router
+from routerlib.routers.router import Router
 
 N_PROMPTS = 400
 N_DECISIONS = 500

@@ -11,11 +11,11 @@ from functools import partial
 
 from outcome_tables import read_nine
 
-from routerlib.exploration import EpsilonGreedy
-from routerlib.features import PLAIN
-from routerlib.players import RouterPlayer
-from routerlib.replay import replay, summarise, usual_players
-from routerlib.routers import LGBMRouter
+from routerlib.evaluation.replay.players import RouterPlayer
+from routerlib.evaluation.replay.replay import replay, summarise, usual_players
+from routerlib.features.prompt_features import PLAIN
+from routerlib.policies.exploration import EpsilonGreedy
+from routerlib.routers.lightgbm.router import LGBMRouter
 
 # Best in the middle of its class; drops; and a strong one that arrives late.
 DROPS, ARRIVES = "llama-3.3-nemotron-super-49b-v1", "llama-3.1-nemotron-51b-instruct"

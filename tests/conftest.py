@@ -11,9 +11,9 @@ import pytest
 from browsing import screenshots_folder, started_browser
 from fault_server import FaultServer, fault_server
 
-from routerlib.log import CallLog
-from routerlib.outcomes import Outcomes
-from routerlib.types import CandidateModel, Price
+from routerlib.log.call_log import CallLog
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.call import CandidateModel, Price
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -17,7 +17,7 @@ from fault_server import fault_server
 
 import routerlib as rl
 from routerlib.cli import main
-from routerlib.types import Score
+from routerlib.records.call import Score
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -107,9 +107,9 @@ def test_a_public_name_is_in_the_readme(name: str) -> None:
 
 
 def test_functions_keep_their_names_beside_modules_of_the_same_name() -> None:
-    import routerlib.collect
-    import routerlib.explain
-    import routerlib.playground  # noqa: F401
+    import routerlib.gather.collection.collect
+    import routerlib.routers.explanation.explain
+    import routerlib.show.widget.playground  # noqa: F401
 
     assert all(callable(getattr(rl, name)) for name in ("collect", "explain", "playground"))
 

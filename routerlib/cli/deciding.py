@@ -25,7 +25,7 @@ from routerlib.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from routerlib.routers import Router
+    from routerlib.routers.router import Router
 
 
 _DEFAULT_DELTA = 0.1
@@ -59,8 +59,8 @@ def train(
     keep: Keep = 5,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
-    from routerlib.outcomes import Outcomes
-    from routerlib.partitions import check_test_size
+    from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.outcomes.splits import check_test_size
 
     certify = _certificate_asked(epsilon, delta)
     check_test_size(test_size)
@@ -68,11 +68,11 @@ def train(
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
         # Heavy: whatever can be wrong with what was given has been said before.
-        from routerlib.evaluation import evaluate
-        from routerlib.findings import describe_split
-        from routerlib.model_archive import install
-        from routerlib.training import train_router
-        from routerlib.workspace import failures_as_wrong
+        from routerlib.evaluation.evaluate import evaluate
+        from routerlib.routers.archive import install
+        from routerlib.routers.training.train import train_router
+        from routerlib.show.words.sentences import describe_split
+        from routerlib.show.workspace import failures_as_wrong
 
         training, test = outcomes.split(test_size, random_state)
         typer.echo(describe_split(training, test))
@@ -124,9 +124,9 @@ def explain(
     """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
     check_router(model_path)
     text = read_text(prompt)
-    from routerlib.glossary import explain_words
-    from routerlib.routers import load_router
-    from routerlib.story import by_estimates, is_explainable, why
+    from routerlib.routers.loading import load_router
+    from routerlib.show.words.glossary import explain_words
+    from routerlib.show.words.lessons import by_estimates, is_explainable, why
 
     router = load_router(model_path)
     decision = router.route(text, cost_weight=cost_weight, task=task)
@@ -139,7 +139,7 @@ def explain(
     for line in explain_words(reason):
         typer.echo(f"  {line}")
     if is_explainable(router):
-        from routerlib.explain import similar_prompts
+        from routerlib.routers.explanation.similar import similar_prompts
 
         typer.echo(similar_prompts(router, text).sentence)
 
@@ -160,7 +160,7 @@ def _certificate_asked(epsilon: float | None, delta: float | None) -> tuple[floa
         if delta is not None:
             raise ValueError("--delta is only about a certificate: give --epsilon too")
         return None
-    from routerlib.certification import check_probabilities
+    from routerlib.routers.training.certification import check_probabilities
 
     delta = _DEFAULT_DELTA if delta is None else delta
     check_probabilities(epsilon, delta)
@@ -178,15 +178,15 @@ def _names(text: str | None) -> list[str] | None:
 
 def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
     """Open the router; before one was trained at the default place, rules decide."""
-    from routerlib.candidates import load_candidates
+    from routerlib.gather.candidates.candidates import load_candidates
 
     if model_path is not None or DEFAULT_MODEL.exists():
         check_router(model_path or DEFAULT_MODEL)
-        from routerlib.routers import load_router
+        from routerlib.routers.loading import load_router
 
         return load_router(model_path or DEFAULT_MODEL)
     candidates = load_candidates(candidates_source)
-    from routerlib.routers import RuleRouter
+    from routerlib.routers.rules import RuleRouter
 
     typer.echo(f"no trained router {DEFAULT_MODEL} yet, using rules", err=True)
     return RuleRouter.from_candidates(candidates)
@@ -203,7 +203,7 @@ def _inspect_log(path: Path, judge: str | None) -> None:
 def _inspect_router(path: Path) -> None:
     import yaml
 
-    from routerlib import artifact
+    from routerlib.routers import artifact
 
     metadata = dict(artifact.load(path).metadata)
     if isinstance(metadata.get("test"), dict):

@@ -7,24 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.cli.options import (
-    DEFAULT_LOG,
-    INTERRUPTED,
-    CandidatesSource,
-    LogPath,
-)
+from routerlib.cli.options import DEFAULT_LOG, INTERRUPTED, CandidatesSource, LogPath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from routerlib.collection import Collection
-    from routerlib.plan import Plan
-    from routerlib.types import CandidateModel
+    from routerlib.gather.collection.plan import Plan
+    from routerlib.gather.collection.result import Collection
+    from routerlib.records.call import CandidateModel
 
 
 def candidates(source: CandidatesSource = "local") -> None:
     """List the candidates with their prices and whether a key is there (never the key)."""
-    from routerlib.candidates import candidates_frame, load_candidates
+    from routerlib.gather.candidates.candidates import candidates_frame, load_candidates
 
     typer.echo(candidates_frame(load_candidates(source)).to_string())
 
@@ -50,11 +45,11 @@ def collect(
     Leaves with 0 when every cell is done or typed, 1 when the budget or a refused key left some
     out or no call succeeded at all, 130 after Ctrl-C.
     """
-    from routerlib.candidates import load_candidates
-    from routerlib.collect import collect
-    from routerlib.log import CallLog
-    from routerlib.plan import plan_collection
-    from routerlib.prompt_report import check_prompts
+    from routerlib.gather.candidates.candidates import load_candidates
+    from routerlib.gather.collection.collect import collect
+    from routerlib.gather.collection.plan import plan_collection
+    from routerlib.gather.prompts.checks import check_prompts
+    from routerlib.log.call_log import CallLog
 
     report = check_prompts(prompts_path)
     typer.echo(str(report))
@@ -101,7 +96,7 @@ def _leave_unless_complete(collection: Collection) -> None:
 
 def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float | None) -> None:
     """Show what a run would do, and what would keep it from its end."""
-    from routerlib.keys import key_complaints
+    from routerlib.gather.candidates.keys import key_complaints
 
     plan = plan if budget_usd is None else plan.under_budget()
     typer.echo(plan.table().to_string())

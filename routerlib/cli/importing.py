@@ -46,9 +46,10 @@ def import_file(
     ] = None,
 ) -> None:
     """Add what another tool has logged, each call once; a wrong file changes nothing."""
-    from routerlib.candidates import load_candidates
-    from routerlib.importers import Options, add_imported, read_imported
-    from routerlib.log import CallLog
+    from routerlib.gather.candidates.candidates import load_candidates
+    from routerlib.gather.importers import add_imported, read_imported
+    from routerlib.gather.importers.records import Options
+    from routerlib.log.call_log import CallLog
 
     priced = load_candidates(candidates_source) if candidates_source else []
     options = Options(

@@ -12,8 +12,8 @@ import typer
 from routerlib.cli.options import DEFAULT_LOG, CandidatesSource, LogPath, existing_log
 
 if TYPE_CHECKING:
-    from routerlib.llm_judge import LLMJudgement
-    from routerlib.log import CallLog
+    from routerlib.gather.llm_judges.judging import LLMJudgement
+    from routerlib.log.call_log import CallLog
 
 _BY_LLM = ("llm", "pairwise")
 
@@ -46,7 +46,7 @@ def judge(
     ] = False,
 ) -> None:
     """Score logged answers that a judge has not seen yet; no candidate is asked again."""
-    from routerlib.judges import JUDGES, judge_log
+    from routerlib.gather.judges import JUDGES, judge_log
 
     with existing_log(log_path, read_only=False) as log:
         if name in _BY_LLM:
@@ -80,9 +80,9 @@ def _by_llm(
     budget_usd: float | None,
     dry_run: bool,
 ) -> LLMJudgement:
-    from routerlib.candidates import load_candidates, select_candidates
-    from routerlib.llm_judge import compare_with_llm, judge_with_llm
-    from routerlib.verdicts import COMPARISON, RUBRIC
+    from routerlib.gather.candidates.candidates import load_candidates, select_candidates
+    from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
+    from routerlib.gather.llm_judges.wording import COMPARISON, RUBRIC
 
     if judge_candidate is None:
         raise typer.BadParameter("name who judges with --judge-candidate")
@@ -103,7 +103,7 @@ def _by_llm(
 
 def _why_none(log: CallLog, name: str | None, reference: Any) -> str:
     """Say why a judge has written no score: nothing was left, or nothing can be graded."""
-    from routerlib.judges import judge
+    from routerlib.gather.judges import judge
 
     left = log.unjudged_calls(name)
     if not left and name is None:

@@ -20,7 +20,7 @@ from routerlib.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from routerlib.retraining import Retraining
+    from routerlib.evaluation.retraining import Retraining
 
 models = typer.Typer(
     no_args_is_help=True, help="List the routers that are kept, or go back to one."
@@ -48,10 +48,10 @@ def acquire(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would ask.")] = False,
 ) -> None:
     """Ask and judge the cells that teach most per dollar; every choice keeps its probability."""
-    from routerlib.buying import buy_labels
-    from routerlib.candidates import load_candidates
-    from routerlib.log import CallLog
-    from routerlib.prompts import load_prompts
+    from routerlib.gather.candidates.candidates import load_candidates
+    from routerlib.gather.labels.buy import buy_labels
+    from routerlib.gather.prompts.files import load_prompts
+    from routerlib.log.call_log import CallLog
 
     prompts = None if prompts_path is None else load_prompts(prompts_path)
     candidates = load_candidates(candidates_source)
@@ -96,15 +96,15 @@ def retrain(
     logged with their probabilities: with fewer the router is kept, as they would tell nothing.
     Since 40 % of the new prompts are held out for it, that takes about 100 new ones.
     """
-    from routerlib.schedule import run_every, seconds_of
+    from routerlib.cli.schedule import run_every, seconds_of
 
     every_s = None if every is None else seconds_of(every)
     with existing_log(log_path):
         pass
     if model_path.exists():
         check_router(model_path)
-    from routerlib.learning_report import write_retraining_report
-    from routerlib.retraining import retrain
+    from routerlib.evaluation.retraining import retrain
+    from routerlib.show.pages.retraining import write_retraining_report
 
     def once() -> None:
         with existing_log(log_path) as log:
@@ -137,10 +137,10 @@ def drift(
     check_router(model_path)
     with existing_log(log_path):
         pass
-    from routerlib.drift import measure_drift
-    from routerlib.learning_report import calibration_table, drift_table
-    from routerlib.outcomes import Outcomes
-    from routerlib.routers import load_router
+    from routerlib.evaluation.drift import measure_drift
+    from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.routers.loading import load_router
+    from routerlib.show.pages.retraining import calibration_table, drift_table
 
     router = load_router(model_path)
     with existing_log(log_path) as log:
@@ -154,8 +154,8 @@ def drift(
 @models.command("list")
 def list_models(model_path: ModelPath = DEFAULT_MODEL) -> None:
     """List the archived routers, newest first, with what each gained when it came."""
-    from routerlib.learning_report import models_table
-    from routerlib.model_archive import kept_models
+    from routerlib.routers.archive import kept_models
+    from routerlib.show.pages.retraining import models_table
 
     kept = kept_models(model_path)
     if not kept:
@@ -172,7 +172,7 @@ def rollback(
     model_path: ModelPath = DEFAULT_MODEL,
 ) -> None:
     """Put an archived router in use again."""
-    from routerlib.model_archive import rollback
+    from routerlib.routers.archive import rollback
 
     typer.echo(f"{rollback(model_path, name).name} is in use: {model_path}")
 

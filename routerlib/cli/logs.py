@@ -100,7 +100,7 @@ def sql(
 
 def _cut(found: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Put texts on one line that fits in a terminal and can't command it; count what was cut."""
-    from routerlib.tables import short
+    from routerlib.show.words.numbers import short
 
     n_cut = 0
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.types import Task
+from routerlib.records.prompt import Task
 
 if TYPE_CHECKING:
-    from routerlib.log import CallLog
+    from routerlib.log.call_log import CallLog
 
 LogPath = Annotated[Path, typer.Option("--log", help="The log, an SQLite file.")]
 ModelPath = Annotated[Path, typer.Option("--model", help="The router, a .pkl file.")]
@@ -40,7 +40,7 @@ DEFAULT_MODEL = Path("data/router_model.pkl")
 
 def existing_log(path: Path, read_only: bool = True) -> CallLog:
     """Open a log that must be there already."""
-    from routerlib.log import CallLog
+    from routerlib.log.call_log import CallLog
 
     if not path.exists():
         raise FileNotFoundError(
@@ -51,14 +51,14 @@ def existing_log(path: Path, read_only: bool = True) -> CallLog:
 
 def check_router(path: Path) -> None:
     """Refuse a router file that is missing or damaged, before anything heavy is imported."""
-    from routerlib import artifact
+    from routerlib.routers import artifact
 
     artifact.load(path)
 
 
 def say_blended(log: CallLog, judge: str | None) -> None:
     """Say which judges' scores of the same calls are averaged, unless one was chosen."""
-    from routerlib.cells import blended_judges
+    from routerlib.log.cells import blended_judges
 
     if judge is None and (names := blended_judges(log.path)):
         typer.echo(f"quality is the mean of judges {', '.join(names)}; --judge NAME counts one")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from routerlib.types import Prompt
+    from routerlib.records.prompt import Prompt
 
 
 def prompts(
@@ -28,7 +28,7 @@ def prompts(
 ) -> None:
     """Write verifiable prompts made from a seed, or look a file of prompts over."""
     if show_list:
-        from routerlib.workload.generators import generators
+        from routerlib.gather.workload.generators import generators
 
         typer.echo(generators().to_string())
     elif check is not None:
@@ -40,7 +40,7 @@ def prompts(
 
 
 def _check(path: Path) -> None:
-    from routerlib.prompt_report import check_prompts
+    from routerlib.gather.prompts.checks import check_prompts
 
     report = check_prompts(path)
     typer.echo(str(report))
@@ -50,7 +50,7 @@ def _check(path: Path) -> None:
 
 
 def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -> None:
-    from routerlib.prompts import save_prompts
+    from routerlib.gather.prompts.files import save_prompts
 
     made = _made(per_family, task, size, seed)
     save_prompts(out, made)
@@ -60,9 +60,9 @@ def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -
 
 def _made(per_family: int, task: str | None, size: int, seed: int) -> list[Prompt]:
     if task is not None:
-        from routerlib.workload.generators import generate_prompts
+        from routerlib.gather.workload.generators import generate_prompts
 
         return generate_prompts(task, size, seed)
-    from routerlib.workload import make_prompts
+    from routerlib.gather.workload import make_prompts
 
     return make_prompts(per_family, seed)

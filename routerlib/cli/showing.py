@@ -21,7 +21,7 @@ from routerlib.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from routerlib.log import CallLog
+    from routerlib.log.call_log import CallLog
 
 
 def report(
@@ -37,7 +37,7 @@ def report(
         check_router(model_path)
         say_blended(log, judge)
         _check_judge(log, judge)
-        from routerlib.report import write_report  # heavy
+        from routerlib.show.pages.index import write_report  # heavy
 
         verdict = write_report(out, log, model_path, judge=judge)
     typer.echo(verdict)
@@ -46,7 +46,7 @@ def report(
 
 def _check_judge(log: CallLog, judge: str | None) -> None:
     """Refuse a judge that has scored nothing, or a log without scores."""
-    from routerlib.outcomes import Outcomes
+    from routerlib.outcomes.outcomes import Outcomes
 
     Outcomes.from_log(log, judge=judge)
 
@@ -58,7 +58,7 @@ def pipeline(
     ] = None,
 ) -> None:
     """Run the numbered notebooks: live calls, training, evaluation, explanation, reports."""
-    from routerlib.pipeline import run
+    from routerlib.show.notebooks.pipeline import run
 
     run(quick=quick, only=only)
 
@@ -93,8 +93,8 @@ def serve(
     taken up without a restart. With the environment variable ROUTERLIB_API_KEY set, every caller
     must show that key. Every parameter is described at /docs.
     """
-    from routerlib.candidates import load_candidates
-    from routerlib.log import CallLog
+    from routerlib.gather.candidates.candidates import load_candidates
+    from routerlib.log.call_log import CallLog
     from routerlib.serve import serve
     from routerlib.serve.listening import KEY_VARIABLE
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from routerlib.log import CallLog
+    from routerlib.log.call_log import CallLog
+    from routerlib.records.call import CandidateModel
     from routerlib.serve.answering import Stickiness
-    from routerlib.types import CandidateModel
 
 
 def make_app(
@@ -64,7 +64,7 @@ def make_app(
     except ImportError as error:
         raise RuntimeError("serving needs routerlib with the extra 'serve'") from error
     from routerlib.serve.answering import Service
-    from routerlib.serve.deciding import read_exploration
+    from routerlib.serve.choosing import read_exploration
     from routerlib.serve.reloading import ReloadedRouter
 
     exploration = read_exploration(explore)

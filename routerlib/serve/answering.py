@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from routerlib.budget import Budget
-from routerlib.inference import OVER_BUDGET, Answer, answer, instead, order_of_asking
-from routerlib.log import CallLog
-from routerlib.log_writer import LogWriter
+from routerlib.gather.calls.ask import OVER_BUDGET, Answer, answer, instead, order_of_asking
+from routerlib.gather.calls.budget import Budget
+from routerlib.log.call_log import CallLog
+from routerlib.log.writer import LogWriter
+from routerlib.records.call import Call, CandidateModel, Score
+from routerlib.records.decision import CALLER, CONVERSATION, Decision
+from routerlib.records.prompt import Prompt
+from routerlib.serve.choosing import Exploration, decide
 from routerlib.serve.connections import LimitedClients, check_capped, is_affordable
 from routerlib.serve.conversations import Turn, earlier_turn, told_turn
-from routerlib.serve.deciding import Exploration, decide
 from routerlib.serve.faults import Refused, refusing
-from routerlib.types import CALLER, CONVERSATION, Call, CandidateModel, Decision, Prompt, Score
 
 if TYPE_CHECKING:
     from routerlib.serve.reloading import ReloadedRouter
@@ -321,7 +323,7 @@ def with_parameters(candidate: CandidateModel, given: Mapping[str, Any]) -> Cand
 
     Examples
     --------
-    >>> from routerlib.candidates import load_candidates
+    >>> from routerlib.gather.candidates.candidates import load_candidates
     >>> candidate = load_candidates("local")[0]
     >>> asked = with_parameters(candidate, {"max_completion_tokens": 7, "seed": 1})
     >>> asked.parameters["max_tokens"], asked.parameters["seed"]

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
@@ -14,15 +15,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from routerlib.records.prompt import Prompt
 from routerlib.serve import bodies
 from routerlib.serve.answering import Service, Wish
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.guard import Guard
 from routerlib.serve.streaming import answer_headers, stream
-from routerlib.types import Prompt
 
 if TYPE_CHECKING:
-    from routerlib.types import CandidateModel
+    from routerlib.records.call import CandidateModel
 
 ROUTED = "router"
 _COST_WEIGHT = f"{ROUTED}:cost_weight="
@@ -219,11 +220,9 @@ class _Endpoints:
 
 def _index(app: FastAPI) -> dict[str, Any]:
     """Describe the server by what its own document says, so that nothing is left out."""
-    from routerlib import __version__
-
     return {
         "server": "routerlib",
-        "version": __version__,
+        "version": version("routerlib"),
         "does": app.description,
         "documentation": app.docs_url,
         "endpoints": [

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from routerlib.inference import Answer
-from routerlib.types import Decision, Task
+from routerlib.gather.calls.ask import Answer
+from routerlib.records.decision import Decision
+from routerlib.records.prompt import Task
 
 # Not only white space: Python's own idea of it, spelled out for readers of the document.
 _TEXT = r"[^\s\u0000-\u0020\u0085\u00a0]"

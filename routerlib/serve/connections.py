@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from routerlib.budget import Budget, worst_cost_usd
-from routerlib.clients import Clients, Permit
-from routerlib.types import Call, CandidateModel, Prompt, Usage
+from routerlib.gather.calls.budget import Budget, worst_cost_usd
+from routerlib.gather.calls.client import Clients, Permit
+from routerlib.records.call import Call, CandidateModel, Usage
+from routerlib.records.prompt import Prompt
 
 
 class LimitedClients(Clients):
@@ -100,7 +101,7 @@ def is_affordable(budget: Budget, order: Sequence[CandidateModel], prompt: Promp
 
     Examples
     --------
-    >>> from routerlib.candidates import load_candidates
+    >>> from routerlib.gather.candidates.candidates import load_candidates
     >>> local, prompt = load_candidates("local"), Prompt.from_text("Hi")
     >>> is_affordable(Budget(1.0), local, prompt), is_affordable(Budget(0.0), local, prompt)
     (True, False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from routerlib.log import CallLog
+from routerlib.log.call_log import CallLog
+from routerlib.records.prompt import Prompt
 from routerlib.serve.faults import Refused
-from routerlib.types import Prompt
 
 _ANSWERED = """
 select candidate, decision_id, response from calls

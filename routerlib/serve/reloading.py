@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from routerlib import artifact
-from routerlib.routers import Router, RuleRouter, load_router
-from routerlib.types import CandidateModel
+from routerlib.records.call import CandidateModel
+from routerlib.routers import artifact
+from routerlib.routers.loading import load_router
+from routerlib.routers.router import Router
+from routerlib.routers.rules import RuleRouter
 
 logger = logging.getLogger("routerlib.serve")
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from routerlib.inference import Answer
+from routerlib.gather.calls.ask import Answer
+from routerlib.records.prompt import Prompt
 from routerlib.serve.answering import Asking, Service, Wish
 from routerlib.serve.bodies import about, completion_id, finish_reason, usage
 from routerlib.serve.faults import Refused
-from routerlib.types import Prompt
 
 if TYPE_CHECKING:
     from fastapi.responses import StreamingResponse

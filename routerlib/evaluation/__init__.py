@@ -1,0 +1,1 @@
+"""Is it worth it: verdict, comparison, off-policy value, retraining, drift."""

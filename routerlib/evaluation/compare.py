@@ -1,0 +1,200 @@
+"""Compare routers in one table with the baselines that any router has to beat."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routerlib.evaluation.contenders import Field, Line, baseline_lines, estimates_line
+from routerlib.evaluation.replicates import measure
+from routerlib.evaluation.routing import check_held_out, means_on_train, route_all, topic_table_of
+from routerlib.metrics.intervals import Interval
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.router import Router
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = (
+    "quality",
+    "cost_usd",
+    "cost_share",
+    "quality_difference",
+    "gain_over_zero",
+    "AIQ",
+    "cost_at_equal_quality",
+    "quality_at_equal_cost",
+    "regret",
+    "gap_closed",
+    "PGR",
+    "APGR",
+    "CPT50",
+    "CPT80",
+)
+_AGAINST = "_vs_first"
+
+
+def compare(
+    routers: Mapping[str, Router],
+    test: Outcomes,
+    *,
+    train: Outcomes | None = None,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
+    use_topics: bool = False,
+) -> pd.DataFrame:
+    """Put routers and baselines into one table, measured on the same held-out prompts.
+
+    Everything that is chosen was chosen on train: each router brings its cost weight, the best
+    single and the cheapest candidate model are the routers' own. Only what follows the curve
+    (AIQ, cost at equal quality, quality at equal cost) sweeps the cost weight on test, which
+    flatters all routers alike, by little.
+
+    Parameters
+    ----------
+    routers : mapping of str to Router
+        Fitted routers by the name their row shall have; at least one.
+    test : Outcomes
+        Prompts that no router was trained on. Prompts that some candidate model didn't answer are
+        skipped and counted.
+    train : Outcomes or None, default=None
+        The training prompts. With them two rivals are fitted and stand in the table too, each at
+        an operating point of its own, chosen out of fold: nearest neighbours, and the classic
+        classifier of the best model's label. A rival of a kind that is among `routers` already
+        isn't added.
+    n_bootstrap : int, default=1000
+        Replicates of the bootstrap; prompts are drawn in groups of near-duplicates.
+    random_state : int, default=0
+        Its seed.
+    use_topics : bool, default=False
+        Tell the routers the known task labels.
+
+    Returns
+    -------
+    DataFrame
+        Index ``router``: the routers, rivals, then best single, random, zero router (at the mean
+        cost of the first router), topic table (means of each prompt's known topic on train, at
+        the first router's cost weight; where topics are known), oracle. Columns at the operating
+        point: ``quality``, ``cost_usd`` (mean US dollars per prompt), ``cost_share`` of best
+        single, ``quality_difference`` to best single, ``gain_over_zero`` router at equal cost,
+        ``regret`` (at the first router's cost weight), ``gap_closed`` between best single and
+        oracle, ``PGR``; over cost weights: ``AIQ`` between the mean costs of the cheapest and the
+        dearest candidate model, ``cost_at_equal_quality`` (share of best single's cost),
+        ``quality_at_equal_cost``; over shares of strong calls: ``APGR``, ``CPT50``, ``CPT80``.
+        Each has ``_low`` and ``_high``, the ends of its 95 % interval, and ``_vs_first`` with
+        ``_vs_first_low`` and ``_vs_first_high``: this row minus the first router, paired on the
+        same resampled prompts. ``n`` and ``n_skipped`` count prompts. NaN = undefined or not
+        known, such as everything with costs where costs are unknown. ``attrs`` names the pair
+        (``strong``, ``weak``), the cost range, and what was skipped.
+
+    Raises
+    ------
+    ValueError
+        If there is no router, a router knows other candidate models, or was trained on test.
+
+    Examples
+    --------
+    >>> from routerlib.routers.baselines import BestSingle
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> train, test = make_world(n_prompts=60).outcomes.split(random_state=0)
+    >>> table = compare({"always the best": BestSingle().fit(train)}, test, n_bootstrap=50)
+    >>> table.index.tolist()
+    ['always the best', 'best single', 'random', 'zero router', 'topic table', 'oracle']
+    >>> float(table.loc["always the best", "quality_difference"])
+    0.0
+    """
+    import pandas as pd
+
+    if not routers:
+        raise ValueError("at least one router is needed, got none")
+    entrants = {**routers, **_rivals(routers, train)}
+    for router in entrants.values():
+        check_held_out(router, test)
+    reference = _reference(routers)
+    field, lines, weight = _lines(entrants, reference, test, use_topics)
+    measured = measure(
+        field, lines, n_bootstrap=n_bootstrap, random_state=random_state, cost_weight=weight
+    )
+    first = next(iter(lines))
+    rows = [
+        {
+            **_row(measured.intervals(name), ""),
+            **_row(measured.differences(name, first), _AGAINST),
+            "n": len(field),
+            "n_skipped": field.n_skipped,
+        }
+        for name in lines
+    ]
+    table = pd.DataFrame(rows, index=pd.Index(list(lines), name="router"))
+    model_cost = field.cost_usd.mean(axis=0) if len(field) else np.array([np.nan])
+    table.attrs = {
+        "strong": test.models[field.strong],
+        "weak": test.models[field.weak],
+        "cost_range_usd": (float(model_cost.min()), float(model_cost.max())),
+        "cost_weight": weight,
+        "n": len(field),
+        "n_skipped": field.n_skipped,
+        "n_bootstrap": n_bootstrap,
+    }
+    return table
+
+
+def _lines(
+    entrants: Mapping[str, Router], reference: Router, test: Outcomes, use_topics: bool
+) -> tuple[Field, dict[str, Line], float]:
+    """Return the field, a line per router and baseline, and the first router's cost weight."""
+    train_quality, train_cost, strong, weak = means_on_train(reference, test)
+    field = Field.of(test, strong, weak)
+    lines = {}
+    for name, router in entrants.items():
+        routed = route_all(router, field.outcomes, use_topics=use_topics)
+        lines[name] = estimates_line(field, routed.estimates, routed.arms)
+    weight = float(next(iter(entrants.values())).cost_weight_) if field.has_costs else 0.0
+    baselines = baseline_lines(
+        field,
+        train_quality,
+        train_cost,
+        next(iter(lines.values())).cost_usd,
+        topic_table_of(reference, field.outcomes),
+        weight,
+    )
+    return field, lines | {name: baselines[name] for name in baselines if name not in lines}, weight
+
+
+def _rivals(routers: Mapping[str, Router], train: Outcomes | None) -> dict[str, Router]:
+    """Fit the rivals that every comparison has, but those of a kind that is there already."""
+    if train is None:
+        return {}
+    from routerlib.routers.lightgbm.router import LGBMRouter
+    from routerlib.routers.rivals import KNNRouter
+    from routerlib.routers.training.train import at_operating_point
+
+    kinds = {(router.name, getattr(router, "objective", "")) for router in routers.values()}
+    wanted = {
+        "nearest neighbours": KNNRouter(),
+        "best-model classifier": LGBMRouter(objective="best_model"),
+    }
+    return {
+        name: at_operating_point(rival, train)
+        for name, rival in wanted.items()
+        if name not in routers and (rival.name, getattr(rival, "objective", "")) not in kinds
+    }
+
+
+def _reference(routers: Mapping[str, Router]) -> Router:
+    """Return the first fitted router of those whose best single model most routers agree on."""
+    fitted = [each for each in routers.values() if not np.isnan(each.mean_quality_).any()]
+    known = fitted or list(routers.values())
+    agreed = Counter(router.best_single_ for router in known).most_common(1)[0][0]
+    return next(router for router in known if router.best_single_ == agreed)
+
+
+def _row(intervals: Mapping[str, Interval], against: str) -> dict[str, float]:
+    return {
+        f"{name}{against}{end}": getattr(intervals[name], part)
+        for name in _COLUMNS
+        for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }

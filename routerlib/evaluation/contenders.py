@@ -1,0 +1,249 @@
+"""Lay several ways of choosing beside each other: what each obtains on the same prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routerlib.metrics.curves import choose_arms, oracle, sweep_cost_weights
+from routerlib.metrics.pairs import Floats, is_complete
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.decision import Estimates
+
+
+@dataclass(frozen=True)
+class Field:
+    """What every way of choosing is measured on: prompts that all candidate models answered.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Complete prompts only.
+    n_skipped : int
+        Prompts left out because some candidate model has no quality (or cost) there.
+    has_costs : bool
+        Whether every candidate model's cost is known; otherwise only quality is measured.
+    strong, weak : int
+        Columns of the pair: best single and cheapest candidate model on train.
+    kept : ndarray of shape (n_prompts,)
+        Which prompts of the tested outcomes these are.
+    """
+
+    outcomes: Outcomes
+    n_skipped: int
+    has_costs: bool
+    strong: int
+    weak: int
+    kept: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, test: Outcomes, strong: str, weak: str) -> Field:
+        """Keep the prompts of `test` that can be measured."""
+        has_costs = bool((~np.isnan(test.cost_usd)).any(axis=0).all())
+        needed = (test.quality, test.cost_usd) if has_costs else (test.quality,)
+        keep = np.flatnonzero(is_complete(*needed))
+        return cls(
+            outcomes=test.take(keep),
+            n_skipped=len(test) - len(keep),
+            has_costs=has_costs,
+            strong=test.models.index(strong),
+            weak=test.models.index(weak),
+            kept=keep,
+        )
+
+    @property
+    def quality(self) -> Floats:
+        """Observed quality, shape (n_prompts, n_models)."""
+        return self.outcomes.quality
+
+    @property
+    def cost_usd(self) -> Floats:
+        """Observed US dollars, shape (n_prompts, n_models); NaN when costs aren't known."""
+        if self.has_costs:
+            return self.outcomes.cost_usd
+        return np.full(self.quality.shape, np.nan)
+
+    def __len__(self) -> int:
+        return len(self.quality)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One way of choosing, as what it obtains on each prompt of a field.
+
+    Parameters
+    ----------
+    quality, cost_usd : ndarray of shape (n_prompts,)
+        Obtained at the operating point.
+    curve_quality, curve_cost_usd : ndarray of shape (n_prompts, n_points)
+        Obtained at each cost weight of a sweep.
+    score : ndarray of shape (n_prompts,)
+        How much the strong model is wanted; NaN = this way estimates nothing.
+    is_zero_router : bool, default=False
+        Replace quality by what random mixing reaches at the same mean cost.
+    is_single : bool, default=False
+        It calls the same model on every prompt.
+    """
+
+    quality: Floats
+    cost_usd: Floats
+    curve_quality: Floats
+    curve_cost_usd: Floats
+    score: Floats
+    is_zero_router: bool = False
+    is_single: bool = False
+
+
+def take_arms(values: Floats, arms: NDArray[np.intp]) -> Floats:
+    """Pick one column per row.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_prompts, n_models)
+        Observed.
+    arms : ndarray of shape (n_prompts,) or (n_prompts, n_points)
+        Columns.
+
+    Returns
+    -------
+    ndarray
+        Shape of `arms`.
+
+    Examples
+    --------
+    >>> take_arms(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 0])).tolist()
+    [2.0, 3.0]
+    """
+    columns = arms if arms.ndim == 2 else arms[:, None]
+    return np.take_along_axis(values, columns, axis=1).reshape(arms.shape)
+
+
+def estimates_line(
+    field: Field, estimates: Estimates, arms: NDArray[np.intp], n_points: int = 64
+) -> Line:
+    """Follow a router's estimates along its cost weights.
+
+    Parameters
+    ----------
+    field : Field
+        What is measured on.
+    estimates : Estimates
+        Of the router, on the prompts of the field; columns are the field's candidate models.
+    arms : ndarray of shape (n_prompts,)
+        Column chosen at the operating point.
+    n_points : int, default=64
+        Cost weights in the sweep.
+
+    Returns
+    -------
+    Line
+        A router without estimates (NaN) is measured at its operating point only.
+    """
+    swept = _sweep(estimates.quality, estimates.cost_usd, arms, n_points)
+    with np.errstate(invalid="ignore"):
+        score = estimates.quality[:, field.strong] - estimates.quality[:, field.weak]
+    return Line(
+        quality=take_arms(field.quality, arms),
+        cost_usd=take_arms(field.cost_usd, arms),
+        curve_quality=take_arms(field.quality, swept),
+        curve_cost_usd=take_arms(field.cost_usd, swept),
+        score=np.where(np.isfinite(score), score, np.nan),
+        is_single=_is_single(arms),
+    )
+
+
+def _sweep(
+    quality: Floats, cost: Floats, arms: NDArray[np.intp], n_points: int
+) -> NDArray[np.intp]:
+    if not is_complete(quality).all():
+        return arms[:, None]
+    if not is_complete(cost).all():
+        return choose_arms(quality, cost, 0.0)[:, None]
+    weights = sweep_cost_weights(quality, cost, n_points)
+    return np.stack([choose_arms(quality, cost, weight) for weight in weights], axis=1)
+
+
+def arms_line(field: Field, arms: NDArray[np.intp]) -> Line:
+    """Measure one fixed choice per prompt, without a curve.
+
+    Parameters
+    ----------
+    field : Field
+        What is measured on.
+    arms : ndarray of shape (n_prompts,)
+        Column of each choice.
+
+    Returns
+    -------
+    Line
+        Its curve is the operating point alone.
+    """
+    quality, cost = take_arms(field.quality, arms), take_arms(field.cost_usd, arms)
+    unknown = np.full(len(field), np.nan)
+    return Line(quality, cost, quality[:, None], cost[:, None], unknown, is_single=_is_single(arms))
+
+
+def _is_single(arms: NDArray[np.intp]) -> bool:
+    return bool(len(arms)) and bool((arms == arms[0]).all())
+
+
+def baseline_lines(
+    field: Field,
+    train_quality: Floats,
+    train_cost_usd: Floats,
+    at_cost_usd: Floats,
+    topic_table: Estimates | None = None,
+    cost_weight: float = 0.0,
+) -> dict[str, Line]:
+    """Lay the baselines that stand in every table.
+
+    Parameters
+    ----------
+    field : Field
+        What is measured on.
+    train_quality, train_cost_usd : ndarray of shape (n_models,)
+        Means on train, all that the best single model is chosen by.
+    at_cost_usd : ndarray of shape (n_prompts,)
+        Costs whose mean the zero router is to match.
+    topic_table : Estimates or None, default=None
+        Means of each prompt's topic on train.
+    cost_weight : float, default=0.0
+        Operating point of the topic table.
+
+    Returns
+    -------
+    dict of str to Line
+        Best single, random (each candidate model equally often), zero router, topic table where
+        it is given, oracle.
+    """
+    n, shape = len(field), field.quality.shape
+    singles = np.full(n, field.strong)
+    means = Estimates(
+        tuple(field.outcomes.models),
+        np.broadcast_to(train_quality, shape),
+        np.broadcast_to(train_cost_usd, shape),
+    )
+    even_quality, even_cost = field.quality.mean(axis=1), field.cost_usd.mean(axis=1)
+    no_score = np.zeros(n)
+    truth = Estimates(tuple(field.outcomes.models), field.quality, field.cost_usd)
+    return {
+        "best single": estimates_line(field, means, singles),
+        "random": Line(
+            even_quality, even_cost, even_quality[:, None], even_cost[:, None], no_score
+        ),
+        "zero router": Line(
+            at_cost_usd, at_cost_usd, field.quality, field.cost_usd, no_score, is_zero_router=True
+        ),
+        **_topic_line(field, topic_table, cost_weight),
+        "oracle": estimates_line(field, truth, oracle(field.quality, field.cost_usd)),
+    }
+
+
+def _topic_line(field: Field, topic_table: Estimates | None, cost_weight: float) -> dict[str, Line]:
+    if topic_table is None:
+        return {}
+    weight = cost_weight if is_complete(topic_table.cost_usd).all() else 0.0
+    arms = choose_arms(topic_table.quality, topic_table.cost_usd, weight)
+    return {"topic table": estimates_line(field, topic_table, arms)}

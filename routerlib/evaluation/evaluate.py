@@ -1,0 +1,379 @@
+"""Say what a router is worth on held-out prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from routerlib.evaluation.compare import compare
+from routerlib.evaluation.contenders import Field, arms_line, baseline_lines, estimates_line
+from routerlib.evaluation.replicates import measure
+from routerlib.evaluation.routing import check_held_out, means_on_train, route_all, topic_table_of
+from routerlib.evaluation.verdict import Verdict, decide
+from routerlib.features.tasks import detect_task
+from routerlib.metrics.calibration import (
+    Reliability,
+    brier,
+    ece,
+    ece_by_chance,
+    mean_brier_interval,
+    reliability,
+)
+from routerlib.metrics.curves import Arms, choose_arms, sweep_cost_weights
+from routerlib.metrics.intervals import Interval
+from routerlib.metrics.pairs import Floats, is_complete
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.decision import Estimates
+from routerlib.routers.router import Router
+
+__all__ = ["Calibration", "CostQuality", "Evaluation", "compare", "evaluate"]
+
+# Cost weights among which the one for equal quality is looked for.
+_N_EQUAL_QUALITY_WEIGHTS = 200
+
+
+class CostQuality(NamedTuple):
+    """Points of mean cost and mean quality.
+
+    Attributes
+    ----------
+    cost_usd : ndarray of shape (n_points,)
+        Mean US dollars per prompt; NaN = unknown.
+    quality : ndarray of shape (n_points,)
+        Mean quality in [0, 1].
+    """
+
+    cost_usd: Floats
+    quality: Floats
+
+
+class Calibration(NamedTuple):
+    """Whether estimated quality means what it says.
+
+    Attributes
+    ----------
+    reliability : Reliability
+        Over all candidate models together.
+    ece, brier : dict of str to float
+        Per candidate model; NaN = it has no estimates.
+    mean_ece : float
+        Mean over candidate models.
+    mean_ece_by_chance : float
+        What it would be by luck alone, if the estimates were perfectly honest.
+    mean_brier : Interval
+        Mean over candidate models, with its 95 % interval.
+    """
+
+    reliability: Reliability
+    ece: Mapping[str, float]
+    brier: Mapping[str, float]
+    mean_ece: float
+    mean_ece_by_chance: float
+    mean_brier: Interval
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one router is worth on held-out prompts.
+
+    Parameters
+    ----------
+    name : str
+        How tables and figures call the router.
+    models : tuple of str
+        Candidate models, in the order of ``singles``.
+    strong, weak : str
+        Best single and cheapest candidate model, both chosen on train.
+    cost_weight : float
+        Operating point, chosen on train: quality given up per US dollar saved.
+    n, n_groups, n_skipped : int
+        Prompts measured, groups of near-duplicates among them, and prompts skipped because some
+        candidate model has no quality or cost there.
+    curve : CostQuality
+        The router as its cost weight sweeps, sorted by cost.
+    singles : CostQuality
+        Always calling one candidate model; in the order of ``models``.
+    operating : dict of str to Interval
+        At the operating point: ``quality``, ``cost_usd``, ``cost_share`` of best single,
+        ``saving``, ``quality_difference`` to best single, ``gain_over_zero``,
+        ``zero_difference``, ``AIQ``, ``cost_at_equal_quality``, ``quality_at_equal_cost``,
+        ``regret``, ``gap_closed``, ``PGR``, ``APGR``, ``CPT50``, ``CPT80``; 95 % intervals.
+    baselines : dict of str to dict of str to Interval
+        The same for best single, random, zero router (at the router's cost), topic table (where
+        topics are known) and oracle.
+    leads : dict of str to dict of str to Interval
+        Per baseline, each metric of the router minus that of the baseline, paired.
+    equal_quality : dict of str to Interval or None
+        The same at the largest cost weight where the router *expects* no less quality than from
+        best single. Chosen by its estimates alone, not by what was observed on these prompts;
+        None when it estimates no quality or cost.
+    routed_shares : dict of str to float
+        Share of prompts per candidate model.
+    routed_by_task : dict of str to dict of str to float
+        The same per task, and ``n``, the number of prompts of the task.
+    calibration : Calibration or None
+        None when the router estimates nothing.
+    failures : dict of str to Interval or None
+        ``quality`` and ``quality_difference`` when failed calls count as wrong, with ``n``;
+        None when not asked for.
+    verdict : Verdict
+        Whether routing pays.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    strong: str
+    weak: str
+    cost_weight: float
+    n: int
+    n_groups: int
+    n_skipped: int
+    curve: CostQuality
+    singles: CostQuality
+    operating: Mapping[str, Interval]
+    baselines: Mapping[str, Mapping[str, Interval]]
+    leads: Mapping[str, Mapping[str, Interval]]
+    equal_quality: Mapping[str, Interval] | None
+    routed_shares: Mapping[str, float]
+    routed_by_task: Mapping[str, Mapping[str, float]]
+    calibration: Calibration | None
+    failures: Mapping[str, Any] | None
+    verdict: Verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain builtins for JSON: NaN becomes None, arrays lists."""
+        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
+def evaluate(
+    router: Router,
+    test: Outcomes,
+    test_failures_wrong: Outcomes | None = None,
+    *,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
+    use_topics: bool = False,
+    name: str | None = None,
+) -> Evaluation:
+    """Say what one router is worth on held-out prompts, and whether routing pays.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted; its ``cost_weight_`` is the operating point.
+    test : Outcomes
+        Prompts that it was not trained on.
+    test_failures_wrong : Outcomes, optional
+        The same prompts with failed calls counted as quality 0, for the sensitivity.
+    n_bootstrap : int, default=1000
+        Replicates of the bootstrap; prompts are drawn in groups of near-duplicates.
+    random_state : int, default=0
+        Its seed.
+    use_topics : bool, default=False
+        Tell the router the known task labels.
+    name : str, optional
+        How tables and figures call the router; default its own name.
+
+    Returns
+    -------
+    Evaluation
+        Curve, operating point, verdict, calibration, what was routed where.
+
+    Raises
+    ------
+    ValueError
+        If the router knows other candidate models or was trained on some of `test`.
+
+    Examples
+    --------
+    >>> from routerlib.routers.baselines import BestSingle
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> train, test = make_world(n_prompts=150, kind="nothing").outcomes.split(random_state=0)
+    >>> evaluation = evaluate(BestSingle().fit(train), test, n_bootstrap=50)
+    >>> evaluation.verdict.kind, evaluation.routed_shares["m2"]
+    ('does_not_pay', 1.0)
+    """
+    check_held_out(router, test)
+    train = means_on_train(router, test)
+    field = Field.of(test, train.strong, train.weak)
+    routed = route_all(router, field.outcomes, use_topics=use_topics)
+    line = estimates_line(field, routed.estimates, routed.arms)
+    weight = float(router.cost_weight_)
+    baselines = baseline_lines(
+        field,
+        train.quality,
+        train.cost_usd,
+        line.cost_usd,
+        topic_table_of(router, field.outcomes),
+        weight,
+    )
+    equal = _equal_quality_arms(routed.estimates, field.strong)
+    lines = {"router": line, **baselines}
+    if equal is not None:
+        lines["equal quality"] = arms_line(field, equal)
+    measured = measure(
+        field,
+        lines,
+        n_bootstrap=n_bootstrap,
+        random_state=random_state,
+        cost_weight=weight if field.has_costs else 0.0,
+    )
+    operating = measured.intervals("router")
+    shares = _shares(routed.arms, test.models)
+    n_groups = len(np.unique(field.outcomes.groups)) if len(field) else 0
+    return Evaluation(
+        name=name or str(getattr(router, "name", type(router).__name__)),
+        models=tuple(test.models),
+        strong=train.strong,
+        weak=train.weak,
+        cost_weight=weight,
+        n=len(field),
+        n_groups=n_groups,
+        n_skipped=field.n_skipped,
+        curve=_by_cost(_means(line.curve_cost_usd, line.curve_quality)),
+        singles=_means(field.cost_usd, field.quality),
+        operating=operating,
+        baselines={key: measured.intervals(key) for key in baselines},
+        leads={key: measured.differences("router", key) for key in baselines},
+        equal_quality=None if equal is None else measured.intervals("equal quality"),
+        routed_shares=shares,
+        routed_by_task=_shares_by_task(field.outcomes, routed.arms),
+        calibration=_calibration(
+            router,
+            test,
+            use_topics=use_topics,
+            n_bootstrap=n_bootstrap,
+            random_state=random_state,
+        ),
+        failures=_failure_sensitivity(
+            router,
+            test_failures_wrong,
+            n_bootstrap=n_bootstrap,
+            random_state=random_state,
+            use_topics=use_topics,
+        ),
+        verdict=decide(
+            operating,
+            best_single=train.strong,
+            share_of_best_single=shares[train.strong],
+            n=len(field),
+            n_groups=n_groups,
+            fallback=getattr(router, "fallback_", None),
+        ),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Verdict):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _means(cost_usd: Floats, quality: Floats) -> CostQuality:
+    n = np.float64(len(quality))
+    with np.errstate(invalid="ignore"):
+        return CostQuality(cost_usd.sum(axis=0) / n, quality.sum(axis=0) / n)
+
+
+def _by_cost(points: CostQuality) -> CostQuality:
+    order = np.lexsort((points.quality, points.cost_usd))
+    return CostQuality(points.cost_usd[order], points.quality[order])
+
+
+def _equal_quality_arms(estimates: Estimates, strong: int) -> Arms | None:
+    """Choose as cheaply as expected quality allows, without looking at observed quality."""
+    quality, cost = estimates.quality, estimates.cost_usd
+    if not len(quality) or not is_complete(quality, cost).all():
+        return None
+    floor = quality[:, strong].mean()
+    kept = np.full(len(quality), strong)
+    for cost_weight in sweep_cost_weights(quality, cost, _N_EQUAL_QUALITY_WEIGHTS):
+        arms = choose_arms(quality, cost, cost_weight)
+        if quality[np.arange(len(arms)), arms].mean() < floor:
+            break
+        kept = arms
+    return kept
+
+
+def _shares(arms: Arms, models: Sequence[str]) -> dict[str, float]:
+    counts = np.bincount(arms, minlength=len(models))
+    return {name: float(counts[arm]) / max(len(arms), 1) for arm, name in enumerate(models)}
+
+
+def _shares_by_task(outcomes: Outcomes, arms: Arms) -> dict[str, dict[str, float]]:
+    tasks = np.array(outcomes.topics or [detect_task(prompt) for prompt in outcomes.prompts])
+    return {
+        str(task): {
+            **_shares(arms[tasks == task], outcomes.models),
+            "n": int((tasks == task).sum()),
+        }
+        for task in np.unique(tasks)
+    }
+
+
+def _calibration(
+    router: Router, test: Outcomes, *, use_topics: bool, n_bootstrap: int, random_state: int
+) -> Calibration | None:
+    """Compare estimates with every observed cell, also of prompts that aren't complete."""
+    expected = route_all(router, test, use_topics=use_topics).estimates.quality
+    expected = np.where(np.isfinite(expected), expected, np.nan)
+    if np.isnan(expected).all():
+        return None
+    columns = list(zip(test.models, expected.T, test.quality.T, strict=True))
+    eces = {name: ece(column, observed) for name, column, observed in columns}
+    chances = {
+        name: ece_by_chance(column, observed, random_state=random_state)
+        for name, column, observed in columns
+    }
+    return Calibration(
+        reliability=reliability(expected, test.quality),
+        ece=eces,
+        brier={name: brier(column, observed) for name, column, observed in columns},
+        mean_ece=_mean_known(eces),
+        mean_ece_by_chance=_mean_known(chances),
+        mean_brier=mean_brier_interval(
+            expected, test.quality, test.groups, n_bootstrap=n_bootstrap, random_state=random_state
+        ),
+    )
+
+
+def _mean_known(values: Mapping[str, float]) -> float:
+    known = [value for value in values.values() if not math.isnan(value)]
+    return sum(known) / len(known) if known else float("nan")
+
+
+def _failure_sensitivity(
+    router: Router,
+    test: Outcomes | None,
+    *,
+    n_bootstrap: int,
+    random_state: int,
+    use_topics: bool,
+) -> dict[str, Any] | None:
+    """Measure quality alone: a failed call often has no known cost."""
+    if test is None:
+        return None
+    check_held_out(router, test)
+    train = means_on_train(router, test)
+    without_costs = replace(test, cost_usd=np.full(test.cost_usd.shape, np.nan))
+    field = Field.of(without_costs, train.strong, train.weak)
+    routed = route_all(router, field.outcomes, use_topics=use_topics)
+    line = arms_line(field, routed.arms)
+    measured = measure(field, {"router": line}, n_bootstrap=n_bootstrap, random_state=random_state)
+    counted = measured.intervals("router")
+    names = ("quality", "quality_difference")
+    return {**{name: counted[name] for name in names}, "n": len(field)}

@@ -1,0 +1,312 @@
+"""Say how much of the gap to the oracle is luck: what repeated answers tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routerlib.log import queries
+from routerlib.metrics.intervals import Interval, paired_bootstrap
+from routerlib.metrics.pairs import Floats
+from routerlib.outcomes.near_duplicates import near_duplicate_groups
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routerlib.log.call_log import CallLog
+
+# With one repeat luck can't be told from skill; with few prompts neither can be told at all.
+_MIN_REPEATS = 2
+_MIN_PROMPTS = 10
+
+
+class TooFewRepeats(ValueError):
+    """Raised where repeats are too few to tell luck from skill."""
+
+
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """Quality of the same candidate models on the same prompts, asked several times.
+
+    Parameters
+    ----------
+    prompts : tuple of str, length n_prompts
+        Prompt texts.
+    models : tuple of str, length n_models
+        Candidate names.
+    quality : ndarray of shape (n_prompts, n_models, n_repeats)
+        In [0, 1]; NaN = not asked, or not scored.
+    topics : tuple of str, length n_prompts
+        Topic of each prompt; one for all where none is known.
+    """
+
+    prompts: tuple[str, ...]
+    models: tuple[str, ...]
+    quality: Floats
+    topics: tuple[str, ...]
+
+    def complete(self) -> Repeats:
+        """Keep prompts on which every model was asked the usual number of times, at least two."""
+        asked = np.isfinite(self.quality).sum(axis=2).min(axis=1, initial=10**6)
+        often = asked[asked >= _MIN_REPEATS]
+        n_repeats = int(np.median(often)) if len(often) else _MIN_REPEATS
+        rows = np.flatnonzero(asked >= n_repeats)
+        # The first so many scored repeats of each cell.
+        order = np.argsort(~np.isfinite(self.quality[rows]), axis=2, kind="stable")
+        quality = np.take_along_axis(self.quality[rows], order, axis=2)[:, :, :n_repeats]
+        return Repeats(
+            tuple(self.prompts[row] for row in rows),
+            self.models,
+            quality,
+            tuple(self.topics[row] for row in rows),
+        )
+
+
+def repeats_from_log(log: CallLog, models: Sequence[str] | None = None) -> Repeats:
+    """Read the repeats that a log holds.
+
+    Parameters
+    ----------
+    log : CallLog
+        The log.
+    models : sequence of str or None, default=None
+        Candidates, such as ``outcomes.models``; None = all that were scored.
+
+    Returns
+    -------
+    Repeats
+        One slot per repeat number that occurs.
+    """
+    return _read(log.path, models)
+
+
+def _read(path: Path, models: Sequence[str] | None) -> Repeats:
+    cells = queries.run(path, queries.REPEATS, parameters={"judge": None})
+    names = tuple(models) if models is not None else tuple(cells.candidate.unique())
+    cells = cells[cells.candidate.isin(names)]
+    ids, numbers = cells.prompt_id.unique(), np.sort(cells.repeat.unique())
+    known = queries.run(path, "select prompt_id, text, task from prompts").set_index("prompt_id")
+    known = known.loc[ids]
+    rows = {prompt_id: row for row, prompt_id in enumerate(ids)}
+    quality = np.full((len(ids), len(names), len(numbers)), np.nan)
+    at = (
+        np.array([rows[each] for each in cells.prompt_id], dtype=int),
+        np.array([names.index(name) for name in cells.candidate], dtype=int),
+        np.searchsorted(numbers, cells.repeat),
+    )
+    quality[at] = cells.quality
+    return Repeats(tuple(known.text), names, quality, tuple(known.task.fillna("other")))
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseCeiling:
+    """The gap between best single and oracle, taken apart.
+
+    Parameters
+    ----------
+    best_single : str
+        Best single candidate model over these prompts.
+    n_prompts, n_repeats : int
+        Prompts with every model asked so many times.
+    values : dict of str to Interval
+        Mean qualities with 95 % intervals: ``best single``; ``topic oracle`` (best model of each
+        topic); ``prompt oracle, at least`` and ``prompt oracle, at most`` (best *expected*
+        quality of each prompt lies between); ``lucky oracle`` (best answer of each prompt, what
+        tables call the oracle).
+    parts : dict of str to tuple (low, high) of Interval
+        Shares of the gap from best single to the lucky oracle: ``topic``, ``prompt``, ``noise``,
+        each between two ends that have a 95 % interval each; NaN where there is no gap.
+    variance : DataFrame
+        Per other model the variance of its difference to the best single, in parts: ``topic``,
+        ``prompt``, ``noise``; unbiased, so a part may come out a little below 0.
+    """
+
+    best_single: str
+    n_prompts: int
+    n_repeats: int
+    values: Mapping[str, Interval]
+    parts: Mapping[str, tuple[Interval, Interval]]
+    variance: pd.DataFrame
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        if np.isnan(self.parts["noise"][0].value):
+            return (
+                f"Over {self.n_prompts} prompts no answer was better than those of "
+                f"{self.best_single}, so there is no gap to take apart."
+            )
+        noise, topic, prompt = (_share(self.parts[name]) for name in ("noise", "topic", "prompt"))
+        return (
+            f"Of the gap between always calling {self.best_single} and the oracle, {noise} is "
+            f"luck of single answers, which no router can foresee; {topic} is topic and {prompt} "
+            f"the prompt within its topic (95 % intervals included; {self.n_prompts} prompts, each "
+            f"asked {self.n_repeats} times)."
+        )
+
+
+def noise_ceiling(
+    repeats: Repeats, *, n_bootstrap: int = 1000, random_state: int = 0
+) -> NoiseCeiling:
+    """Split the gap between best single and oracle into topic, prompt and noise.
+
+    The oracle of a table takes the best of single answers, and so is lucky: it would be far above
+    any single model even if all were equally good. What a perfect router could reach is the mean
+    of the best *expected* quality. With finitely many repeats that is only known between two
+    ends: choosing by all repeats and counting the same ones is too high (luck again), choosing by
+    all but one and counting the one left out is too low (chosen with less knowledge; among equals
+    by the other prompts of the topic).
+
+    Parameters
+    ----------
+    repeats : Repeats
+        At least two per cell; prompts with fewer are left out.
+    n_bootstrap : int, default=1000
+        Replicates; near-duplicates are drawn together.
+    random_state : int, default=0
+        Its seed.
+
+    Returns
+    -------
+    NoiseCeiling
+
+    Raises
+    ------
+    TooFewRepeats
+        If fewer than ten prompts were asked twice or more.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> coins = rng.integers(0, 2, (60, 2, 4)).astype(float)  # two models that only toss coins
+    >>> prompts = tuple(" ".join(rng.choice(list("abcdefghij"), 12)) for _ in range(60))
+    >>> ceiling = noise_ceiling(Repeats(prompts, ("heads", "tails"), coins, ("coins",) * 60))
+    >>> print(ceiling.sentence)
+    Of the gap between always calling tails and the oracle, between 25 and 100 % is luck of single
+     answers, ... (95 % intervals included; 60 prompts, each asked 4 times).
+    """
+    kept = repeats.complete()
+    n_prompts, n_models, n_repeats = kept.quality.shape
+    if n_prompts < _MIN_PROMPTS or n_repeats < _MIN_REPEATS or n_models < 1:
+        raise TooFewRepeats(
+            f"telling luck from skill needs {_MIN_PROMPTS} prompts with {_MIN_REPEATS} scored "
+            f"repeats of every model, got {n_prompts if n_repeats >= _MIN_REPEATS else 0}; "
+            "collect with repeats"
+        )
+    means = kept.quality.mean(axis=2)
+    best = int(means.mean(axis=0).argmax())
+    names, topic_of = np.unique(np.array(kept.topics), return_inverse=True)
+    others = _mean_of_other_prompts(means, topic_of, len(names))
+    per_prompt = {
+        "best single": means[:, best],
+        "topic oracle": np.take_along_axis(means, others.argmax(axis=1)[:, None], axis=1)[:, 0],
+        "prompt oracle, at least": _chosen_by_other_repeats(kept.quality, others),
+        "prompt oracle, at most": means.max(axis=1),
+        "lucky oracle": kept.quality.max(axis=1).mean(axis=1),
+    }
+
+    def statistics(weights: Floats) -> dict[str, Floats]:
+        values = {name: weights @ each / weights.sum(axis=1) for name, each in per_prompt.items()}
+        return values | _parts(values)
+
+    measured = paired_bootstrap(
+        statistics,
+        near_duplicate_groups(kept.prompts),
+        n_bootstrap=n_bootstrap,
+        random_state=random_state,
+    )
+    return NoiseCeiling(
+        best_single=kept.models[best],
+        n_prompts=n_prompts,
+        n_repeats=n_repeats,
+        values={name: measured[name] for name in per_prompt},
+        parts={
+            name: (measured[f"{name} low"], measured[f"{name} high"])
+            for name in ("topic", "prompt", "noise")
+        },
+        variance=_variance(kept.quality, topic_of, best, kept.models),
+    )
+
+
+def _mean_of_other_prompts(means: Floats, topic_of: NDArray[np.intp], n_topics: int) -> Floats:
+    """Return per prompt the models' means over the other prompts of its topic.
+
+    A prompt alone in its topic gets the means over all other prompts.
+    """
+    sums = np.zeros((n_topics, means.shape[1]))
+    np.add.at(sums, topic_of, means)
+    counts = np.bincount(topic_of, minlength=n_topics)[topic_of][:, None]
+    of_all = (means.sum(axis=0) - means) / (len(means) - 1)
+    of_topic = (sums[topic_of] - means) / np.maximum(counts - 1, 1)
+    return np.where(counts > 1, of_topic, of_all)
+
+
+def _chosen_by_other_repeats(quality: Floats, others: Floats) -> Floats:
+    """Return per prompt what is obtained on a repeat when the other repeats choose."""
+    n_repeats = quality.shape[2]
+    of_others = (quality.sum(axis=2, keepdims=True) - quality) / (n_repeats - 1)
+    # Among equals the topic decides; its means differ by at most 1.
+    ranked = np.round(of_others, 9) + 1e-6 * others[:, :, None]
+    arms = ranked.argmax(axis=1)[:, None, :]
+    return np.take_along_axis(quality, arms, axis=1)[:, 0, :].mean(axis=1)
+
+
+def _parts(values: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the two ends of each part of the gap, as shares of it."""
+    single, lucky = values["best single"], values["lucky oracle"]
+    gap = np.where(lucky > single, lucky - single, np.nan)
+    known = np.maximum(values["topic oracle"] - single, 0.0)
+    # Knowing the prompt is worth no less than knowing its topic.
+    low = np.maximum(values["prompt oracle, at least"], single + known)
+    high = np.maximum(values["prompt oracle, at most"], low)
+    return {
+        "topic low": known / gap,
+        "topic high": known / gap,
+        "prompt low": (low - single - known) / gap,
+        "prompt high": (high - single - known) / gap,
+        "noise low": (lucky - high) / gap,
+        "noise high": (lucky - low) / gap,
+    }
+
+
+def _variance(
+    quality: Floats, topic_of: NDArray[np.intp], best: int, models: Sequence[str]
+) -> pd.DataFrame:
+    """Split the variance of differences to the best single, by the method of moments."""
+    import pandas as pd
+
+    rows = []
+    for arm, model in enumerate(models):
+        if arm == best:
+            continue
+        difference = quality[:, arm] - quality[:, best]
+        n_repeats = difference.shape[1]
+        noise = float(difference.var(axis=1, ddof=1).mean())
+        means = difference.mean(axis=1)
+        counts = np.bincount(topic_of)
+        of_topic = np.bincount(topic_of, means) / counts
+        n_free = max(len(means) - len(counts), 1)
+        within = float(((means - of_topic[topic_of]) ** 2).sum() / n_free)
+        total = float(means.var(ddof=1)) if len(means) > 1 else 0.0
+        rows.append(
+            {
+                "model": model,
+                "topic": total - within,
+                "prompt": within - noise / n_repeats,
+                "noise": noise,
+            }
+        )
+    columns = ["model", "topic", "prompt", "noise"]
+    return pd.DataFrame(rows, columns=columns).set_index("model")
+
+
+def _share(ends: tuple[Interval, Interval]) -> str:
+    low, high = (100 * end for end in (ends[0].low, ends[1].high))
+    if np.isnan(low + high):
+        return f"{100 * ends[0].value:.0f} to {100 * ends[1].value:.0f} %"
+    return f"{low:.0f} %" if round(low) == round(high) else f"between {low:.0f} and {high:.0f} %"

@@ -1,0 +1,1 @@
+"""What a policy would be worth, from choices that another one logged."""

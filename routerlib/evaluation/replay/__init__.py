@@ -1,0 +1,1 @@
+"""Years of traffic played from a table of all outcomes."""

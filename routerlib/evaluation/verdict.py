@@ -1,0 +1,327 @@
+"""Say in one sentence whether routing pays, and claim no more than the intervals carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from routerlib.metrics.intervals import Interval
+from routerlib.metrics.sample_size import plan_sample_size, sd_of
+
+VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurable"]
+
+# A loss of one point of a hundred in mean quality counts as "the same quality".
+QUALITY_MARGIN = 0.01
+# With fewer independent prompts a percentile interval is too narrow to be believed.
+MIN_PROMPTS = 30
+# A router that keeps to the best single model shows no difference to plan from, so a guess is made
+# and said: the loss that training allows by default, and a fifth of the scores differing.
+_PLANNED_POINTS = 3
+_PLANNED_DISAGREEMENT = 0.2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether routing pays on these prompts.
+
+    Parameters
+    ----------
+    kind : str
+        ``pays``: cheaper at no less quality, or better, and better than mixing at random.
+        ``saves_at_a_price``: cheaper and better than mixing at random, but quality is lost or a
+        loss isn't excluded. ``does_not_pay``: shown not to be worth it. ``not_measurable``: the
+        intervals don't decide, or the router only keeps to the best single model.
+    sentence : str
+        For people, with intervals and n.
+    numbers : dict of str to float or None
+        What the sentence was made from; None = unknown. ``prompts_needed`` is how many would tell
+        with 80 % power, where these don't.
+    fallback : str or None, default=None
+        Why the router keeps to the best single model, so that nothing was measured.
+    """
+
+    kind: VerdictKind
+    sentence: str
+    numbers: Mapping[str, float | None]
+    fallback: str | None = None
+
+    @property
+    def headline(self) -> str:
+        """The finding in a few words, for titles; the sentence beside it holds the intervals."""
+        saving, difference = (self.numbers.get(key) for key in ("saving", "quality_difference"))
+        if self.kind == "does_not_pay":
+            return "Routing doesn't pay on these prompts"
+        if self.fallback is not None:
+            return "Not measurable yet: the router keeps to the best single model"
+        if self.kind == "not_measurable":
+            return f"Not measurable yet with {self.numbers['n']} prompts"
+        if self.kind == "saves_at_a_price":
+            start = f"Routing saves {_plain(100 * (saving or 0), 0)} % of the cost"
+            if (difference or 0) >= 0:
+                return f"{start}, a loss of quality isn't excluded"
+            return f"{start} for {_plain(-100 * (difference or 0), 1)} points less quality"
+        if (self.numbers.get("quality_difference_low") or 0) > 0:
+            return f"Routing pays: {_plain(100 * (difference or 0), 1)} points more quality"
+        return f"Routing pays: {_plain(100 * (saving or 0), 0)} % cheaper at about the same quality"
+
+
+def decide(
+    measured: Mapping[str, Interval],
+    *,
+    best_single: str,
+    share_of_best_single: float,
+    n: int,
+    n_groups: int,
+    margin: float = QUALITY_MARGIN,
+    fallback: str | None = None,
+) -> Verdict:
+    """Decide by intervals alone; where the router fell back, there is nothing to decide by.
+
+    Parameters
+    ----------
+    measured : mapping of str to Interval
+        ``quality_difference``, ``saving``, ``gain_over_zero``, ``zero_difference`` as
+        `routerlib.evaluation.replicates.measure` gives them.
+    best_single : str
+        Name of the best single candidate model, chosen on train.
+    share_of_best_single : float
+        Share of prompts that the router sends there.
+    n, n_groups : int
+        Prompts measured, and groups of near-duplicates among them.
+    margin : float, default=0.01
+        Loss of mean quality that still counts as the same quality.
+    fallback : str or None, default=None
+        Why the router keeps to the best single model whatever it estimates; None = it doesn't.
+
+    Returns
+    -------
+    Verdict
+        Kind, sentence, numbers.
+
+    Examples
+    --------
+    >>> measured = {
+    ...     "quality_difference": Interval(-0.023, -0.034, -0.012, 0.006),
+    ...     "saving": Interval(0.32, 0.29, 0.35, 0.015),
+    ...     "gain_over_zero": Interval(0.066, 0.05, 0.08, 0.008),
+    ...     "zero_difference": Interval(-0.089, -0.1, -0.078, 0.006),
+    ... }
+    >>> verdict = decide(
+    ...     measured, best_single="large", share_of_best_single=0.5, n=591, n_groups=591
+    ... )
+    >>> verdict.kind
+    'saves_at_a_price'
+    >>> verdict.sentence
+    'Routing saves 32 % [29, 35] of the cost of always calling large for 2.3 points [1.2, 3.4]
+     less quality; mixing models at random at that cost would lose 8.9 points [7.8, 10.0]
+     (95 % intervals, n = 591; 100 points = always right).'
+    """
+    if fallback is not None:
+        kind: VerdictKind = "not_measurable"
+        needed: int | None
+        needed, more, sentence = _kept(best_single, fallback, n, n_groups)
+    else:
+        kind = _kind(measured, share_of_best_single, n_groups, margin)
+        needed = _n_needed(measured, n, margin) if kind == "not_measurable" else None
+        more = _more_prompts(needed, n)
+        sentence = _WRITERS[kind](measured, best_single, n, more)
+    numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
+    numbers["share_of_best_single"] = _known(share_of_best_single)
+    numbers["more_prompts_needed"], numbers["prompts_needed"] = more, needed
+    for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
+        for part in ("value", "low", "high"):
+            key = name if part == "value" else f"{name}_{part}"
+            numbers[key] = _known(getattr(measured[name], part))
+    return Verdict(kind, sentence, numbers, fallback)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _kind(
+    measured: Mapping[str, Interval], share_of_best_single: float, n_groups: int, margin: float
+) -> VerdictKind:
+    difference, saving = measured["quality_difference"], measured["saving"]
+    gain = measured["gain_over_zero"]
+    if math.isnan(difference.value):
+        return "not_measurable"
+    if share_of_best_single == 1:  # true of every prompt, so it needs no sample
+        return "does_not_pay"
+    if n_groups < MIN_PROMPTS or math.isnan(difference.low):
+        return "not_measurable"
+    # Without costs there is no mixing at equal cost: only quality can decide.
+    beats_mixing = gain.low > 0 or math.isnan(gain.value)
+    is_cheaper = saving.low > 0
+    if beats_mixing and (difference.low > 0 or (is_cheaper and difference.low >= -margin)):
+        return "pays"
+    if beats_mixing and is_cheaper:
+        return "saves_at_a_price"
+    if _is_hopeless(difference, saving, gain, margin):
+        return "does_not_pay"
+    return "not_measurable"
+
+
+def _is_hopeless(difference: Interval, saving: Interval, gain: Interval, margin: float) -> bool:
+    """Tell whether the intervals exclude that routing is worth its trouble."""
+    if math.isnan(gain.value):
+        return difference.high < margin
+    return gain.high < margin or (difference.high < 0 and saving.high <= 0)
+
+
+def _n_needed(measured: Mapping[str, Interval], n: int, margin: float) -> int | None:
+    """Estimate how many prompts would decide, at 80 % power; None where nothing can be said."""
+    deciding = measured["gain_over_zero"]
+    if math.isnan(deciding.value) or deciding.low > 0:
+        deciding = measured["quality_difference"]
+    if n < MIN_PROMPTS or not deciding.se > 0:
+        return MIN_PROMPTS if n < MIN_PROMPTS else None
+    effect = min(max(abs(deciding.value), margin), 1.0)
+    return max(plan_sample_size(effect, sd=sd_of(deciding, n)), n + 1)
+
+
+def _more_prompts(needed: int | None, n: int) -> int | None:
+    """Return the prompts that are missing, in two digits, for a sentence."""
+    if needed is None or n < MIN_PROMPTS:
+        return None if needed is None else max(needed - n, 0) or None
+    more = needed - n
+    two_digits = min(1 - math.floor(math.log10(more)), -1)
+    return max(round(round(more, two_digits)), 10)
+
+
+def percent(interval: Interval) -> str:
+    """Write a share with its interval, such as ``32 % [29, 35]``."""
+    value, low, high = (_plain(100 * x, 0) for x in interval[:3])
+    return f"{value} % [{low}, {high}]"
+
+
+def points(interval: Interval, sign: int = 1) -> str:
+    """Write a quality difference in points of a hundred, such as ``2.3 points [1.1, 3.4]``."""
+    ends = sorted((sign * interval.low, sign * interval.high))
+    value, low, high = (_plain(100 * x, 1) for x in (sign * interval.value, *ends))
+    return f"{value} points [{low}, {high}]"
+
+
+def _plain(value: float, digits: int) -> str:
+    """Round without a negative zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def _sample(n: int) -> str:
+    return f"(95 % intervals, n = {n}; 100 points = always right)"
+
+
+def _mixing(measured: Mapping[str, Interval]) -> str:
+    zero = measured["zero_difference"]
+    if math.isnan(zero.value):
+        return "costs are unknown, so only quality was compared"
+    if zero.value > 0:
+        return f"mixing models at random at that cost would gain {points(zero)}"
+    return f"mixing models at random at that cost would lose {points(zero, -1)}"
+
+
+def _pays(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+    difference, saving = measured["quality_difference"], measured["saving"]
+    if difference.low > 0:
+        start = f"Routing pays: {points(difference)} more quality than always calling {best_single}"
+        if not math.isnan(saving.value):
+            share = Interval(1 - saving.value, 1 - saving.high, 1 - saving.low, saving.se)
+            start += f", at {percent(share)} of its cost"
+        return f"{start}; {_mixing(measured)} {_sample(n)}."
+    return (
+        f"Routing pays: it saves {percent(saving)} of the cost of always calling {best_single} "
+        f"at about the same quality (difference {points(difference)}); "
+        f"{_mixing(measured)} {_sample(n)}."
+    )
+
+
+def _saves(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+    difference, saving = measured["quality_difference"], measured["saving"]
+    price = f"for {points(difference, -1)} less quality"
+    if difference.value >= 0:
+        price = f"and quality differs by {points(difference)}, so a loss isn't excluded"
+    elif difference.high >= 0:
+        price += ", a loss that isn't certain"
+    return (
+        f"Routing saves {percent(saving)} of the cost of always calling {best_single} "
+        f"{price}; {_mixing(measured)} {_sample(n)}."
+    )
+
+
+def _no(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+    difference, gain = measured["quality_difference"], measured["gain_over_zero"]
+    saving = measured["saving"]
+    is_same = difference.value == difference.low == difference.high == 0
+    if is_same and (saving.value == 0 or math.isnan(saving.value)):
+        return (
+            f"Routing doesn't pay: the router gives what always calling {best_single} gives, "
+            f"so use {best_single} alone (n = {n})."
+        )
+    if math.isnan(gain.value):
+        return (
+            f"Routing doesn't pay: {points(difference)} of quality against always calling "
+            f"{best_single}; {_mixing(measured)} {_sample(n)}."
+        )
+    more_cost = Interval(-saving.value, -saving.high, -saving.low, saving.se)
+    cost = (
+        f"saves {percent(saving)} of the cost of"
+        if saving.value >= 0
+        else f"costs {percent(more_cost)} more than"
+    )
+    change = f"gains {points(difference)}"
+    if difference.value < 0:
+        change = f"loses {points(difference, -1)}"
+    return (
+        f"Routing doesn't pay: it {cost} always calling {best_single} and {change} of quality; "
+        f"mixing models at random at that cost does {_mixing_does(gain)} "
+        f"(routing's advantage {points(gain)}) {_sample(n)}."
+    )
+
+
+def _mixing_does(gain: Interval) -> str:
+    """Say how mixing stands against routing, given that routing isn't clearly better."""
+    if gain.high < 0:
+        return "better"
+    return "about as well" if gain.low >= -QUALITY_MARGIN else "about as well or better"
+
+
+def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+    start = "Not measurable yet: "
+    label = (
+        f" Label about {more} more held-out prompts to tell."
+        if more
+        else " Label more prompts to tell."
+    )
+    difference, gain = measured["quality_difference"], measured["gain_over_zero"]
+    if math.isnan(difference.low):
+        return f"{start}{n} test prompts have an answer from every candidate model.{label}"
+    seen = f"against always calling {best_single}, quality differs by {points(difference)}"
+    if not math.isnan(gain.value):
+        seen += f" at a saving of {percent(measured['saving'])}, and against mixing models "
+        seen += f"at random by {points(gain)}"
+    return f"{start}{seen} {_sample(n)}.{label}"
+
+
+def _kept(best_single: str, fallback: str, n: int, n_groups: int) -> tuple[int, int | None, str]:
+    """Return the prompts needed, those missing, and the sentence, where nothing was measured."""
+    needed = plan_sample_size(_PLANNED_POINTS / 100, disagreement=_PLANNED_DISAGREEMENT)
+    # Two digits: a guess is no better than that, however few prompts there are.
+    more = _more_prompts(needed, max(n_groups, MIN_PROMPTS)) if n_groups < needed else None
+    start = f"Not measurable yet: the router keeps to always calling {best_single}, because "
+    start += f"{fallback} (n = {n} held-out prompts)."
+    if more is None:
+        return needed, more, f"{start} Label more prompts and train again to tell."
+    guess = f"a difference of {_PLANNED_POINTS} points, if scores differ on "
+    guess += f"{100 * _PLANNED_DISAGREEMENT:.0f} % of the prompts"
+    plan = f"Label at least {more} more prompts and train again to tell ({guess})."
+    return needed, more, f"{start} {plan}"
+
+
+_WRITERS = {
+    "pays": _pays,
+    "saves_at_a_price": _saves,
+    "does_not_pay": _no,
+    "not_measurable": _undecided,
+}

@@ -1,0 +1,143 @@
+"""Turn texts into vectors by a static embedding that lies inside an installed package."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from routerlib.features.surface import both_ends
+
+# The tokenizer has no word splitter, so its time grows faster than the text.
+_HEAD_CHARACTERS = 3_000
+_TAIL_CHARACTERS = 1_000
+
+Encoder = Callable[[list[str]], np.ndarray]
+
+EMBEDDING_DIMENSIONS = 256
+N_TOKENS = 32_000
+
+
+class Encoded(NamedTuple):
+    """Texts as the embedding sees them.
+
+    Parameters
+    ----------
+    token_ids : list of n_texts ndarrays of int
+        Tokens of each text, in [0, `N_TOKENS`).
+    vectors : ndarray of shape (n_texts, 256)
+        Mean of the vectors of the tokens; zeros for an empty text.
+    neural : ndarray of shape (n_texts, n_dimensions) or None
+        Vectors of a neural encoder, where one is used.
+    """
+
+    token_ids: list[np.ndarray]
+    vectors: np.ndarray
+    neural: np.ndarray | None = None
+
+
+def encode(texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
+    """Embed texts locally; the weights are read once a process, without a network.
+
+    Of a text over 4,000 characters only the two ends are read.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Any texts, empty ones too.
+    encoder : callable or None, default=None
+        Turns a list of texts into an array of shape (n_texts, n_dimensions), in addition.
+
+    Returns
+    -------
+    Encoded
+        Tokens and vectors.
+
+    Raises
+    ------
+    ValueError
+        If the encoder returns anything but one finite row for each text.
+
+    Examples
+    --------
+    >>> encoded = encode(["the capital of Peru", ""])
+    >>> encoded.vectors.shape, len(encoded.token_ids[0]), float(encoded.vectors[1].sum())
+    ((2, 256), 4, 0.0)
+    """
+    tokenizer, weights = _static_embedding()
+    batch = [_readable(text) for text in texts]
+    encodings = (
+        [tokenizer.encode(batch[0], add_special_tokens=False)]
+        if len(batch) == 1
+        else tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+    )
+    token_ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+    vectors = np.zeros((len(batch), EMBEDDING_DIMENSIONS), dtype=np.float32)
+    for row, ids in enumerate(token_ids):
+        if len(ids):
+            vectors[row] = weights[ids].mean(axis=0)
+    return Encoded(token_ids, vectors, None if encoder is None else _neural(texts, encoder))
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Scale rows to length one, so that dot products are cosines; zero rows stay zero.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, n_dimensions)
+        Any vectors.
+
+    Returns
+    -------
+    ndarray of shape (n, n_dimensions)
+        Rows of length 1, or 0.
+
+    Examples
+    --------
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def _neural(texts: Sequence[str], encoder: Encoder) -> np.ndarray:
+    vectors = np.asarray(encoder(list(texts)), dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+        raise ValueError(
+            f"an encoder must return finite numbers of shape ({len(texts)}, n_dimensions) for "
+            f"{len(texts)} texts, got shape {vectors.shape}"
+        )
+    return vectors
+
+
+def _readable(text: str) -> str:
+    ends = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS)
+    return ends.encode("utf-8", "replace").decode()  # the tokenizer refuses lone surrogates
+
+
+@cache
+def _static_embedding() -> tuple[Any, np.ndarray]:
+    wordllama = _import_without_its_logging()
+    model = wordllama.WordLlama.load(
+        cache_dir=Path(wordllama.__file__).parent, disable_download=True
+    )
+    model.tokenizer.no_padding()
+    return model.tokenizer, model.embedding
+
+
+def _import_without_its_logging() -> Any:
+    """Import wordllama, and undo that it sends every library's messages to the terminal."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    import wordllama
+
+    root.setLevel(level)
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
+    return wordllama

@@ -1,0 +1,1 @@
+"""Simpler learners whose out-of-fold estimates the trees build upon."""

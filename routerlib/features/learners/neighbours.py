@@ -1,0 +1,155 @@
+"""Estimate by the mean of the prompts that stand nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from routerlib.features.embedding import unit_rows
+from routerlib.features.learners.linear import observed_means
+from routerlib.records.arrays import pack_array, unpack_array
+
+_ROWS_AT_ONCE = 1024
+
+
+class Nearest(NamedTuple):
+    """The nearest training prompts of each prompt, the nearest first.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n_prompts, k)
+        Numbers of training prompts.
+    similarities : ndarray of shape (n_prompts, k)
+        Cosines, in [-1, 1]; they don't rise along a row.
+    """
+
+    rows: np.ndarray
+    similarities: np.ndarray
+
+
+class Neighbours:
+    """Mean target of the prompts with the most similar vectors (cosine).
+
+    Parameters
+    ----------
+    vectors : ndarray of float16, shape (n_prompts, n_dimensions)
+        Unit-length vectors of the training prompts.
+    targets : ndarray of shape (n_prompts, n_targets)
+        NaN = not observed.
+    n_neighbors : int
+        Prompts that have a say.
+    temperature : float
+        Neighbours are weighed by ``exp(cosine / temperature)``.
+    """
+
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        targets: np.ndarray,
+        n_neighbors: int,
+        temperature: float,
+    ) -> None:
+        self.vectors = vectors
+        self.targets = targets
+        self.n_neighbors = n_neighbors
+        self.temperature = temperature
+        self._unit = vectors.astype(np.float32)
+        self._means = observed_means(targets)
+        self._is_complete = not np.isnan(targets).any()
+
+    @classmethod
+    def fit(
+        cls,
+        vectors: np.ndarray,
+        targets: np.ndarray,
+        n_neighbors: int = 40,
+        temperature: float = 0.1,
+    ) -> Self:
+        """Remember the prompts.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n_prompts, n_dimensions)
+            Of any length.
+        targets : ndarray of shape (n_prompts, n_targets)
+            NaN = not observed.
+        n_neighbors : int, default=40
+            Prompts that have a say.
+        temperature : float, default=0.1
+            Above 0.
+
+        Returns
+        -------
+        Neighbours
+
+        Examples
+        --------
+        >>> near = Neighbours.fit(np.eye(2), np.array([[0.0], [1.0]]), n_neighbors=1)
+        >>> near.predict(np.array([[0.1, 2.0]])), near.nearest(np.array([[0.1, 2.0]]), 1).rows
+        (array([[0.75]]), array([[1]]))
+        """
+        unit = unit_rows(vectors).astype(np.float16, order="C")
+        return cls(unit, targets.copy(order="C"), n_neighbors, temperature)
+
+    def predict(self, vectors: np.ndarray) -> np.ndarray:
+        """Return predictions of shape (n_prompts, n_targets)."""
+        unit = unit_rows(vectors).astype(np.float32)
+        starts = range(0, len(unit), _ROWS_AT_ONCE)
+        parts = [
+            self._average(unit[start : start + _ROWS_AT_ONCE] @ self._unit.T) for start in starts
+        ]
+        return np.vstack(parts)
+
+    def predict_out_of_fold(self, folds: np.ndarray) -> np.ndarray:
+        """Predict each training prompt from the prompts of the other folds."""
+        parts = []
+        for start in range(0, len(self._unit), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            similarity = self._unit[rows] @ self._unit.T
+            similarity[folds[rows, np.newaxis] == folds] = -np.inf
+            parts.append(self._average(similarity))
+        return np.vstack(parts)
+
+    def nearest(self, vectors: np.ndarray, k: int) -> Nearest:
+        """Return the k most similar training prompts of each prompt; all where there are fewer."""
+        similarity = unit_rows(vectors).astype(np.float32) @ self._unit.T
+        kept = min(k, similarity.shape[1])
+        order = np.argsort(-similarity, axis=1, kind="stable")[:, :kept]
+        return Nearest(order, np.clip(np.take_along_axis(similarity, order, axis=1), -1, 1))
+
+    def _average(self, similarity: np.ndarray) -> np.ndarray:
+        kept = min(self.n_neighbors, similarity.shape[1])
+        nearest = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
+        cosines = np.take_along_axis(similarity, nearest, axis=1)
+        weights = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / self.temperature)
+        values = self.targets[nearest]
+        if self._is_complete:
+            seen = weights.sum(axis=1)[:, np.newaxis]
+            total = np.einsum("nk,nkt->nt", weights, values)
+        else:
+            is_observed = ~np.isnan(values)
+            seen = np.einsum("nk,nkt->nt", weights, is_observed)
+            total = np.einsum("nk,nkt->nt", weights, np.where(is_observed, values, 0))
+        # One neighbour's weight goes to the overall mean: no observed neighbour gives just that.
+        return np.asarray((total + self._means) / (seen + 1))
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {
+            "vectors": pack_array(self.vectors),
+            "targets": pack_array(self.targets),
+            "n_neighbors": self.n_neighbors,
+            "temperature": self.temperature,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(
+            unpack_array(state["vectors"]),
+            unpack_array(state["targets"]),
+            state["n_neighbors"],
+            state["temperature"],
+        )

@@ -1,0 +1,376 @@
+"""The simpler learners whose estimates the trees build upon, each estimating out of fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from routerlib.features.learners.linear import LinearFit
+from routerlib.features.learners.log_odds import logits
+from routerlib.features.learners.neighbours import Nearest, Neighbours
+from routerlib.features.learners.network import Labels, Network
+from routerlib.features.learners.topics import TopicClassifier, topic_means, topic_membership
+from routerlib.features.text_space import Place
+from routerlib.records.arrays import pack_array, unpack_array
+
+NEIGHBOUR_DIMENSIONS = 128
+_N_NEIGHBORS, _TEMPERATURE = 80, 0.1
+_NETWORK_DIMENSIONS = 48
+# A prompt unlike those of a small log lies far out in directions in which these hardly differ:
+# directions narrower than a tenth of the widest aren't widened to its width, and nothing counts
+# as farther out than four standard deviations.
+_SMALLEST_SCALE, _FARTHEST = 0.1, 4.0
+
+
+class Targets(NamedTuple):
+    """What the simpler learners learn.
+
+    Attributes
+    ----------
+    quality : ndarray of shape (n_prompts, n_models)
+        In [0, 1]; NaN = not observed.
+    log_cost : ndarray of shape (n_prompts, n_costed)
+        Of the candidates with known cost; NaN = unknown.
+    labels : ndarray of str, shape (n_prompts,)
+        Topic or cluster.
+    are_topics : bool
+        Whether labels are topics that may be told at prediction.
+    start : Estimated or None
+        The topic learner's estimates of quality, which the network adds to; None = there are none.
+    """
+
+    quality: np.ndarray
+    log_cost: np.ndarray
+    labels: np.ndarray
+    are_topics: bool
+    start: Estimated | None = None
+
+
+class Estimated(NamedTuple):
+    """Estimates of training prompts, out of fold.
+
+    Attributes
+    ----------
+    detected, told : ndarray of shape (n_prompts, n_columns)
+        With the topic detected, and with the topic told where it is known.
+    """
+
+    detected: np.ndarray
+    told: np.ndarray
+
+
+class SimplerLearner(Protocol):
+    """What is asked of a simpler learner."""
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_columns)."""
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+
+
+class WordsLearner:
+    """Quality and log cost, linear in the coordinates (ridge)."""
+
+    def __init__(self, fit: LinearFit) -> None:
+        self.fit = fit
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+        wanted = np.hstack([targets.quality, targets.log_cost])
+        fit, held_out = LinearFit.fit_out_of_fold(place.coordinates, wanted, folds)
+        return cls(fit), Estimated(held_out, held_out)
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models + n_costed)."""
+        return self.fit.predict(place.coordinates)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return self.fit.to_state()
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(LinearFit.from_state(state))
+
+
+class NeighboursLearner:
+    """Mean quality of the 80 nearest prompts."""
+
+    def __init__(self, neighbours: Neighbours) -> None:
+        self.neighbours = neighbours
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+        learner = cls.remember(place, targets.quality, _N_NEIGHBORS, _TEMPERATURE)
+        held_out = learner.neighbours.predict_out_of_fold(folds)
+        return learner, Estimated(held_out, held_out)
+
+    @classmethod
+    def remember(
+        cls, place: Place, quality: np.ndarray, n_neighbors: int, temperature: float
+    ) -> Self:
+        """Fit on all prompts."""
+        vectors = place.coordinates[:, :NEIGHBOUR_DIMENSIONS]
+        return cls(Neighbours.fit(vectors, quality, n_neighbors, temperature))
+
+    def nearest(self, place: Place, k: int) -> Nearest:
+        """Return the k nearest training prompts of each prompt."""
+        return self.neighbours.nearest(place.coordinates[:, :NEIGHBOUR_DIMENSIONS], k)
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models)."""
+        return self.neighbours.predict(place.coordinates[:, :NEIGHBOUR_DIMENSIONS])
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return self.neighbours.to_state()
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(Neighbours.from_state(state))
+
+
+class TopicLearner:
+    """Mean quality on each topic, weighed by the topic's probability; a told one's own mean."""
+
+    def __init__(self, classifier: TopicClassifier, means: np.ndarray) -> None:
+        self.classifier = classifier
+        self.means = means
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+        topics, _ = topic_membership(targets.labels)
+        detected = np.empty(targets.quality.shape)
+        told = detected.copy()
+        for fold in np.unique(folds):
+            out, kept = folds == fold, folds != fold
+            held = cls._fit(place.take(kept), targets.quality[kept], targets.labels[kept], topics)
+            detected[out] = held.predict(place.take(out), None)
+            told[out] = held.predict(place.take(out), list(targets.labels[out]))
+        fitted = cls._fit(place, targets.quality, targets.labels, topics)
+        return fitted, Estimated(detected, told if targets.are_topics else detected)
+
+    @classmethod
+    def _fit(
+        cls, place: Place, quality: np.ndarray, labels: np.ndarray, topics: Sequence[str]
+    ) -> Self:
+        is_main = np.isin(labels, list(topics))
+        if not is_main.any():
+            is_main[:] = True
+        classifier = TopicClassifier.fit(place.coordinates[is_main], labels[is_main], topics)
+        member = (labels[:, np.newaxis] == np.array(topics, dtype=str)).astype(float)
+        return cls(classifier, topic_means(member, quality))
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models)."""
+        return np.asarray(self.classifier.probabilities(place.coordinates, topics) @ self.means)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {"classifier": self.classifier.to_state(), "means": pack_array(self.means)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(TopicClassifier.from_state(state["classifier"]), unpack_array(state["means"]))
+
+
+class NetworkLearner:
+    """Quality, by a small network that learns the topic as a second task.
+
+    Given the topic's estimates, it learns what to add to their log-odds: so a told topic counts.
+
+    Parameters
+    ----------
+    network : Network
+        Trained.
+    scales : ndarray of shape (n_coordinates,)
+        Standard deviations of those coordinates that it reads.
+    adds_to_topic : bool
+        Whether it was trained to add to the topic's estimates.
+    """
+
+    def __init__(self, network: Network, scales: np.ndarray, adds_to_topic: bool) -> None:
+        self.network = network
+        self.scales = scales
+        self.adds_to_topic = adds_to_topic
+
+    @classmethod
+    def fit_out_of_fold(
+        cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds."""
+        fitted = cls.fit(place, targets, random_state)
+        inputs = _network_columns(place, fitted.scales)
+        labels = _network_labels(targets, random_state)
+        detected = np.empty(targets.quality.shape)
+        told = detected.copy()
+        for fold in np.unique(folds):
+            out = folds == fold
+            held = Network.fit(inputs[~out], labels.take(~out), random_state)
+            if targets.start is None:
+                detected[out] = told[out] = held.predict(inputs[out])
+            else:
+                detected[out] = held.predict(inputs[out], logits(targets.start.detected[out]))
+                told[out] = held.predict(inputs[out], logits(targets.start.told[out]))
+        return fitted, Estimated(detected, told)
+
+    @classmethod
+    def fit(cls, place: Place, targets: Targets, random_state: int) -> Self:
+        """Fit on all prompts."""
+        scales = place.coordinates[:, :_NETWORK_DIMENSIONS].std(axis=0)
+        scales = np.maximum(scales, max(scales.max(), 1e-6) * _SMALLEST_SCALE).astype(np.float32)
+        labels = _network_labels(targets, random_state)
+        network = Network.fit(_network_columns(place, scales), labels, random_state)
+        return cls(network, scales, targets.start is not None)
+
+    def predict(
+        self, place: Place, topics: Sequence[str] | None, start: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_models); `start` are the topic's."""
+        log_odds = logits(start) if start is not None and self.adds_to_topic else None
+        return self.network.predict(_network_columns(place, self.scales), log_odds)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {
+            "network": self.network.to_state(),
+            "scales": pack_array(self.scales),
+            "adds_to_topic": self.adds_to_topic,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        network = Network.from_state(state["network"])
+        return cls(network, unpack_array(state["scales"]), state["adds_to_topic"])
+
+
+class SimplerLearners:
+    """Several simpler learners, their estimates side by side.
+
+    Parameters
+    ----------
+    learners : mapping of str to SimplerLearner
+        Fitted, by name.
+    """
+
+    kinds: ClassVar[Mapping[str, type[SimplerLearner]]] = {
+        "words": WordsLearner,
+        "neighbours": NeighboursLearner,
+        "topic": TopicLearner,
+        "network": NetworkLearner,
+    }
+
+    def __init__(self, learners: Mapping[str, SimplerLearner]) -> None:
+        self.learners = dict(learners)
+
+    @classmethod
+    def fit_out_of_fold(
+        cls,
+        names: Sequence[str],
+        place: Place,
+        targets: Targets,
+        folds: np.ndarray,
+        random_state: int,
+    ) -> tuple[Self, Estimated]:
+        """Fit on all prompts, and estimate each prompt from the other folds.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Which learners, names of `kinds`.
+        place : Place
+            Where the prompts stand.
+        targets : Targets
+            Of the same prompts.
+        folds : ndarray of int, shape (n_prompts,)
+            At least two folds; near-duplicates share one.
+        random_state : int
+            Seed.
+
+        Returns
+        -------
+        SimplerLearners
+            Fitted on all prompts.
+        Estimated
+            Out of fold.
+        """
+        learners: dict[str, SimplerLearner] = {}
+        found: dict[str, Estimated] = {}
+        for name in names:
+            begun = targets._replace(start=found.get("topic"))
+            learners[name], found[name] = cls.kinds[name].fit_out_of_fold(
+                place, begun, folds, random_state
+            )
+        nothing = np.zeros((len(targets.quality), 0))
+        detected = np.hstack([nothing, *(estimated.detected for estimated in found.values())])
+        told = np.hstack([nothing, *(estimated.told for estimated in found.values())])
+        return cls(learners), Estimated(detected, told)
+
+    def predict(self, place: Place, topics: Sequence[str] | None = None) -> list[np.ndarray]:
+        """Return each learner's estimates, shape (n_prompts, its columns)."""
+        found: dict[str, np.ndarray] = {}
+        for name, learner in self.learners.items():
+            if isinstance(learner, NetworkLearner):
+                found[name] = learner.predict(place, topics, found.get("topic"))
+            else:
+                found[name] = learner.predict(place, topics)
+        return list(found.values())
+
+    def names(self, models: Sequence[str], costed: Sequence[str]) -> list[str]:
+        """Return the columns' names."""
+        names: list[str] = []
+        for name in self.learners:
+            names += [f"{name}_quality_{model}" for model in models]
+            if name == "words":
+                names += [f"{name}_cost_{model}" for model in costed]
+        return names
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {name: learner.to_state() for name, learner in self.learners.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls({name: cls.kinds[name].from_state(part) for name, part in state.items()})
+
+
+def _network_labels(targets: Targets, random_state: int) -> Labels:
+    """Return what the network learns; half the prompts start with their topic told."""
+    topics = topic_membership(targets.labels)[1]
+    if targets.start is None:
+        return Labels(targets.quality, topics)
+    is_told = np.random.default_rng(random_state).random((len(topics), 1)) < 0.5
+    start = np.where(is_told, targets.start.told, targets.start.detected)
+    return Labels(targets.quality, topics, logits(start).astype(np.float32))
+
+
+def _network_columns(place: Place, scales: np.ndarray) -> np.ndarray:
+    directions = np.clip(place.coordinates[:, : len(scales)] / scales, -_FARTHEST, _FARTHEST)
+    return np.hstack([directions, place.counts])

@@ -1,0 +1,215 @@
+"""Learn the topics of a log: which one a prompt has, and what each candidate does on it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from routerlib.features.learners.linear import observed_means
+from routerlib.features.text_space import Place
+from routerlib.records.arrays import pack_array, unpack_array
+
+# A topic with fewer prompts is not told apart from the others.
+_MIN_PROMPTS = 4
+_MAX_TOPICS = 128
+# Penalty of the classifier (scikit-learn's C), for coordinates of total variance about 3.
+_INVERSE_PENALTY = 10.0
+_MAX_STEPS = 200
+# Without topics in the log, clusters of prompts stand in for them.
+_CLUSTER_DIMENSIONS = 32
+_FEWEST_CLUSTERS, _MOST_CLUSTERS = 2, 24
+# Bounds of how many prompts of its own a topic needs to weigh as much as the overall mean.
+_PRIOR_COUNTS = (3.0, 60.0)
+
+
+class TopicClassifier:
+    """Probability of each topic, by multinomial logistic regression.
+
+    Parameters
+    ----------
+    topics : sequence of str, length n_topics
+        Names.
+    slopes : ndarray of shape (n_columns, n_topics)
+        Log-odds that a unit of each column adds.
+    constants : ndarray of shape (n_topics,)
+        Log-odds at the origin.
+    """
+
+    def __init__(self, topics: Sequence[str], slopes: np.ndarray, constants: np.ndarray) -> None:
+        self.topics = tuple(topics)
+        self.slopes = slopes
+        self.constants = constants
+        self._row_of = {topic: row for row, topic in enumerate(self.topics)}
+
+    @classmethod
+    def fit(cls, columns: np.ndarray, labels: np.ndarray, topics: Sequence[str]) -> Self:
+        """Fit on labels, of which some of the topics may be missing."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        slopes = np.zeros((columns.shape[1], len(topics)))
+        constants = np.full(len(topics), -30.0)  # a topic that was not seen has no probability
+        seen = [topic for topic in topics if (labels == topic).any()]
+        at = [list(topics).index(topic) for topic in seen]
+        if len(seen) < 2:
+            constants[at] = 0.0
+            return cls(topics, slopes.astype(np.float32), constants)
+        regression = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_MAX_STEPS)
+        with warnings.catch_warnings():
+            # The last steps change nothing that a prediction would show.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            regression.fit(columns.astype(float), np.searchsorted(np.array(seen), labels))
+        weights, level = regression.coef_.T, regression.intercept_
+        if len(seen) == 2:  # scikit-learn keeps the log-odds of the second only
+            weights, level = np.hstack([-weights, weights]) / 2, np.array([-level[0], level[0]]) / 2
+        slopes[:, at], constants[at] = weights, level
+        return cls(topics, slopes.astype(np.float32), constants)
+
+    def probabilities(self, columns: np.ndarray, told: Sequence[str] | None = None) -> np.ndarray:
+        """Return probabilities of shape (n_prompts, n_topics).
+
+        A told topic that is known has probability 1; any other is detected.
+        """
+        logits = columns @ self.slopes + self.constants
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        for row, topic in enumerate(() if told is None else told):
+            if topic in self._row_of:
+                shares[row] = 0.0
+                shares[row, self._row_of[topic]] = 1.0
+        return np.asarray(shares)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {
+            "topics": list(self.topics),
+            "slopes": pack_array(self.slopes),
+            "constants": pack_array(self.constants),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(state["topics"], unpack_array(state["slopes"]), unpack_array(state["constants"]))
+
+
+def topic_means(
+    shares: np.ndarray, quality: np.ndarray, overall: np.ndarray | None = None
+) -> np.ndarray:
+    """Return mean quality of each topic, drawn towards the overall mean.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_prompts, n_topics)
+        How much a prompt belongs to each topic; 0 or 1 where topics are known.
+    quality : ndarray of shape (n_prompts, n_models)
+        NaN = not observed. Anything else will do, such as cost.
+    overall : ndarray of shape (n_models,) or None, default=None
+        What to draw towards; None = the mean of all that was observed.
+
+    Returns
+    -------
+    ndarray of shape (n_topics, n_models)
+
+    Notes
+    -----
+    The prior weighs noise variance / variance between topics prompts (empirical Bayes), at least
+    3 and at most 60; estimated by the method of moments over all candidates.
+
+    Examples
+    --------
+    >>> topic_means(np.eye(2), np.array([[0.0], [1.0]])).ravel().round(3)
+    array([0.492, 0.508])
+    """
+    is_observed = ~np.isnan(quality)
+    overall = observed_means(quality) if overall is None else overall
+    counts = shares.T @ is_observed
+    sums = shares.T @ np.where(is_observed, quality, 0.0)
+    prior = _prior_count(sums, counts, overall, quality)
+    return np.asarray((sums + prior * overall) / (counts + prior))
+
+
+def main_topics(labels: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Return the topics that are told apart, and which prompts have one of them.
+
+    Parameters
+    ----------
+    labels : sequence of str, length n_prompts
+        Topics.
+
+    Returns
+    -------
+    list of str
+        Those with at least 4 prompts, at most the 128 most frequent, sorted.
+    ndarray of bool, shape (n_prompts,)
+        Whether a prompt's topic is among them.
+
+    Examples
+    --------
+    >>> main_topics(["a"] * 4 + ["b"])
+    (['a'], array([ True,  True,  True,  True, False]))
+    """
+    names, counts = np.unique(np.array(labels, dtype=str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MAX_TOPICS]
+    kept = sorted(str(names[at]) for at in order if counts[at] >= _MIN_PROMPTS)
+    return kept, np.isin(np.array(labels, dtype=str), kept)
+
+
+def topic_labels(
+    place: Place, topics: Sequence[str] | None, random_state: int
+) -> tuple[np.ndarray, bool]:
+    """Return the topic of each prompt, or its cluster where no topics can be learnt.
+
+    Parameters
+    ----------
+    place : Place
+        Where the prompts stand.
+    topics : sequence of str or None
+        Known topics.
+    random_state : int
+        Seed of the clustering (k-means).
+
+    Returns
+    -------
+    labels : ndarray of str, shape (n_prompts,)
+        Topic or cluster.
+    are_topics : bool
+        Whether they are topics.
+    """
+    if topics is not None and len(main_topics(topics)[0]) > 1:
+        return np.array(topics, dtype=str), True
+    from sklearn.cluster import KMeans
+
+    n_clusters = int(np.clip(np.sqrt(len(place.counts)) / 2, _FEWEST_CLUSTERS, _MOST_CLUSTERS))
+    points = place.coordinates[:, :_CLUSTER_DIMENSIONS].astype(float)
+    n_clusters = min(n_clusters, len(np.unique(points, axis=0)))
+    found = KMeans(n_clusters, n_init=4, random_state=random_state).fit_predict(points)
+    return np.array([f"cluster {number}" for number in found]), False
+
+
+def topic_membership(labels: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Return the main topics, and 1 where a prompt has one, shape (n_prompts, n_topics)."""
+    topics, _ = main_topics(list(labels))
+    topics = topics or sorted(set(labels.tolist()))[:1]
+    return topics, (labels[:, np.newaxis] == np.array(topics, dtype=str)).astype(float)
+
+
+def _prior_count(
+    sums: np.ndarray, counts: np.ndarray, overall: np.ndarray, quality: np.ndarray
+) -> float:
+    """Estimate noise variance / variance between topics, over all candidates."""
+    known = counts >= 2
+    if not known.any():
+        return _PRIOR_COUNTS[1]
+    deviations = np.where(known, sums / np.maximum(counts, 1) - overall, 0.0)
+    total = np.nanmean((quality - overall) ** 2, axis=0)
+    # E[deviation^2] = between + noise / count; noise = total - between.
+    weights = np.where(known, counts, 0.0)
+    squares = (weights * deviations**2).sum()
+    noise_part = (known * total).sum()
+    between = max((squares - noise_part) / max((weights - known).sum(), 1e-9), 0.0)
+    noise = max(float(total.mean()) - between, 0.0)
+    return float(np.clip(noise / between if between > 0 else np.inf, *_PRIOR_COUNTS))

@@ -1,0 +1,287 @@
+"""Count what can be seen on the surface of a prompt: length, code, math, structure, language."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from routerlib.features.answer_options import OPTION_NAMES, option_features
+from routerlib.features.vocabulary import (
+    FOREIGN_COUNTS,
+    FOREIGN_SHARES,
+    NEEDED,
+    OF_ONE_CHARACTER,
+    PATTERN_COUNTS,
+    SHARES,
+    WORD_COUNTS,
+    WORD_SHARES,
+)
+
+# A longer prompt is read at both ends only, so that a pasted book costs milliseconds.
+_HEAD_CHARACTERS = 16_000
+_TAIL_CHARACTERS = 4_000
+_COMPRESSED_CHARACTERS = 2_000
+_SHORT_WORD, _LONG_WORD, _VERY_LONG_WORD = 3, 6, 9
+_FEWEST_OPTIONS = 3
+# Numbers beyond it, and those that no number type holds, count as that large.
+_LARGEST_NUMBER = 1e15
+_LARGE_NUMBER = 10
+
+# Characters that no word of a plain text holds become spaces, letters become small.
+_PLAIN_WORDS = bytes(
+    ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(128)
+).ljust(256)
+_WORD = re.compile(r"[^\W_㐀-鿿豈-﫿぀-ヿ฀-๿]+")
+_SPACELESS = re.compile(r"[㐀-鿿豈-﫿぀-ヿ]|[฀-๿]{1,4}")
+_PLAIN_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+_SENTENCE_END = re.compile(r"[.!?؟।](?=\s|$)|[。！？]")
+_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
+
+_SHAPE_NAMES = (
+    "n_characters",
+    "n_words",
+    "n_lines",
+    "n_sentences",
+    "n_paragraphs",
+    "mean_word_length",
+    "mean_sentence_words",
+    "max_line_characters",
+    "share_unique_words",
+    "is_ending_with_question",
+    "is_beginning_with_imperative",
+    "compressibility",
+    "share_long_words",
+    "readability",
+    "longest_word",
+    "share_short_words",
+    "share_very_long_words",
+    "word_length_spread",
+    "vocabulary",
+    "largest_number",
+    "smallest_number",
+    "n_distinct_numbers",
+    "n_large_numbers",
+    "is_multiple_choice",
+)
+
+SURFACE_NAMES: tuple[str, ...] = (
+    *_SHAPE_NAMES,
+    *OPTION_NAMES,
+    *PATTERN_COUNTS,
+    *SHARES,
+    *FOREIGN_SHARES,
+    *FOREIGN_COUNTS,
+    *WORD_COUNTS,
+    *WORD_SHARES,
+)
+
+_LISTS = (*WORD_COUNTS.values(), *WORD_SHARES.values())
+_COLUMNS_OF_WORD: dict[str, list[int]] = {
+    word: [column for column, listed in enumerate(_LISTS) if word in listed.split()]
+    for listed in _LISTS
+    for word in listed.split()
+}
+# Patterns of one character each. In a plain text they are counted all at once: how often each
+# character stands there, times which patterns it matches.
+_CHARACTERS: dict[str, re.Pattern[str]] = {
+    **{name: PATTERN_COUNTS[name] for name in OF_ONE_CHARACTER},
+    **SHARES,
+}
+_MATCHES = np.array(
+    [
+        [float(pattern.match(chr(code)) is not None) for pattern in _CHARACTERS.values()]
+        for code in range(128)
+    ]
+)
+_OPTIONS_AT = list(PATTERN_COUNTS).index("n_options")
+_IMPERATIVES = frozenset(WORD_COUNTS["n_imperatives"].split())
+
+
+def surface_features(texts: Sequence[str]) -> np.ndarray:
+    """Describe each text by counts and shares that a reader could check by hand.
+
+    Words of scripts without spaces are counted one a character (Chinese, Japanese) or
+    one for four characters (Thai); full-width letters, digits and signs count as the plain ones.
+    A text over 20,000 characters is read at both ends only; its length is still the true one.
+    *readability* is LIX, words a sentence + percentage of words over six letters: it needs no
+    dictionary of any language (C.-H. Björnsson, Läsbarhet, 1968).
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Prompts; empty ones give zeros.
+
+    Returns
+    -------
+    ndarray of shape (n_texts, n_surface_features)
+        Counts at least 0 and shares in [0, 1], in the order of `SURFACE_NAMES`.
+
+    Examples
+    --------
+    >>> row = dict(zip(SURFACE_NAMES, surface_features(["What is 17 * 23?"])[0], strict=True))
+    >>> row["n_numbers"], row["n_operators"], row["n_question_marks"]
+    (np.float64(2.0), np.float64(1.0), np.float64(1.0))
+    """
+    rows = [_describe(text) for text in texts]
+    return np.array(rows, dtype=float).reshape(len(rows), len(SURFACE_NAMES))
+
+
+def both_ends(text: str, head: int, tail: int) -> str:
+    """Return the text, or its first and last characters when it is longer than both.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    head, tail : int
+        Characters kept at the beginning and at the end.
+
+    Returns
+    -------
+    str
+        At most ``head + tail + 1`` characters.
+
+    Examples
+    --------
+    >>> both_ends("abcdefgh", 3, 2).splitlines()
+    ['abc', 'gh']
+    """
+    return text if len(text) <= head + tail else f"{text[:head]}\n{text[-tail:]}"
+
+
+def _describe(text: str) -> list[float]:
+    seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS)
+    if not seen:
+        return [0.0] * len(SURFACE_NAMES)
+    is_plain = seen.isascii()
+    if not is_plain:
+        seen = unicodedata.normalize("NFKC", seen)
+        is_plain = seen.isascii()
+    words, n_words = _words(seen, is_plain)
+    characters = _character_counts(seen, is_plain)
+    counts = _pattern_counts(seen, characters)
+    return [
+        *_shape(text, seen, words, n_words, characters["share_digits"]),
+        *_options(seen, counts[_OPTIONS_AT]),
+        *counts,
+        *(characters[name] / len(seen) for name in SHARES),
+        *_foreign_shares(seen),
+        *_listed_words(words, n_words),
+    ]
+
+
+def _words(seen: str, is_plain: bool) -> tuple[list[str], int]:
+    """Return the words in lower case, and how many words there are of any script."""
+    if is_plain:
+        words = seen.encode().translate(_PLAIN_WORDS).decode().split()
+        return words, len(words)
+    words = _WORD.findall(seen.lower())
+    return words, len(words) + len(_SPACELESS.findall(seen))
+
+
+def _character_counts(seen: str, is_plain: bool) -> dict[str, float]:
+    if not is_plain:
+        return {name: float(len(found.findall(seen))) for name, found in _CHARACTERS.items()}
+    times = np.bincount(np.frombuffer(seen.encode(), dtype=np.uint8), minlength=128)
+    return dict(zip(_CHARACTERS, (times @ _MATCHES).tolist(), strict=True))
+
+
+def _pattern_counts(seen: str, characters: dict[str, float]) -> list[float]:
+    present = set(seen)
+    if characters["share_digits"]:
+        present.add("0")
+    counts = []
+    for name, pattern in PATTERN_COUNTS.items():
+        if name in characters:
+            counts.append(characters[name])
+        elif any(map(present.isdisjoint, NEEDED[name])):
+            counts.append(0.0)
+        else:
+            counts.append(float(len(pattern.findall(seen))))
+    return counts
+
+
+def _options(seen: str, n_options: float) -> list[float]:
+    if n_options < _FEWEST_OPTIONS:
+        return [0.0] * (1 + len(OPTION_NAMES))
+    return [1.0, *option_features(seen)]
+
+
+def _shape(text: str, seen: str, words: list[str], n_words: int, n_digits: float) -> list[float]:
+    lines = seen.split("\n")
+    sentence_end = _PLAIN_SENTENCE_END if seen.isascii() else _SENTENCE_END
+    n_sentences = max(len(sentence_end.findall(seen)), 1)
+    head = seen[:_COMPRESSED_CHARACTERS].encode("utf-8", "replace")
+    lengths, n_distinct = [len(word) for word in words], len(set(words))
+    share_long = sum(length > _LONG_WORD for length in lengths) / max(n_words, 1)
+    return [
+        float(len(text)),
+        float(n_words),
+        float(len(lines)),
+        float(n_sentences),
+        float(len(_PARAGRAPH_END.findall(seen)) + 1 if len(lines) > 2 else 1),
+        sum(lengths) / max(len(words), 1),
+        n_words / n_sentences,
+        float(max(map(len, lines))),
+        n_distinct / max(len(words), 1),
+        float(seen.rstrip().endswith(("?", "？", "؟"))),
+        float(bool(words) and words[0] in _IMPERATIVES),
+        len(zlib.compress(head, 1)) / len(head),
+        share_long,
+        n_words / n_sentences + 100 * share_long,
+        *_word_lengths(lengths, n_distinct),
+        *_number_sizes(seen, n_digits),
+    ]
+
+
+def _word_lengths(lengths: list[int], n_distinct: int) -> list[float]:
+    """Return the columns from longest_word to vocabulary."""
+    if not lengths:
+        return [0.0] * 5
+    mean = sum(lengths) / len(lengths)
+    variance = sum(length * length for length in lengths) / len(lengths) - mean * mean
+    return [
+        float(max(lengths)),
+        sum(length <= _SHORT_WORD for length in lengths) / len(lengths),
+        sum(length > _VERY_LONG_WORD for length in lengths) / len(lengths),
+        max(variance, 0.0) ** 0.5,
+        n_distinct / len(lengths) ** 0.5,  # Guiraud's index: words of its own, for its length
+    ]
+
+
+def _number_sizes(seen: str, n_digits: float) -> list[float]:
+    """Return the columns from largest_number to n_large_numbers."""
+    if not n_digits:
+        return [0.0] * 4
+    sizes = [_size(number) for number in set(PATTERN_COUNTS["n_numbers"].findall(seen))]
+    n_large = sum(size >= _LARGE_NUMBER for size in sizes)
+    return [max(sizes), min(sizes), float(len(sizes)), float(n_large)]
+
+
+def _size(number: str) -> float:
+    """Return a number as read in English; dots and commas that make no number are left out."""
+    plain = number.replace(",", "").rstrip(".")
+    if plain.count(".") > 1:
+        plain = plain.replace(".", "")
+    return min(float(plain), _LARGEST_NUMBER)
+
+
+def _foreign_shares(seen: str) -> list[float]:
+    if seen.isascii():
+        return [0.0] * (len(FOREIGN_SHARES) + len(FOREIGN_COUNTS))
+    shares = [len(pattern.findall(seen)) / len(seen) for pattern in FOREIGN_SHARES.values()]
+    return [*shares, *(float(len(pattern.findall(seen))) for pattern in FOREIGN_COUNTS.values())]
+
+
+def _listed_words(words: list[str], n_words: int) -> list[float]:
+    found = [0.0] * len(_LISTS)
+    for word in words:
+        for column in _COLUMNS_OF_WORD.get(word, ()):
+            found[column] += 1
+    for column in range(len(WORD_COUNTS), len(_LISTS)):
+        found[column] /= max(n_words, 1)
+    return found

@@ -1,0 +1,192 @@
+"""Tell by rules what kind of task a prompt is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from routerlib.features.surface import both_ends
+
+# Between Latin letters and scripts without spaces there is no word boundary for the rules.
+_SCRIPT_CHANGE = re.compile(
+    r"(?<=[㐀-鿿぀-ヿ가-힣฀-๿])(?=[a-z0-9])|(?<=[a-z0-9])(?=[㐀-鿿぀-ヿ가-힣฀-๿])"
+)
+_HEAD_CHARACTERS = 2_000
+_TAIL_CHARACTERS = 1_000
+
+_RUN = re.compile(r"\w+")
+
+
+class _Phrases(NamedTuple):
+    """A pattern, and texts of which one must be there for it to match: they are found faster."""
+
+    needed: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+class _Rule(NamedTuple):
+    """What tells a task: a whole word, a mark anywhere, or a phrase."""
+
+    task: str
+    words: frozenset[str]
+    marks: tuple[str, ...]
+    phrases: tuple[_Phrases, ...]
+
+
+def _rule(task: str, words: str, marks: str, phrases: dict[str, tuple[str, ...]]) -> _Rule:
+    return _Rule(
+        task,
+        frozenset(words.split()),
+        tuple(marks.split()),
+        tuple(
+            _Phrases(needed, re.compile(pattern, re.MULTILINE))
+            for pattern, needed in phrases.items()
+        ),
+    )
+
+
+# Rules read lower case. The first that matches decides, so the more particular ones stand first.
+_RULES: tuple[_Rule, ...] = (
+    _rule(
+        "summarize",
+        """summarise summarize summary tldr résume résumer résumez résumé resume resumir resumen
+        resuma""",
+        "要約 摘要 总结 概括 요약",
+        {
+            r"\b(?:tl;dr|zusammenfass\w*|fasse\b.{0,60}\bzusammen|riassum\w+)\b": (
+                *("tl;dr", "zusammen", "riassum"),
+            ),
+        },
+    ),
+    _rule(
+        "translate",
+        """translate translation traduis traduisez traduire traduce traducir""",
+        "翻訳 翻译 訳して 번역",
+        {r"\b(?:übersetz|traduz)": ("übersetz", "traduz")},
+    ),
+    _rule(
+        "code",
+        "python javascript typescript java golang bash sql html css regex",
+        "``` 代码 コード 関数 函数 โค้ด 코드",
+        {
+            r"\b(?:c\+\+|c#)\b": ("c++", "c#"),
+            r"^\s*(?:def|class|import|from|select|function|const|public|#include)\s": (
+                *("def", "class", "import", "from", "select", "function", "const", "public"),
+                "#include",
+            ),
+            r"\b(?:write|implement|debug|fix|schreibe?|écris|escribe)\b.{0,60}"
+            r"\b(?:code|function|script|program|unit tests?|funktion|fonction|función)\b": (
+                *("code", "function", "script", "program", "unit test", "funktion", "fonction"),
+                "función",
+            ),
+            r"\bselect\b.{1,80}\bfrom\b": ("select",),
+        },
+    ),
+    _rule(
+        "extract",
+        "extract extrais extrayez extrae extraer",
+        "抽出 提取 추출",
+        {
+            r"\b(?:extrahiere|(?:find all|pull out|as json)\b)": (
+                *("extrahiere", "find all", "pull out", "as json"),
+            ),
+            r"\b(?:which|what|return|copy|give)\b.{0,60}"
+            r"\b(?:e-?mail address|phone number|field)\b": (
+                *("mail address", "phone number", "field"),
+            ),
+        },
+    ),
+    _rule(
+        "classify",
+        "categorise categorize label sentiment",
+        "分類 分类 분류",
+        {
+            r"\b(?:classif\w+|klassifizier\w*|clasifica\w*|positive or negative"
+            r"|which (?:category|language)|is (?:this|the).{0,60}\bspam)\b": (
+                *("classif", "klassifizier", "clasifica", "positive or negative"),
+                *("which category", "which language", "spam"),
+            ),
+            r"(?:^|\s)\(?a[.):]\s.{1,400}\s\(?b[.):]\s": ("b.", "b)", "b:"),
+        },
+    ),
+    _rule(
+        "math",
+        """solve compute evaluate simplify equation integral derivative prime divisor multiple lcm
+        gcd berechne combien calcule cuántos calcula fraction rechne""",
+        r"\frac \sum \int $$ 計算 计算 いくつ 多少 계산 คำนวณ เท่าไร",
+        {
+            r"\d\s*[-+*/×÷^]\s*\(?-?\d": tuple("-+*/×÷^"),
+            r"\b(?:calculat\w+|how many|how much|percent\w*|product of|sum of|wie viele?"
+            r"|times \d|plus \d|minus \d)\b": (
+                *("calculat", "how m", "percent", "product of", "sum of", "wie viel"),
+                *("times ", "plus ", "minus "),
+            ),
+        },
+    ),
+    _rule(
+        "reasoning",
+        """reason reasoning prove proof deduce infer logic puzzle riddle therefore suppose conclude
+        warum pourquoi beweis beweise""",
+        "なぜ 为什么 推理 証明 왜",
+        {
+            r"\b(?:step[- ]by[- ]step|think carefully|assume that|if all|why does|why do"
+            r"|por qué|explain why|begründe\w*)\b": (
+                *("step-by", "step by", "think carefully", "assume that", "if all", "why do"),
+                *("por qué", "explain why", "begründe"),
+            ),
+        },
+    ),
+    _rule(
+        "chat",
+        "recommend",
+        "",
+        {
+            r"^\W*(?:hi|hello|hey|thanks?|thank you|good (?:morning|evening|night)|how are you"
+            r"|hallo|guten|danke|bonjour|salut|merci|hola|gracias|ciao"
+            r"|こんにちは|你好|안녕)(?!\w)": ("",),
+            r"\b(?:tell me (?:a|about)|what do you think|chat with|your opinion)\b": (
+                *("tell me a", "what do you think", "chat with", "your opinion"),
+            ),
+        },
+    ),
+)
+
+
+def detect_task(text: str) -> str:
+    """Guess the kind of task from the wording, in English and a few other languages.
+
+    Parameters
+    ----------
+    text : str
+        A prompt. Of a long one the first 2,000 and the last 1,000 characters are read.
+
+    Returns
+    -------
+    str
+        One of `routerlib.records.prompt.TASKS`; ``other`` when no rule matches.
+
+    Examples
+    --------
+    >>> detect_task("Summarise the following report in one sentence: ...")
+    'summarize'
+    >>> detect_task("What is 17 * 23?"), detect_task("Hi there!"), detect_task("")
+    ('math', 'chat', 'other')
+    """
+    seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS).lower()
+    if not seen.isascii():
+        seen = _SCRIPT_CHANGE.sub(" ", unicodedata.normalize("NFKC", seen))
+    words = set(_RUN.findall(seen))
+    for rule in _RULES:
+        if _matches(rule, seen, words):
+            return rule.task
+    return "other"
+
+
+def _matches(rule: _Rule, seen: str, words: set[str]) -> bool:
+    if not rule.words.isdisjoint(words) or any(mark in seen for mark in rule.marks):
+        return True
+    return any(
+        any(text in seen for text in phrases.needed) and phrases.pattern.search(seen) is not None
+        for phrases in rule.phrases
+    )

@@ -1,0 +1,195 @@
+"""Place prompts in one space of few dimensions: their meaning, their wording, their surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from routerlib.features.embedding import Encoded, unit_rows
+from routerlib.features.terms import TermIndex
+from routerlib.records.arrays import pack_array, unpack_array
+
+# Dimensions kept of the wording (latent semantic analysis), and of everything together.
+_MAX_WORDING = 256
+_MIN_WORDING_PROMPTS = 8
+_MAX_DIMENSIONS = 256
+# Beyond four standard deviations a count says no more.
+_LARGEST_COUNT = 4.0
+# Less is rounding: all prompts are the same.
+_SMALLEST_VARIANCE = 1e-6
+
+
+class Place(NamedTuple):
+    """Where prompts stand.
+
+    Attributes
+    ----------
+    coordinates : ndarray of float32, shape (n_prompts, n_dimensions)
+        Main directions first; variances fall.
+    counts : ndarray of float32, shape (n_prompts, n_counts)
+        Logarithms of surface counts, each with mean 0 and standard deviation 1 in training.
+    """
+
+    coordinates: np.ndarray
+    counts: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Place:
+        """Return the places of some prompts, chosen by a mask."""
+        return Place(self.coordinates[rows], self.counts[rows])
+
+
+class TextSpace:
+    """Principal components of blocks of columns that weigh equally much.
+
+    Blocks are the unit-length static embedding, the wording (tf-idf of tokens and token pairs,
+    condensed), the surface counts, and a neural encoder's vectors where there are some. All maps
+    are linear, so fitting folds them into one table a block: placing a prompt is a sum.
+
+    Parameters
+    ----------
+    index : TermIndex
+        Known terms.
+    tables : mapping of str to ndarray of shape (n_columns, n_dimensions)
+        What a unit of each column of ``vectors``, ``terms``, ``counts`` (and ``encoder``) adds.
+    constant : ndarray of shape (n_dimensions,)
+        Added to every place.
+    count_means, count_scales : ndarray of shape (n_counts,)
+        Mean and standard deviation of the logarithms of the counts.
+    """
+
+    def __init__(
+        self,
+        index: TermIndex,
+        tables: Mapping[str, np.ndarray],
+        constant: np.ndarray,
+        count_means: np.ndarray,
+        count_scales: np.ndarray,
+    ) -> None:
+        self.index = index
+        self.tables = dict(tables)
+        self.constant = constant
+        self.count_means = count_means
+        self.count_scales = count_scales
+        self._floats = {name: table.astype(np.float32) for name, table in tables.items()}
+
+    @classmethod
+    def fit(cls, encoded: Encoded, surface: np.ndarray, random_state: int) -> tuple[Self, Place]:
+        """Find the space of some prompts.
+
+        Parameters
+        ----------
+        encoded : Encoded
+            The prompts, n_prompts of them.
+        surface : ndarray of shape (n_prompts, n_counts)
+            Counts and shares.
+        random_state : int
+            Seed of the condensation.
+
+        Returns
+        -------
+        TextSpace
+            Fitted.
+        Place
+            Of the same prompts.
+        """
+        logs = _signed_log(surface)
+        means, scales = logs.mean(axis=0), logs.std(axis=0)
+        scales = np.where(scales > 1e-9, scales, np.inf)  # what never varied tells nothing
+        index = TermIndex.fit(encoded.token_ids)
+        matrix = index.matrix(encoded.token_ids)
+        unfold = _condensation(matrix, random_state)
+        blocks = {
+            "vectors": unit_rows(encoded.vectors),
+            "terms": matrix @ unfold,
+            "counts": _standardized(logs, means, scales),
+        }
+        if encoded.neural is not None:
+            blocks["encoder"] = unit_rows(encoded.neural)
+        maps, constant = _main_directions(blocks)
+        maps["terms"] = unfold @ maps["terms"]
+        # Half precision and row by row, as in a file, before anything is learnt from them: sums
+        # of a product depend on both, and a saved router estimates exactly the same.
+        tables = {name: table.astype(np.float16, order="C") for name, table in maps.items()}
+        space = cls(index, tables, constant.astype(np.float32), means, scales)
+        return space, space.place(encoded, surface)
+
+    def place(self, encoded: Encoded, surface: np.ndarray) -> Place:
+        """Return where prompts stand."""
+        counts = _standardized(_signed_log(surface), self.count_means, self.count_scales)
+        tables = self._floats
+        coordinates = unit_rows(encoded.vectors) @ tables["vectors"]
+        coordinates += counts @ tables["counts"] + self.constant
+        if "encoder" in tables and encoded.neural is not None:
+            coordinates += unit_rows(encoded.neural).astype(np.float32) @ tables["encoder"]
+        for row, ids in enumerate(encoded.token_ids):
+            columns, weights = self.index.row(ids)
+            coordinates[row] += weights @ tables["terms"][columns]
+        return Place(coordinates, counts)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {
+            "terms": pack_array(self.index.terms),
+            "idf": pack_array(self.index.weights),
+            "tables": {name: pack_array(table) for name, table in self.tables.items()},
+            "constant": pack_array(self.constant),
+            "count_means": pack_array(self.count_means),
+            "count_scales": pack_array(self.count_scales),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+        return cls(
+            TermIndex(unpack_array(state["terms"]), unpack_array(state["idf"])),
+            {name: unpack_array(table) for name, table in state["tables"].items()},
+            unpack_array(state["constant"]),
+            unpack_array(state["count_means"]),
+            unpack_array(state["count_scales"]),
+        )
+
+
+def _signed_log(values: np.ndarray) -> np.ndarray:
+    return np.sign(values) * np.log1p(np.abs(values))
+
+
+def _standardized(logs: np.ndarray, means: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    return np.clip((logs - means) / scales, -_LARGEST_COUNT, _LARGEST_COUNT).astype(np.float32)
+
+
+def _condensation(matrix: Any, random_state: int) -> np.ndarray:
+    """Return the map (n_terms, rank) that condenses rows of a sparse matrix (n, n_terms)."""
+    rank = min(_MAX_WORDING, matrix.shape[0] // 2, matrix.shape[1] - 1)
+    if rank < _MIN_WORDING_PROMPTS:
+        return np.zeros((matrix.shape[1], 0))
+    from sklearn.utils.extmath import randomized_svd
+
+    return np.asarray(randomized_svd(matrix, rank, n_iter=4, random_state=random_state)[2].T)
+
+
+def _main_directions(
+    blocks: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return each block's map to the principal components of all, and the common constant."""
+    scales = {name: _unit_variance_scale(block) for name, block in blocks.items()}
+    joined = np.hstack([block * scales[name] for name, block in blocks.items()]).astype(float)
+    centre = joined.mean(axis=0)
+    centred = joined - centre
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    kept = min(_MAX_DIMENSIONS, max(len(joined) - 1, 1), joined.shape[1])
+    directions = axes[:, np.argsort(-variances, kind="stable")[:kept]]
+    # The sign of an eigenvector is arbitrary: fix it, so that equal data give equal columns.
+    largest = np.abs(directions).argmax(axis=0)
+    directions = directions * np.sign(directions[largest, np.arange(kept)])
+    ends = np.cumsum([block.shape[1] for block in blocks.values()])[:-1]
+    parts = np.split(directions, ends, axis=0)
+    maps = {name: part * scales[name] for name, part in zip(blocks, parts, strict=True)}
+    return maps, -centre @ directions
+
+
+def _unit_variance_scale(block: np.ndarray) -> float:
+    """Return the factor after which the variances of a block's columns sum to one."""
+    variance = float(block.var(axis=0).sum()) if block.size else 0.0
+    return 1 / np.sqrt(variance) if variance > _SMALLEST_VARIANCE else 1.0

@@ -1,0 +1,1 @@
+"""Where data comes from: candidates, calls, collection, judges, prompts, imports, labels."""

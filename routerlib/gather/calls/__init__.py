@@ -1,0 +1,1 @@
+"""One request to one candidate model: how it is sent, paced, paid for and read."""

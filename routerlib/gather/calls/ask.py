@@ -1,0 +1,372 @@
+"""Answer one prompt: ask the chosen candidate, the next best where it fails, and log it all."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from routerlib.gather.calls.client import Clients, NotAsked, Permit
+from routerlib.gather.calls.interruptible import run_interruptibly
+from routerlib.gather.candidates.candidates import select_candidates
+from routerlib.records.call import Call, CandidateModel
+from routerlib.records.decision import CALLER, Decision
+from routerlib.records.prompt import Prompt
+
+if TYPE_CHECKING:
+    from routerlib.log.call_log import CallLog
+    from routerlib.routers.router import Choosing, Router
+
+# A refusal or a cut answer is the candidate's answer; these give the asker nothing at all.
+_NO_ANSWER = ("error", "timeout", "empty")
+_MAX_ERROR_CHARS = 500
+# The kind of fault of a call that was never made, since the money for it wasn't there.
+OVER_BUDGET = "over_budget"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one prompt, and how it came about.
+
+    Parameters
+    ----------
+    text : str
+        The response; empty when every call failed.
+    decision : Decision
+        Who was chosen, and why.
+    call : Call
+        The last logged request; its candidate is who answered.
+    cost_usd : float
+        US dollars of that call; NaN when the provider gave no token counts.
+    call_id, decision_id : int
+        Their numbers in the log.
+    failed : tuple of Call, default=()
+        Requests before it that gave no answer, in order.
+    """
+
+    text: str
+    decision: Decision
+    call: Call
+    cost_usd: float
+    call_id: int
+    decision_id: int
+    failed: tuple[Call, ...] = field(default=())
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a candidate had something to say, be it cut short or a refusal."""
+        return self.call.status not in _NO_ANSWER
+
+
+class Recording(Protocol):
+    """Where decisions and calls are written; each is on the disk once it is awaited."""
+
+    async def add_decision(self, prompt: Prompt, decision: Decision) -> int:
+        """Store a decision and its prompt and return the decision's number."""
+
+    async def add_call(self, call: Call) -> int:
+        """Store a call and return its number."""
+
+
+@dataclass(frozen=True)
+class LogRecording:
+    """Write straight to a log.
+
+    Parameters
+    ----------
+    log : CallLog
+        The log.
+    run_id : int
+        The run that the rows belong to.
+    """
+
+    log: CallLog
+    run_id: int
+
+    async def add_decision(self, prompt: Prompt, decision: Decision) -> int:
+        """Store a decision and its prompt and return the decision's number."""
+        with self.log.transaction():
+            self.log.add_prompts([prompt])
+            return self.log.add_decision(prompt.prompt_id, decision, self.run_id)
+
+    async def add_call(self, call: Call) -> int:
+        """Store a call and return its number."""
+        return self.log.add_call(call, self.run_id)
+
+
+def ask(
+    prompt: str | Prompt,
+    *,
+    router: Router,
+    candidates: Sequence[CandidateModel],
+    log: CallLog,
+    cost_weight: float | None = None,
+    policy: Choosing | None = None,
+    task: str | None = None,
+    model: str | None = None,
+    decision: Decision | None = None,
+    fall_back: bool = True,
+    on_text: Callable[[str], None] | None = None,
+    permit: Permit | None = None,
+) -> Answer:
+    """Route a prompt, ask the chosen candidate for real, and log both.
+
+    Parameters
+    ----------
+    prompt : str or Prompt
+        What to ask.
+    router : Router
+        Who decides.
+    candidates : sequence of CandidateModel
+        All that the router may choose.
+    log : CallLog
+        Where decision and calls are written.
+    cost_weight : float or None, default=None
+        Quality given up per US dollar saved; None = the router's own operating point.
+    policy : policy or None, default=None
+        Another rule, such as `routerlib.EpsilonGreedy`, whose exact probability of this choice is
+        logged; not with `cost_weight`, nor with a decision that was made before.
+    task : str or None, default=None
+        Known task; None = the prompt's own, or detected.
+    model : str or None, default=None
+        Ask this candidate, and no other, whatever the router says; logged as an override.
+    decision : Decision or None, default=None
+        A decision on this prompt that was made, and perhaps shown, before; None = decide now.
+    fall_back : bool, default=True
+        Where the chosen candidate gives no answer, ask the next best.
+    on_text : callable or None, default=None
+        Called with each part of the answer as it comes.
+    permit : routerlib.gather.calls.client.Permit or None, default=None
+        Asked before each attempt, whoever it asks, and told what became of it, before anything is
+        logged: so what was paid is known even where the log can't be written; None = no limit.
+
+    Returns
+    -------
+    Answer
+        Where every call failed it is an Answer too, with empty text and a typed status.
+
+    Raises
+    ------
+    ValueError
+        If the prompt is empty, the chosen model is no candidate, or it is said twice how to decide.
+    """
+    asked = Prompt.from_text(prompt, task=task) if isinstance(prompt, str) else prompt
+    if decision is not None and policy is not None:
+        raise ValueError("give a decision or the policy to make one, not both")
+    task = task or asked.task
+    if decision is None and policy is not None:
+        decision = router.route(asked.text, cost_weight=cost_weight, policy=policy, task=task)
+    elif decision is None:
+        decision = router.route(asked.text, cost_weight=cost_weight, task=task)
+    if model is not None:
+        why = f"chosen by the caller; the router would have asked {decision.model}"
+        decision = instead(decision, model, why, CALLER)
+    settled = decision
+    order = order_of_asking(settled, candidates)
+    run_id = log.start_run("ask", {"router_hash": settled.router_hash})
+    log.add_prices(order, run_id)
+
+    async def answered() -> Answer:
+        async with Clients() as clients:
+            return await answer(
+                asked,
+                settled,
+                order if fall_back and model is None else order[:1],
+                clients=clients,
+                recording=LogRecording(log, run_id),
+                on_text=None if on_text is None else lambda _, text: on_text(text),
+                permit=permit,
+            )
+
+    return run_interruptibly(answered())
+
+
+async def answer(
+    prompt: Prompt,
+    decision: Decision,
+    order: Sequence[CandidateModel],
+    *,
+    clients: Clients,
+    recording: Recording,
+    on_text: Callable[[str, str], None] | None = None,
+    permit: Permit | None = None,
+) -> Answer:
+    """Ask one candidate after the other until one answers; decision and every call are logged.
+
+    Once a candidate has begun to speak no other is asked: two answers don't make one.
+
+    Parameters
+    ----------
+    prompt : Prompt
+        What to ask.
+    decision : Decision
+        Who was chosen, and why.
+    order : sequence of CandidateModel
+        Whom to ask, see `order_of_asking`; at least one.
+    clients : Clients
+        Open connections.
+    recording : Recording
+        Where to log. The decision is written while the first candidate answers; every call is
+        on the disk before this returns.
+    on_text : callable or None, default=None
+        Called with the candidate's name and each part of its answer as it comes.
+    permit : routerlib.gather.calls.client.Permit or None, default=None
+        As in `ask`.
+
+    Returns
+    -------
+    Answer
+        Of the first candidate that answered, else of the last.
+    """
+    recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
+    failed: list[Call] = []
+    for candidate in order:
+        speech = _Speech(candidate.name, on_text)
+        call = await _call(clients, candidate, prompt, speech, permit)
+        decision_id = await recorded
+        call = replace(call, decision_id=decision_id)
+        call_id = await recording.add_call(call)
+        if call.status not in _NO_ANSWER or speech.has_begun:
+            break
+        failed.append(call)
+    else:
+        failed.pop()  # the last one is the answer's own call
+    cost_usd = math.nan if call.usage is None else candidate.price.cost_usd(call.usage)
+    text = call.response or ""
+    return Answer(text, decision, call, cost_usd, call_id, decision_id, tuple(failed))
+
+
+def order_of_asking(
+    decision: Decision, candidates: Sequence[CandidateModel]
+) -> list[CandidateModel]:
+    """Return the chosen candidate, and after it the others, the next best first.
+
+    Parameters
+    ----------
+    decision : Decision
+        Its estimates and cost weight say who is next best; where a rule decided there are none,
+        and the dearest is taken for the best.
+    candidates : sequence of CandidateModel
+        Who may be asked; those that the router doesn't know come last.
+
+    Returns
+    -------
+    list of CandidateModel
+        Every candidate once.
+
+    Raises
+    ------
+    ValueError
+        If the chosen one is not among the candidates.
+
+    Examples
+    --------
+    >>> from routerlib.gather.candidates.candidates import load_candidates
+    >>> estimates = {
+    ...     "smollm2-135m": {"quality": 0.2, "cost_usd": 1e-6},
+    ...     "qwen2.5-coder-0.5b": {"quality": 0.5, "cost_usd": 4e-6},
+    ...     "qwen2.5-coder-1.5b": {"quality": 0.6, "cost_usd": 9e-6},
+    ... }
+    >>> decision = Decision("smollm2-135m", 0.2, 1e-6, 1.0, "cheap", 50_000.0, estimates)
+    >>> [each.name for each in order_of_asking(decision, load_candidates("local"))]
+    ['smollm2-135m', 'qwen2.5-coder-0.5b', 'qwen2.5-coder-1.5b']
+    """
+    (chosen,) = select_candidates(candidates, [decision.model])
+
+    def rank(candidate: CandidateModel) -> tuple[bool, float, float]:
+        utility = _utility(decision, candidate.name)
+        is_unknown = math.isnan(utility)
+        return is_unknown, -math.inf if is_unknown else -utility, -_usd_per_mtok(candidate)
+
+    others = [candidate for candidate in candidates if candidate.name != chosen.name]
+    return [chosen, *sorted(others, key=rank)]
+
+
+def instead(decision: Decision, model: str, reason: str, router_hash: str) -> Decision:
+    """Return a certain decision for another model, keeping the router's estimates.
+
+    Parameters
+    ----------
+    decision : Decision
+        What the router chose.
+    model : str
+        The candidate that is asked instead.
+    reason : str
+        Why, in words.
+    router_hash : str
+        `types.CALLER` or `types.CONVERSATION`: who chose, as no router did.
+
+    Returns
+    -------
+    Decision
+        With propensity 1.
+    """
+    known = decision.estimates.get(model, {})
+    return replace(
+        decision,
+        model=model,
+        expected_quality=known.get("quality", math.nan),
+        expected_cost_usd=known.get("cost_usd", math.nan),
+        propensity=1.0,
+        reason=reason,
+        router_hash=router_hash,
+    )
+
+
+class _Speech:
+    """What a candidate says as it comes, and whether it has begun."""
+
+    def __init__(self, name: str, listener: Callable[[str, str], None] | None) -> None:
+        self.has_begun = False
+        self._name = name
+        self._listener = listener
+
+    @property
+    def on_text(self) -> Callable[[str], None] | None:
+        return None if self._listener is None else self._hear
+
+    def _hear(self, text: str) -> None:
+        self.has_begun = True
+        assert self._listener is not None
+        self._listener(self._name, text)
+
+
+async def _call(
+    clients: Clients,
+    candidate: CandidateModel,
+    prompt: Prompt,
+    speech: _Speech,
+    permit: Permit | None,
+) -> Call:
+    """Ask; a missing key, local model or money is a failed call too."""
+    try:
+        return await clients.call(candidate, prompt, on_text=speech.on_text, permit=permit)
+    except NotAsked:
+        return _never_made(candidate, prompt, OVER_BUDGET, "the budget has no room for it")
+    except (ValueError, RuntimeError) as error:
+        return _never_made(candidate, prompt, "unavailable", str(error))
+
+
+def _never_made(candidate: CandidateModel, prompt: Prompt, kind: str, why: str) -> Call:
+    return Call(
+        prompt_id=prompt.prompt_id,
+        candidate=candidate.name,
+        params_hash=candidate.params_hash,
+        status="error",
+        error_type=kind,
+        error=" ".join(why.split())[:_MAX_ERROR_CHARS],
+    )
+
+
+def _utility(decision: Decision, name: str) -> float:
+    known = decision.estimates.get(name)
+    if known is None:
+        return math.nan
+    quality, cost_usd = known["quality"], known["cost_usd"]
+    return quality if decision.cost_weight == 0 else quality - decision.cost_weight * cost_usd
+
+
+def _usd_per_mtok(candidate: CandidateModel) -> float:
+    return candidate.price.output_usd_per_mtok

@@ -1,0 +1,218 @@
+"""Estimates of what calls cost, and a cap on what they may."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import replace
+
+from routerlib.records.call import CandidateModel, Usage
+from routerlib.records.canonical import canonical_json
+from routerlib.records.prompt import Prompt
+
+_BYTES_PER_TOKEN_EXPECTED = 4  # of English
+_FORMAT_TOKENS_PER_MESSAGE = 8
+# Worst case: a byte-level tokenizer never makes more tokens than the text has bytes in UTF-8.
+# Chat formats add marks to each message, and some a system message of their own (the longest
+# seen has about 70 tokens).
+_FORMAT_TOKENS_PER_MESSAGE_WORST = 16
+_FORMAT_TOKENS_PER_REQUEST_WORST = 128
+_EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP = 512
+# Sent under a budget where a candidate names no cap: long answers fit, endless ones don't.
+OUTPUT_CAP_UNDER_BUDGET = 4096
+
+# Money is added up in whole picodollars: sums of floats would drift, and "nothing is reserved"
+# or "not above the cap" must be exact.
+_UNITS_PER_USD = 10**12
+
+
+def expected_cost_usd(
+    candidate: CandidateModel, prompt: Prompt, output_tokens: float | None = None
+) -> float:
+    """Estimate the cost of one call, US dollars.
+
+    Parameters
+    ----------
+    candidate : CandidateModel
+        Whom to ask.
+    prompt : Prompt
+        What to ask.
+    output_tokens : float or None, default=None
+        Expected output tokens; None = half the candidate's cap, or 512 where it has none.
+
+    Returns
+    -------
+    float
+        US dollars.
+    """
+    if output_tokens is None:
+        cap = candidate.max_output_tokens
+        output_tokens = _EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP if cap is None else cap / 2
+    texts = _texts(candidate, prompt)
+    n_input = sum(map(_n_bytes, texts)) // _BYTES_PER_TOKEN_EXPECTED
+    usage = Usage(n_input + _FORMAT_TOKENS_PER_MESSAGE * len(texts), int(output_tokens))
+    return candidate.price.cost_usd(usage)
+
+
+def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
+    """Bound the cost of one attempt from above.
+
+    A token for each byte of messages, system prompt and parameters (tools and schemas are input
+    too), the marks of a chat format, and output, with reasoning, up to the cap that is sent.
+
+    Parameters
+    ----------
+    candidate : CandidateModel
+        Whom to ask.
+    prompt : Prompt
+        What to ask.
+
+    Returns
+    -------
+    float
+        US dollars; infinite where output costs money and no cap on it is sent.
+
+    Examples
+    --------
+    >>> from routerlib.records.call import Price
+    >>> small = CandidateModel("small", "m", "custom", None, None, Price(1, 2))
+    >>> worst_cost_usd(small, Prompt.from_text("Hi"))
+    inf
+    """
+    price, cap = candidate.price, candidate.max_output_tokens
+    if cap is None:
+        if price.output_usd_per_mtok:
+            return math.inf
+        cap = 0
+    texts = _texts(candidate, prompt)
+    n_input = (
+        sum(map(_n_bytes, texts))
+        + _n_bytes(canonical_json(dict(candidate.parameters)))
+        + _FORMAT_TOKENS_PER_MESSAGE_WORST * len(texts)
+        + _FORMAT_TOKENS_PER_REQUEST_WORST
+    )
+    usage = Usage(n_input, cap)
+    # A cache that is dearer than plain input (some charge for filling it) counts in full.
+    cached = Usage(n_input, cap, cached_input_tokens=n_input)
+    return max(price.cost_usd(usage), price.cost_usd(cached))
+
+
+def capped(candidate: CandidateModel) -> CandidateModel:
+    """Return the candidate with a cap on its output, so that a call has a worst case.
+
+    Parameters
+    ----------
+    candidate : CandidateModel
+        Whom to ask.
+
+    Returns
+    -------
+    CandidateModel
+        The same where a cap is given already; else one that may write 4096 tokens.
+
+    Examples
+    --------
+    >>> from routerlib.records.call import Price
+    >>> small = CandidateModel("small", "m", "custom", None, None, Price(1, 2))
+    >>> round(worst_cost_usd(capped(small), Prompt.from_text("Hi")), 4)
+    0.0084
+    """
+    if candidate.max_output_tokens is not None:
+        return candidate
+    # OpenAI's reasoning models refuse the older name; other servers may know only that.
+    name = "max_completion_tokens" if candidate.provider == "openai" else "max_tokens"
+    parameters = {**candidate.parameters, name: OUTPUT_CAP_UNDER_BUDGET}
+    return replace(candidate, parameters=parameters)
+
+
+def _texts(candidate: CandidateModel, prompt: Prompt) -> list[str]:
+    system = [candidate.system] if candidate.system else []
+    return [*system, *(message["content"] for message in prompt.messages)]
+
+
+def _n_bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
+
+
+class Budget:
+    """Hold spending under a cap: the worst case is reserved before an attempt, settled after it.
+
+    ``spent_usd + reserved_usd`` never exceeds the cap, as long as no attempt costs more than its
+    worst case. Not for several threads: use it inside one event loop.
+
+    Parameters
+    ----------
+    cap_usd : float or None
+        US dollars; None = no cap.
+
+    Raises
+    ------
+    ValueError
+        If the cap is negative.
+
+    Examples
+    --------
+    >>> budget = Budget(1.0)
+    >>> budget.reserve(0.7), budget.reserve(0.7)
+    (True, False)
+    >>> budget.settle(0.7, 0.2)
+    >>> budget.reserve(0.7), budget.spent_usd
+    (True, 0.2)
+    """
+
+    def __init__(self, cap_usd: float | None) -> None:
+        if cap_usd is not None and not (math.isfinite(cap_usd) and cap_usd >= 0):
+            raise ValueError(f"budget_usd must be at least 0, got {cap_usd!r}")
+        self.cap_usd = cap_usd
+        self._cap = None if cap_usd is None else math.floor(cap_usd * _UNITS_PER_USD)
+        self._spent = 0
+        self._reserved = 0
+        self._settled = asyncio.Event()
+
+    @property
+    def spent_usd(self) -> float:
+        """US dollars spent, attempts of unknown outcome at their worst case."""
+        return self._spent / _UNITS_PER_USD
+
+    @property
+    def reserved_usd(self) -> float:
+        """US dollars that attempts under way may still cost."""
+        return self._reserved / _UNITS_PER_USD
+
+    def reserve(self, worst_usd: float) -> bool:
+        """Reserve the worst case of an attempt; False when it does not fit under the cap now."""
+        if self._cap is None:
+            return True
+        if not math.isfinite(worst_usd):
+            return False
+        fits = self._spent + self._reserved + _units(worst_usd) <= self._cap
+        if fits:
+            self._reserved += _units(worst_usd)
+        return fits
+
+    async def reserve_when_free(self, worst_usd: float) -> bool:
+        """Reserve the worst case, waiting for attempts under way that may leave room for it.
+
+        Returns
+        -------
+        bool
+            False when it would not fit even if all that is under way cost nothing.
+        """
+        while not self.reserve(worst_usd):
+            if self._spent + _units(worst_usd) > (self._cap or 0):
+                return False
+            self._settled.clear()
+            await self._settled.wait()
+        return True
+
+    def settle(self, worst_usd: float, cost_usd: float) -> None:
+        """Replace a reservation by what the attempt cost."""
+        if self._cap is not None:
+            self._reserved -= _units(worst_usd)
+        if math.isfinite(cost_usd):
+            self._spent += _units(cost_usd)
+        self._settled.set()
+
+
+def _units(usd: float) -> int:
+    return math.ceil(usd * _UNITS_PER_USD)

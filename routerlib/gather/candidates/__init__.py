@@ -1,0 +1,1 @@
+"""Whom one may ask: candidates.yaml, prices, keys, the embedded pool."""

@@ -1,0 +1,1 @@
+"""Many prompts x candidates, asked live and resumed."""

@@ -1,0 +1,346 @@
+"""Ask candidates live and write every attempt to the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from routerlib.gather.calls.budget import Budget, capped
+from routerlib.gather.calls.client import Clients, NotAsked
+from routerlib.gather.calls.interruptible import run_interruptibly
+from routerlib.gather.calls.replies import NO_CREDIT
+from routerlib.gather.candidates.keys import KeyFault
+from routerlib.gather.collection.plan import LOCAL_AT_ONCE, Cell, Plan, plan_collection
+from routerlib.gather.collection.progress import Progress
+from routerlib.gather.collection.result import Collection, Tally
+from routerlib.gather.judges import judge
+from routerlib.log.call_log import CallLog
+from routerlib.log.claims import Claim, Claims
+from routerlib.log.writer import LogWriter
+from routerlib.records.call import Call, CandidateModel, Score, Usage
+from routerlib.records.prompt import Prompt
+
+__all__ = ["Collection", "collect", "plan_collection", "run_interruptibly"]
+
+_logger = logging.getLogger(__name__)
+
+# Why a candidate is given up: at once, or as long as nothing came back.
+_GIVE_UP = {"http_401": "its key was refused", NO_CREDIT: "its account has no credit"}
+_GIVE_UP_UNANSWERED = {
+    "http_403": "its key was refused",
+    "http_404": "its model or its address is not there",
+}
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def collect(
+    prompts: Sequence[Prompt],
+    candidates: Sequence[CandidateModel],
+    log: CallLog,
+    *,
+    budget_usd: float | None = None,
+    concurrency: int | None = None,
+    repeats: int = 1,
+    limit: int | None = None,
+    dry_run: bool = False,
+    progress: bool = True,
+) -> Collection:
+    """Put every prompt to every candidate, log each call, and score the answers.
+
+    A cell (prompt, candidate, parameters, repeat) that the log already holds an answer for is
+    not asked again, so a run that was stopped goes on where it was, even after a kill. Several
+    runs may work on one log at once: each asks cells that no other is asking. Ctrl-C lets the
+    calls in flight finish first.
+
+    Parameters
+    ----------
+    prompts : sequence of Prompt
+        What to ask; the answers of prompts that name a judge are scored at once.
+    candidates : sequence of CandidateModel
+        Whom to ask.
+    log : CallLog
+        Where every call is written before its cell counts as done.
+    budget_usd : float or None, default=None
+        Cap on what this run, not those before it, may spend, US dollars. It holds at any
+        concurrency, as long as providers keep to max_tokens and charge what they publish.
+    concurrency : int or None, default=None
+        Calls in flight per candidate; None = what each candidate allows.
+    repeats : int, default=1
+        How often each prompt is put to each candidate.
+    limit : int or None, default=None
+        Only so many prompts, from the start.
+    dry_run : bool, default=False
+        Only plan.
+    progress : bool, default=True
+        Write the plan and show progress.
+
+    Returns
+    -------
+    Collection
+        What was done and spent.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to ask with, or the budget is negative.
+    """
+    budget = Budget(budget_usd)
+    plan = plan_collection(prompts, candidates, log, repeats=repeats, limit=limit)
+    if dry_run:
+        return Collection(None, plan)
+    if budget_usd is not None:
+        plan = plan.under_budget()
+    if progress:
+        sys.stdout.write(f"{plan.table().to_string()}\n{plan}\n")
+    if not plan.cells:
+        return Collection(None, plan)
+    run_id = log.start_run("collect", _run_parameters(candidates, plan, concurrency), budget_usd)
+    log.add_prompts(prompts[:limit])
+    log.add_prices(candidates, run_id)
+    collection = Collection(run_id, plan, budget_usd)
+    _start_local_servers(collection)
+    totals = Counter(cell.candidate.name for cell in plan.cells)
+    started = time.monotonic()
+    with Claims(log, run_id) as claims, LogWriter(log) as writer:
+        worker = _Collector(collection, budget, claims, writer, Progress(totals, progress))
+        run_interruptibly(worker.run(concurrency), worker.stop)
+    collection.seconds = time.monotonic() - started
+    return collection
+
+
+def _start_local_servers(collection: Collection) -> None:
+    """Fetch weights and load models first: both block, and neither is part of a call's latency."""
+    from routerlib.gather.candidates import local_pool
+
+    for name, model in {
+        cell.candidate.name: cell.candidate.model
+        for cell in collection.plan.cells
+        if cell.candidate.provider == "local"
+    }.items():
+        try:
+            local_pool.base_url(model)
+        except RuntimeError as error:
+            collection.switched_off[name] = str(error)
+
+
+class _Collector:
+    """The running collection: workers per candidate that share one budget and one log."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        budget: Budget,
+        claims: Claims,
+        writer: LogWriter,
+        progress: Progress,
+    ) -> None:
+        self.collection = collection
+        self.budget = budget
+        self._claims = claims
+        self._writer = writer
+        self._progress = progress
+        self._started = time.monotonic()
+        self._n_in_flight = 0
+        self._local_slots = asyncio.Semaphore(LOCAL_AT_ONCE)
+        self._stopping = asyncio.Event()
+        self._clients = Clients(self._stopping)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """Start no further call, nor wait to try one again; called from another thread."""
+        self.collection.is_interrupted = True
+        self._progress.say(
+            f"stopping: {self._n_in_flight} calls in flight finish first; Ctrl-C again doesn't wait"
+        )
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def run(self, concurrency: int | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        by_candidate: dict[str, list[Cell]] = {}
+        for cell in self.collection.plan.cells:
+            by_candidate.setdefault(cell.candidate.name, []).append(cell)
+        slowest_first = sorted(
+            by_candidate.values(),
+            key=lambda cells: -len(cells) * (cells[0].candidate.expected_s or 0),
+        )
+        try:
+            async with self._clients:
+                await asyncio.gather(*(self._ask_all(c, concurrency) for c in slowest_first))
+        finally:
+            self._progress.close()
+
+    async def _ask_all(self, cells: list[Cell], concurrency: int | None) -> None:
+        candidate = cells[0].candidate
+        if candidate.provider == "local":
+            async with self._local_slots:
+                await self._work(cells, concurrency)
+        else:
+            await self._work(cells, concurrency)
+
+    async def _work(self, cells: list[Cell], concurrency: int | None) -> None:
+        candidate = cells[0].candidate
+        if candidate.name in self.collection.switched_off:
+            return
+        try:
+            await self._clients.client(candidate)
+        except KeyFault as fault:
+            self._switch_off(candidate, fault.reason)
+            return
+        except (ValueError, RuntimeError) as error:
+            self._switch_off(candidate, str(error))
+            return
+        n_workers = min(candidate.max_concurrency, concurrency or candidate.max_concurrency)
+        queue, elsewhere = iter(cells), list[Cell]()
+        await asyncio.gather(*(self._worker(queue, elsewhere) for _ in range(n_workers)))
+        await self._see_to(elsewhere)
+
+    async def _worker(self, queue: Iterator[Cell], elsewhere: list[Cell]) -> None:
+        for cell in queue:
+            if self.must_stop(cell.candidate):
+                return
+            if await self._ask(cell) == "elsewhere":
+                elsewhere.append(cell)
+
+    async def _see_to(self, elsewhere: list[Cell]) -> None:
+        """Wait for cells that another run is asking, and ask those that it does not finish."""
+        while elsewhere and not self.must_stop(elsewhere[0].candidate):
+            elsewhere = [cell for cell in elsewhere if await self._ask(cell) == "elsewhere"]
+            if elsewhere:
+                await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def must_stop(self, candidate: CandidateModel) -> bool:
+        state = self.collection
+        return state.is_interrupted or state.is_over_budget or candidate.name in state.switched_off
+
+    async def _ask(self, cell: Cell) -> Claim | None:
+        permit = _CellPermit(self, cell)
+        self._n_in_flight += 1
+        try:
+            asked = cell.candidate if self.budget.cap_usd is None else capped(cell.candidate)
+            call = await self._clients.call(asked, cell.prompt, repeat=cell.repeat, permit=permit)
+            # The cap of a budget is no other way of asking: with or without it the cell is done.
+            call = replace(call, params_hash=cell.candidate.params_hash)
+            scores = await _scores(cell.prompt, call)
+            run_id = self.collection.run_id
+            await asyncio.wrap_future(
+                self._writer.submit(lambda log: log.add_call(call, run_id, scores))
+            )
+        except NotAsked:
+            if permit.claim == "finished":
+                self.collection.note_elsewhere(cell)
+            return permit.claim
+        finally:
+            self._n_in_flight -= 1
+        self.collection.note_call(cell, call)
+        self._give_up_if_hopeless(cell.candidate, call)
+        self._show(cell.candidate)
+        return permit.claim
+
+    async def claim(self, cell: Cell) -> Claim:
+        """Write that a cell is asked now, before it is."""
+        return await asyncio.wrap_future(
+            self._writer.submit(lambda _: self._claims.claim(cell.key))
+        )
+
+    def tally(self, candidate: CandidateModel) -> Tally:
+        return self.collection.tallies[candidate.name]
+
+    def _give_up_if_hopeless(self, candidate: CandidateModel, call: Call) -> None:
+        """Switch a candidate off whose fault would meet every other call too.
+
+        "Forbidden" and "not found" can also mean one prompt: they count as long as nothing came
+        back.
+        """
+        has_answered = self.tally(candidate).statuses["ok"] > 0
+        reasons = _GIVE_UP if has_answered else {**_GIVE_UP, **_GIVE_UP_UNANSWERED}
+        if why := reasons.get(call.error_type or ""):
+            self._switch_off(candidate, f"{why} ({call.error_type}: {call.error})")
+
+    def _switch_off(self, candidate: CandidateModel, why: str) -> None:
+        given_up = self.collection.switched_off
+        if candidate.name not in given_up:
+            shown = "for the same reason" if why in given_up.values() else why
+            given_up[candidate.name] = why
+            self._progress.say(f"switched off {candidate.name}: {shown}")
+
+    def _show(self, candidate: CandidateModel) -> None:
+        tally = self.tally(candidate)
+        tally.seconds = time.monotonic() - self._started
+        n_done = tally.n_asked + tally.n_elsewhere
+        self._progress.show(
+            candidate.name, n_done, spent_usd=tally.spent_usd, n_failed=tally.n_failed
+        )
+
+
+class _CellPermit:
+    """Reserve each attempt's worst case, claim the cell before the first, and keep the accounts."""
+
+    def __init__(self, collector: _Collector, cell: Cell) -> None:
+        self.claim: Claim | None = None
+        self._collector = collector
+        self._cell = cell
+
+    async def take(self) -> bool:
+        """Return whether the next attempt may be made."""
+        collector, cell = self._collector, self._cell
+        if collector.must_stop(cell.candidate):
+            return False
+        if not await collector.budget.reserve_when_free(cell.worst_usd):
+            collector.collection.is_over_budget = True
+            return False
+        if not collector.must_stop(cell.candidate):
+            self.claim = self.claim or await collector.claim(cell)
+            if self.claim == "mine":
+                return True
+        collector.budget.settle(cell.worst_usd, 0.0)
+        return False
+
+    def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
+        """Count what an attempt cost, or the worst case where nobody knows."""
+        cell, tally = self._cell, self._collector.tally(self._cell.candidate)
+        if usage is not None:
+            cost_usd = cell.candidate.price.cost_usd(usage)
+        else:
+            cost_usd = 0.0 if is_turned_away else cell.worst_usd
+            tally.n_unknown += not is_turned_away
+        self._collector.budget.settle(cell.worst_usd, cost_usd)
+        tally.spent_usd += cost_usd if math.isfinite(cost_usd) else 0.0
+
+
+async def _scores(prompt: Prompt, call: Call) -> list[Score]:
+    """Judge an answer; in a thread, so that a slow judge doesn't hold up other answers."""
+    if not (call.is_ok and prompt.judge and call.response):
+        return []
+    try:
+        return [await asyncio.to_thread(judge, prompt, call.response)]
+    except Exception:  # the answer was paid for: it is logged, and can be judged again later
+        _logger.exception("judge %r failed on prompt %s", prompt.judge, prompt.prompt_id)
+        return []
+
+
+def _run_parameters(
+    candidates: Sequence[CandidateModel], plan: Plan, concurrency: int | None
+) -> dict[str, Any]:
+    return {
+        "candidates": {
+            candidate.name: {
+                "model": candidate.model,
+                "provider": candidate.provider,
+                "params_hash": candidate.params_hash,
+                "system": candidate.system,
+                "parameters": dict(candidate.parameters),
+            }
+            for candidate in candidates
+        },
+        "n_cells": len(plan.cells),
+        "n_done_before": sum(plan.n_done.values()),
+        "concurrency": concurrency,
+    }

@@ -1,0 +1,252 @@
+"""Work out what a collection will ask, and what that may cost, before it asks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from routerlib.gather.calls.budget import (
+    OUTPUT_CAP_UNDER_BUDGET,
+    capped,
+    expected_cost_usd,
+    worst_cost_usd,
+)
+from routerlib.log.call_log import CallLog
+from routerlib.log.claims import CellKey, in_flight_at_a_kill
+from routerlib.records.call import CandidateModel
+from routerlib.records.prompt import Prompt, check_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# One thread a local server; more of them than cores at once only slow each other down.
+LOCAL_AT_ONCE = 2
+_LEAST_USD_WITH_FOUR_DECIMALS = 0.01
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (prompt, candidate, repeat) to ask, and the bounds of its cost in US dollars."""
+
+    prompt: Prompt
+    candidate: CandidateModel
+    repeat: int
+    expected_usd: float
+    worst_usd: float
+    key: CellKey = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", CellKey.of(self.prompt, self.candidate, self.repeat))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a collection will do, before anything is asked.
+
+    Parameters
+    ----------
+    cells : tuple of Cell
+        What is left to ask.
+    n_done : dict of str to int
+        Cells of each candidate that an earlier run has finished.
+    expected_s : float
+        Estimated seconds; NaN where nothing is known of a candidate's speed.
+    pace : str
+        What the estimate of seconds rests on.
+    in_flight : frozenset of CellKey
+        Cells to ask that were being asked when an earlier run was killed: they may be paid twice.
+    """
+
+    cells: tuple[Cell, ...]
+    n_done: dict[str, int]
+    expected_s: float
+    pace: str = ""
+    in_flight: frozenset[CellKey] = frozenset()
+
+    @property
+    def expected_usd(self) -> float:
+        """Expected cost of all cells, US dollars."""
+        return sum(cell.expected_usd for cell in self.cells)
+
+    @property
+    def worst_usd(self) -> float:
+        """Upper bound of the cost of all cells, US dollars, without retries; may be infinite."""
+        return sum(cell.worst_usd for cell in self.cells)
+
+    def under_budget(self) -> Plan:
+        """Return the same with a worst case for every cell: answers without a cap get one."""
+        cells = [
+            replace(cell, worst_usd=worst_cost_usd(capped(cell.candidate), cell.prompt))
+            for cell in self.cells
+        ]
+        return replace(self, cells=tuple(cells))
+
+    def table(self) -> pd.DataFrame:
+        """Return cells to ask and done, with expected and worst-case cost per candidate."""
+        import pandas as pd
+
+        rows = []
+        for name, n_done in self.n_done.items():
+            cells = [cell for cell in self.cells if cell.candidate.name == name]
+            rows.append(
+                {
+                    "candidate": name,
+                    "to_ask": len(cells),
+                    "done_before": n_done,
+                    "expected_usd": sum(cell.expected_usd for cell in cells),
+                    "worst_case_usd": sum(cell.worst_usd for cell in cells),
+                }
+            )
+        return pd.DataFrame(rows).set_index("candidate")
+
+    def __str__(self) -> str:
+        if not self.cells:
+            return f"nothing to ask: all {sum(self.n_done.values())} cells are done"
+        known_s = ""
+        if math.isfinite(self.expected_s):
+            known_s = f", about {span(self.expected_s)} (if calls take as long as {self.pace})"
+        lines = [
+            f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
+            f"cost {usd(self.expected_usd)}, {bound(self.worst_usd)}{known_s}"
+        ]
+        if uncapped := Counter(c.candidate.name for c in self.cells if _has_no_cap(c.candidate)):
+            lines.append(
+                f"without max_tokens: {', '.join(uncapped)} (under a budget answers are cut at "
+                f"{OUTPUT_CAP_UNDER_BUDGET} tokens)"
+            )
+        if lost := [cell for cell in self.cells if cell.key in self.in_flight]:
+            lines.append(
+                f"{len(lost)} of them were in flight when an earlier run was killed: their answers "
+                f"are lost and may be paid twice, {bound(sum(cell.worst_usd for cell in lost))}"
+            )
+        return "; ".join(lines)
+
+
+def usd(amount: float) -> str:
+    """Write US dollars as a person would, such as ``$1.2500`` or ``$0.000023``."""
+    if amount == 0 or amount >= _LEAST_USD_WITH_FOUR_DECIMALS:
+        return f"${amount:.4f}"
+    return f"${Decimal(f'{amount:.2g}'):f}"
+
+
+def _has_no_cap(candidate: CandidateModel) -> bool:
+    return candidate.max_output_tokens is None and candidate.price.output_usd_per_mtok > 0
+
+
+def bound(worst_usd: float) -> str:
+    """Write an upper bound of costs in US dollars as a person would."""
+    return f"at most {usd(worst_usd)}" if math.isfinite(worst_usd) else "without an upper bound"
+
+
+def plan_collection(
+    prompts: Sequence[Prompt],
+    candidates: Sequence[CandidateModel],
+    log: CallLog | None,
+    *,
+    repeats: int = 1,
+    limit: int | None = None,
+) -> Plan:
+    """Work out which cells are left to ask, and what asking them may cost.
+
+    Parameters
+    ----------
+    prompts : sequence of Prompt
+        What to ask.
+    candidates : sequence of CandidateModel
+        Whom to ask.
+    log : CallLog or None
+        Cells that it holds an answer for are not asked again; None = there is none yet.
+    repeats : int, default=1
+        How often each prompt is put to each candidate, at least 1.
+    limit : int or None, default=None
+        Only so many prompts, from the start.
+
+    Returns
+    -------
+    Plan
+        Nothing was asked yet.
+
+    Raises
+    ------
+    ValueError
+        If there are no prompts or no candidates.
+    """
+    if not prompts or not candidates:
+        raise ValueError(
+            f"a collection needs prompts and candidates, got {len(prompts)} and {len(candidates)}"
+        )
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, got {repeats!r}")
+    check_names([candidate.name for candidate in candidates], "candidate")
+    finished = log.finished_cells() if log else set()
+    means = _measured_means(log) if log else {}
+    distinct = list({prompt.prompt_id: prompt for prompt in prompts[:limit]}.items())
+    cells: list[Cell] = []
+    n_done: dict[str, int] = {}
+    for candidate in candidates:
+        output_tokens = means.get(candidate.name, (None, None))[0]
+        keys = [(key, repeat, prompt) for repeat in range(repeats) for key, prompt in distinct]
+        left = [
+            Cell(
+                prompt,
+                candidate,
+                repeat,
+                expected_cost_usd(candidate, prompt, output_tokens),
+                worst_cost_usd(candidate, prompt),
+            )
+            for key, repeat, prompt in keys
+            if (key, candidate.name, candidate.params_hash, repeat) not in finished
+        ]
+        n_done[candidate.name] = len(keys) - len(left)
+        cells += left
+    lost = in_flight_at_a_kill(log) if log else set()
+    in_flight = frozenset(cell.key for cell in cells if cell.key in lost)
+    expected_s, pace = _expected_s(cells, means)
+    return Plan(tuple(cells), n_done, expected_s, pace, in_flight)
+
+
+def _measured_means(log: CallLog) -> dict[str, tuple[float, float]]:
+    """Return mean output tokens and seconds of each candidate's ok calls in the log."""
+    means = log.sql(
+        "select candidate, avg(output_tokens) as tokens, avg(latency_s) as seconds "
+        "from calls where status in ('ok', 'truncated') and output_tokens is not null "
+        "group by candidate"
+    )
+    return {
+        name: (tokens, seconds)
+        for name, tokens, seconds in zip(
+            means["candidate"], means["tokens"], means["seconds"], strict=True
+        )
+    }
+
+
+def _expected_s(cells: Sequence[Cell], means: dict[str, tuple[float, float]]) -> tuple[float, str]:
+    """Estimate the wall time, and say from what: remote candidates in parallel, local ones share.
+
+    What was measured in this log comes first; the pool's own figures are of another machine.
+    """
+    remote_s, local_s = [0.0], [0.0]
+    paces: dict[str, None] = {}
+    for candidate in {cell.candidate.name: cell.candidate for cell in cells}.values():
+        n_cells = sum(cell.candidate.name == candidate.name for cell in cells)
+        if candidate.name in means:
+            seconds = means[candidate.name][1] / candidate.max_concurrency
+            paces["earlier ones of the log"] = None
+        elif candidate.expected_s is not None:
+            seconds = candidate.expected_s
+            paces[
+                "on two free cores" if candidate.provider == "local" else "candidates.yaml expects"
+            ] = None
+        else:
+            return float("nan"), ""
+        (local_s if candidate.provider == "local" else remote_s).append(n_cells * seconds)
+    return max(max(remote_s), max(local_s), sum(local_s) / LOCAL_AT_ONCE), " and ".join(paces)
+
+
+def span(seconds: float) -> str:
+    """Write seconds as a person would, such as ``45 s`` or ``12 min``."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,199 @@
+"""What a collection did: its calls, its money, and what is left to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from routerlib.gather.collection.plan import Cell, Plan, bound, span, usd
+from routerlib.log.claims import CellKey
+from routerlib.records.call import CALL_STATUSES, Call
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class Tally:
+    """What came of one candidate's calls in a run.
+
+    Parameters
+    ----------
+    statuses : Counter of str
+        Calls made, by status.
+    error_types : Counter of str
+        Types of the errors with which calls failed.
+    first_error : str
+        Message of the first of them.
+    spent_usd : float
+        US dollars, attempts of unknown outcome counted at their worst case.
+    n_unknown : int
+        Attempts that may have cost money and told no token counts.
+    n_elsewhere : int
+        Cells that another run finished meanwhile.
+    seconds : float
+        From the run's start to the last call's end.
+    """
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    error_types: Counter[str] = field(default_factory=Counter)
+    first_error: str = ""
+    spent_usd: float = 0.0
+    n_unknown: int = 0
+    n_elsewhere: int = 0
+    seconds: float = 0.0
+
+    @property
+    def n_asked(self) -> int:
+        """Calls made."""
+        return self.statuses.total()
+
+    @property
+    def n_failed(self) -> int:
+        """Calls without a complete answer."""
+        return self.n_asked - self.statuses["ok"]
+
+
+@dataclass
+class Collection:
+    """What a collection did.
+
+    Parameters
+    ----------
+    run_id : int or None
+        Its number in the log; None for a dry run.
+    plan : Plan
+        What it set out to do.
+    budget_usd : float or None
+        Its cap on spending, US dollars.
+    tallies : dict of str to Tally
+        Calls and money of each candidate.
+    seconds : float
+        Wall time.
+    switched_off : dict of str to str
+        Candidates that were given up, with the reason.
+    is_over_budget, is_interrupted : bool
+        Whether the budget, or the person, stopped it.
+    """
+
+    run_id: int | None
+    plan: Plan
+    budget_usd: float | None = None
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    seconds: float = 0.0
+    switched_off: dict[str, str] = field(default_factory=dict)
+    is_over_budget: bool = False
+    is_interrupted: bool = False
+    _done: set[CellKey] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in self.plan.n_done:
+            self.tallies.setdefault(name, Tally())
+
+    def note_call(self, cell: Cell, call: Call) -> None:
+        """Take note of a logged call."""
+        tally = self.tallies[cell.candidate.name]
+        tally.statuses[call.status] += 1
+        if call.error_type:
+            tally.error_types[call.error_type] += 1
+        tally.first_error = tally.first_error or call.error or ""
+        self._done.add(cell.key)
+
+    def note_elsewhere(self, cell: Cell) -> None:
+        """Take note that another run has finished a cell."""
+        self.tallies[cell.candidate.name].n_elsewhere += 1
+        self._done.add(cell.key)
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """Calls made, by status."""
+        return sum((tally.statuses for tally in self.tallies.values()), Counter())
+
+    @property
+    def complaint(self) -> str:
+        """Why no call succeeded, now or earlier, with the first message; empty where one did."""
+        if not self.n_asked or self.statuses["ok"] or any(self.plan.n_done.values()):
+            return ""
+        kinds = self.statuses + sum((t.error_types for t in self.tallies.values()), Counter())
+        counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        first = next((t.first_error for t in self.tallies.values() if t.first_error), "")
+        told = f"no call succeeded: all {self.n_asked} failed ({counts})"
+        return f"{told}; the first said: {first}" if first else told
+
+    @property
+    def spent_usd(self) -> float:
+        """US dollars, attempts of unknown outcome counted at their worst case."""
+        return sum(tally.spent_usd for tally in self.tallies.values())
+
+    @property
+    def n_asked(self) -> int:
+        """Calls made."""
+        return self.statuses.total()
+
+    @property
+    def missing(self) -> list[Cell]:
+        """Planned cells that are neither done nor typed."""
+        return [cell for cell in self.plan.cells if cell.key not in self._done]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every planned cell is done or typed."""
+        return not self.missing
+
+    def table(self) -> pd.DataFrame:
+        """Return what was asked, answered and spent, one row per candidate.
+
+        Returns
+        -------
+        DataFrame, index candidate
+            Counts of calls ``asked`` and of each status that occurred, ``elsewhere`` (finished by
+            another run, if any), ``missing``, ``spent_usd`` (US dollars), ``calls_per_s``.
+        """
+        import pandas as pd
+
+        missing = Counter(cell.candidate.name for cell in self.missing)
+        rows = []
+        for name, tally in self.tallies.items():
+            row = {"candidate": name, "asked": tally.n_asked}
+            row |= {s: tally.statuses[s] for s in CALL_STATUSES if s == "ok" or self.statuses[s]}
+            if any(each.n_elsewhere for each in self.tallies.values()):
+                row["elsewhere"] = tally.n_elsewhere
+            per_s = tally.n_asked / tally.seconds if tally.seconds else 0.0
+            money = {"spent_usd": round(tally.spent_usd, 6), "calls_per_s": round(per_s, 2)}
+            rows.append({**row, "missing": missing[name], **money})
+        return pd.DataFrame(rows).set_index("candidate")
+
+    def __str__(self) -> str:
+        if not self.plan.cells:
+            return str(self.plan)
+        counts = ", ".join(f"{n} {status}" for status, n in self.statuses.most_common())
+        lines = [
+            f"{self.n_asked} calls in {span(self.seconds)} for {usd(self.spent_usd)}"
+            + (f": {counts}" if counts else "")
+        ]
+        if n_unknown := sum(tally.n_unknown for tally in self.tallies.values()):
+            lines.append(f"{n_unknown} attempts of unknown cost are counted at their worst case")
+        if n_elsewhere := sum(tally.n_elsewhere for tally in self.tallies.values()):
+            lines.append(f"{n_elsewhere} cells were finished by another run meanwhile")
+        names: dict[str, list[str]] = {}
+        for name, why in self.switched_off.items():
+            names.setdefault(why, []).append(name)
+        lines += [f"switched off {', '.join(off)}: {why}" for why, off in names.items()]
+        if self.is_over_budget:
+            lines.append(f"the budget of ${self.budget_usd:g} stopped the run")
+        if self.is_interrupted:
+            lines.append("interrupted; run the same command again to go on")
+        if missing := self.missing:
+            lines.append(_what_is_left(missing))
+        return "; ".join(lines)
+
+
+def _what_is_left(missing: list[Cell]) -> str:
+    counts = Counter(cell.candidate.name for cell in missing)
+    expected_usd = sum(cell.expected_usd for cell in missing)
+    return (
+        f"{len(missing)} cells are still missing "
+        f"({', '.join(f'{name} {n}' for name, n in counts.items())}): finishing would cost about "
+        f"{usd(expected_usd)}, {bound(sum(cell.worst_usd for cell in missing))}"
+    )

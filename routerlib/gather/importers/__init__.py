@@ -1,0 +1,226 @@
+"""Bring what other tools have logged into the log, each call once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from routerlib.gather.importers.inspect_ai import read_inspect
+from routerlib.gather.importers.lm_eval import read_lm_eval
+from routerlib.gather.importers.records import Imported, Options
+from routerlib.gather.importers.requests import read_requests
+from routerlib.gather.importers.simonw_llm import read_llm
+from routerlib.gather.importers.tables import read_table
+
+if TYPE_CHECKING:
+    from routerlib.log.call_log import CallLog
+    from routerlib.records.call import CandidateModel
+
+__all__ = ["IMPORTERS", "ImportReport", "Options", "import_log"]
+
+# Kind of file -> what reads it; a user may add readers of other kinds.
+IMPORTERS: dict[str, Callable[[Path, Options], Iterable[Imported]]] = {
+    "llm": read_llm,
+    "inspect": read_inspect,
+    "lm-eval": read_lm_eval,
+    "litellm": read_requests,
+    "openai": read_requests,
+    "table": read_table,
+}
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import has added to a log.
+
+    Parameters
+    ----------
+    n_calls, n_prompts, n_scores : int
+        New rows.
+    n_known : int
+        Calls that an earlier import had brought already.
+    candidates : tuple of str
+        Models of the new calls.
+    left_out : Counter of str
+        What could not come in: reason -> how many.
+    """
+
+    n_calls: int
+    n_prompts: int
+    n_scores: int
+    n_known: int
+    candidates: tuple[str, ...]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        told = [
+            f"{self.n_calls} calls of {len(self.candidates)} models on {self.n_prompts} new "
+            f"prompts, with {self.n_scores} scores"
+        ]
+        if self.n_known:
+            told.append(f"{self.n_known} calls were there already")
+        told += [f"left out: {n} {reason}" for reason, n in self.left_out.items()]
+        return "; ".join(told)
+
+
+def import_log(
+    kind: str,
+    path: str | Path,
+    log: CallLog,
+    options: Options | None = None,
+    candidates: Sequence[CandidateModel] = (),
+) -> ImportReport:
+    r"""Read a file of another tool into a log, whole or not at all.
+
+    A call comes in once, however often its file is imported, also when the file has grown
+    meanwhile. A score that has changed since is added as the judge's newer word.
+
+    Parameters
+    ----------
+    kind : str
+        One of `IMPORTERS`: ``llm`` (logs.db of the llm command line), ``inspect`` (.eval or .json
+        of Inspect AI), ``lm-eval`` (samples_*.jsonl of lm-evaluation-harness), ``litellm`` or
+        ``openai`` (JSON lines of requests and responses), ``table`` (.parquet or .csv with one
+        score column per model).
+    path : str or Path
+        The file; it is only read.
+    log : CallLog
+        Where to.
+    options : Options or None, default=None
+        What the file itself does not say.
+    candidates : sequence of CandidateModel, default=()
+        Their prices are logged for the models of the same names.
+
+    Returns
+    -------
+    ImportReport
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown or the file is not of that kind, naming file and place; the log
+        stays as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from routerlib.log.call_log import CallLog
+    >>> home = Path(tempfile.mkdtemp())
+    >>> _ = (home / "scores.csv").write_text("prompt,small,large\nWhat is 2 + 2?,0,1\n")
+    >>> log = CallLog(home / "logs.db")
+    >>> print(import_log("table", home / "scores.csv", log))
+    2 calls of 2 models on 1 new prompts, with 2 scores
+    >>> log.outcomes(models=["small", "large"]).quality.tolist()
+    [[0.0, 1.0]]
+    """
+    options = options or Options()
+    return add_imported(kind, path, read_imported(kind, path, options), log, options, candidates)
+
+
+def read_imported(kind: str, path: str | Path, options: Options) -> list[Imported]:
+    """Read a file of another tool, each call once; no log is touched.
+
+    Parameters
+    ----------
+    kind, path, options
+        As in `import_log`.
+
+    Returns
+    -------
+    list of Imported
+        In the file's order.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown or the file is not of that kind, naming file and place.
+    """
+    if kind not in IMPORTERS:
+        raise ValueError(f"kind must be one of {', '.join(IMPORTERS)}, got {kind!r}")
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file inside it")
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}; check the path")
+    records: dict[str, Imported] = {}
+    for record in IMPORTERS[kind](path, options):
+        records.setdefault(str(record.call.origin), record)
+    if not records and not options.left_out:
+        raise ValueError(f"{path} holds no calls")
+    return list(records.values())
+
+
+def add_imported(
+    kind: str,
+    path: str | Path,
+    records: Sequence[Imported],
+    log: CallLog,
+    options: Options,
+    candidates: Sequence[CandidateModel] = (),
+) -> ImportReport:
+    """Add what `read_imported` has read to a log, whole or not at all.
+
+    Parameters
+    ----------
+    kind, path, log, options, candidates
+        As in `import_log`.
+    records : sequence of Imported
+        What was read.
+
+    Returns
+    -------
+    ImportReport
+    """
+    report = _add(log, kind, Path(path), records, candidates)
+    report.left_out.update(options.left_out)
+    return report
+
+
+def _add(
+    log: CallLog,
+    kind: str,
+    path: Path,
+    records: Sequence[Imported],
+    candidates: Sequence[CandidateModel],
+) -> ImportReport:
+    with log.transaction():
+        known = dict(
+            log.lookup("select origin, call_id from calls where origin is not null"),
+        )
+        new = [record for record in records if record.call.origin not in known]
+        names = sorted({record.call.candidate for record in new})
+        n_prompts = n_scores = 0
+        if new:
+            run_id = log.start_run("import", {"kind": kind, "file": path.name, "n_calls": len(new)})
+            log.add_prices([each for each in candidates if each.name in names], run_id)
+            n_prompts = log.add_prompts(record.prompt for record in new)
+            for record in new:
+                log.add_call(record.call, run_id, record.scores)
+                n_scores += sum(score.is_scored for score in record.scores)
+        old = [record for record in records if record.call.origin in known]
+        n_scores += _add_newer_scores(log, old, known)
+    return ImportReport(len(new), n_prompts, n_scores, len(old), tuple(names))
+
+
+def _add_newer_scores(log: CallLog, records: list[Imported], known: dict[str, int]) -> int:
+    last = {
+        (call_id, judge): score
+        for call_id, judge, score in log.lookup(
+            "select call_id, judge, score from scores join calls using (call_id) "
+            "where origin is not null order by score_id"
+        )
+    }
+    n_added = 0
+    for record in records:
+        call_id = known[str(record.call.origin)]
+        newer = [
+            score
+            for score in record.scores
+            if score.is_scored and last.get((call_id, score.judge)) != score.score
+        ]
+        if newer:
+            n_added += log.add_scores(call_id, newer)
+    return n_added

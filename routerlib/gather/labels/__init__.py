@@ -1,0 +1,1 @@
+"""Which cells are worth asking and judging next."""

@@ -1,0 +1,230 @@
+"""Buy labels live: choose cells, ask them, judge them, and record how they were chosen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import numpy as np
+
+from routerlib.gather.collection.collect import collect
+from routerlib.gather.collection.plan import plan_collection
+from routerlib.gather.labels.strategies import Buyer, Purchase, Strategy
+from routerlib.metrics.pairs import Floats
+from routerlib.outcomes.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from routerlib.log.call_log import CallLog
+    from routerlib.records.call import CandidateModel
+    from routerlib.records.prompt import Prompt
+
+
+@dataclass
+class Bought:
+    """What was bought.
+
+    Parameters
+    ----------
+    strategy : str
+        How cells were chosen.
+    cells : list of tuple (prompt_id, candidate, propensity)
+        In the order of choosing.
+    expected_usd, spent_usd : float
+        What they were expected to cost, and what they did; US dollars.
+    n_scored : int
+        Cells that a judge has a verdict on now.
+    is_dry_run : bool
+        Whether nothing was asked.
+    n_open : int
+        Cells that nobody had asked at the beginning.
+    """
+
+    strategy: str
+    cells: list[tuple[str, str, float]] = field(default_factory=list)
+    expected_usd: float = 0.0
+    spent_usd: float = 0.0
+    n_scored: int = 0
+    is_dry_run: bool = False
+    n_open: int = 0
+
+    def __str__(self) -> str:
+        if not self.n_open:
+            return (
+                "nothing to buy: every candidate has been asked every prompt that names a judge; "
+                "bring new prompts (--prompts FILE) or another candidate"
+            )
+        if not self.cells:
+            return f"nothing bought: the budget is too small for any of {self.n_open} open cells"
+        by_candidate = Counter(candidate for _, candidate, _ in self.cells)
+        shares = ", ".join(f"{n} of {name}" for name, n in by_candidate.most_common()) or "none"
+        chosen = f"{len(self.cells)} cells chosen by {self.strategy}: {shares}"
+        if self.is_dry_run:
+            return f"{chosen}; expected to cost ${self.expected_usd:.6f}"
+        return f"{chosen}; {self.n_scored} scored, ${self.spent_usd:.6f} spent"
+
+
+def buy_labels(
+    log: CallLog,
+    candidates: Sequence[CandidateModel],
+    budget_usd: float,
+    *,
+    prompts: Sequence[Prompt] | None = None,
+    strategy: str = "close calls",
+    cost_weight: float = 0.0,
+    n_batches: int = 4,
+    random_state: int = 0,
+    dry_run: bool = False,
+) -> Bought:
+    """Choose, ask and judge cells of the table that the log leaves incomplete.
+
+    The propensity of each choice is stored with the batch, in the parameters of a run of kind
+    ``acquire``: a probability among cells of a table is not one among candidates on a prompt, so
+    it must never stand where routing decisions are valued.
+
+    Parameters
+    ----------
+    log : CallLog
+        What is known, and where the answers go.
+    candidates : sequence of CandidateModel
+        Whom to ask.
+    budget_usd : float
+        Cap on spending, US dollars.
+    prompts : sequence of Prompt or None, default=None
+        What to choose from; None = all prompts of the log that name a judge.
+    strategy : str, default="close calls"
+        As of `routerlib.gather.labels.strategies.Buyer`.
+    cost_weight : float, default=0
+        Of the decisions that the labels are for.
+    n_batches : int, default=4
+        The budget is spent in so many parts, with a look at the labels in between.
+    random_state : int, default=0
+        Seed of the draws.
+    dry_run : bool, default=False
+        Only choose the first batch.
+
+    Returns
+    -------
+    Bought
+
+    Raises
+    ------
+    ValueError
+        If no prompt can be judged, or the strategy is unknown.
+    """
+    if strategy not in get_args(Strategy):
+        raise ValueError(
+            f"strategy must be one of {', '.join(get_args(Strategy))}, got {strategy!r}"
+        )
+    pool = [each for each in (log.prompts() if prompts is None else prompts) if each.judge]
+    if not pool:
+        raise ValueError("no prompt names a judge, so no answer would become a label")
+    bought = Bought(strategy, is_dry_run=dry_run)
+    for batch in range(n_batches):
+        left_usd = (budget_usd - bought.spent_usd) / (n_batches - batch)
+        expected_usd, is_open = _plan(log, pool, candidates)
+        bought.n_open = bought.n_open or int(is_open.sum())
+        buyer = Buyer(
+            _table(log, pool, candidates),
+            expected_usd,
+            cast("Strategy", strategy),
+            cost_weight=cost_weight,
+            is_open=is_open,
+            random_state=random_state + batch,
+        )
+        chosen = buyer.choose(left_usd)
+        cells = [(pool[c.row].prompt_id, candidates[c.arm].name, c.propensity) for c in chosen]
+        bought.cells += cells
+        bought.expected_usd += sum(cell.expected_usd for cell in chosen)
+        if dry_run or not chosen:
+            break
+        log.start_run("acquire", _record(strategy, cost_weight, cells), left_usd)
+        bought.spent_usd += _ask(log, pool, candidates, chosen, budget_usd - bought.spent_usd)
+    bought.n_scored = _n_scored(_table(log, pool, candidates), pool, candidates, bought)
+    return bought
+
+
+def _ask(
+    log: CallLog,
+    pool: Sequence[Prompt],
+    candidates: Sequence[CandidateModel],
+    chosen: Sequence[Purchase],
+    budget_usd: float,
+) -> float:
+    """Put the chosen cells to each candidate; return US dollars spent."""
+    spent_usd = 0.0
+    for arm, candidate in enumerate(candidates):
+        prompts = [pool[cell.row] for cell in chosen if cell.arm == arm]
+        if prompts:
+            done = collect(prompts, [candidate], log, budget_usd=budget_usd - spent_usd)
+            spent_usd += done.spent_usd
+    return spent_usd
+
+
+def _table(log: CallLog, pool: Sequence[Prompt], candidates: Sequence[CandidateModel]) -> Outcomes:
+    """Return what is known of each cell of the pool; NaN where it isn't."""
+    names = [candidate.name for candidate in candidates]
+    quality = np.full((len(pool), len(names)), np.nan)
+    summary = log.summary()
+    known = [name for name in names if name in summary.index and summary.scored[name] > 0]
+    if known:
+        seen = Outcomes.from_log(log, models=known)
+        row_of = {key: row for row, key in enumerate(seen.prompt_ids)}
+        rows = [
+            (row, row_of[each.prompt_id])
+            for row, each in enumerate(pool)
+            if each.prompt_id in row_of
+        ]
+        for arm, name in enumerate(known):
+            for row, source in rows:
+                quality[row, names.index(name)] = seen.quality[source, arm]
+    return Outcomes(
+        prompts=[each.text for each in pool],
+        models=names,
+        quality=quality,
+        prompt_ids=[each.prompt_id for each in pool],
+    )
+
+
+def _plan(
+    log: CallLog, pool: Sequence[Prompt], candidates: Sequence[CandidateModel]
+) -> tuple[Floats, np.ndarray]:
+    """Return what each cell is expected to cost, and which may be asked.
+
+    A cell that has an answer without a verdict isn't asked again; its cost doesn't matter.
+    """
+    planned = {
+        (cell.prompt.prompt_id, cell.candidate.name): cell.expected_usd
+        for cell in plan_collection(pool, candidates, log).cells
+    }
+    usd = np.array(
+        [
+            [planned.get((prompt.prompt_id, each.name), np.nan) for each in candidates]
+            for prompt in pool
+        ]
+    )
+    is_open = np.isfinite(usd)
+    return np.where(is_open, usd, 1.0), is_open
+
+
+def _record(strategy: str, cost_weight: float, cells: list[Any]) -> dict[str, Any]:
+    return {
+        "strategy": strategy,
+        "cost_weight": cost_weight,
+        "cells": [[prompt_id, candidate, propensity] for prompt_id, candidate, propensity in cells],
+    }
+
+
+def _n_scored(
+    table: Outcomes,
+    pool: Sequence[Prompt],
+    candidates: Sequence[CandidateModel],
+    bought: Bought,
+) -> int:
+    rows = {prompt.prompt_id: row for row, prompt in enumerate(pool)}
+    arms = {candidate.name: arm for arm, candidate in enumerate(candidates)}
+    return sum(
+        bool(np.isfinite(table.quality[rows[prompt_id], arms[name]]))
+        for prompt_id, name, _ in bought.cells
+    )

@@ -1,0 +1,135 @@
+"""Replay the buying of labels on a full table: what each strategy reaches with what money."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from routerlib.evaluation.off_policy.posterior import Design, Posterior
+from routerlib.gather.labels.strategies import Buyer, Strategy
+from routerlib.metrics.pairs import Floats
+from routerlib.outcomes.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def replay_purchases(
+    pool: Outcomes,
+    test: Outcomes,
+    strategies: Sequence[str],
+    shares: Sequence[float],
+    *,
+    n_first: int = 20,
+    cost_weight: float = 0.0,
+    random_state: int = 0,
+) -> pd.DataFrame:
+    """Buy labels of a pool with several strategies from the same first prompts.
+
+    Parameters
+    ----------
+    pool : Outcomes
+        Every cell with quality and cost; what is not bought yet is hidden.
+    test : Outcomes
+        Complete prompts on which decisions are judged.
+    strategies : sequence of str
+        As of `routerlib.gather.labels.strategies.Buyer`.
+    shares : sequence of float
+        Budgets, ascending, as shares of what labelling the whole pool costs.
+    n_first : int, default=20
+        Prompts that are labelled throughout at the start.
+    cost_weight : float, default=0
+        Of the decisions.
+    random_state : int, default=0
+        Seed of first prompts and draws.
+
+    Returns
+    -------
+    DataFrame
+        strategy, seed, share, short: mean utility on test that is missing to that of all labels,
+        with a linear posterior as the router.
+
+    Examples
+    --------
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> pool, test = make_world(n_prompts=120).outcomes.split(test_size=0.5, random_state=0)
+    >>> runs = replay_purchases(pool, test, ["random"], [0.5, 1.0], n_first=10)
+    >>> runs.share.tolist(), bool(abs(runs.short.iloc[-1]) < 0.05)
+    ([0.5, 1.0], True)
+    """
+    import pandas as pd
+
+    columns = Design.fit(pool.prompts).columns(test.prompts)
+    first = np.random.default_rng([random_state, 1]).choice(len(pool), n_first, replace=False)
+    usd = np.array(pool.cost_usd)
+    all_labels = _utility(Buyer(pool, usd).posterior(), test, columns, cost_weight)
+    total = float(usd.sum())
+    rows = []
+    for strategy in strategies:
+        quality = np.full(pool.quality.shape, np.nan)
+        quality[first] = pool.quality[first]
+        buyer = Buyer(
+            Outcomes(pool.prompts, pool.models, quality, usd),
+            usd,
+            cast("Strategy", strategy),
+            cost_weight=cost_weight,
+            random_state=random_state,
+        )
+        spent = float(usd[first].sum())
+        for share in shares:
+            for cell in buyer.choose(share * total - spent):
+                buyer.learn(cell.row, cell.arm, float(pool.quality[cell.row, cell.arm]))
+                spent += cell.expected_usd
+            short = all_labels - _utility(buyer.posterior(), test, columns, cost_weight)
+            rows.append((strategy, random_state, share, short))
+    return pd.DataFrame(rows, columns=["strategy", "seed", "share", "short"])
+
+
+def replay_splits(
+    outcomes: Outcomes,
+    strategies: Sequence[str],
+    shares: Sequence[float],
+    *,
+    n_seeds: int = 5,
+    test_size: float = 0.4,
+    n_first: int = 20,
+    cost_weight: float = 0.0,
+) -> pd.DataFrame:
+    """Replay purchases on several random splits of one table.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Incomplete prompts are left out.
+    strategies, shares, n_first, cost_weight
+        As of `replay_purchases`.
+    n_seeds : int, default=5
+        Splits; the seed of each draws the purchases, too.
+    test_size : float, default=0.4
+        Share of prompts on which decisions are judged, in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        As of `replay_purchases`, for all seeds.
+    """
+    import pandas as pd
+
+    complete = outcomes.complete()
+    runs = []
+    for seed in range(n_seeds):
+        pool, test = complete.split(test_size, seed)
+        settings = {"n_first": n_first, "random_state": seed}
+        runs.append(
+            replay_purchases(pool, test, strategies, shares, cost_weight=cost_weight, **settings)
+        )
+    return pd.concat(runs, ignore_index=True)
+
+
+def _utility(posterior: Posterior, test: Outcomes, columns: Floats, cost_weight: float) -> float:
+    """Return the mean utility of choosing by a posterior and the known costs."""
+    arms = (posterior.means(columns) - cost_weight * test.cost_usd).argmax(axis=1)
+    rows = np.arange(len(test))
+    return float((test.quality[rows, arms] - cost_weight * test.cost_usd[rows, arms]).mean())

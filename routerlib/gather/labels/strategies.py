@@ -1,0 +1,272 @@
+"""Choose which (prompt, candidate) cells to ask and judge next, under a budget.
+
+A label is worth what it changes: it matters where the best candidate is in doubt, on prompts that
+stand for many others, and per US dollar. Every chosen cell comes with the probability with which
+it was drawn, so that what was bought can be reweighed later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from routerlib.evaluation.off_policy.posterior import Design, Posterior
+from routerlib.metrics.pairs import Floats
+from routerlib.outcomes.outcomes import Outcomes
+
+Strategy = Literal["random", "whole prompts", "cheap first", "close calls", "expected gain"]
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
+
+# Prompts on which the gain in the decision is looked at.
+_N_TARGETS = 200
+# Draws between two looks at what they have taught, at least so many, or this share of all cells
+# that are left: a batch of look-alikes teaches once.
+_DRAWS_PER_LOOK = 25
+_SHARE_PER_LOOK = 0.01
+# Share of draws that are even among all cells: every cell keeps a chance, every propensity a floor.
+_EVEN_SHARE = 0.1
+# Sharpens how strongly the better cells are preferred.
+_SHARPNESS = 2.0
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """One cell to ask next.
+
+    Parameters
+    ----------
+    row, arm : int
+        Prompt and candidate, as positions in the outcomes.
+    propensity : float
+        Probability, in (0, 1], of this draw among the cells that were left.
+    expected_usd : float
+        What asking is expected to cost.
+    """
+
+    row: int
+    arm: int
+    propensity: float
+    expected_usd: float
+
+
+class Buyer:
+    """Choose cells of an incomplete table, one batch after another.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        All prompts that may be asked; NaN in quality = not labelled yet.
+    expected_usd : ndarray of shape (n_prompts, n_models)
+        What each cell would cost, above 0.
+    strategy : str, default="random"
+        ``random``: cells evenly. ``whole prompts``: all missing candidates of a random prompt.
+        ``cheap first``: by 1 / cost. ``close calls``: where the best candidate is most in doubt.
+        ``expected gain``: by how much knowing the cell is expected to raise the utility of the
+        decisions on all prompts (knowledge gradient of a linear posterior), per US dollar.
+    cost_weight : float, default=0
+        Of the decisions that the labels are for.
+    is_open : ndarray of bool, shape (n_prompts, n_models), or None, default=None
+        Which cells may be bought; None = all without a label.
+    random_state : int, default=0
+        Seed of the draws.
+
+    Raises
+    ------
+    ValueError
+        If the strategy is unknown or a cost isn't above 0.
+
+    Examples
+    --------
+    >>> table = Outcomes(["a", "b"], ["small", "large"], [[1, np.nan], [np.nan, np.nan]])
+    >>> buyer = Buyer(table, np.full((2, 2), 0.01))
+    >>> [(cell.row, cell.arm) for cell in buyer.choose(0.031)]
+    [(0, 1), (1, 0), (1, 1)]
+    """
+
+    def __init__(
+        self,
+        outcomes: Outcomes,
+        expected_usd: Floats,
+        strategy: Strategy = "random",
+        *,
+        cost_weight: float = 0.0,
+        is_open: np.ndarray | None = None,
+        random_state: int = 0,
+    ) -> None:
+        if strategy not in STRATEGIES:
+            raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
+        if expected_usd.shape != outcomes.quality.shape or not (expected_usd > 0).all():
+            raise ValueError(
+                f"expected_usd needs a cost above 0 for each of {outcomes.quality.shape} cells; "
+                "give local models a nominal price"
+            )
+        self.outcomes, self.expected_usd, self.strategy = outcomes, expected_usd, strategy
+        self.cost_weight = cost_weight
+        self.quality = np.array(outcomes.quality)
+        self.is_open = np.ones(self.quality.shape, bool) if is_open is None else is_open
+        self._rng = np.random.default_rng(random_state)
+        _, self._columns = Design.fit_columns(outcomes.prompts)
+        n_targets = min(_N_TARGETS, len(outcomes))
+        self._targets = self._rng.choice(len(outcomes), n_targets, replace=False)
+
+    def choose(self, budget_usd: float) -> list[Purchase]:
+        """Draw cells until the next one would be over the budget.
+
+        Parameters
+        ----------
+        budget_usd : float
+            What the batch may cost, by expected costs.
+
+        Returns
+        -------
+        list of Purchase
+            In the order of drawing; empty when nothing is left or affordable.
+        """
+        if self.strategy == "whole prompts":
+            return self._whole_prompts(budget_usd)
+        left = np.isnan(self.quality) & self.is_open
+        bought: list[Purchase] = []
+        score = self._scorer()
+        while True:
+            probabilities = self._probabilities(score(left), left)
+            for _ in range(max(_DRAWS_PER_LOOK, int(_SHARE_PER_LOOK * left.sum()))):
+                affordable = left & (self.expected_usd <= budget_usd)
+                if not affordable.any():
+                    return bought
+                chances = np.where(affordable, probabilities, 0.0).ravel()
+                chances /= chances.sum()
+                cell = int(self._rng.choice(chances.size, p=chances))
+                row, arm = divmod(cell, left.shape[1])
+                usd = float(self.expected_usd[row, arm])
+                bought.append(Purchase(row, arm, float(chances[cell]), usd))
+                left[row, arm] = False
+                budget_usd -= usd
+
+    def learn(self, row: int, arm: int, quality: float) -> None:
+        """Take in the label of a cell; NaN = no verdict, it may be bought again."""
+        self.quality[row, arm] = quality
+
+    def posterior(self) -> Posterior:
+        """Return what the labels so far teach, as a linear posterior of quality."""
+        known = np.isfinite(self.quality)
+        prior = float(self.quality[known].mean()) if known.any() else 0.5
+        posterior = Posterior(self._columns.shape[1], self.quality.shape[1], prior_mean=prior)
+        for arm in range(self.quality.shape[1]):
+            rows = np.flatnonzero(known[:, arm])
+            arms = np.full(len(rows), arm)
+            posterior.update(self._columns[rows], arms, self.quality[rows, arm])
+        return posterior
+
+    def _whole_prompts(self, budget_usd: float) -> list[Purchase]:
+        missing = np.isnan(self.quality) & self.is_open
+        rows = np.flatnonzero(missing.any(axis=1))
+        bought: list[Purchase] = []
+        for position, row in enumerate(self._rng.permutation(rows)):
+            arms = np.flatnonzero(missing[row])
+            usd = self.expected_usd[row, arms]
+            if usd.sum() > budget_usd:
+                break
+            chance = 1 / (len(rows) - position)
+            bought += [
+                Purchase(int(row), int(arm), chance, float(cost))
+                for arm, cost in zip(arms, usd, strict=True)
+            ]
+            budget_usd -= float(usd.sum())
+        return bought
+
+    def _scorer(self) -> Callable[[np.ndarray], Floats]:
+        """Return how cells are scored, given which are left, shape (n_prompts, n_models)."""
+        if self.strategy == "random":
+            return lambda left: np.ones(left.shape)
+        if self.strategy == "cheap first":
+            return lambda left: 1 / self.expected_usd
+        posterior = self.posterior()
+        means = posterior.means(self._columns) - self.cost_weight * self.expected_usd
+        if self.strategy == "close calls":
+            sds = posterior.sds(self._columns)
+            doubt = expected_gain(_distances(means), sds) / self.expected_usd
+            return lambda left: doubt
+        return self._gains(posterior, means)
+
+    def _gains(self, posterior: Posterior, means: Floats) -> Callable[[np.ndarray], Floats]:
+        """Score by the gain over all targets; what was drawn meanwhile counts as known."""
+        distances = _distances(means)[self._targets]
+        drawn = np.isnan(self.quality) & self.is_open
+
+        def score(left: np.ndarray) -> Floats:
+            for arm in range(left.shape[1]):
+                rows = np.flatnonzero(drawn[:, arm] & ~left[:, arm])
+                expected = np.full(len(rows), posterior.prior_mean)
+                posterior.update(self._columns[rows], np.full(len(rows), arm), expected)
+            drawn[:] = left
+            gains = np.zeros(left.shape)
+            for arm in range(left.shape[1]):
+                changes = posterior.changes(self._columns[self._targets], self._columns, arm)
+                gains[:, arm] = expected_gain(distances[:, [arm]], changes).mean(axis=0)
+            return gains / self.expected_usd
+
+        return score
+
+    def _probabilities(self, scores: Floats, left: np.ndarray) -> Floats:
+        """Prefer high scores, and leave every cell a chance."""
+        if self.strategy in ("random", "cheap first"):
+            preferred = np.where(left, scores, 0.0)
+        else:
+            highest = max(float(scores[left].max(initial=0)), _TINY)
+            preferred = np.where(left, (scores / highest) ** _SHARPNESS, 0.0)
+        even = left / max(left.sum(), 1)
+        total = preferred.sum()
+        if total <= 0:
+            return np.asarray(even)
+        return np.asarray((1 - _EVEN_SHARE) * preferred / total + _EVEN_SHARE * even)
+
+
+def expected_gain(distances: Floats, sds: Floats) -> Floats:
+    """Return how much a decision gains when one candidate's utility becomes known better.
+
+    With the candidate's mean `distance` away from the point where the decision flips, and its
+    mean about to move by a normal step of standard deviation `sd`, the gain is
+    ``sd * phi(d / sd) - d * Phi(-d / sd)``.
+
+    Parameters
+    ----------
+    distances : array of shape (...)
+        At least 0.
+    sds : array of a shape that broadcasts
+        At least 0.
+
+    Returns
+    -------
+    ndarray
+        At least 0; ``sd / sqrt(2 pi)`` at distance 0.
+
+    References
+    ----------
+    Frazier, Powell and Dayanik (2009), The knowledge-gradient policy for correlated normal
+    beliefs, INFORMS Journal on Computing 21.
+
+    Examples
+    --------
+    >>> expected_gain(np.array([0.0, 3.0]), np.array([1.0, 1.0])).round(4).tolist()
+    [0.3989, 0.0004]
+    """
+    from scipy.special import ndtr
+
+    steps = np.maximum(sds, _TINY)
+    ratio = distances / steps
+    density = np.exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(np.maximum(steps * density - distances * ndtr(-ratio), 0.0))
+
+
+def _distances(means: Floats) -> Floats:
+    """Return how far each candidate's utility is from the best of the others."""
+    if means.shape[1] == 1:
+        return np.full(means.shape, np.inf)
+    ordered = np.sort(means, axis=1)
+    best, second = ordered[:, -1:], ordered[:, -2:-1]
+    rival = np.where(means == best, second, best)
+    return np.asarray(np.abs(means - rival))

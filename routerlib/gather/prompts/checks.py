@@ -1,0 +1,170 @@
+"""Look prompts over before they are paid for: copies, near-copies, what can be judged."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from routerlib.gather.prompts.files import COLUMNS, read_prompts
+from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.records.prompt import Prompt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# All pairs are compared, so the time grows with the square: some seconds for so many.
+MOST_COMPARED = 10_000
+_EXAMPLES = 3
+_SHOWN_CHARS = 60
+
+
+@dataclass(frozen=True)
+class PromptReport:
+    """What a file of prompts holds.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the file.
+    prompts : tuple of Prompt
+        Each distinct prompt once.
+    copies : tuple of tuple of str
+        Places of rows with the same messages, two or more each.
+    near_copies : tuple of tuple of str or None
+        Places of distinct prompts that are nearly the same, two or more each; None = not looked
+        for, since there are more than `MOST_COMPARED`.
+    places : dict of str to str
+        Place of each prompt's first row, by its `prompt_id`.
+    """
+
+    n_rows: int
+    prompts: tuple[Prompt, ...]
+    copies: tuple[tuple[str, ...], ...]
+    near_copies: tuple[tuple[str, ...], ...] | None
+    places: dict[str, str]
+
+    def _meant(self) -> dict[str, str]:
+        """Return unknown fields that are nearly a known one, with that one."""
+        unknown = sorted({name for each in self.prompts for name in each.extra or ()})
+        close = {
+            name: get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.8) for name in unknown
+        }
+        return {name: known[0] for name, known in close.items() if known}
+
+    @property
+    def n_judged(self) -> int:
+        """Prompts whose answers a judge can score: with a judge and a reference."""
+        return sum(each.judge is not None and each.reference is not None for each in self.prompts)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per group of copies or near-copies, the largest first.
+
+        Returns
+        -------
+        DataFrame
+            Columns kind, n (rows), where (their first places), prompt (the first one's start).
+        """
+        import pandas as pd
+
+        text = {self.places[each.prompt_id]: each.text for each in self.prompts}
+        rows = [
+            {
+                "kind": kind,
+                "n": len(places),
+                "where": _listed(places),
+                "prompt": " ".join(text[places[0]].split())[:_SHOWN_CHARS],
+            }
+            for kind, groups in (("copy", self.copies), ("near-copy", self.near_copies or ()))
+            for places in groups
+        ]
+        table = pd.DataFrame(rows, columns=["kind", "n", "where", "prompt"])
+        return table.sort_values("n", ascending=False, kind="stable", ignore_index=True)
+
+    def __str__(self) -> str:
+        tasks = Counter(each.task or "no task" for each in self.prompts).most_common()
+        lines = [
+            f"{len(self.prompts)} prompts in {self.n_rows} rows ("
+            + ", ".join(f"{name}: {n}" for name, n in tasks)
+            + f"); answers of {self.n_judged} can be judged without a person or an LLM"
+        ]
+        if meant := self._meant():
+            told = ", ".join(f"{name!r} (did you mean {known!r}?)" for name, known in meant.items())
+            lines.append(f"unknown fields are kept but not used: {told}")
+        if self.copies:
+            n_left_out = self.n_rows - len(self.prompts)
+            lines.append(f"{n_left_out} copies are left out: {_examples(self.copies)}")
+        if self.near_copies is None:
+            lines.append(f"near-copies were not looked for: more than {MOST_COMPARED} prompts")
+        elif self.near_copies:
+            n_alike = sum(map(len, self.near_copies))
+            lines.append(
+                f"{n_alike} prompts are near-copies in {len(self.near_copies)} groups, which "
+                f"splits keep together: {_examples(self.near_copies)}"
+            )
+        return "\n".join(lines)
+
+
+def check_prompts(path: str | Path) -> PromptReport:
+    r"""Read a file of prompts and report what is in it.
+
+    Near-copies are found as `near_duplicate_groups` finds them: by the share of
+    five-character pieces that two prompts have in common.
+
+    Parameters
+    ----------
+    path : str or Path
+        As in `routerlib.gather.prompts.files.load_prompts`, which also says what is raised.
+
+    Returns
+    -------
+    PromptReport
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "p.jsonl"
+    >>> _ = path.write_text('{"prompt": "Hello there"}\n{"prompt": "Hello there"}\n')
+    >>> print(check_prompts(path))
+    1 prompts in 2 rows (no task: 1); answers of 0 can be judged without a person or an LLM
+    1 copies are left out: line 1 = line 2
+    """
+    places: dict[str, list[str]] = defaultdict(list)
+    prompts: dict[str, Prompt] = {}
+    for where, prompt in read_prompts(path):
+        places[prompt.prompt_id].append(where)
+        prompts.setdefault(prompt.prompt_id, prompt)
+    first = {prompt_id: wheres[0] for prompt_id, wheres in places.items()}
+    return PromptReport(
+        n_rows=sum(map(len, places.values())),
+        prompts=tuple(prompts.values()),
+        copies=tuple(tuple(wheres) for wheres in places.values() if len(wheres) > 1),
+        near_copies=_near_copies(prompts, first),
+        places=first,
+    )
+
+
+def _near_copies(
+    prompts: dict[str, Prompt], places: dict[str, str]
+) -> tuple[tuple[str, ...], ...] | None:
+    if len(prompts) > MOST_COMPARED:
+        return None
+    groups: dict[int, list[str]] = defaultdict(list)
+    numbers = near_duplicate_groups([prompt.text for prompt in prompts.values()])
+    for prompt_id, number in zip(prompts, numbers.tolist(), strict=True):
+        groups[number].append(places[prompt_id])
+    return tuple(tuple(each) for each in groups.values() if len(each) > 1)
+
+
+def _listed(places: Iterable[str]) -> str:
+    places = list(places)
+    shown = " = ".join(places[:_EXAMPLES])
+    return shown + (f" and {len(places) - _EXAMPLES} more" if len(places) > _EXAMPLES else "")
+
+
+def _examples(groups: tuple[tuple[str, ...], ...]) -> str:
+    more = ", ..." if len(groups) > _EXAMPLES else ""
+    return ", ".join(_listed(each) for each in groups[:_EXAMPLES]) + more

@@ -1,0 +1,352 @@
+"""Read prompts from a file and write them back: JSON lines, CSV, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from routerlib.gather.judges import check_reference
+from routerlib.records.canonical import plain_json
+from routerlib.records.files import write_atomically
+from routerlib.records.prompt import Prompt
+
+_LOGGER = logging.getLogger(__name__)
+_SUFFIXES = (".jsonl", ".csv", ".parquet")
+COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source", "topic", "extra")
+# Columns that hold JSON in a CSV file and a Parquet file, whose cells are plain.
+_JSON_COLUMNS = ("messages", "reference", "extra")
+# The csv module's own limit, 128 KiB, is less than a long document.
+_LONGEST_CSV_FIELD = 1 << 30
+
+
+def load_prompts(path: str | Path) -> list[Prompt]:
+    r"""Read prompts; the second copy of a prompt is left out, and the log says how many.
+
+    A row has ``prompt`` (a text) or ``messages`` (a list of role and content), and may have
+    ``task``, ``reference``, ``judge``, ``source``, ``topic``. Other fields are kept in ``extra``.
+    In CSV and Parquet files ``messages``, ``reference`` and ``extra`` may be written as JSON; a
+    reference that is not valid JSON is taken as text.
+
+    Parameters
+    ----------
+    path : str or Path
+        A .jsonl, .csv or .parquet file; text in UTF-8.
+
+    Returns
+    -------
+    list of Prompt
+        In file order, each `prompt_id` once.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file holds no prompts or a row is wrong; the message names file and line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "two.jsonl"
+    >>> _ = path.write_text('{"prompt": "Hello"}\n{"prompt": "Bye", "task": "chat"}\n')
+    >>> [(prompt.text, prompt.task) for prompt in load_prompts(path)]
+    [('Hello', None), ('Bye', 'chat')]
+    """
+    prompts: dict[str, Prompt] = {}
+    n_rows = 0
+    for _, prompt in read_prompts(path):
+        prompts.setdefault(prompt.prompt_id, prompt)
+        n_rows += 1
+    if n_rows > len(prompts):
+        _LOGGER.warning("%s: %d repeated prompts left out", path, n_rows - len(prompts))
+    return list(prompts.values())
+
+
+def read_prompts(path: str | Path) -> Iterator[tuple[str, Prompt]]:
+    """Yield each row of a prompt file with its place, repeated prompts too.
+
+    Parameters
+    ----------
+    path : str or Path
+        As in `load_prompts`, which says what is raised.
+
+    Yields
+    ------
+    tuple (where, Prompt)
+        The place is such as ``line 3``.
+    """
+    path = Path(path)
+    _check_readable(path)
+    records = {".jsonl": _jsonl_records, ".csv": _csv_records, ".parquet": _parquet_records}
+    n_rows = 0
+    for where, record in records[path.suffix.lower()](path):
+        yield where, prompt_from_record(record, f"{path} {where}")
+        n_rows += 1
+    if not n_rows:
+        raise ValueError(f"{path} holds no prompts; write one row per prompt, with 'prompt'")
+
+
+def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
+    """Make a Prompt from one row of a file.
+
+    Parameters
+    ----------
+    record : dict
+        Fields as described in `load_prompts`; a source of None becomes "user".
+    where : str
+        Names the row in error messages, such as ``prompts.jsonl line 3``.
+
+    Returns
+    -------
+    Prompt
+
+    Raises
+    ------
+    ValueError
+        If a field is wrong, naming `where`.
+
+    Examples
+    --------
+    >>> prompt_from_record({"prompt": "Hi", "task": "small talk"}, "p.jsonl line 1")
+    Traceback (most recent call last):
+        ...
+    ValueError: p.jsonl line 1: task must be one of chat, ..., got 'small talk'; ...
+    """
+    if not isinstance(record, Mapping):
+        raise ValueError(
+            f'{where}: expected an object such as {{"prompt": "..."}}, got {record!r:.80}'
+        )
+    try:
+        for name in ("task", "judge", "source", "topic"):
+            if not isinstance(record.get(name), str | None):
+                raise ValueError(f"{name} must be a text, got {record[name]!r}")
+        prompt = Prompt(
+            messages=_messages(record),
+            task=record.get("task") or None,
+            reference=record.get("reference"),
+            judge=record.get("judge") or None,
+            source=record.get("source") or "user",
+            topic=record.get("topic") or None,
+            extra=_extra(record),
+        )
+        if prompt.judge is not None:
+            check_reference(prompt.judge, prompt.reference)
+        prompt.prompt_id  # noqa: B018  a lone surrogate is found here, not when it is logged
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return prompt
+
+
+def save_prompts(path: str | Path, prompts: Iterable[Prompt]) -> None:
+    """Write prompts so that `load_prompts` gives them back.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in .jsonl, .csv or .parquet; replaced as a whole.
+    prompts : iterable of Prompt
+        At least one.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to write or the ending is unknown.
+    """
+    path = Path(path)
+    _check_suffix(path)
+    records = [_record(prompt) for prompt in prompts]
+    if not records:
+        raise ValueError(f"there are no prompts to write to {path}")
+    writers = {".jsonl": _jsonl_bytes, ".csv": _csv_bytes, ".parquet": _parquet_bytes}
+    write_atomically(path, writers[path.suffix.lower()](records))
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ValueError(f"prompts are stored as {', '.join(_SUFFIXES)}, got {str(path)!r}")
+
+
+def _check_readable(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file of prompts inside it")
+    if not path.exists():
+        raise FileNotFoundError(f"no prompts at {path}; check the path")
+    _check_suffix(path)
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty; write one row per prompt, with 'prompt'")
+
+
+def _messages(record: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
+    text, messages = record.get("prompt"), record.get("messages")
+    if (text is None) == (messages is None):
+        found = "both" if messages is not None else f"neither in {sorted(map(str, record))!r:.80}"
+        raise ValueError(f"each row needs 'prompt' or 'messages', got {found}")
+    if messages is None:
+        if not isinstance(text, str):
+            raise ValueError(f"'prompt' must be a text, got {text!r:.80}")
+        return ({"role": "user", "content": text},)
+    if not isinstance(messages, list) or not all(isinstance(each, Mapping) for each in messages):
+        raise ValueError(
+            f"'messages' must be a list of objects with 'role' and 'content', got {messages!r:.80}"
+        )
+    return tuple(dict(message) for message in messages)
+
+
+def _text_of(path: Path) -> str:
+    payload = path.read_bytes()
+    try:
+        return payload.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = payload[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path} line {line}: not UTF-8 (byte {payload[error.start]:#04x}); "
+            "save the file as UTF-8"
+        ) from error
+
+
+def _jsonl_records(path: Path) -> Iterable[tuple[str, Any]]:
+    # Not splitlines(): a prompt may hold U+2028 or a form feed, which end no JSON line.
+    for number, line in enumerate(_text_of(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{path} line {number}: not valid JSON ({error}); write one object a line"
+            ) from error
+        yield f"line {number}", record
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value, write null")
+
+
+def _csv_records(path: Path) -> Iterable[tuple[str, Any]]:
+    text = _text_of(path)
+    before = csv.field_size_limit(_LONGEST_CSV_FIELD)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        if not {"prompt", "messages"} & set(reader.fieldnames or ()):
+            raise ValueError(
+                f"{path} line 1: needs a column 'prompt' or 'messages', got {reader.fieldnames!r}"
+            )
+        rows = [(f"line {reader.line_num}", row) for row in _rows(reader, path)]
+    finally:
+        csv.field_size_limit(before)
+    for where, row in rows:
+        yield where, _from_plain_cells(row, f"{path} {where}")
+
+
+def _rows(reader: csv.DictReader, path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(
+            f"{path} line {reader.reader.line_num}: not valid CSV ({error})"
+        ) from error
+
+
+def _parquet_records(path: Path) -> Iterable[tuple[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # read as one file: a folder name such as task=math must not become a column
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: not a readable Parquet file ({reason})") from error
+    if not {"prompt", "messages"} & set(table.column_names):
+        raise ValueError(
+            f"{path}: needs a column 'prompt' or 'messages', got {table.column_names!r}"
+        )
+    for number, row in enumerate(table.to_pylist(), start=1):
+        yield f"row {number}", _from_plain_cells(row, f"{path} row {number}")
+
+
+def _from_plain_cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """Leave empty cells out, and turn JSON cells into what they say."""
+    if None in row:
+        raise ValueError(f"{where}: more cells than columns; put texts with commas into quotes")
+    filled = {name: cell for name, cell in row.items() if _none_if_empty(cell) is not None}
+    record: dict[str, Any] = plain_json(filled)
+    for name in set(_JSON_COLUMNS) & set(record):
+        if isinstance(record[name], str):
+            try:
+                record[name] = json.loads(record[name])
+            except (ValueError, RecursionError):
+                continue  # a plain text is a reference too; messages are refused later
+    return record
+
+
+def _none_if_empty(cell: Any) -> Any:
+    return None if cell == "" or (isinstance(cell, float) and math.isnan(cell)) else cell
+
+
+def _extra(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the fields that are not known by name, and what ``extra`` holds already."""
+    extra = record.get("extra")
+    if extra is not None and not isinstance(extra, Mapping):
+        raise ValueError(f"extra must be an object, got {extra!r:.80}")
+    unknown = {name: record[name] for name in record if name not in COLUMNS}
+    return {**(extra or {}), **unknown} or None
+
+
+def _record(prompt: Prompt) -> dict[str, Any]:
+    """Return the fields that are known, with ``prompt`` for a single user message."""
+    messages = [dict(message) for message in prompt.messages]
+    is_plain = len(messages) == 1 and set(messages[0]) == {"role", "content"}
+    is_plain = is_plain and messages[0]["role"] == "user"
+    record: dict[str, Any] = (
+        {"prompt": messages[0]["content"]} if is_plain else {"messages": messages}
+    )
+    known = {
+        "task": prompt.task,
+        "reference": prompt.reference,
+        "judge": prompt.judge,
+        "source": prompt.source,
+        "topic": prompt.topic,
+        "extra": None if prompt.extra is None else dict(prompt.extra),
+    }
+    return record | {name: value for name, value in known.items() if value is not None}
+
+
+def _plain_cells(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str | None]]:
+    rows = []
+    for record in records:
+        row: dict[str, str | None] = {name: record.get(name) for name in COLUMNS}
+        for name in _JSON_COLUMNS:
+            if name in record:
+                row[name] = json.dumps(record[name], ensure_ascii=False)
+        rows.append(row)
+    return rows
+
+
+def _jsonl_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
+    lines = [json.dumps(record, ensure_ascii=False) for record in records]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _csv_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, COLUMNS)
+    writer.writeheader()
+    writer.writerows(_plain_cells(records))
+    return stream.getvalue().encode()
+
+
+def _parquet_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(_plain_cells(records), schema), stream)
+    return stream.getvalue()

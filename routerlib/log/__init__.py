@@ -1,0 +1,1 @@
+"""The append-only log: SQLite to write, DuckDB to read."""

@@ -1,0 +1,255 @@
+"""The append-only log of prompts, calls, scores and decisions in one SQLite file.
+
+What is logged is never changed: what becomes known later is a new row. Token counts are
+stored, money is derived from them and the dated price table, so that a new price needs no
+new call. A failed call is a row with its status and never a score. Writes go through
+sqlite3, each in its own committed transaction; every read that aggregates goes through
+DuckDB over Arrow tables, safely while another process writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from routerlib.log import queries
+from routerlib.log import rows as log_rows
+from routerlib.log.appending import LogAppender
+from routerlib.log.schema import LogError
+from routerlib.records.call import Call, Price, Usage
+from routerlib.records.prompt import Prompt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routerlib.log.cells import Failures
+    from routerlib.outcomes.outcomes import Outcomes
+
+__all__ = ["CallLog", "LogError"]
+
+_KNOWN = ", ".join(f"known.{name}" for name in log_rows.PROMPT_COLUMNS)
+_FINISHED = ("ok", "truncated", "refused", "empty")
+
+# An imported score tells of an answer that may not be there; a judge's own answers are not judged.
+_UNJUDGED = f"""
+select call_id, prompt_id, candidate, params_hash, response, repeat,
+    input_tokens, output_tokens, {_KNOWN}
+from calls join known_prompts as known using (prompt_id)
+where status = 'ok' and response is not null and source not like 'judge/%'
+    and coalesce(?1, known.judge) is not null and not exists (
+        select 1 from scores where scores.call_id = calls.call_id
+        and scores.judge = coalesce(?1, known.judge)
+        and scores.created_at >= coalesce(known_since, '')
+    )
+order by call_id
+"""
+
+
+class CallLog(LogAppender):
+    """Open a log, made on first use.
+
+    Parameters
+    ----------
+    path : str or Path
+        The SQLite file; its folder is made if absent.
+    read_only : bool, default=False
+        Open an existing log without ever writing to it.
+
+    Raises
+    ------
+    LogError
+        If the file is not a log of this library, has a newer schema or can't be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> log = CallLog(Path(tempfile.mkdtemp()) / "logs.db")
+    >>> log.add_prompts([Prompt.from_text("What is 2 + 2?", task="math")])
+    1
+    >>> log.sql("select task, count(*) as n from prompts group by task").n.tolist()
+    [1]
+    >>> log.close()
+    """
+
+    def __enter__(self) -> CallLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"CallLog({str(self.path)!r})"
+
+    def finished_cells(self) -> set[tuple[str, str, str, int]]:
+        """Return the cells that need not be asked again.
+
+        Returns
+        -------
+        set of tuple (prompt_id, candidate, params_hash, repeat)
+            Cells with an answer, complete or not; errors and timeouts are asked again.
+        """
+        marks = ", ".join("?" * len(_FINISHED))
+        return set(
+            self.lookup(
+                "select distinct prompt_id, candidate, params_hash, repeat from calls "
+                f"where status in ({marks})",
+                *_FINISHED,
+            )
+        )
+
+    def prompts(self) -> list[Prompt]:
+        """Return every logged prompt, in the order of logging."""
+        rows = self.lookup(f"select {_KNOWN} from known_prompts as known")
+        return [log_rows.prompt_from_row(row) for row in rows]
+
+    def unjudged_calls(self, judge: str | None = None) -> list[tuple[int, Call, Prompt]]:
+        """Return the ok calls that a judge has not scored yet.
+
+        Calls without a stored answer, as some imports have, and an LLM judge's own calls are
+        left out.
+
+        Parameters
+        ----------
+        judge : str or None, default=None
+            Name of the judge; None = calls that the judge named by their prompt has not scored.
+
+        Returns
+        -------
+        list of tuple (call_id, Call, Prompt)
+            In the order of logging.
+        """
+        return [
+            (row[0], _answered_call(row[1:8]), log_rows.prompt_from_row(row[8:]))
+            for row in self.lookup(_UNJUDGED, judge)
+        ]
+
+    def sql(self, query: str, **tables: Any) -> pd.DataFrame:
+        """Run a DuckDB query over the log as it is now.
+
+        The query sees a copy of the tables in memory, all as of one moment, also while a
+        collection writes. It can change neither the log nor any file, nor read one: DuckDB's
+        access to files, network and extensions is switched off.
+
+        Parameters
+        ----------
+        query : str
+            DuckDB SQL over prompts, prompt_facts, runs, prices, decisions, calls, scores.
+        **tables : DataFrame or pyarrow.Table
+            Further tables that the query names.
+
+        Returns
+        -------
+        DataFrame
+            The query's result.
+
+        Raises
+        ------
+        ValueError
+            If the query is wrong, with the nearest name where a table or column is unknown.
+        """
+        return queries.run(self.path, query, tables)
+
+    def summary(self, judge: str | None = None) -> pd.DataFrame:
+        """Summarise what was asked, one row per candidate model.
+
+        Parameters
+        ----------
+        judge : str or None, default=None
+            Count only this judge's scores; None = the mean over judges.
+
+        Returns
+        -------
+        DataFrame, index candidate
+            Calls and each status (counts), scored (calls with a score), quality (mean score,
+            NaN without scores), input_tokens and output_tokens (sums), cost_usd (US dollars at
+            the prices logged last), cost_unknown (calls that cost_usd leaves out), latency_p50_s
+            and latency_p95_s (seconds, of ok calls).
+        """
+        summary = queries.run(self.path, queries.SUMMARY, parameters={"judge": judge})
+        return summary.set_index("candidate")
+
+    def outcomes(
+        self,
+        *,
+        prices: Mapping[str, Price] | None = None,
+        failures: Failures = "left_out",
+        judge: str | None = None,
+        models: Sequence[str] | None = None,
+    ) -> Outcomes:
+        """Read quality and cost of every candidate on every prompt.
+
+        Parameters
+        ----------
+        prices, failures, judge, models
+            As in `Outcomes.from_log`: with `prices`, the cost of every call
+            whose tokens are known is worked out anew, without a new call.
+
+        Returns
+        -------
+        Outcomes
+            Prompts with at least one observed quality, in the order of logging.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from routerlib.records.call import Score
+        >>> log = CallLog(Path(tempfile.mkdtemp()) / "logs.db")
+        >>> prompt = Prompt.from_text("What is 2 + 2?")
+        >>> _ = log.add_prompts([prompt])
+        >>> call = Call(prompt.prompt_id, "small", "b2:x", "ok", "4", Usage(1000, 0))
+        >>> _ = log.add_call(call, scores=[Score("person", 1.0)])
+        >>> log.outcomes(prices={"small": Price(2, 8)}).cost_usd.tolist()
+        [[0.002]]
+        """
+        from routerlib.log.cells import read_cells
+        from routerlib.outcomes.outcomes import Outcomes
+
+        return Outcomes(**read_cells(self.path, prices, failures, judge, models)._asdict())
+
+    def price_sentence(
+        self, *, prices: Mapping[str, Price] | None = None, models: Sequence[str] | None = None
+    ) -> str:
+        """Say where costs come from and of which date the prices are, for reports.
+
+        Parameters
+        ----------
+        prices : mapping of str to Price or None, default=None
+            Prices that are used in place of those logged last.
+        models : sequence of str or None, default=None
+            Only these candidates; None = all that answered.
+
+        Returns
+        -------
+        str
+            Such as ``Costs in US dollars. small, large: tokens x price of 2026-11-24 (...).``
+        """
+        from routerlib.log.price_notes import price_sentence
+
+        return price_sentence(self.path, prices, models)
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the log, as `routerlib.log.check.check_log` finds it."""
+        from routerlib.log.check import check_log
+
+        return check_log(self.path)
+
+    def export(self, folder: str | Path) -> dict[str, int]:
+        """Copy every table to Parquet files, as `routerlib.log.export.export_log` does."""
+        from routerlib.log.export import export_log
+
+        return export_log(self.path, folder)
+
+
+def _answered_call(row: tuple) -> Call:
+    prompt_id, candidate, params_hash, response, repeat, *tokens = row
+    usage = None if None in tokens else Usage(*tokens)
+    return Call(
+        prompt_id, candidate, params_hash, "ok", response=response, usage=usage, repeat=repeat
+    )

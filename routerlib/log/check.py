@@ -1,0 +1,102 @@
+"""Check that a log is whole: its file, its references, and what can be derived again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from routerlib.log import file as log_file
+from routerlib.log.queries import TABLES
+from routerlib.log.schema import LogError
+from routerlib.records.prompt import Prompt
+
+# A damaged file can have a complaint for every page; the first ones tell enough.
+_MOST_COMPLAINTS = 20
+
+_COUNTED = (
+    (
+        "scores of calls that failed; a failed call must never become a label",
+        "select count(*) from scores join calls using (call_id) where status <> 'ok'",
+    ),
+    (
+        "calls that another tool logged, but more often than once",
+        "select count(*) - count(distinct origin) from calls where origin is not null",
+    ),
+)
+
+
+def check_log(path: str | Path) -> list[str]:
+    """Check a log without changing it.
+
+    Looks at the file (SQLite's ``integrity_check``), at references between tables, at the guards
+    that keep rows from being changed, at scores of failed calls, and derives each prompt's
+    identifier and text again from its messages.
+
+    Parameters
+    ----------
+    path : str or Path
+        The log's file.
+
+    Returns
+    -------
+    list of str
+        What is wrong, one sentence each; empty when the log is whole.
+
+    Raises
+    ------
+    LogError
+        If the file is no log, or so damaged that it can't be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from routerlib.log.call_log import CallLog
+    >>> log = CallLog(Path(tempfile.mkdtemp()) / "logs.db")
+    >>> check_log(log.path)
+    []
+    """
+    path = Path(path)
+    with closing(log_file.connect(path, read_only=True)) as connection:
+        try:
+            return list(_complaints(connection))
+        except sqlite3.Error as error:
+            raise LogError(f"the log {path} is damaged: {error}; restore it from a copy") from error
+
+
+def _complaints(connection: sqlite3.Connection) -> Iterator[str]:
+    for (line,) in connection.execute(f"pragma integrity_check({_MOST_COMPLAINTS})"):
+        if line != "ok":
+            yield f"the file is damaged: {line}"
+    broken = connection.execute("pragma foreign_key_check").fetchmany(_MOST_COMPLAINTS)
+    for table, row, parent, _ in broken:
+        yield f"row {row} of {table} refers to a row of {parent} that is not there"
+    for complaint, count in _COUNTED:
+        (n_found,) = connection.execute(count).fetchone()
+        if n_found:
+            yield f"{n_found} {complaint}"
+    yield from _missing_guards(connection)
+    yield from _altered_prompts(connection)
+
+
+def _missing_guards(connection: sqlite3.Connection) -> Iterator[str]:
+    triggers = connection.execute("select name from sqlite_master where type = 'trigger'")
+    guards = {name for (name,) in triggers}
+    for table in TABLES:
+        for verb in ("update", "delete"):
+            if f"{table}_no_{verb}" not in guards:
+                yield f"nothing keeps rows of {table} from {verb}: the guard was taken off"
+
+
+def _altered_prompts(connection: sqlite3.Connection) -> Iterator[str]:
+    query = "select prompt_id, messages, text from prompts"
+    for prompt_id, messages, text in connection.execute(query):
+        try:
+            prompt = Prompt(tuple(json.loads(messages)))
+        except (ValueError, TypeError, AttributeError) as error:
+            yield f"the messages of prompt {prompt_id!r} can't be read: {error}"
+            continue
+        if (prompt.prompt_id, prompt.text) != (prompt_id, text):
+            yield f"prompt {prompt_id!r} was altered: its messages give {prompt.prompt_id!r}"

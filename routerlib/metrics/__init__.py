@@ -1,0 +1,1 @@
+"""Pure functions on arrays: curves and hulls, pairs, intervals, calibration, sample size."""

@@ -1,0 +1,248 @@
+"""Measure whether estimated quality means what it says."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from routerlib.metrics.intervals import Interval, cluster_weights, percentile_interval
+from routerlib.metrics.pairs import Floats, is_complete
+
+
+class Reliability(NamedTuple):
+    """Expected against observed quality, in bins of equal width that hold something.
+
+    Attributes
+    ----------
+    expected, observed : ndarray of shape (n_bins_used,)
+        Mean of the estimates and of the observations in each bin, in [0, 1].
+    counts : ndarray of shape (n_bins_used,)
+        Observations in each bin.
+    """
+
+    expected: Floats
+    observed: Floats
+    counts: NDArray[np.int64]
+
+
+def _pairs(expected: ArrayLike, observed: ArrayLike) -> tuple[Floats, Floats]:
+    estimates = np.asarray(expected, dtype=np.float64).ravel()
+    outcomes = np.asarray(observed, dtype=np.float64).ravel()
+    known = is_complete(estimates, outcomes)
+    return estimates[known], outcomes[known]
+
+
+def reliability(expected: ArrayLike, observed: ArrayLike, n_bins: int = 15) -> Reliability:
+    """Average estimates and observations in bins of equal width.
+
+    Parameters
+    ----------
+    expected, observed : array of equal shape
+        Estimated and observed quality in [0, 1]; pairs with a NaN are skipped.
+    n_bins : int, default=15
+        Bins over [0, 1].
+
+    Returns
+    -------
+    Reliability
+        Empty bins are left out.
+
+    Examples
+    --------
+    >>> bins = reliability([0.1, 0.1, 0.9], [0, 1, 1])
+    >>> bins.expected.tolist(), bins.observed.tolist(), bins.counts.tolist()
+    ([0.1, 0.9], [0.5, 1.0], [2, 1])
+    """
+    estimates, outcomes = _pairs(expected, observed)
+    bins = np.minimum((estimates * n_bins).astype(int), n_bins - 1)
+    count = np.bincount(bins, minlength=n_bins)
+    used = count > 0
+    mean_expected = np.bincount(bins, estimates, n_bins)[used] / count[used]
+    mean_observed = np.bincount(bins, outcomes, n_bins)[used] / count[used]
+    return Reliability(mean_expected, mean_observed, count[used])
+
+
+def ece(expected: ArrayLike, observed: ArrayLike, n_bins: int = 15) -> float:
+    """Return the expected calibration error.
+
+    The mean distance between estimated and observed quality over bins, weighted by count. Read it
+    beside `brier`: a constant guess at the mean has an ECE of nearly 0.
+
+    Parameters
+    ----------
+    expected, observed : array of equal shape
+        Estimated and observed quality in [0, 1]; pairs with a NaN are skipped.
+    n_bins : int, default=15
+        Bins over [0, 1].
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when no pair is known.
+
+    Examples
+    --------
+    >>> round(ece([0.1, 0.1, 0.9], [0, 1, 1]), 4)
+    0.3
+    """
+    bins = reliability(expected, observed, n_bins)
+    if not len(bins.counts):
+        return float("nan")
+    return float(np.average(np.abs(bins.expected - bins.observed), weights=bins.counts))
+
+
+def brier(expected: ArrayLike, observed: ArrayLike) -> float:
+    """Return the mean squared distance between estimated and observed quality.
+
+    Parameters
+    ----------
+    expected, observed : array of equal shape
+        In [0, 1]; pairs with a NaN are skipped.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when no pair is known.
+
+    Examples
+    --------
+    >>> round(brier([0.5, 1.0, 0.3], [0, 1, np.nan]), 4)
+    0.125
+    """
+    estimates, outcomes = _pairs(expected, observed)
+    return float(np.mean((estimates - outcomes) ** 2)) if len(estimates) else float("nan")
+
+
+def weighted_errors(
+    expected: Floats, observed: Floats, weights: Floats, n_bins: int = 15
+) -> tuple[Floats, Floats]:
+    """Return ECE and Brier score of many bootstrap replicates, means over candidate models.
+
+    Parameters
+    ----------
+    expected, observed : ndarray of shape (n_prompts, n_models)
+        Estimated and observed quality in [0, 1], all known.
+    weights : ndarray of shape (n_replicates, n_prompts)
+        How often each prompt was drawn.
+    n_bins : int, default=15
+        Bins over [0, 1].
+
+    Returns
+    -------
+    tuple (ece, brier) of ndarray of shape (n_replicates,)
+        What `ece` and `brier` give on the repeated prompts; NaN where none was drawn.
+
+    Examples
+    --------
+    >>> expected, observed = np.array([[0.1], [0.1], [0.9]]), np.array([[0.0], [1.0], [1.0]])
+    >>> errors = weighted_errors(expected, observed, np.ones((1, 3)))
+    >>> errors[0].round(4).tolist(), errors[1].round(4).tolist()
+    ([0.3], [0.2767])
+    """
+    n = weights.sum(axis=1)
+    off = np.zeros(len(weights))
+    for estimates, outcomes in zip(expected.T, observed.T, strict=True):
+        bins = np.minimum((estimates * n_bins).astype(int), n_bins - 1)
+        gaps = np.zeros((len(bins), n_bins))
+        gaps[np.arange(len(bins)), bins] = estimates - outcomes
+        off += np.abs(weights @ gaps).sum(axis=1)
+    squared = weights @ ((expected - observed) ** 2).mean(axis=1)
+    with np.errstate(invalid="ignore"):
+        return off / n / expected.shape[1], squared / n
+
+
+def ece_by_chance(
+    expected: ArrayLike,
+    observed: ArrayLike,
+    n_bins: int = 15,
+    *,
+    n_draws: int = 200,
+    random_state: int = 0,
+) -> float:
+    """Return the ECE that perfectly honest estimates would show at this sample size.
+
+    A bin's mean is off by luck, and the ECE counts every distance as positive: with few prompts
+    it is well above 0 however honest the estimates. (A bootstrap adds that luck a second time,
+    so its interval would lie too high.) Only what an ECE exceeds this by speaks against the
+    estimates.
+
+    Parameters
+    ----------
+    expected, observed : array of equal shape
+        Estimated and observed quality in [0, 1]; pairs with a NaN are skipped.
+    n_bins : int, default=15
+        Bins over [0, 1].
+    n_draws : int, default=200
+        Times that outcomes of 0 or 1 are drawn from the estimates. Where observed quality has
+        values between, luck is smaller: this is then an upper bound.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    float
+        Mean over the draws, in [0, 1]; NaN when no pair is known.
+
+    Examples
+    --------
+    >>> few, many = (ece_by_chance(np.full(n, 0.5), np.zeros(n)) for n in (30, 3000))
+    >>> round(few, 2), round(many, 2)
+    (0.07, 0.01)
+    """
+    estimates, _ = _pairs(expected, observed)
+    if not len(estimates):
+        return float("nan")
+    rng = np.random.default_rng(random_state)
+    drawn = rng.random((n_draws, len(estimates))) < estimates
+    return float(np.mean([ece(estimates, outcomes, n_bins) for outcomes in drawn]))
+
+
+def mean_brier_interval(
+    expected: Floats,
+    observed: Floats,
+    groups: ArrayLike,
+    *,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
+) -> Interval:
+    """Put an interval round the mean over candidate models of `brier`.
+
+    Parameters
+    ----------
+    expected, observed : ndarray of shape (n_prompts, n_models)
+        Estimated and observed quality in [0, 1]; NaN = unknown.
+    groups : array of shape (n_prompts,)
+        Prompts of a group of near-duplicates are drawn together.
+    n_bootstrap : int, default=1000
+        Replicates.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    Interval
+        95 %; candidate models without a known pair are left out.
+
+    Examples
+    --------
+    >>> expected, observed = np.full((50, 1), 0.8), np.tile([[1.0], [0.0]], (25, 1))
+    >>> [round(x, 2) for x in mean_brier_interval(expected, observed, range(50))[:3]]
+    [0.34, 0.26, 0.41]
+    """
+    known = (~np.isnan(expected + observed)).astype(np.float64)
+    errors = np.where(known > 0, (expected - observed) ** 2, 0.0)
+    has_pairs = known.any(axis=0)
+
+    def mean(weights: Floats) -> Floats:
+        counts = weights @ known[:, has_pairs]
+        with np.errstate(invalid="ignore"):
+            sums: Floats = weights @ errors[:, has_pairs]
+            return np.asarray((sums / np.where(counts > 0, counts, np.nan)).mean(axis=1))
+
+    if not has_pairs.any():
+        return Interval(*[float("nan")] * 4)
+    blocks = [mean(weights) for weights in cluster_weights(groups, n_bootstrap, random_state)]
+    value = float(mean(np.ones((1, len(errors))))[0])
+    return percentile_interval(value, np.concatenate(blocks or [np.zeros(0)]))

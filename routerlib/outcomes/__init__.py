@@ -1,0 +1,1 @@
+"""Prompts x candidate models, and honest ways to divide them."""

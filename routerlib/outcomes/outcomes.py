@@ -1,0 +1,398 @@
+"""Outcomes: what each candidate model's quality and cost was on each prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.outcomes.splits import SplitBy, divide
+from routerlib.records.call import Price
+from routerlib.records.canonical import tagged_hash
+from routerlib.records.prompt import check_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Candidates are compared on prompts that all answered where these are at least so many ...
+_MIN_COMPARED = 30
+# ... and at least this share of all.
+_MIN_COMPARED_SHARE = 0.5
+
+
+# What a cell without any complete answer is.
+Failures = Literal["left_out", "wrong"]
+
+
+class HoldsOutcomes(Protocol):
+    """A log of calls and scores, however it is stored."""
+
+    def outcomes(
+        self,
+        *,
+        prices: Mapping[str, Price] | None = None,
+        failures: Failures = "left_out",
+        judge: str | None = None,
+        models: Sequence[str] | None = None,
+    ) -> Outcomes:
+        """Read quality and cost of every candidate on every prompt."""
+        ...
+
+
+class Means(NamedTuple):
+    """Means of each candidate model over the same prompts, where there are enough.
+
+    Attributes
+    ----------
+    quality, cost_usd : ndarray of shape (n_models,)
+        Mean quality in [0, 1] and mean US dollars of one call; NaN where unknown.
+    """
+
+    quality: np.ndarray
+    cost_usd: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Quality and cost of candidate models on prompts: what every router and metric starts from.
+
+    Parameters
+    ----------
+    prompts : sequence of str, length n_prompts
+        Prompt texts.
+    models : sequence of str, length n_models
+        Candidate names, each once.
+    quality : array-like of shape (n_prompts, n_models)
+        In [0, 1]; NaN where it was not observed.
+    cost_usd : array-like of shape (n_prompts, n_models) or None, default=None
+        US dollars of one call, at least 0; NaN where unknown, None = unknown everywhere.
+    topics : sequence of str or None, default=None
+        Known task labels, length n_prompts.
+    prompt_ids : sequence of str or None, default=None
+        Identifiers; None = derived from the texts.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, a name stands twice, or a number is out of range.
+
+    Examples
+    --------
+    >>> outcomes = Outcomes(["a?", "b?"], ["small", "large"],
+    ...                     quality=[[0, 1], [1, 1]], cost_usd=[[0.1, 1], [0.1, 1]])
+    >>> outcomes.best_single, outcomes.cheapest, outcomes.mean_quality.tolist()
+    ('large', 'small', [0.5, 1.0])
+    """
+
+    prompts: Sequence[str]
+    models: Sequence[str]
+    quality: np.ndarray
+    # None is accepted for the next and the last; both are filled in once constructed.
+    cost_usd: np.ndarray = None  # type: ignore[assignment]
+    topics: Sequence[str] | None = None
+    prompt_ids: Sequence[str] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "prompts", tuple(self.prompts))
+        put(self, "models", tuple(self.models))
+        check_names(self.models, "candidate model")
+        shape = (len(self.prompts), len(self.models))
+        put(self, "quality", _matrix(self.quality, shape, "quality"))
+        cost_usd = np.full(shape, np.nan) if self.cost_usd is None else self.cost_usd
+        put(self, "cost_usd", _matrix(cost_usd, shape, "cost_usd"))
+        self._check_ranges()
+        if self.topics is not None:
+            put(self, "topics", _texts(self.topics, shape[0], "topics"))
+        if self.prompt_ids is None:
+            single_turn = ([{"role": "user", "content": text}] for text in self.prompts)
+            put(self, "prompt_ids", tuple(map(tagged_hash, single_turn)))
+        put(self, "prompt_ids", _texts(self.prompt_ids, shape[0], "prompt_ids"))
+
+    def _check_ranges(self) -> None:
+        out = (self.quality < 0) | (self.quality > 1) | np.isinf(self.quality)
+        if out.any():
+            row, column = np.argwhere(out)[0]
+            raise ValueError(
+                f"quality must lie in [0, 1], got {self.quality[row, column]!r} for model "
+                f"{self.models[column]!r} on prompt {row}; rescale scores first"
+            )
+        if (self.cost_usd < 0).any() or np.isinf(self.cost_usd).any():
+            raise ValueError(
+                "cost_usd must be finite and at least 0, got a negative or infinite value"
+            )
+
+    @classmethod
+    def from_log(
+        cls,
+        log: HoldsOutcomes,
+        *,
+        prices: Mapping[str, Price] | None = None,
+        failures: Failures = "left_out",
+        judge: str | None = None,
+        models: Sequence[str] | None = None,
+    ) -> Outcomes:
+        """Read the outcomes that a log holds.
+
+        Parameters
+        ----------
+        log : CallLog
+            The log; it may be written to meanwhile.
+        prices : mapping of str to Price or None, default=None
+            Prices to derive cost from; None = those logged last. Where tokens or price are
+            unknown, the cost that another tool gave with a call counts, if there is one.
+        failures : {"left_out", "wrong"}, default="left_out"
+            Whether a cell without any complete answer is missing, or has quality 0 (only for
+            prompts on which a judge has spoken).
+        judge : str or None, default=None
+            Count only this judge's scores; None = the mean over judges.
+        models : sequence of str or None, default=None
+            Candidates, in this order; None = all that were scored on at least a tenth as many
+            prompts as the one scored most, cheapest first. Those left out are logged as a warning.
+
+        Returns
+        -------
+        Outcomes
+            Prompts with at least one observed quality, in the order of logging.
+
+        Raises
+        ------
+        ValueError
+            If nothing was scored yet, or a candidate is unknown.
+        """
+        return log.outcomes(prices=prices, failures=failures, judge=judge, models=models)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        prompt: str = "prompt",
+        quality: Sequence[str],
+        cost_usd: Sequence[str] | None = None,
+        topic: str | None = None,
+    ) -> Outcomes:
+        """Make outcomes from a wide table: one row per prompt, one column per candidate.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The table.
+        prompt : str, default="prompt"
+            Column of the prompt texts.
+        quality : sequence of str, length n_models
+            Columns of qualities; their names are the candidates' names.
+        cost_usd : sequence of str or None, default=None
+            Columns of costs in US dollars, in the same order.
+        topic : str or None, default=None
+            Column of known task labels.
+
+        Returns
+        -------
+        Outcomes
+            In the table's order.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing.
+        """
+        wanted = [prompt, *quality, *(cost_usd or ()), *([topic] if topic else ())]
+        missing = [name for name in wanted if name not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"the table has no column {missing[0]!r}, it has {', '.join(map(str, frame))}"
+            )
+        return cls(
+            prompts=frame[prompt].astype(str).tolist(),
+            models=list(quality),
+            quality=frame[list(quality)].to_numpy(float),
+            cost_usd=_columns(frame, cost_usd, len(quality)),
+            topics=None if topic is None else frame[topic].astype(str).tolist(),
+        )
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __repr__(self) -> str:
+        observed = int(np.isfinite(self.quality).sum())
+        return (
+            f"Outcomes({len(self)} prompts x {len(self.models)} models, "
+            f"{observed} of {self.quality.size} observed)"
+        )
+
+    @property
+    def n_prompts(self) -> int:
+        """Number of prompts."""
+        return len(self.prompts)
+
+    @property
+    def mean_quality(self) -> np.ndarray:
+        """Mean observed quality of each candidate, shape (n_models,); NaN where never observed."""
+        return _nanmean(self.quality)
+
+    @property
+    def mean_cost_usd(self) -> np.ndarray:
+        """Mean known cost of one call, US dollars, shape (n_models,); NaN where unknown."""
+        return _nanmean(self.cost_usd)
+
+    def compared(self) -> Means:
+        """Return means by which candidates can be compared fairly.
+
+        A candidate that fails on hard prompts would look better on the rest than one that
+        answers all of them.
+
+        Returns
+        -------
+        Means
+            Over the prompts on which every candidate was observed, if these are at least 30 and
+            at least half of all; else over whatever was observed of each.
+
+        Examples
+        --------
+        >>> quality = [[0.5, 0.4]] * 30 + [[0.0, np.nan]] * 10
+        >>> outcomes = Outcomes([f"p{i}" for i in range(40)], ["small", "large"], quality)
+        >>> outcomes.mean_quality.round(3).tolist(), outcomes.compared().quality.round(3).tolist()
+        ([0.375, 0.4], [0.5, 0.4])
+        """
+        complete = np.isfinite(self.quality).all(axis=1)
+        n_complete = int(complete.sum())
+        if n_complete < max(_MIN_COMPARED, _MIN_COMPARED_SHARE * len(self)):
+            return Means(self.mean_quality, self.mean_cost_usd)
+        cost_usd = _nanmean(self.cost_usd[complete])
+        is_known = np.isfinite(cost_usd)
+        return Means(
+            _nanmean(self.quality[complete]), np.where(is_known, cost_usd, self.mean_cost_usd)
+        )
+
+    @property
+    def best_single(self) -> str:
+        """The candidate with the highest `compared` quality, the cheaper among ties."""
+        means = self.compared()
+        cost_usd = np.nan_to_num(means.cost_usd, nan=np.inf)
+        quality = np.nan_to_num(means.quality, nan=-np.inf)
+        return self.models[int(np.lexsort((cost_usd, -quality))[0])]
+
+    @property
+    def cheapest(self) -> str:
+        """The candidate with the lowest `compared` cost, the first when costs are unknown."""
+        return self.models[int(np.argmin(np.nan_to_num(self.compared().cost_usd, nan=np.inf)))]
+
+    @property
+    def data_hash(self) -> str:
+        """Tagged hash of prompts, candidates, qualities and costs."""
+        return tagged_hash(
+            [
+                list(self.prompt_ids),
+                list(self.models),
+                np.asarray(self.quality, "<f8").tobytes().hex(),
+                np.asarray(self.cost_usd, "<f8").tobytes().hex(),
+            ]
+        )
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Near-duplicate groups, shape (n_prompts,)."""
+        return near_duplicate_groups(self.prompts)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Outcomes:
+        """Return the outcomes of some prompts.
+
+        Parameters
+        ----------
+        indices : sequence of int, or ndarray of bool of shape (n_prompts,)
+            Which prompts, in which order.
+
+        Returns
+        -------
+        Outcomes
+            Of the same candidates.
+        """
+        rows: np.ndarray = np.arange(len(self))
+        rows = rows[np.asarray(indices)] if len(indices) else rows[:0]
+        taken = replace(
+            self,
+            prompts=[self.prompts[row] for row in rows],
+            quality=self.quality[rows],
+            cost_usd=self.cost_usd[rows],
+            topics=None if self.topics is None else [self.topics[row] for row in rows],
+            prompt_ids=[self.prompt_ids[row] for row in rows],
+        )
+        if (
+            "groups" in self.__dict__
+        ):  # links among fewer prompts can only be fewer: keep the coarser
+            taken.__dict__["groups"] = self.groups[rows]
+        return taken
+
+    def split(
+        self, test_size: float = 0.3, random_state: int = 0, by: SplitBy = "random"
+    ) -> tuple[Outcomes, Outcomes]:
+        """Split into train and test with near-duplicates on the same side.
+
+        Parameters
+        ----------
+        test_size : float, default=0.3
+            Share of prompts for test, in (0, 1).
+        random_state : int, default=0
+            Seed.
+        by : {"random", "topic", "time"}, default="random"
+            ``topic`` holds whole topics out, ``time`` the prompts that came last (in this order,
+            that of logging); both ask how the router does on what is new. See
+            `routerlib.outcomes.splits.divide`.
+
+        Returns
+        -------
+        tuple (train, test) of Outcomes
+            Both in the original order of prompts.
+
+        Raises
+        ------
+        ValueError
+            If the share is out of range, topics are missing or all prompts are copies of one.
+        """
+        parts = divide(self.groups, test_size, random_state, by, self.topics)
+        return self.take(parts.train), self.take(parts.test)
+
+    def without(self, prompt_ids: Sequence[str]) -> Outcomes:
+        """Return the outcomes of all prompts but these."""
+        left_out = set(prompt_ids)
+        return self.take([i for i, key in enumerate(self.prompt_ids) if key not in left_out])
+
+    def complete(self) -> Outcomes:
+        """Return the prompts on which every candidate's quality was observed."""
+        return self.take(np.isfinite(self.quality).all(axis=1))
+
+
+def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
+    # A table's columns lie one after the other, a list's rows: sums must not depend on that.
+    matrix = np.array(values, dtype=float, order="C")
+    if matrix.shape != shape and not (matrix.size == 0 and 0 in shape):
+        raise ValueError(
+            f"{name} must have shape (n_prompts, n_models) = {shape}, got {matrix.shape}"
+        )
+    matrix = matrix.reshape(shape)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _columns(frame: pd.DataFrame, names: Sequence[str] | None, n_models: int) -> np.ndarray:
+    if names is None:
+        return np.full((len(frame), n_models), np.nan)
+    return frame[list(names)].to_numpy(float)
+
+
+def _texts(values: Sequence[str], n_prompts: int, name: str) -> tuple[str, ...]:
+    if len(values) != n_prompts:
+        raise ValueError(f"{name} must have one entry per prompt ({n_prompts}), got {len(values)}")
+    return tuple(str(value) for value in values)
+
+
+def _nanmean(matrix: np.ndarray) -> np.ndarray:
+    known = np.isfinite(matrix)
+    counts = known.sum(axis=0)
+    sums = np.where(known, matrix, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

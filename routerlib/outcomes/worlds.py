@@ -1,0 +1,130 @@
+"""Make small worlds whose true expected quality is known."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from routerlib.metrics.pairs import Floats
+from routerlib.outcomes.outcomes import Outcomes
+
+Kind = Literal["skill", "price", "nothing"]
+
+# Topic -> words that only its prompts have.
+TOPICS = {
+    "astronomy": "comet orbit telescope galaxy lunar nebula eclipse meteor planet quasar solar",
+    "cooking": "simmer garlic oven butter whisk recipe pepper dough roast basil saucepan vinegar",
+    "law": "contract clause tenant verdict statute appeal plaintiff lease witness tribunal deed",
+    "gardening": "compost prune seedling trellis mulch tulip orchard weeds shovel ivy hedge",
+    "sailing": "harbour mast rudder tide anchor jib keel buoy knots starboard regatta hull",
+    "music": "chord violin tempo melody rhythm opera trumpet octave choir drummer sonata scale",
+}
+_FILLER_WORDS = (
+    "please explain how the old new best worst first last many some with without under over near "
+    "before after during because although whether which while into onto about around between kind "
+    "reason example detail summary list step friend teacher student visitor morning evening winter "
+    "summer village city bridge river corner letter story answer choice small large quick slow"
+)
+_WORDS_PER_PROMPT = (14, 30)
+_TOPIC_WORDS_PER_PROMPT = 4
+_CHARS_PER_TOKEN = 4
+# Cheapest candidate model, US dollars per prompt token; each next one costs three times as much.
+_CHEAPEST_USD_PER_TOKEN = 1e-6
+_PRICE_STEP = 3.0
+_WINNER_QUALITY, _OTHER_QUALITY = 0.9, 0.45
+_FLAT_QUALITY = (0.4, 0.8)
+_ABILITY = (-0.6, 2.2)
+_EASE = (3.2, -1.6)
+
+
+class World(NamedTuple):
+    """Outcomes together with the truth behind them.
+
+    Attributes
+    ----------
+    outcomes : Outcomes
+        What a benchmark would see: quality 0 or 1, cost, topic.
+    expected_quality : ndarray of shape (n_prompts, n_models)
+        The probability of each 1.
+    """
+
+    outcomes: Outcomes
+    expected_quality: Floats
+
+
+def make_world(
+    n_prompts: int = 300, n_models: int = 3, seed: int = 0, kind: Kind = "skill"
+) -> World:
+    """Draw prompts whose words tell their topic, and outcomes from a known truth.
+
+    Parameters
+    ----------
+    n_prompts : int, default=300
+        Prompts, spread over `TOPICS`.
+    n_models : int, default=3
+        Candidate models ``m0`` (cheapest) to the dearest; each costs three times the one before.
+    seed : int, default=0
+        Seed of everything random.
+    kind : {"skill", "price", "nothing"}, default="skill"
+        ``skill``: topics have different winners, so a router can beat every single model.
+        ``price``: a dearer model is better on every topic, but on easy topics by very little: a
+        router can only save cost at a small price. ``nothing``: quality doesn't depend on the
+        prompt.
+
+    Returns
+    -------
+    World
+        Outcomes and the true expected quality.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is unknown or a number is too small.
+
+    Examples
+    --------
+    >>> world = make_world(n_prompts=12, n_models=2, seed=1)
+    >>> world.outcomes.models, world.expected_quality.shape
+    (('m0', 'm1'), (12, 2))
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    if n_prompts < 1 or n_models < 1:
+        raise ValueError(f"a world needs prompts and models, got {n_prompts!r} and {n_models!r}")
+    rng = np.random.default_rng(seed)
+    names = list(TOPICS)
+    topic_of = rng.permutation(np.arange(n_prompts) % len(TOPICS))
+    prompts = tuple(_write_prompt(names[topic], rng) for topic in topic_of)
+    expected = _topic_quality(kind, n_models)[topic_of]
+    tokens = np.array([len(prompt) / _CHARS_PER_TOKEN for prompt in prompts])
+    prices = _CHEAPEST_USD_PER_TOKEN * _PRICE_STEP ** np.arange(n_models)
+    outcomes = Outcomes(
+        prompts=prompts,
+        models=tuple(f"m{arm}" for arm in range(n_models)),
+        quality=(rng.random(expected.shape) < expected).astype(np.float64),
+        cost_usd=tokens[:, None] * prices,
+        topics=tuple(names[topic] for topic in topic_of),
+    )
+    return World(outcomes, expected)
+
+
+def _write_prompt(topic: str, rng: np.random.Generator) -> str:
+    about = rng.choice(TOPICS[topic].split(), _TOPIC_WORDS_PER_PROMPT, replace=False)
+    n_filler = rng.integers(*_WORDS_PER_PROMPT)
+    words = rng.permutation([*about, *rng.choice(_FILLER_WORDS.split(), n_filler)])
+    return " ".join(words).capitalize() + "?"
+
+
+def _topic_quality(kind: Kind, n_models: int) -> Floats:
+    """Return the true expected quality, shape (n_topics, n_models)."""
+    n_topics = len(TOPICS)
+    if kind == "nothing":
+        return np.tile(np.linspace(*_FLAT_QUALITY, n_models), (n_topics, 1))
+    if kind == "skill":
+        winner = np.arange(n_topics) % n_models
+        is_winner = winner[:, None] == np.arange(n_models)
+        return np.where(is_winner, _WINNER_QUALITY, _OTHER_QUALITY)
+    ease = np.linspace(*_EASE, n_topics)
+    ability = np.linspace(*_ABILITY, n_models)
+    return 1 / (1 + np.exp(-(ease[:, None] + ability)))

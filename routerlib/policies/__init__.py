@@ -1,0 +1,1 @@
+"""Estimates -> choice, with its exact probability."""

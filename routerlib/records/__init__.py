@@ -1,0 +1,1 @@
+"""What the parts hand to each other: prompts, calls, decisions; canonical JSON, arrays, files."""

@@ -1,0 +1,247 @@
+"""One request to a candidate model: whom one asks, its tokens, its money, its score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from routerlib.records.canonical import tagged_hash
+
+CallStatus = Literal["ok", "truncated", "refused", "empty", "error", "timeout"]
+CALL_STATUSES: tuple[str, ...] = get_args(CallStatus)
+
+
+# Parts a candidate model can play for the RuleRouter, written in candidates.yaml.
+Role = Literal["cheapest", "cheap", "coder", "strongest"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+_TOKENS_PER_PRICE_UNIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call, as the provider counted them.
+
+    Parameters
+    ----------
+    input_tokens, output_tokens : int
+        Tokens, at least 0. Output includes reasoning tokens.
+    cached_input_tokens, reasoning_tokens : int, default=0
+        Tokens, at least 0; parts of the two numbers above.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a candidate model charges, in US dollars per million tokens.
+
+    Parameters
+    ----------
+    input_usd_per_mtok, output_usd_per_mtok : float
+        US dollars per million tokens, at least 0.
+    cached_input_usd_per_mtok : float or None, default=None
+        Price of input tokens served from the provider's cache; None = the input price.
+    source : str, default="candidates.yaml"
+        Where the price comes from.
+    as_of : str or None, default=None
+        ISO date for which it was valid.
+
+    Examples
+    --------
+    >>> Price(0.15, 0.60).cost_usd(Usage(input_tokens=1_000_000, output_tokens=500_000))
+    0.45
+    """
+
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    cached_input_usd_per_mtok: float | None = None
+    source: str = "candidates.yaml"
+    as_of: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+
+    def cost_usd(self, usage: Usage) -> float:
+        """Return the US dollars that this usage costs."""
+        cached_price = self.cached_input_usd_per_mtok
+        if cached_price is None:
+            cached_price = self.input_usd_per_mtok
+        cached = min(usage.cached_input_tokens, usage.input_tokens)
+        micro_usd = (
+            (usage.input_tokens - cached) * self.input_usd_per_mtok
+            + cached * cached_price
+            + usage.output_tokens * self.output_usd_per_mtok
+        )
+        return micro_usd / _TOKENS_PER_PRICE_UNIT
+
+
+@dataclass(frozen=True)
+class CandidateModel:
+    """An LLM that may be called, and how: one entry of candidates.yaml.
+
+    Parameters
+    ----------
+    name : str
+        How logs, tables and figures call it.
+    model : str
+        How the provider calls it; for provider ``local`` a pool name or the path of a GGUF file.
+    provider : str
+        Provider name, ``local`` for the embedded pool, ``custom`` for a bare base URL.
+    base_url : str or None
+        OpenAI-compatible endpoint; None for ``local``, whose server is started on demand.
+    api_key_env : str or None
+        Name of the environment variable that holds the key; None = no key needed.
+    price : Price
+        Dated price.
+    max_concurrency : int, default=4
+        Requests in flight, at least 1.
+    requests_per_minute : float or None, default=None
+        Upper limit on the request rate.
+    timeout_s : float, default=120
+        Seconds until one attempt is given up.
+    max_attempts : int, default=4
+        Attempts per call, at least 1.
+    system : str or None, default=None
+        System prompt that this way of asking puts first.
+    parameters : dict
+        Further request parameters, such as temperature, max_tokens, seed.
+    roles : tuple of str, default=()
+        Parts it plays for the RuleRouter, from `ROLES`.
+    expected_s : float or None, default=None
+        Seconds a call occupies the server, for time estimates before anything was measured.
+    """
+
+    name: str
+    model: str
+    provider: str
+    base_url: str | None
+    api_key_env: str | None
+    price: Price
+    max_concurrency: int = 4
+    requests_per_minute: float | None = None
+    timeout_s: float = 120.0
+    max_attempts: int = 4
+    system: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+    expected_s: float | None = None
+
+    @property
+    def params_hash(self) -> str:
+        """Tagged hash of everything that changes what is asked: model, system, parameters."""
+        return tagged_hash(
+            {"model": self.model, "system": self.system, "parameters": dict(self.parameters)}
+        )
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The cap on output tokens that is sent, the higher of two, or None when there is none."""
+        names = ("max_completion_tokens", "max_tokens")
+        caps = [int(self.parameters[name]) for name in names if name in self.parameters]
+        return max(caps, default=None)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to one candidate model, successful or not; immutable once logged.
+
+    Parameters
+    ----------
+    prompt_id, candidate, params_hash, repeat
+        The cell that was asked.
+    status : str
+        One of `CALL_STATUSES`; only ``ok`` calls are ever judged.
+    response : str or None
+        The answer's text.
+    usage : Usage or None
+        Token counts; None when the provider gave none.
+    latency_s : float or None, default=None
+        Seconds of the last attempt; None = not known, as in some imports.
+    attempts : int or None, default=1
+        Attempts made, at least 1; None = not known.
+    given_cost_usd : float or None, default=None
+        What another tool says it cost, US dollars; counts only where tokens or price are unknown.
+    origin : str or None, default=None
+        Identity of a call that was imported, so that it comes in once; None = made live.
+    asked_at : str or None, default=None
+        When it was asked, where that was not when it is logged: ISO date and time, UTC.
+    extra : dict or None, default=None
+        Further fields that its source had: JSON values.
+    """
+
+    prompt_id: str
+    candidate: str
+    params_hash: str
+    status: str
+    response: str | None = None
+    usage: Usage | None = None
+    latency_s: float | None = None
+    attempts: int | None = 1
+    repeat: int = 0
+    finish_reason: str | None = None
+    error_type: str | None = None
+    error: str | None = None
+    decision_id: int | None = None
+    given_cost_usd: float | None = None
+    origin: str | None = None
+    asked_at: str | None = None
+    extra: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in CALL_STATUSES:
+            raise ValueError(
+                f"status must be one of {', '.join(CALL_STATUSES)}, got {self.status!r}"
+            )
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the call gave a complete answer that a judge may grade."""
+        return self.status == "ok"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One judge's verdict on one call.
+
+    Parameters
+    ----------
+    judge : str
+        Who graded.
+    score : float
+        In [0, 1], or NaN when the judge could not tell; NaN is never stored.
+    rationale : str, default=""
+        Why, in a few words.
+    extra : dict or None, default=None
+        What the verdict rests on, such as the calls of an LLM judge: JSON values.
+    """
+
+    judge: str
+    score: float
+    rationale: str = ""
+    extra: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isnan(self.score) or 0 <= self.score <= 1):
+            raise ValueError(
+                f"score must lie in [0, 1], got {self.score!r} from judge {self.judge!r}; rescale"
+            )
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether there is a verdict."""
+        return not math.isnan(self.score)

@@ -1,0 +1,85 @@
+"""What is expected of each candidate model, who was chosen, and with what probability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Stand for the router's hash where no router chose: a person or a program named the model, or a
+# turn of a conversation stays with the model that answered before. Such decisions are certain and
+# say nothing of what the router would have done, so off-policy values leave them out.
+CALLER = "caller"
+CONVERSATION = "conversation"
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What a router expects of each candidate model on each prompt.
+
+    Parameters
+    ----------
+    models : tuple of str
+        Candidate names, in column order.
+    quality : ndarray of shape (n_prompts, n_models)
+        Expected quality in [0, 1].
+    cost_usd : ndarray of shape (n_prompts, n_models)
+        Expected cost of one call, US dollars.
+    quality_sd : ndarray of shape (n_prompts, n_models) or None, default=None
+        Standard deviation of expected quality, at least 0; None = not known. Policies that
+        explore by uncertainty need it.
+    """
+
+    models: tuple[str, ...]
+    quality: np.ndarray
+    cost_usd: np.ndarray
+    quality_sd: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.quality), len(self.models))
+        for name in ("quality", "cost_usd", "quality_sd"):
+            given = getattr(self, name)
+            if given is not None and given.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {given.shape}")
+
+    def __len__(self) -> int:
+        return len(self.quality)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One routing decision, with all that is needed to explain and to value it later.
+
+    Parameters
+    ----------
+    model : str
+        The chosen candidate model.
+    expected_quality, expected_cost_usd : float
+        Its estimates; NaN when a rule decided, which estimates nothing.
+    propensity : float
+        Probability, in (0, 1], with which this model was chosen.
+    reason : str
+        Why, in words.
+    cost_weight : float
+        Quality given up per US dollar saved.
+    estimates : dict of str to dict
+        ``{model: {"quality": ..., "cost_usd": ...}}`` for every candidate model.
+    router_hash : str
+        Identity of the router that decided.
+    """
+
+    model: str
+    expected_quality: float
+    expected_cost_usd: float
+    propensity: float
+    reason: str
+    cost_weight: float
+    estimates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    router_hash: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.propensity <= 1:
+            raise ValueError(f"propensity must lie in (0, 1], got {self.propensity!r}")

@@ -1,0 +1,103 @@
+"""A prompt as sent, with what is known about its right answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from routerlib.records.canonical import tagged_hash
+
+Task = Literal[
+    "chat",
+    "summarize",
+    "classify",
+    "reasoning",
+    "code",
+    "math",
+    "extract",
+    "translate",
+    "other",
+]
+TASKS: tuple[str, ...] = get_args(Task)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as sent, with what is known about its right answer.
+
+    Parameters
+    ----------
+    messages : tuple of dict
+        Chat messages, each with ``role`` and ``content``; at least one.
+    task : str or None, default=None
+        One of `TASKS`, or None when unknown.
+    reference : Any, default=None
+        JSON value that the judge compares with: a text, a number, an object.
+    judge : str or None, default=None
+        Name of the judge in `routerlib.gather.judges`; None = no automatic verdict.
+    source : str, default="user"
+        Where the prompt comes from, such as a file or a task family.
+    topic : str or None, default=None
+        The owner's own label of the subject, in any words; it stands in for `task` in tables.
+    extra : dict or None, default=None
+        Further fields that its file had, kept as they were: JSON values.
+
+    Examples
+    --------
+    >>> prompt = Prompt.from_text("What is 17 * 23?", task="math", reference=391, judge="numeric")
+    >>> prompt.text, prompt.prompt_id[:3]
+    ('What is 17 * 23?', 'b2:')
+    """
+
+    messages: tuple[Mapping[str, str], ...]
+    task: str | None = None
+    reference: Any = None
+    judge: str | None = None
+    source: str = "user"
+    topic: str | None = None
+    extra: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.messages:
+            raise ValueError("a prompt needs at least one message, got none")
+        for message in self.messages:
+            if not isinstance(message.get("role"), str) or not isinstance(
+                message.get("content"), str
+            ):
+                raise ValueError(
+                    f"each message needs text in 'role' and 'content', got {dict(message)!r}"
+                )
+        if not self.text.strip():
+            raise ValueError("a prompt needs text, got only white space")
+        if self.task is not None and self.task not in TASKS:
+            raise ValueError(
+                f"task must be one of {', '.join(TASKS)}, got {self.task!r}; a label of your own "
+                "is a topic"
+            )
+
+    @classmethod
+    def from_text(cls, text: str, **known: Any) -> Prompt:
+        """Make a single-turn prompt from its text."""
+        return cls(messages=({"role": "user", "content": text},), **known)
+
+    @property
+    def text(self) -> str:
+        """The content of all messages, joined by blank lines: what features are drawn from."""
+        return "\n\n".join(message["content"] for message in self.messages)
+
+    @property
+    def prompt_id(self) -> str:
+        """Tagged hash of the canonical messages JSON."""
+        return tagged_hash([dict(message) for message in self.messages])
+
+
+def check_names(names: Sequence[str], kind: str) -> None:
+    """Raise ValueError when a name is empty or stands twice."""
+    seen: set[str] = set()
+    for name in names:
+        if not name:
+            raise ValueError(f"a {kind} needs a name, got {name!r}")
+        if name in seen:
+            raise ValueError(f"each {kind} needs its own name, got {name!r} twice")
+        seen.add(name)

@@ -1,0 +1,238 @@
+"""Keep a router in a file that is written whole and is safe to open.
+
+``router_model.pkl`` is a pickle of plain builtins only (dict, list, str, bytes, float, int,
+bool, None), opened by an unpickler that looks up no name at all: a hostile file can't run code.
+Beside it lies ``router_model.json``, for people and for checks: versions, candidates, features,
+hash of the training prompts, SHA-256 of the pickle. The pickle is written first and the JSON
+second; when a crash falls between them the digests differ, and opening says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from routerlib.records.files import write_atomically
+
+FORMAT = 2
+_MAGIC = "routerlib router"
+_PACKAGES = ("lightgbm", "numpy", "scikit-learn", "wordllama")
+_BUILTINS = (dict, list, str, bytes, float, int, bool, type(None))
+
+
+class ArtifactError(ValueError):
+    """A router file that can't be opened, with one line that says why."""
+
+
+class OtherFormatError(ArtifactError):
+    """A whole router file that another version of routerlib wrote, with its description."""
+
+    def __init__(self, message: str, metadata: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.metadata = metadata
+
+
+class Artifact(NamedTuple):
+    """What stood in a router file.
+
+    Parameters
+    ----------
+    state : dict
+        The router as plain builtins.
+    metadata : dict
+        Content of the JSON beside it; empty when there is none.
+    """
+
+    state: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+def save(state: Mapping[str, Any], path: str | Path, metadata: Mapping[str, Any]) -> None:
+    """Write a router and its description.
+
+    Parameters
+    ----------
+    state : mapping
+        Plain builtins only; the same state gives the same bytes.
+    path : str or Path
+        Where the pickle goes, such as ``data/router_model.pkl``; the JSON gets the same stem.
+    metadata : mapping
+        JSON values to add to versions, time and digest.
+
+    Raises
+    ------
+    ValueError
+        If the state holds anything but builtins.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "router_model.pkl"
+    >>> save({"kind": "best_single"}, path, {"candidates": ["small"]})
+    >>> load(path).state, load(path).metadata["candidates"]
+    ({'kind': 'best_single'}, ['small'])
+    """
+    path = Path(path)
+    _check_builtins(state, "state")
+    payload = _pickled({"magic": _MAGIC, "format": FORMAT, "state": dict(state)})
+    described = {
+        **metadata,
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "sha256": hashlib.sha256(payload).hexdigest(),
+    }
+    document = _json_bytes(described)  # fails before anything is written
+    write_atomically(path, payload)
+    write_atomically(json_path(path), document)
+
+
+def load(path: str | Path) -> Artifact:
+    """Open a router file without running anything in it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that `save` wrote.
+
+    Returns
+    -------
+    Artifact
+        State and metadata.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ArtifactError
+        If it is truncated, hostile, no router, of another format, or differs from its JSON.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no router file at {str(path)!r}; train one first")
+    payload = path.read_bytes()
+    metadata = _read_metadata(path)
+    _check_digest(payload, metadata, path)
+    content = _unpickled(payload, path)
+    if not isinstance(content, dict) or content.get("magic") != _MAGIC:
+        raise ArtifactError(f"{str(path)!r} is no router file: it holds something else")
+    if content.get("format") != FORMAT:
+        raise OtherFormatError(
+            f"{str(path)!r} has router format {content.get('format')!r}, this routerlib reads "
+            f"{FORMAT}; train the router again, or install the routerlib that wrote it",
+            metadata,
+        )
+    state = content.get("state")
+    if not isinstance(state, dict):
+        raise ArtifactError(f"{str(path)!r} is damaged: it holds no router state")
+    return Artifact(state, metadata)
+
+
+def update_metadata(path: str | Path, **entries: Any) -> None:
+    """Add entries, such as test metrics, to the JSON beside a router file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The router file (the pickle).
+    **entries
+        JSON values; they replace entries of the same name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no JSON beside the router file.
+    ArtifactError
+        If it isn't the JSON of this router file.
+    """
+    path = Path(path)
+    if not json_path(path).is_file():
+        raise FileNotFoundError(f"no {str(json_path(path))!r} to update; save the router first")
+    metadata = _read_metadata(path)
+    _check_digest(path.read_bytes(), metadata, path)
+    write_atomically(json_path(path), _json_bytes({**metadata, **entries}))
+
+
+def json_path(path: str | Path) -> Path:
+    """Return where the description of a router file lies."""
+    return Path(path).with_suffix(".json")
+
+
+class _NoGlobals(pickle.Unpickler):
+    """Build builtins only: every name that a pickle may ask for is refused."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which plain data never does")
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise pickle.UnpicklingError("it asks for a persistent object")
+
+
+def _pickled(content: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    pickler = pickle.Pickler(stream, protocol=4)
+    pickler.fast = True  # no memo: the bytes depend on values only, not on object identity
+    pickler.dump(content)
+    return stream.getvalue()
+
+
+def _unpickled(payload: bytes, path: Path) -> Any:
+    try:
+        return _NoGlobals(io.BytesIO(payload)).load()
+    except Exception as error:  # a damaged pickle may raise nearly anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ArtifactError(
+            f"{str(path)!r} can't be opened as a router, nothing in it was run: {reason}"
+        ) from error
+
+
+def _check_builtins(value: Any, where: str) -> None:
+    if type(value) not in _BUILTINS:
+        raise ValueError(f"{where} must be plain builtins, got {type(value).__name__}; convert it")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_builtins(key, where)
+            _check_builtins(item, f"{where}[{key!r}]")
+    elif isinstance(value, list):
+        for item in value:
+            _check_builtins(item, f"{where}[]")
+
+
+def _check_digest(payload: bytes, metadata: Mapping[str, Any], path: Path) -> None:
+    if metadata and metadata.get("sha256") != hashlib.sha256(payload).hexdigest():
+        raise ArtifactError(
+            f"{str(path)!r} and {json_path(path).name!r} don't belong together (SHA-256 differs): "
+            "one was changed, or a save was cut short; train the router again"
+        )
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    beside = json_path(path)
+    if not beside.is_file():
+        return {}
+    try:
+        metadata = json.loads(beside.read_bytes())
+    except ValueError as error:
+        raise ArtifactError(f"{str(beside)!r} is no JSON: {error}") from error
+    if not isinstance(metadata, dict) or not metadata:
+        raise ArtifactError(f"{str(beside)!r} must hold a JSON object with 'sha256'")
+    return metadata
+
+
+def _json_bytes(metadata: Mapping[str, Any]) -> bytes:
+    return (json.dumps(metadata, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("routerlib", *_PACKAGES)},
+    }

@@ -1,0 +1,1 @@
+"""Why an estimate, and why this model and not that one."""

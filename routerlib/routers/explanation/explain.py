@@ -1,0 +1,93 @@
+"""Explain what drives a router's estimates, why one candidate won, and what it was seen to do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from routerlib.routers.explanation.attribution import Target, check_explainable, folded
+from routerlib.routers.explanation.margin import MarginExplanation, explain_margin
+from routerlib.routers.explanation.similar import Evidence, similar_prompts
+from routerlib.routers.lightgbm.router import LGBMRouter
+
+if TYPE_CHECKING:
+    import shap
+
+__all__ = [
+    "SCALES",
+    "Evidence",
+    "MarginExplanation",
+    "explain",
+    "explain_margin",
+    "similar_prompts",
+]
+
+# What the values of `explain` are measured in; stands in ``Explanation.output_names``.
+SCALES: Mapping[str, str] = {
+    "quality": "log-odds of a right answer, before the pull to its mean",
+    "cost": "log of the expected cost in US dollars",
+}
+
+
+def explain(
+    router: LGBMRouter,
+    prompts: Sequence[str],
+    *,
+    model: str | None = None,
+    target: Target = "quality",
+) -> shap.Explanation:
+    """Attribute a candidate model's estimates to readable features of the prompts.
+
+    Exact TreeSHAP by LightGBM itself. Columns that mean nothing alone are folded: the embedding
+    into "meaning of the prompt", the regression on words into "what its wording suggests", the
+    nearest-neighbour estimates into "what similar prompts did". Sums of SHAP values stay exact.
+
+    Parameters
+    ----------
+    router : LGBMRouter
+        Fitted.
+    prompts : sequence of str, length n_prompts
+        Best held-out ones.
+    model : str, optional
+        Candidate model whose estimate is explained; default the best single one.
+    target : {"quality", "cost"}, default="quality"
+        Which estimate.
+
+    Returns
+    -------
+    shap.Explanation
+        ``values`` of shape (n_prompts, n_features) and ``base_values``, which add up to the raw
+        estimate of the scale named in ``output_names``: log-odds for quality (which
+        `LGBMRouter.quality_scale` then pulls a little towards the candidate's mean), the log of
+        expected US dollars for cost. ``data`` holds the features' own values (for folded columns
+        the estimate that they give for this model; NaN for the meaning).
+
+    Raises
+    ------
+    ValueError
+        If the router isn't an `LGBMRouter`, there is no prompt, or the model is unknown.
+
+    Examples
+    --------
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> outcomes = make_world(n_prompts=60, n_models=2).outcomes
+    >>> router = LGBMRouter(random_state=0).fit(outcomes)
+    >>> explanation = explain(router, outcomes.prompts[:5], model="m1")
+    >>> explanation.values.shape[0], explanation.output_names
+    (5, 'log-odds of a right answer, before the pull to its mean')
+    """
+    check_explainable(router, prompts)
+    with warnings.catch_warnings():
+        # shap's own import still calls a matplotlib function that will be renamed.
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        import shap
+    model = router.best_single_ if model is None else model
+    values, base, data, names = folded(router, router.features(prompts), model, target)
+    return shap.Explanation(
+        values=values,
+        base_values=base,
+        data=data,
+        feature_names=list(names),
+        output_names=SCALES[target],
+    )

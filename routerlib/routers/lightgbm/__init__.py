@@ -1,0 +1,1 @@
+"""The default router: boosted trees blended with simpler learners."""

@@ -1,0 +1,242 @@
+"""What a router of blended trees can say about its estimates: columns, trees, contributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import lightgbm as lgb
+import numpy as np
+
+from routerlib.features.learners.log_odds import LogOddsScale, logits
+from routerlib.features.prompt_features import PromptFeatures, texts_of
+from routerlib.routers.lightgbm.additions import Addition
+from routerlib.routers.lightgbm.blend import Blend
+from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees
+from routerlib.routers.router import Router
+
+Objective = Literal["quality", "best_model"]
+Target = Literal["quality", "cost"]
+
+# Learners whose estimates may be blended with the trees', beside being columns of theirs: the first
+# one that there is. The network adds to what the topic suggests, so it stands for both.
+_BLENDED = ("network", "topic")
+
+
+class ExplainedRouter(Router):
+    """Explain the estimates of trees, blended with simpler learners; `LGBMRouter` learns them."""
+
+    objective: Objective
+    _features: PromptFeatures
+    _main: list[int]  # candidates with trees of their own
+    _trees: QualityTrees
+    _blend: Blend
+    _cost: CostTrees
+    _additions: dict[int, Addition]  # the other candidates
+
+    def features(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> np.ndarray:
+        """Return the numbers that the estimates are made of.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known topics, length n_prompts.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_features)
+            In the order of `feature_names_`.
+        """
+        self._check_fitted()
+        return self._features.transform(texts_of(prompts), topics)
+
+    def booster(self, model: str, target: Target = "quality") -> lgb.Booster:
+        """Return the trees of one candidate model.
+
+        Parameters
+        ----------
+        model : str
+            Candidate name.
+        target : {"quality", "cost"}, default="quality"
+            Raw score: the sum of two boosters' log-odds before blending, or log of cost in US
+            dollars before scaling.
+
+        Returns
+        -------
+        lightgbm.Booster
+            Its columns are those of `features`.
+
+        Raises
+        ------
+        ValueError
+            If the candidate is unknown, or has no trees.
+        """
+        arm = self._arm(model, target)
+        if arm in self._additions:
+            raise ValueError(
+                f"{model!r} has no trees of its own: it is estimated from the other candidates"
+            )
+        at = self._main.index(arm)
+        return self._trees.single(at) if target == "quality" else self._cost.single(at)
+
+    def contributions(
+        self, columns: np.ndarray, model: str, target: Target = "quality"
+    ) -> np.ndarray:
+        """Take a candidate's estimates apart, feature by feature.
+
+        All candidates take no longer than one: for several use `contributions_all`.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_prompts, n_features)
+            From `features`.
+        model : str
+            Candidate name.
+        target : {"quality", "cost"}, default="quality"
+            Which estimate.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_features + 1)
+            In the order of `feature_names_`, the base last. Rows add up to the log-odds that
+            `quality_scale` turns into expected quality, or to the log of expected US dollars.
+
+        Raises
+        ------
+        ValueError
+            If the candidate is unknown, or its cost is.
+        """
+        arm = self._arm(model, target)
+        return self.contributions_all(columns, target)[:, arm]
+
+    def contributions_all(self, columns: np.ndarray, target: Target = "quality") -> np.ndarray:
+        """Take the estimates of all candidates apart, feature by feature.
+
+        TreeSHAP of the trees, plus what the blended simpler learners add to their own columns.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_prompts, n_features)
+            From `features`.
+        target : {"quality", "cost"}, default="quality"
+            Which estimate.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_models, n_features + 1)
+            As of `contributions`, in the order of ``models_``; NaN where no cost was seen in
+            training.
+
+        Raises
+        ------
+        ValueError
+            If the router has one booster for all candidates (``objective="best_model"``).
+        """
+        self._check_has_trees(target)
+        values = np.full((len(columns), len(self.models_), columns.shape[1] + 1), np.nan)
+        if target == "cost":
+            own, arms = self._cost.contributions(columns), self._cost.arms
+        else:
+            own, arms = self._quality_contributions(columns), list(range(len(self._main)))
+        values[:, [self._main[at] for at in arms]] = own
+        for arm, addition in self._additions.items():
+            common = own.mean(axis=1) if arms else np.nan
+            values[:, arm] = common if target == "cost" else addition.scale.slope * common
+            level = addition.log_cost if target == "cost" else addition.scale.offset
+            values[:, arm, -1] += np.nan if level is None else level
+        return values
+
+    def quality_scale(self, model: str) -> LogOddsScale:
+        """Return how the sum of a candidate's contributions becomes expected quality."""
+        arm = self._arm(model, "quality")
+        if arm in self._additions:
+            scale = self._additions[arm].scale
+            return LogOddsScale(1.0, 0.0, scale.weight, scale.pooled)
+        return self._blend.final_scale(self._main.index(arm))
+
+    def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Find the training prompts nearest in wording, meaning and surface.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Any texts.
+        k : int, default=5
+            How many for each; fewer when fewer were seen in training.
+
+        Returns
+        -------
+        tuple of ndarray, both of shape (n_prompts, k)
+            Indices into ``train_prompt_ids_``, the nearest first, and cosine similarities. Of
+            shape (n_prompts, 0) when the router was trained on too few prompts to keep them.
+        """
+        self._check_fitted()
+        return self._features.nearest(texts_of(prompts), k)
+
+    def train_quality(self, rows: np.ndarray) -> np.ndarray:
+        """Return observed quality of training prompts, shape (n_rows, n_models), NaN = unknown."""
+        self._check_fitted()
+        known = np.full((len(rows), len(self.models_)), np.nan)
+        near = self._features.neighbours
+        if near is not None:
+            known[:, self._main] = near.targets[np.asarray(rows, dtype=int)]
+        return known
+
+    @property
+    def feature_names_(self) -> tuple[str, ...]:
+        """Names of the columns of `features`."""
+        self._check_fitted()
+        return tuple(str(name) for name in self._features.get_feature_names_out())
+
+    def _parts(self, columns: np.ndarray) -> list[np.ndarray]:
+        """Return the log-odds that are blended, each of shape (n_prompts, n_main)."""
+        return [self._trees.log_odds(columns), *self._simpler_parts(columns)]
+
+    def _simpler_parts(self, columns: np.ndarray) -> list[np.ndarray]:
+        return [logits(columns[:, start:end]) for start, end in self._blended_columns()]
+
+    def _blended_columns(self) -> list[tuple[int, int]]:
+        """Return where the estimates of each blended learner begin and end."""
+        starts = self._features.starts()
+        n_main = len(self._main)
+        names = [name for name in _BLENDED if name in starts][:1]
+        return [(starts[name], starts[name] + n_main) for name in names]
+
+    def _quality_contributions(self, columns: np.ndarray) -> np.ndarray:
+        """Return those of candidates with trees, shape (n_prompts, n_main, n_features + 1)."""
+        blend, arms = self._blend, range(len(self._main))
+        mixing = np.array([blend.mixing(arm) for arm in arms])
+        values = blend.weights[0] * (mixing @ self._trees.contributions(columns))
+        values[:, :, -1] += [blend.constant(arm) for arm in arms]
+        for number, (start, end) in enumerate(self._blended_columns(), start=1):
+            weighed, centre = blend.weights[number] * mixing, blend.centres[number]
+            above = logits(columns[:, start:end]) - centre
+            values[:, :, start:end] += weighed * above[:, np.newaxis]
+            values[:, :, -1] += weighed @ centre
+        return np.asarray(values)
+
+    def _arm(self, model: str, target: Target) -> int:
+        self._check_fitted()
+        if model not in self.models_:
+            raise ValueError(f"model must be one of {', '.join(self.models_)}, got {model!r}")
+        self._check_has_trees(target)
+        arm = self.models_.index(model)
+        addition = self._additions.get(arm)
+        is_costed = (
+            self._main.index(arm) in self._cost.arms
+            if addition is None
+            else addition.log_cost is not None
+        )
+        if target == "cost" and not is_costed:
+            raise ValueError(f"no cost of {model!r} was seen in training")
+        return arm
+
+    def _check_has_trees(self, target: Target) -> None:
+        self._check_fitted()
+        if target == "quality" and self.objective == "best_model":
+            raise ValueError(
+                "objective='best_model' has one booster for all candidates, "
+                "not one each; use objective='quality'"
+            )

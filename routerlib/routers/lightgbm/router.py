@@ -1,0 +1,368 @@
+"""LGBMRouter: boosted trees, blended with simpler learners, estimate quality and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import lightgbm as lgb
+import numpy as np
+
+from routerlib.features.encoders import EncoderChoice
+from routerlib.features.learners.folds import folds_of
+from routerlib.features.learners.log_odds import TopicShift, shrunk_mean
+from routerlib.features.prompt_features import GROUPS, PromptFeatures, log_cost_usd
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.canonical import tagged_hash
+from routerlib.routers.lightgbm.additions import Addition
+from routerlib.routers.lightgbm.blend import Blend
+from routerlib.routers.lightgbm.boosting import train_classifier
+from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
+from routerlib.routers.lightgbm.tree_text import open_booster
+from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees, quality_out_of_fold
+
+# A candidate with fewer labels, and fewer than half of the most labelled one's, is estimated from
+# what is expected of the others.
+_FEW_LABELS = 100
+
+
+class LGBMRouter(ExplainedRouter):
+    """Estimate quality and cost of every candidate model by boosted trees and simpler learners.
+
+    The trees (LightGBM, soft labels, strongly regularised) see the columns of `PromptFeatures`:
+    surface, task, meaning, and out-of-fold estimates of a ridge regression, nearest neighbours,
+    topic means and a small network. Their log-odds are blended with those of the network, which
+    adds to what the topic suggests, with weights learnt out of fold; `Blend` tells how the blend
+    becomes expected quality, and why noise alone seldom routes. Topics are those of the log: told
+    to `predict`, or detected by a classifier learnt from the log. Trees of log cost are scaled to
+    the mean cost.
+
+    A candidate with few labels beside well-known ones, or added later, is estimated from what is
+    expected of the others (`Addition`).
+
+    Parameters
+    ----------
+    random_state : int, default=0
+        Seed; the same outcomes and seed give the same file, byte for byte.
+    objective : {"quality", "best_model"}, default="quality"
+        ``best_model`` is the classic baseline: one classifier of the label "best candidate"
+        (ties go to the cheaper); its class probability stands in for quality.
+    n_components : int, default=16
+        Columns of the embedding.
+    groups : sequence of str, default=GROUPS
+        Groups of columns, as of `PromptFeatures`.
+    encoder : str, callable or None, default=None
+        A neural encoder in addition, as of `PromptFeatures`. A saved router keeps a name; a
+        function must be handed over again: ``load_router(path, encoder=...)``.
+
+    Attributes
+    ----------
+    feature_names_ : tuple of str
+        Columns of `features`.
+
+    Examples
+    --------
+    >>> outcomes = Outcomes([f"Add {i} and {i + 1}" for i in range(8)], ["small", "large"],
+    ...                     quality=[[0, 1]] * 8, cost_usd=[[0.001, 0.01]] * 8)
+    >>> router = LGBMRouter(random_state=0).fit(outcomes)
+    >>> router.route("Add 3 and 9").model, router.predict(["Add 3 and 9"]).cost_usd.round(4)
+    ('large', array([[0.001, 0.01 ]]))
+    """
+
+    name = "lightgbm"
+
+    def __init__(
+        self,
+        random_state: int = 0,
+        objective: Objective = "quality",
+        *,
+        n_components: int = 16,
+        groups: Sequence[str] = GROUPS,
+        encoder: EncoderChoice = None,
+    ) -> None:
+        if objective not in ("quality", "best_model"):
+            raise ValueError(f"objective must be 'quality' or 'best_model', got {objective!r}")
+        self.random_state = random_state
+        self.objective = objective
+        self.n_components = n_components
+        self.groups = tuple(groups)
+        self.encoder = encoder
+
+    def quality_interval(
+        self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return an interval of expected quality (not of a single outcome).
+
+        Its width is how far the blended learners disagree, and how far they were off together on
+        topics of the training prompts, out of fold. It holds the truth as often as it says only on
+        prompts like those of the training, and on average over them: it knows nothing of a
+        prompt unlike all of them.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known topics.
+        level : float, default=0.9
+            Wanted coverage, in (0, 1).
+
+        Returns
+        -------
+        tuple (low, high) of ndarray of shape (n_prompts, n_models)
+            In [0, 1]; NaN for a candidate that has no estimate of its own.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level must lie in (0, 1), got {level!r}")
+        self._check_fitted()
+        shape = (len(prompts), len(self.models_))
+        low, high = np.full(shape, np.nan), np.full(shape, np.nan)
+        if self.objective == "quality" and len(prompts):
+            parts = self._parts(self.features(prompts, topics))
+            is_told = self._features.are_known(topics, len(prompts))
+            for blend, rows in ((self._blend, ~is_told), (self._told_blend, is_told)):
+                kept = [part[rows] for part in parts]
+                final, width = blend.final(kept), blend.half_width(kept, level)
+                low[np.ix_(rows, np.array(self._main))] = blend.quality(final - width)
+                high[np.ix_(rows, np.array(self._main))] = blend.quality(final + width)
+        return low, high
+
+    def add_candidate(self, outcomes: Outcomes) -> Self:
+        """Add candidate models from few labelled prompts; nothing else is asked or changed.
+
+        Estimates of the candidates that are there already stay the same. Choose the operating
+        point anew afterwards if the newcomer matters for it.
+
+        Parameters
+        ----------
+        outcomes : Outcomes
+            Of the new candidates alone; about 50 prompts, known or new ones.
+
+        Returns
+        -------
+        LGBMRouter
+            This router.
+
+        Raises
+        ------
+        ValueError
+            If a candidate is known already or was never observed, or the router can't add any.
+        """
+        self._check_fitted()
+        known = [model for model in outcomes.models if model in self.models_]
+        if known:
+            raise ValueError(f"candidate {known[0]!r} is known already; fit the router anew")
+        if self.objective != "quality":
+            raise ValueError("objective='best_model' can't add a candidate; fit the router anew")
+        if not np.isfinite(outcomes.quality).any(axis=0).all():
+            raise ValueError("each new candidate needs at least one observed quality")
+        self.__dict__.pop("router_hash_", None)
+        columns = self.features(outcomes.prompts, outcomes.topics)
+        common = self._blend.final(self._parts(columns)).mean(axis=1)
+        log_cost = self._common_log_cost(columns)
+        n_known = len(self.models_)
+        for at in range(len(outcomes.models)):
+            addition = self._addition(common, log_cost, outcomes, at)
+            self._additions[n_known + at] = addition
+            seen = np.isfinite(outcomes.quality[:, at])
+            others = self._blend.quality(self._blend.final(self._parts(columns[seen]))).mean()
+            above = addition.quality(common[seen]).mean() - others
+            usual = np.clip(self.mean_quality_[self._main].mean() + above, 0, 1)
+            self.mean_quality_ = np.append(self.mean_quality_, usual)
+        self.mean_cost_usd_ = np.append(self.mean_cost_usd_, outcomes.mean_cost_usd)
+        self.models_ = (*self.models_, *outcomes.models)
+        self.best_single_ = self.models_[int(np.argmax(self.mean_quality_))]
+        new = dict.fromkeys([*self.train_prompt_ids_, *outcomes.prompt_ids])
+        self.train_prompt_ids_ = tuple(new)
+        self.data_hash_ = tagged_hash([self.data_hash_, outcomes.data_hash])
+        return self
+
+    def _learn(self, outcomes: Outcomes) -> None:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(limits=1):  # sums, and so the file, don't depend on threads
+            self._learn_all(outcomes)
+
+    def _learn_all(self, outcomes: Outcomes) -> None:
+        few = _few_labels(outcomes.quality)
+        if self.objective == "best_model":
+            few[:] = False
+        self._main = [int(arm) for arm in np.flatnonzero(~few)]
+        main = _candidates(outcomes, self._main)
+        folds = folds_of(main, self.random_state)
+        self._features = PromptFeatures(
+            groups=self.groups,
+            n_components=self.n_components,
+            encoder=self.encoder,
+            random_state=self.random_state,
+        )
+        columns = self._features.learn(list(main.prompts), main, folds)
+        self._cost = CostTrees.fit(columns.detected, main.cost_usd, self.random_state)
+        self._additions: dict[int, Addition] = {}
+        self._topic_shift = TopicShift({})
+        if self.objective == "best_model":
+            self._learn_best_model(columns.detected, outcomes)
+            return
+        raw = quality_out_of_fold(columns, main.quality, folds, self.random_state)
+        parts = [raw.detected, *self._simpler_parts(columns.detected)]
+        told = [raw.told, *self._simpler_parts(columns.told)]
+        pooled, labels = shrunk_mean(main.quality, 0.5), self._features.labels_
+        self._blend = Blend.fit(parts, main.quality, pooled, labels)
+        self._told_blend = Blend.fit(told, main.quality, pooled, labels)
+        self._trees = QualityTrees.fit(columns, main.quality, self.random_state)
+        if main.topics is not None and "topic" not in self._features.starts():
+            expected = self._blend.quality(self._blend.final(parts))
+            self._topic_shift = TopicShift.fit(main.topics, main.quality - expected)
+        common = self._blend.final(parts).mean(axis=1)
+        log_cost = self._common_log_cost(columns.detected)
+        for arm in map(int, np.flatnonzero(few)):
+            self._additions[arm] = self._addition(common, log_cost, outcomes, arm)
+
+    def _addition(
+        self, common: np.ndarray, common_log_cost: np.ndarray, outcomes: Outcomes, arm: int
+    ) -> Addition:
+        pooled = float(self._blend.scales[0].pooled)
+        log_cost = log_cost_usd(outcomes.cost_usd)[:, arm]
+        return Addition.fit(common, outcomes.quality[:, arm], pooled, common_log_cost, log_cost)
+
+    def _learn_best_model(self, columns: np.ndarray, outcomes: Outcomes) -> None:
+        from sklearn.preprocessing import LabelEncoder
+
+        rows, names = _best_labels(outcomes)
+        encoder = LabelEncoder().fit(names)
+        self._classes = [self.models_.index(name) for name in encoder.classes_]
+        self._classifier: lgb.Booster | None = None
+        if len(self._classes) > 1:
+            labels = encoder.transform(names)
+            self._classifier = train_classifier(columns[rows], labels, self.random_state)
+
+    def _estimate(
+        self, texts: list[str], topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        columns = self._features.columns(texts, topics)
+        shape = (len(texts), len(self.models_))
+        quality, cost_usd = np.zeros(shape), np.full(shape, np.nan)
+        cost_usd[:, self._main] = known_cost = self._cost.cost_usd(columns)
+        if self.objective == "best_model":
+            quality[:, self._classes] = (
+                1.0
+                if self._classifier is None
+                else self._classifier.predict(columns, num_threads=1)
+            )
+            return quality, cost_usd
+        parts = self._parts(columns)
+        final = self._blend.final(parts)
+        quality[:, self._main] = self._blend.quality(final)
+        is_told = self._features.are_known(topics, len(texts))
+        if is_told.any():
+            told = self._told_blend.final(parts)[is_told]
+            quality[np.ix_(is_told, np.array(self._main))] = self._told_blend.quality(told)
+            final[is_told] = told
+        for arm, addition in self._additions.items():
+            quality[:, arm] = addition.quality(final.mean(axis=1))
+            cost_usd[:, arm] = addition.cost_usd(_mean_log(known_cost))
+        if topics is not None and self._topic_shift.shifts:
+            shifts = self._topic_shift.rows(topics, len(self._main))
+            quality[:, self._main] = np.clip(quality[:, self._main] + shifts, 0, 1)
+        return quality, cost_usd
+
+    def _common_log_cost(self, columns: np.ndarray) -> np.ndarray:
+        return _mean_log(self._cost.cost_usd(columns))
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            **super()._description(),
+            "objective": self.objective,
+            "encoder": self._features.to_state()["encoder"],
+            "features": list(self.feature_names_),
+        }
+
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "random_state": self.random_state,
+            "objective": self.objective,
+            "n_components": self.n_components,
+            "groups": list(self.groups),
+        }
+
+    def _learned(self) -> dict[str, Any]:
+        learned: dict[str, Any] = {
+            "features": self._features.to_state(),
+            "main": self._main,
+            "cost": self._cost.to_state(),
+        }
+        if self.objective == "best_model":
+            classifier = self._classifier
+            text = None if classifier is None else classifier.model_to_string()
+            return {**learned, "classes": self._classes, "classifier": text}
+        return {
+            **learned,
+            "quality": self._trees.text,
+            "blend": self._blend.to_state(),
+            "told_blend": self._told_blend.to_state(),
+            "topic_shift": self._topic_shift.to_state(),
+            "additions": {str(arm): each.to_state() for arm, each in self._additions.items()},
+        }
+
+    def _restore(self, learned: Mapping[str, Any]) -> None:
+        self._features = PromptFeatures.from_state(learned["features"], self.encoder)
+        self.encoder = self._features.encoder
+        n_columns = self._features.n_features_out_
+        self._main = learned["main"]
+        self._cost = CostTrees.from_state(learned["cost"], n_columns, len(self._main))
+        self._additions, self._topic_shift = {}, TopicShift({})
+        if self.objective == "best_model":
+            self._classes = learned["classes"]
+            text = learned["classifier"]
+            self._classifier = (
+                None if text is None else open_booster(text, n_columns, len(self._classes))
+            )
+            return
+        self._trees = QualityTrees(learned["quality"], n_columns, len(self._main))
+        self._blend = Blend.from_state(learned["blend"])
+        self._told_blend = Blend.from_state(learned["told_blend"])
+        self._topic_shift = TopicShift.from_state(learned["topic_shift"])
+        self._additions = {
+            int(arm): Addition.from_state(state) for arm, state in learned["additions"].items()
+        }
+
+
+def _few_labels(quality: np.ndarray) -> np.ndarray:
+    """Return which candidates have too few labels for trees of their own, shape (n_models,)."""
+    n_labels = np.isfinite(quality).sum(axis=0)
+    return np.asarray((n_labels < _FEW_LABELS) & (n_labels < n_labels.max() / 2))
+
+
+def _candidates(outcomes: Outcomes, arms: Sequence[int]) -> Outcomes:
+    """Return the same prompts with some of the candidates."""
+    if len(arms) == len(outcomes.models):
+        return outcomes
+    kept = replace(
+        outcomes,
+        models=[outcomes.models[arm] for arm in arms],
+        quality=outcomes.quality[:, arms],
+        cost_usd=outcomes.cost_usd[:, arms],
+    )
+    kept.__dict__["groups"] = outcomes.groups
+    return kept
+
+
+def _mean_log(cost_usd: np.ndarray) -> np.ndarray:
+    """Return the mean log cost over candidates that cost something; NaN where there is none."""
+    known = (cost_usd > 0).all(axis=0)
+    if not known.any():
+        return np.full(len(cost_usd), np.nan)
+    return np.asarray(np.log(cost_usd[:, known]).mean(axis=1))
+
+
+def _best_labels(outcomes: Outcomes) -> tuple[np.ndarray, list[str]]:
+    """Return the rows that can be compared, and the best candidate's name on each."""
+    n_seen = np.isfinite(outcomes.quality).sum(axis=1)
+    rows = np.flatnonzero(n_seen == len(outcomes.models))
+    if len(rows) == 0:
+        rows = np.flatnonzero(n_seen == n_seen.max())
+    quality = np.nan_to_num(outcomes.quality[rows], nan=-1.0)
+    cost_usd = np.nan_to_num(outcomes.mean_cost_usd, nan=np.inf)
+    best = np.lexsort((np.broadcast_to(cost_usd, quality.shape), -quality), axis=1)[:, 0]
+    return rows, [outcomes.models[arm] for arm in best]

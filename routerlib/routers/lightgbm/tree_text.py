@@ -1,0 +1,166 @@
+"""Check the text of a LightGBM model before LightGBM reads it.
+
+LightGBM trusts its model texts: one that was altered can end the process, walk in a circle for
+ever or read beyond its arrays. So every tree must be whole, and a tree, before it is opened.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+import lightgbm as lgb
+
+# Format v4, exactly as `Booster.model_to_string` writes it for numeric features.
+_HEAD = re.compile(
+    r"tree\nversion=v4\nnum_class=(?P<num_class>\d+)\n"
+    r"num_tree_per_iteration=(?P<num_tree_per_iteration>\d+)\nlabel_index=0\n"
+    r"max_feature_idx=(?P<max_feature_idx>\d+)\nobjective=(?P<objective>[^\n]+)\n"
+    r"feature_names=(?P<feature_names>[^\n]+)\nfeature_infos=(?P<feature_infos>[^\n]+)\n"
+    r"tree_sizes=(?P<tree_sizes>[\d ]+)\n\n"
+)
+_END = "end of trees\n"
+# What a tree of n leaves has n - 1 times, as whole numbers and as numbers, and what n times.
+_NODE_INTEGERS = ("split_feature", "decision_type", "left_child", "right_child", "internal_count")
+_NODE_NUMBERS = ("split_gain", "threshold", "internal_value", "internal_weight")
+_LEAF_INTEGERS = ("leaf_count",)
+_LEAF_NUMBERS = ("leaf_value", "leaf_weight")
+_FIELDS = (
+    *("split_feature", "split_gain", "threshold", "decision_type", "left_child", "right_child"),
+    *("leaf_value", "leaf_weight", "leaf_count"),
+    *("internal_value", "internal_weight", "internal_count"),
+)
+_TREE = re.compile(
+    r"Tree=(?P<number>\d{1,9})\nnum_leaves=(?P<num_leaves>\d{1,9})\nnum_cat=0\n"
+    + "".join(rf"{field}=(?P<{field}>[-+.\de ]*)\n" for field in _FIELDS)
+    + r"is_linear=0\nshrinkage=\d+(?:\.\d+)?(?:e-?\d+)?\n\n\n"
+)
+_OBJECTIVES = ("cross_entropy", "regression")
+# Where a missing value goes, and what counts as missing; odd numbers are splits on categories.
+_DECISION_TYPES = frozenset({0, 2, 4, 6, 8, 10})
+_LARGEST_INTEGER = 2**31 - 1
+
+
+def open_booster(text: str, n_features: int, n_classes: int = 1) -> lgb.Booster:
+    """Open a booster from its text once every tree in it is known to be sound.
+
+    Parameters
+    ----------
+    text : str
+        What `lightgbm.Booster.model_to_string` returned.
+    n_features : int
+        Columns that the booster must expect, at least 1.
+    n_classes : int, default=1
+        Classes that it must tell apart; 1 = a number.
+
+    Returns
+    -------
+    lightgbm.Booster
+
+    Raises
+    ------
+    ValueError
+        If the text was cut, altered, or belongs to another table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from routerlib.routers.lightgbm.boosting import train_cost
+    >>> text = train_cost(np.zeros((3, 1)), np.zeros(3), random_state=0).model_to_string()
+    >>> open_booster(text, n_features=1).num_trees()
+    1
+    >>> open_booster(text.replace("num_leaves=1", "num_leaves=9"), n_features=1)
+    Traceback (most recent call last):
+        ...
+    ValueError: LightGBM model text is altered: tree 0 has another shape than its 9 leaves need
+    """
+    try:
+        _check(text, n_features, n_classes)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"LightGBM model text is altered: {error}") from error
+    return lgb.Booster(model_str=text)
+
+
+def _check(text: str, n_features: int, n_classes: int) -> None:
+    head = _HEAD.match(text)
+    if head is None or not text.isascii():
+        raise ValueError("its head is not that of a model")
+    sizes = [int(size) for size in head["tree_sizes"].split()]
+    _check_head(head, n_features, n_classes, len(sizes))
+    start = head.end()
+    for number, size in enumerate(sizes):
+        tree = _TREE.match(text, start)
+        if tree is None or tree.end() - start != size or int(tree["number"]) != number:
+            raise ValueError(f"tree {number} is not written as its size says")
+        _check_tree(tree.groupdict(), number, n_features)
+        start = tree.end()
+    if not text.startswith(_END, start):
+        raise ValueError(f"something else follows its {len(sizes)} trees")
+
+
+def _check_head(head: re.Match[str], n_features: int, n_classes: int, n_trees: int) -> None:
+    expected = {
+        "num_class": n_classes,
+        "num_tree_per_iteration": n_classes,
+        "max_feature_idx": n_features - 1,
+    }
+    for name, value in expected.items():
+        if int(head[name]) != value:
+            raise ValueError(f"{name} must be {value}, got {head[name]}")
+    for name in ("feature_names", "feature_infos"):
+        if len(head[name].split()) != n_features:
+            raise ValueError(f"{name} must have {n_features} entries")
+    if n_trees == 0 or n_trees % n_classes:
+        raise ValueError(f"{n_trees} trees can't serve {n_classes} classes")
+    objectives = _OBJECTIVES if n_classes == 1 else (f"multiclass num_class:{n_classes}",)
+    if head["objective"] not in objectives:
+        raise ValueError(f"objective {head['objective']!r} is not one of {', '.join(objectives)}")
+
+
+def _check_tree(tree: Mapping[str, str], number: int, n_features: int) -> None:
+    n_leaves = int(tree["num_leaves"])
+    values = {field: tree[field].split() for field in _FIELDS}
+    _check_lengths(values, number, n_leaves)
+    integers = {name: list(map(int, values[name])) for name in _NODE_INTEGERS + _LEAF_INTEGERS}
+    for name in _NODE_NUMBERS + _LEAF_NUMBERS:
+        if not all(map(math.isfinite, map(float, values[name]))):
+            raise ValueError(f"tree {number} has {name} that are not finite")
+    if n_leaves == 1:
+        return
+    if max(map(max, integers.values())) > _LARGEST_INTEGER:
+        raise ValueError(f"tree {number} has a number beyond all bounds")
+    splits = integers["split_feature"]
+    if min(splits) < 0 or max(splits) >= n_features:
+        raise ValueError(f"tree {number} splits on a feature beyond the {n_features} there are")
+    kinds = integers["decision_type"]
+    if not _DECISION_TYPES.issuperset(kinds):
+        raise ValueError(f"tree {number} has a split of an unknown kind")
+    _check_children(integers["left_child"], integers["right_child"], number)
+
+
+def _check_lengths(values: Mapping[str, list[str]], number: int, n_leaves: int) -> None:
+    """Check that each field is as long as the leaves say; one leaf alone has no weight."""
+    lengths = {
+        **dict.fromkeys(_NODE_INTEGERS + _NODE_NUMBERS, n_leaves - 1),
+        **dict.fromkeys(_LEAF_INTEGERS + _LEAF_NUMBERS, n_leaves),
+    }
+    if n_leaves == 1:
+        lengths["leaf_weight"] = len(values["leaf_weight"])
+        lengths["leaf_count"] = len(values["leaf_count"])
+    if n_leaves < 1 or any(len(values[name]) != length for name, length in lengths.items()):
+        raise ValueError(f"tree {number} has another shape than its {n_leaves} leaves need")
+
+
+def _check_children(left: list[int], right: list[int], number: int) -> None:
+    """Check that each node and leaf is reached once, and only from a node made before it.
+
+    Nodes count from 0, the root; leaf i is written as -1 - i.
+    """
+    n_nodes = len(left)
+    everything = [*range(-n_nodes - 1, 0), *range(1, n_nodes)]
+    is_forward = all(
+        child < 0 or child > node for side in (left, right) for node, child in enumerate(side)
+    )
+    if sorted(left + right) != everything or not is_forward:
+        raise ValueError(f"tree {number} is no tree: it has a circle, or a part it can't reach")

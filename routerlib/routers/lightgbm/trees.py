@@ -1,0 +1,191 @@
+"""Boosted trees of all candidates: trained in bags, kept and asked as one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import lightgbm as lgb
+import numpy as np
+
+from routerlib.features.learners.log_odds import log_odds, shrunk_mean
+from routerlib.features.learners.stack import Estimated
+from routerlib.features.prompt_features import log_cost_usd
+from routerlib.records.arrays import pack_array, unpack_array
+from routerlib.routers.lightgbm.boosting import (
+    MIN_ROWS_FOR_TREES,
+    raw_scores,
+    train_cost,
+    train_quality,
+)
+from routerlib.routers.lightgbm.merging import merge_models, single_model
+from routerlib.routers.lightgbm.tree_text import open_booster
+
+N_BAGS = 2
+# The factor of a free candidate is 0, whose logarithm is not finite.
+_SMALLEST_SMEAR = 1e-300
+
+
+class QualityTrees:
+    """Log-odds of quality of every candidate: the mean of two boosters each, in one model.
+
+    Parameters
+    ----------
+    text : str
+        Model text with one output a candidate, the sum of its boosters.
+    n_columns, n_models : int
+        Shape of the estimates.
+    """
+
+    def __init__(self, text: str, n_columns: int, n_models: int) -> None:
+        self.text = text
+        self.booster = open_booster(text, n_columns, n_models)
+        self.n_models = n_models
+
+    @classmethod
+    def fit(cls, columns: Estimated, quality: np.ndarray, random_state: int) -> Self:
+        """Train on columns, and on quality of shape (n_prompts, n_models), NaN = not observed."""
+        texts = []
+        bags = [told_or_detected(columns, bag, random_state) for bag in range(N_BAGS)]
+        for observed in quality.T:
+            seen = np.isfinite(observed)
+            texts.append(
+                [
+                    train_quality(table[seen], observed[seen], random_state + bag).model_to_string()
+                    for bag, table in enumerate(bags)
+                ]
+            )
+        return cls(merge_models(texts), columns.detected.shape[1], quality.shape[1])
+
+    def log_odds(self, columns: np.ndarray) -> np.ndarray:
+        """Return log-odds of shape (n_prompts, n_models)."""
+        return raw_scores(self.booster, columns).reshape(len(columns), self.n_models) / N_BAGS
+
+    def contributions(self, columns: np.ndarray) -> np.ndarray:
+        """Return TreeSHAP values, shape (n_prompts, n_models, n_columns + 1), the base last."""
+        values = self.booster.predict(columns, pred_contrib=True, num_threads=1)
+        return np.asarray(values).reshape(len(columns), self.n_models, -1) / N_BAGS
+
+    def single(self, arm: int) -> lgb.Booster:
+        """Return one candidate's trees alone; the raw score is the sum of its boosters."""
+        return lgb.Booster(model_str=single_model(self.text, arm))
+
+
+class CostTrees:
+    """Expected cost of those candidates whose cost is known.
+
+    Parameters
+    ----------
+    arms : sequence of int
+        Their numbers.
+    text : str
+        Model text with one output for each: log cost; empty when there is none.
+    smear : ndarray of shape (n_costed,)
+        The exponential of a mean logarithm lies under the mean: factors to the mean that was paid.
+    n_columns, n_models : int
+        Shape of the estimates.
+    """
+
+    def __init__(
+        self, arms: Sequence[int], text: str, smear: np.ndarray, n_columns: int, n_models: int
+    ) -> None:
+        self.arms = list(arms)
+        self.text = text
+        self.smear = smear
+        self.n_models = n_models
+        self.booster = open_booster(text, n_columns, len(self.arms)) if self.arms else None
+
+    @classmethod
+    def fit(cls, columns: np.ndarray, cost_usd: np.ndarray, random_state: int) -> Self:
+        """Train on US dollars of shape (n_prompts, n_models), NaN = unknown."""
+        log_costs = log_cost_usd(cost_usd)
+        arms = [int(arm) for arm in np.flatnonzero(np.isfinite(cost_usd).any(axis=0))]
+        texts, smear = [], []
+        for arm in arms:
+            known = np.isfinite(cost_usd[:, arm])
+            booster = train_cost(columns[known], log_costs[known, arm], random_state)
+            typical = np.exp(raw_scores(booster, columns[known])).mean()
+            smear.append(cost_usd[known, arm].mean() / typical)
+            texts.append([booster.model_to_string()])
+        text = merge_models(texts) if texts else ""
+        return cls(arms, text, np.array(smear, dtype=float), columns.shape[1], cost_usd.shape[1])
+
+    def cost_usd(self, columns: np.ndarray) -> np.ndarray:
+        """Return expected US dollars, shape (n_prompts, n_models); NaN where unknown."""
+        cost_usd = np.full((len(columns), self.n_models), np.nan)
+        if self.booster is not None:
+            raw = raw_scores(self.booster, columns).reshape(len(columns), len(self.arms))
+            cost_usd[:, self.arms] = np.exp(raw) * self.smear
+        return cost_usd
+
+    def contributions(self, columns: np.ndarray) -> np.ndarray:
+        """Return TreeSHAP values of log cost, shape (n_prompts, n_costed, n_columns + 1)."""
+        if self.booster is None:
+            return np.zeros((len(columns), 0, columns.shape[1] + 1))
+        values = np.asarray(self.booster.predict(columns, pred_contrib=True, num_threads=1))
+        values = values.reshape(len(columns), len(self.arms), -1).copy()
+        values[:, :, -1] += np.log(np.maximum(self.smear, _SMALLEST_SMEAR))
+        return values
+
+    def single(self, arm: int) -> lgb.Booster:
+        """Return one candidate's trees alone; the raw score is log cost before smearing."""
+        return lgb.Booster(model_str=single_model(self.text, self.arms.index(arm)))
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+        return {"arms": self.arms, "text": self.text, "smear": pack_array(self.smear)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], n_columns: int, n_models: int) -> Self:
+        """Rebuild from `to_state`."""
+        smear = unpack_array(state["smear"])
+        return cls(state["arms"], state["text"], smear, n_columns, n_models)
+
+
+def told_or_detected(columns: Estimated, bag: int, random_state: int) -> np.ndarray:
+    """Return columns in which half the prompts have their topic told, the other half in bag 1.
+
+    So the same trees serve prompts whose topic is known and prompts whose isn't.
+    """
+    coins = np.random.default_rng(random_state).random(len(columns.detected)) < 0.5
+    is_told = coins if bag % 2 == 0 else ~coins
+    return np.where(is_told[:, np.newaxis], columns.told, columns.detected)
+
+
+def quality_out_of_fold(
+    columns: Estimated, quality: np.ndarray, folds: np.ndarray, random_state: int
+) -> Estimated:
+    """Return the trees' log-odds of training prompts, each from the other folds.
+
+    Parameters
+    ----------
+    columns : Estimated
+        Of n_prompts prompts.
+    quality : ndarray of shape (n_prompts, n_models)
+        NaN = not observed.
+    folds : ndarray of int, shape (n_prompts,)
+        Near-duplicates share a fold.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Estimated
+        Of shape (n_prompts, n_models), with the topic detected and told; the log-odds of the
+        candidate's mean where it has fewer than 20 labels.
+    """
+    table = told_or_detected(columns, 0, random_state)
+    detected, told = np.empty(quality.shape), np.empty(quality.shape)
+    for arm, observed in enumerate(quality.T):
+        seen = np.isfinite(observed)
+        detected[:, arm] = told[:, arm] = log_odds(shrunk_mean(observed, 0.5))
+        if seen.sum() < MIN_ROWS_FOR_TREES:
+            continue
+        for fold in np.unique(folds):
+            out = folds == fold
+            kept = seen & ~out
+            if kept.any():
+                booster = train_quality(table[kept], observed[kept], random_state)
+                detected[out, arm] = raw_scores(booster, columns.detected[out])
+                told[out, arm] = raw_scores(booster, columns.told[out])
+    return Estimated(detected, told)

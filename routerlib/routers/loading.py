@@ -1,0 +1,89 @@
+"""Every router by one name: the learned ones, the rules before data, the baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from routerlib.features.encoders import EncoderChoice
+from routerlib.policies.utility import choose_arms
+from routerlib.routers import artifact
+from routerlib.routers.artifact import ArtifactError
+from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
+from routerlib.routers.router import Router
+from routerlib.routers.rules import RuleRouter
+
+__all__ = [
+    "BestSingle",
+    "KNNRouter",
+    "LGBMRouter",
+    "LinearRouter",
+    "MLPRouter",
+    "RandomRouter",
+    "Router",
+    "RuleRouter",
+    "TopicTable",
+    "choose_arms",
+    "load_router",
+]
+
+
+_ROUTERS: dict[str, type[Router]] = {
+    router.name: router
+    for router in (
+        *(LGBMRouter, KNNRouter, LinearRouter, MLPRouter),
+        *(BestSingle, RandomRouter, TopicTable, RuleRouter),
+    )
+}
+
+
+def load_router(path: str | Path, *, encoder: EncoderChoice = None) -> Router:
+    """Open a router file without running anything in it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that `Router.save` wrote.
+    encoder : str, callable or None, default=None
+        The neural encoder, for a router that was trained with a function of your own.
+
+    Returns
+    -------
+    Router
+        It estimates exactly as the saved one did.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ArtifactError
+        If it is truncated, altered, hostile, no router, or of another version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "router_model.pkl"
+    >>> from routerlib.outcomes.outcomes import Outcomes
+    >>> outcomes = Outcomes(["a", "b"], ["small", "large"], quality=[[0, 1], [1, 1]])
+    >>> BestSingle().fit(outcomes).save(path)
+    >>> load_router(path).models_
+    ('small', 'large')
+    """
+    state = artifact.load(path).state
+    kind = state.get("kind")
+    if kind not in _ROUTERS:
+        raise ArtifactError(
+            f"{str(path)!r} holds a router of kind {kind!r}, this routerlib knows "
+            f"{', '.join(_ROUTERS)}; install the routerlib that wrote it"
+        )
+    try:
+        router: Any = _ROUTERS[kind].from_state(state, encoder)
+    except Exception as error:  # content of a foreign file may be wrong in any way
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        raise ArtifactError(
+            f"{str(path)!r} is altered, damaged or of another version ({reason}); "
+            "train the router again"
+        ) from error
+    return router

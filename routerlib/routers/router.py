@@ -1,0 +1,395 @@
+"""The contract of a router: fit, predict, route, save."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+
+from routerlib.features.prompt_features import texts_of
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import by_model, check_costs_known, choose_arms, reason_of
+from routerlib.records.canonical import tagged_hash
+from routerlib.records.decision import Decision, Estimates
+from routerlib.routers import artifact
+from routerlib.routers.topic_table import TopicMeans
+
+__all__ = ["Choosing", "Router", "check_costs_known", "choose_arms"]
+
+
+class Choosing(Protocol):
+    """What `Router.route` needs of a policy; see `routerlib.policies.policies`."""
+
+    def choose(self, estimates: Estimates) -> Any:
+        """Return arms and propensities."""
+
+
+# Level of the interval of quality from which a standard deviation is taken, and its half width.
+_SPREAD_LEVEL, _SPREAD_Z = 0.9, 1.6448536269514722
+
+
+class Router(ABC):
+    """Estimate, for each prompt, the quality and the cost of every candidate model.
+
+    A router only estimates; a policy decides. `route` joins the two for a single prompt: by
+    default it chooses the candidate with the largest ``quality - cost_weight * cost_usd``.
+
+    Attributes
+    ----------
+    models_ : tuple of str
+        Candidate names, in column order.
+    best_single_ : str
+        Candidate with the highest mean quality on the training prompts.
+    mean_quality_, mean_cost_usd_ : ndarray of shape (n_models,)
+        Means on the training prompts, quality and US dollars, over prompts that all candidates
+        answered where there are enough (`Outcomes.compared`); NaN where unknown.
+    topic_means_ : TopicMeans or None
+        The same per topic of the training prompts; None where topics weren't known.
+    train_prompt_ids_ : tuple of str
+        Prompts seen in training, so that evaluation can leave them out.
+    data_hash_ : str
+        Identity of the training outcomes.
+    cost_weight_ : float
+        Operating point: quality given up per US dollar saved, used by `route` unless another is
+        given; 0 until one is chosen.
+    fallback_ : str or None
+        Why `route` keeps to the best single model, in words; None = it doesn't.
+    training_ : dict
+        How the operating point was chosen, as JSON values; empty when it wasn't.
+    """
+
+    name: ClassVar[str]
+    topic_means_: TopicMeans | None = None
+
+    def fit(self, outcomes: Outcomes) -> Self:
+        """Learn from outcomes.
+
+        Parameters
+        ----------
+        outcomes : Outcomes
+            Training prompts; cells may be missing, but each candidate needs an observed one.
+
+        Returns
+        -------
+        Router
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If there is no prompt, or a candidate was never observed.
+        """
+        _check_observed(outcomes)
+        self.__dict__.pop("router_hash_", None)
+        self.models_ = tuple(outcomes.models)
+        self.best_single_ = outcomes.best_single
+        self.mean_quality_, self.mean_cost_usd_ = outcomes.compared()
+        self.topic_means_ = TopicMeans.of(outcomes)
+        self.train_prompt_ids_ = tuple(outcomes.prompt_ids)
+        self.data_hash_ = outcomes.data_hash
+        self.cost_weight_ = 0.0
+        self.fallback_: str | None = None
+        self.training_: dict[str, Any] = {}
+        self._learn(outcomes)
+        return self
+
+    def predict(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> Estimates:
+        """Estimate quality and cost of every candidate on every prompt.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known task labels, length n_prompts; a label not seen in training changes nothing.
+
+        Returns
+        -------
+        Estimates
+            ``quality`` in [0, 1] and ``cost_usd``, both of shape (n_prompts, n_models); cost is
+            NaN where no cost was seen in training.
+
+        Raises
+        ------
+        ValueError
+            If the router isn't fitted, a prompt isn't text, or lengths differ.
+        """
+        self._check_fitted()
+        texts = texts_of(prompts)
+        if topics is not None and len(topics) != len(texts):
+            raise ValueError(
+                f"topics must have one entry per prompt ({len(texts)}), got {len(topics)}"
+            )
+        if not texts:
+            empty = np.zeros((0, len(self.models_)))
+            return Estimates(self.models_, empty, empty.copy())
+        quality, cost_usd = self._estimate(texts, topics)
+        return Estimates(self.models_, quality, cost_usd)
+
+    def quality_interval(
+        self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return an interval of expected quality; NaN where a router gives none, as this one.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known topics.
+        level : float, default=0.9
+            Wanted coverage, in (0, 1).
+
+        Returns
+        -------
+        tuple (low, high) of ndarray of shape (n_prompts, n_models)
+            In [0, 1].
+        """
+        self._check_fitted()
+        unknown = np.full((len(prompts), len(self.models_)), np.nan)
+        return unknown, unknown.copy()
+
+    def predict_with_spread(
+        self, prompts: Sequence[str], topics: Sequence[str] | None = None
+    ) -> Estimates:
+        """Estimate as `predict` does, with the standard deviation of expected quality.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known task labels, length n_prompts.
+
+        Returns
+        -------
+        Estimates
+            ``quality_sd`` is half the 90 % interval of `quality_interval` in units of a normal
+            distribution; NaN where the router gives no interval.
+        """
+        estimates = self.predict(prompts, topics)
+        low, high = self.quality_interval(prompts, topics, level=_SPREAD_LEVEL)
+        sd = (np.asarray(high) - np.asarray(low)) / (2 * _SPREAD_Z)
+        return replace(estimates, quality_sd=sd)
+
+    def route(
+        self,
+        prompt: str,
+        *,
+        cost_weight: float | None = None,
+        policy: Choosing | None = None,
+        task: str | None = None,
+    ) -> Decision:
+        """Choose the candidate model for one prompt.
+
+        Parameters
+        ----------
+        prompt : str
+            The text.
+        cost_weight : float or None, default=None
+            Quality given up per US dollar saved, at least 0; None = the operating point.
+        policy : policy or None, default=None
+            Another rule, such as `QualityFloor`; not with `cost_weight`.
+        task : str or None, default=None
+            Known task label.
+
+        Returns
+        -------
+        Decision
+            Choice, estimates, propensity and the reason in words.
+
+        Raises
+        ------
+        ValueError
+            If both `cost_weight` and `policy` are given, or cost is weighed but unknown.
+        """
+        if cost_weight is not None and policy is not None:
+            raise ValueError("give cost_weight or policy, not both")
+        topics = None if task is None else [task]
+        needs_spread = getattr(policy, "needs_spread", False)
+        estimates = (self.predict_with_spread if needs_spread else self.predict)([prompt], topics)
+        arm, propensity, reason = self._decide(estimates, cost_weight, policy)
+        return Decision(
+            model=self.models_[arm],
+            expected_quality=float(estimates.quality[0, arm]),
+            expected_cost_usd=float(estimates.cost_usd[0, arm]),
+            propensity=propensity,
+            reason=reason,
+            cost_weight=self._weight_of(cost_weight, policy),
+            estimates=by_model(estimates),
+            router_hash=self.router_hash_,
+        )
+
+    def _weight_of(self, cost_weight: float | None, policy: Choosing | None) -> float:
+        """Return the cost weight to log: the one given, the policy's own, or the router's."""
+        given = getattr(policy, "cost_weight", None) if cost_weight is None else cost_weight
+        return float(given) if isinstance(given, int | float) else self.cost_weight_
+
+    def _decide(
+        self, estimates: Estimates, cost_weight: float | None, policy: Choosing | None
+    ) -> tuple[int, float, str]:
+        """Return arm, propensity and reason for the only prompt."""
+        if policy is not None:
+            choices = policy.choose(estimates)
+            arm, propensity = int(choices.arms[0]), float(choices.propensities[0])
+        elif cost_weight is None and self.fallback_ is not None:
+            reason = f"keeps to {self.best_single_}: {self.fallback_}"
+            return self.models_.index(self.best_single_), 1.0, reason
+        else:
+            weight = self.cost_weight_ if cost_weight is None else cost_weight
+            arm, propensity = int(choose_arms(estimates, weight)[0]), 1.0
+        return arm, propensity, reason_of(estimates, arm)
+
+    def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Find the nearest training prompts; this router keeps none.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Any texts.
+        k : int, default=5
+            How many for each.
+
+        Returns
+        -------
+        tuple of ndarray, both of shape (n_prompts, n_found)
+            Indices into ``train_prompt_ids_``, the nearest first, and cosine similarities.
+        """
+        self._check_fitted()
+        return np.zeros((len(prompts), 0), dtype=int), np.zeros((len(prompts), 0))
+
+    @property
+    def chooses_by_estimates(self) -> bool:
+        """Whether `route` weighs its own estimates; False when it keeps to the best single."""
+        return self.fallback_ is None
+
+    @cached_property
+    def router_hash_(self) -> str:
+        """Tagged hash of what was learnt; the operating point is left out."""
+        state = self.to_state()
+        del state["cost_weight"], state["fallback"], state["training"]
+        return tagged_hash(_hashable(state))
+
+    def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
+        """Write the router to a file that is safe to open, and its description beside it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Such as ``data/router_model.pkl``; ``router_model.json`` is written beside it.
+        metadata : mapping or None, default=None
+            JSON values to add to the description.
+        """
+        self._check_fitted()
+        artifact.save(self.to_state(), path, {**self._description(), **(metadata or {})})
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the fitted router as plain builtins."""
+        self._check_fitted()
+        return {
+            "kind": self.name,
+            "models": list(self.models_),
+            "best_single": self.best_single_,
+            "mean_quality": [float(value) for value in self.mean_quality_],
+            "mean_cost_usd": [float(value) for value in self.mean_cost_usd_],
+            "topic_means": None if self.topic_means_ is None else self.topic_means_.to_state(),
+            "train_prompt_ids": list(self.train_prompt_ids_),
+            "data_hash": self.data_hash_,
+            "cost_weight": float(self.cost_weight_),
+            "fallback": self.fallback_,
+            "training": self.training_,
+            "parameters": self._parameters(),
+            "learned": self._learned(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], encoder: Any = None) -> Self:
+        """Rebuild a fitted router from `to_state`; an encoder of one's own is given again."""
+        router = cls(**state["parameters"])
+        if encoder is not None:
+            if not hasattr(router, "encoder"):
+                raise ValueError(f"a {cls.__name__} has no neural encoder; leave encoder out")
+            router.encoder = encoder
+        router.models_ = tuple(state["models"])
+        router.best_single_ = state["best_single"]
+        router.mean_quality_ = np.array(state["mean_quality"], dtype=float)
+        router.mean_cost_usd_ = np.array(state["mean_cost_usd"], dtype=float)
+        known = state.get("topic_means")  # files of older versions have none
+        router.topic_means_ = (
+            None if known is None else TopicMeans.from_state(known, router.models_)
+        )
+        router.train_prompt_ids_ = tuple(state["train_prompt_ids"])
+        router.data_hash_ = state["data_hash"]
+        router.cost_weight_ = state["cost_weight"]
+        router.fallback_ = state["fallback"]
+        router.training_ = state["training"]
+        router._restore(state["learned"])
+        return router
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "models_"):
+            raise ValueError(f"this {type(self).__name__} isn't fitted; call fit(outcomes) first")
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "kind": self.name,
+            "router_hash": self.router_hash_,
+            "candidates": list(self.models_),
+            "best_single": self.best_single_,
+            "data_hash": self.data_hash_,
+            "n_train_prompts": len(self.train_prompt_ids_),
+            "cost_weight": float(self.cost_weight_),
+            "fallback": self.fallback_,
+            "training": self.training_,
+            "features": [],
+        }
+
+    @abstractmethod
+    def _learn(self, outcomes: Outcomes) -> None:
+        """Learn; the attributes common to all routers are set already."""
+
+    @abstractmethod
+    def _estimate(
+        self, texts: list[str], topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return quality and cost_usd, each of shape (n_prompts, n_models)."""
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments as builtins."""
+        return {}
+
+    def _learned(self) -> dict[str, Any]:
+        """Return what was learnt beyond the common attributes, as builtins."""
+        return {}
+
+    def _restore(self, learned: Mapping[str, Any]) -> None:
+        """Take back what `_learned` returned; nothing by default."""
+        del learned
+
+
+def _check_observed(outcomes: Outcomes) -> None:
+    if len(outcomes) == 0:
+        raise ValueError("training needs at least one prompt, got none; collect and judge some")
+    is_seen = np.isfinite(outcomes.quality).any(axis=0)
+    if not is_seen.all():
+        name = outcomes.models[int(np.argmin(is_seen))]
+        raise ValueError(
+            f"candidate {name!r} has no observed quality; collect and judge some of its answers, "
+            "or leave it out of the outcomes"
+        )
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return hashlib.blake2b(value, digest_size=16).hexdigest()
+    if isinstance(value, dict):
+        return {key: _hashable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hashable(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""Train a router and choose where it stands, on training prompts only."""

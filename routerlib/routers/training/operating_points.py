@@ -1,0 +1,247 @@
+"""Choose where to stand between quality and cost, by out-of-fold estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from routerlib.metrics.curves import choose_arms, hull, sweep_cost_weights
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.decision import Estimates
+
+# A gain counts when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
+# test, because the best of many cost weights is looked at.
+_STANDARD_ERRORS = 2.0
+# A loss is excluded at the far end of a one-sided interval of 95 %. Comparing means alone, the
+# cheapest of many cost weights could lose twice as much on new prompts as was allowed.
+_STANDARD_ERRORS_OF_LOSS = 1.64
+MIN_PROMPTS = 20
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Where to stand between quality and cost, and what that gave out of fold.
+
+    Parameters
+    ----------
+    cost_weight : float
+        Quality given up per US dollar saved.
+    fallback : str or None
+        Why to keep to the best single model instead, in words.
+    n_prompts : int
+        Training prompts with every candidate observed, on which it was chosen.
+    best_single : str
+        Best single candidate model on the training prompts.
+    quality, cost_usd : float
+        Mean out-of-fold quality and US dollars at this point; NaN when not measured.
+    best_single_quality, best_single_cost_usd : float
+        The same of always calling the best single model.
+    gain_over_mixing, gain_standard_error : float
+        Quality above random mixing of the candidates at the same cost, and its standard error.
+    """
+
+    cost_weight: float
+    fallback: str | None
+    n_prompts: int
+    best_single: str
+    quality: float
+    cost_usd: float
+    best_single_quality: float
+    best_single_cost_usd: float
+    gain_over_mixing: float
+    gain_standard_error: float
+
+
+def choose_cost_weight(
+    estimates: Estimates, outcomes: Outcomes, max_quality_loss: float = 0.03
+) -> OperatingPoint:
+    """Choose the cost weight that saves most while losing little, by out-of-fold estimates.
+
+    The yardstick is the best single model, or the router at cost weight 0 where that is better
+    by more than chance. Among the cost weights of which a loss above `max_quality_loss` against
+    the yardstick is excluded (one-sided, 95 %), the one with the lowest mean cost is chosen,
+    provided that it is cheaper than the yardstick and better than mixing candidates at random at
+    the same cost, by more than chance. Otherwise the cost weight is 0 if that is the yardstick,
+    else the router shall keep to the best single model. So few prompts lead to the best single
+    model, not to a gamble; for a promise that holds for new prompts see
+    `routerlib.routers.training.train.at_certified_point`.
+
+    Parameters
+    ----------
+    estimates : Estimates
+        From `cross_fit`; never from a router that saw these prompts.
+    outcomes : Outcomes
+        The same prompts.
+    max_quality_loss : float, default=0.03
+        Mean quality that may be given up, in [0, 1]; with 0 only a gain that can be shown counts.
+
+    Returns
+    -------
+    OperatingPoint
+        With the reason in words where the best single model is kept.
+
+    Raises
+    ------
+    ValueError
+        If `max_quality_loss` is out of range.
+    """
+    if not 0 <= max_quality_loss <= 1:
+        raise ValueError(f"max_quality_loss must lie in [0, 1], got {max_quality_loss!r}")
+    bench = _Bench.of(estimates, outcomes)
+    if len(bench.quality) < MIN_PROMPTS:
+        return kept_to_best_single(outcomes, len(bench.quality), too_few(len(bench.quality)))
+    unweighed = bench.measure(0.0)
+    is_better = _is_positive(unweighed.quality - bench.quality[:, bench.best])
+    yardstick = unweighed if is_better else bench.always_best_single()
+    saving = bench.largest_saving(yardstick, max_quality_loss)
+    if saving is not None:
+        return _point(saving, bench, outcomes)
+    if is_better:
+        return _point(unweighed, bench, outcomes)
+    return kept_to_best_single(
+        outcomes, len(bench.quality), "no gain over it could be shown on the training prompts"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What one cost weight gave: per prompt the quality, the cost, the gain over mixing."""
+
+    cost_weight: float
+    quality: np.ndarray
+    cost_usd: np.ndarray
+    gain: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """Out-of-fold estimates beside what was observed, on prompts with nothing missing."""
+
+    estimates: Estimates
+    quality: np.ndarray
+    cost_usd: np.ndarray
+    best: int
+    has_cost: bool
+
+    @classmethod
+    def of(cls, estimates: Estimates, outcomes: Outcomes) -> _Bench:
+        has_cost = bool(np.isfinite(estimates.cost_usd).all())
+        is_complete = np.isfinite(outcomes.quality).all(axis=1)
+        if has_cost:
+            is_complete &= np.isfinite(outcomes.cost_usd).all(axis=1)
+        kept = Estimates(
+            estimates.models, estimates.quality[is_complete], estimates.cost_usd[is_complete]
+        )
+        best = outcomes.models.index(outcomes.best_single)
+        return cls(
+            kept, outcomes.quality[is_complete], outcomes.cost_usd[is_complete], best, has_cost
+        )
+
+    def measure(self, cost_weight: float) -> _Measured:
+        arms = choose_arms(self.estimates.quality, self.estimates.cost_usd, cost_weight)
+        rows = np.arange(len(arms))
+        quality, cost_usd = self.quality[rows, arms], self.cost_usd[rows, arms]
+        return _Measured(cost_weight, quality, cost_usd, quality - self._mixed(cost_usd))
+
+    def always_best_single(self) -> _Measured:
+        quality, cost_usd = self.quality[:, self.best], self.cost_usd[:, self.best]
+        return _Measured(0.0, quality, cost_usd, np.zeros(len(quality)))
+
+    def largest_saving(self, yardstick: _Measured, max_quality_loss: float) -> _Measured | None:
+        """Return the cheapest allowed point, or None when none gains by more than chance."""
+        if not self.has_cost:
+            return None
+        weights = sweep_cost_weights(self.estimates.quality, self.estimates.cost_usd)
+        measured = [self.measure(float(weight)) for weight in weights]
+        allowed = [
+            point
+            for point in measured
+            if _excludes_loss(point.quality - yardstick.quality, max_quality_loss)
+            and point.cost_usd.mean() < yardstick.cost_usd.mean()
+            and _is_positive(point.gain)
+        ]
+        return min(allowed, key=lambda point: float(point.cost_usd.mean()), default=None)
+
+    def _mixed(self, cost_usd: np.ndarray) -> np.ndarray:
+        """Return per prompt what random mixing gives at the mean of these costs.
+
+        Between two corners of the hull the mix is a weighted mean of two candidates' quality;
+        it is corrected for each prompt's own cost, so that the standard error is that of the
+        vertical distance from the hull.
+        """
+        if not self.has_cost:
+            return self.quality[:, self.best]
+        low, high = self._corners(float(cost_usd.mean()))
+        low_usd, high_usd = self.cost_usd[:, low], self.cost_usd[:, high]
+        run = float(high_usd.mean() - low_usd.mean())
+        if run <= 0:
+            return self.quality[:, high]
+        share = float(np.clip((cost_usd.mean() - low_usd.mean()) / run, 0, 1))
+        slope = float((self.quality[:, high] - self.quality[:, low]).mean()) / run
+        mixed = (1 - share) * self.quality[:, low] + share * self.quality[:, high]
+        mixed_usd = (1 - share) * low_usd + share * high_usd
+        deviation = cost_usd - mixed_usd
+        return mixed + slope * (deviation - deviation.mean())
+
+    def _corners(self, mean_usd: float) -> tuple[int, int]:
+        """Return the two candidates of the hull's edge over a mean cost."""
+        means_usd, means = self.cost_usd.mean(axis=0), self.quality.mean(axis=0)
+        costs, qualities = hull(means_usd, means)
+        arms = [
+            int(np.argmin(np.abs(means_usd - cost) + np.abs(means - quality)))
+            for cost, quality in zip(costs, qualities, strict=True)
+        ]
+        right = int(np.searchsorted(costs, mean_usd))
+        return arms[max(min(right, len(arms)) - 1, 0)], arms[min(right, len(arms) - 1)]
+
+
+def _is_positive(gains: np.ndarray) -> bool:
+    return bool(gains.mean() > _STANDARD_ERRORS * _standard_error(gains) + 1e-12)
+
+
+def _excludes_loss(differences: np.ndarray, max_loss: float) -> bool:
+    """Tell whether the mean loss stays within bounds at the far end of its interval."""
+    low = differences.mean() - _STANDARD_ERRORS_OF_LOSS * _standard_error(differences)
+    return bool(low >= -max_loss)
+
+
+def _standard_error(values: np.ndarray) -> float:
+    """Return the standard error of the mean, never less than if one prompt more had differed.
+
+    A handful of prompts that all happen to fall right has next to no spread, and proves nothing.
+    """
+    squares = float(((values - values.mean()) ** 2).sum()) + 1
+    return float(np.sqrt(squares / len(values) / max(len(values) - 1, 1)))
+
+
+def too_few(n_prompts: int) -> str:
+    """Say in words why so few prompts can't choose an operating point."""
+    return (
+        f"only {n_prompts} training prompts have every candidate observed, {MIN_PROMPTS} are needed"
+    )
+
+
+def kept_to_best_single(outcomes: Outcomes, n_prompts: int, reason: str) -> OperatingPoint:
+    """Return the operating point that keeps to the best single model, with its reason."""
+    best = outcomes.models.index(outcomes.best_single)
+    quality, cost_usd = (float(means[best]) for means in outcomes.compared())
+    nan = float("nan")
+    return OperatingPoint(
+        0.0, reason, n_prompts, outcomes.best_single, quality, cost_usd, quality, cost_usd, nan, nan
+    )
+
+
+def _point(measured: _Measured, bench: _Bench, outcomes: Outcomes) -> OperatingPoint:
+    return OperatingPoint(
+        cost_weight=measured.cost_weight,
+        fallback=None,
+        n_prompts=len(bench.quality),
+        best_single=outcomes.best_single,
+        quality=float(measured.quality.mean()),
+        cost_usd=float(measured.cost_usd.mean()),
+        best_single_quality=float(bench.quality[:, bench.best].mean()),
+        best_single_cost_usd=float(bench.cost_usd[:, bench.best].mean()),
+        gain_over_mixing=float(measured.gain.mean()),
+        gain_standard_error=_standard_error(measured.gain),
+    )

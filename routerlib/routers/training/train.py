@@ -1,0 +1,296 @@
+"""Train a router, choosing its operating point on training prompts only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import numpy as np
+
+from routerlib.metrics.curves import sweep_cost_weights
+from routerlib.outcomes.near_duplicates import grouped_folds
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.decision import Estimates
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.routers.router import Router
+from routerlib.routers.training.certification import certified_operating_point
+from routerlib.routers.training.operating_points import (
+    MIN_PROMPTS,
+    OperatingPoint,
+    choose_cost_weight,
+    kept_to_best_single,
+    too_few,
+)
+
+# Cost weights that are tested for a certificate; the more there are, the nearer to the limit.
+_N_CERTIFIED_WEIGHTS = 24
+
+AnyRouter = TypeVar("AnyRouter", bound=Router)
+
+
+def cross_fit(
+    router_factory: Callable[[], Router],
+    outcomes: Outcomes,
+    n_folds: int = 5,
+    random_state: int = 0,
+) -> Estimates:
+    """Estimate each prompt by a router that saw neither it nor its near-duplicates.
+
+    Parameters
+    ----------
+    router_factory : callable
+        Returns a new, unfitted router.
+    outcomes : Outcomes
+        Training prompts.
+    n_folds : int, default=5
+        At least 2; fewer are used where there are fewer groups of distinct prompts.
+    random_state : int, default=0
+        Seed of the folds.
+
+    Returns
+    -------
+    Estimates
+        Out-of-fold, in the order of the outcomes.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two distinct prompts.
+
+    Examples
+    --------
+    >>> from routerlib.routers.baselines import BestSingle
+    >>> outcomes = Outcomes(["red", "blue"], ["m"], quality=[[0], [1]])
+    >>> cross_fit(BestSingle, outcomes, n_folds=2).quality.tolist()
+    [[1.0], [0.0]]
+    """
+    n_groups = len(np.unique(outcomes.groups))
+    folds = grouped_folds(outcomes.groups, max(min(n_folds, n_groups), 2), random_state)
+    quality = np.full(outcomes.quality.shape, np.nan)
+    cost_usd = quality.copy()
+    for fold in np.unique(folds):
+        held_out = np.flatnonzero(folds == fold)
+        router = router_factory().fit(outcomes.take(folds != fold))
+        estimates = router.predict(outcomes.take(held_out).prompts)
+        quality[held_out], cost_usd[held_out] = estimates.quality, estimates.cost_usd
+    return Estimates(tuple(outcomes.models), quality, cost_usd)
+
+
+def train_router(
+    train: Outcomes,
+    *,
+    random_state: int = 0,
+    cost_weight: float | None = None,
+    max_quality_loss: float = 0.03,
+    certify: tuple[float, float] | None = None,
+) -> LGBMRouter:
+    """Train an LGBMRouter, with its operating point chosen out of fold or certified.
+
+    Parameters
+    ----------
+    train : Outcomes
+        Training prompts; test prompts must not be among them.
+    random_state : int, default=0
+        Seed of everything random.
+    cost_weight : float or None, default=None
+        Operating point, at least 0; None = chosen by `choose_cost_weight`.
+    max_quality_loss : float, default=0.03
+        Mean quality that the chosen operating point may give up, in [0, 1].
+    certify : tuple (epsilon, delta) of float or None, default=None
+        Take the cheapest cost weight of which can be promised, with confidence ``1 - delta``, that
+        it loses at most ``epsilon`` of mean quality; see `at_certified_point`. A part of the
+        training prompts is then not trained on. Not with `cost_weight`; `max_quality_loss` plays
+        no part.
+
+    Returns
+    -------
+    LGBMRouter
+        With ``cost_weight_``, ``fallback_`` and ``training_`` (the out-of-fold summary).
+
+    Raises
+    ------
+    ValueError
+        If a candidate was never observed, or a parameter is out of range.
+
+    Examples
+    --------
+    >>> train = Outcomes([f"Add {i} and {i + 1}" for i in range(8)], ["small", "large"],
+    ...                  quality=[[0, 1]] * 8, cost_usd=[[0.001, 0.01]] * 8)
+    >>> train_router(train).fallback_
+    'only 8 training prompts have every candidate observed, 20 are needed'
+    """
+    if cost_weight is not None and certify is not None:
+        raise ValueError("give cost_weight or certify, not both: a given weight isn't certified")
+    if cost_weight is not None and not (np.isfinite(cost_weight) and cost_weight >= 0):
+        raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
+    router = LGBMRouter(random_state=random_state)
+    if certify is not None:
+        epsilon, delta = certify
+        return at_certified_point(
+            router, train, epsilon=epsilon, delta=delta, random_state=random_state
+        )
+    if cost_weight is None:
+        return at_operating_point(
+            router, train, random_state=random_state, max_quality_loss=max_quality_loss
+        )
+    router.fit(train)
+    router.cost_weight_ = float(cost_weight)
+    router.training_ = {"cost_weight_is": "given"}
+    return router
+
+
+def at_operating_point(
+    router: AnyRouter,
+    train: Outcomes,
+    *,
+    random_state: int = 0,
+    max_quality_loss: float = 0.03,
+) -> AnyRouter:
+    """Fit any router, with its operating point chosen out of fold as `train_router` does.
+
+    Parameters
+    ----------
+    router : Router
+        Any that estimates quality; it is fitted anew.
+    train : Outcomes
+        Training prompts; test prompts must not be among them.
+    random_state : int, default=0
+        Seed of the folds.
+    max_quality_loss : float, default=0.03
+        Mean quality that the chosen operating point may give up, in [0, 1].
+
+    Returns
+    -------
+    Router
+        The same router, fitted on all training prompts, with ``cost_weight_``, ``fallback_`` and
+        ``training_``.
+
+    Raises
+    ------
+    ValueError
+        If the router only chooses and estimates nothing, or a candidate was never observed.
+
+    Examples
+    --------
+    >>> from routerlib.routers.rivals import KNNRouter
+    >>> train = Outcomes([f"Add {i} and {i + 1}" for i in range(8)], ["small", "large"],
+    ...                  quality=[[0, 1]] * 8, cost_usd=[[0.001, 0.01]] * 8)
+    >>> at_operating_point(KNNRouter(), train).fallback_
+    'only 8 training prompts have every candidate observed, 20 are needed'
+    """
+    router.fit(train)
+    _check_estimates(router, train)
+    point = _cross_fitted_point(router, train, random_state, max_quality_loss)
+    router.cost_weight_ = point.cost_weight
+    router.fallback_ = point.fallback
+    router.training_ = {
+        "cost_weight_is": "chosen out of fold",
+        "max_quality_loss": float(max_quality_loss),
+        **_json_values(asdict(point)),
+    }
+    return router
+
+
+def at_certified_point(
+    router: AnyRouter,
+    train: Outcomes,
+    *,
+    epsilon: float,
+    delta: float,
+    calibration_size: float = 0.3,
+    random_state: int = 0,
+) -> AnyRouter:
+    """Fit any router on a part of the prompts, and certify its cost weight on the rest.
+
+    The calibration prompts play no part in fitting, so the certificate is about the very router
+    that comes back; a router fitted on everything, with a cost weight checked by
+    cross-validation, would be another one. See `Certificate` for what is
+    promised. Without a certificate the router keeps to the best single model, and says so.
+
+    Parameters
+    ----------
+    router : Router
+        Any that estimates quality; it is fitted anew.
+    train : Outcomes
+        Training prompts; test prompts must not be among them.
+    epsilon : float
+        Mean quality that may be lost against the best single model, in [0, 1).
+    delta : float
+        Probability with which the promise may fail, in (0, 1).
+    calibration_size : float, default=0.3
+        Share of the prompts to certify on, in (0, 1).
+    random_state : int, default=0
+        Seed of the division.
+
+    Returns
+    -------
+    Router
+        The same router, with ``cost_weight_``, ``fallback_`` and ``training_``. Its
+        ``train_prompt_ids_`` hold the calibration prompts too, last, because they have chosen
+        the cost weight.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, the prompts can't be divided, or the router estimates nothing.
+
+    Examples
+    --------
+    >>> from routerlib.routers.rivals import KNNRouter
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> train = make_world(n_prompts=120, n_models=2, kind="nothing").outcomes
+    >>> router = at_certified_point(KNNRouter(), train, epsilon=0.02, delta=0.1)
+    >>> router.fallback_
+    'no cost weight could be certified to lose at most 2 points of quality with 90 % confidence on
+     36 calibration prompts'
+    """
+    fitting, calibration = train.split(calibration_size, random_state)
+    router.fit(fitting)
+    _check_estimates(router, fitting)
+    own = router.predict(fitting.prompts)
+    certificate = certified_operating_point(
+        router.predict(calibration.prompts),
+        calibration,
+        epsilon=epsilon,
+        delta=delta,
+        best_single=router.best_single_,
+        cost_weights=sweep_cost_weights(own.quality, own.cost_usd, _N_CERTIFIED_WEIGHTS),
+    )
+    router.cost_weight_ = certificate.cost_weight or 0.0
+    router.fallback_ = None if certificate.is_certified else certificate.shortage
+    router.train_prompt_ids_ = (*fitting.prompt_ids, *calibration.prompt_ids)
+    router.training_ = {
+        "cost_weight_is": "certified" if certificate.is_certified else "not certified",
+        "n_fitting": len(fitting),
+        **_json_values(asdict(certificate)),
+        "certificate": certificate.sentence,
+    }
+    return router
+
+
+def _check_estimates(router: Router, train: Outcomes) -> None:
+    if np.isnan(router.predict(train.prompts[:1]).quality).any():
+        raise ValueError(
+            f"a {type(router).__name__} estimates no quality, so a cost weight changes nothing; "
+            "fit it with fit(train)"
+        )
+
+
+def _cross_fitted_point(
+    router: Router, train: Outcomes, random_state: int, max_quality_loss: float
+) -> OperatingPoint:
+    n_complete = int(np.isfinite(train.quality).all(axis=1).sum())
+    if n_complete < MIN_PROMPTS or len(np.unique(train.groups)) < 2:
+        return kept_to_best_single(train, n_complete, too_few(n_complete))
+    estimates = cross_fit(lambda: copy(router), train, random_state=random_state)
+    return choose_cost_weight(estimates, train, max_quality_loss)
+
+
+def _json_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the same with NaN as None, which JSON can say."""
+    return {
+        key: None if isinstance(value, float) and np.isnan(value) else value
+        for key, value in values.items()
+    }

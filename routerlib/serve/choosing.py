@@ -1,0 +1,165 @@
+"""Who answers: the router, with or without exploration, the caller, or the conversation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from routerlib.policies.policies import Choices
+from routerlib.records.decision import Decision, Estimates
+from routerlib.records.prompt import Prompt
+from routerlib.routers.router import Choosing, Router
+from routerlib.routers.rules import RuleRouter
+
+_DEFAULT_SHARES = {"epsilon-greedy": 0.1, "thompson": 0.02, "ucb": 0.02}
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """How choices are drawn by chance.
+
+    Parameters
+    ----------
+    kind : {"epsilon-greedy", "thompson", "ucb"}
+        Which policy of `routerlib.policies.exploration`.
+    share : float
+        Share of prompts that go to any candidate, evenly, in [0, 1].
+    """
+
+    kind: str
+    share: float
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.share:g}"
+
+    def policy(self, cost_weight: float) -> Choosing:
+        """Return the policy for a cost weight; cheap enough to be made for each decision."""
+        return _Exploring(self, cost_weight)
+
+
+class _Exploring:
+    """Draw by the wanted policy; where no uncertainty is known, the best and the even share."""
+
+    def __init__(self, exploration: Exploration, cost_weight: float) -> None:
+        from routerlib.policies.exploration import (
+            EpsilonGreedy,
+            Explorer,
+            Thompson,
+            UpperConfidence,
+        )
+
+        share = exploration.share
+        self._even = EpsilonGreedy(cost_weight, epsilon=share)
+        by_spread: dict[str, type[Thompson | UpperConfidence]] = {
+            "thompson": Thompson,
+            "ucb": UpperConfidence,
+        }
+        kind = by_spread.get(exploration.kind)
+        self._wanted: Explorer = self._even if kind is None else kind(cost_weight, floor=share)
+        self.needs_spread = self._wanted.needs_spread
+
+    def choose(self, estimates: Estimates) -> Choices:
+        sd = estimates.quality_sd
+        is_known = sd is not None and not np.isnan(sd).any()
+        return (self._wanted if is_known else self._even).choose(estimates)
+
+
+def read_exploration(text: str | None) -> Exploration | None:
+    """Read what ``--explore`` says.
+
+    Parameters
+    ----------
+    text : str or None
+        ``epsilon-greedy:0.1``: one prompt in ten goes to any candidate, evenly. ``thompson:0.02``
+        and ``ucb:0.02``: where the router is unsure it tries more, by how unsure it is, and two
+        prompts in a hundred go to any candidate. Without uncertainty, as of rules, they are
+        ``epsilon-greedy`` with that share. None = never.
+
+    Returns
+    -------
+    Exploration or None
+        What was read.
+
+    Raises
+    ------
+    ValueError
+        If it is nothing that is known.
+
+    Examples
+    --------
+    >>> str(read_exploration("thompson")), str(read_exploration("epsilon-greedy:0.3"))
+    ('thompson:0.02', 'epsilon-greedy:0.3')
+    """
+    if text is None:
+        return None
+    kind, _, told = text.partition(":")
+    try:
+        share = float(told) if told else _DEFAULT_SHARES.get(kind, float("nan"))
+    except ValueError:
+        share = float("nan")
+    if kind not in _DEFAULT_SHARES or not 0 <= share <= 1:
+        known = ", ".join(f"{name}:SHARE" for name in _DEFAULT_SHARES)
+        raise ValueError(
+            f"exploration must be one of {known}, with a share in [0, 1], got {text!r}"
+        )
+    return Exploration(kind, share)
+
+
+def decide(
+    router: Router,
+    prompt: Prompt,
+    cost_weight: float | None,
+    exploration: Exploration | None,
+) -> Decision:
+    """Choose a candidate for a prompt.
+
+    Parameters
+    ----------
+    router : Router
+        Who estimates.
+    prompt : Prompt
+        What is asked.
+    cost_weight : float or None
+        Quality given up per US dollar saved; None = the router's own operating point.
+    exploration : Exploration or None
+        How the choice is drawn; None = the best expected utility, always.
+
+    Returns
+    -------
+    Decision
+        With the exact probability of its choice.
+
+    Raises
+    ------
+    ValueError
+        If a cost is weighed that isn't known.
+    """
+    if exploration is None:
+        return router.route(prompt.text, cost_weight=cost_weight, task=prompt.task)
+    weight = router.cost_weight_ if cost_weight is None else cost_weight
+    if isinstance(router, RuleRouter) or (cost_weight is None and router.fallback_ is not None):
+        usual = router.route(prompt.text, cost_weight=cost_weight, task=prompt.task)
+        return _around(usual, router.models_, exploration.policy(0.0))
+    drawn = router.route(prompt.text, policy=exploration.policy(weight), task=prompt.task)
+    return replace(drawn, cost_weight=weight)
+
+
+def _around(usual: Decision, models: tuple[str, ...], policy: Choosing) -> Decision:
+    """Explore around a choice that no estimate was weighed for: that of a rule."""
+    arm = models.index(usual.model)
+    certain = np.zeros((1, len(models)))
+    certain[0, arm] = 1.0
+    choices = policy.choose(Estimates(models, certain, np.zeros_like(certain)))
+    drawn, propensity = models[int(choices.arms[0])], float(choices.propensities[0])
+    if drawn == usual.model:
+        return replace(usual, propensity=propensity)
+    known = usual.estimates.get(drawn, {})
+    return replace(
+        usual,
+        model=drawn,
+        expected_quality=known.get("quality", float("nan")),
+        expected_cost_usd=known.get("cost_usd", float("nan")),
+        propensity=propensity,
+        reason=f"explores; else {usual.model}: {usual.reason}",
+    )

@@ -1,0 +1,1 @@
+"""What people see: tables, words, plots, pages, notebooks, playground."""

@@ -1,0 +1,1 @@
+"""What runs the numbered notebooks, and the views that some of them tell with."""

@@ -1,0 +1,1 @@
+"""Self-contained pages that open with no kernel and no network."""

@@ -1,0 +1,403 @@
+"""Write the index of all results: the verdict first, then what it rests on."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from routerlib.evaluation.compare import compare
+from routerlib.evaluation.contenders import Field
+from routerlib.evaluation.evaluate import Evaluation, evaluate
+from routerlib.evaluation.repricing import HeldOutDecisions
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.files import write_atomically
+from routerlib.routers import artifact
+from routerlib.routers.loading import load_router
+from routerlib.routers.router import Router
+from routerlib.show.pages.notebook import policy, script, style, templates_folder
+from routerlib.show.plots import outcomes as plots
+from routerlib.show.tables import log as log_tables
+from routerlib.show.tables import routing
+from routerlib.show.tables.decisions import decide, examples_table, reasons, what_if_table
+from routerlib.show.tables.evaluation import comparison_table
+from routerlib.show.tables.headlines import key_numbers
+from routerlib.show.tables.table import Table, table
+from routerlib.show.words import lessons
+from routerlib.show.words.glossary import explain_words
+from routerlib.show.workspace import failures_as_wrong, split_as_trained
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routerlib.log.call_log import CallLog
+
+_N_EXPLAINED_PROMPTS = 200
+_WIDE_INCHES, _PHONE_INCHES = (7.2, 4.6), (4.2, 5.0)
+_INCHES_PER_MODEL = 1.15
+_MAX_LEGEND_INSIDE = 7
+_N_FEATURES = 8
+# Scripts of the page; it runs these and no other.
+_SCRIPTS = ("tables.js", "whatif.js")
+
+# How a kind of verdict is called on its badge; colour alone would not do.
+_BADGES = {
+    "pays": ("Routing pays", "good"),
+    "saves_at_a_price": ("Saves cost at a price in quality", "warn"),
+    "does_not_pay": ("Routing does not pay", "warn"),
+    "not_measurable": ("Not measurable yet", "warn"),
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the index shows, all of it measured on held-out prompts.
+
+    Parameters
+    ----------
+    router : Router
+        The router that is judged.
+    test : Outcomes
+        Prompts that it has not seen.
+    evaluation : Evaluation
+        What it is worth.
+    comparison : DataFrame
+        The same for other routers and baselines.
+    """
+
+    router: Router
+    test: Outcomes
+    evaluation: Evaluation
+    comparison: pd.DataFrame
+
+
+class Figure(NamedTuple):
+    """A figure in the page.
+
+    Attributes
+    ----------
+    source, phone : str
+        ``data:`` addresses of the picture for wide and for narrow screens.
+    alt : str
+        What it shows, for those who don't see it.
+    """
+
+    source: str
+    phone: str
+    alt: str
+
+
+def find(
+    log: CallLog,
+    router: Router,
+    *,
+    judge: str | None = None,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
+) -> Findings:
+    """Measure a router on the prompts of a log that it has not seen.
+
+    Parameters
+    ----------
+    log : CallLog
+        A log with scored answers of the router's candidate models.
+    router : Router
+        Fitted.
+    judge : str or None, default=None
+        Count only this judge's scores; None = the mean over judges.
+    n_bootstrap : int, default=1000
+        Resamples behind each interval.
+    random_state : int, default=0
+        Their seed.
+
+    Returns
+    -------
+    Findings
+
+    Raises
+    ------
+    ValueError
+        If the log holds no prompt that the router has not seen.
+    """
+    outcomes = Outcomes.from_log(log, judge=judge, models=list(router.models_))
+    train, test = split_as_trained(outcomes, router)
+    wrong = failures_as_wrong(log, test, judge)
+    return Findings(
+        router=router,
+        test=test,
+        evaluation=evaluate(
+            router, test, wrong, n_bootstrap=n_bootstrap, random_state=random_state
+        ),
+        comparison=compare(
+            {"router": router},
+            test,
+            train=train if len(train) else None,
+            n_bootstrap=n_bootstrap,
+            random_state=random_state,
+        ),
+    )
+
+
+def write_report(
+    path: str | Path,
+    log: CallLog,
+    router_path: str | Path,
+    *,
+    judge: str | None = None,
+    log_origin: str = "",
+    notebooks: Sequence[str] | None = None,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
+) -> str:
+    """Measure a saved router on a log, and write the index of all results.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the page goes, such as ``reports/index.html``.
+    log : CallLog
+        A log with scored answers of the router's candidate models.
+    router_path : str or Path
+        The router file.
+    judge : str or None, default=None
+        Count only this judge's scores; None = the mean over judges.
+    log_origin : str, default=""
+        Which log that is, in one sentence.
+    notebooks : Sequence of str or None, default=None
+        File names of notebook pages to link to; None = those that lie beside the page.
+    n_bootstrap : int, default=1000
+        Resamples behind each interval.
+    random_state : int, default=0
+        Their seed.
+
+    Returns
+    -------
+    str
+        The verdict in one sentence.
+
+    Raises
+    ------
+    ValueError
+        If the router can't be judged on this log.
+    """
+    router = load_router(router_path)
+    findings = find(log, router, judge=judge, n_bootstrap=n_bootstrap, random_state=random_state)
+    if notebooks is None:
+        notebooks = sorted(page.name for page in Path(path).parent.glob("[0-9]*.html"))
+    write_index(
+        path,
+        findings,
+        log,
+        log_origin=log_origin,
+        metadata=artifact.load(router_path).metadata,
+        notebooks=notebooks,
+    )
+    return findings.evaluation.verdict.sentence
+
+
+def write_index(
+    path: str | Path,
+    findings: Findings,
+    log: CallLog,
+    *,
+    log_origin: str = "",
+    metadata: Mapping[str, Any] | None = None,
+    notebooks: Sequence[str] = (),
+) -> Path:
+    """Write one self-contained page: no request, and the same bytes for the same data.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the page goes, such as ``reports/index.html``.
+    findings : Findings
+        What was measured.
+    log : CallLog
+        The log behind it.
+    log_origin : str, default=""
+        Which log that is, in one sentence.
+    metadata : mapping or None, default=None
+        The router's description, from ``router_model.json``.
+    notebooks : Sequence of str, default=()
+        File names of notebook pages beside the index, to link to.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(templates_folder()), autoescape=True, undefined=StrictUndefined
+    )
+    evaluation, router, test = findings.evaluation, findings.router, findings.test
+    badge, tone = _BADGES[evaluation.verdict.kind]
+    measured = Field.of(test, evaluation.strong, evaluation.weak).outcomes
+    decided = decide(router, measured if len(measured) else test)
+    told = reasons(decided, evaluation.routed_shares)
+    examples = examples_table(decided, test.models)
+    scripts = [script(name) for name in _SCRIPTS]
+    page = environment.get_template("index.html.j2").render(
+        style=style(),
+        index_style=style("index.css"),
+        policy=policy(scripts),
+        scripts=[each.code for each in scripts],
+        badge=badge,
+        tone=tone,
+        verdict=evaluation.verdict.sentence,
+        log_origin=log_origin,
+        evaluation=evaluation,
+        curve=_figure(partial(plots.cost_quality, evaluation), _curve_alt(evaluation)),
+        operating=routing.operating_table(evaluation),
+        comparison=comparison_table(findings.comparison),
+        routed=routing.routed_table(evaluation),
+        failures=routing.failure_sensitivity(evaluation),
+        calls=log_tables.log_summary(log),
+        statuses=log_tables.statuses(log),
+        importances=_importances(findings),
+        tiles=key_numbers(evaluation),
+        reasons=told,
+        meanings=explain_words(
+            *(text for _, text in told), *(text for row in examples.rows for text in row[3:4])
+        ),
+        shares=evaluation.routed_shares,
+        unused=[name for name, share in evaluation.routed_shares.items() if not share],
+        looks=plots.candidate_styles(evaluation.models),
+        examples=examples,
+        what_if=_what_if(router, test),
+        identity=_identity(findings, metadata or {}),
+        prices=_prices(log),
+        price_sentence=log.price_sentence(models=list(test.models)),
+        notebooks=list(notebooks),
+    )
+    write_atomically(path, page.encode())
+    return Path(path)
+
+
+def _figure(
+    draw: Callable[..., Any], alt: str, inches: tuple[float, float] = _WIDE_INCHES
+) -> Figure:
+    return Figure(_drawn(draw, inches), _drawn(draw, _PHONE_INCHES, is_narrow=True), alt)
+
+
+def _drawn(
+    draw: Callable[..., Any], inches: tuple[float, float], *, is_narrow: bool = False
+) -> str:
+    """Draw without a display, and without a clock or random name in the file."""
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=inches, layout="constrained")
+    ax = draw(ax=canvas.subplots())
+    legend = ax.get_legend()
+    # Inside it would cover what it explains, beside it would squeeze it.
+    if legend is not None and (is_narrow or len(legend.get_texts()) > _MAX_LEGEND_INSIDE):
+        legend.remove()
+        canvas.legend(
+            loc="outside lower left", fontsize="small", frameon=False, ncols=1 if is_narrow else 2
+        )
+    picture = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "routerlib"}):
+        canvas.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    code = base64.b64encode(picture.getvalue()).decode()
+    return f"data:image/svg+xml;base64,{code}"
+
+
+def _curve_alt(evaluation: Evaluation) -> str:
+    quality, cost = evaluation.operating["quality"], evaluation.operating["cost_usd"]
+    return (
+        "Cost-quality curve of the router beside single candidate models and the oracle; at its "
+        f"operating point quality {quality.value:.3f} for {1000 * cost.value:.3g} US dollars "
+        "per 1000 prompts."
+    )
+
+
+def _importances(findings: Findings) -> list[Figure]:
+    """Draw what moves the estimates: by candidate model, and in which direction for the best."""
+    from routerlib.routers.explanation.explain import explain
+
+    router = findings.router
+    if not lessons.is_explainable(router):
+        return []
+    prompts = findings.test.prompts[:_N_EXPLAINED_PROMPTS]
+    explanations = {model: explain(router, prompts, model=model) for model in router.models_}
+    best = router.best_single_
+    by_model = partial(plots.importance_by_model, explanations, max_features=_N_FEATURES)
+    swarm = partial(plots.beeswarm, explanations[best], max_features=_N_FEATURES)
+    width = max(_WIDE_INCHES[0], 3.0 + _INCHES_PER_MODEL * len(explanations))
+    return [
+        _figure(
+            by_model,
+            "Features by their mean influence on the estimated quality, for each candidate model.",
+            (width, _WIDE_INCHES[1]),
+        ),
+        _figure(
+            swarm,
+            f"How each feature raises or lowers the estimated quality of {best}, a dot a prompt.",
+        ),
+    ]
+
+
+class Supposition(NamedTuple):
+    """What the page needs to ask "what if?" by itself, and what it shows without a script.
+
+    Attributes
+    ----------
+    data : dict
+        Estimates and outcomes, for JSON.
+    settings : Table
+        A few suppositions worked out.
+    note : str
+        On which prompts, and what the router does meanwhile.
+    """
+
+    data: dict[str, Any]
+    settings: Table
+    note: str
+
+
+def _what_if(router: Router, test: Outcomes) -> Supposition | None:
+    held_out = HeldOutDecisions.of(router, test)
+    if held_out is None:
+        return None
+    note = f"Over {len(held_out)} held-out prompts with every quality and cost known"
+    note += f" ({held_out.n_left_out} are left out)." if held_out.n_left_out else "."
+    if held_out.keeps_to_best:
+        note += f" As it stands the router keeps to {router.best_single_}: {router.fallback_}."
+        note += " Only where a cost weight is tried do its estimates choose."
+    return Supposition(held_out.as_dict(), what_if_table(held_out), note)
+
+
+def _identity(findings: Findings, metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    router, test = findings.router, findings.test
+    versions = metadata.get("versions", {})
+    return [
+        ("Router", f"{router.name}, identity {router.router_hash_}"),
+        ("File", f"SHA-256 {metadata.get('sha256', 'not saved')}"),
+        ("Made", str(metadata.get("created", "unknown"))),
+        ("Training data", f"{len(router.train_prompt_ids_)} prompts, identity {router.data_hash_}"),
+        ("Held-out data", f"{len(test)} prompts, identity {test.data_hash}"),
+        ("Operating point", lessons.describe_router(router)),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+
+
+def _prices(log: CallLog) -> Table:
+    import pandas as pd
+
+    rows = [
+        {
+            "candidate": name,
+            "input (US dollars per million tokens)": price.input_usd_per_mtok,
+            "output (US dollars per million tokens)": price.output_usd_per_mtok,
+            "from": price.source,
+            "as of": price.as_of,
+        }
+        for name, price in log.prices().items()
+    ]
+    return table(pd.DataFrame(rows), "Prices that turn tokens into cost")

@@ -1,0 +1,1 @@
+"""Figures: one message each, the finding as the title."""

@@ -1,0 +1,391 @@
+"""Draw what an evaluation found: one message each, the finding as the title."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routerlib.metrics.curves import hull
+from routerlib.show.plots.style import (
+    BASELINE_GREY,
+    QUALITY_LABEL,
+    ROUTER_BLACK,
+    axes_or_new,
+    candidate_styles,
+    finish,
+    percent_text,
+    whiskers,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from routerlib.evaluation.evaluate import Evaluation
+    from routerlib.evaluation.learning_curve import LearningCurve, Metric
+    from routerlib.evaluation.noise import NoiseCeiling
+
+_PROMPTS_PER_UNIT = 1000
+_COST_LABEL = "cost (US dollars per 1000 prompts)"
+_MAX_TASKS = 24
+_LEGEND_GAP_BARS = 1.35
+_MAX_MODELS_BELOW = 4
+_BELOW_THE_X_LABEL = -0.18
+_SHORT_NAME = 20
+
+
+def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Draw what a router offers between cost and quality, with the baselines.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of a router; without costs the y axis alone is drawn.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        Router's curve and operating point with intervals, single candidate models, zero router,
+        best single, oracle.
+    """
+    is_crowded = len(evaluation.models) > _MAX_MODELS_BELOW
+    ax = axes_or_new(ax, (9.4, 4.8) if is_crowded else (7.2, 5.8))
+    if np.isnan(evaluation.operating["cost_usd"].value):
+        return _quality_only(evaluation, ax)
+    curve, singles = evaluation.curve, evaluation.singles
+    corners = hull(singles.cost_usd, singles.quality)
+    right = max(float(np.nanmax(singles.cost_usd)), float(np.nanmax(curve.cost_usd)))
+    ax.plot(
+        *_extended(*corners, right),
+        color=BASELINE_GREY,
+        linestyle="--",
+        label="zero router (random mixing)",
+    )
+    ax.plot(
+        curve.cost_usd * _PROMPTS_PER_UNIT,
+        curve.quality,
+        color=ROUTER_BLACK,
+        linewidth=1.6,
+        label=f"{evaluation.name}, all cost weights",
+    )
+    styles = candidate_styles(evaluation.models)
+    points = zip(evaluation.models, singles.cost_usd, singles.quality, strict=True)
+    for name, cost, quality in points:
+        label = f"always {name}" + (" (best single)" if name == evaluation.strong else "")
+        ax.plot(
+            cost * _PROMPTS_PER_UNIT,
+            quality,
+            linestyle="none",
+            color=styles[name].color,
+            marker=styles[name].marker,
+            markersize=10 if name == evaluation.strong else 8,
+            markeredgecolor="black" if name == evaluation.strong else "none",
+            label=label,
+        )
+    oracle = evaluation.baselines["oracle"]
+    ax.plot(
+        oracle["cost_usd"].value * _PROMPTS_PER_UNIT,
+        oracle["quality"].value,
+        linestyle="none",
+        marker="*",
+        markersize=13,
+        color=BASELINE_GREY,
+        label="oracle (upper bound)",
+    )
+    if "topic table" in evaluation.baselines:
+        table = evaluation.baselines["topic table"]
+        ax.plot(
+            table["cost_usd"].value * _PROMPTS_PER_UNIT,
+            table["quality"].value,
+            linestyle="none",
+            marker="x",
+            markersize=8,
+            color=BASELINE_GREY,
+            label="topic table, same cost weight",
+        )
+    _operating_point(evaluation, ax)
+    ax.set_xlim(left=0)
+    finish(ax, evaluation.verdict.headline, _COST_LABEL, f"mean {QUALITY_LABEL}", _n(evaluation))
+    if is_crowded:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize="small", frameon=False)
+    else:
+        # Inside the axes it would cover the curve's end or a candidate model.
+        ax.legend(
+            loc="upper left",
+            bbox_to_anchor=(0.0, _BELOW_THE_X_LABEL),
+            ncols=2,
+            fontsize="small",
+            frameon=False,
+        )
+    return ax
+
+
+def _extended(
+    costs: np.ndarray, qualities: np.ndarray, right: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the hull on to the right: nobody has to spend more."""
+    return (
+        np.append(costs, max(right, costs[-1])) * _PROMPTS_PER_UNIT,
+        np.append(qualities, qualities[-1]),
+    )
+
+
+def _operating_point(evaluation: Evaluation, ax: Axes) -> None:
+    cost, quality = evaluation.operating["cost_usd"], evaluation.operating["quality"]
+    ax.errorbar(
+        cost.value * _PROMPTS_PER_UNIT,
+        quality.value,
+        xerr=whiskers(cost.value, cost.low, cost.high, _PROMPTS_PER_UNIT),
+        yerr=whiskers(quality.value, quality.low, quality.high),
+        fmt="o",
+        markersize=9,
+        color=ROUTER_BLACK,
+        markerfacecolor="white",
+        markeredgewidth=2,
+        capsize=3,
+        zorder=5,
+        label=f"{evaluation.name}, operating point (95 %)",
+    )
+
+
+def _n(evaluation: Evaluation) -> str:
+    skipped = f", {evaluation.n_skipped} skipped" if evaluation.n_skipped else ""
+    return f"n = {evaluation.n} held-out prompts{skipped}"
+
+
+def _quality_only(evaluation: Evaluation, ax: Axes) -> Axes:
+    rows = {
+        "oracle (upper bound)": evaluation.baselines["oracle"],
+        evaluation.name: evaluation.operating,
+        f"best single ({evaluation.strong})": evaluation.baselines["best single"],
+        "random": evaluation.baselines["random"],
+    }
+    for position, (name, measured) in enumerate(reversed(rows.items())):
+        quality = measured["quality"]
+        is_router = name == evaluation.name
+        ax.errorbar(
+            quality.value,
+            position,
+            xerr=whiskers(quality.value, quality.low, quality.high),
+            fmt="o" if is_router else "s",
+            color=ROUTER_BLACK if is_router else BASELINE_GREY,
+            capsize=3,
+        )
+    ax.set_yticks(range(len(rows)), list(reversed(rows)))
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    finish(ax, evaluation.verdict.headline, f"mean {QUALITY_LABEL}", "", _n(evaluation))
+    return ax
+
+
+def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Draw expected against observed quality: on the diagonal estimates mean what they say.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of a router that estimates quality.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        One dot per bin, its area by the number of estimates.
+
+    Raises
+    ------
+    ValueError
+        If the router estimates nothing.
+    """
+    calibration = evaluation.calibration
+    if calibration is None:
+        raise ValueError(f"{evaluation.name!r} estimates no quality, so there is nothing to draw")
+    ax = axes_or_new(ax, (5.2, 5.0))
+    bins = calibration.reliability
+    ax.plot([0, 1], [0, 1], linestyle="--", color=BASELINE_GREY, label="as expected")
+    ax.plot(bins.expected, bins.observed, color=ROUTER_BLACK, linewidth=1)
+    area = 20 + 280 * bins.counts / max(bins.counts.max(initial=1), 1)
+    ax.scatter(
+        bins.expected, bins.observed, s=area, color=ROUTER_BLACK, alpha=0.75, label="estimates"
+    )
+    ax.set_xlim(-0.03, 1.03)
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_aspect("equal")
+    off, by_luck = (100 * x for x in (calibration.mean_ece, calibration.mean_ece_by_chance))
+    title = f"Estimates are {off:.1f} points off on average (ECE), {by_luck:.1f} by luck alone"
+    squared = calibration.mean_brier
+    note = f"mean squared error (Brier) {squared.value:.3f} "
+    note += f"[{squared.low:.3f}, {squared.high:.3f}]; "
+    note += f"{int(bins.counts.sum())} estimates, larger dot = more"
+    finish(ax, title, f"expected {QUALITY_LABEL}", f"observed {QUALITY_LABEL}", note)
+    ax.legend(loc="upper left", fontsize="small")
+    return ax
+
+
+def routed_shares(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Draw which share of the prompts goes to which candidate model, in all and per task.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        One stacked bar per task, all tasks on top.
+    """
+    tasks = sorted(evaluation.routed_by_task.items(), key=lambda task: -task[1]["n"])[:_MAX_TASKS]
+    bars = [("all prompts", evaluation.n, evaluation.routed_shares)]
+    bars += [(name, int(shares["n"]), shares) for name, shares in tasks]
+    ax = axes_or_new(ax, (7.6, 1.7 + 0.36 * len(bars)))
+    styles = candidate_styles(evaluation.models)
+    left = np.zeros(len(bars))
+    rows = np.arange(len(bars))[::-1]
+    for name in evaluation.models:
+        widths = np.array([shares.get(name, 0.0) for _, _, shares in bars])
+        ax.barh(
+            rows,
+            widths,
+            left=left,
+            color=styles[name].color,
+            hatch=styles[name].hatch,
+            edgecolor="white",
+            linewidth=0.6,
+            label=name,
+        )
+        _write_shares(ax, rows, left, widths)
+        left += widths
+    ax.set_yticks(rows, [f"{name} (n = {n})" for name, n, _ in bars])
+    ax.set_xlim(0, 1)
+    ax.set_xticks(np.linspace(0, 1, 5), ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    most = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
+    title = f"{percent_text(evaluation.routed_shares[most])} of the prompts go to {most}"
+    finish(ax, title, "share of prompts", "", grid=False)
+    # Below the axis label, whose distance in inches doesn't depend on the number of bars.
+    anchor = (0.5, -_LEGEND_GAP_BARS / len(bars))
+    columns = 3 if max(map(len, evaluation.models)) <= _SHORT_NAME else 2
+    ax.legend(
+        loc="upper center", bbox_to_anchor=anchor, ncols=columns, fontsize="small", frameon=False
+    )
+    return ax
+
+
+def _write_shares(ax: Axes, rows: np.ndarray, left: np.ndarray, widths: np.ndarray) -> None:
+    for row, start, width in zip(rows, left, widths, strict=True):
+        if width >= 0.09:
+            ax.text(
+                start + width / 2,
+                row,
+                percent_text(width),
+                ha="center",
+                va="center",
+                fontsize="small",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85},
+            )
+
+
+def learning_curve(
+    curve: LearningCurve, metric: Metric = "quality", ax: Axes | None = None
+) -> Axes:
+    """Draw what more training prompts bring, and how far that can be drawn on.
+
+    Parameters
+    ----------
+    curve : LearningCurve
+        At least one size.
+    metric : str, default="quality"
+        What is drawn.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        A line per split, their mean, always calling the best single model, and, where it can be
+        told, the interval at twice the largest size.
+    """
+    ax = axes_or_new(ax, (6.4, 4.2))
+    points = curve.points
+    for _, each in points.groupby("seed"):
+        ax.plot(each["n_train"], each[metric], color=BASELINE_GREY, linewidth=0.8)
+    means = points.groupby("n_train")[[metric, "best_single"]].mean()
+    ax.plot(means.index, means[metric], color=ROUTER_BLACK, marker="o", label="router, mean")
+    if metric == "quality":
+        ax.plot(
+            means.index,
+            means["best_single"],
+            color=BASELINE_GREY,
+            linestyle="--",
+            label="always the best single model",
+        )
+    largest = int(points["n_train"].max())
+    title = f"{metric} goes from {means[metric].iloc[0]:.3f} to {means[metric].iloc[-1]:.3f}"
+    try:
+        value, low, high = curve.extrapolate(2 * largest, metric)
+    except ValueError:
+        note = "too few sizes or splits to draw it on"
+    else:
+        note = "drawn on: 95 % interval of what the further prompts add"
+        ax.errorbar(
+            2 * largest,
+            value,
+            yerr=whiskers(value, low, high),
+            fmt="o",
+            color=ROUTER_BLACK,
+            markerfacecolor="white",
+            capsize=3,
+            label="drawn on",
+        )
+    ax.set_xscale("log", base=2)
+    ticks = [*means.index, 2 * largest]
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    finish(ax, title, "training prompts, logarithmic", f"{metric} on held-out prompts", note)
+    ax.legend(loc="best", fontsize="small")
+    return ax
+
+
+def noise_ceiling(ceiling: NoiseCeiling, ax: Axes | None = None) -> Axes:
+    """Draw the gap between best single and oracle, taken apart.
+
+    Parameters
+    ----------
+    ceiling : NoiseCeiling
+        From repeats.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        One dot per yardstick with its 95 % interval; what any router could reach lies between
+        the two ends of the prompt oracle.
+    """
+    ax = axes_or_new(ax, (7.2, 3.4))
+    rows = list(ceiling.values.items())[::-1]
+    for position, (_, interval) in enumerate(rows):
+        ax.errorbar(
+            interval.value,
+            position,
+            xerr=whiskers(interval.value, interval.low, interval.high),
+            fmt="o",
+            color=ROUTER_BLACK,
+            capsize=3,
+        )
+    ends = [ceiling.values[f"prompt oracle, at {end}"].value for end in ("least", "most")]
+    ax.axvspan(min(ends), max(ends), color=BASELINE_GREY, alpha=0.2, linewidth=0)
+    ax.set_yticks(range(len(rows)), [name for name, _ in rows])
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    low, high = ceiling.parts["noise"]
+    title = "There is no gap between best single and oracle"
+    if not np.isnan(low.value):
+        shares = f"{percent_text(low.value)} to {percent_text(high.value)}"
+        title = f"{shares} of the gap to the oracle is luck"
+    note = f"{ceiling.n_prompts} prompts, each asked {ceiling.n_repeats} times; shaded: the best"
+    finish(ax, title, f"mean {QUALITY_LABEL}", "", f"{note} that any router could reach")
+    return ax

@@ -1,0 +1,165 @@
+"""Draw why one estimate or one choice came about: waterfall and routing margin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routerlib.features.names import number_text
+from routerlib.routers.explanation.margin import DECIDED, with_value
+from routerlib.show.plots.style import (
+    axes_or_new,
+    candidate_styles,
+    escape_math,
+    finish,
+    short_label,
+)
+
+if TYPE_CHECKING:
+    import shap
+    from matplotlib.axes import Axes
+
+    from routerlib.routers.explanation.margin import MarginExplanation
+
+_FOR = "#0072B2"
+_AGAINST = "#D55E00"
+_REST = "all other features"
+
+
+def waterfall(
+    explanation: shap.Explanation, i: int = 0, ax: Axes | None = None, *, max_features: int = 9
+) -> Axes:
+    """Draw how one prompt's estimate builds up from the average, feature by feature.
+
+    Parameters
+    ----------
+    explanation : shap.Explanation
+        From `routerlib.routers.explanation.explain.explain`.
+    i : int, default=0
+        Which prompt.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+    max_features : int, default=9
+        The largest ones; the rest is one bar.
+
+    Returns
+    -------
+    Axes
+        Bars from the base value (bottom) to the estimate (top).
+    """
+    one = explanation.values[i]
+    data = np.asarray(explanation.data, dtype=float)[i]
+    order = np.argsort(-np.abs(one), kind="stable")
+    steps = [
+        (with_value(str(explanation.feature_names[column]), data[column]), float(one[column]))
+        for column in order[:max_features]
+    ]
+    if len(order) > max_features:
+        steps.append((_REST, float(one[order[max_features:]].sum())))
+    base = float(np.ravel(explanation.base_values)[i])
+    end = base + float(one.sum())
+    ax = axes_or_new(ax, (7.4, 1.7 + 0.36 * len(steps)))
+    _draw_steps(ax, steps[::-1], base)
+    ax.axvline(base, color="#8a8a8a", linestyle=":", linewidth=1)
+    way = "above" if end >= base else "below"
+    title = f"The estimate lies {abs(end - base):.2f} {way} the average"
+    note = f"from {base:.2f} on average (dotted) to {end:.2f} for this prompt"
+    finish(ax, title, str(explanation.output_names), "", note)
+    return ax
+
+
+def margin(
+    explanation: MarginExplanation, ax: Axes | None = None, *, max_features: int = 8
+) -> Axes:
+    """Draw what speaks for one candidate model against another on one prompt.
+
+    Parameters
+    ----------
+    explanation : MarginExplanation
+        From `routerlib.routers.explanation.margin.explain_margin`.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+    max_features : int, default=8
+        The largest contributions; the rest is one bar.
+
+    Returns
+    -------
+    Axes
+        Contributions to expected quality, and what the cost difference weighs, in points.
+    """
+    named = sorted(explanation.contributions.items(), key=lambda part: -abs(part[1]))
+    steps = [
+        (with_value(name, explanation.values.get(name, float("nan"))), 100 * part)
+        for name, part in named[:max_features]
+    ]
+    rest = named[max_features:]
+    if rest:
+        steps.append((_REST, 100 * sum(part for _, part in rest)))
+    if explanation.cost_part:
+        steps.append(("cost, at this cost weight", 100 * explanation.cost_part))
+    ax = axes_or_new(ax, (7.6, 1.8 + 0.36 * len(steps)))
+    rows = np.arange(len(steps))[::-1]
+    styles = candidate_styles(explanation.models)
+    sizes = np.array([size for _, size in steps])
+    for name, side in ((explanation.chosen, sizes >= 0), (explanation.other, sizes < 0)):
+        style = styles[name]
+        ax.barh(
+            rows[side],
+            sizes[side],
+            color=style.color,
+            hatch=style.hatch,
+            edgecolor="white",
+            label=f"speaks for {name}",
+        )
+    _write_sizes(ax, rows, sizes)
+    ax.axvline(0, color="#555555", linewidth=0.8)
+    ax.set_yticks(rows, [short_label(name) for name, _ in steps])
+    total = 100 * explanation.utility_margin
+    ahead, behind = explanation.chosen, explanation.other
+    if total < 0:
+        ahead, behind = behind, ahead
+    title = f"{ahead} is ahead of {behind} by {abs(total):.1f} points"
+    flip = explanation.flip_cost_weight
+    note = "no cost weight makes them change places"
+    if flip is not None:
+        note = f"they change places at {number_text(flip)}"
+    label = f"points of expected quality for {explanation.chosen}"
+    finish(
+        ax,
+        title,
+        escape_math(label),
+        "",
+        f"{DECIDED[explanation.decided_by].lower()}; "
+        f"cost weight {number_text(explanation.cost_weight)}, {note}",
+    )
+    ax.legend(loc="best", fontsize="small")
+    return ax
+
+
+def _draw_steps(ax: Axes, steps: list[tuple[str, float]], base: float) -> None:
+    sizes = np.array([size for _, size in steps])
+    starts = base + np.concatenate([[0.0], np.cumsum(sizes)[:-1]])
+    rows = np.arange(len(steps))
+    colors = [_FOR if size >= 0 else _AGAINST for size in sizes]
+    hatches = ["" if size >= 0 else "//" for size in sizes]
+    ax.barh(rows, sizes, left=starts, color=colors, hatch=hatches, edgecolor="white")
+    ends = starts + sizes
+    for row, size, place in zip(rows, sizes, np.maximum(starts, ends), strict=True):
+        ax.annotate(f"{size:+.2f}", (place, row), (4, 0), textcoords="offset points", va="center")
+    ax.set_yticks(rows, [short_label(name) for name, _ in steps])
+    ax.margins(x=0.14)
+
+
+def _write_sizes(ax: Axes, rows: np.ndarray, sizes: np.ndarray) -> None:
+    for row, size in zip(rows, sizes, strict=True):
+        side, alignment = (4, "left") if size >= 0 else (-4, "right")
+        ax.annotate(
+            f"{size:+.1f}",
+            (size, row),
+            (side, 0),
+            textcoords="offset points",
+            va="center",
+            ha=alignment,
+        )
+    ax.margins(x=0.16)

@@ -1,0 +1,167 @@
+"""Draw outcomes, evaluations and explanations: one message each, the finding as the title."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from routerlib.features.tasks import detect_task
+from routerlib.show.plots.evaluation import (
+    cost_quality,
+    learning_curve,
+    noise_ceiling,
+    reliability,
+    routed_shares,
+)
+from routerlib.show.plots.explanation import margin, waterfall
+from routerlib.show.plots.importance import (
+    beeswarm,
+    dependence,
+    feature_importance,
+    importance_by_model,
+)
+from routerlib.show.plots.style import (
+    QUALITY_LABEL,
+    axes_or_new,
+    candidate_styles,
+    finish,
+    whiskers,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from routerlib.outcomes.outcomes import Outcomes
+
+__all__ = [
+    "beeswarm",
+    "candidate_styles",
+    "cost_quality",
+    "dependence",
+    "feature_importance",
+    "importance_by_model",
+    "learning_curve",
+    "margin",
+    "noise_ceiling",
+    "quality_by_model",
+    "reliability",
+    "routed_shares",
+    "task_heatmap",
+    "waterfall",
+]
+
+_MAX_TASKS = 24
+_Z95 = 1.96
+
+
+def quality_by_model(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
+    """Draw each candidate model's mean quality with its 95 % Wilson interval.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        NaN cells are left out of a model's mean; its n stands beside it.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        One row per candidate model, the best on top.
+    """
+    n_models = len(outcomes.models)
+    ax = axes_or_new(ax, (7.2, 1.4 + 0.42 * n_models))
+    styles = candidate_styles(outcomes.models)
+    order = np.argsort(np.nan_to_num(outcomes.mean_quality, nan=-1.0), kind="stable")
+    counts = (~np.isnan(outcomes.quality)).sum(axis=0)
+    for position, arm in enumerate(order):
+        name, mean = outcomes.models[arm], outcomes.mean_quality[arm]
+        low, high = _wilson(mean, int(counts[arm]))
+        ax.errorbar(
+            mean,
+            position,
+            xerr=whiskers(mean, low, high),
+            fmt=styles[name].marker,
+            color=styles[name].color,
+            markersize=9,
+            capsize=3,
+        )
+        ax.annotate(
+            f"{mean:.2f}", (mean, position), (0, 8), textcoords="offset points", ha="center"
+        )
+    labels = [f"{outcomes.models[arm]}\n(n = {counts[arm]})" for arm in order]
+    ax.set_yticks(range(n_models), labels)
+    ax.set_ylim(-0.6, n_models - 0.2)
+    ax.set_xlim(0, 1)
+    best = outcomes.models[order[-1]]
+    title = f"{best} gives the best answers on average"
+    finish(ax, title, f"mean {QUALITY_LABEL}, 95 % interval", "")
+    return ax
+
+
+def _wilson(mean: float, n: int) -> tuple[float, float]:
+    if n == 0:
+        return float("nan"), float("nan")
+    centre = (mean + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+    spread = _Z95 / (1 + _Z95**2 / n) * np.sqrt(mean * (1 - mean) / n + _Z95**2 / (4 * n**2))
+    return float(centre - spread), float(centre + spread)
+
+
+class _Tasks(NamedTuple):
+    names: list[str]
+    counts: np.ndarray
+    quality: np.ndarray
+
+
+def task_heatmap(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
+    """Draw mean quality per task and candidate model, with the best of each task framed.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Without topics the tasks are detected from the prompts; at most the 24 most frequent are
+        drawn.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        Rows are tasks (most frequent on top) with their number of prompts.
+    """
+    from matplotlib.patches import Rectangle
+
+    tasks = _by_task(outcomes)
+    n_tasks, n_models = tasks.quality.shape
+    ax = axes_or_new(ax, (3.6 + 1.25 * n_models, 1.8 + 0.36 * n_tasks))
+    image = ax.imshow(tasks.quality, vmin=0, vmax=1, cmap="cividis", aspect="auto")
+    ax.figure.colorbar(image, ax=ax, label=f"mean {QUALITY_LABEL}", shrink=0.9)
+    for row, column in np.argwhere(~np.isnan(tasks.quality)):
+        value = tasks.quality[row, column]
+        color = "black" if value > 0.55 else "white"
+        ax.text(
+            column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize="small"
+        )
+    known = np.flatnonzero(~np.isnan(tasks.quality).all(axis=1))
+    best = np.nanargmax(tasks.quality[known], axis=1)
+    for row, column in zip(known, best, strict=True):
+        frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=2)
+        ax.add_patch(frame)
+    ax.set_xticks(range(n_models), outcomes.models, rotation=20, ha="right")
+    labels = [f"{name} (n = {n})" for name, n in zip(tasks.names, tasks.counts, strict=True)]
+    ax.set_yticks(range(n_tasks), labels)
+    wins = np.bincount(best, minlength=n_models)
+    winner = int(wins.argmax())
+    title = f"{outcomes.models[winner]} is best on {wins[winner]} of {n_tasks} tasks (red frames)"
+    finish(ax, title, "candidate model", "task", grid=False)
+    return ax
+
+
+def _by_task(outcomes: Outcomes) -> _Tasks:
+    labels = np.array(outcomes.topics or [detect_task(prompt) for prompt in outcomes.prompts])
+    names, counts = np.unique(labels, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MAX_TASKS]
+    rows = [outcomes.take(labels == name).mean_quality for name in names[order]]
+    quality = np.array(rows).reshape(len(order), len(outcomes.models))
+    return _Tasks([str(name) for name in names[order]], counts[order], quality)

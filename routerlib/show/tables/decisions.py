@@ -1,0 +1,233 @@
+"""Show decisions on held-out prompts: examples, what decides on average, what if."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from routerlib.features.names import ANY_PROMPT, number_text
+from routerlib.show.tables.table import UNKNOWN, Table, table
+from routerlib.show.words import lessons
+from routerlib.show.words.numbers import percent, short
+
+if TYPE_CHECKING:
+    from routerlib.evaluation.repricing import HeldOutDecisions
+    from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.records.decision import Decision
+    from routerlib.routers.explanation.margin import MarginExplanation
+    from routerlib.routers.router import Router
+
+# Explaining takes milliseconds a prompt; so many say enough.
+_N_PROMPTS = 200
+_N_EXAMPLES_PER_MODEL = 3
+_N_REASONS = 2
+
+
+class Decided(NamedTuple):
+    """One held-out prompt, where it goes and why.
+
+    Attributes
+    ----------
+    prompt : str
+        The prompt.
+    decision : Decision
+        Where it goes.
+    margin : MarginExplanation or None
+        Against the runner-up; None where there is nothing to take apart.
+    why : str
+        The reason in words.
+    quality : float
+        Observed of the chosen candidate model; NaN = unknown.
+    """
+
+    prompt: str
+    decision: Decision
+    margin: MarginExplanation | None
+    why: str
+    quality: float
+
+
+def decide(router: Router, test: Outcomes, n_prompts: int = _N_PROMPTS) -> list[Decided]:
+    """Route held-out prompts, and explain each choice.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    test : Outcomes
+        Held-out prompts.
+    n_prompts : int, default=200
+        At most so many, the first ones.
+
+    Returns
+    -------
+    list of Decided
+        In the order of the prompts.
+    """
+    decided = []
+    for prompt, quality in zip(test.prompts[:n_prompts], test.quality, strict=False):
+        decision = router.route(prompt)
+        margin = lessons.margin_of(router, prompt, decision)
+        why = decision.reason if margin is None else margin.sentence
+        observed = float(quality[test.models.index(decision.model)])
+        decided.append(Decided(prompt, decision, margin, why, observed))
+    return decided
+
+
+def examples_table(decided: Sequence[Decided], models: Sequence[str]) -> Table:
+    """Show the first few prompts that go to each candidate model, with their reasons.
+
+    Parameters
+    ----------
+    decided : Sequence of Decided
+        From `decide`.
+    models : Sequence of str
+        Candidate models, in this order.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    taken = [
+        each
+        for model in models
+        for each in [one for one in decided if one.decision.model == model][:_N_EXAMPLES_PER_MODEL]
+    ]
+    frame = pd.DataFrame(
+        {
+            "prompt": [short(each.prompt) for each in taken],
+            "goes to": [each.decision.model for each in taken],
+            "decided by": [each.margin.decided_by if each.margin else UNKNOWN for each in taken],
+            "why": [each.why for each in taken],
+            "observed quality": [each.quality for each in taken],
+        }
+    )
+    return table(frame, f"The first of {len(decided)} held-out prompts that go to each candidate")
+
+
+def reasons(decided: Sequence[Decided], shares: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Say for each candidate model how much goes there, and what decides it on average.
+
+    Parameters
+    ----------
+    decided : Sequence of Decided
+        From `decide`.
+    shares : Mapping of str to float
+        Share of all measured prompts per candidate model.
+
+    Returns
+    -------
+    list of tuple (model, sentence) of str
+        The candidate model that gets most comes first; those that get nothing are left out.
+    """
+    by_model = {model: [one for one in decided if one.decision.model == model] for model in shares}
+    busiest = sorted(shares, key=lambda model: -shares[model])
+    return [(name, _reason(by_model[name], shares[name])) for name in busiest if shares[name]]
+
+
+def what_if_table(held_out: HeldOutDecisions) -> Table:
+    """Work out a few suppositions: other cost weights, and other prices of the best single.
+
+    Parameters
+    ----------
+    held_out : HeldOutDecisions
+        From `HeldOutDecisions.of`.
+
+    Returns
+    -------
+    Table
+        Means over the prompts; the difference with its approximate 95 % interval.
+    """
+    import pandas as pd
+
+    rows = []
+    for name, weight, factors in _suppositions(held_out):
+        found = held_out.at(weight, factors)
+        # The best single model beside itself: there is no difference to measure.
+        is_itself = found.shares[held_out.best_single] == 1
+        difference = float("nan") if is_itself else found.quality_difference
+        rows.append(
+            {
+                "what if": name,
+                "quality": found.quality,
+                "cost_usd": found.cost_usd,
+                "cost_share": 1 - found.saving,
+                "quality_difference": difference,
+                "quality_difference_low": difference - found.half_width,
+                "quality_difference_high": difference + found.half_width,
+            }
+            | {f"to {model}": percent(share) for model, share in found.shares.items()}
+        )
+    return table(pd.DataFrame(rows), f"Suppositions over {len(held_out)} held-out prompts")
+
+
+def _suppositions(
+    held_out: HeldOutDecisions,
+) -> list[tuple[str, float | None, dict[str, float]]]:
+    """Name what to suppose, with its cost weight (None = as the router stands) and prices."""
+    best, own = held_out.best_single, held_out.cost_weight
+    named = (("half", 0.5), ("twice", 2.0))
+    if own and not held_out.keeps_to_best:
+        return [
+            ("own cost weight", None, {}),
+            ("cost plays no part", 0.0, {}),
+            *((f"{best} costs {name} as much", None, {best: factor}) for name, factor in named),
+            *(
+                (f"cost weighs {name} as much", factor * own, {})
+                for name, factor in (*named, ("ten times", 10.0))
+            ),
+        ]
+    # Where cost plays no part no price can matter: take a cost weight from the middle, and say so.
+    weight = float(np.median(held_out.cost_weights()))
+    at = f"cost weight {number_text(weight)}"
+    start: list[tuple[str, float | None, dict[str, float]]] = [
+        ("own cost weight 0: cost plays no part", None, {})
+    ]
+    if held_out.keeps_to_best:
+        at = f"its estimates choose at {at}"
+        start = [
+            (f"as it stands: keeps to {best}, at any price", None, {}),
+            ("its estimates choose, cost plays no part", 0.0, {}),
+        ]
+    return [
+        *start,
+        (at, weight, {}),
+        *((f"{at}, {best} costs {name} as much", weight, {best: factor}) for name, factor in named),
+    ]
+
+
+def _reason(part: Sequence[Decided], share_of_all: float) -> str:
+    share = f"gets {percent(share_of_all)}"
+    if not part:
+        return f"{share}."
+    qualities = [one.quality for one in part if not isnan(one.quality)]
+    right = f"; observed quality there {np.mean(qualities):.2f}" if qualities else ""
+    margins = [one.margin for one in part if one.margin is not None]
+    if not margins:
+        return f"{share}: {part[0].decision.reason}{right} (n = {len(part)})."
+    quality = 100 * float(np.mean([margin.quality_margin for margin in margins]))
+    cost = 100 * float(np.mean([margin.cost_part for margin in margins]))
+    more = "more" if quality >= 0 else "less"
+    text = f"{share}: {abs(quality):.1f} points {more} quality expected than of the runner-up"
+    text += f", and cost weighs {cost:+.1f}" if np.isfinite(cost) and cost else ""
+    return f"{text}. What tells most: {_most_telling(margins)}{right} (n = {len(part)})."
+
+
+def _most_telling(margins: Sequence[MarginExplanation]) -> str:
+    """Name what moves the expected quality most, on average over decisions.
+
+    What holds for any prompt comes first: without it the features don't explain the sum.
+    """
+    names = margins[0].contributions
+    means = {
+        name: float(np.mean([margin.contributions.get(name, 0.0) for margin in margins]))
+        for name in names
+    }
+    features = sorted((name for name in means if name != ANY_PROMPT), key=lambda n: -abs(means[n]))
+    top = [ANY_PROMPT] * (ANY_PROMPT in means) + features[:_N_REASONS]
+    return ", ".join(f"{name} {100 * means[name]:+.1f}" for name in top)

@@ -1,0 +1,139 @@
+"""Tables of what an evaluation found: rivals, differences, splits, prompts needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routerlib.evaluation.noise import TooFewRepeats, noise_ceiling, repeats_from_log
+from routerlib.metrics.sample_size import plan_sample_size, sd_of
+from routerlib.show.tables.table import Table, table
+from routerlib.show.words.prose import Prose, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from routerlib.evaluation.evaluate import Evaluation
+    from routerlib.log.call_log import CallLog
+
+_ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
+_MARGINS = (0.005, 0.01, 0.02, 0.05)
+
+
+def comparison_table(comparison: pd.DataFrame) -> Table:
+    """Show the columns of a comparison that matter most, with their intervals.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        From `routerlib.evaluation.compare.compare`.
+
+    Returns
+    -------
+    Table
+        Differences are each row minus the first, on the same prompts; none for the first itself.
+    """
+    columns = (
+        "quality",
+        "cost_usd",
+        "cost_share",
+        "quality_difference",
+        "gain_over_zero",
+        "AIQ",
+        "AIQ_vs_first",
+        "APGR",
+        "gap_closed",
+    )
+    count = comparison.attrs.get("n", "the same")
+    shown = comparison.copy()
+    shown.loc[shown.index[:1], shown.columns.str.contains("_vs_first")] = np.nan
+    caption = f"Ways to choose, on {count} held-out prompts, with 95 % intervals; differences are "
+    caption += f"a row minus {comparison.index[0]}"
+    return table(shown, caption, columns=columns)
+
+
+def splits_table(comparison: pd.DataFrame) -> Table:
+    """Show what one way of training is worth by each way of holding prompts out.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        From `routerlib.evaluation.unseen.compare_splits`.
+
+    Returns
+    -------
+    Table
+    """
+    columns = ("n_train", "n_test", "quality_difference", "AIQ", "APGR", "AIQ_vs_topic_table")
+    known = [name for name in columns if name in comparison]
+    return table(comparison, "The same way of training, by what was held out", columns=known)
+
+
+def power_table(evaluation: Evaluation) -> Table:
+    """Show how many held-out prompts would tell differences of several sizes.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router; the spread of its paired differences is taken from it.
+
+    Returns
+    -------
+    Table
+        Prompts for a 95 % interval that excludes 0 with 80 % power, if the true difference is as
+        large as the margin; none where the router never differs.
+    """
+    import pandas as pd
+
+    compared = {
+        "quality against best single": evaluation.operating["quality_difference"],
+        "quality against random mixing": evaluation.operating["gain_over_zero"],
+    }
+    if "topic table" in evaluation.leads:
+        compared["quality against the topic table"] = evaluation.leads["topic table"]["quality"]
+    rows = []
+    for name, interval in compared.items():
+        sd = sd_of(interval, evaluation.n)
+        if np.isfinite(sd):
+            rows.append(
+                {"what is compared": name, "n now": evaluation.n}
+                | {
+                    f"n to tell {100 * margin:g} points": plan_sample_size(margin, sd=sd)
+                    for margin in _MARGINS
+                }
+            )
+    caption = "Held-out prompts needed to tell a difference (95 % interval, 80 % power)"
+    return table(pd.DataFrame(rows), caption)
+
+
+def noise_table(log: CallLog, models: Sequence[str]) -> Table | Prose:
+    """Show how much of the gap to the oracle is luck, or say why it can't be told.
+
+    Parameters
+    ----------
+    log : CallLog
+        The log; it tells where prompts were asked repeatedly.
+    models : sequence of str
+        Candidate models, such as ``outcomes.models``.
+
+    Returns
+    -------
+    Table or Prose
+        A table of yardsticks where there are repeats, else the reason.
+    """
+    import pandas as pd
+
+    try:
+        ceiling = noise_ceiling(repeats_from_log(log, models))
+    except TooFewRepeats as error:
+        return say(
+            f"How much of the gap to the oracle is luck can't be told from this log: {error}."
+        )
+    rows = [
+        {"yardstick": name} | {f"quality{end}": getattr(interval, part) for end, part in _ENDS}
+        for name, interval in ceiling.values.items()
+    ]
+    return table(pd.DataFrame(rows), ceiling.sentence)

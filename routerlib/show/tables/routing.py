@@ -1,0 +1,274 @@
+"""Summaries of outcomes, decisions and evaluations, as tables for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from routerlib.evaluation.routing import route_all
+from routerlib.metrics.intervals import Interval
+from routerlib.show.tables.groups import prompt_groups
+from routerlib.show.tables.table import Table, table
+from routerlib.show.words.numbers import percent, short
+
+if TYPE_CHECKING:
+    from routerlib.evaluation.evaluate import Evaluation
+    from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.records.decision import Decision
+    from routerlib.routers.explanation.similar import Evidence
+    from routerlib.routers.router import Router
+
+
+def cheapest_sufficient(outcomes: Outcomes) -> Table:
+    """Count for how many prompts each candidate model is the cheapest that is good enough.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Only prompts with every candidate model observed count.
+
+    Returns
+    -------
+    Table
+        Good enough = quality of at least 0.5; the last row is where none is.
+    """
+    import pandas as pd
+
+    complete = outcomes.complete()
+    by_cost = np.argsort(complete.mean_cost_usd)
+    is_enough = complete.quality[:, by_cost] >= 0.5
+    first = np.where(is_enough.any(axis=1), is_enough.argmax(axis=1), len(by_cost))
+    counts = np.bincount(first, minlength=len(by_cost) + 1)
+    names = [complete.models[column] for column in by_cost] + ["none of them"]
+    frame = pd.DataFrame(
+        {"n": counts, "share": counts / max(len(complete), 1)},
+        index=pd.Index(names, name="cheapest that is good enough"),
+    )
+    return table(frame, f"Over {len(complete)} prompts that every candidate model answered")
+
+
+def estimates_table(prompt: str, decision: Decision) -> Table:
+    """Show what the router expects of each candidate model on one prompt.
+
+    Parameters
+    ----------
+    prompt : str
+        What it was asked about.
+    decision : Decision
+        From `Router.route`.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "expected_quality": [each["quality"] for each in decision.estimates.values()],
+            "expected_cost_usd": [each["cost_usd"] for each in decision.estimates.values()],
+            "chosen": [name == decision.model for name in decision.estimates],
+        },
+        index=pd.Index(list(decision.estimates), name="model"),
+    )
+    return table(frame, f"“{short(prompt)}” goes to {decision.model}: {decision.reason}")
+
+
+def where_each_wins(router: Router, test: Outcomes) -> Table:
+    """Show by task, length and code which candidate model was best, and where the router sends it.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted.
+    test : Outcomes
+        Held-out prompts.
+
+    Returns
+    -------
+    Table
+        Over prompts that every candidate model answered. Best observed = highest mean quality,
+        the cheaper among ties; with few prompts in a group that is a matter of luck.
+    """
+    import pandas as pd
+
+    complete = test.complete()
+    arms = route_all(router, complete).arms
+    rows = []
+    for group in prompt_groups(complete):
+        part = complete.take(group.is_member)
+        shares = np.bincount(arms[group.is_member], minlength=len(part.models)) / len(part)
+        sent = int(shares.argmax())
+        rows.append(
+            {"group": group.name, "by": group.kind, "n": len(part)}
+            | {
+                f"quality of {name}": f"{quality:.2f}"
+                for name, quality in zip(part.models, part.mean_quality, strict=True)
+            }
+            | {"best observed": part.best_single}
+            | {"most go to": f"{part.models[sent]} ({percent(shares[sent])})"}
+        )
+    return table(pd.DataFrame(rows), "Observed quality by group, and where the router sends it")
+
+
+def similar_table(evidence: Evidence) -> Table:
+    """Show the training prompts nearest to a prompt, with what each candidate model did there.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        From `routerlib.routers.explanation.similar.similar_prompts`.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    rows = [
+        {"similar prompt": short(each.text or each.prompt_id), "similarity": each.similarity}
+        | {f"quality of {model}": value for model, value in each.quality.items()}
+        for each in evidence.similar
+    ]
+    columns = ["similar prompt", "similarity", *(f"quality of {name}" for name in evidence.models)]
+    return table(pd.DataFrame(rows, columns=columns), evidence.sentence)
+
+
+def seen_and_unseen(router: Router, train: Outcomes, test: Outcomes) -> Table:
+    """Compare what a router reaches on its training prompts and on held-out ones.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted on `train`.
+    train, test : Outcomes
+        What it has seen and what not.
+
+    Returns
+    -------
+    Table
+        Mean quality of its choices and of always calling the best single, and the lead.
+    """
+    import pandas as pd
+
+    rows = []
+    for label, outcomes in (("seen in training", train), ("held out", test)):
+        complete = outcomes.complete()
+        arms = route_all(router, complete).arms
+        chosen = complete.quality[np.arange(len(complete)), arms].mean()
+        best = complete.quality[:, complete.models.index(router.best_single_)].mean()
+        rows.append(
+            {
+                "which prompts": label,
+                "n": len(complete),
+                "quality of the router's choices": f"{chosen:.3f}",
+                f"quality of always {router.best_single_}": f"{best:.3f}",
+                "lead (points)": f"{100 * (chosen - best):+.1f}",
+            }
+        )
+    return table(pd.DataFrame(rows), "The same router on prompts it has seen, and on new ones")
+
+
+def failure_sensitivity(evaluation: Evaluation) -> Table:
+    """Show whether the result depends on how failed calls are counted.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Made with ``test_failures_wrong``.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    counted = [("failures left out", evaluation.operating, evaluation.n)]
+    if evaluation.failures is not None:
+        counted.append(("failure counts as wrong", evaluation.failures, evaluation.failures["n"]))
+    rows = [
+        {
+            "how failed calls count": label,
+            "n": n,
+            **{
+                f"{name}{end}": getattr(interval[name], part)
+                for name in ("quality", "quality_difference")
+                for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+            },
+        }
+        for label, interval, n in counted
+    ]
+    return table(pd.DataFrame(rows), "Router's quality, with failed calls left out and as wrong")
+
+
+def routed_table(evaluation: Evaluation) -> Table:
+    """Show which share of each task goes to which candidate model.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router.
+
+    Returns
+    -------
+    Table
+    """
+    import pandas as pd
+
+    everything = {**evaluation.routed_shares, "n": evaluation.n}
+    rows = [
+        {"task": task, "n": shares["n"]}
+        | {name: f"{percent(shares[name])}" for name in evaluation.models}
+        for task, shares in {**evaluation.routed_by_task, "all": everything}.items()
+    ]
+    return table(pd.DataFrame(rows), "Share of held-out prompts sent to each candidate model")
+
+
+_UNMEASURED = Interval(*[float("nan")] * 4)
+
+
+def operating_table(evaluation: Evaluation) -> Table:
+    """Show what the router reaches at its operating point, and where it expects no loss.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router.
+
+    Returns
+    -------
+    Table
+    """
+    rows = [("at its operating point", evaluation.operating)]
+    no_loss = "where it expects no loss of quality"
+    if evaluation.verdict.fallback is not None:
+        name = f"as it stands: the best single model itself ({evaluation.strong})"
+        unmeasured = dict.fromkeys(
+            ("cost_share", "quality_difference", "gain_over_zero"), _UNMEASURED
+        )
+        rows = [(name, {**evaluation.operating, **unmeasured})]
+        no_loss = "if its estimates chose, where they expect no loss of quality"
+    if evaluation.equal_quality is not None:
+        rows.append((no_loss, evaluation.equal_quality))
+    names = ("quality", "cost_usd", "cost_share", "quality_difference", "gain_over_zero")
+    caption = f"The router on {evaluation.n} held-out prompts, with 95 % intervals"
+    return _interval_table("router", rows, names, caption)
+
+
+def _interval_table(
+    label: str,
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    names: Sequence[str],
+    caption: str,
+) -> Table:
+    import pandas as pd
+
+    parts = (("", "value"), ("_low", "low"), ("_high", "high"))
+    records = [
+        {label: name}
+        | {f"{key}{end}": getattr(measured[key], part) for key in names for end, part in parts}
+        for name, measured in rows
+    ]
+    return table(pd.DataFrame(records), caption)

@@ -1,0 +1,220 @@
+"""Turn frames into tables for readers: units in the heads, intervals in the cells."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from routerlib.show.words.glossary import explain_words
+from routerlib.show.words.numbers import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNKNOWN = "–"
+# From here on a cell needs a wide column to be read.
+_LONG_CHARACTERS = 40
+# A number as it is written here, with its unit or interval; or unknown.
+_NUMBER = re.compile(rf"[+-]?\d[\d.,e+-]*( ?%)?( \[.*\])?|{UNKNOWN}|inf")
+_PER_PROMPTS = 1000
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _usd_per_1000(value: float) -> str:
+    return f"{_PER_PROMPTS * value:.3g}"
+
+
+def _significant(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+# How a column is called and written, where its name alone doesn't say it to a reader.
+_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "model": ("candidate model", str),
+    "candidate": ("candidate model", str),
+    "quality": ("quality (0‑1)", _digits),
+    "expected_quality": ("expected quality (0‑1)", _digits),
+    "cost_usd": ("cost (US dollars per 1000 prompts)", _usd_per_1000),
+    "expected_cost_usd": ("expected cost (US dollars per 1000 prompts)", _usd_per_1000),
+    "total_usd": ("cost in all (US dollars)", _significant),
+    "expected_usd": ("expected cost (US dollars)", _significant),
+    "worst_case_usd": ("cost in the worst case (US dollars)", _significant),
+    "cost_share": ("cost, share of best single", percent),
+    "share": ("share of prompts", percent),
+    "quality_difference": ("quality against best single (points)", _points),
+    "gain_over_zero": ("quality against random mixing at equal cost (points)", _points),
+    "AIQ": ("AIQ", _digits),
+    "APGR": ("APGR", _digits),
+    "CPT50": ("CPT(50 %), share of calls to the best single", percent),
+    "CPT80": ("CPT(80 %), share of calls to the best single", percent),
+    "gap_closed": ("gap to the oracle closed", percent),
+    "regret": ("regret", _digits),
+    "ECE": ("ECE", _digits),
+    "Brier": ("Brier score", _digits),
+    "cost_at_equal_quality": ("cost at equal quality, share of best single", percent),
+    "quality_at_equal_cost": ("quality at equal cost", _digits),
+    "quality_vs_first": ("quality, difference (points)", _points),
+    "AIQ_vs_first": ("AIQ, difference (points)", _points),
+    "APGR_vs_first": ("APGR, difference (points)", _points),
+    "Brier_vs_first": ("Brier score, difference (points)", _points),
+    "AIQ_vs_topic_table": ("AIQ against the topic table (points)", _points),
+    "n_train": ("training prompts", _count),
+    "n_test": ("held-out prompts", _count),
+    "n": ("prompts", _count),
+    "n_skipped": ("prompts skipped", _count),
+    "latency_p50_s": ("median seconds", _significant),
+    "latency_p95_s": ("95th percentile seconds", _significant),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that shows itself, in notebooks and pages alike.
+
+    Parameters
+    ----------
+    heads : tuple of str
+        Column heads.
+    rows : tuple of tuple of str
+        Cells as they are shown, not yet escaped.
+    is_number : tuple of bool
+        Which columns are set flush right.
+    caption : str
+        What the table shows.
+    notes : tuple of str
+        Lines under it, such as what its abbreviations mean.
+    """
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    is_number: tuple[bool, ...]
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Render with everything escaped; the region scrolls where the screen is narrow.
+
+        Without rows only the caption is shown, saying that there are none.
+        """
+        if not self.rows and self.caption:
+            return f'<p class="caption">{escape(self.caption)}: none.</p>'
+        classes = [self._class(column) for column in range(len(self.heads))]
+        head = "".join(
+            f'<th scope="col"{kind}>{escape(text)}</th>'
+            for text, kind in zip(self.heads, classes, strict=True)
+        )
+        body = "".join(f"<tr>{_cells(row, classes)}</tr>" for row in self.rows)
+        caption = f'<p class="caption">{escape(self.caption)}</p>' if self.caption else ""
+        label = escape(self.caption or "Table", quote=True)
+        return (
+            f'{caption}<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{self._noted()}"
+        )
+
+    def _noted(self) -> str:
+        return f'<p class="notes">{escape("; ".join(self.notes))}.</p>' if self.notes else ""
+
+    def _class(self, column: int) -> str:
+        if self.is_number[column]:
+            return ' class="number"'
+        is_long = any(len(row[column]) > _LONG_CHARACTERS for row in self.rows)
+        return ' class="long"' if is_long else ""
+
+    def __str__(self) -> str:
+        """Show as plain text, cells divided by bars."""
+        lines = [" | ".join(row) for row in (self.heads, *self.rows)]
+        return "\n".join([*lines, *self.notes])
+
+
+def table(frame: pd.DataFrame, caption: str = "", columns: Sequence[str] | None = None) -> Table:
+    """Make a frame readable.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A named index becomes the first column. Columns ``x_low`` and ``x_high`` are the interval
+        of ``x`` and are shown in its cell. NaN is shown as a dash, never as 0. Abbreviations in
+        the heads are explained under the table.
+    caption : str, default=""
+        What the table shows.
+    columns : Sequence of str or None, default=None
+        Columns to show, in this order; None = all.
+
+    Returns
+    -------
+    Table
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame(
+    ...     {"quality": [0.5], "quality_low": [0.4], "quality_high": [0.6], "cost_usd": [2e-5]},
+    ...     index=pd.Index(["small"], name="model"),
+    ... )
+    >>> print(table(frame))
+    candidate model | quality (0‑1) | cost (US dollars per 1000 prompts)
+    small | 0.500 [0.400, 0.600] | 0.02
+    """
+    shown = frame.reset_index() if frame.index.name else frame
+    names = [str(name) for name in shown.columns if not _is_end(str(name), shown)]
+    if columns is not None:
+        names = [name for name in names if name in columns or name == frame.index.name]
+        names.sort(key=lambda name: [frame.index.name, *columns].index(name))
+    texts = [[_cell(name, row, shown) for name in names] for row in shown.to_dict(orient="records")]
+    numeric = tuple(
+        all(_NUMBER.fullmatch(row[column]) for row in texts) for column in range(len(names))
+    )
+    heads = tuple(_COLUMNS.get(name, (name.replace("_", " "), str))[0] for name in names)
+    return Table(heads, tuple(map(tuple, texts)), numeric, caption, explain_words(*heads))
+
+
+def _is_end(name: str, frame: pd.DataFrame) -> bool:
+    return any(name.endswith(end) and name[: -len(end)] in frame for end in ("_low", "_high"))
+
+
+def _cell(name: str, row: dict[Any, Any], frame: pd.DataFrame) -> str:
+    text = _text(name, row[name])
+    ends = [row.get(f"{name}{end}") for end in ("_low", "_high")]
+    if text == UNKNOWN or any(end is None or not math.isfinite(end) for end in ends):
+        return text
+    low, high = (_text(name, end).removesuffix(" %") for end in ends)
+    return f"{text} [{low}, {high}]"
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or (isinstance(value, Real) and not math.isfinite(value)):
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, Real) or (isinstance(value, Integral) and name not in _COLUMNS):
+        return str(value)
+    return _COLUMNS.get(name, (name, _significant))[1](float(value))
+
+
+def _cells(row: Sequence[str], classes: Sequence[str]) -> str:
+    first, *rest = (
+        f"<td{kind}>{_with_small_interval(text) if 'number' in kind else escape(text)}</td>"
+        for text, kind in zip(row, classes, strict=True)
+    )
+    return first.replace("<td", '<th scope="row"', 1).replace("</td>", "</th>") + "".join(rest)
+
+
+def _with_small_interval(text: str) -> str:
+    value, bracket, interval = text.partition(" [")
+    return escape(value) + (f" <small>[{escape(interval)}</small>" if bracket else "")

@@ -1,0 +1,1 @@
+"""The playground: a thin widget over a plain controller."""

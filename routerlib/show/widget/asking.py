@@ -1,0 +1,317 @@
+"""Ask candidate models for real from the playground, within a cap on the session's spending."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from routerlib.gather.calls.ask import ask
+from routerlib.gather.calls.budget import Budget, capped, worst_cost_usd
+from routerlib.gather.candidates.candidates import select_candidates
+from routerlib.records.call import CandidateModel, Score, Usage
+from routerlib.records.decision import Decision
+from routerlib.records.prompt import Prompt
+
+if TYPE_CHECKING:
+    from routerlib.gather.calls.ask import Answer
+    from routerlib.log.call_log import CallLog
+    from routerlib.routers.router import Router
+
+# What a person sees as words instead of a traceback: wrong input, files, servers, the log.
+EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)
+
+
+@dataclass
+class Asked:
+    """One candidate model that was asked, while the answer comes and afterwards.
+
+    Parameters
+    ----------
+    prompt : Prompt
+        What it was asked.
+    model : str
+        Who was asked.
+    is_choice : bool
+        Whether the router chose it; else a person did.
+
+    Attributes
+    ----------
+    text : str
+        The answer as far as it has come.
+    answer : Answer or None
+        What the log holds of it; None while it comes, or where it was not asked.
+    problem : str
+        What went wrong, in words; empty when nothing did.
+    is_done : bool
+        Whether nothing more will come.
+    score : float or None
+        The person's last verdict in [0, 1].
+    """
+
+    prompt: Prompt
+    model: str
+    is_choice: bool
+    text: str = ""
+    answer: Answer | None = None
+    problem: str = ""
+    is_done: bool = False
+    score: float | None = None
+
+    @property
+    def is_ratable(self) -> bool:
+        """Whether it is a complete answer, which alone can have a score."""
+        return self.answer is not None and self.answer.call.is_ok
+
+
+@dataclass
+class Asking:
+    """Ask, one round at a time; every answer comes in a thread of its own.
+
+    What the router chose is logged as the router's decision, with the propensity that it had. Who
+    is asked beside it or against it was chosen by a person: that is another decision, marked as
+    the caller's, so that no estimate of what the router is worth takes it for a random choice.
+
+    Parameters
+    ----------
+    router : Router
+        Who decides.
+    candidates : sequence of CandidateModel
+        Whom to ask, and how.
+    log : CallLog or None
+        Where calls, decisions and verdicts are written; None = nothing can be asked.
+    budget_usd : float or None
+        Cap on what this session may cost, US dollars; None = no cap.
+
+    Attributes
+    ----------
+    asked : list of Asked
+        The last round.
+    on_change : callable
+        Called, from any thread, whenever more of an answer has come.
+    """
+
+    router: Router
+    candidates: Sequence[CandidateModel]
+    log: CallLog | None
+    budget_usd: float | None
+    asked: list[Asked] = field(default_factory=list)
+    on_change: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self._budget = Budget(self.budget_usd)
+        if self.budget_usd is not None:
+            self.candidates = [capped(each) for each in self.candidates]
+        self._lock = threading.RLock()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is still coming."""
+        return not all(each.is_done for each in self.asked)
+
+    @property
+    def spent_usd(self) -> float:
+        """What the session has cost so far, US dollars; the worst case where that is unknown."""
+        return self._budget.spent_usd
+
+    def refusal(self, models: Sequence[str]) -> str:
+        """Say why these candidate models can't be asked now; empty when they can.
+
+        Parameters
+        ----------
+        models : sequence of str
+            Whom to ask.
+
+        Returns
+        -------
+        str
+        """
+        if self.is_busy:
+            return "An answer is still coming: wait for its end."
+        if self.log is None:
+            return "Asking needs a log to write to: rl.playground(router, log=log)."
+        known = {each.name for each in self.candidates}
+        for model in models:
+            if model not in known:
+                return (
+                    f"How to call {model} is not known here: "
+                    "pass candidates=rl.load_candidates('candidates.yaml')."
+                )
+        return "" if models else "Tick at least one candidate model to compare."
+
+    def start(
+        self, prompt: str, task: str | None, decision: Decision, models: Sequence[str]
+    ) -> str:
+        """Begin a round, and come back at once.
+
+        Parameters
+        ----------
+        prompt : str
+            What to ask.
+        task : str or None
+            Known task.
+        decision : Decision
+            What the router chose for it.
+        models : sequence of str
+            Whom to ask, each once.
+
+        Returns
+        -------
+        str
+            Why nobody was asked; empty when the round has begun.
+        """
+        with self._lock:  # two clicks must not both find nobody busy
+            refusal = self.refusal(models)
+            if refusal or self.log is None:
+                return refusal
+            asked_prompt = Prompt.from_text(prompt, task=task)
+            self.asked = [Asked(asked_prompt, name, name == decision.model) for name in models]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(each, decision, self.log), daemon=True)
+            for each in self.asked
+        ]
+        for thread in self._threads:
+            thread.start()
+        return ""
+
+    def wait(self) -> None:
+        """Wait until every answer of the round has come."""
+        for thread in self._threads:
+            thread.join()
+
+    def rate(self, asked: Asked, score: float) -> str:
+        """Write a person's verdict to the log.
+
+        Parameters
+        ----------
+        asked : Asked
+            Whose answer.
+        score : float
+            In [0, 1].
+
+        Returns
+        -------
+        str
+            What was done, or why it wasn't.
+        """
+        if asked.answer is None or self.log is None or not asked.is_ratable:
+            return "Ask first: a verdict needs a complete answer."
+        try:
+            self.log.add_scores(asked.answer.call_id, [Score("person", score)])
+        except EXPECTED_ERRORS as error:
+            return f"The verdict was not logged: {error}"
+        asked.score = score
+        return f"Logged: {score:g} for {asked.model}, judged by a person."
+
+    def worst_usd(self, prompt: str, models: Sequence[str]) -> float:
+        """Bound from above what asking may cost, US dollars; those unknown are left out.
+
+        Parameters
+        ----------
+        prompt : str
+            What to ask; with text in it.
+        models : sequence of str
+            Whom.
+
+        Returns
+        -------
+        float
+        """
+        text = Prompt.from_text(prompt)
+        return sum(worst_cost_usd(each, text) for each in self.candidates if each.name in models)
+
+    def _ask(self, asked: Asked, decision: Decision, log: CallLog) -> None:
+        """Ask one candidate model; runs in a thread of its own."""
+        (candidate,) = select_candidates(self.candidates, [asked.model])
+        try:
+            self._ask_within_budget(asked, decision, candidate, log)
+        except EXPECTED_ERRORS as error:
+            asked.problem = f"{asked.model} was not asked: {error}"
+            if asked.text:
+                asked.problem = f"The answer of {asked.model} was not logged: {error}"
+        finally:
+            if asked.answer is None and not asked.problem:
+                asked.problem = f"{asked.model}: an unexpected error, see the kernel's messages."
+            asked.is_done = True
+            self.on_change()
+
+    def _ask_within_budget(
+        self, asked: Asked, decision: Decision, candidate: CandidateModel, log: CallLog
+    ) -> None:
+        def take(piece: str) -> None:
+            asked.text += piece
+            self.on_change()
+
+        permit = _Reserving(self._budget, self._lock, candidate, asked.prompt)
+        if not permit.reserve():
+            raise ValueError(self._too_dear(permit.worst_usd))
+        try:
+            asked.answer = ask(
+                asked.prompt,
+                router=self.router,
+                candidates=self.candidates,
+                log=log,
+                decision=decision,
+                model=None if asked.is_choice else asked.model,
+                fall_back=False,  # a person asked this one; another's answer would mislead
+                on_text=take,
+                permit=permit,
+            )
+        finally:
+            permit.release()
+        call = asked.answer.call
+        asked.text = asked.answer.text or asked.text
+        if not call.is_ok:
+            detail = f": {call.error.rstrip('.')}" if call.error else ""
+            asked.problem = f"{call.candidate} gave no complete answer ({call.status}){detail}."
+
+    def _too_dear(self, worst_usd: float) -> str:
+        return (
+            f"it may cost up to {worst_usd:.2g} US dollars, and of the {self.budget_usd:g} that "
+            f"this session may spend {self.spent_usd:.2g} are spent; pass a larger budget_usd, or "
+            "ask a cheaper candidate"
+        )
+
+
+class _Reserving:
+    """Reserve the worst case of each attempt, and charge it as soon as its outcome is known.
+
+    It is charged where the attempt ends, not where its answer is logged: an answer is paid for
+    even if the log can't be written. The lock is the session's, as others are asked meanwhile.
+    """
+
+    def __init__(
+        self, budget: Budget, lock: threading.RLock, candidate: CandidateModel, prompt: Prompt
+    ) -> None:
+        self.worst_usd = worst_cost_usd(candidate, prompt)
+        self._budget = budget
+        self._lock = lock
+        self._price = candidate.price
+        self._is_reserved = False
+
+    def reserve(self) -> bool:
+        """Reserve the next attempt, unless that was done already; False where it doesn't fit."""
+        with self._lock:
+            self._is_reserved = self._is_reserved or self._budget.reserve(self.worst_usd)
+        return self._is_reserved
+
+    async def take(self) -> bool:
+        """Return whether the next attempt may be made."""
+        is_allowed, self._is_reserved = self.reserve(), False
+        return is_allowed
+
+    def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
+        """Charge what an attempt cost, or the worst case where nobody knows."""
+        unknown_usd = 0.0 if is_turned_away else self.worst_usd
+        cost_usd = unknown_usd if usage is None else self._price.cost_usd(usage)
+        with self._lock:
+            self._budget.settle(self.worst_usd, cost_usd)
+
+    def release(self) -> None:
+        """Give back what was reserved for an attempt that was never made."""
+        with self._lock:
+            if self._is_reserved:
+                self._budget.settle(self.worst_usd, 0.0)
+            self._is_reserved = False

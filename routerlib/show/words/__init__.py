@@ -1,0 +1,1 @@
+"""Sentences that are computed instead of typed."""

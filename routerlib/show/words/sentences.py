@@ -1,0 +1,252 @@
+"""Sentences about what training and evaluation found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routerlib.evaluation.routing import route_all
+from routerlib.evaluation.verdict import percent as percent_with_interval
+from routerlib.evaluation.verdict import points
+from routerlib.features.names import number_text
+from routerlib.show.words.numbers import percent
+from routerlib.show.words.prose import Prose
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from routerlib.evaluation.evaluate import Evaluation
+    from routerlib.evaluation.learning_curve import LearningCurve
+    from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.routers.router import Router
+
+
+def describe_outcomes(outcomes: Outcomes) -> str:
+    """Say in one sentence how much was observed.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        Any outcomes.
+
+    Returns
+    -------
+    str
+    """
+    n_cells = outcomes.quality.size
+    n_observed = int(np.isfinite(outcomes.quality).sum())
+    return (
+        f"It holds {len(outcomes)} prompts with scores for {len(outcomes.models)} candidate "
+        f"models ({', '.join(outcomes.models)}); {n_observed} of {n_cells} cells are observed."
+    )
+
+
+def describe_split(train: Outcomes, test: Outcomes) -> str:
+    """Say how prompts were divided, and which topics stand in one part only.
+
+    Parameters
+    ----------
+    train, test : Outcomes
+        The two parts.
+
+    Returns
+    -------
+    str
+        A sentence, and one more for each part that lacks a topic of the other.
+
+    Examples
+    --------
+    >>> from routerlib.outcomes.outcomes import Outcomes
+    >>> both = Outcomes(["Add 2 and 3", "Add 2 and 3!", "Hi there"], ["m"], [[1]] * 3,
+    ...                 topics=["math", "math", "chat"])
+    >>> describe_split(both.take([0, 1]), both.take([2]))
+    '2 prompts (1 distinct, 1 topic) are for training and 1 prompt (1 distinct, 1 topic) is held
+     out; those that are nearly the same are on the same side. Nothing is learnt about chat, which
+     stands among the held-out prompts only. Nothing is measured on math, which stands among the
+     training prompts only.'
+    """
+    told = [
+        f"{_extent(train)} for training and {_extent(test)} held out; those that are nearly the "
+        "same are on the same side."
+    ]
+    known, measured = set(train.topics or ()), set(test.topics or ())
+    if unknown := sorted(measured - known):
+        told.append(
+            f"Nothing is learnt about {', '.join(unknown)}, which {_stand(unknown)} among the "
+            "held-out prompts only."
+        )
+    if unmeasured := sorted(known - measured):
+        told.append(
+            f"Nothing is measured on {', '.join(unmeasured)}, which {_stand(unmeasured)} among the "
+            "training prompts only."
+        )
+    return " ".join(told)
+
+
+def _extent(part: Outcomes) -> str:
+    n_distinct = len(np.unique(part.groups))
+    topics = "" if part.topics is None else f", {_counted(len(set(part.topics)), 'topic')}"
+    verb = "is" if len(part) == 1 else "are"
+    return f"{_counted(len(part), 'prompt')} ({n_distinct} distinct{topics}) {verb}"
+
+
+def _stand(topics: Sequence[str]) -> str:
+    return "stands" if len(topics) == 1 else "stand"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def describe_router(router: Router) -> str:
+    """Say in one sentence what was trained and where it operates.
+
+    Parameters
+    ----------
+    router : Router
+        A fitted router.
+
+    Returns
+    -------
+    str
+    """
+    weight = router.cost_weight_
+    fallback = (
+        f" It keeps to {router.best_single_}: {router.fallback_}." if router.fallback_ else ""
+    )
+    return (
+        f"A {router.name} router, trained on {len(router.train_prompt_ids_)} prompts, operates at "
+        f"cost weight {number_text(weight)}: {describe_trade(weight)}.{fallback}"
+    )
+
+
+def describe_trade(cost_weight: float) -> str:
+    """Say what a cost weight means in money.
+
+    Parameters
+    ----------
+    cost_weight : float
+        Quality given up per US dollar saved, at least 0.
+
+    Returns
+    -------
+    str
+        A clause.
+
+    Examples
+    --------
+    >>> describe_trade(5000)
+    'it gives up a point of quality where that saves 0.002 US dollars or more per 1000 prompts'
+    """
+    if not cost_weight:
+        return "cost plays no part but among equals"
+    return (
+        f"it gives up a point of quality where that saves {number_text(10 / cost_weight)} "
+        "US dollars or more per 1000 prompts"
+    )
+
+
+def describe_certificate(router: Router) -> str:
+    """Say what is promised of a router's operating point.
+
+    Parameters
+    ----------
+    router : Router
+        A fitted router.
+
+    Returns
+    -------
+    str
+        That nothing is, where no certificate was asked for.
+    """
+    if "certificate" not in router.training_:
+        return "Nothing is promised of this operating point: no certificate was asked for."
+    observed = router.training_["quality_difference"]
+    seen = "" if observed is None else f" Observed there: {100 * observed:+.1f} points"
+    return router.training_["certificate"] + (f"{seen} against {router.best_single_}." * bool(seen))
+
+
+def train_lessons(router: Router, train: Outcomes, curve: LearningCurve | None = None) -> Prose:
+    """Say what the training has taught.
+
+    Parameters
+    ----------
+    router : Router
+        Fitted on `train`.
+    train : Outcomes
+        What it was fitted on.
+    curve : LearningCurve or None, default=None
+        What more prompts would bring.
+
+    Returns
+    -------
+    Prose
+    """
+    best = router.models_.index(router.best_single_)
+    arms = route_all(router, train).arms
+    shares = np.bincount(arms, minlength=len(router.models_)) / max(len(arms), 1)
+    spread = ", ".join(
+        f"{percent(share)} to {name}" for name, share in zip(router.models_, shares, strict=True)
+    )
+    return Prose(
+        (),
+        (
+            f"Best single candidate model on train: {router.best_single_}, mean quality "
+            f"{router.mean_quality_[best]:.2f}; always calling it is what routing has to beat.",
+            describe_router(router),
+            f"At this operating point it would send the training prompts: {spread}. "
+            "What that is worth only held-out prompts can tell."
+            + ("" if curve is None else f" {curve.sentence('AIQ')}"),
+        ),
+    )
+
+
+def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
+    """Say what the held-out prompts have taught, the verdict first.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router.
+    *further : str
+        Sentences to add to the verdict.
+
+    Returns
+    -------
+    Prose
+    """
+    operating = evaluation.operating
+    keeps = evaluation.verdict.fallback is not None
+    sent = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
+    counted = (
+        f"{'All' if keeps else 'Most'} prompts go to {sent}: "
+        f"{percent(evaluation.routed_shares[sent])} of {evaluation.n}; "
+        f"{evaluation.n_skipped} prompts were skipped because a candidate model has no score "
+        "or cost there."
+    )
+    if evaluation.failures is not None and not keeps:
+        strict = evaluation.failures["quality_difference"]
+        counted += (
+            " If a failed call counted as a wrong answer, quality would differ from best single's "
+            f"by {points(strict)}; left out, by {points(operating['quality_difference'])}."
+        )
+    beyond = f"Quality at the operating point: {operating['quality'].value:.3f}."
+    equal = evaluation.equal_quality
+    # Where the estimates, too, would always call the best single model, 0 % isn't measured.
+    if equal is not None and not (keeps and equal["saving"].low == equal["saving"].high == 0):
+        start = "Where the router expects no loss at all it saves"
+        if keeps:
+            start = "If its estimates chose, where they expect no loss at all, it would save"
+        beyond = (
+            f"{start} {percent_with_interval(equal['saving'])}, and the observed difference in "
+            f"quality is {points(equal['quality_difference'])}."
+        )
+    if "topic table" in evaluation.leads and not keeps:
+        lead = evaluation.leads["topic table"]["quality"]
+        beyond += (
+            " Against the topic table at the same cost weight its quality differs by "
+            f"{points(lead)}: that much it knows beyond the topic."
+        )
+    verdict = " ".join([evaluation.verdict.sentence, *further])
+    return Prose((), (verdict, counted, beyond))

@@ -1,0 +1,1 @@
+"""Verified weights of models that run here, in the user's cache."""

@@ -1,0 +1,121 @@
+"""What repeats tell of luck agrees with worlds whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from routerlib.evaluation.noise import Repeats, noise_ceiling, repeats_from_log
+from routerlib.log.call_log import CallLog
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import make_world
+from routerlib.records.call import Call, Score, Usage
+from routerlib.records.prompt import Prompt
+
+MODELS = ("a", "b", "c")
+
+
+def drawn(
+    n_prompts: int, n_repeats: int, topic_sd: float, prompt_sd: float, seed: int = 0
+) -> tuple[Repeats, np.ndarray]:
+    """Return repeats, and the true expected quality of shape (n_prompts, n_models)."""
+    rng = np.random.default_rng(seed)
+    plain = make_world(n_prompts=n_prompts, seed=seed).outcomes
+    topics = np.unique(plain.topics, return_inverse=True)[1]
+    of_topic = rng.normal(0, topic_sd, (topics.max() + 1, 3))[topics]
+    truth = np.clip(0.5 + of_topic + rng.normal(0, prompt_sd, (n_prompts, 3)), 0.02, 0.98)
+    quality = (rng.random((n_prompts, 3, n_repeats)) < truth[:, :, None]).astype(float)
+    return Repeats(tuple(plain.prompts), MODELS, quality, tuple(plain.topics or ())), truth
+
+
+@pytest.mark.parametrize(("topic_sd", "prompt_sd"), [(0.2, 0.0), (0.1, 0.25), (0.0, 0.0)])
+@pytest.mark.parametrize("n_repeats", [2, 5])
+def test_the_best_expected_quality_lies_between_the_two_ends(
+    topic_sd: float, prompt_sd: float, n_repeats: int
+) -> None:
+    repeats, truth = drawn(1200, n_repeats, topic_sd, prompt_sd)
+    ceiling = noise_ceiling(repeats, n_bootstrap=100)
+    low = ceiling.values["prompt oracle, at least"]
+    high = ceiling.values["prompt oracle, at most"]
+    expected = truth.max(axis=1).mean()
+    # Six worlds are looked at, so each end may be three standard errors off.
+    assert low.value - 3 * low.se <= expected <= high.value + 3 * high.se
+    lucky = (1 - (1 - truth).prod(axis=1)).mean()  # at least one of three coins is heads
+    found = ceiling.values["lucky oracle"]
+    assert found.value == pytest.approx(lucky, abs=3 * found.se)
+    best = truth.mean(axis=0).max()
+    share = (lucky - expected) / (lucky - best)
+    assert ceiling.parts["noise"][0].low - 0.05 <= share <= ceiling.parts["noise"][1].high + 0.05
+    for end in (0, 1):
+        ends = {"topic": 0, "prompt": end, "noise": 1 - end}
+        assert sum(ceiling.parts[name][pick].value for name, pick in ends.items()) == (
+            pytest.approx(1)
+        )
+
+
+def test_more_repeats_bring_the_ends_together() -> None:
+    widths = []
+    for n_repeats in (2, 8):
+        ceiling = noise_ceiling(drawn(600, n_repeats, 0.1, 0.2)[0], n_bootstrap=10)
+        widths.append(ceiling.parts["noise"][1].value - ceiling.parts["noise"][0].value)
+    assert widths[1] < widths[0] / 2
+
+
+def test_variance_parts_land_on_the_truth() -> None:
+    repeats, truth = drawn(4000, 4, 0.15, 0.12, seed=1)
+    ceiling = noise_ceiling(repeats, n_bootstrap=10)
+    best = MODELS.index(ceiling.best_single)
+    for model, found in ceiling.variance.iterrows():
+        arm = MODELS.index(str(model))
+        noise = (truth * (1 - truth))[:, [arm, best]].sum(axis=1).mean()
+        difference = truth[:, arm] - truth[:, best]
+        topics = np.unique(repeats.topics, return_inverse=True)[1]
+        of_topic = (np.bincount(topics, difference) / np.bincount(topics))[topics]
+        assert found.noise == pytest.approx(noise, rel=0.05)
+        assert found.prompt == pytest.approx((difference - of_topic).var(), rel=0.15)
+        assert found.topic == pytest.approx(of_topic.var(), abs=0.004)
+
+
+def test_answers_that_never_change_hold_no_luck() -> None:
+    repeats, _ = drawn(60, 1, 0.2, 0.1)
+    same = np.repeat(repeats.quality, 3, axis=2)
+    ceiling = noise_ceiling(Repeats(repeats.prompts, MODELS, same, repeats.topics), n_bootstrap=10)
+    assert [end[:3] for end in ceiling.parts["noise"]] == [(0, 0, 0)] * 2
+    assert "0 % is luck of single answers" in ceiling.sentence
+
+
+def test_models_that_are_all_alike_leave_no_gap() -> None:
+    ones = Repeats(
+        tuple(f"{word} kite" for word in "abcdefghijkl"), MODELS, np.ones((12, 3, 2)), ("x",) * 12
+    )
+    assert "there is no gap to take apart" in noise_ceiling(ones, n_bootstrap=10).sentence
+
+
+def test_single_answers_can_not_tell() -> None:
+    repeats, _ = drawn(60, 1, 0.2, 0.1)
+    with pytest.raises(ValueError, match="needs 10 prompts with 2 scored repeats of every model"):
+        noise_ceiling(repeats)
+
+
+def test_prompts_asked_less_often_are_left_out() -> None:
+    repeats, _ = drawn(40, 3, 0.2, 0.1)
+    quality = repeats.quality.copy()
+    quality[:5, 1, 1:] = np.nan  # five prompts asked once
+    quality[5, 0, 0] = np.nan  # and one asked twice, of three times
+    kept = Repeats(repeats.prompts, MODELS, quality, repeats.topics).complete()
+    assert kept.quality.shape == (34, 3, 3)
+    assert np.isfinite(kept.quality).all()
+
+
+def test_a_log_gives_its_repeats_apart_while_outcomes_average_them(log: CallLog) -> None:
+    prompt = Prompt.from_text("What is 2 + 2?", task="math")
+    log.add_prompts([prompt])
+    for repeat, score in enumerate([1.0, 0.0, 1.0]):
+        call = Call(
+            prompt.prompt_id, "small", "p", "ok", response="4", usage=Usage(3, 1), repeat=repeat
+        )
+        log.add_call(call, scores=[Score("exact", score)])
+    repeats = repeats_from_log(log)
+    assert repeats.quality.tolist() == [[[1, 0, 1]]]
+    assert (repeats.models, repeats.topics) == (("small",), ("math",))
+    assert Outcomes.from_log(log).quality[0, 0] == pytest.approx(2 / 3)

@@ -1,0 +1,199 @@
+"""The verdict claims what the intervals carry, in words, and no more."""
+
+import re
+
+import pytest
+
+from routerlib.evaluation.verdict import decide
+from routerlib.metrics.intervals import Interval
+from routerlib.metrics.sample_size import plan_sample_size
+
+NAN = float("nan")
+UNKNOWN = Interval(NAN, NAN, NAN, NAN)
+
+
+def measured(difference, saving, gain, zero=(-0.09, -0.1, -0.08)):
+    """Make intervals from (value, low, high) with a standard error that fits."""
+    named = {
+        "quality_difference": difference,
+        "saving": saving,
+        "gain_over_zero": gain,
+        "zero_difference": zero,
+    }
+    return {
+        name: UNKNOWN if ends is None else Interval(*ends, (ends[2] - ends[1]) / 3.92)
+        for name, ends in named.items()
+    }
+
+
+def judged(*intervals, share=0.5, n=600, n_groups=600):
+    return decide(
+        measured(*intervals),
+        best_single="large",
+        share_of_best_single=share,
+        n=n,
+        n_groups=n_groups,
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "saving", "gain", "kind"),
+    [
+        ((0.0, -0.008, 0.008), (0.4, 0.33, 0.48), (0.05, 0.03, 0.07), "pays"),
+        ((0.05, 0.02, 0.08), (-0.1, -0.2, 0.0), (0.05, 0.02, 0.08), "pays"),
+        ((-0.02, -0.03, -0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08), "saves_at_a_price"),
+        ((0.0, -0.02, 0.02), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08), "saves_at_a_price"),
+        ((-0.05, -0.07, -0.03), (0.3, 0.27, 0.33), (0.0, -0.008, 0.008), "does_not_pay"),
+        ((-0.05, -0.07, -0.03), (-0.1, -0.2, 0.0), (0.0, -0.07, 0.07), "does_not_pay"),
+        ((0.0, -0.008, 0.008), (0.3, 0.27, 0.33), (0.01, -0.01, 0.03), "not_measurable"),
+        ((0.0, -0.05, 0.05), (0.0, -0.1, 0.1), (0.0, -0.05, 0.05), "not_measurable"),
+    ],
+)
+def test_the_kind_follows_from_the_intervals(difference, saving, gain, kind):
+    assert judged(difference, saving, gain).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("difference", "kind"),
+    [
+        ((0.05, 0.02, 0.08), "pays"),
+        ((-0.01, -0.03, 0.005), "does_not_pay"),
+        ((0.01, -0.01, 0.03), "not_measurable"),
+    ],
+)
+def test_without_costs_only_quality_decides(difference, kind):
+    verdict = judged(difference, None, None, None)
+    assert verdict.kind == kind
+    assert "nan" not in verdict.sentence
+    assert verdict.numbers["saving"] is None
+
+
+def test_a_router_that_always_calls_the_best_single_does_not_pay():
+    same = (0.0, 0.0, 0.0)
+    verdict = judged(same, same, same, share=1.0)
+    assert verdict.kind == "does_not_pay"
+    assert "use large alone (n = 600)" in verdict.sentence
+
+
+def test_few_prompts_decide_nothing():
+    clear = ((0.0, 0.0, 0.0), (0.4, 0.4, 0.4), (0.1, 0.1, 0.1))
+    assert judged(*clear, n=29, n_groups=29).kind == "not_measurable"
+    # A thousand copies of ten prompts are ten prompts.
+    assert judged(*clear, n=1000, n_groups=10).kind == "not_measurable"
+
+
+def test_the_number_of_further_prompts_follows_from_the_standard_error():
+    # A gain of 2 points with an interval of +-4 has se 2.04: n * (2.8 * 2.04 / 2)^2 - n.
+    verdict = judged((0.0, -0.04, 0.04), (0.3, 0.2, 0.4), (0.02, -0.02, 0.06), n=200)
+    assert verdict.numbers["more_prompts_needed"] == pytest.approx(200 * (2.857**2 - 1), rel=0.03)
+    assert "Label about 1400 more held-out prompts to tell." in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    "intervals",
+    [
+        ((0.0, -0.008, 0.008), (0.4, 0.33, 0.48), (0.05, 0.03, 0.07)),
+        ((-0.02, -0.03, -0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08)),
+        ((-0.05, -0.07, -0.03), (0.3, 0.27, 0.33), (0.0, -0.008, 0.008)),
+        ((-0.05, -0.07, -0.03), (-0.1, -0.2, 0.0), (0.0, -0.07, 0.07)),
+        ((0.0, -0.05, 0.05), (0.0, -0.1, 0.1), (0.0, -0.05, 0.05)),
+    ],
+)
+def test_each_sentence_has_interval_and_n(intervals):
+    sentence = judged(*intervals).sentence
+    assert re.search(r"\[-?\d", sentence)
+    assert "n = 600" in sentence
+    assert "large" in sentence
+    assert "-0 %" not in sentence
+
+
+def test_an_uncertain_loss_is_called_uncertain():
+    uncertain = judged((-0.005, -0.02, 0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08))
+    assert (
+        "for 0.5 points [-1.0, 2.0] less quality, a loss that isn't certain" in uncertain.sentence
+    )
+    certain = judged((-0.02, -0.03, -0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08))
+    assert "certain" not in certain.sentence
+
+
+def test_a_gain_in_quality_is_never_called_a_loss():
+    verdict = judged((0.005, -0.02, 0.03), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08))
+    assert verdict.kind == "saves_at_a_price"
+    assert "quality differs by 0.5 points [-2.0, 3.0], so a loss isn't excluded" in verdict.sentence
+    assert verdict.headline == "Routing saves 30 % of the cost, a loss of quality isn't excluded"
+    dearer = judged((0.003, -0.005, 0.011), (-0.1, -0.2, 0.0), (-0.001, -0.009, 0.007)).sentence
+    assert "costs 10 % [0, 20] more than always calling large" in dearer
+    assert "gains 0.3 points [-0.5, 1.1] of quality" in dearer
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        ((-0.06, -0.08, -0.04), "does better (routing's advantage -6.0 points [-8.0, -4.0])"),
+        ((0.0, -0.008, 0.008), "does about as well (routing's advantage 0.0 points [-0.8, 0.8])"),
+        ((-0.06, -0.13, 0.001), "does about as well or better (routing's advantage -6.0"),
+    ],
+)
+@pytest.mark.parametrize("saving", [(0.3, 0.27, 0.33), (-0.1, -0.2, 0.1)])
+def test_mixing_is_said_to_do_as_well_only_where_it_does(gain, words, saving):
+    verdict = judged((-0.05, -0.07, -0.03), saving, gain)
+    assert verdict.kind == "does_not_pay"
+    assert f"mixing models at random at that cost {words}" in verdict.sentence
+    assert "saves -" not in verdict.sentence
+
+
+def test_equal_quality_at_another_cost_is_not_called_the_same():
+    same = (0.0, 0.0, 0.0)
+    sentence = judged(same, (0.9, 0.9, 0.9), same).sentence
+    assert "use large alone" not in sentence
+    assert "saves 90 % [90, 90] of the cost" in sentence
+
+
+def test_a_router_that_always_calls_the_best_single_does_not_pay_at_any_n():
+    same = Interval(0.0, 0.0, 0.0, 0.0)
+    measured = dict.fromkeys(
+        ("quality_difference", "saving", "gain_over_zero", "zero_difference"), same
+    )
+    verdict = decide(measured, best_single="large", share_of_best_single=1.0, n=20, n_groups=20)
+    assert verdict.kind == "does_not_pay"
+    assert "use large alone" in verdict.sentence
+
+
+@pytest.mark.parametrize("n", [0, 3, 600])
+def test_a_router_that_fell_back_measured_nothing(n):
+    same = (0.0, 0.0, 0.0) if n else None
+    verdict = decide(
+        measured(same, same, same, same),
+        best_single="large",
+        share_of_best_single=float(n > 0),
+        n=n,
+        n_groups=n,
+        fallback="only 7 training prompts have every candidate observed, 20 are needed",
+    )
+    assert verdict.kind == "not_measurable"
+    assert verdict.sentence.startswith(
+        "Not measurable yet: the router keeps to always calling large, because only 7 training"
+    )
+    assert f"(n = {n} held-out prompts)" in verdict.sentence
+    assert "use large alone" not in verdict.sentence
+    assert verdict.headline == "Not measurable yet: the router keeps to the best single model"
+    assert verdict.numbers["prompts_needed"] == plan_sample_size(0.03, disagreement=0.2)
+    missing = verdict.numbers["prompts_needed"] - n
+    assert verdict.numbers["more_prompts_needed"] == pytest.approx(missing, rel=0.05)
+    said = re.search(r"Label at least (\d+) more prompts and train again", verdict.sentence)
+    assert said is not None
+    assert int(said[1]) == verdict.numbers["more_prompts_needed"]
+
+
+def test_no_number_of_prompts_is_promised_where_the_planned_ones_were_not_enough():
+    same = (0.0, 0.0, 0.0)
+    verdict = decide(
+        measured(same, same, same, same),
+        best_single="large",
+        share_of_best_single=1.0,
+        n=5000,
+        n_groups=5000,
+        fallback="no gain over it could be shown",
+    )
+    assert verdict.numbers["more_prompts_needed"] is None
+    assert verdict.sentence.endswith("Label more prompts and train again to tell.")

@@ -1,0 +1,87 @@
+"""A collection never spends more than its budget, and uses it to its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fault_server import GOOD, FaultServer, candidate_of
+
+from routerlib.gather.calls.budget import Budget, capped, worst_cost_usd
+from routerlib.gather.collection.collect import collect
+from routerlib.gather.collection.plan import plan_collection
+from routerlib.log.call_log import CallLog
+from routerlib.records.call import CandidateModel, Price
+from routerlib.records.prompt import Prompt
+
+
+def test_attempts_that_may_have_cost_money_count_against_the_budget(
+    log: CallLog, server: FaultServer
+) -> None:
+    candidate = candidate_of(server, max_concurrency=1)
+    prompt = Prompt.from_text("broken json once")
+    worst_usd = worst_cost_usd(candidate, prompt)
+    spent = collect([prompt], [candidate], log, progress=False).spent_usd
+    assert spent == pytest.approx(worst_usd + 20 / 1e6)
+
+
+def test_a_retry_that_no_longer_fits_the_budget_is_not_made(
+    log: CallLog, server: FaultServer
+) -> None:
+    candidate = candidate_of(server, max_concurrency=1)
+    prompt = Prompt.from_text("broken json")
+    cap_usd = 2.5 * worst_cost_usd(candidate, prompt)
+    collection = collect([prompt], [candidate], log, budget_usd=cap_usd, progress=False)
+    assert server.requests["broken json"] == 2
+    assert collection.spent_usd <= cap_usd
+    assert collection.statuses == {"error": 1}
+
+
+def test_a_budget_is_never_exceeded_and_used_to_its_end(log: CallLog, server: FaultServer) -> None:
+    candidate = candidate_of(server, max_concurrency=4)
+    worst_usd, cost_usd = worst_cost_usd(candidate, GOOD[0]), 20 / 1e6
+    cap_usd = worst_usd + 2.5 * cost_usd
+    collection = collect(GOOD, [candidate], log, budget_usd=cap_usd, progress=False)
+    assert collection.is_over_budget
+    assert collection.n_asked == 3, "room that answers leave is used, the next worst case not"
+    assert collection.spent_usd == pytest.approx(3 * cost_usd)
+    assert "the budget of $" in str(collection)
+    assert "3 cells are still missing (small 3): finishing would cost about $" in str(collection)
+
+
+def test_a_budget_caps_answers_that_have_no_cap_of_their_own(
+    log: CallLog, server: FaultServer
+) -> None:
+    loose = candidate_of(server, "loose", parameters={})
+    said = str(plan_collection(GOOD, [loose], log))
+    assert "without an upper bound; without max_tokens: loose (under a budget" in said
+    assert collect(GOOD, [loose], log, budget_usd=1.0, progress=False).is_complete
+    assert {body["max_tokens"] for body in server.bodies} == {4096}
+    assert not plan_collection(GOOD, [loose], log).cells, "the same cells without a budget are done"
+    openai = replace(loose, provider="openai")
+    assert capped(openai).parameters == {"max_completion_tokens": 4096}
+
+
+def test_a_budget_too_small_for_any_answer_asks_nothing(log: CallLog, server: FaultServer) -> None:
+    loose = candidate_of(server, "loose", parameters={})
+    collection = collect(GOOD, [loose], log, budget_usd=1e-6, progress=False)
+    assert collection.is_over_budget
+    assert not server.requests
+
+
+def test_reservations_count_against_the_cap() -> None:
+    budget = Budget(1.0)
+    assert budget.reserve(0.6)
+    assert not budget.reserve(0.6)
+    budget.settle(0.6, 0.1)
+    assert budget.reserve(0.6)
+
+
+def test_a_call_that_never_left_costs_nothing(log: CallLog) -> None:
+    nowhere = CandidateModel(
+        "nowhere", "m", "custom", "http://127.0.0.1:9/v1", None, Price(1, 2),
+        parameters={"max_tokens": 10}, max_attempts=1,
+    )  # fmt: skip
+    collection = collect(GOOD[:1], [nowhere], log, progress=False)
+    assert collection.statuses == {"error": 1}
+    assert collection.spent_usd == 0

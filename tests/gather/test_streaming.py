@@ -1,0 +1,89 @@
+"""A streamed answer ends in the same typed Call as one that comes in one piece."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fault_server import FaultServer
+
+from routerlib.gather.calls import client as clients
+from routerlib.gather.calls.client import Clients
+from routerlib.records.call import Call, CandidateModel, Price, Usage
+from routerlib.records.prompt import Prompt
+
+
+def _stream(server: FaultServer, text: str, **known: int | float) -> tuple[Call, list[str]]:
+    candidate = CandidateModel(
+        "small", "small-1", "custom", server.url, None, Price(1, 2),
+        parameters={"max_tokens": 10}, max_attempts=2, **{"timeout_s": 2.0, **known},
+    )  # fmt: skip
+    pieces: list[str] = []
+
+    async def call() -> Call:
+        async with Clients() as opened:
+            return await opened.call(candidate, Prompt.from_text(text), on_text=pieces.append)
+
+    return asyncio.run(call()), pieces
+
+
+def test_text_is_handed_out_piece_by_piece_and_the_call_is_whole(server: FaultServer) -> None:
+    call, pieces = _stream(server, "fine")
+    assert pieces == ["Answer: ", "4"]
+    assert (call.status, call.response, call.finish_reason) == ("ok", "Answer: 4", "stop")
+    assert call.usage == Usage(input_tokens=10, output_tokens=5)
+    assert server.bodies[0]["stream_options"] == {"include_usage": True}
+    assert server.bodies[0]["max_tokens"] == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("too long", "truncated"),
+        ("filtered", "refused"),
+        ("refusal", "refused"),
+        ("empty", "empty"),
+        ("null content", "empty"),
+        ("no choices", "error"),
+        ("status 400 always", "error"),
+        ("broken json", "error"),
+        ("sleep 1.0", "timeout"),
+    ],
+)
+def test_each_fault_gets_the_status_it_has_in_one_piece(
+    server: FaultServer, text: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.01)
+    assert _stream(server, text, timeout_s=0.5)[0].status == status
+
+
+@pytest.mark.parametrize("how", ["quietly", "by a reset", "with an error event", "with a bad event",
+                                 "with an odd event"])  # fmt: skip
+def test_a_stream_that_breaks_is_no_answer_and_not_asked_again(
+    server: FaultServer, how: str
+) -> None:
+    text = f"breaks after 1 {how}"
+    call, pieces = _stream(server, text)
+    assert pieces == ["Answer: "]
+    assert (call.status, call.attempts, call.usage) == ("error", 1, None)
+    assert call.response == "Answer: ", "what was paid for is kept"
+    assert call.error_type in ("connection", "provider", "malformed")
+    assert server.requests[text] == 1
+
+
+def test_a_stream_that_breaks_before_its_first_piece_is_asked_again(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.01)
+    call, pieces = _stream(server, "breaks after 0 once")
+    assert (call.status, call.attempts, pieces) == ("ok", 2, ["Answer: ", "4"])
+
+
+def test_a_stream_without_usage_has_unknown_cost(server: FaultServer) -> None:
+    assert _stream(server, "no usage")[0].usage is None
+
+
+def test_a_server_that_does_not_stream_is_read_in_one_piece(server: FaultServer) -> None:
+    call, pieces = _stream(server, "in one piece")
+    assert (call.status, call.response, pieces) == ("ok", "Answer: 4", ["Answer: 4"])
+    assert call.usage == Usage(input_tokens=10, output_tokens=5)

@@ -1,0 +1,152 @@
+"""A router file whose trees were altered is refused before LightGBM reads them."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers import artifact
+from routerlib.routers.artifact import ArtifactError
+from routerlib.routers.lightgbm.boosting import train_classifier, train_cost, train_quality
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.routers.lightgbm.tree_text import open_booster
+from routerlib.routers.loading import load_router
+
+PROMPTS = ["What is 3 times 4?", "Tell me about the sea.", ""]
+
+
+def varied_costs(outcomes: Outcomes) -> Outcomes:
+    """Return outcomes whose costs depend on the prompt, so that trees of cost have leaves."""
+    lengths = np.array([[len(prompt)] for prompt in outcomes.prompts])
+    return Outcomes(
+        outcomes.prompts, outcomes.models, outcomes.quality, outcomes.cost_usd * lengths
+    )
+
+
+@pytest.fixture(scope="module")
+def saved(outcomes: Outcomes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "router.pkl"
+    LGBMRouter().fit(varied_costs(outcomes)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model_text() -> str:
+    """Return the text of a booster of three columns; its first tree has several leaves."""
+    columns = np.random.default_rng(0).random((200, 3))
+    return train_cost(columns, columns[:, 0] + columns[:, 1], random_state=0).model_to_string()
+
+
+def changed_tree(text: str, field: str, change: Callable[[list[str]], list[str]]) -> str:
+    """Return a model text with one field of its first large tree changed, sizes put right."""
+    tree = next(m for m in re.finditer(r"Tree=\d+\n.*?\n\n\n", text, re.S) if "=1 2" in m[0])
+    old = re.search(rf"(?<=\n{field}=)[^\n]*", tree[0])
+    assert old is not None
+    new = tree[0][: old.start()] + " ".join(change(old[0].split())) + tree[0][old.end() :]
+    number = int(re.match(r"Tree=(\d+)", tree[0])[1])  # type: ignore[index]
+    head, rest = text[: tree.start()], text[tree.end() :]
+    sizes = re.search(r"(?<=tree_sizes=)[^\n]*", head)
+    assert sizes is not None
+    right = sizes[0].split()
+    right[number] = str(len(new))
+    return head[: sizes.start()] + " ".join(right) + head[sizes.end() :] + new + rest
+
+
+# What an editor could do to a tree, and what is said about it.
+ALTERATIONS: dict[str, tuple[str, Callable[[list[str]], list[str]], str]] = {
+    "num_leaves": ("num_leaves", lambda _: ["9999"], "another shape than its 9999 leaves"),
+    "no leaves": ("num_leaves", lambda _: ["0"], "another shape than its 0 leaves"),
+    "circle": ("left_child", lambda c: ["0", *c[1:]], "is no tree: it has a circle"),
+    "circle below": ("left_child", lambda c: [c[0], "1", *c[2:]], "is no tree: it has a circle"),
+    "twice": ("right_child", lambda c: [*c[:-1], "-1"], "is no tree"),
+    "leaf beyond": ("left_child", lambda c: [*c[:-1], "-999"], "is no tree"),
+    "feature": ("split_feature", lambda f: ["99999", *f[1:]], "splits on a feature beyond"),
+    "feature below": ("split_feature", lambda f: ["-1", *f[1:]], "splits on a feature beyond"),
+    "kind": ("decision_type", lambda k: ["1", *k[1:]], "a split of an unknown kind"),
+    "categories": ("num_cat", lambda _: ["1"], "not written as its size says"),
+    "shrinkage": ("shrinkage", lambda _: ["e1"], "not written as its size says"),
+    "short": ("threshold", lambda t: t[1:], "another shape"),
+    "no number": ("threshold", lambda t: ["1e5e", *t[1:]], "could not convert"),
+    "no integer": ("internal_count", lambda c: ["1.5", *c[1:]], "invalid literal"),
+    "endless": ("leaf_value", lambda v: ["1e999", *v[1:]], "leaf_value that are not finite"),
+    "large": ("leaf_count", lambda c: ["99999999999", *c[1:]], "beyond all bounds"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_a_tree_that_is_none_is_refused(model_text: str, name: str) -> None:
+    field, change, message = ALTERATIONS[name]
+    with pytest.raises(ValueError, match=f"LightGBM model text is altered: .*{message}"):
+        open_booster(changed_tree(model_text, field, change), n_features=3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("max_feature_idx=2", "max_feature_idx=9", "max_feature_idx must be 2, got 9"),
+        ("num_class=1", "num_class=0", "num_class must be 1, got 0"),
+        ("_iteration=1", "_iteration=0", "num_tree_per_iteration must be 1, got 0"),
+        ("Column_2\n", "\n", "feature_names must have 3 entries"),
+        ("=regression", "=multiclass num_class:3", "objective 'multiclass num_class:3' is not one"),
+        ("tree_sizes=", "tree_sizes=5", "tree 0 is not written as its size says"),
+        ("Tree=1\n", "Tree=7\n", "tree 1 is not written as its size says"),
+        ("end of trees", "Tree=99", "something else follows its 60 trees"),
+        ("tree\n", "", "its head is not that of a model"),
+    ],
+)
+def test_a_head_that_does_not_fit_is_refused(
+    model_text: str, old: str, new: str, message: str
+) -> None:
+    assert old in model_text
+    with pytest.raises(ValueError, match=message):
+        open_booster(model_text.replace(old, new, 1), n_features=3)
+
+
+@pytest.mark.parametrize("text", ["", "tree\n", None, 5])
+def test_what_is_no_model_text_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="LightGBM model text is altered"):
+        open_booster(text, n_features=3)
+
+
+def test_boosters_of_every_kind_open_and_predict_the_same() -> None:
+    columns = np.random.default_rng(0).random((200, 3))
+    labels = (columns[:, 0] > 0.5).astype(float)
+    classes = np.digitize(columns[:, 1], [0.3, 0.6])
+    rare = np.where(np.arange(200) == 0, 2, labels).astype(int)  # a class of a single row
+    for booster, n_classes in [
+        (train_quality(columns, labels, 0), 1),
+        (train_quality(columns[:5], labels[:5], 0), 1),
+        (train_cost(columns, np.log(columns[:, 2]), 0), 1),
+        (train_classifier(columns, classes, 0), 3),
+        (train_classifier(columns, rare, 0), 3),
+    ]:
+        opened = open_booster(booster.model_to_string(), 3, n_classes)
+        np.testing.assert_array_equal(opened.predict(columns), booster.predict(columns))
+
+
+@pytest.mark.parametrize("name", ["num_leaves", "circle", "feature"])
+@pytest.mark.parametrize("part", ["quality", "cost"])
+def test_a_router_file_with_an_altered_tree_is_refused_in_one_line(
+    saved: Path, tmp_path: Path, part: str, name: str
+) -> None:
+    state = copy.deepcopy(artifact.load(saved).state)
+    learned = state["learned"]
+    home, key = (learned, "quality") if part == "quality" else (learned["cost"], "text")
+    home[key] = changed_tree(home[key], *ALTERATIONS[name][:2])
+    path = tmp_path / "router.pkl"
+    artifact.save(state, path, {})
+    with pytest.raises(ArtifactError, match=r"altered, damaged or .* tree .*; train the") as caught:
+        load_router(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unaltered_router_file_opens(saved: Path, outcomes: Outcomes) -> None:
+    opened, trained = load_router(saved), LGBMRouter().fit(varied_costs(outcomes))
+    np.testing.assert_array_equal(opened.predict(PROMPTS).quality, trained.predict(PROMPTS).quality)

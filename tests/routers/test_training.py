@@ -1,0 +1,216 @@
+"""Training: the operating point is chosen out of fold, and only where it pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from routerlib.metrics.curves import choose_arms
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import make_world
+from routerlib.records.decision import Estimates
+from routerlib.routers.baselines import BestSingle, RandomRouter
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.routers.loading import load_router
+from routerlib.routers.rivals import KNNRouter
+from routerlib.routers.training.operating_points import choose_cost_weight
+from routerlib.routers.training.train import at_operating_point, cross_fit, train_router
+
+# 100 prompts, half of them easy: the small model is right there at a tenth of the cost.
+EASY = np.arange(100) % 2 == 0
+QUALITY = np.column_stack([EASY, np.ones(100)]).astype(float)
+COST_USD = np.tile([0.1, 1.0], (100, 1))
+WORDS = (
+    "river moon paper chair cloud stone apple glass train candle window garden pepper tiger button "
+    "velvet hammer island mirror lemon copper feather violin basket rocket walnut"
+)
+RNG = np.random.default_rng(0)
+SUBJECTS = [" ".join(RNG.choice(WORDS.split(), 5, replace=False)) for _ in EASY]
+HALF_EASY = Outcomes(
+    [
+        f"{'Poem on' if easy else 'Equation of'} {subject}"
+        for easy, subject in zip(EASY, SUBJECTS, strict=True)
+    ],
+    ["small", "large"],
+    QUALITY,
+    COST_USD,
+)
+
+
+def estimates_of(quality: np.ndarray) -> Estimates:
+    return Estimates(("small", "large"), quality, COST_USD)
+
+
+def test_cross_fitting_never_shows_a_prompt_or_its_copy() -> None:
+    prompts = ["red apple pie", "Red  apple pie", "blue whale song", "green tea leaves"]
+    outcomes = Outcomes(prompts, ["m"], quality=[[1], [1], [0], [0]])
+
+    estimates = cross_fit(BestSingle, outcomes, n_folds=3)
+
+    assert estimates.quality[:2].ravel().tolist() == [0, 0]
+
+
+def test_cross_fitting_needs_two_distinct_prompts() -> None:
+    with pytest.raises(ValueError, match="groups of distinct prompts"):
+        cross_fit(BestSingle, Outcomes(["same", "same"], ["m"], quality=[[1], [0]]))
+
+
+def test_good_estimates_save_without_loss() -> None:
+    point = choose_cost_weight(estimates_of(0.1 + 0.8 * QUALITY), HALF_EASY)
+
+    assert point.fallback is None
+    assert (point.quality, point.best_single_quality) == (1.0, 1.0)
+    assert point.cost_usd == pytest.approx(0.55)
+    assert point.gain_over_mixing == pytest.approx(0.25)
+
+
+def test_a_loss_that_can_not_be_excluded_is_not_risked() -> None:
+    # Never a loss on 100 prompts: that excludes 3 points, but not half a point, and never 0.
+    estimates = estimates_of(0.1 + 0.8 * QUALITY)
+    for max_quality_loss in (0.005, 0.0):
+        assert choose_cost_weight(estimates, HALF_EASY, max_quality_loss).fallback is not None
+
+
+@pytest.mark.parametrize("n_prompts", [50, 100, 200])
+@pytest.mark.parametrize("kind", ["nothing", "price"])
+def test_an_operating_point_loses_no_more_than_noise_whatever_the_size(
+    kind: Literal["nothing", "price"], n_prompts: int
+) -> None:
+    # Estimates are the truth and errors as large as the differences; the loss is the true one.
+    rng = np.random.default_rng(0)
+    losses = []
+    for _ in range(40):
+        world = make_world(n_prompts=n_prompts, seed=int(rng.integers(1 << 30)), kind=kind)
+        truth, cost_usd = world.expected_quality, world.outcomes.cost_usd
+        guess = truth + rng.normal(0, 0.15, truth.shape)
+        estimates = Estimates(world.outcomes.models, guess, cost_usd)
+        point = choose_cost_weight(estimates, world.outcomes)
+        best = world.outcomes.models.index(world.outcomes.best_single)
+        arms = np.full(n_prompts, best)
+        if point.fallback is None:
+            arms = choose_arms(guess, cost_usd, point.cost_weight)
+        losses.append(truth[:, best].mean() - truth[np.arange(n_prompts), arms].mean())
+    assert np.mean(losses) < 0.03
+
+
+def test_estimates_that_tell_nothing_keep_to_the_best_single() -> None:
+    noise = np.random.default_rng(0).random((100, 2)) * 0.05 + [0.5, 0.9]
+    point = choose_cost_weight(estimates_of(noise), HALF_EASY)
+
+    assert point.cost_weight == 0
+    assert point.fallback == "no gain over it could be shown on the training prompts"
+    assert point.best_single == "large"
+
+
+def test_mirrored_estimates_keep_to_the_best_single() -> None:
+    assert choose_cost_weight(estimates_of(0.9 - 0.8 * QUALITY), HALF_EASY).fallback is not None
+
+
+def test_without_costs_only_quality_counts() -> None:
+    quality = np.column_stack([EASY, ~EASY]).astype(float)
+    unpriced = Outcomes(HALF_EASY.prompts, ["small", "large"], quality)
+    nothing = np.full((100, 2), np.nan)
+
+    skilled = choose_cost_weight(Estimates(("small", "large"), quality, nothing), unpriced)
+    blind = choose_cost_weight(Estimates(("small", "large"), 1 - quality, nothing), unpriced)
+
+    assert (skilled.cost_weight, skilled.fallback, skilled.quality) == (0, None, 1)
+    assert blind.fallback is not None
+
+
+@pytest.mark.parametrize("max_quality_loss", [-0.1, 1.5, float("nan")])
+def test_a_loss_out_of_range_is_refused(max_quality_loss: float) -> None:
+    with pytest.raises(ValueError, match=r"max_quality_loss must lie in \[0, 1\]"):
+        choose_cost_weight(estimates_of(QUALITY), HALF_EASY, max_quality_loss)
+
+
+def test_training_learns_to_save_where_prompts_tell() -> None:
+    router = train_router(HALF_EASY)
+
+    assert router.fallback_ is None
+    assert router.cost_weight_ > 0
+    # New prompts of the same shape; poems are shorter, so a short equation would look like one.
+    rng = np.random.default_rng(5)
+    subjects = [" ".join(rng.choice(WORDS.split(), 5, replace=False)) for _ in range(40)]
+    poems = [router.route(f"Poem on {subject}").model for subject in subjects]
+    equations = [router.route(f"Equation of {subject}").model for subject in subjects]
+    assert poems.count("small") > 0.9 * len(subjects)
+    assert equations.count("large") > 0.9 * len(subjects)
+    assert router.training_["cost_usd"] < 0.8 * router.training_["best_single_cost_usd"]
+
+
+def test_where_nothing_can_be_learnt_the_best_single_is_kept() -> None:
+    world = make_world(n_prompts=90, n_models=2, seed=1, kind="nothing").outcomes
+    router = train_router(world)
+
+    assert router.fallback_ is not None
+    assert router.route(world.prompts[0]).model == world.best_single
+
+
+def test_the_operating_point_is_saved_with_the_router(tmp_path: Path) -> None:
+    router = LGBMRouter().fit(HALF_EASY)
+    router.cost_weight_, router.fallback_ = 2.5, "because"
+    router.training_ = {"n_prompts": 100}
+    before = router.router_hash_
+    router.save(tmp_path / "router.pkl")
+
+    again = load_router(tmp_path / "router.pkl")
+
+    assert (again.cost_weight_, again.fallback_) == (2.5, "because")
+    assert again.training_ == {"n_prompts": 100}
+    assert again.router_hash_ == before
+
+
+def test_a_given_cost_weight_is_taken_as_it_is() -> None:
+    router = train_router(HALF_EASY, cost_weight=0.7)
+
+    assert (router.cost_weight_, router.fallback_) == (0.7, None)
+    with pytest.raises(ValueError, match="cost_weight must be finite and at least 0, got -1"):
+        train_router(HALF_EASY, cost_weight=-1)
+
+
+def test_too_few_prompts_keep_to_the_best_single() -> None:
+    router = train_router(HALF_EASY.take(range(6)))
+    assert router.fallback_ == (
+        "only 6 training prompts have every candidate observed, 20 are needed"
+    )
+
+
+def test_any_router_operates_where_its_own_out_of_fold_estimates_pay() -> None:
+    router = at_operating_point(KNNRouter(), HALF_EASY)
+
+    point = choose_cost_weight(cross_fit(KNNRouter, HALF_EASY), HALF_EASY)
+    assert (router.cost_weight_, router.fallback_) == (point.cost_weight, point.fallback)
+    assert router.cost_weight_ > 0
+    assert router.train_prompt_ids_ == HALF_EASY.prompt_ids
+    assert router.training_["cost_weight_is"] == "chosen out of fold"
+    assert router.training_["cost_usd"] < router.training_["best_single_cost_usd"]
+
+
+def test_the_trained_router_is_one_at_its_operating_point() -> None:
+    assert at_operating_point(LGBMRouter(), HALF_EASY).to_state() == (
+        train_router(HALF_EASY).to_state()
+    )
+
+
+def test_a_router_without_estimates_has_no_operating_point_to_choose() -> None:
+    with pytest.raises(ValueError, match="a RandomRouter estimates no quality"):
+        at_operating_point(RandomRouter(), HALF_EASY)
+
+
+def test_singles_are_compared_on_the_same_prompts_in_training() -> None:
+    quality = QUALITY.copy()
+    quality[:, 1] = 0.9
+    quality[::2, 0] = 1
+    quality[1::2, 0] = 0.95
+    quality[80:] = [0.0, np.nan]
+    partly = Outcomes(HALF_EASY.prompts, ["small", "large"], quality, COST_USD)
+    router = BestSingle().fit(partly)
+
+    assert router.best_single_ == "small"
+    assert router.mean_quality_ == pytest.approx([0.975, 0.9])
+    assert router.route("anything").model == "small"
+    assert train_router(partly).training_["best_single"] == "small"

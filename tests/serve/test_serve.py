@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fault_server import FaultServer
+from serving import NOBODY, candidate, rows, save_router, serving, wait_until
+
+from routerlib.cli import main
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.serve import guard
+from routerlib.serve.reloading import ReloadedRouter
+
+
+@pytest.fixture
+def served(provider: FaultServer, log_path: Path) -> Iterator[httpx.Client]:
+    """Rules over two candidates: reasoning goes to the large one, chat to the small one."""
+    candidates = [candidate("small", provider.url), candidate("large", provider.url)]
+    with serving(candidates, log_path) as client:
+        yield client
+
+
+def _error(response: httpx.Response) -> str:
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert "Traceback" not in response.text
+    return error["message"]
+
+
+def test_inference_gives_choice_reason_answer_and_cost(served: httpx.Client) -> None:
+    told = served.post("/inference", json={"prompt": "Prove that 2 is prime.", "task": "reasoning"})
+    body = told.json()
+    assert told.status_code == 200
+    assert (body["model"], body["answer"], body["status"]) == ("large", "Answer: 4", "ok")
+    assert (body["chosen"], body["failed"], body["propensity"]) == ("large", [], 1.0)
+    assert body["reason"].startswith("rule")
+    assert body["usage"]["total_tokens"] == 15
+    assert body["cost_usd"] == pytest.approx(60 / 1e6)
+    assert told.headers["x-routerlib-decision-id"] == str(body["decision_id"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "complaint"),
+    [
+        ({"prompt": ""}, 422, "prompt"),
+        ({"prompt": " \n"}, 422, "prompt"),
+        ({"prompt": "hi", "task": "cooking"}, 422, "task"),
+        ({"prompt": "hi", "cost_weight": -1}, 422, "cost_weight"),
+        ({"prompt": "hi", "model": "small"}, 422, "unsupported parameter: 'model'"),
+        ({}, 422, "prompt: Field required"),
+        ([], 422, "expected a JSON object"),
+        ("status 400 always", 502, "no candidate gave an answer: small: error"),
+    ],
+)
+def test_wrong_bodies_get_one_clear_line(
+    served: httpx.Client, body: object, status: int, complaint: str
+) -> None:
+    sent = {"prompt": body} if isinstance(body, str) else body
+    told = served.post("/inference", json=sent)
+    assert told.status_code == status
+    assert complaint in _error(told)
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"),
+    [
+        (b'{"prompt": "hi', 400),
+        (b"\xff\xfe", 400),
+        (b"", 422),
+        (b'{"prompt": "a lone \\ud800 surrogate"}', 422),
+        (b'{"prompt": "hi", "cost_weight": NaN}', 422),
+        (b'{"prompt": "hi", "cost_weight": 1e999}', 422),
+        (b'{"prompt": ' + b"[" * 100_000, 400),
+        (b'{"prompt": "with a \\u0000 inside"}', 200),
+    ],
+)
+def test_odd_bytes_get_a_typed_answer(served: httpx.Client, payload: bytes, status: int) -> None:
+    headers = {"content-type": "application/json"}
+    told = served.post("/inference", content=payload, headers=headers)
+    assert told.status_code == status
+    if status != 200:
+        assert _error(told)
+
+
+def test_a_body_that_is_not_declared_as_json_is_not_read(served: httpx.Client) -> None:
+    # A web page may send text to any address without asking; JSON it may not.
+    told = served.post(
+        "/inference", content=b'{"prompt": "hi"}', headers={"content-type": "text/plain"}
+    )
+    assert told.status_code == 422
+    assert "content-type: application/json" in _error(told)
+
+
+def test_a_prompt_of_a_megabyte_is_answered_and_a_larger_body_refused(
+    served: httpx.Client, log_path: Path
+) -> None:
+    assert served.post("/inference", json={"prompt": "word " * 200_000}).status_code == 200
+    too_large = served.post("/inference", json={"prompt": "x" * guard.LARGEST_BODY_BYTES})
+    assert too_large.status_code == 413
+    assert "limit of 8000000 bytes" in _error(too_large)
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(9):
+            yield b"x" * 1_000_000
+
+    with contextlib.suppress(httpx.WriteError):  # it may close before it was sent everything
+        assert served.post("/inference", content=chunks()).status_code == 413
+    assert rows(log_path, "select length(text) from prompts") == [(1_000_000,)]
+
+
+def test_route_decides_and_logs_nothing(
+    served: httpx.Client, provider: FaultServer, log_path: Path
+) -> None:
+    body = served.post("/route", json={"prompt": "Hi!", "task": "chat"}).json()
+    assert (body["model"], body["propensity"]) == ("small", 1.0)
+    assert "decision_id" not in body
+    assert rows(log_path, "select * from decisions") == []
+    assert not provider.bodies
+
+
+def test_feedback_scores_the_answer_and_said_again_counts_last(
+    served: httpx.Client, log_path: Path
+) -> None:
+    asked = served.post("/inference", json={"prompt": "Hi!"}).json()
+    decision = {"decision_id": asked["decision_id"]}
+    for score in (0.25, 1):
+        told = served.post("/feedback", json={**decision, "score": score, "rationale": "why not"})
+        assert (told.status_code, told.json()["model"]) == (200, "small")
+    scores = rows(log_path, "select call_id, judge, score, rationale from scores")
+    assert scores == [(1, "feedback", 0.25, "why not"), (1, "feedback", 1.0, "why not")]
+    from routerlib.log.call_log import CallLog
+
+    with CallLog(log_path, read_only=True) as log:
+        assert Outcomes.from_log(log).quality.tolist() == [[1.0]]
+    assert served.post("/feedback", json={"decision_id": 99, "score": 1}).status_code == 404
+    for score in (1.5, -1, "good", None):
+        told = served.post("/feedback", json={**decision, "score": score})
+        assert told.status_code == 422
+    for n in (0, 2**53, 1.5):
+        assert served.post("/feedback", json={"decision_id": n, "score": 1}).status_code == 422
+
+
+@pytest.mark.parametrize("prompt", ["status 400 always", "too long"])
+def test_an_answer_that_is_not_complete_cannot_be_scored(
+    served: httpx.Client, log_path: Path, prompt: str
+) -> None:
+    served.post("/inference", json={"prompt": prompt})
+    ((decision_id,),) = rows(log_path, "select decision_id from decisions")
+    told = served.post("/feedback", json={"decision_id": decision_id, "score": 0})
+    assert told.status_code == 409
+    assert "only a complete answer can be scored" in _error(told)
+    assert rows(log_path, "select * from scores") == []
+
+
+def test_feedback_goes_to_the_candidate_that_answered(
+    provider: FaultServer, log_path: Path
+) -> None:
+    candidates = [candidate("small", NOBODY), candidate("large", provider.url)]
+    with serving(candidates, log_path) as served:
+        asked = served.post("/inference", json={"prompt": "Hi!"}).json()
+        assert (asked["chosen"], asked["model"]) == ("small", "large")
+        assert [each["model"] for each in asked["failed"]] == ["small"]
+        decision_id = asked["decision_id"]
+        told = served.post("/feedback", json={"decision_id": decision_id, "score": 1}).json()
+        assert told["model"] == "large"
+    scored = rows(log_path, "select candidate from scores join calls using (call_id)")
+    assert scored == [("large",)]
+
+
+def test_models_are_listed_with_what_is_known_of_them(served: httpx.Client) -> None:
+    body = served.get("/models").json()
+    assert body["router"] == "rules"
+    assert [each["name"] for each in body["models"]] == ["small", "large"]
+    assert body["models"][0]["output_usd_per_mtok"] == 2.0
+    assert all(each["has_key"] and each["is_known_to_router"] for each in body["models"])
+    assert served.get("/health").json()["status"] == "ok"
+    assert served.get("/nothing/here").status_code == 404
+    assert served.get("/inference").status_code == 405
+
+
+def test_the_root_says_what_the_server_is_and_lists_its_addresses(served: httpx.Client) -> None:
+    body = served.get("/").json()
+    assert body["server"] == "routerlib"
+    listed = {(each["method"], each["path"]) for each in body["endpoints"]}
+    assert listed >= {
+        ("GET", "/health"),
+        ("POST", "/inference"),
+        ("POST", "/feedback"),
+        ("POST", "/v1/chat/completions"),
+    }
+    assert all(each["does"] for each in body["endpoints"])
+    assert served.get(body["documentation"]).status_code == 200
+
+
+# -- who may ask ---
+
+
+def test_with_a_key_every_caller_must_show_it(provider: FaultServer, log_path: Path) -> None:
+    with serving([candidate("small", provider.url)], log_path, key="sesame") as served:
+        assert served.get("/health").status_code == 200
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "sesame"}):
+            told = served.post("/inference", json={"prompt": "hi"}, headers=headers)
+            assert (told.status_code, told.headers["www-authenticate"]) == (401, "Bearer")
+            assert "key is wrong or missing" in _error(told)
+        assert not provider.bodies
+        right = {"authorization": "Bearer sesame", "host": "router.example"}
+        assert served.post("/inference", json={"prompt": "hi"}, headers=right).status_code == 200
+
+
+def test_without_a_key_only_this_machine_is_answered(served: httpx.Client) -> None:
+    for host in ("localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST:1"):
+        assert served.get("/models", headers={"host": host}).status_code == 200
+    for host in ("evil.example", "evil.example:8000", "localhost.evil.example"):
+        assert served.get("/models", headers={"host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org"])
+def test_other_addresses_need_a_key(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ROUTERLIB_API_KEY", raising=False)
+    assert main(["serve", "--host", host, "--port", "0"]) == 1
+    assert "needs a key: set the environment variable ROUTERLIB_API_KEY" in capsys.readouterr().err
+
+
+def test_slow_clients_are_given_up_and_hold_up_nobody(
+    served: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect() -> socket.socket:
+        return socket.create_connection((served.base_url.host, served.base_url.port), timeout=30)
+
+    head = b"POST /inference HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    half_head, half_body = connect(), connect()
+    with half_head, half_body:
+        half_head.sendall(head)
+        half_body.sendall(head + b"content-length: 100\r\n\r\n{")
+        assert served.post("/inference", json={"prompt": "hi"}).status_code == 200
+
+
+def test_a_body_that_never_comes_is_given_up(log_path: Path) -> None:
+    import asyncio
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("nothing to answer")
+
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        await asyncio.sleep(60)
+        return {}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/inference", "headers": []}
+    asyncio.run(guard.Guard(app, None, body_timeout_s=0.05)(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert b"within 0.05 seconds" in sent[1]["body"]
+
+
+# -- the router file ---
+
+
+def test_a_new_router_is_taken_up_without_a_restart_and_a_broken_one_is_not(
+    provider: FaultServer, tmp_path: Path, log_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="routerlib.serve")
+    path = tmp_path / "router_model.pkl"
+    candidates = [candidate("small", provider.url), candidate("large", provider.url)]
+    with serving(candidates, log_path, path) as served:
+        assert "no trained router, using rules" in caplog.text
+        assert served.get("/health").json()["router"] == "rules"
+        trained = save_router(path)
+        wait_until(lambda: served.get("/health").json()["router"] == "knn", "not taken up")
+        told = served.post("/inference", json={"prompt": "Prove it.", "task": "reasoning"}).json()
+        assert (told["model"], told["router_hash"]) == ("small", trained.router_hash_)
+        assert told["estimates"]["small"]["quality"] == pytest.approx(0.9)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        wait_until(lambda: "refused" in caplog.text, "the broken file went unnoticed")
+        health = served.get("/health").json()
+        assert health["router_hash"] == trained.router_hash_
+        newer = save_router(path, ("large", "small"))
+        wait_until(
+            lambda: served.get("/health").json()["router_hash"] == newer.router_hash_,
+            "the repaired file went unnoticed",
+        )
+        assert served.post("/route", json={"prompt": "Hi!"}).json()["model"] == "large"
+    assert rows(log_path, "select distinct router_hash from decisions") == [(trained.router_hash_,)]
+
+
+def test_a_router_of_other_candidates_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
+    save_router(path, ("small", "huge"))
+    routing.look()
+    assert "refused" not in caplog.text  # it might be half of a save
+    routing.look()
+    routing.look()
+    assert caplog.text.count("refused") == 1
+    assert "may choose 'huge', which isn't among the candidates large, small" in caplog.text
+    assert routing.router.name == "rules"
+    with pytest.raises(ValueError, match="may choose 'huge'"):
+        ReloadedRouter(path, [candidate("small", NOBODY)])
+
+
+def test_half_of_a_save_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "router_model.pkl"
+    first = save_router(path)
+    routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
+    second = save_router(tmp_path / "next.pkl", ("large", "small"))
+    path.write_bytes((tmp_path / "next.pkl").read_bytes())  # its JSON is still the old one
+    routing.look()
+    assert routing.router.router_hash_ == first.router_hash_
+    path.with_suffix(".json").write_bytes((tmp_path / "next.json").read_bytes())
+    routing.look()
+    assert routing.router.router_hash_ == second.router_hash_
+    path.unlink()
+    routing.look()
+    assert routing.router.router_hash_ == second.router_hash_
+    assert "is gone, staying with the router in use" in caplog.text
+    assert "refused" not in caplog.text
+
+
+# -- the command ---

@@ -1,0 +1,292 @@
+"""Tables and sentences for readers are computed, readable, and escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from routerlib.cli import app
+from routerlib.evaluation.evaluate import evaluate
+from routerlib.features.names import FOLDED
+from routerlib.log.call_log import CallLog
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.call import Call, CandidateModel, Score, Usage
+from routerlib.records.prompt import Prompt
+from routerlib.routers.baselines import BestSingle
+from routerlib.routers.explanation.explain import explain
+from routerlib.routers.explanation.similar import similar_prompts
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.routers.router import Router
+from routerlib.routers.rules import RuleRouter
+from routerlib.show.tables import log as log_tables
+from routerlib.show.tables import routing
+from routerlib.show.tables.headlines import key_numbers
+from routerlib.show.tables.table import table
+from routerlib.show.words import lessons as story
+
+
+@pytest.fixture(scope="module")
+def router(outcomes: Outcomes) -> Router:
+    return LGBMRouter().fit(outcomes.split()[0])
+
+
+@pytest.fixture
+def full_log(log: CallLog, candidates: list[CandidateModel]) -> CallLog:
+    """Two prompts: on the first the two candidates differ, on the second one call fails."""
+    log.add_prices(candidates)
+    for text, small, large in (("Easy?", 1.0, 1.0), ("Hard?", 0.0, 1.0)):
+        prompt = Prompt.from_text(text, task="math", reference=7, judge="numeric")
+        log.add_prompts([prompt])
+        for name, score in (("small", small), ("large", large)):
+            call = Call(prompt.prompt_id, name, "h", "ok", f"{name} <b>", Usage(1000, 1000))
+            log.add_call(call, scores=[Score("numeric", score)])
+    timeout = Call(prompt.prompt_id, "large", "h", "timeout", repeat=1, error_type="timeout")
+    log.add_call(timeout)
+    return log
+
+
+def test_interval_stands_small_beside_its_value() -> None:
+    frame = pd.DataFrame({"cost_share": [0.5], "cost_share_low": [0.4], "cost_share_high": [0.6]})
+    assert str(table(frame)).splitlines()[1] == "50 % [40, 60]"
+    shown = pd.DataFrame({"a": ["x"], "n": [1], "quality": [0.5]})
+    shown = shown.assign(quality_low=0.4, quality_high=0.6)
+    assert "0.500 <small>[0.400, 0.600]</small>" in table(shown)._repr_html_()
+
+
+def test_unknown_is_a_dash_and_never_zero() -> None:
+    frame = pd.DataFrame({"quality": [np.nan], "quality_low": [np.nan], "quality_high": [np.nan]})
+    assert str(table(frame)).splitlines()[1] == "–"
+
+
+def test_columns_come_in_the_order_asked_for() -> None:
+    frame = pd.DataFrame({"a": [1], "b": [2], "c": [3]}, index=pd.Index(["x"], name="name"))
+    assert str(table(frame, columns=["c", "a"])) == "name | c | a\nx | 3 | 1"
+
+
+def test_whatever_a_cell_holds_is_escaped() -> None:
+    html = table(pd.DataFrame({"<i>": ["<script>"]}), caption="<u>")._repr_html_()
+    assert not any(tag in html for tag in ("<i>", "<script>", "<u>"))
+
+
+def test_computed_prose_is_escaped() -> None:
+    assert story.Prose(("<b>",), ("<i>",))._repr_html_() == (
+        "<p>&lt;b&gt;</p><ul><li>&lt;i&gt;</li></ul>"
+    )
+
+
+def test_examples_begin_with_the_prompt_on_which_candidates_differ(full_log: CallLog) -> None:
+    rows = log_tables.example_answers(full_log, n_prompts=1).rows
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("Hard?", "small", "0"),
+        ("Hard?", "large", "1"),
+    ]
+
+
+def test_failed_calls_are_listed_by_type_and_the_others_are_not(full_log: CallLog) -> None:
+    assert log_tables.statuses(full_log).rows == (("large", "timeout", "timeout", "1"),)
+
+
+def test_log_summary_leaves_out_failures_that_never_happened(full_log: CallLog) -> None:
+    shown = log_tables.log_summary(full_log)
+    assert "timeout" in shown.heads
+    assert "refused" not in shown.heads
+    # 2 calls x 1000 input and 1000 output tokens at 1 and 2 US dollars per million.
+    small = dict(zip(shown.heads, shown.rows[0], strict=True))
+    assert small["cost in all (US dollars)"] == "0.006"
+
+
+def test_decisions_are_listed_with_the_calls_that_followed(
+    full_log: CallLog, router: Router
+) -> None:
+    (prompt, *_) = full_log.prompts()
+    decision = router.route(prompt.text)
+    number = full_log.add_decision(prompt.prompt_id, decision)
+    call_id = full_log.add_call(
+        Call(prompt.prompt_id, decision.model, "h", "ok", "7", decision_id=number)
+    )
+    full_log.add_scores(call_id, [Score("person", 1.0), Score("numeric", 0.0)])
+    assert log_tables.last_decisions(full_log).rows == (
+        ("Easy?", decision.model, "1", "ok", "7", "1"),
+    )
+
+
+def test_cheapest_sufficient_model_is_counted_by_hand() -> None:
+    quality = [[1, 1], [0, 1], [0, 0], [np.nan, 1]]
+    outcomes = Outcomes(list("abcd"), ["small", "large"], quality, [[1, 2]] * 4)
+    assert routing.cheapest_sufficient(outcomes).rows == (
+        ("small", "1", "33 %"),
+        ("large", "1", "33 %"),
+        ("none of them", "1", "33 %"),
+    )
+
+
+def test_prompt_worth_explaining_is_the_first_that_leaves_the_best_single(
+    outcomes: Outcomes,
+) -> None:
+    best = BestSingle().fit(outcomes)
+    assert story.telling_prompt(best, ["a?", "b?"]) == "a?"
+    router = LGBMRouter().fit(outcomes)
+    router.cost_weight_ = 500.0
+    telling = story.telling_prompt(router, outcomes.prompts)
+    assert router.route(telling).model != router.best_single_
+
+
+def test_lessons_begin_with_the_verdict(outcomes: Outcomes, router: Router) -> None:
+    evaluation = evaluate(router, outcomes.split()[1], n_bootstrap=20)
+    bullets = story.evaluate_lessons(evaluation).bullets
+    assert bullets[0] == evaluation.verdict.sentence
+    assert len(bullets) == 3
+
+
+def test_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None:
+    router = BestSingle().fit(outcomes)
+    decision = router.route("Hello?")
+    assert story.why(router, "Hello?", decision) == decision.reason
+
+
+def test_cost_weight_is_put_into_words(router: Router) -> None:
+    router.cost_weight_ = 100.0
+    assert "saves 0.1 US dollars or more per 1000 prompts" in story.describe_router(router)
+    router.cost_weight_ = 0.0
+    assert "cost plays no part but among equals" in story.describe_router(router)
+
+
+def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes) -> None:
+    router = LGBMRouter().fit(outcomes)
+    router.fallback_ = "no gain could be shown"
+    why = story.why(router, "Hello?", router.route("Hello?"))
+    assert "no gain could be shown" in why
+    assert "points" not in why
+    assert "points" in story.why(router, "Hello?", router.route("Hello?", cost_weight=0.0))
+
+
+def test_playground_lessons_tell_what_the_router_really_does(outcomes: Outcomes) -> None:
+    train, test = outcomes.split()
+    router = LGBMRouter().fit(train)
+    assert len(story.playground_lessons(router, test).bullets) == 3
+    assert "is its own cost weight" in str(story.playground_lessons(router, test))
+    router.cost_weight_ = 500.0
+    asked = [router.route(prompt).model for prompt in test.prompts]
+    share = asked.count(router.best_single_) / len(asked)
+    said = str(story.playground_lessons(router, test))
+    assert f"saves 0.02 US dollars or more per 1000 prompts: then {100 * share:.0f} % go" in said
+    assert "500" not in said  # the bare number means nothing to a reader
+    router.cost_weight_, router.fallback_ = 0.0, "no gain could be shown"
+    assert (
+        "As it stands, it sends 100 % there: no gain could be shown."
+        in story.playground_lessons(router, test).bullets
+    )
+
+
+def test_playground_lessons_of_rules_follow_the_rules(outcomes: Outcomes) -> None:
+    roles = dict.fromkeys(("cheapest", "cheap", "coder"), "tiny") | {"strongest": "large"}
+    router = RuleRouter(roles).fit(outcomes.split()[0])
+    router.best_single_ = "large"
+    test = Outcomes(["What is 3 * 4?", "Hi!"], outcomes.models, np.ones((2, 3)))
+    assert "50 % of 2 held-out prompts go to large" in str(story.playground_lessons(router, test))
+
+
+def test_groups_of_prompts_show_who_wins_there_and_where_they_go(outcomes: Outcomes) -> None:
+    train, test = outcomes.split()
+    shown = routing.where_each_wins(BestSingle().fit(train), test)
+    kinds = [row[1] for row in shown.rows]
+    assert set(kinds) == {"task", "length", "code"}
+    for kind in set(kinds):
+        assert sum(int(row[2]) for row in shown.rows if row[1] == kind) == len(test)
+    math = next(row for row in shown.rows if row[0] == "math")
+    part = test.take([topic == "math" for topic in test.topics or ()])
+    assert math[3:6] == tuple(f"{quality:.2f}" for quality in part.mean_quality)
+    assert math[6:] == (part.best_single, f"{train.best_single} (100 %)")
+
+
+def test_similar_prompts_stand_in_a_table_with_what_happened(
+    router: LGBMRouter, outcomes: Outcomes
+) -> None:
+    evidence = similar_prompts(router, outcomes.prompts[0], outcomes, k=2)
+    shown = routing.similar_table(evidence)
+    assert shown.caption == evidence.sentence
+    assert [row[0] for row in shown.rows] == [each.text for each in evidence.similar]
+    assert shown.heads[2:] == ("quality of tiny", "quality of small", "quality of large")
+
+
+def test_key_numbers_are_those_of_the_verdict(outcomes: Outcomes) -> None:
+    train, test = outcomes.split()
+    evaluation = evaluate(BestSingle().fit(train), test, n_bootstrap=50)
+    saving, difference, gain, n = key_numbers(evaluation)
+    assert saving[:2] == ("0 % cheaper", "than always large")
+    assert (difference.value, difference.interval) == ("+0.0 points", "95 % interval +0.0 to +0.0")
+    assert gain.name == "quality against mixing at random for the same money"
+    assert n.value == str(evaluation.n)
+    free = Outcomes(test.prompts, test.models, test.quality)
+    without_costs = evaluate(BestSingle().fit(train), free, n_bootstrap=50)
+    assert key_numbers(without_costs)[0].name.startswith("quality against")
+
+
+def test_features_that_sum_up_a_view_of_the_prompt_are_explained(
+    router: LGBMRouter, outcomes: Outcomes
+) -> None:
+    explanations = {"large": explain(router, outcomes.prompts[:5], model="large")}
+    bullets = story.describe_features(explanations).bullets
+    assert [line.split(":")[0] for line in bullets] == [
+        name for name in FOLDED if name in explanations["large"].feature_names
+    ]
+    assert len(bullets) > 1
+    assert story.describe_features({}).bullets == ()
+
+
+def test_no_table_of_a_router_has_two_columns_of_one_name(outcomes: Outcomes) -> None:
+    train, test = outcomes.split()
+    router = BestSingle().fit(train)
+    for shown in (
+        routing.seen_and_unseen(router, train, test),
+        routing.where_each_wins(router, test),
+    ):
+        assert len(set(shown.heads)) == len(shown.heads)
+
+
+def test_estimates_of_a_router_that_keeps_to_the_best_single_are_told_apart(
+    outcomes: Outcomes,
+) -> None:
+    router = LGBMRouter().fit(outcomes)
+    assert story.by_estimates(router, "Hello?") is None  # it decides by them, so `why` tells
+    assert story.by_estimates(BestSingle().fit(outcomes), "Hello?") is None
+    router.fallback_ = "no gain could be shown"
+    said = story.by_estimates(router, "Hello?")
+    assert said is not None
+    assert said.startswith("Its estimates alone: ")
+    assert router.best_single_ in said
+    assert "points" in said
+    assert "keeps to" not in said
+
+
+def test_explain_says_a_reason_once(outcomes: Outcomes, tmp_path: Path) -> None:
+    router = LGBMRouter().fit(outcomes)
+    router.fallback_ = "no gain could be shown"
+    router.save(tmp_path / "router.pkl")
+    run = CliRunner().invoke(app, ["explain", "Hello?", "--model", str(tmp_path / "router.pkl")])
+    assert run.exit_code == 0, run.output
+    assert run.output.count("no gain could be shown") == 1
+    assert "Its estimates alone: " in run.output
+
+
+def test_lessons_of_a_router_that_fell_back_show_no_difference_of_zero(
+    outcomes: Outcomes,
+) -> None:
+    train, test = outcomes.split()
+    router = LGBMRouter().fit(train)
+    router.fallback_ = "no gain could be shown"
+    evaluation = evaluate(router, test, test, n_bootstrap=20)
+    lessons = str(story.evaluate_lessons(evaluation))
+    assert "Not measurable yet: the router keeps to always calling large" in lessons
+    assert "All prompts go to large: 100 %" in lessons
+    assert "If a failed call" not in lessons
+    cards = key_numbers(evaluation)
+    assert [card.value for card in cards][::2] == ["always large", str(evaluation.n)]
+    assert not any("points" in card.value or "cheaper" in card.value for card in cards)
+    row = routing.operating_table(evaluation).rows[0]
+    assert row[0] == "as it stands: the best single model itself (large)"
+    assert list(row[3:]) == ["–"] * len(row[3:])

@@ -1,0 +1,213 @@
+"""A notebook finds its files from wherever it runs, and builds on what can be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from routerlib.evaluation.evaluate import evaluate
+from routerlib.log.call_log import CallLog
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.call import Call, Score
+from routerlib.records.prompt import Prompt
+from routerlib.routers.archive import rollback
+from routerlib.routers.baselines import BestSingle
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.routers.loading import load_router
+from routerlib.show.workspace import Workspace, failures_as_wrong, split_as_trained
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.delenv("ROUTERLIB_HOME", raising=False)
+    for name in ("notebooks", "data"):
+        (tmp_path / name).mkdir()
+    return Workspace.find(tmp_path)
+
+
+def write_log(path: Path, n_prompts: int, models: tuple[str, ...] = ("small", "large")) -> None:
+    """Log one scored answer of each model to each prompt."""
+    with CallLog(path) as log:
+        for number in range(n_prompts):
+            prompt = Prompt.from_text(f"What is {number} plus {number * 7}?")
+            log.add_prompts([prompt])
+            for model in models:
+                call = Call(prompt.prompt_id, model, "h", "ok", response="1")
+                log.add_call(call, scores=[Score("exact", 1.0)])
+
+
+def test_workspace_is_found_from_the_notebooks_folder_and_from_the_root(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (workspace.root, workspace.root / "notebooks"):
+        monkeypatch.chdir(folder)
+        assert Workspace.find().root == workspace.root
+        assert Workspace.find().path("data/logs.db") == workspace.root / "data/logs.db"
+
+
+def test_environment_variable_names_the_workspace(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTERLIB_HOME", str(workspace.root))
+    monkeypatch.chdir("/")
+    assert Workspace.find().root == workspace.root
+
+
+def test_environment_variable_that_names_no_workspace_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTERLIB_HOME", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match=r"at ROUTERLIB_HOME=.*nowhere, found none; start"):
+        Workspace.find()
+
+
+def test_folder_outside_any_workspace_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"expected a folder with notebooks/ and data/"):
+        Workspace.find(tmp_path)
+
+
+def test_live_log_that_can_teach_is_read(workspace: Workspace) -> None:
+    write_log(workspace.path("data/logs.db"), 60)
+    with workspace.open_log("data/logs.db") as log:
+        assert log.path.name == "logs.db"
+        assert log.read_only
+    assert workspace.log_origin == "This run reads the live log data/logs.db."
+
+
+@pytest.mark.parametrize(("n_prompts", "models"), [(59, ("small", "large")), (60, ("small",))])
+def test_live_log_that_is_too_thin_gives_way_to_the_sample(
+    workspace: Workspace, n_prompts: int, models: tuple[str, ...]
+) -> None:
+    write_log(workspace.path("data/logs.db"), n_prompts, models)
+    write_log(workspace.path("data/sample_logs.db"), 1)
+    with workspace.open_log("data/logs.db") as log:
+        assert log.path.name == "sample_logs.db"
+    assert "sample log data/sample_logs.db, not data/logs.db: it has" in workspace.log_origin
+
+
+def test_absent_live_log_gives_way_to_the_sample_and_is_not_made(workspace: Workspace) -> None:
+    write_log(workspace.path("data/sample_logs.db"), 1)
+    with workspace.open_log("data/logs.db"):
+        assert workspace.log_origin.endswith("not data/logs.db: it does not exist yet.")
+    assert not workspace.path("data/logs.db").exists()
+
+
+def test_no_log_at_all_says_which_notebook_makes_one(workspace: Workspace) -> None:
+    with pytest.raises(FileNotFoundError, match=r"but it does not exist yet.*01_collect\.ipynb"):
+        workspace.open_log("data/logs.db")
+
+
+def test_outcomes_come_from_a_table_of_scores_where_one_is_given(workspace: Workspace) -> None:
+    (workspace.root / "scores.csv").write_text(
+        "prompt,topic,small,large\nHi,talk,0,1\nHo,talk,1,1\n"
+    )
+    outcomes = workspace.open_outcomes("data/logs.db", "scores.csv")
+    assert sorted(outcomes.models) == ["large", "small"]
+    assert outcomes.quality.sum() == 3
+    assert outcomes.topics == ("talk", "talk")
+    assert workspace.log_origin.startswith("This run reads scores.csv: 4 calls of 2 models")
+    with pytest.raises(FileNotFoundError, match=r"no file .*scores\.txt"):
+        workspace.open_outcomes("data/logs.db", "scores.txt")
+
+
+def test_outcomes_come_from_the_log_otherwise(workspace: Workspace) -> None:
+    write_log(workspace.path("data/logs.db"), 60)
+    assert len(workspace.open_outcomes("data/logs.db")) == 60
+    assert workspace.log_origin == "This run reads the live log data/logs.db."
+
+
+def test_router_file_that_fits_is_loaded(workspace: Workspace, outcomes: Outcomes) -> None:
+    saved = BestSingle().fit(outcomes)
+    saved.save(workspace.path("data/router_model.pkl"))
+    router = workspace.open_router("data/router_model.pkl", outcomes)
+    assert router.router_hash_ == saved.router_hash_
+    assert workspace.router_origin == "The router was loaded from router_model.pkl."
+
+
+def test_router_that_is_installed_leaves_the_one_before_in_the_archive(
+    workspace: Workspace, outcomes: Outcomes
+) -> None:
+    path = "data/router_model.pkl"
+    first, second = (BestSingle().fit(outcomes.take(range(size))) for size in (20, 30))
+    first.save(workspace.path(path))
+    assert workspace.install_router(path, second).startswith("Saved and archived, identity b2:")
+    assert load_router(workspace.path(path)).router_hash_ == second.router_hash_
+    assert rollback(workspace.path(path)).metadata["router_hash"] == first.router_hash_
+
+
+def test_router_of_other_candidates_is_not_used_and_not_overwritten(
+    workspace: Workspace, outcomes: Outcomes
+) -> None:
+    other = Outcomes(["a?", "b?"], ["x", "y"], [[0, 1], [1, 0]], [[1, 2], [1, 2]])
+    BestSingle().fit(other).save(workspace.path("data/router_model.pkl"))
+    before = workspace.path("data/router_model.pkl").read_bytes()
+    router = workspace.open_router("data/router_model.pkl", outcomes)
+    assert set(router.models_) == set(outcomes.models)
+    assert "chooses among x, y, the log holds" in workspace.router_origin
+    assert workspace.path("data/router_model.pkl").read_bytes() == before
+
+
+def test_prompts_seen_in_training_and_their_near_duplicates_are_not_for_judging() -> None:
+    texts = ["Name the capital of France.", "Name the capital of France!", "Sort these numbers."]
+    outcomes = Outcomes(texts, ["small", "large"], [[0, 1]] * 3, [[1, 2]] * 3)
+    router = BestSingle().fit(outcomes.take([0]))
+    train, test = split_as_trained(outcomes, router)
+    assert list(train.prompts) == texts[:1]
+    assert list(test.prompts) == texts[2:]
+
+
+def test_router_that_has_seen_everything_can_not_be_judged(outcomes: Outcomes) -> None:
+    with pytest.raises(ValueError, match="expected prompts that the router has not seen, got 60"):
+        split_as_trained(outcomes, BestSingle().fit(outcomes))
+
+
+def test_verdict_is_written_into_the_description_of_this_router_only(
+    workspace: Workspace, outcomes: Outcomes
+) -> None:
+    train, test = outcomes.split()
+    router = LGBMRouter().fit(train)
+    evaluation = evaluate(router, test, n_bootstrap=20)
+    path = "data/router_model.pkl"
+    assert workspace.record_test(path, router, evaluation).startswith("Nothing was written")
+    BestSingle().fit(train).save(workspace.path(path))
+    assert workspace.record_test(path, router, evaluation).startswith("Nothing was written")
+    router.save(workspace.path(path))
+    assert workspace.record_test(path, router, evaluation).startswith(
+        "Written to router_model.json"
+    )
+    assert '"verdict"' in workspace.path("data/router_model.json").read_text()
+    assert load_router(workspace.path(path)).router_hash_ == router.router_hash_
+
+
+def test_candidates_come_from_the_pool_or_from_a_file_of_the_checkout(workspace: Workspace) -> None:
+    assert len(workspace.candidates("local")) == 3
+    workspace.path("mine.yaml").write_text(
+        "- {name: a, model: a-1, base_url: 'http://127.0.0.1:9/v1',"
+        " price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}\n"
+    )
+    assert [each.name for each in workspace.candidates("mine.yaml")] == ["a"]
+    with pytest.raises(ValueError, match="unknown candidate 'gpt'"):
+        workspace.candidates("local", ["gpt"])
+
+
+def test_failures_count_as_wrong_on_the_very_prompts_that_are_judged(log: CallLog) -> None:
+    texts = ["Name the capital of France.", "Name the capital of France!", "Sort these numbers."]
+    for text in texts:
+        prompt = Prompt.from_text(text)
+        log.add_prompts([prompt])
+        call = Call(prompt.prompt_id, "small", "h", "ok", response="1")
+        log.add_call(call, scores=[Score("exact", 1.0)])
+        log.add_call(Call(prompt.prompt_id, "large", "h", "timeout", error_type="timeout"))
+    scored = Call(prompt.prompt_id, "large", "h", "ok", response="1", repeat=1)
+    outcomes = Outcomes.from_log(log, models=["small"])
+    router = BestSingle().fit(outcomes.take([0]))
+    test = split_as_trained(outcomes, router).test
+    wrong = failures_as_wrong(log, test)
+    assert list(wrong.prompts) == texts[2:]
+    log.add_call(scored, scores=[Score("exact", 0.5)])
+    both = Outcomes.from_log(log).take([2, 1])
+    wrong = failures_as_wrong(log, both)
+    assert wrong.prompt_ids == both.prompt_ids
+    assert wrong.models == both.models
+    assert wrong.quality[:, wrong.models.index("large")].tolist() == [0.5, 0.0]

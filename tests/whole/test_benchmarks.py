@@ -1,0 +1,66 @@
+"""`make bench` says what it runs, runs all of it, and never passes over what failed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+# What the scripts share, and what runs them.
+_NO_BENCHMARK = {"bench", "fake_candidate", "outcome_tables", "processes", "source_hash"}
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bench", BENCHMARKS / "bench.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_script_is_run(bench: ModuleType) -> None:
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - _NO_BENCHMARK
+    assert {Path(shlex.split(run.full)[0]).stem for run in bench.RUNS} == scripts
+
+
+def test_the_quick_variants_take_half_an_hour_at_most(bench: ModuleType) -> None:
+    assert sum(run.quick_minutes for run in bench.RUNS) <= 30
+
+
+def test_the_readme_begins_with_a_table_of_what_is_run(bench: ModuleType) -> None:
+    text = (BENCHMARKS / "README.md").read_text()
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
+    expected = [
+        (
+            run.full,
+            run.answers,
+            f"{run.quick_minutes:g} min" if run.quick else "not run",
+            f"{run.full_minutes:g} min",
+        )
+        for run in bench.RUNS
+    ]
+    assert rows[: len(expected)] == expected
+
+
+def test_what_fails_is_named_and_the_rest_still_runs(
+    bench: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "breaks.py").write_text("raise SystemExit(3)")
+    (tmp_path / "works.py").write_text("import sys; print('ran with', sys.argv[1:])")
+    monkeypatch.setattr(bench, "HERE", tmp_path)
+    runs = [("breaks.py", 1, "Does it break?"), ("works.py --quick", 2, "Does it work?")]
+    assert bench.run_all(runs) == 1
+    out, err = capfd.readouterr()
+    assert "2 benchmarks, about 3 minutes" in out
+    assert "[1/2] breaks.py: Does it break? About 1 min." in out
+    assert "ran with ['--quick']" in out
+    assert err.strip() == "failed: breaks.py (exit code 3)"
+    assert bench.run_all(runs[1:]) == 0
