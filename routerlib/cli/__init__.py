@@ -63,16 +63,7 @@ app.add_typer(learning.models, name="models")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
-    Parameters
-    ----------
-    arguments : sequence of str or None, default=None
-        What follows `routerlib`; None = the shell's arguments.
-
-    Returns
-    -------
-    int
-        0 on success, 1 on failure with one line on standard error, 2 on wrong usage, 130
-        after Ctrl-C.
+    `arguments`: what follows `routerlib`; None = the shell's arguments.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     is_debug = _DEBUG in given

@@ -12,28 +12,7 @@ _LEAST_S = 1.0
 
 
 def seconds_of(every: str) -> float:
-    """Read a span of time such as ``6h``, ``30m`` or ``1d``.
-
-    Parameters
-    ----------
-    every : str
-        A number and one of s, m, h, d.
-
-    Returns
-    -------
-    float
-        Seconds, at least 1.
-
-    Raises
-    ------
-    ValueError
-        If it is no such span.
-
-    Examples
-    --------
-    >>> seconds_of("6h"), seconds_of("1.5m")
-    (21600.0, 90.0)
-    """
+    """Read a span of time such as ``6h``, ``30m`` or ``1d``."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", every)
     seconds = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
     if seconds < _LEAST_S:

@@ -237,33 +237,7 @@ def measure_fits(
     n_bootstrap: int = 1000,
     random_state: int = 0,
 ) -> Benchmark:
-    """Measure routers that were fitted on parts of the prompts.
-
-    Parameters
-    ----------
-    fits : mapping of str to sequence of Fit
-        From `routerlib.evaluation.benchmark_fits.fit_parts`, on these outcomes and divisions.
-    outcomes : Outcomes
-        All prompts.
-    divided : sequence of Parts
-        Rows to train and to test on.
-    is_told : bool, default=False
-        Measure the estimates for which topics were told.
-    n_bootstrap : int, default=1000
-        Replicates of the bootstrap.
-    random_state : int, default=0
-        Its seed.
-
-    Returns
-    -------
-    Benchmark
-
-    Raises
-    ------
-    ValueError
-        If a router estimates no quality, topics weren't told to it, or it is called like a
-        baseline.
-    """
+    """Measure routers that were fitted on parts of the prompts."""
     taken = [name for name in fits if name in BASELINES]
     if taken:
         raise ValueError(f"{taken[0]!r} stands in every table anyway; give the router another name")
@@ -294,25 +268,7 @@ def measure_fits(
 def difference(
     benchmark: Benchmark, router: str, to_benchmark: Benchmark, to: str
 ) -> dict[str, Interval]:
-    """Return each metric of a row minus that of another, also of another training.
-
-    Parameters
-    ----------
-    benchmark, to_benchmark : Benchmark
-        Measured on the same test prompts with the same seed, or one and the same.
-    router, to : str
-        A row of each.
-
-    Returns
-    -------
-    dict of str to Interval
-        Means over the parts, 95 % intervals, paired on the same resampled prompts.
-
-    Raises
-    ------
-    ValueError
-        If the two weren't measured on the same prompts.
-    """
+    """Return each metric of a row minus that of another, also of another training."""
     for mine, theirs in zip(benchmark.divided, to_benchmark.divided, strict=True):
         if not np.array_equal(mine.test, theirs.test):
             raise ValueError(

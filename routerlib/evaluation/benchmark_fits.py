@@ -33,19 +33,10 @@ _N_TIMED = 50
 class Fit:
     """What one router estimates of the prompts that it was not trained on, and its costs.
 
-    Parameters
-    ----------
-    detected : Estimates
-        Where the router has to detect topics itself.
-    told : Estimates or None
-        Where the known topics are told to it; None = not asked for.
-    estimates_quality : bool
-        Whether ``quality`` means expected quality; False for the classifier of the best model.
-    fit_s : float
-        Processor seconds of the training.
-    decision_s : ndarray of shape (n_timed,)
-        Processor seconds of single decisions (``router.route``), one prompt each. Other work on
-        the machine lengthens them less than time on the wall.
+    `told`: where the known topics are told to it; None = not asked for.
+    `fit_s`: processor seconds of the training.
+    `decision_s` (n_timed,): processor seconds of single decisions (``router.route``), one
+        prompt each. Other work on the machine lengthens them less than time on the wall.
     """
 
     detected: Estimates
@@ -121,33 +112,6 @@ def random_parts(
 
     Near-duplicates may stand on both sides, as in published evaluations of this kind; use
     `routerlib.outcomes.splits.folds` where they must not.
-
-    Parameters
-    ----------
-    outcomes : Outcomes
-        All prompts.
-    n_train : int
-        Training prompts; a smaller number takes the first of a larger one's.
-    seeds : sequence of int
-        One draw each.
-    n_left_out : int, default=0
-        Prompts after the training prompts that are not tested either, so that several sizes of
-        training are tested on the same prompts.
-
-    Returns
-    -------
-    list of Parts
-
-    Raises
-    ------
-    ValueError
-        If no prompt is left on one side.
-
-    Examples
-    --------
-    >>> outcomes = Outcomes(["a", "b", "c"], ["m"], quality=[[1], [0], [1]])
-    >>> [[len(rows) for rows in parts] for parts in random_parts(outcomes, 2, seeds=[0])]
-    [[2, 1]]
     """
     if not 0 < n_train <= n_train + n_left_out < len(outcomes):
         raise ValueError(
@@ -159,27 +123,7 @@ def random_parts(
 
 
 def smaller_train(parts: Parts, n_train: int, random_state: int = 0) -> Parts:
-    """Keep fewer training prompts and the same test prompts.
-
-    Parameters
-    ----------
-    parts : Parts
-        Rows of both sides.
-    n_train : int
-        Training prompts to keep, drawn at random; a smaller draw is part of a larger one. All
-        are kept where there are not so many.
-    random_state : int, default=0
-        Seed.
-
-    Returns
-    -------
-    Parts
-
-    Examples
-    --------
-    >>> smaller_train(Parts(np.arange(4), np.arange(4, 6)), 2).train.shape
-    (2,)
-    """
+    """Keep fewer training prompts and the same test prompts."""
     order = np.random.default_rng(random_state).permutation(len(parts.train))
     return Parts(parts.train[np.sort(order[:n_train])], parts.test)
 
@@ -194,41 +138,7 @@ def fit_parts(
     memory_key: str = "",
     progress: bool = False,
 ) -> dict[str, list[Fit]]:
-    """Fit each router on the training prompts of each division.
-
-    Parameters
-    ----------
-    makes : mapping of str to callable
-        Makers of unfitted routers by name.
-    outcomes : Outcomes
-        All prompts. Near-duplicates are searched for once, not in each fit.
-    divided : sequence of Parts
-        Rows to train and rows to test on.
-    tell_topics : bool, default=False
-        Estimate a second time with the known topics told.
-    memory : joblib.Memory or None, default=None
-        Where finished fits are kept, so that a long run can be resumed. A fit is known again by
-        the router's name, the outcomes, the rows, and `memory_key`.
-    memory_key : str, default=""
-        What else must be the same, such as a hash of the code that fits.
-    progress : bool, default=False
-        Whether to show a bar of the fits.
-
-    Returns
-    -------
-    dict of str to list of Fit
-        One for each division.
-
-    Examples
-    --------
-    >>> from routerlib.outcomes.splits import folds
-    >>> from routerlib.routers.rivals import KNNRouter
-    >>> from routerlib.outcomes.worlds import make_world
-    >>> outcomes = make_world(n_prompts=60).outcomes
-    >>> fits = fit_parts({"knn": KNNRouter}, outcomes, folds(outcomes.groups, 3))
-    >>> [len(fit.detected) for fit in fits["knn"]]
-    [20, 20, 20]
-    """
+    """Fit each router on the training prompts of each division."""
     fit = _fit if memory is None else memory.cache(_fit, ignore=["make", "outcomes"])
     data = (outcomes.data_hash, tagged_hash([list(outcomes.topics or ())]), memory_key)
     _ = outcomes.groups  # found here once, they are handed on to every part

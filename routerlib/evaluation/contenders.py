@@ -17,18 +17,7 @@ from routerlib.records.decision import Estimates
 class Field:
     """What every way of choosing is measured on: prompts that all candidate models answered.
 
-    Parameters
-    ----------
-    outcomes : Outcomes
-        Complete prompts only.
-    n_skipped : int
-        Prompts left out because some candidate model has no quality (or cost) there.
-    has_costs : bool
-        Whether every candidate model's cost is known; otherwise only quality is measured.
-    strong, weak : int
-        Columns of the pair: best single and cheapest candidate model on train.
-    kept : ndarray of shape (n_prompts,)
-        Which prompts of the tested outcomes these are.
+    `kept` (n_prompts,): which prompts of the tested outcomes these are.
     """
 
     outcomes: Outcomes
@@ -73,18 +62,10 @@ class Field:
 class Line:
     """One way of choosing, as what it obtains on each prompt of a field.
 
-    Parameters
-    ----------
-    quality, cost_usd : ndarray of shape (n_prompts,)
-        Obtained at the operating point.
-    curve_quality, curve_cost_usd : ndarray of shape (n_prompts, n_points)
-        Obtained at each cost weight of a sweep.
-    score : ndarray of shape (n_prompts,)
-        How much the strong model is wanted; NaN = this way estimates nothing.
-    is_zero_router : bool, default=False
-        Replace quality by what random mixing reaches at the same mean cost.
-    is_single : bool, default=False
-        It calls the same model on every prompt.
+    `quality, cost_usd` (n_prompts,): obtained at the operating point.
+    `curve_quality, curve_cost_usd` (n_prompts, n_points): obtained at each cost weight of a
+        sweep.
+    `score` (n_prompts,): how much the strong model is wanted; NaN = this way estimates nothing.
     """
 
     quality: Floats
@@ -99,20 +80,9 @@ class Line:
 def take_arms(values: Floats, arms: NDArray[np.intp]) -> Floats:
     """Pick one column per row.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_prompts, n_models)
-        Observed.
-    arms : ndarray of shape (n_prompts,) or (n_prompts, n_points)
-        Columns.
+    `values` (n_prompts, n_models): observed.
+    `arms` (n_prompts,): columns.
 
-    Returns
-    -------
-    ndarray
-        Shape of `arms`.
-
-    Examples
-    --------
     >>> take_arms(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 0])).tolist()
     [2.0, 3.0]
     """
@@ -125,21 +95,7 @@ def estimates_line(
 ) -> Line:
     """Follow a router's estimates along its cost weights.
 
-    Parameters
-    ----------
-    field : Field
-        What is measured on.
-    estimates : Estimates
-        Of the router, on the prompts of the field; columns are the field's candidate models.
-    arms : ndarray of shape (n_prompts,)
-        Column chosen at the operating point.
-    n_points : int, default=64
-        Cost weights in the sweep.
-
-    Returns
-    -------
-    Line
-        A router without estimates (NaN) is measured at its operating point only.
+    `arms` (n_prompts,): column chosen at the operating point.
     """
     swept = _sweep(estimates.quality, estimates.cost_usd, arms, n_points)
     with np.errstate(invalid="ignore"):
@@ -168,17 +124,7 @@ def _sweep(
 def arms_line(field: Field, arms: NDArray[np.intp]) -> Line:
     """Measure one fixed choice per prompt, without a curve.
 
-    Parameters
-    ----------
-    field : Field
-        What is measured on.
-    arms : ndarray of shape (n_prompts,)
-        Column of each choice.
-
-    Returns
-    -------
-    Line
-        Its curve is the operating point alone.
+    `arms` (n_prompts,): column of each choice.
     """
     quality, cost = take_arms(field.quality, arms), take_arms(field.cost_usd, arms)
     unknown = np.full(len(field), np.nan)
@@ -199,24 +145,9 @@ def baseline_lines(
 ) -> dict[str, Line]:
     """Lay the baselines that stand in every table.
 
-    Parameters
-    ----------
-    field : Field
-        What is measured on.
-    train_quality, train_cost_usd : ndarray of shape (n_models,)
-        Means on train, all that the best single model is chosen by.
-    at_cost_usd : ndarray of shape (n_prompts,)
-        Costs whose mean the zero router is to match.
-    topic_table : Estimates or None, default=None
-        Means of each prompt's topic on train.
-    cost_weight : float, default=0.0
-        Operating point of the topic table.
-
-    Returns
-    -------
-    dict of str to Line
-        Best single, random (each candidate model equally often), zero router, topic table where
-        it is given, oracle.
+    `train_quality, train_cost_usd` (n_models,): means on train, all that the best single model
+        is chosen by.
+    `at_cost_usd` (n_prompts,): costs whose mean the zero router is to match.
     """
     n, shape = len(field), field.quality.shape
     singles = np.full(n, field.strong)

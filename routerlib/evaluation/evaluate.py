@@ -39,12 +39,8 @@ _N_EQUAL_QUALITY_WEIGHTS = 200
 class CostQuality(NamedTuple):
     """Points of mean cost and mean quality.
 
-    Attributes
-    ----------
-    cost_usd : ndarray of shape (n_points,)
-        Mean US dollars per prompt; NaN = unknown.
-    quality : ndarray of shape (n_points,)
-        Mean quality in [0, 1].
+    `cost_usd` (n_points,): mean US dollars per prompt; NaN = unknown.
+    `quality` (n_points,): mean quality in [0, 1].
     """
 
     cost_usd: Floats
@@ -54,18 +50,7 @@ class CostQuality(NamedTuple):
 class Calibration(NamedTuple):
     """Whether estimated quality means what it says.
 
-    Attributes
-    ----------
-    reliability : Reliability
-        Over all candidate models together.
-    ece, brier : dict of str to float
-        Per candidate model; NaN = it has no estimates.
-    mean_ece : float
-        Mean over candidate models.
-    mean_ece_by_chance : float
-        What it would be by luck alone, if the estimates were perfectly honest.
-    mean_brier : Interval
-        Mean over candidate models, with its 95 % interval.
+    `ece, brier`: per candidate model; NaN = it has no estimates.
     """
 
     reliability: Reliability

@@ -39,16 +39,8 @@ _N_SWEEP_POINTS = 200
 class HeldOut:
     """The test prompts of one part, with all that doesn't change from draw to draw.
 
-    Parameters
-    ----------
-    field : Field
-        The prompts that can be measured.
-    rows : ndarray of shape (n_prompts,)
-        Which rows of all outcomes these are.
-    lines : dict of str to Line
-        What each router and baseline obtains.
-    expected : dict of str to ndarray of shape (n_prompts, n_models)
-        Expected quality, of those that expect any.
+    `rows` (n_prompts,): which rows of all outcomes these are.
+    `expected` (n_prompts, n_models): expected quality, of those that expect any.
     """
 
     field: Field
@@ -82,15 +74,7 @@ class HeldOut:
     def measure(self, weights: Floats) -> Floats:
         """Measure all lines on prompts that were drawn so many times.
 
-        Parameters
-        ----------
-        weights : ndarray of shape (n_replicates, n_prompts)
-            How often each prompt was drawn.
-
-        Returns
-        -------
-        ndarray of shape (n_lines, n_metrics, n_replicates)
-            In the order of `lines` and of `METRICS`.
+        `weights` (n_replicates, n_prompts): how often each prompt was drawn.
         """
         found = replicates_of(self.field, self.lines, weights)
         unknown = np.full(len(weights), np.nan)
@@ -109,13 +93,7 @@ class HeldOut:
 
 
 def estimates_of(fit: Fit, is_told: bool, name: str) -> Estimates:
-    """Return what a router expects where topics were told to it, or where it detects them.
-
-    Raises
-    ------
-    ValueError
-        If topics weren't told to it, or it estimates no quality.
-    """
+    """Return what a router expects where topics were told to it, or where it detects them."""
     estimates = fit.told if is_told else fit.detected
     if estimates is None:
         raise ValueError(f"topics weren't told to {name!r}; fit with tell_topics=True")

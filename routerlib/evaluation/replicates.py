@@ -26,16 +26,7 @@ _SAME_QUALITY = _NO_HEADROOM = 1e-12
 class Measured:
     """Several ways of choosing, measured on the same resampled prompts.
 
-    Parameters
-    ----------
-    values : mapping of str to mapping of str to float
-        Per line each metric of `METRICS`, on the prompts as they are.
-    replicates : mapping of str to mapping of str to ndarray of shape (n_bootstrap,)
-        The same on resampled prompts.
-    n_groups : int
-        Groups of near-duplicates among the prompts.
-    unvaried : frozenset of str
-        Lines that call one candidate model, or mix at random by definition.
+    `replicates` (n_bootstrap,): the same on resampled prompts.
     """
 
     values: Mapping[str, Mapping[str, float]]
@@ -55,18 +46,7 @@ class Measured:
         return found
 
     def differences(self, line: str, to: str) -> dict[str, Interval]:
-        """Return each metric of one line minus that of another, both on the same prompts.
-
-        Parameters
-        ----------
-        line, to : str
-            Names of lines; where both choose alike, every difference is 0.
-
-        Returns
-        -------
-        dict of str to Interval
-            95 % intervals; NaN where one of the two is undefined.
-        """
+        """Return each metric of one line minus that of another, both on the same prompts."""
         found = {}
         for name in METRICS:
             value = round(self.values[line][name] - self.values[to][name], _EXACT_DIGITS)
@@ -85,34 +65,7 @@ def measure(
     random_state: int,
     cost_weight: float = 0.0,
 ) -> Measured:
-    """Measure each line on the same resampled prompts.
-
-    Parameters
-    ----------
-    field : Field
-        What is measured on.
-    lines : mapping of str to Line
-        Ways of choosing by name.
-    n_bootstrap : int
-        Bootstrap replicates.
-    random_state : int
-        Seed.
-    cost_weight : float, default=0.0
-        Quality given up per US dollar saved, by which regret weighs cost; the same for all lines.
-
-    Returns
-    -------
-    Measured
-        Per line: ``quality``, ``cost_usd``, ``cost_share`` of best single, ``saving`` (one minus
-        that), ``quality_difference`` to best single, ``zero_difference`` (what random mixing at
-        the same cost does against best single), ``gain_over_zero``, ``AIQ`` between the mean
-        costs of the cheapest and the dearest candidate model, ``cost_at_equal_quality`` (where
-        the hull of the curve reaches best single's quality, as a share of its cost; at most 1,
-        because anybody can call it) and ``quality_at_equal_cost`` (height of the hull at best
-        single's cost), ``regret``, ``gap_closed`` (share of the distance from best single to the
-        oracle), ``PGR``, ``APGR``, ``CPT50``, ``CPT80`` of the pair best single - cheapest.
-        Undefined = NaN.
-    """
+    """Measure each line on the same resampled prompts."""
     groups = field.outcomes.groups if len(field) else np.zeros(0)
     once = replicates_of(field, lines, np.ones((1, len(field))), cost_weight)
     blocks = [
@@ -143,21 +96,7 @@ def replicates_of(
 ) -> dict[str, dict[str, Floats]]:
     """Measure each line on prompts that were drawn so many times.
 
-    Parameters
-    ----------
-    field : Field
-        What is measured on.
-    lines : mapping of str to Line
-        Ways of choosing by name.
-    weights : ndarray of shape (n_replicates, n_prompts)
-        How often each prompt of the field was drawn.
-    cost_weight : float, default=0.0
-        Quality given up per US dollar saved, by which regret weighs cost.
-
-    Returns
-    -------
-    dict of str to dict of str to ndarray of shape (n_replicates,)
-        Per line each metric of `METRICS`.
+    `weights` (n_replicates, n_prompts): how often each prompt of the field was drawn.
     """
     shared = _Shared.of(field, weights, cost_weight)
     return {name: _statistics(field, line, shared) for name, line in lines.items()}

@@ -24,26 +24,7 @@ PRICE_FACTORS = (*(step / 10 for step in _STEPS), *_STEPS, 10.0)
 
 
 class WhatIf(NamedTuple):
-    """What the decisions are worth under one supposition.
-
-    Attributes
-    ----------
-    quality, cost_usd : float
-        Means over the prompts; observed, at the supposed prices.
-    shares : dict of str to float
-        Share of prompts per candidate model.
-    best_quality, best_cost_usd : float
-        The same means of always calling the best single model, at the supposed prices.
-    saving : float
-        Share of the best single's cost that is saved; negative = it costs more.
-    quality_difference : float
-        Mean quality against the best single.
-    half_width : float
-        Of the approximate 95 % interval of that difference: normal, prompts as independent, with
-        one loss more than was seen (a handful of rerouted prompts without a loss is no proof).
-    n_changed : int
-        Prompts that go elsewhere than at the router's own cost weight and today's prices.
-    """
+    """What the decisions are worth under one supposition."""
 
     quality: float
     cost_usd: float
@@ -60,22 +41,8 @@ class WhatIf(NamedTuple):
 class HeldOutDecisions:
     """Estimates and outcomes of held-out prompts, on which suppositions can be tried.
 
-    Parameters
-    ----------
-    models : tuple of str
-        Candidate models.
-    best_single : str
-        The one that is best on train.
-    cost_weight : float
-        The router's operating point.
-    expected_quality, expected_cost_usd : ndarray of shape (n_prompts, n_models)
-        What the router expects.
-    quality, cost_usd : ndarray of shape (n_prompts, n_models)
-        What was observed.
-    n_left_out : int
-        Prompts left out because some cell isn't known, or to keep pages small.
-    keeps_to_best : bool, default=False
-        Whether the router, as it stands, calls the best single model whatever it estimates.
+    `expected_quality, expected_cost_usd` (n_prompts, n_models): what the router expects.
+    `quality, cost_usd` (n_prompts, n_models): what was observed.
     """
 
     models: tuple[str, ...]
@@ -90,20 +57,7 @@ class HeldOutDecisions:
 
     @classmethod
     def of(cls, router: Router, test: Outcomes) -> Self | None:
-        """Gather what a router expects and what was observed on prompts it has not seen.
-
-        Parameters
-        ----------
-        router : Router
-            Fitted.
-        test : Outcomes
-            Held-out prompts.
-
-        Returns
-        -------
-        HeldOutDecisions or None
-            Of prompts on which everything is known; None when there is no such prompt.
-        """
+        """Gather what a router expects and what was observed on prompts it has not seen."""
         known = test.take(is_complete(test.quality, test.cost_usd))
         kept = known.take(np.arange(len(known))[: max(_MAX_CELLS // len(test.models), 1)])
         if not len(kept):
@@ -131,26 +85,8 @@ class HeldOutDecisions:
     ) -> WhatIf:
         """Choose again, and say what that would have been worth.
 
-        Parameters
-        ----------
-        cost_weight : float or None, default=None
-            Quality given up per US dollar saved; None = as the router stands: its own cost weight,
-            or the best single model where it keeps to that.
-        price_factors : mapping of str to float or None, default=None
-            How many times as much a candidate model costs; those not named cost what they cost.
-
-        Returns
-        -------
-        WhatIf
-
-        Examples
-        --------
-        >>> cost = np.array([[1.0, 4.0], [1.0, 4.0]])
-        >>> held_out = HeldOutDecisions(
-        ...     ("small", "large"), "large", 0.1, np.array([[0.5, 0.7], [0.2, 0.9]]), cost,
-        ...     np.array([[1.0, 1.0], [0.0, 1.0]]), cost, 0)
-        >>> held_out.at().shares, held_out.at(price_factors={"large": 0.5}).shares
-        ({'small': 0.5, 'large': 0.5}, {'small': 0.0, 'large': 1.0})
+        `cost_weight`: quality given up per US dollar saved; None = as the router stands: its own
+            cost weight, or the best single model where it keeps to that.
         """
         factors = np.array([(price_factors or {}).get(model, 1.0) for model in self.models])
         arms = self._arms(cost_weight, factors)

@@ -18,12 +18,9 @@ from routerlib.routers.router import Router
 class Routed(NamedTuple):
     """What a router expects and chooses, in the columns of the outcomes.
 
-    Attributes
-    ----------
-    estimates : Estimates
-        One column per candidate model of the outcomes; NaN = the router estimates nothing.
-    arms : ndarray of shape (n_prompts,)
-        Column chosen at the router's operating point.
+    `estimates`: one column per candidate model of the outcomes; NaN = the router estimates
+        nothing.
+    `arms` (n_prompts,): column chosen at the router's operating point.
     """
 
     estimates: Estimates
@@ -33,13 +30,7 @@ class Routed(NamedTuple):
 class TrainMeans(NamedTuple):
     """What train says about the candidate models, in the columns of the outcomes.
 
-    Attributes
-    ----------
-    quality, cost_usd : ndarray of shape (n_models,)
-        Means on train; NaN where unknown.
-    strong, weak : str
-        The best single and the cheapest candidate model on train. Without costs the weak one is
-        that of the lowest quality.
+    `quality, cost_usd` (n_models,): means on train; NaN where unknown.
     """
 
     quality: Floats
@@ -59,20 +50,7 @@ def _columns(router: Router, outcomes: Outcomes) -> NDArray[np.intp]:
 
 
 def check_held_out(router: Router, outcomes: Outcomes) -> None:
-    """Refuse prompts that a router was trained on.
-
-    Parameters
-    ----------
-    router : Router
-        Fitted.
-    outcomes : Outcomes
-        What it shall be evaluated on.
-
-    Raises
-    ------
-    ValueError
-        If one of the prompts was seen in training.
-    """
+    """Refuse prompts that a router was trained on."""
     seen = set(router.train_prompt_ids_).intersection(outcomes.prompt_ids)
     if seen:
         raise ValueError(
@@ -83,25 +61,7 @@ def check_held_out(router: Router, outcomes: Outcomes) -> None:
 
 
 def means_on_train(router: Router, outcomes: Outcomes) -> TrainMeans:
-    """Spread a router's means on train over the columns of some outcomes.
-
-    Parameters
-    ----------
-    router : Router
-        Fitted.
-    outcomes : Outcomes
-        Whose candidate models name the columns.
-
-    Returns
-    -------
-    TrainMeans
-        NaN for candidate models that the router doesn't know.
-
-    Raises
-    ------
-    ValueError
-        If the router knows a candidate model that the outcomes don't have, or was never fitted.
-    """
+    """Spread a router's means on train over the columns of some outcomes."""
     columns = _columns(router, outcomes)
     if np.isnan(router.mean_quality_).any():
         raise ValueError(
@@ -119,20 +79,7 @@ def means_on_train(router: Router, outcomes: Outcomes) -> TrainMeans:
 
 
 def topic_table_of(router: Router, outcomes: Outcomes) -> Estimates | None:
-    """Look prompts up in the means that a router's training prompts had per topic.
-
-    Parameters
-    ----------
-    router : Router
-        Fitted.
-    outcomes : Outcomes
-        The prompts; only their topics are looked at.
-
-    Returns
-    -------
-    Estimates or None
-        In the columns of the outcomes; None where topics aren't known on one of the two sides.
-    """
+    """Look prompts up in the means that a router's training prompts had per topic."""
     means = getattr(router, "topic_means_", None)
     if means is None or outcomes.topics is None:
         return None
@@ -150,28 +97,8 @@ def route_all(
 ) -> Routed:
     """Estimate and choose for every prompt of some outcomes.
 
-    Parameters
-    ----------
-    router : Router
-        Fitted.
-    outcomes : Outcomes
-        The prompts; their qualities aren't looked at.
-    use_topics : bool, default=False
-        Tell the router the known task labels.
-    cost_weight : float or None, default=None
-        Quality given up per US dollar saved, at least 0; None = the router's operating point.
-
-    Returns
-    -------
-    Routed
-        Estimates and the choices that ``router.route`` makes: at its operating point a router that
-        keeps to the best single model (``fallback_``) is taken at its word, one that estimates
-        nothing is asked prompt by prompt.
-
-    Raises
-    ------
-    ValueError
-        If the router knows a candidate model that the outcomes don't have.
+    `cost_weight`: quality given up per US dollar saved, at least 0; None = the router's
+        operating point.
     """
     columns = _columns(router, outcomes)
     topics = outcomes.topics if use_topics else None

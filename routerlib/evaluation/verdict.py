@@ -26,20 +26,8 @@ _PLANNED_DISAGREEMENT = 0.2
 class Verdict:
     """Whether routing pays on these prompts.
 
-    Parameters
-    ----------
-    kind : str
-        ``pays``: cheaper at no less quality, or better, and better than mixing at random.
-        ``saves_at_a_price``: cheaper and better than mixing at random, but quality is lost or a
-        loss isn't excluded. ``does_not_pay``: shown not to be worth it. ``not_measurable``: the
-        intervals don't decide, or the router only keeps to the best single model.
-    sentence : str
-        For people, with intervals and n.
-    numbers : dict of str to float or None
-        What the sentence was made from; None = unknown. ``prompts_needed`` is how many would tell
-        with 80 % power, where these don't.
-    fallback : str or None, default=None
-        Why the router keeps to the best single model, so that nothing was measured.
+    `numbers`: what the sentence was made from; None = unknown. ``prompts_needed`` is how many
+        would tell with 80 % power, where these don't.
     """
 
     kind: VerdictKind
@@ -79,44 +67,8 @@ def decide(
 ) -> Verdict:
     """Decide by intervals alone; where the router fell back, there is nothing to decide by.
 
-    Parameters
-    ----------
-    measured : mapping of str to Interval
-        ``quality_difference``, ``saving``, ``gain_over_zero``, ``zero_difference`` as
-        `routerlib.evaluation.replicates.measure` gives them.
-    best_single : str
-        Name of the best single candidate model, chosen on train.
-    share_of_best_single : float
-        Share of prompts that the router sends there.
-    n, n_groups : int
-        Prompts measured, and groups of near-duplicates among them.
-    margin : float, default=0.01
-        Loss of mean quality that still counts as the same quality.
-    fallback : str or None, default=None
-        Why the router keeps to the best single model whatever it estimates; None = it doesn't.
-
-    Returns
-    -------
-    Verdict
-        Kind, sentence, numbers.
-
-    Examples
-    --------
-    >>> measured = {
-    ...     "quality_difference": Interval(-0.023, -0.034, -0.012, 0.006),
-    ...     "saving": Interval(0.32, 0.29, 0.35, 0.015),
-    ...     "gain_over_zero": Interval(0.066, 0.05, 0.08, 0.008),
-    ...     "zero_difference": Interval(-0.089, -0.1, -0.078, 0.006),
-    ... }
-    >>> verdict = decide(
-    ...     measured, best_single="large", share_of_best_single=0.5, n=591, n_groups=591
-    ... )
-    >>> verdict.kind
-    'saves_at_a_price'
-    >>> verdict.sentence
-    'Routing saves 32 % [29, 35] of the cost of always calling large for 2.3 points [1.2, 3.4]
-     less quality; mixing models at random at that cost would lose 8.9 points [7.8, 10.0]
-     (95 % intervals, n = 591; 100 points = always right).'
+    `fallback`: why the router keeps to the best single model whatever it estimates; None = it
+        doesn't.
     """
     if fallback is not None:
         kind: VerdictKind = "not_measurable"

@@ -31,22 +31,8 @@ OPTION_NAMES: tuple[str, ...] = (
 def option_features(text: str) -> list[float]:
     r"""Describe options that are marked A. to H., in lines of their own or in running text.
 
-    Parameters
-    ----------
-    text : str
-        A prompt; it should hold at least two marks.
+    `text`: a prompt; it should hold at least two marks.
 
-    Returns
-    -------
-    list of float
-        In the order of `OPTION_NAMES`: lengths in characters; *option_length_spread*, the
-        standard deviation and *last_option_length*, both as a share of the mean length;
-        *share_options_formulas*, short ones of numbers, signs and small letters;
-        *share_options_beginning_alike*, 1 less the share of distinct first words;
-        *option_overlap*, mean Jaccard similarity of the words of two options. Zeros without marks.
-
-    Examples
-    --------
     >>> row = option_features("Which?\nA. 3 km\nB. 5 km\nC. blue")
     >>> found = dict(zip(OPTION_NAMES, row))
     >>> found["question_characters"], found["longest_option_characters"]

@@ -26,23 +26,10 @@ def count_names(groups: Collection[str]) -> list[str]:
 def count_columns(texts: Sequence[str], encoded: Encoded, groups: Collection[str]) -> np.ndarray:
     """Return the columns of the groups surface and task.
 
-    Parameters
-    ----------
-    texts : sequence of str, length n_texts
-        Prompts.
-    encoded : Encoded
-        Tokens of the same texts.
-    groups : collection of str
-        Wanted groups of columns; other than the two make none here.
+    `texts` (length n_texts): prompts.
+    Returns shape (n_texts, n_counts): surface counts, number and rarity of tokens, then 1 in
+        the column of the task that rules find.
 
-    Returns
-    -------
-    ndarray of shape (n_texts, n_counts)
-        Surface counts, number and rarity of tokens, then 1 in the column of the task that
-        rules find.
-
-    Examples
-    --------
     >>> from routerlib.features.embedding import encode
     >>> count_columns(["Hi there!"], encode(["Hi there!"]), ["task"])[0, TASKS.index("chat")]
     np.float64(1.0)
@@ -64,19 +51,8 @@ def with_told_tasks(
 ) -> np.ndarray:
     """Return the counts with the task columns of those topics that are kinds of tasks.
 
-    Parameters
-    ----------
-    counts : ndarray of shape (n_texts, n_counts)
-        From `count_columns`.
-    topics : sequence of str or None
-        Told topics, length n_texts.
-    groups : collection of str
-        The same as of the counts.
-
-    Returns
-    -------
-    ndarray of shape (n_texts, n_counts)
-        A copy where a task was told.
+    `counts` (n_texts, n_counts): from `count_columns`.
+    `topics`: told topics, length n_texts.
     """
     if topics is None or "task" not in groups:
         return counts

@@ -25,14 +25,9 @@ N_TOKENS = 32_000
 class Encoded(NamedTuple):
     """Texts as the embedding sees them.
 
-    Parameters
-    ----------
-    token_ids : list of n_texts ndarrays of int
-        Tokens of each text, in [0, `N_TOKENS`).
-    vectors : ndarray of shape (n_texts, 256)
-        Mean of the vectors of the tokens; zeros for an empty text.
-    neural : ndarray of shape (n_texts, n_dimensions) or None
-        Vectors of a neural encoder, where one is used.
+    `token_ids`: tokens of each text, in [0, `N_TOKENS`).
+    `vectors` (n_texts, 256): mean of the vectors of the tokens; zeros for an empty text.
+    `neural` (n_texts, n_dimensions): vectors of a neural encoder, where one is used.
     """
 
     token_ids: list[np.ndarray]
@@ -45,28 +40,8 @@ def encode(texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
 
     Of a text over 4,000 characters only the two ends are read.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        Any texts, empty ones too.
-    encoder : callable or None, default=None
-        Turns a list of texts into an array of shape (n_texts, n_dimensions), in addition.
-
-    Returns
-    -------
-    Encoded
-        Tokens and vectors.
-
-    Raises
-    ------
-    ValueError
-        If the encoder returns anything but one finite row for each text.
-
-    Examples
-    --------
-    >>> encoded = encode(["the capital of Peru", ""])
-    >>> encoded.vectors.shape, len(encoded.token_ids[0]), float(encoded.vectors[1].sum())
-    ((2, 256), 4, 0.0)
+    `encoder`: turns a list of texts into an array of shape (n_texts, n_dimensions), in
+        addition.
     """
     tokenizer, weights = _static_embedding()
     batch = [_readable(text) for text in texts]
@@ -86,18 +61,8 @@ def encode(texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Scale rows to length one, so that dot products are cosines; zero rows stay zero.
 
-    Parameters
-    ----------
-    vectors : ndarray of shape (n, n_dimensions)
-        Any vectors.
+    `vectors` (n, n_dimensions): any vectors.
 
-    Returns
-    -------
-    ndarray of shape (n, n_dimensions)
-        Rows of length 1, or 0.
-
-    Examples
-    --------
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
     array([[0.6, 0.8],
            [0. , 0. ]])

@@ -20,22 +20,9 @@ OWN_ENCODER = "own"
 def resolve_encoder(encoder: EncoderChoice) -> Encoder | None:
     """Return the function behind a name; a function or None is returned as it is.
 
-    Parameters
-    ----------
-    encoder : str, callable or None
-        ``"minilm"``, or a function from a list of n texts to an array of shape (n, n_dimensions).
+    `encoder`: ``"minilm"``, or a function from a list of n texts to an array of shape (n,
+        n_dimensions).
 
-    Returns
-    -------
-    callable or None
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or stands for a function of somebody's own.
-
-    Examples
-    --------
     >>> resolve_encoder("word2vec")
     Traceback (most recent call last):
         ...
@@ -63,25 +50,7 @@ def encoder_name(encoder: EncoderChoice) -> str | None:
 
 @cache
 def onnx_encoder(name: str) -> Encoder:
-    """Return an encoder whose weights are fetched once and verified; needs the extra `encoder`.
-
-    Parameters
-    ----------
-    name : str
-        A name in `routerlib.weights.cache.ENCODERS`.
-
-    Returns
-    -------
-    callable
-        From a list of n texts to unit-length vectors of shape (n, n_dimensions).
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If onnxruntime or tokenizers isn't installed.
-    routerlib.weights.cache.WeightsError
-        If the weights can't be had.
-    """
+    """Return an encoder whose weights are fetched once and verified; needs the extra `encoder`."""
     try:
         import onnxruntime
         import tokenizers

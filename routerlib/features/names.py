@@ -64,18 +64,6 @@ _READABLE = {
 def number_text(value: float) -> str:
     """Write a number for people: three digits, thousands apart, no exponent where avoidable.
 
-    Parameters
-    ----------
-    value : float
-        Any finite number.
-
-    Returns
-    -------
-    str
-        Such as ``0.0796`` or ``1,060``.
-
-    Examples
-    --------
     >>> number_text(1058.3), number_text(0.07961)
     ('1,058', '0.0796')
     """
@@ -83,23 +71,7 @@ def number_text(value: float) -> str:
 
 
 def readable_name(column: str) -> str:
-    """Return what a feature column is called in front of people.
-
-    Parameters
-    ----------
-    column : str
-        Name of a column of `LGBMRouter.features`.
-
-    Returns
-    -------
-    str
-        One name for all columns of a folded group.
-
-    Examples
-    --------
-    >>> [readable_name(name) for name in ("n_commas", "task_math", "embedding_07")]
-    ['number of commas', 'task: math', 'meaning of the prompt']
-    """
+    """Return what a feature column is called in front of people."""
     for prefix, group in _FOLDED.items():
         if column.startswith(prefix):
             return group

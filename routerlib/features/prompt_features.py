@@ -325,18 +325,10 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
 def log_cost_usd(cost_usd: np.ndarray) -> np.ndarray:
     """Return natural logarithms of costs, finite for zero costs too.
 
-    Parameters
-    ----------
-    cost_usd : ndarray of shape (n_prompts, n_models)
-        US dollars, at least 0; NaN = unknown.
+    `cost_usd` (n_prompts, n_models): US dollars, at least 0; NaN = unknown.
+    Returns shape (n_prompts, n_models): costs under a thousandth of the candidate's mean count
+        as that; NaN stays NaN.
 
-    Returns
-    -------
-    ndarray of shape (n_prompts, n_models)
-        Costs under a thousandth of the candidate's mean count as that; NaN stays NaN.
-
-    Examples
-    --------
     >>> log_cost_usd(np.array([[1.0], [0.0], [np.nan]])).round(3).ravel()
     array([ 0.   , -7.601,    nan])
     """
@@ -349,23 +341,6 @@ def log_cost_usd(cost_usd: np.ndarray) -> np.ndarray:
 def texts_of(prompts: Iterable[str]) -> list[str]:
     """Return prompts as a list of str, or say which one isn't.
 
-    Parameters
-    ----------
-    prompts : iterable of str
-        A list, tuple, array or Series of texts.
-
-    Returns
-    -------
-    list of str
-        The same texts.
-
-    Raises
-    ------
-    ValueError
-        If a single str or something that isn't text is given.
-
-    Examples
-    --------
     >>> texts_of(("a", "b"))
     ['a', 'b']
     """

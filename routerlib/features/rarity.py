@@ -33,23 +33,7 @@ def rarity_columns(token_ids: Sequence[np.ndarray]) -> np.ndarray:
     ones first, and single characters last: a high number is a seldom word, or a digit, sign or
     letter of its own. A word that it doesn't know falls into pieces, some of them frequent.
 
-    Parameters
-    ----------
-    token_ids : sequence of n_texts ndarrays of int
-        Tokens of each text, in [0, `N_TOKENS`).
-
-    Returns
-    -------
-    ndarray of shape (n_texts, 6)
-        In the order of `RARITY_NAMES`: mean logarithm of the ranks; then of the ranks as shares of
-        the vocabulary: mean, 90 % quantile, share beyond a half, share beyond a quarter, standard
-        deviation. Zeros for an empty text.
-
-    Examples
-    --------
-    >>> rarity_columns([np.array([0, 16_000, 24_000]), np.array([], dtype=int)]).round(2)[:, 1:4]
-    array([[0.42, 0.75, 0.33],
-           [0.  , 0.  , 0.  ]])
+    `token_ids`: tokens of each text, in [0, `N_TOKENS`).
     """
     rows = np.zeros((len(token_ids), len(RARITY_NAMES)))
     for row, ids in zip(rows, token_ids, strict=True):

@@ -110,21 +110,8 @@ def surface_features(texts: Sequence[str]) -> np.ndarray:
     *readability* is LIX, words a sentence + percentage of words over six letters: it needs no
     dictionary of any language (C.-H. Björnsson, Läsbarhet, 1968).
 
-    Parameters
-    ----------
-    texts : sequence of str
-        Prompts; empty ones give zeros.
-
-    Returns
-    -------
-    ndarray of shape (n_texts, n_surface_features)
-        Counts at least 0 and shares in [0, 1], in the order of `SURFACE_NAMES`.
-
-    Examples
-    --------
-    >>> row = dict(zip(SURFACE_NAMES, surface_features(["What is 17 * 23?"])[0], strict=True))
-    >>> row["n_numbers"], row["n_operators"], row["n_question_marks"]
-    (np.float64(2.0), np.float64(1.0), np.float64(1.0))
+    Returns shape (n_texts, n_surface_features): counts at least 0 and shares in [0, 1], in the
+        order of `SURFACE_NAMES`.
     """
     rows = [_describe(text) for text in texts]
     return np.array(rows, dtype=float).reshape(len(rows), len(SURFACE_NAMES))
@@ -133,20 +120,6 @@ def surface_features(texts: Sequence[str]) -> np.ndarray:
 def both_ends(text: str, head: int, tail: int) -> str:
     """Return the text, or its first and last characters when it is longer than both.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-    head, tail : int
-        Characters kept at the beginning and at the end.
-
-    Returns
-    -------
-    str
-        At most ``head + tail + 1`` characters.
-
-    Examples
-    --------
     >>> both_ends("abcdefgh", 3, 2).splitlines()
     ['abc', 'gh']
     """

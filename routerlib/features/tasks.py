@@ -154,25 +154,7 @@ _RULES: tuple[_Rule, ...] = (
 
 
 def detect_task(text: str) -> str:
-    """Guess the kind of task from the wording, in English and a few other languages.
-
-    Parameters
-    ----------
-    text : str
-        A prompt. Of a long one the first 2,000 and the last 1,000 characters are read.
-
-    Returns
-    -------
-    str
-        One of `routerlib.records.prompt.TASKS`; ``other`` when no rule matches.
-
-    Examples
-    --------
-    >>> detect_task("Summarise the following report in one sentence: ...")
-    'summarize'
-    >>> detect_task("What is 17 * 23?"), detect_task("Hi there!"), detect_task("")
-    ('math', 'chat', 'other')
-    """
+    """Guess the kind of task from the wording, in English and a few other languages."""
     seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS).lower()
     if not seen.isascii():
         seen = _SCRIPT_CHANGE.sub(" ", unicodedata.normalize("NFKC", seen))

@@ -15,15 +15,10 @@ _MAX_TERMS = 20_000
 class TermIndex:
     """Terms that stand in at least two of the texts it was fitted on.
 
-    Parameters
-    ----------
-    terms : ndarray of int64, shape (n_terms,)
-        Sorted numbers of the terms: a token's own, or ``(first + 1) * 32000 + second``.
-    weights : ndarray of shape (n_terms,)
-        Inverse document frequencies.
+    `terms` (n_terms,): sorted numbers of the terms: a token's own, or ``(first + 1) * 32000 +
+        second``.
+    `weights` (n_terms,): inverse document frequencies.
 
-    Examples
-    --------
     >>> index = TermIndex.fit([np.array([5, 7]), np.array([7, 5, 7])])
     >>> columns, weights = index.row(np.array([5, 7, 9]))
     >>> [int(term) for term in index.terms[columns]], round(float(weights @ weights), 3)

@@ -47,16 +47,11 @@ class TextSpace:
     condensed), the surface counts, and a neural encoder's vectors where there are some. All maps
     are linear, so fitting folds them into one table a block: placing a prompt is a sum.
 
-    Parameters
-    ----------
-    index : TermIndex
-        Known terms.
-    tables : mapping of str to ndarray of shape (n_columns, n_dimensions)
-        What a unit of each column of ``vectors``, ``terms``, ``counts`` (and ``encoder``) adds.
-    constant : ndarray of shape (n_dimensions,)
-        Added to every place.
-    count_means, count_scales : ndarray of shape (n_counts,)
-        Mean and standard deviation of the logarithms of the counts.
+    `tables` (n_columns, n_dimensions): what a unit of each column of ``vectors``, ``terms``,
+        ``counts`` (and ``encoder``) adds.
+    `constant` (n_dimensions,): added to every place.
+    `count_means, count_scales` (n_counts,): mean and standard deviation of the logarithms of
+        the counts.
     """
 
     def __init__(
@@ -78,21 +73,7 @@ class TextSpace:
     def fit(cls, encoded: Encoded, surface: np.ndarray, random_state: int) -> tuple[Self, Place]:
         """Find the space of some prompts.
 
-        Parameters
-        ----------
-        encoded : Encoded
-            The prompts, n_prompts of them.
-        surface : ndarray of shape (n_prompts, n_counts)
-            Counts and shares.
-        random_state : int
-            Seed of the condensation.
-
-        Returns
-        -------
-        TextSpace
-            Fitted.
-        Place
-            Of the same prompts.
+        `surface` (n_prompts, n_counts): counts and shares.
         """
         logs = _signed_log(surface)
         means, scales = logs.mean(axis=0), logs.std(axis=0)

@@ -27,14 +27,9 @@ _LABELS = "select prompt_id, text, coalesce(topic, task, 'other') as label from 
 class Cells(NamedTuple):
     """Everything that Outcomes are made of.
 
-    Attributes
-    ----------
-    prompts, topics, prompt_ids : list of str, length n_prompts
-        In the order of logging.
-    models : list of str, length n_models
-        Candidate names.
-    quality, cost_usd : ndarray of shape (n_prompts, n_models)
-        NaN where unknown; US dollars.
+    `prompts, topics, prompt_ids` (length n_prompts): in the order of logging.
+    `models` (length n_models): candidate names.
+    `quality, cost_usd` (n_prompts, n_models): NaN where unknown; US dollars.
     """
 
     prompts: list[str]
@@ -52,25 +47,7 @@ def read_cells(
     judge: str | None = None,
     models: Sequence[str] | None = None,
 ) -> Cells:
-    """Read what a log says of each candidate on each prompt.
-
-    Parameters
-    ----------
-    path : Path
-        The log's file.
-    prices, failures, judge, models
-        As in `routerlib.outcomes.outcomes.Outcomes.from_log`.
-
-    Returns
-    -------
-    Cells
-        Prompts with at least one observed quality.
-
-    Raises
-    ------
-    ValueError
-        If nothing was scored yet, or a candidate or a way to count failures is unknown.
-    """
+    """Read what a log says of each candidate on each prompt."""
     if failures not in get_args(Failures):
         raise ValueError(f"failures must be 'left_out' or 'wrong', got {failures!r}")
     tables = {} if prices is None else {"prices": _price_table(prices)}
@@ -96,18 +73,7 @@ def read_cells(
 
 
 def blended_judges(path: Path) -> list[str]:
-    """Return the judges whose scores of the same calls are averaged into one quality.
-
-    Parameters
-    ----------
-    path : Path
-        The log's file.
-
-    Returns
-    -------
-    list of str
-        By name; empty where no call has scores of more than one judge.
-    """
+    """Return the judges whose scores of the same calls are averaged into one quality."""
     return [str(name) for name in queries.run(path, queries.BLENDED).judge]
 
 

@@ -34,29 +34,6 @@ def check_log(path: str | Path) -> list[str]:
     Looks at the file (SQLite's ``integrity_check``), at references between tables, at the guards
     that keep rows from being changed, at scores of failed calls, and derives each prompt's
     identifier and text again from its messages.
-
-    Parameters
-    ----------
-    path : str or Path
-        The log's file.
-
-    Returns
-    -------
-    list of str
-        What is wrong, one sentence each; empty when the log is whole.
-
-    Raises
-    ------
-    LogError
-        If the file is no log, or so damaged that it can't be opened.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from routerlib.log.call_log import CallLog
-    >>> log = CallLog(Path(tempfile.mkdtemp()) / "logs.db")
-    >>> check_log(log.path)
-    []
     """
     path = Path(path)
     with closing(log_file.connect(path, read_only=True)) as connection:

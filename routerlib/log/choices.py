@@ -165,18 +165,7 @@ class LoggedChoices:
 def recent(log: CallLog, n_decisions: int) -> pd.DataFrame:
     """Return the latest decisions with the outcome of what was chosen, oldest first.
 
-    Parameters
-    ----------
-    log : CallLog
-        The log.
-    n_decisions : int
-        Rows at most.
-
-    Returns
-    -------
-    DataFrame
-        Columns of `queries.DECIDED`: prompt_id, text, router_hash, candidate, propensity,
-        cost_weight, estimates (JSON), created_at, quality (NaN = no verdict), cost_usd.
+    `n_decisions`: rows at most.
     """
     frame = queries.run(log.path, queries.DECIDED, parameters={"judge": None})
     return frame.tail(n_decisions).reset_index(drop=True)

@@ -48,13 +48,6 @@ class Claims:
 
     A start is written before a cell is asked. It counts as long as its run lives, which a lock
     on a file beside the log tells: the system drops it when the process ends, however it ends.
-
-    Parameters
-    ----------
-    log : CallLog
-        Where starts are written.
-    run_id : int
-        The run that claims.
     """
 
     def __init__(self, log: CallLog, run_id: int) -> None:
@@ -72,19 +65,7 @@ class Claims:
         _lock_path(self._log.path, self._run_id).unlink(missing_ok=True)
 
     def claim(self, cell: CellKey) -> Claim:
-        """Write that this run begins to ask a cell, unless that would be for nothing.
-
-        Parameters
-        ----------
-        cell : CellKey
-            What is to be asked.
-
-        Returns
-        -------
-        str
-            ``mine``; ``finished`` = another run has its answer; ``elsewhere`` = another run that
-            lives is asking it.
-        """
+        """Write that this run begins to ask a cell, unless that would be for nothing."""
         with self._log.transaction() as connection:  # begins with the write lock: nobody between
             is_finished = connection.execute(
                 "select 1 from calls where status in ('ok', 'truncated', 'refused', 'empty')"
@@ -110,18 +91,7 @@ class Claims:
 
 
 def in_flight_at_a_kill(log: CallLog) -> set[CellKey]:
-    """Return the cells that were being asked when their run was killed, and not again since.
-
-    Parameters
-    ----------
-    log : CallLog
-        Any log.
-
-    Returns
-    -------
-    set of CellKey
-        Their answers may have been paid for, and are lost.
-    """
+    """Return the cells that were being asked when their run was killed, and not again since."""
     rows = log.lookup(_OPEN)
     alive = {run_id for run_id in {row[0] for row in rows} if is_alive(log.path, run_id)}
     return {CellKey(*row[1:]) for row in rows if row[0] not in alive}

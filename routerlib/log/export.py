@@ -27,35 +27,6 @@ def export_log(path: str | Path, folder: str | Path) -> dict[str, int]:
     The files are ``<table>/day=<YYYY-MM-DD>/part-0.parquet``, by the day on which a row was
     logged (UTC); a table without rows is one file with its columns. The folder appears when it
     is whole. An older export at its place is replaced, so that the folder always mirrors the log.
-
-    Parameters
-    ----------
-    path : str or Path
-        The log's file; it may be written to meanwhile.
-    folder : str or Path
-        Where to; absent, empty, or an older export.
-
-    Returns
-    -------
-    dict of str to int
-        Rows of each table.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds anything but an export.
-    LogError
-        If the file is no log.
-
-    Examples
-    --------
-    >>> from routerlib.log.call_log import CallLog
-    >>> from routerlib.records.prompt import Prompt
-    >>> home = Path(tempfile.mkdtemp())
-    >>> with CallLog(home / "logs.db") as log:
-    ...     _ = log.add_prompts([Prompt.from_text("Hi")])
-    >>> export_log(home / "logs.db", home / "export")["prompts"]
-    1
     """
     path, folder = Path(path), Path(folder)
     _refuse_other_content(folder)

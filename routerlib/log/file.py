@@ -27,23 +27,6 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     Before an old log is changed, a copy of it as it was is left beside it, named such as
     ``logs.db.v2.backup``. It is never overwritten and never removed: delete it when the new
     log has served you well.
-
-    Parameters
-    ----------
-    path : Path
-        The SQLite file; its folder is made if absent.
-    read_only : bool, default=False
-        Open an existing log without ever writing to it.
-
-    Returns
-    -------
-    sqlite3.Connection
-        In autocommit mode, usable from any thread, one thread at a time.
-
-    Raises
-    ------
-    LogError
-        If the file is not a log of this library, has a newer schema or can't be opened.
     """
     _refuse_foreign_file(path, must_exist=read_only)
     try:
@@ -163,20 +146,7 @@ def _n_tables(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a log to the newest version in one transaction, a copy of the old one kept.
-
-    Parameters
-    ----------
-    connection : sqlite3.Connection
-        An open, writable log, or an empty new file, with no transaction under way.
-    path : Path
-        Its file.
-
-    Raises
-    ------
-    sqlite3.Error or OSError
-        If a migration or the copy fails; the log stays as it was.
-    """
+    """Bring a log to the newest version in one transaction, a copy of the old one kept."""
     if version_of(connection) == VERSION:
         return
     # Tables are copied and dropped on the way; references are checked as a whole at the end.

@@ -27,19 +27,7 @@ def price_sentence(
 ) -> str:
     """Say where the costs of a log come from, and of which date the prices are.
 
-    Parameters
-    ----------
-    path : Path
-        The log's file.
-    prices : mapping of str to Price or None, default=None
-        Prices that are used in place of those logged last.
-    models : sequence of str or None, default=None
-        Only these candidates; None = all that answered.
-
-    Returns
-    -------
-    str
-        One or more sentences, for people.
+    `models`: only these candidates; None = all that answered.
     """
     names = sorted(models if models is not None else queries.run(path, _ASKED).candidate)
     dated = _dated(path, prices)

@@ -168,30 +168,7 @@ def run(
     tables: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Run a DuckDB query over the log as it is now.
-
-    Parameters
-    ----------
-    path : Path
-        The log's SQLite file.
-    query : str
-        DuckDB SQL over the tables of the log.
-    tables : mapping of str to DataFrame or pyarrow.Table, optional
-        Further tables that the query names; they hide the log's own.
-    parameters : mapping, optional
-        Values of the query's ``$name`` parameters.
-
-    Returns
-    -------
-    DataFrame
-        The query's result.
-
-    Raises
-    ------
-    ValueError
-        If the query is wrong: an unknown table or column with the nearest name that there is, any
-        other fault with DuckDB's own explanation.
-    """
+    """Run a DuckDB query over the log as it is now."""
     import duckdb
 
     given = dict(tables or {})
@@ -234,22 +211,7 @@ def _columns(table: Any) -> list[str]:
 def read_arrow(
     path: Path, names: Sequence[str], views: Mapping[str, str] = _VIEWS
 ) -> dict[str, pa.Table]:
-    """Read whole tables of a log, all as of one moment.
-
-    Parameters
-    ----------
-    path : Path
-        The log's SQLite file.
-    names : sequence of str
-        Tables of the log.
-    views : mapping of str to str
-        What is read in place of a table; {} = the tables as they are stored.
-
-    Returns
-    -------
-    dict of str to pyarrow.Table
-        The rows in the order of logging, with the column types of the schema.
-    """
+    """Read whole tables of a log, all as of one moment."""
     import pyarrow as pa
     from adbc_driver_sqlite import dbapi
 

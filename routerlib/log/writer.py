@@ -23,21 +23,6 @@ class LogWriter:
     A commit waits for the disk, so what came meanwhile is committed together: under load the
     cost of one commit is shared, without load nobody waits for company. Writes are done in the
     order in which they were given.
-
-    Parameters
-    ----------
-    log : CallLog
-        Where to write; closing it stays with its owner, after the writer is closed.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from routerlib.records.prompt import Prompt
-    >>> with CallLog(Path(tempfile.mkdtemp()) / "logs.db") as log, LogWriter(log) as writer:
-    ...     prompt = Prompt.from_text("What is 2 + 2?")
-    ...     writer.submit(lambda log: log.add_prompts([prompt])).result()
-    1
     """
 
     def __init__(self, log: CallLog) -> None:
@@ -58,19 +43,7 @@ class LogWriter:
         self.close()
 
     def submit(self, write: Callable[[CallLog], Result]) -> Future[Result]:
-        """Queue a write.
-
-        Parameters
-        ----------
-        write : callable
-            Gets the log; what it writes is committed whole, or not at all when it raises.
-
-        Returns
-        -------
-        Future
-            Its result, once the commit is on the disk; or what it raised, or the LogError of
-            a commit that failed.
-        """
+        """Queue a write."""
         future: Future[Result] = Future()
         future.set_running_or_notify_cancel()  # whoever stops waiting doesn't undo the write
         self._writes.put(_Write(write, future))

@@ -14,12 +14,9 @@ from routerlib.metrics.pairs import Floats, is_complete
 class Reliability(NamedTuple):
     """Expected against observed quality, in bins of equal width that hold something.
 
-    Attributes
-    ----------
-    expected, observed : ndarray of shape (n_bins_used,)
-        Mean of the estimates and of the observations in each bin, in [0, 1].
-    counts : ndarray of shape (n_bins_used,)
-        Observations in each bin.
+    `expected, observed` (n_bins_used,): mean of the estimates and of the observations in each
+        bin, in [0, 1].
+    `counts` (n_bins_used,): observations in each bin.
     """
 
     expected: Floats
@@ -37,23 +34,8 @@ def _pairs(expected: ArrayLike, observed: ArrayLike) -> tuple[Floats, Floats]:
 def reliability(expected: ArrayLike, observed: ArrayLike, n_bins: int = 15) -> Reliability:
     """Average estimates and observations in bins of equal width.
 
-    Parameters
-    ----------
-    expected, observed : array of equal shape
-        Estimated and observed quality in [0, 1]; pairs with a NaN are skipped.
-    n_bins : int, default=15
-        Bins over [0, 1].
-
-    Returns
-    -------
-    Reliability
-        Empty bins are left out.
-
-    Examples
-    --------
-    >>> bins = reliability([0.1, 0.1, 0.9], [0, 1, 1])
-    >>> bins.expected.tolist(), bins.observed.tolist(), bins.counts.tolist()
-    ([0.1, 0.9], [0.5, 1.0], [2, 1])
+    `expected, observed`: estimated and observed quality in [0, 1]; pairs with a NaN are
+        skipped.
     """
     estimates, outcomes = _pairs(expected, observed)
     bins = np.minimum((estimates * n_bins).astype(int), n_bins - 1)
@@ -70,22 +52,8 @@ def ece(expected: ArrayLike, observed: ArrayLike, n_bins: int = 15) -> float:
     The mean distance between estimated and observed quality over bins, weighted by count. Read it
     beside `brier`: a constant guess at the mean has an ECE of nearly 0.
 
-    Parameters
-    ----------
-    expected, observed : array of equal shape
-        Estimated and observed quality in [0, 1]; pairs with a NaN are skipped.
-    n_bins : int, default=15
-        Bins over [0, 1].
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when no pair is known.
-
-    Examples
-    --------
-    >>> round(ece([0.1, 0.1, 0.9], [0, 1, 1]), 4)
-    0.3
+    `expected, observed`: estimated and observed quality in [0, 1]; pairs with a NaN are
+        skipped.
     """
     bins = reliability(expected, observed, n_bins)
     if not len(bins.counts):
@@ -96,20 +64,7 @@ def ece(expected: ArrayLike, observed: ArrayLike, n_bins: int = 15) -> float:
 def brier(expected: ArrayLike, observed: ArrayLike) -> float:
     """Return the mean squared distance between estimated and observed quality.
 
-    Parameters
-    ----------
-    expected, observed : array of equal shape
-        In [0, 1]; pairs with a NaN are skipped.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when no pair is known.
-
-    Examples
-    --------
-    >>> round(brier([0.5, 1.0, 0.3], [0, 1, np.nan]), 4)
-    0.125
+    `expected, observed`: in [0, 1]; pairs with a NaN are skipped.
     """
     estimates, outcomes = _pairs(expected, observed)
     return float(np.mean((estimates - outcomes) ** 2)) if len(estimates) else float("nan")
@@ -120,22 +75,12 @@ def weighted_errors(
 ) -> tuple[Floats, Floats]:
     """Return ECE and Brier score of many bootstrap replicates, means over candidate models.
 
-    Parameters
-    ----------
-    expected, observed : ndarray of shape (n_prompts, n_models)
-        Estimated and observed quality in [0, 1], all known.
-    weights : ndarray of shape (n_replicates, n_prompts)
-        How often each prompt was drawn.
-    n_bins : int, default=15
-        Bins over [0, 1].
+    `expected, observed` (n_prompts, n_models): estimated and observed quality in [0, 1], all
+        known.
+    `weights` (n_replicates, n_prompts): how often each prompt was drawn.
+    Returns shape (n_replicates,): what `ece` and `brier` give on the repeated prompts; NaN
+        where none was drawn.
 
-    Returns
-    -------
-    tuple (ece, brier) of ndarray of shape (n_replicates,)
-        What `ece` and `brier` give on the repeated prompts; NaN where none was drawn.
-
-    Examples
-    --------
     >>> expected, observed = np.array([[0.1], [0.1], [0.9]]), np.array([[0.0], [1.0], [1.0]])
     >>> errors = weighted_errors(expected, observed, np.ones((1, 3)))
     >>> errors[0].round(4).tolist(), errors[1].round(4).tolist()
@@ -168,28 +113,8 @@ def ece_by_chance(
     so its interval would lie too high.) Only what an ECE exceeds this by speaks against the
     estimates.
 
-    Parameters
-    ----------
-    expected, observed : array of equal shape
-        Estimated and observed quality in [0, 1]; pairs with a NaN are skipped.
-    n_bins : int, default=15
-        Bins over [0, 1].
-    n_draws : int, default=200
-        Times that outcomes of 0 or 1 are drawn from the estimates. Where observed quality has
-        values between, luck is smaller: this is then an upper bound.
-    random_state : int, default=0
-        Seed.
-
-    Returns
-    -------
-    float
-        Mean over the draws, in [0, 1]; NaN when no pair is known.
-
-    Examples
-    --------
-    >>> few, many = (ece_by_chance(np.full(n, 0.5), np.zeros(n)) for n in (30, 3000))
-    >>> round(few, 2), round(many, 2)
-    (0.07, 0.01)
+    `expected, observed`: estimated and observed quality in [0, 1]; pairs with a NaN are
+        skipped.
     """
     estimates, _ = _pairs(expected, observed)
     if not len(estimates):
@@ -209,27 +134,9 @@ def mean_brier_interval(
 ) -> Interval:
     """Put an interval round the mean over candidate models of `brier`.
 
-    Parameters
-    ----------
-    expected, observed : ndarray of shape (n_prompts, n_models)
-        Estimated and observed quality in [0, 1]; NaN = unknown.
-    groups : array of shape (n_prompts,)
-        Prompts of a group of near-duplicates are drawn together.
-    n_bootstrap : int, default=1000
-        Replicates.
-    random_state : int, default=0
-        Seed.
-
-    Returns
-    -------
-    Interval
-        95 %; candidate models without a known pair are left out.
-
-    Examples
-    --------
-    >>> expected, observed = np.full((50, 1), 0.8), np.tile([[1.0], [0.0]], (25, 1))
-    >>> [round(x, 2) for x in mean_brier_interval(expected, observed, range(50))[:3]]
-    [0.34, 0.26, 0.41]
+    `expected, observed` (n_prompts, n_models): estimated and observed quality in [0, 1]; NaN =
+        unknown.
+    `groups` (n_prompts,): prompts of a group of near-duplicates are drawn together.
     """
     known = (~np.isnan(expected + observed)).astype(np.float64)
     errors = np.where(known > 0, (expected - observed) ** 2, 0.0)

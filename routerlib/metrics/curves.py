@@ -44,18 +44,9 @@ _SAME_COST = 1e-9
 class CostQualityCurve(NamedTuple):
     """Mean cost and quality of a router as its cost weight sweeps, sorted by cost.
 
-    Attributes
-    ----------
-    cost_weights : ndarray of shape (n_points,)
-        Quality given up per US dollar saved.
-    cost_usd : ndarray of shape (n_points,)
-        Mean US dollars per prompt, ascending.
-    quality : ndarray of shape (n_points,)
-        Mean quality in [0, 1].
-    n : int
-        Prompts measured.
-    n_skipped : int
-        Prompts left out because some candidate model was not observed on them.
+    `cost_weights` (n_points,): quality given up per US dollar saved.
+    `cost_usd` (n_points,): mean US dollars per prompt, ascending.
+    `quality` (n_points,): mean quality in [0, 1].
     """
 
     cost_weights: Floats
@@ -72,29 +63,9 @@ def _floats(values: ArrayLike) -> Floats:
 def choose_arms(est_quality: ArrayLike, est_cost_usd: ArrayLike, cost_weight: float) -> Arms:
     """Choose per prompt the arm with the highest estimated utility, cheapest among ties.
 
-    Parameters
-    ----------
-    est_quality, est_cost_usd : array of shape (n_prompts, n_models)
-        Estimates; costs in US dollars may be NaN when `cost_weight` is 0.
-    cost_weight : float
-        Quality given up per US dollar saved, at least 0.
-
-    Returns
-    -------
-    ndarray of shape (n_prompts,)
-        Column of the choice.
-
-    Raises
-    ------
-    ValueError
-        If costs shall be weighed but one is unknown.
-
-    Examples
-    --------
-    >>> choose_arms([[0.5, 0.9]], [[0.01, 0.05]], 0.0).tolist()
-    [1]
-    >>> choose_arms([[0.5, 0.9]], [[0.01, 0.05]], 20.0).tolist()
-    [0]
+    `est_quality, est_cost_usd` (n_prompts, n_models): estimates; costs in US dollars may be NaN
+        when `cost_weight` is 0.
+    `cost_weight`: quality given up per US dollar saved, at least 0.
     """
     quality, cost = _floats(est_quality), _floats(est_cost_usd)
     if cost_weight and np.isnan(cost).any():
@@ -117,22 +88,7 @@ def sweep_cost_weights(
     Each pair of candidate models flips at ``(quality difference) / (cost difference)``; quantiles
     of those flip points sweep the curve evenly, whatever the currency.
 
-    Parameters
-    ----------
-    est_quality, est_cost_usd : array of shape (n_prompts, n_models)
-        Estimates.
-    n_points : int, default=64
-        Cost weights wanted.
-
-    Returns
-    -------
-    ndarray of shape (n_points + 2,) or fewer
-        Ascending, from 0 to a weight at which only cost counts.
-
-    Examples
-    --------
-    >>> sweep_cost_weights([[0.5, 0.9]], [[0.01, 0.05]], n_points=1).round(6).tolist()
-    [0.0, 10.0, 20.0]
+    `est_quality, est_cost_usd` (n_prompts, n_models): estimates.
     """
     quality, cost = _floats(est_quality), _floats(est_cost_usd)
     left, right = np.triu_indices(quality.shape[1], k=1)
@@ -154,25 +110,10 @@ def cost_quality_curve(
 ) -> CostQualityCurve:
     """Sweep the cost weight and measure the mean cost and quality of what is chosen.
 
-    Parameters
-    ----------
-    quality, cost_usd : array of shape (n_prompts, n_models)
-        Observed; prompts with a NaN are skipped and counted.
-    est_quality, est_cost_usd : array of shape (n_prompts, n_models)
-        Estimates that decide.
-    cost_weights : sequence of float
-        Quality given up per US dollar saved, each at least 0.
-
-    Returns
-    -------
-    CostQualityCurve
-        Points sorted by cost, then quality.
-
-    Examples
-    --------
-    >>> curve = cost_quality_curve([[0, 1]], [[0.01, 0.05]], [[0.5, 0.9]], [[0.01, 0.05]], [0, 20])
-    >>> curve.cost_usd.tolist(), curve.quality.tolist()
-    ([0.01, 0.05], [0.0, 1.0])
+    `quality, cost_usd` (n_prompts, n_models): observed; prompts with a NaN are skipped and
+        counted.
+    `est_quality, est_cost_usd` (n_prompts, n_models): estimates that decide.
+    `cost_weights`: quality given up per US dollar saved, each at least 0.
     """
     observed, paid = _floats(quality), _floats(cost_usd)
     keep = np.flatnonzero(is_complete(observed, paid))
@@ -191,21 +132,8 @@ def hull(cost_usd: ArrayLike, quality: ArrayLike) -> tuple[Floats, Floats]:
 
     Between two corners, mixing the two at random reaches every point of the straight line.
 
-    Parameters
-    ----------
-    cost_usd, quality : array of shape (n_points,)
-        Mean cost and quality; points with a NaN are skipped.
-
-    Returns
-    -------
-    cost_usd, quality : ndarray of shape (n_corners,)
-        Both strictly ascending; the slope falls from corner to corner.
-
-    Examples
-    --------
-    >>> cost, quality = hull([1, 2, 3, 4], [0.2, 0.3, 0.8, 0.7])
-    >>> cost.tolist(), quality.tolist()
-    ([1.0, 3.0], [0.2, 0.8])
+    `cost_usd, quality` (n_points,): mean cost and quality; points with a NaN are skipped.
+    Returns shape (n_corners,): both strictly ascending; the slope falls from corner to corner.
     """
     costs, qualities = _floats(cost_usd), _floats(quality)
     known = is_complete(costs, qualities)
@@ -237,32 +165,11 @@ def aiq(cost_usd: ArrayLike, quality: ArrayLike, cost_range_usd: tuple[float, fl
     routers can be compared only on the same range. To the right of the last corner the hull
     is flat: a router never has to spend more.
 
-    Parameters
-    ----------
-    cost_usd, quality : array of shape (n_points,)
-        A cost-quality curve, in any order.
-    cost_range_usd : tuple of float
-        Lowest and highest mean cost, US dollars per prompt. When they are equal the height of the
-        hull there is returned.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN without any known point.
-
-    Raises
-    ------
-    ValueError
-        If the curve begins to the right of the range's lower end.
-
-    Examples
-    --------
-    >>> round(aiq([1, 3], [0.2, 0.8], (1, 5)), 6)
-    0.65
-
-    References
-    ----------
     Hu et al. (2024), RouterBench, section 3.3 (average improvement in quality).
+
+    `cost_usd, quality` (n_points,): a cost-quality curve, in any order.
+    `cost_range_usd`: lowest and highest mean cost, US dollars per prompt. When they are equal
+        the height of the hull there is returned.
     """
     costs, qualities = hull(cost_usd, quality)
     if not len(costs):
@@ -289,22 +196,9 @@ def zero_router_quality(
     The zero router mixes along the hull of the single candidate models. Under the cheapest of
     them there is nothing to mix: its quality is returned, to the disadvantage of the router.
 
-    Parameters
-    ----------
-    at_cost_usd : float or array
-        Mean US dollars per prompt.
-    model_cost_usd, model_quality : array of shape (n_models,)
-        Mean cost and quality of each candidate model on the same prompts.
-
-    Returns
-    -------
-    ndarray
-        Shape of `at_cost_usd`; NaN without any known model.
-
-    Examples
-    --------
-    >>> float(zero_router_quality(2.0, [1.0, 3.0], [0.4, 0.8]).round(6))
-    0.6
+    `at_cost_usd`: mean US dollars per prompt.
+    `model_cost_usd, model_quality` (n_models,): mean cost and quality of each candidate model
+        on the same prompts.
     """
     costs, qualities = hull(model_cost_usd, model_quality)
     if not len(costs):
@@ -317,20 +211,8 @@ def oracle(quality: ArrayLike, cost_usd: ArrayLike) -> Arms:
 
     An upper bound that includes luck, not a competitor.
 
-    Parameters
-    ----------
-    quality, cost_usd : array of shape (n_prompts, n_models)
-        Observed; NaN = not observed. An unknown cost loses ties.
-
-    Returns
-    -------
-    ndarray of shape (n_prompts,)
-        Column of the choice; -1 where nothing was observed.
-
-    Examples
-    --------
-    >>> oracle([[1, 1], [0, 1], [np.nan, np.nan]], [[0.01, 0.05]] * 3).tolist()
-    [0, 1, -1]
+    `quality, cost_usd` (n_prompts, n_models): observed; NaN = not observed. An unknown cost
+        loses ties.
     """
     observed, paid = _floats(quality), _floats(cost_usd)
     height = np.where(np.isnan(observed), -np.inf, observed)
@@ -345,24 +227,9 @@ def regret(
 ) -> float:
     """Return the oracle's mean utility minus the utility obtained, at the same cost weight.
 
-    Parameters
-    ----------
-    quality, cost_usd : array of shape (n_prompts, n_models)
-        Observed; prompts with a NaN are skipped (NaN costs only matter when they are weighed).
-    arms : array of shape (n_prompts,)
-        Column of each choice.
-    cost_weight : float, default=0
-        Quality given up per US dollar saved.
-
-    Returns
-    -------
-    float
-        At least 0; NaN when no prompt is complete.
-
-    Examples
-    --------
-    >>> regret([[1, 0], [0, 1]], [[1, 2], [1, 2]], [0, 0])
-    0.5
+    `quality, cost_usd` (n_prompts, n_models): observed; prompts with a NaN are skipped (NaN
+        costs only matter when they are weighed).
+    `arms` (n_prompts,): column of each choice.
     """
     utility = _floats(quality)
     if cost_weight:

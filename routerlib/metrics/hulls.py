@@ -13,10 +13,8 @@ from routerlib.metrics.pairs import Floats
 class Hulls(NamedTuple):
     """Corners of non-decreasing upper hulls, one hull per replicate.
 
-    Attributes
-    ----------
-    cost_usd, quality : ndarray of shape (n_replicates, n_points)
-        Corners from the left, both ascending; the last corner is repeated to the end of the row.
+    `cost_usd, quality` (n_replicates, n_points): corners from the left, both ascending; the
+        last corner is repeated to the end of the row.
     """
 
     cost_usd: Floats
@@ -26,21 +24,8 @@ class Hulls(NamedTuple):
 def hulls(cost_usd: ArrayLike, quality: ArrayLike) -> Hulls:
     """Return the hull of each row of points, all rows in one sweep.
 
-    Parameters
-    ----------
-    cost_usd, quality : array of shape (n_replicates, n_points)
-        Points in any order, at least one, none of them NaN.
-
-    Returns
-    -------
-    Hulls
-        The corners that `routerlib.metrics.curves.hull` finds row by row.
-
-    Examples
-    --------
-    >>> found = hulls([[3, 1, 2, 4]], [[0.8, 0.2, 0.3, 0.7]])
-    >>> found.cost_usd.tolist(), found.quality.tolist()
-    ([[1.0, 3.0, 3.0, 3.0]], [[0.2, 0.8, 0.8, 0.8]])
+    `cost_usd, quality` (n_replicates, n_points): points in any order, at least one, none of
+        them NaN.
     """
     cost, height = np.asarray(cost_usd, dtype=float), np.asarray(quality, dtype=float)
     order = np.lexsort((-height, cost), axis=1)
@@ -92,22 +77,7 @@ def _pop_covered(
 def heights_at(found: Hulls, cost_usd: ArrayLike) -> Floats:
     """Return the quality that each hull reaches at a mean cost.
 
-    Parameters
-    ----------
-    found : Hulls
-        Of `hulls`.
-    cost_usd : array of shape (n_replicates,)
-        Mean US dollars per prompt.
-
-    Returns
-    -------
-    ndarray of shape (n_replicates,)
-        Flat to the right of the last corner, and to the left of the first.
-
-    Examples
-    --------
-    >>> heights_at(hulls([[1, 3]], [[0.2, 0.8]]), [2.0]).round(6).tolist()
-    [0.5]
+    `cost_usd` (n_replicates,): mean US dollars per prompt.
     """
     return _interpolate(found.cost_usd, found.quality, np.asarray(cost_usd, dtype=float))
 
@@ -115,23 +85,8 @@ def heights_at(found: Hulls, cost_usd: ArrayLike) -> Floats:
 def costs_at(found: Hulls, quality: ArrayLike) -> Floats:
     """Return the mean cost at which each hull first reaches a quality.
 
-    Parameters
-    ----------
-    found : Hulls
-        Of `hulls`.
-    quality : array of shape (n_replicates,)
-        Mean quality.
-
-    Returns
-    -------
-    ndarray of shape (n_replicates,)
-        US dollars; NaN where the hull never gets there.
-
-    Examples
-    --------
-    >>> found = hulls([[1, 3], [1, 3]], [[0.2, 0.8], [0.2, 0.8]])
-    >>> costs_at(found, [0.5, 0.9]).round(6).tolist()
-    [2.0, nan]
+    `quality` (n_replicates,): mean quality.
+    Returns shape (n_replicates,): US dollars; NaN where the hull never gets there.
     """
     wanted = np.asarray(quality, dtype=float)
     cost = _interpolate(found.quality, found.cost_usd, wanted)
@@ -141,22 +96,8 @@ def costs_at(found: Hulls, quality: ArrayLike) -> Floats:
 def mean_heights(found: Hulls, low_usd: ArrayLike, high_usd: ArrayLike) -> Floats:
     """Return the mean height of each hull over a range of costs, the AIQ.
 
-    Parameters
-    ----------
-    found : Hulls
-        Of `hulls`.
-    low_usd, high_usd : array of shape (n_replicates,)
-        Ends of the range; where they are equal, the height there.
-
-    Returns
-    -------
-    ndarray of shape (n_replicates,)
-        In [0, 1]; as `routerlib.metrics.curves.aiq`.
-
-    Examples
-    --------
-    >>> mean_heights(hulls([[1, 3]], [[0.2, 0.8]]), [1.0], [5.0]).round(6).tolist()
-    [0.65]
+    `low_usd, high_usd` (n_replicates,): ends of the range; where they are equal, the height
+        there.
     """
     low, high = (np.asarray(end, dtype=float)[:, None] for end in (low_usd, high_usd))
     ends = np.hstack(

@@ -20,14 +20,7 @@ _MAX_UNDEFINED_SHARE = 0.05
 class Interval(NamedTuple):
     """An estimate with its percentile interval.
 
-    Attributes
-    ----------
-    value : float
-        The estimate on the prompts as they are.
-    low, high : float
-        Ends of the interval; NaN where it can't be measured.
-    se : float
-        Standard deviation over replicates.
+    `low, high`: ends of the interval; NaN where it can't be measured.
     """
 
     value: float
@@ -39,25 +32,7 @@ class Interval(NamedTuple):
 def cluster_weights(groups: ArrayLike, n_bootstrap: int, random_state: int) -> Iterator[Floats]:
     """Draw bootstrap multiplicities, whole groups of near-duplicate prompts at a time.
 
-    Parameters
-    ----------
-    groups : array of shape (n_prompts,)
-        Group of each prompt; prompts of a group are drawn together.
-    n_bootstrap : int
-        Replicates.
-    random_state : int
-        Seed; the same seed draws the same groups for every router (paired).
-
-    Yields
-    ------
-    ndarray of shape (n_replicates_in_block, n_prompts)
-        How often each prompt was drawn.
-
-    Examples
-    --------
-    >>> blocks = list(cluster_weights([0, 0, 1], n_bootstrap=3, random_state=0))
-    >>> np.vstack(blocks).tolist()
-    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 0.0, 2.0]]
+    `groups` (n_prompts,): group of each prompt; prompts of a group are drawn together.
     """
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
     if not len(names):
@@ -73,25 +48,8 @@ def cluster_weights(groups: ArrayLike, n_bootstrap: int, random_state: int) -> I
 def percentile_interval(value: float, replicates: ArrayLike, level: float = 0.95) -> Interval:
     """Turn bootstrap replicates into an interval.
 
-    Parameters
-    ----------
-    value : float
-        The estimate itself.
-    replicates : array of shape (n_bootstrap,)
-        NaN = undefined in that replicate.
-    level : float, default=0.95
-        Confidence, in (0, 1).
-
-    Returns
-    -------
-    Interval
-        Percentiles of the defined replicates; NaN ends when over 5 % of them are undefined.
-
-    Examples
-    --------
-    >>> interval = percentile_interval(0.5, np.linspace(0, 1, 101), level=0.9)
-    >>> round(interval.low, 3), round(interval.high, 3)
-    (0.05, 0.95)
+    `replicates` (n_bootstrap,): NaN = undefined in that replicate.
+    `level`: confidence, in (0, 1).
     """
     values = np.asarray(replicates, dtype=np.float64)
     known = values[~np.isnan(values)]
@@ -110,27 +68,11 @@ def widen_for_unseen(interval: Interval, n_groups: int, level: float = 0.95) -> 
     As Agresti and Min do for matched proportions, half a win and half a loss are added, here
     to the variance that the bootstrap found.
 
-    Parameters
-    ----------
-    interval : Interval
-        Percentile interval of a mean difference in quality, each in [-1, 1].
-    n_groups : int
-        Independent groups among the prompts.
-    level : float, default=0.95
-        Confidence.
-
-    Returns
-    -------
-    Interval
-        Never narrower than the one given; hardly wider where many differences were seen.
-
-    References
-    ----------
     Agresti and Min (2005), Simple improved confidence intervals for comparing matched
     proportions, Statistics in Medicine 24, https://doi.org/10.1002/sim.1781
 
-    Examples
-    --------
+    `interval`: percentile interval of a mean difference in quality, each in [-1, 1].
+
     >>> wider = widen_for_unseen(Interval(0.0, 0.0, 0.0, 0.0), n_groups=100)
     >>> round(wider.low, 4), round(wider.high, 4)
     (-0.0192, 0.0192)
@@ -153,33 +95,9 @@ def paired_bootstrap(
 ) -> dict[str, Interval]:
     """Measure several statistics on the same resampled prompts.
 
-    Parameters
-    ----------
-    statistic : callable
-        Takes multiplicities of shape (n_replicates, n_prompts), gives
-        ``{name: array of shape (n_replicates,)}``. A difference between two routers is one
-        statistic, so that both are measured on the same prompts.
-    groups : array of shape (n_prompts,)
-        Prompts of one group are drawn together.
-    n_bootstrap : int, default=1000
-        Replicates.
-    random_state : int, default=0
-        Seed.
-    level : float, default=0.95
-        Confidence of the percentile intervals.
-
-    Returns
-    -------
-    dict of str to Interval
-        NaN throughout when there are no prompts.
-
-    Examples
-    --------
-    >>> gain = np.array([0.0, 1.0, 1.0, 0.0, 1.0, 1.0])
-    >>> means = lambda w: {"gain": w @ gain / w.sum(axis=1)}
-    >>> interval = paired_bootstrap(means, range(6))["gain"]
-    >>> round(interval.value, 3), interval.low < 0.6, interval.high <= 1
-    (0.667, True, True)
+    `statistic`: takes multiplicities of shape (n_replicates, n_prompts), gives ``{name: array
+        of shape (n_replicates,)}``.
+    `groups` (n_prompts,): prompts of one group are drawn together.
     """
     ones = np.ones((1, len(np.asarray(groups))))
     values = {name: float(array[0]) for name, array in statistic(ones).items()}

@@ -17,20 +17,7 @@ def _floats(values: ArrayLike) -> Floats:
 def is_complete(*arrays: ArrayLike) -> NDArray[np.bool_]:
     """Mark the rows that hold no NaN in any of the arrays.
 
-    Parameters
-    ----------
-    *arrays : array of shape (n_prompts,) or (n_prompts, n_models)
-        Arrays of equal length.
-
-    Returns
-    -------
-    ndarray of shape (n_prompts,)
-        True where every value of the row is known.
-
-    Examples
-    --------
-    >>> is_complete([1.0, np.nan, 0.0], [[1, 1], [1, 1], [np.nan, 0]]).tolist()
-    [True, False, False]
+    `*arrays` (n_prompts,): arrays of equal length.
     """
     known = [~np.isnan(_floats(array)) for array in arrays]
     return np.logical_and.reduce([k if k.ndim == 1 else k.all(axis=1) for k in known])
@@ -42,25 +29,6 @@ def pgr(quality: ArrayLike, quality_weak: ArrayLike, quality_strong: ArrayLike) 
     ``(quality - quality_weak) / (quality_strong - quality_weak)``: 0 for the weak model, 1 for the
     strong one, above 1 for a router that beats the strong model.
 
-    Parameters
-    ----------
-    quality, quality_weak, quality_strong : float or array, broadcast together
-        Mean qualities.
-
-    Returns
-    -------
-    ndarray
-        NaN where the strong model isn't better than the weak one: there is no gap to recover.
-
-    Examples
-    --------
-    >>> float(pgr(0.75, 0.5, 1.0))
-    0.5
-    >>> float(pgr(0.7, 0.9, 0.5))
-    nan
-
-    References
-    ----------
     Ong et al. (2024), RouteLLM: Learning to Route LLMs with Preference Data, section 2.2.
     """
     gap = _floats(quality_strong) - _floats(quality_weak)
@@ -80,25 +48,12 @@ def share_quality_curve(
     together, so the order of rows doesn't matter; between two cuts the curve is straight, which
     is what breaking the tie at random would give on average.
 
-    Parameters
-    ----------
-    quality_weak, quality_strong : array of shape (n_prompts,)
-        Observed quality of the pair.
-    score : array of shape (n_prompts,)
-        How much the router wants the strong model.
-    weights : array of shape (n_replicates, n_prompts), optional
-        Bootstrap multiplicities; default one replicate of ones.
-
-    Returns
-    -------
-    share, quality : ndarray of shape (n_replicates, n_cuts + 1)
-        Share of strong calls from 0 to 1 and mean quality there.
-
-    Examples
-    --------
-    >>> share, quality = share_quality_curve([0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5])
-    >>> share.round(2).tolist(), quality.round(2).tolist()
-    ([[0.0, 0.33, 0.67, 1.0]], [[0.33, 0.67, 1.0, 1.0]])
+    `quality_weak, quality_strong` (n_prompts,): observed quality of the pair.
+    `score` (n_prompts,): how much the router wants the strong model.
+    `weights` (n_replicates, n_prompts): bootstrap multiplicities; default one replicate of
+        ones.
+    Returns shape (n_replicates, n_cuts + 1): share of strong calls from 0 to 1 and mean quality
+        there.
     """
     weak, strong, wanted = _floats(quality_weak), _floats(quality_strong), _floats(score)
     many = np.ones((1, len(weak))) if weights is None else np.atleast_2d(_floats(weights))
@@ -128,31 +83,12 @@ def apgr(
     The area (trapezoid rule) under PGR as the share of strong calls goes from 0 to 1. A router
     that can't tell prompts apart gets 0.5.
 
-    Parameters
-    ----------
-    quality_weak, quality_strong, score : array of shape (n_prompts,)
-        As in `share_quality_curve`.
-    n_bins : int, optional
-        None cuts at every distinct score (exact); 10 is RouteLLM's published evaluation, which
-        cuts at the deciles of the score.
-    weights : array of shape (n_replicates, n_prompts), optional
-        Bootstrap multiplicities, whole numbers; default one replicate of ones.
-
-    Returns
-    -------
-    ndarray of shape (n_replicates,)
-        NaN where the strong model isn't better than the weak one.
-
-    Examples
-    --------
-    >>> apgr([0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5]).round(4).tolist()
-    [0.6667]
-    >>> apgr([0, 1, 0], [1, 1, 1], [0.5, 0.5, 0.5]).tolist()
-    [0.5]
-
-    References
-    ----------
     Ong et al. (2024), RouteLLM, section 2.2 and its published evaluation code (ten bins).
+
+    `quality_weak, quality_strong, score` (n_prompts,): as in `share_quality_curve`.
+    `weights` (n_replicates, n_prompts): bootstrap multiplicities, whole numbers; default one
+        replicate of ones.
+    Returns shape (n_replicates,): NaN where the strong model isn't better than the weak one.
     """
     if n_bins is None:
         share, quality = share_quality_curve(quality_weak, quality_strong, score, weights)
@@ -223,30 +159,12 @@ def cpt(
     The first crossing along the curve, so it never falls as `level` grows, also where quality
     dips along the way.
 
-    Parameters
-    ----------
-    level : float
-        PGR to be reached, such as 0.5 for CPT(50 %).
-    quality_weak, quality_strong, score : array of shape (n_prompts,)
-        As in `share_quality_curve`.
-    weights : array of shape (n_replicates, n_prompts), optional
-        Bootstrap multiplicities.
-
-    Returns
-    -------
-    ndarray of shape (n_replicates,)
-        In [0, 1]; NaN where the level is never reached or there is no gap.
-
-    Examples
-    --------
-    >>> cpt(0.5, [0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5]).round(4).tolist()
-    [0.3333]
-    >>> cpt(1.2, [0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5]).tolist()
-    [nan]
-
-    References
-    ----------
     Ong et al. (2024), RouteLLM, section 2.2 (call-performance threshold).
+
+    `quality_weak, quality_strong, score` (n_prompts,): as in `share_quality_curve`.
+    `weights` (n_replicates, n_prompts): bootstrap multiplicities.
+    Returns shape (n_replicates,): in [0, 1]; NaN where the level is never reached or there is
+        no gap.
     """
     share, quality = share_quality_curve(quality_weak, quality_strong, score, weights)
     return _first_crossing(level, share, _recovered(quality))
@@ -255,10 +173,7 @@ def cpt(
 class PairMetrics(NamedTuple):
     """What `apgr` and `cpt` give, from one pass over the curve.
 
-    Attributes
-    ----------
-    apgr, cpt50, cpt80 : ndarray of shape (n_replicates,)
-        NaN where undefined.
+    `apgr, cpt50, cpt80` (n_replicates,): NaN where undefined.
     """
 
     apgr: Floats
@@ -274,19 +189,9 @@ def pair_metrics(
 ) -> PairMetrics:
     """Measure APGR, CPT(50 %) and CPT(80 %) together.
 
-    Parameters
-    ----------
-    quality_weak, quality_strong, score : array of shape (n_prompts,)
-        As in `share_quality_curve`.
-    weights : array of shape (n_replicates, n_prompts), optional
-        Bootstrap multiplicities.
+    `quality_weak, quality_strong, score` (n_prompts,): as in `share_quality_curve`.
+    `weights` (n_replicates, n_prompts): bootstrap multiplicities.
 
-    Returns
-    -------
-    PairMetrics
-
-    Examples
-    --------
     >>> pair_metrics([0, 1, 0], [1, 1, 1], [0.9, 0.1, 0.5]).apgr.round(4).tolist()
     [0.6667]
     """

@@ -74,26 +74,7 @@ def plan_sample_size(
 
 
 def sd_of(difference: Interval, n: int) -> float:
-    """Return the standard deviation of a paired difference on one prompt, from its interval.
-
-    Parameters
-    ----------
-    difference : Interval
-        Of a mean difference, from a bootstrap over prompts in groups: with near-duplicates it
-        comes out as if fewer prompts had been seen.
-    n : int
-        Prompts that were seen.
-
-    Returns
-    -------
-    float
-        NaN where the interval has no standard error.
-
-    Examples
-    --------
-    >>> sd_of(Interval(0.0, -0.02, 0.02, 0.01), n=400)
-    0.2
-    """
+    """Return the standard deviation of a paired difference on one prompt, from its interval."""
     return difference.se * math.sqrt(n)
 
 

@@ -24,14 +24,7 @@ _FIRST_OPTION = re.compile(r"^[ \t]*\(?[Aa][.):][ \t]", re.MULTILINE)
 class GroupStatistics(NamedTuple):
     """How many near-duplicates some prompts hold.
 
-    Attributes
-    ----------
-    n_prompts, n_groups : int
-        Prompts, and groups of near-duplicates among them.
-    n_copied : int
-        Prompts that have at least one near-duplicate.
-    largest : int
-        Prompts of the largest group.
+    `n_copied`: prompts that have at least one near-duplicate.
     """
 
     n_prompts: int
@@ -43,19 +36,7 @@ class GroupStatistics(NamedTuple):
 def group_statistics(groups: np.ndarray) -> GroupStatistics:
     """Count near-duplicates.
 
-    Parameters
-    ----------
-    groups : ndarray of int, shape (n_prompts,)
-        As of `near_duplicate_groups`.
-
-    Returns
-    -------
-    GroupStatistics
-
-    Examples
-    --------
-    >>> group_statistics(np.array([0, 0, 1]))
-    GroupStatistics(n_prompts=3, n_groups=2, n_copied=2, largest=2)
+    `groups` (n_prompts,): as of `near_duplicate_groups`.
     """
     sizes = np.unique(groups, return_counts=True)[1]
     copied = sizes[sizes > 1]
@@ -73,32 +54,10 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
     share one of their rarest shingles, which no pair above the threshold can avoid. Translations
     of one prompt are not found.
 
-    Parameters
-    ----------
-    prompts : sequence of str, length n_prompts
-        Texts.
-    threshold : float, default=0.8
-        Jaccard similarity in (0, 1] from which two prompts count as copies.
-
-    Returns
-    -------
-    ndarray of int, shape (n_prompts,)
-        Group numbers, 0 for the first prompt's group, in order of appearance.
-
-    Raises
-    ------
-    ValueError
-        If the threshold is out of range.
-
-    References
-    ----------
     Bayardo, Ma and Srikant (2007), Scaling up all pairs similarity search, WWW (prefix filter).
 
-    Examples
-    --------
-    >>> near_duplicate_groups(["What is the capital of Peru?",
-    ...                        "what is  the capital of Peru?", "Sum 2 and 3"]).tolist()
-    [0, 0, 1]
+    `prompts` (length n_prompts): texts.
+    `threshold`: jaccard similarity in (0, 1] from which two prompts count as copies.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie in (0, 1], got {threshold!r}")
@@ -200,30 +159,8 @@ def _keys(text: str) -> Iterator[tuple[str, str]]:
 def grouped_folds(groups: np.ndarray, n_folds: int, random_state: int = 0) -> np.ndarray:
     """Deal whole groups into folds of nearly equal size.
 
-    Parameters
-    ----------
-    groups : ndarray of int, shape (n_prompts,)
-        Group numbers as of `near_duplicate_groups`.
-    n_folds : int
-        Number of folds, at least 2 and at most the number of groups.
-    random_state : int, default=0
-        Seed of the order in which groups are dealt.
-
-    Returns
-    -------
-    ndarray of int, shape (n_prompts,)
-        Fold numbers from 0 to n_folds - 1.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer groups than folds.
-
-    Examples
-    --------
-    >>> folds = grouped_folds(np.array([0, 0, 1, 2]), n_folds=2)
-    >>> bool(folds[0] == folds[1]), sorted(set(folds.tolist()))
-    (True, [0, 1])
+    `groups` (n_prompts,): group numbers as of `near_duplicate_groups`.
+    `n_folds`: number of folds, at least 2 and at most the number of groups.
     """
     groups = np.asarray(groups)
     names, sizes = np.unique(groups, return_counts=True)

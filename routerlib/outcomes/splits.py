@@ -37,35 +37,9 @@ def divide(
 ) -> Parts:
     """Divide prompts once.
 
-    Parameters
-    ----------
-    groups : ndarray of int, shape (n_prompts,)
-        Near-duplicate groups, as of `routerlib.outcomes.near_duplicates.near_duplicate_groups`.
-    test_size : float
-        Share of prompts for test, in (0, 1).
-    random_state : int, default=0
-        Seed; plays no part for ``by="time"``.
-    by : {"random", "topic", "time"}, default="random"
-        ``random``: whole groups of near-duplicates are drawn; where that leaves a topic out of one
-        part that may expect a group of it, one is exchanged. ``topic``: whole topics are drawn;
-        test prompts with a near-duplicate in a training topic are left out. ``time``: the groups
-        that appear last, in the order of the prompts.
-    topics : sequence of str or None, default=None
-        Topic of each prompt, for ``by="topic"`` and ``by="random"``.
-
-    Returns
-    -------
-    Parts
-
-    Raises
-    ------
-    ValueError
-        If the share is out of range, topics are missing, or nothing is left on one side.
-
-    Examples
-    --------
-    >>> divide(np.array([0, 1, 0, 2, 3]), 0.4, by="time")
-    Parts(train=array([0, 1, 2]), test=array([3, 4]))
+    `groups` (n_prompts,): near-duplicate groups, as of
+        `routerlib.outcomes.near_duplicates.near_duplicate_groups`.
+    `test_size`: share of prompts for test, in (0, 1).
     """
     check_test_size(test_size)
     _check(by, topics)
@@ -88,18 +62,7 @@ def divide(
 
 
 def check_test_size(test_size: float) -> None:
-    """Refuse a share of test prompts that leaves nothing on one side.
-
-    Parameters
-    ----------
-    test_size : float
-        Share of prompts for test.
-
-    Raises
-    ------
-    ValueError
-        If it isn't in (0, 1).
-    """
+    """Refuse a share of test prompts that leaves nothing on one side."""
     if not 0 < test_size < 1:
         raise ValueError(f"test_size must lie in (0, 1), got {test_size!r}")
 

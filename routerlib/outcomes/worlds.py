@@ -41,12 +41,7 @@ _EASE = (3.2, -1.6)
 class World(NamedTuple):
     """Outcomes together with the truth behind them.
 
-    Attributes
-    ----------
-    outcomes : Outcomes
-        What a benchmark would see: quality 0 or 1, cost, topic.
-    expected_quality : ndarray of shape (n_prompts, n_models)
-        The probability of each 1.
+    `expected_quality` (n_prompts, n_models): the probability of each 1.
     """
 
     outcomes: Outcomes
@@ -56,38 +51,7 @@ class World(NamedTuple):
 def make_world(
     n_prompts: int = 300, n_models: int = 3, seed: int = 0, kind: Kind = "skill"
 ) -> World:
-    """Draw prompts whose words tell their topic, and outcomes from a known truth.
-
-    Parameters
-    ----------
-    n_prompts : int, default=300
-        Prompts, spread over `TOPICS`.
-    n_models : int, default=3
-        Candidate models ``m0`` (cheapest) to the dearest; each costs three times the one before.
-    seed : int, default=0
-        Seed of everything random.
-    kind : {"skill", "price", "nothing"}, default="skill"
-        ``skill``: topics have different winners, so a router can beat every single model.
-        ``price``: a dearer model is better on every topic, but on easy topics by very little: a
-        router can only save cost at a small price. ``nothing``: quality doesn't depend on the
-        prompt.
-
-    Returns
-    -------
-    World
-        Outcomes and the true expected quality.
-
-    Raises
-    ------
-    ValueError
-        If `kind` is unknown or a number is too small.
-
-    Examples
-    --------
-    >>> world = make_world(n_prompts=12, n_models=2, seed=1)
-    >>> world.outcomes.models, world.expected_quality.shape
-    (('m0', 'm1'), (12, 2))
-    """
+    """Draw prompts whose words tell their topic, and outcomes from a known truth."""
     if kind not in get_args(Kind):
         raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
     if n_prompts < 1 or n_models < 1:

@@ -245,27 +245,7 @@ class UpperConfidence(Explorer):
 def draw(probabilities: Floats, rng: np.random.Generator) -> Choices:
     """Draw one arm per row, and say with what probability.
 
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n_prompts, n_models)
-        In [0, 1]; each row sums to 1.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    Choices
-        Arms of probability 0 are never drawn.
-
-    Raises
-    ------
-    ValueError
-        If a row is no distribution.
-
-    Examples
-    --------
-    >>> draw(np.array([[0.0, 1.0], [1.0, 0.0]]), np.random.default_rng(0)).arms.tolist()
-    [1, 0]
+    `probabilities` (n_prompts, n_models): in [0, 1]; each row sums to 1.
     """
     sums = probabilities.sum(axis=1)
     if (probabilities < 0).any() or not np.allclose(sums, 1, atol=_SUM_SLACK):
@@ -288,21 +268,8 @@ def utilities(estimates: Estimates, cost_weight: float) -> Floats:
 def best_probabilities(means: Floats, sds: Floats) -> Floats:
     """Return the probability that each of several independent normal variables is the largest.
 
-    Parameters
-    ----------
-    means, sds : ndarray of shape (n_prompts, n_models)
-        Means and standard deviations; an sd of 0 is a value known for sure.
-
-    Returns
-    -------
-    ndarray of shape (n_prompts, n_models)
-        Each row sums to 1. The integral is a sum over 128 quantiles, so that a probability is
-        within about 0.01 of the exact one.
-
-    Examples
-    --------
-    >>> best_probabilities(np.array([[0.0, 1.0]]), np.array([[1.0, 1.0]])).round(2).tolist()
-    [[0.24, 0.76]]
+    `means, sds` (n_prompts, n_models): means and standard deviations; an sd of 0 is a value
+        known for sure.
     """
     from scipy.special import ndtr, ndtri
 

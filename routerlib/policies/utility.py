@@ -11,28 +11,7 @@ from routerlib.records.decision import Estimates
 def choose_arms(estimates: Estimates, cost_weight: float) -> np.ndarray:
     """Choose per prompt the largest ``quality - cost_weight * cost_usd``; ties go to the cheaper.
 
-    Parameters
-    ----------
-    estimates : Estimates
-        Expected quality and cost of n_prompts prompts.
-    cost_weight : float
-        Quality given up per US dollar saved, at least 0.
-
-    Returns
-    -------
-    ndarray of int, shape (n_prompts,)
-        Column of the chosen candidate.
-
-    Raises
-    ------
-    ValueError
-        If the cost weight is negative or not finite, or a cost that it weighs is unknown.
-
-    Examples
-    --------
-    >>> estimates = Estimates(("a", "b"), np.array([[0.5, 0.9]]), np.array([[0.01, 0.1]]))
-    >>> choose_arms(estimates, 0.0).tolist(), choose_arms(estimates, 10.0).tolist()
-    ([1], [0])
+    `cost_weight`: quality given up per US dollar saved, at least 0.
     """
     if not (np.isfinite(cost_weight) and cost_weight >= 0):
         raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")

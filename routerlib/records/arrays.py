@@ -12,27 +12,9 @@ _DTYPES = ("float16", "float32", "float64", "int32", "int64")
 
 
 def pack_array(array: np.ndarray) -> dict[str, Any]:
-    r"""Return an array as a dict of builtins.
+    """Return an array as a dict of builtins.
 
-    Parameters
-    ----------
-    array : ndarray of any shape
-        Floats or integers.
-
-    Returns
-    -------
-    dict
-        ``{"dtype": str, "shape": list of int, "bytes": bytes}``, little-endian, C order.
-
-    Raises
-    ------
-    ValueError
-        If the dtype is none of float16, float32, float64, int32, int64.
-
-    Examples
-    --------
-    >>> pack_array(np.zeros(2, dtype="float16"))
-    {'dtype': 'float16', 'shape': [2], 'bytes': b'\x00\x00\x00\x00'}
+    `array`: floats or integers.
     """
     name = array.dtype.name
     if name not in _DTYPES:
@@ -44,25 +26,7 @@ def pack_array(array: np.ndarray) -> dict[str, Any]:
 def unpack_array(packed: Mapping[str, Any]) -> np.ndarray:
     """Return the array that `pack_array` packed.
 
-    Parameters
-    ----------
-    packed : mapping
-        With ``dtype``, ``shape`` and ``bytes``.
-
-    Returns
-    -------
-    ndarray
-        A writable copy.
-
-    Raises
-    ------
-    ValueError
-        If the dtype is not allowed or the bytes don't fill the shape.
-
-    Examples
-    --------
-    >>> unpack_array(pack_array(np.array([[1.5, 2.0]])))
-    array([[1.5, 2. ]])
+    `packed`: with ``dtype``, ``shape`` and ``bytes``.
     """
     name, shape, payload = packed["dtype"], packed["shape"], packed["bytes"]
     if name not in _DTYPES:

@@ -24,12 +24,8 @@ _TOKENS_PER_PRICE_UNIT = 1_000_000
 class Usage:
     """Tokens of one call, as the provider counted them.
 
-    Parameters
-    ----------
-    input_tokens, output_tokens : int
-        Tokens, at least 0. Output includes reasoning tokens.
-    cached_input_tokens, reasoning_tokens : int, default=0
-        Tokens, at least 0; parts of the two numbers above.
+    `input_tokens, output_tokens`: tokens, at least 0. Output includes reasoning tokens.
+    `cached_input_tokens, reasoning_tokens`: tokens, at least 0; parts of the two numbers above.
     """
 
     input_tokens: int
@@ -218,16 +214,7 @@ class Call:
 class Score:
     """One judge's verdict on one call.
 
-    Parameters
-    ----------
-    judge : str
-        Who graded.
-    score : float
-        In [0, 1], or NaN when the judge could not tell; NaN is never stored.
-    rationale : str, default=""
-        Why, in a few words.
-    extra : dict or None, default=None
-        What the verdict rests on, such as the calls of an LLM judge: JSON values.
+    `score`: in [0, 1], or NaN when the judge could not tell; NaN is never stored.
     """
 
     judge: str

@@ -12,41 +12,15 @@ _HASH_TAG = "b2:"
 
 
 def canonical_json(value: Any) -> str:
-    """Serialise a value so that equal values give equal text.
-
-    Parameters
-    ----------
-    value : Any
-        Anything `json.dumps` accepts.
-
-    Returns
-    -------
-    str
-        Sorted keys, no spaces, non-ASCII characters as they are.
-
-    Examples
-    --------
-    >>> canonical_json({"b": 1, "a": "ä"})
-    '{"a":"ä","b":1}'
-    """
+    """Serialise a value so that equal values give equal text."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def plain_json(value: Any) -> Any:
     """Turn what files and tables hold into JSON values; what JSON lacks becomes text or None.
 
-    Parameters
-    ----------
-    value : Any
-        Dates, decimals, arrays, NaN and the like, in dicts and lists of any depth.
+    `value`: dates, decimals, arrays, NaN and the like, in dicts and lists of any depth.
 
-    Returns
-    -------
-    Any
-        Of dict, list, str, int, float, bool and None only.
-
-    Examples
-    --------
     >>> from datetime import date
     >>> plain_json({"day": date(2026, 1, 31), "n": float("nan"), 3: (1, 2)})
     {'day': '2026-01-31', 'n': None, '3': [1, 2]}
@@ -64,28 +38,7 @@ def plain_json(value: Any) -> Any:
 
 
 def tagged_hash(value: Any) -> str:
-    """Hash a JSON value into a short identifier that names its algorithm.
-
-    Parameters
-    ----------
-    value : Any
-        Anything `json.dumps` accepts.
-
-    Returns
-    -------
-    str
-        ``b2:`` and 32 hexadecimal digits: BLAKE2b, 128 bits, of the canonical JSON.
-
-    Raises
-    ------
-    ValueError
-        If the text holds a lone surrogate, which no UTF-8 file can store.
-
-    Examples
-    --------
-    >>> tagged_hash([{"role": "user", "content": "hi"}])
-    'b2:ad05dceac066c6341c61c5878d1dd38d'
-    """
+    """Hash a JSON value into a short identifier that names its algorithm."""
     try:
         payload = canonical_json(value).encode()
     except UnicodeEncodeError as error:

@@ -13,25 +13,7 @@ _CHUNK_BYTES = 1 << 20
 def write_atomically(path: str | Path, payload: bytes) -> None:
     """Write bytes so that a reader sees the old file or the new one, never a part.
 
-    Parameters
-    ----------
-    path : str or Path
-        Where the file shall be; its folder is made if absent.
-    payload : bytes
-        The whole content.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or the folder can't be written; the old file is untouched.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> write_atomically(folder / "note.txt", b"whole")
-    >>> (folder / "note.txt").read_bytes(), len(list(folder.iterdir()))
-    (b'whole', 1)
+    `payload`: the whole content.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,18 +31,7 @@ def write_atomically(path: str | Path, payload: bytes) -> None:
 
 
 def sha256_of(path: str | Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits.
-
-    Parameters
-    ----------
-    path : str or Path
-        An existing file of any size; it is read in chunks.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):

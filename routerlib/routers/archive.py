@@ -25,16 +25,7 @@ _DEFAULT_STEM = "router_model"
 class Kept(NamedTuple):
     """A router in the archive.
 
-    Attributes
-    ----------
-    name : str
-        Its number and the head of its hash, such as ``0003-1f2e3d4c``.
-    path : Path
-        The pickle.
-    metadata : dict
-        What its JSON says.
-    is_in_use : bool
-        Whether the file in use has just these bytes.
+    `is_in_use`: whether the file in use has just these bytes.
     """
 
     name: str
@@ -49,17 +40,6 @@ def folder_of(model_path: str | Path) -> Path:
     Files of other names have a folder each in there: going back must never put a router in use
     that was trained for other candidates.
 
-    Parameters
-    ----------
-    model_path : str or Path
-        The router file in use; it need not exist.
-
-    Returns
-    -------
-    Path
-
-    Examples
-    --------
     >>> folder_of("data/router_model.pkl").as_posix(), folder_of("data/mine.pkl").as_posix()
     ('data/models', 'data/models/mine')
     """
@@ -69,17 +49,7 @@ def folder_of(model_path: str | Path) -> Path:
 
 
 def kept_models(model_path: str | Path) -> list[Kept]:
-    """Return the archived routers of a file, the oldest first.
-
-    Parameters
-    ----------
-    model_path : str or Path
-        The router file in use, such as ``data/router_model.pkl``; it need not exist.
-
-    Returns
-    -------
-    list of Kept
-    """
+    """Return the archived routers of a file, the oldest first."""
     in_use = sha256_of(model_path) if Path(model_path).is_file() else None
     found = []
     for path in sorted(folder_of(model_path).glob("[0-9]*-*.pkl")):
@@ -101,25 +71,7 @@ def install(
     Whoever reads the file meanwhile sees the old router or the new one, never a part. A router
     that was archived before, byte for byte, is kept once: as the newest.
 
-    Parameters
-    ----------
-    router : Router
-        Fitted.
-    model_path : str or Path
-        The router file in use.
-    metadata : mapping or None, default=None
-        JSON values to add to its description, such as what it was worth in the comparison.
-    keep : int, default=5
-        Archived routers to keep, at least 1; the oldest are deleted.
-
-    Returns
-    -------
-    Kept
-
-    Raises
-    ------
-    ValueError
-        If `keep` is below 1.
+    `keep`: archived routers to keep, at least 1; the oldest are deleted.
     """
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "router.pkl"
@@ -131,20 +83,7 @@ def install(
 def install_file(made: str | Path, model_path: str | Path, *, keep: int = KEEP) -> None:
     """Put a router in use that was saved elsewhere, and archive it, as `install` does.
 
-    Parameters
-    ----------
-    made : str or Path
-        The router file, with its description beside it; without one it can't be archived, and
-        is only put in use.
-    model_path : str or Path
-        The router file in use.
-    keep : int, default=5
-        Archived routers to keep, at least 1; the oldest are deleted.
-
-    Raises
-    ------
-    ValueError
-        If `keep` is below 1.
+    `keep`: archived routers to keep, at least 1; the oldest are deleted.
     """
     if keep < 1:
         raise ValueError(f"keep must be at least 1, got {keep!r}")
@@ -164,11 +103,6 @@ def archive_in_use(model_path: str | Path) -> None:
     """Copy the router in use into the archive, or what its description has learnt since.
 
     A file that is damaged, no router or without a description is nothing to go back to.
-
-    Parameters
-    ----------
-    model_path : str or Path
-        The router file in use; it need not exist.
     """
     path = Path(model_path)
     if not path.is_file() or not _is_whole(path):
@@ -181,22 +115,7 @@ def archive_in_use(model_path: str | Path) -> None:
 def rollback(model_path: str | Path, name: str | None = None) -> Kept:
     """Put an archived router in use again.
 
-    Parameters
-    ----------
-    model_path : str or Path
-        The router file in use.
-    name : str or None, default=None
-        Which one, as `kept_models` names it; None = the one before the router in use.
-
-    Returns
-    -------
-    Kept
-        The router that is in use now.
-
-    Raises
-    ------
-    ValueError
-        If there is no such router, or none before.
+    `name`: which one, as `kept_models` names it; None = the one before the router in use.
     """
     archive_in_use(model_path)
     kept = kept_models(model_path)

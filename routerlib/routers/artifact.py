@@ -41,15 +41,7 @@ class OtherFormatError(ArtifactError):
 
 
 class Artifact(NamedTuple):
-    """What stood in a router file.
-
-    Parameters
-    ----------
-    state : dict
-        The router as plain builtins.
-    metadata : dict
-        Content of the JSON beside it; empty when there is none.
-    """
+    """What stood in a router file."""
 
     state: dict[str, Any]
     metadata: dict[str, Any]
@@ -58,27 +50,7 @@ class Artifact(NamedTuple):
 def save(state: Mapping[str, Any], path: str | Path, metadata: Mapping[str, Any]) -> None:
     """Write a router and its description.
 
-    Parameters
-    ----------
-    state : mapping
-        Plain builtins only; the same state gives the same bytes.
-    path : str or Path
-        Where the pickle goes, such as ``data/router_model.pkl``; the JSON gets the same stem.
-    metadata : mapping
-        JSON values to add to versions, time and digest.
-
-    Raises
-    ------
-    ValueError
-        If the state holds anything but builtins.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "router_model.pkl"
-    >>> save({"kind": "best_single"}, path, {"candidates": ["small"]})
-    >>> load(path).state, load(path).metadata["candidates"]
-    ({'kind': 'best_single'}, ['small'])
+    `state`: plain builtins only; the same state gives the same bytes.
     """
     path = Path(path)
     _check_builtins(state, "state")
@@ -96,25 +68,7 @@ def save(state: Mapping[str, Any], path: str | Path, metadata: Mapping[str, Any]
 
 
 def load(path: str | Path) -> Artifact:
-    """Open a router file without running anything in it.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file that `save` wrote.
-
-    Returns
-    -------
-    Artifact
-        State and metadata.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ArtifactError
-        If it is truncated, hostile, no router, of another format, or differs from its JSON.
-    """
+    """Open a router file without running anything in it."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no router file at {str(path)!r}; train one first")
@@ -137,22 +91,7 @@ def load(path: str | Path) -> Artifact:
 
 
 def update_metadata(path: str | Path, **entries: Any) -> None:
-    """Add entries, such as test metrics, to the JSON beside a router file.
-
-    Parameters
-    ----------
-    path : str or Path
-        The router file (the pickle).
-    **entries
-        JSON values; they replace entries of the same name.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no JSON beside the router file.
-    ArtifactError
-        If it isn't the JSON of this router file.
-    """
+    """Add entries, such as test metrics, to the JSON beside a router file."""
     path = Path(path)
     if not json_path(path).is_file():
         raise FileNotFoundError(f"no {str(json_path(path))!r} to update; save the router first")

@@ -164,15 +164,7 @@ class TopicTable(Router):
 
 
 class TopicDetector:
-    """Name the topic of a prompt.
-
-    Parameters
-    ----------
-    space : PromptFeatures
-        Fitted; places prompts.
-    classifier : TopicClassifier
-        Of the log's own topics.
-    """
+    """Name the topic of a prompt."""
 
     def __init__(self, space: PromptFeatures, classifier: TopicClassifier) -> None:
         self.space = space

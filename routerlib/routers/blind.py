@@ -12,14 +12,7 @@ from routerlib.routers.router import Choosing, Router
 class BlindChoice(NamedTuple):
     """What was chosen without estimates.
 
-    Attributes
-    ----------
-    model : str
-        Name of the candidate.
-    propensity : float
-        Probability of this choice, in (0, 1].
-    reason : str
-        Why, in words.
+    `propensity`: probability of this choice, in (0, 1].
     """
 
     model: str

@@ -18,19 +18,9 @@ from routerlib.records.decision import Estimates
 class TopicMeans:
     """Mean quality and cost of each candidate per topic: the topic table.
 
-    Parameters
-    ----------
-    models : tuple of str
-        Candidate models, in column order.
-    topics : tuple of str
-        Known topics.
-    quality, cost_usd : ndarray of shape (n_topics + 1, n_models)
-        Means per topic, drawn to those of all prompts, the fewer prompts a topic has the more
-        (`topics.topic_means`); the last row is all prompts, for topics that are not known. Cost
-        is NaN where unknown.
+    `quality, cost_usd` (n_topics + 1, n_models): means per topic, drawn to those of all
+        prompts, the fewer prompts a topic has the more (`topics.topic_means`).
 
-    Examples
-    --------
     >>> outcomes = Outcomes(["a", "b"], ["m"], quality=[[1], [0]], topics=["law", "music"])
     >>> TopicMeans.of(outcomes).estimates(["law", "chess"]).quality.round(3).tolist()
     [[0.508], [0.5]]
@@ -59,14 +49,7 @@ class TopicMeans:
     def estimates(self, topics: Sequence[str]) -> Estimates:
         """Look prompts up by topic.
 
-        Parameters
-        ----------
-        topics : sequence of str, length n_prompts
-            Topics; those not known get the means of all prompts.
-
-        Returns
-        -------
-        Estimates
+        `topics` (length n_prompts): topics; those not known get the means of all prompts.
         """
         row_of = {topic: row for row, topic in enumerate(self.topics)}
         rows = np.array([row_of.get(topic, len(self.topics)) for topic in topics], dtype=int)

@@ -26,38 +26,11 @@ def make_app(
 ) -> FastAPI:
     """Make the web application, for a server of one's own.
 
-    Parameters
-    ----------
-    model_path : Path or None
-        The router file; where there is none (yet) rules decide, by the candidates' roles, and a
-        file that comes later is taken up. None = rules, always.
-    candidates : sequence of CandidateModel
-        All that may be asked.
-    log : CallLog
-        Where decisions, calls and feedback are written.
-    key : str or None, default=None
-        What callers must show as ``Authorization: Bearer``; None = callers must be on this machine.
-    explore : str or None, default=None
-        Such as ``epsilon-greedy:0.1``, ``thompson:0.02`` or ``ucb:0.02``: draw choices by chance,
-        with logged propensity.
-    stickiness : {"conversation", "none"}, default="conversation"
-        Whether a turn of a conversation stays with the model that answered the one before.
-    budget_usd : float or None, default=None
-        Cap on what answers may cost until the server ends, US dollars. Each attempt first reserves
-        the most that it may cost; what doesn't fit is refused with status 402. None = no cap.
-
-    Returns
-    -------
-    FastAPI
-        The application; it opens and closes what it needs with its lifespan.
-
-    Raises
-    ------
-    RuntimeError
-        If the extra ``serve`` is not installed.
-    ValueError
-        If the router file or the exploration can't be used, or a candidate has no cap on its
-        output, so that no budget could hold.
+    `model_path`: the router file; where there is none (yet) rules decide, by the candidates'
+        roles, and a file that comes later is taken up. None = rules, always.
+    `key`: what callers must show as ``Authorization: Bearer``; None = callers must be on this
+        machine.
+    `budget_usd`: cap on what answers may cost until the server ends, US dollars.
     """
     try:
         from routerlib.serve.app import make_application
@@ -91,24 +64,7 @@ def serve(
     stickiness: Stickiness = "conversation",
     budget_usd: float | None = None,
 ) -> None:
-    """Serve a router until interrupted; requests under way are answered first.
-
-    Parameters
-    ----------
-    model_path, candidates, log, key, explore, stickiness, budget_usd
-        As for `make_app`.
-    host : str, default="127.0.0.1"
-        Address to listen on; any but loopback needs a key.
-    port : int, default=8000
-        Port; 0 = any that is free.
-
-    Raises
-    ------
-    RuntimeError
-        If the port is in use or the extra ``serve`` is not installed.
-    ValueError
-        If the address needs a key and there is none.
-    """
+    """Serve a router until interrupted; requests under way are answered first."""
     from routerlib.serve.listening import check_exposure, logging_to_stderr, run
 
     check_exposure(host, key)

@@ -43,16 +43,9 @@ select call_id, candidate, status from calls where decision_id = ? order by call
 class Wish:
     """What a request asks for besides the answer itself.
 
-    Parameters
-    ----------
-    cost_weight : float or None, default=None
-        Quality given up per US dollar saved; None = the router's operating point.
-    model : str or None, default=None
-        The candidate to ask, whatever the router says.
-    continues : str or None, default=None
-        Decision id of the turn that this one goes on from, or ``none``; None = look it up.
-    parameters : mapping
-        Request parameters that stand before the candidate's own.
+    `cost_weight`: quality given up per US dollar saved; None = the router's operating point.
+    `continues`: decision id of the turn that this one goes on from, or ``none``; None = look it
+        up.
     """
 
     cost_weight: float | None = None
@@ -64,25 +57,8 @@ class Wish:
 class Service:
     """Everything that requests share: router, connections, log.
 
-    Parameters
-    ----------
-    routing : ReloadedRouter
-        Who decides.
-    candidates : sequence of CandidateModel
-        All that may be asked.
-    log : CallLog
-        Where everything is written.
-    exploration : Exploration or None, default=None
-        See `deciding.read_exploration`.
-    stickiness : {"conversation", "none"}, default="conversation"
-        Whether a turn stays with the model that answered the one before.
-    budget_usd : float or None, default=None
-        Cap on what the candidates' answers may cost until this service ends, US dollars.
-
-    Raises
-    ------
-    ValueError
-        If there is a budget, and a candidate without a cap on its output.
+    `budget_usd`: cap on what the candidates' answers may cost until this service ends, US
+        dollars.
     """
 
     def __init__(
@@ -150,27 +126,7 @@ class Service:
         wish: Wish,
         on_text: Callable[[str, str], None] | None = None,
     ) -> Asking:
-        """Decide and start to ask.
-
-        Parameters
-        ----------
-        prompt : Prompt
-            What is asked.
-        wish : Wish
-            How.
-        on_text : callable or None, default=None
-            Called with the candidate's name and each part of its answer.
-
-        Returns
-        -------
-        Asking
-            Goes on to its end, and into the log, whether somebody waits for it or not.
-
-        Raises
-        ------
-        Refused
-            If the request can't be decided, or 402 if the budget is spent.
-        """
+        """Decide and start to ask."""
         decision = await self._decision(prompt, wish)
         with refusing(422):
             order = order_of_asking(decision, self.candidates)
@@ -191,13 +147,7 @@ class Service:
         return Asking(self._start(work), recording, self.budget)
 
     async def score(self, decision_id: int, score: float, rationale: str) -> str:
-        """Store what somebody thinks of an answer and return who gave it.
-
-        Raises
-        ------
-        Refused
-            404 if nothing was asked under this decision, 409 if the answer isn't complete.
-        """
+        """Store what somebody thinks of an answer and return who gave it."""
         found = self._reader.lookup(_FEEDBACK_ON, decision_id)
         if not found:
             raise Refused(404, f"no answer is logged under decision {decision_id}")
@@ -248,17 +198,7 @@ class Service:
 
 
 class Asking:
-    """A prompt that is being asked.
-
-    Parameters
-    ----------
-    task : asyncio.Task
-        Ends with the Answer, when all is logged.
-    recording : _WriterRecording
-        Knows the number of the decision earlier than that.
-    budget : Budget
-        What it is paid from.
-    """
+    """A prompt that is being asked."""
 
     def __init__(
         self, task: asyncio.Task[Answer], recording: _WriterRecording, budget: Budget
@@ -272,14 +212,7 @@ class Asking:
         return await self._recording.decision_id()
 
     async def answered(self) -> Answer:
-        """Return the answer.
-
-        Raises
-        ------
-        Refused
-            502 if no candidate gave one, 402 if all of them were too dear for what is left of the
-            budget, 503 if it can't be logged.
-        """
+        """Return the answer."""
         with refusing(503):
             # Shielded: whoever stops waiting doesn't stop the call, which costs money anyway.
             answered = await asyncio.shield(self.task)
@@ -303,26 +236,6 @@ def _spent(budget: Budget) -> Refused:
 def with_parameters(candidate: CandidateModel, given: Mapping[str, Any]) -> CandidateModel:
     """Return the candidate with a request's parameters before its own.
 
-    Parameters
-    ----------
-    candidate : CandidateModel
-        As candidates.yaml has it.
-    given : mapping
-        Parameters of the request. A cap on output tokens goes under the name that the candidate
-        uses, and never above its own: who serves decides what an answer may cost.
-
-    Returns
-    -------
-    CandidateModel
-        With another `params_hash` where anything differs.
-
-    Raises
-    ------
-    Refused
-        400 if a parameter can't be written as JSON.
-
-    Examples
-    --------
     >>> from routerlib.gather.candidates.candidates import load_candidates
     >>> candidate = load_candidates("local")[0]
     >>> asked = with_parameters(candidate, {"max_completion_tokens": 7, "seed": 1})

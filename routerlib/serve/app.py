@@ -56,17 +56,7 @@ Continues = Annotated[
 def make_application(service: Service, key: str | None = None) -> FastAPI:
     """Make the web application around a service.
 
-    Parameters
-    ----------
-    service : Service
-        Who answers.
-    key : str or None, default=None
-        What every caller must show; None = callers on this machine need none.
-
-    Returns
-    -------
-    FastAPI
-        Its document is at /openapi.json, and readable at /docs.
+    `key`: what every caller must show; None = callers on this machine need none.
     """
 
     @asynccontextmanager

@@ -19,12 +19,7 @@ _DEFAULT_SHARES = {"epsilon-greedy": 0.1, "thompson": 0.02, "ucb": 0.02}
 class Exploration:
     """How choices are drawn by chance.
 
-    Parameters
-    ----------
-    kind : {"epsilon-greedy", "thompson", "ucb"}
-        Which policy of `routerlib.policies.exploration`.
-    share : float
-        Share of prompts that go to any candidate, evenly, in [0, 1].
+    `share`: share of prompts that go to any candidate, evenly, in [0, 1].
     """
 
     kind: str
@@ -68,26 +63,8 @@ class _Exploring:
 def read_exploration(text: str | None) -> Exploration | None:
     """Read what ``--explore`` says.
 
-    Parameters
-    ----------
-    text : str or None
-        ``epsilon-greedy:0.1``: one prompt in ten goes to any candidate, evenly. ``thompson:0.02``
-        and ``ucb:0.02``: where the router is unsure it tries more, by how unsure it is, and two
-        prompts in a hundred go to any candidate. Without uncertainty, as of rules, they are
-        ``epsilon-greedy`` with that share. None = never.
+    `text`: ``epsilon-greedy:0.1``: one prompt in ten goes to any candidate, evenly.
 
-    Returns
-    -------
-    Exploration or None
-        What was read.
-
-    Raises
-    ------
-    ValueError
-        If it is nothing that is known.
-
-    Examples
-    --------
     >>> str(read_exploration("thompson")), str(read_exploration("epsilon-greedy:0.3"))
     ('thompson:0.02', 'epsilon-greedy:0.3')
     """
@@ -114,26 +91,9 @@ def decide(
 ) -> Decision:
     """Choose a candidate for a prompt.
 
-    Parameters
-    ----------
-    router : Router
-        Who estimates.
-    prompt : Prompt
-        What is asked.
-    cost_weight : float or None
-        Quality given up per US dollar saved; None = the router's own operating point.
-    exploration : Exploration or None
-        How the choice is drawn; None = the best expected utility, always.
-
-    Returns
-    -------
-    Decision
-        With the exact probability of its choice.
-
-    Raises
-    ------
-    ValueError
-        If a cost is weighed that isn't known.
+    `cost_weight`: quality given up per US dollar saved; None = the router's own operating
+        point.
+    `exploration`: how the choice is drawn; None = the best expected utility, always.
     """
     if exploration is None:
         return router.route(prompt.text, cost_weight=cost_weight, task=prompt.task)

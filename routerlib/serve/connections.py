@@ -14,15 +14,7 @@ from routerlib.records.prompt import Prompt
 
 
 class LimitedClients(Clients):
-    """Connections that keep to each candidate's limit of requests in flight, and to a budget.
-
-    Parameters
-    ----------
-    candidates : sequence of CandidateModel
-        All that may be asked.
-    budget : Budget
-        From which each attempt reserves the most that it may cost.
-    """
+    """Connections that keep to each candidate's limit of requests in flight, and to a budget."""
 
     def __init__(self, candidates: Sequence[CandidateModel], budget: Budget) -> None:
         super().__init__()
@@ -66,13 +58,7 @@ class _Reserving:
 
 
 def check_capped(candidates: Sequence[CandidateModel]) -> None:
-    """Refuse candidates of which one answer may cost any amount: no budget could hold it.
-
-    Raises
-    ------
-    ValueError
-        If one has no cap on its output tokens.
-    """
+    """Refuse candidates of which one answer may cost any amount: no budget could hold it."""
     shortest = Prompt.from_text("?")
     for candidate in candidates:
         if math.isinf(worst_cost_usd(candidate, shortest)):
@@ -85,22 +71,6 @@ def check_capped(candidates: Sequence[CandidateModel]) -> None:
 def is_affordable(budget: Budget, order: Sequence[CandidateModel], prompt: Prompt) -> bool:
     """Return whether any of the candidates may be asked with the money that isn't spent.
 
-    Parameters
-    ----------
-    budget : Budget
-        The accounts; what is only reserved may still come back.
-    order : sequence of CandidateModel
-        Whom a request may ask.
-    prompt : Prompt
-        What is asked.
-
-    Returns
-    -------
-    bool
-        True where there is no cap.
-
-    Examples
-    --------
     >>> from routerlib.gather.candidates.candidates import load_candidates
     >>> local, prompt = load_candidates("local"), Prompt.from_text("Hi")
     >>> is_affordable(Budget(1.0), local, prompt), is_affordable(Budget(0.0), local, prompt)

@@ -21,15 +21,7 @@ where decision_id = ? and status in ('ok', 'truncated') order by call_id desc li
 
 
 class Turn(NamedTuple):
-    """An earlier turn of a conversation.
-
-    Parameters
-    ----------
-    model : str
-        The candidate that answered it.
-    decision_id : int
-        The decision behind it.
-    """
+    """An earlier turn of a conversation."""
 
     model: str
     decision_id: int
@@ -41,19 +33,6 @@ def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, str]]) -> Turn | 
     The messages up to the last answer in them are a prompt that was sent before, and the answer
     is what a candidate said to it: both stand in the log. So nothing has to be remembered, a
     restarted server and a second one on the same log know it too, and a client needn't tell.
-
-    Parameters
-    ----------
-    log : CallLog
-        Where earlier turns were logged.
-    messages : sequence of mapping
-        Role and content of each message.
-
-    Returns
-    -------
-    Turn or None
-        None where there is no earlier answer, or it isn't of this server: a client that cuts
-        or rewrites its history starts a new conversation.
     """
     answered = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     if not answered or answered[-1] == 0:
@@ -70,13 +49,7 @@ def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, str]]) -> Turn | 
 
 
 def told_turn(log: CallLog, decision_id: int) -> Turn:
-    """Return the turn that a client names by the number of its decision.
-
-    Raises
-    ------
-    Refused
-        404 if nothing was answered under it.
-    """
+    """Return the turn that a client names by the number of its decision."""
     found = log.lookup(_OF_DECISION, decision_id)
     if not found:
         raise Refused(404, f"no answer is logged under decision {decision_id}")

@@ -18,17 +18,7 @@ _TYPES = {
 
 
 class Refused(Exception):
-    """A request that gets no answer.
-
-    Parameters
-    ----------
-    status : int
-        HTTP status, 400 to 599.
-    message : str
-        What was expected, what came.
-    code, param : str or None, default=None
-        OpenAI's name for the error, and the field it is about.
-    """
+    """A request that gets no answer."""
 
     def __init__(
         self, status: int, message: str, code: str | None = None, param: str | None = None

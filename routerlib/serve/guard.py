@@ -26,18 +26,7 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 class Guard:
     """Let through what is allowed, with its body read whole.
 
-    Parameters
-    ----------
-    app : ASGI application
-        What comes after.
-    key : str or None
-        What ``Authorization: Bearer`` must hold; None = no key, and then only requests that
-        name this machine as their host: a web page can't reach the server under a name of its
-        own (DNS rebinding).
-    largest_body_bytes : int, default=LARGEST_BODY_BYTES
-        A body above it is refused with 413.
-    body_timeout_s : float, default=BODY_TIMEOUT_S
-        A body that takes longer is refused with 408.
+    `key`: what ``Authorization: Bearer`` must hold.
     """
 
     def __init__(

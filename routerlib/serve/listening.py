@@ -35,13 +35,6 @@ _LOOPBACK_NAME = "localhost"
 def check_exposure(host: str, key: str | None) -> None:
     """Refuse to be reachable from elsewhere without a key.
 
-    Raises
-    ------
-    ValueError
-        If the address is not loopback and there is no key.
-
-    Examples
-    --------
     >>> check_exposure("127.0.0.1", None)
     >>> check_exposure("0.0.0.0", None)
     Traceback (most recent call last):
@@ -80,18 +73,7 @@ def logging_to_stderr() -> Iterator[None]:
 
 
 def make_server(app: Any) -> uvicorn.Server:
-    """Return a server with this library's limits, to be run on sockets.
-
-    Parameters
-    ----------
-    app : ASGI application
-        What answers.
-
-    Returns
-    -------
-    uvicorn.Server
-        Not yet running.
-    """
+    """Return a server with this library's limits, to be run on sockets."""
     import uvicorn
 
     return uvicorn.Server(
@@ -108,22 +90,7 @@ def make_server(app: Any) -> uvicorn.Server:
 
 
 def run(app: Any, host: str, port: int) -> None:
-    """Listen until interrupted.
-
-    Parameters
-    ----------
-    app : ASGI application
-        What answers.
-    host : str
-        Address.
-    port : int
-        Port; 0 = any that is free.
-
-    Raises
-    ------
-    RuntimeError
-        If it can't listen there.
-    """
+    """Listen until interrupted."""
     # uvicorn ends in order and then raises the signal anew: as Ctrl-C, so that the log is closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with bound(host, port) as listener:
@@ -140,13 +107,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket that holds an address.
-
-    Raises
-    ------
-    RuntimeError
-        If the address can't be had.
-    """
+    """Return a socket that holds an address."""
     try:
         # With the protocol named: asyncio switches Nagle's delay of 40 ms off only where it is.
         family, kind, protocol, _, address = socket.getaddrinfo(

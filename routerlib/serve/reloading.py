@@ -29,19 +29,8 @@ class ReloadedRouter:
     Two files make a router, and they are replaced one after the other: a pair that doesn't
     fit is looked at again at the next poll before it counts as broken.
 
-    Parameters
-    ----------
-    path : Path or None
-        The router file; where there is none (yet), rules decide. None = rules, always.
-    candidates : sequence of CandidateModel
-        All that may be chosen; a router that knows others is refused.
-    poll_s : float, default=POLL_S
-        Seconds between looks at the file.
-
-    Raises
-    ------
-    ValueError
-        If a router file is there and can't be used: then there is no old one to stay with.
+    `path`: the router file; where there is none (yet), rules decide. None = rules, always.
+    `poll_s`: seconds between looks at the file.
     """
 
     def __init__(

@@ -27,27 +27,6 @@ async def stream(
     best unseen, and its headers can say who answers. It ends with ``[DONE]`` only once the call is
     on the disk; what fails after the first text ends it with an error event. A client that
     leaves doesn't stop the call: it is answered and logged to its end.
-
-    Parameters
-    ----------
-    service : Service
-        Who answers.
-    prompt : Prompt
-        What is asked.
-    wish : Wish
-        How.
-    with_usage : bool
-        Whether a last chunk tells the tokens.
-
-    Returns
-    -------
-    StreamingResponse
-        Server-sent events.
-
-    Raises
-    ------
-    Refused
-        If no candidate gives an answer, or the log can't be written.
     """
     from fastapi.responses import StreamingResponse
 

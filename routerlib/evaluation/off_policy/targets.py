@@ -23,13 +23,7 @@ class ThinOverlap(ValueError):
 
 
 def unseen(logged: LoggedChoices, router: Router | None) -> LoggedChoices:
-    """Leave out prompts that the router was trained on: it would look better than it is.
-
-    Raises
-    ------
-    ThinOverlap
-        If none is left.
-    """
+    """Leave out prompts that the router was trained on: it would look better than it is."""
     seen = set(getattr(router, "train_prompt_ids_", ()))
     is_seen = np.array([prompt_id in seen for prompt_id in logged.prompt_ids], dtype=bool)
     if not is_seen.any():
@@ -45,26 +39,7 @@ def unseen(logged: LoggedChoices, router: Router | None) -> LoggedChoices:
 def target_probabilities(policy: Any, logged: LoggedChoices, router: Router | None) -> Floats:
     """Return the probability with which a target would choose each candidate model.
 
-    Parameters
-    ----------
-    policy : Router or policy
-        The target.
-    logged : LoggedChoices
-        The decisions.
-    router : Router or None
-        Whose estimates a policy sees; None = those that were logged.
-
-    Returns
-    -------
-    ndarray of shape (n, n_models)
-        Each row sums to 1.
-
-    Raises
-    ------
-    ThinOverlap
-        If the router may choose what the log never did.
-    ValueError
-        If a policy has no estimates to weigh.
+    `router`: whose estimates a policy sees; None = those that were logged.
     """
     if isinstance(policy, Router):
         outcomes = Outcomes(
@@ -116,19 +91,8 @@ def check_chance(logged: LoggedChoices) -> None:
 def check_support(target: Floats, weights: Floats, logged: LoggedChoices) -> None:
     """Raise ThinOverlap where the log never tried, or hardly ever, what the target would choose.
 
-    Parameters
-    ----------
-    target : ndarray of shape (n, n_models)
-        The target's probability of each candidate model.
-    weights : ndarray of shape (n,)
-        Importance weights of the logged choices.
-    logged : LoggedChoices
-        Decisions with their propensities.
-
-    Raises
-    ------
-    ThinOverlap
-        With the share of prompts, the candidate, or the effective sample size that is too small.
+    `target` (n, n_models): the target's probability of each candidate model.
+    `weights` (n,): importance weights of the logged choices.
     """
     counts = np.bincount(logged.arms, minlength=len(logged.models))
     wanted = target.mean(axis=0)

@@ -197,29 +197,6 @@ def estimate_difference(
 
     Where both choose the same, a row tells nothing and adds no spread: the interval of the
     difference is narrower than the two values suggest.
-
-    Parameters
-    ----------
-    challenger, champion : Router
-        At their operating points; neither trained on the logged prompts.
-    logged : LoggedChoices
-        Decisions with their propensities and outcomes.
-    cost_weight : float, default=0
-        Of the utility of both.
-    level : float, default=0.95
-        Confidence.
-    random_state : int, default=0
-        Seed of the cross-fitting.
-
-    Returns
-    -------
-    Interval
-        Of challenger minus champion.
-
-    Raises
-    ------
-    ThinOverlap
-        If the log can't value one of the two, or costs that are weighed are unknown.
     """
     targets = [target_probabilities(router, logged, None) for router in (challenger, champion)]
     check_chance(logged)

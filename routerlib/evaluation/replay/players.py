@@ -32,18 +32,7 @@ class Player(ABC):
 class LinearPlayer(Player):
     """A policy over a linear posterior that learns every day and forgets slowly.
 
-    Parameters
-    ----------
-    year : Year
-        The traffic.
-    policy : policy
-        With ``choose(estimates)``, such as `routerlib.policies.exploration.Thompson`.
-    labelled : ndarray of int
-        Rows of the first training set, on which every candidate that was there is known.
-    half_life_days : float or None, default=60
-        After so many days an outcome counts half; None = never forget.
-    is_learning : bool, default=True
-        False = a router that is never retrained.
+    `half_life_days`: after so many days an outcome counts half; None = never forget.
     """
 
     def __init__(
@@ -92,20 +81,7 @@ class LinearPlayer(Player):
 class RouterPlayer(Player):
     """A policy over a router that is retrained on its own log every so many days.
 
-    Parameters
-    ----------
-    year : Year
-        The traffic.
-    policy : policy
-        With ``choose(estimates)``.
-    labelled : ndarray of int
-        Rows of the first training set.
-    make_router : callable
-        Returns an unfitted router.
-    every_days : int or None, default=28
-        None = never retrained.
-    window_days : int, default=112
-        Older outcomes are left out of a training.
+    `every_days`: None = never retrained.
     """
 
     def __init__(
@@ -158,17 +134,7 @@ class RouterPlayer(Player):
 
 
 class BanditPlayer(Player):
-    """Vowpal Wabbit, warmed up on the first training set, learning from every outcome.
-
-    Parameters
-    ----------
-    year : Year
-        The traffic.
-    bandit : VowpalBandit
-        Fresh.
-    labelled : ndarray of int
-        Rows of the first training set.
-    """
+    """Vowpal Wabbit, warmed up on the first training set, learning from every outcome."""
 
     def __init__(self, year: Year, bandit: VowpalBandit, labelled: np.ndarray) -> None:
         self.year, self.bandit = year, bandit

@@ -37,22 +37,7 @@ if TYPE_CHECKING:
 
 
 def play(year: Year, player: Player, first_day: int = 0) -> Choices:
-    """Let one player choose through the year, day by day.
-
-    Parameters
-    ----------
-    year : Year
-        The traffic.
-    player : Player
-        Fresh.
-    first_day : int, default=0
-        Days before belong to the first training set.
-
-    Returns
-    -------
-    Choices
-        For every row; arm -1 before `first_day`.
-    """
+    """Let one player choose through the year, day by day."""
     arms = np.full(len(year), -1)
     propensities = np.full(len(year), np.nan)
     for day in range(first_day, DAYS):
@@ -115,20 +100,7 @@ def replay(
 def standard_players(
     cost_weight: float, policies: Mapping[str, Callable[[int], Explorer]]
 ) -> dict[str, Callable[[Year, np.ndarray, int], Player]]:
-    """Return linear players: one that is never retrained, and one for each policy.
-
-    Parameters
-    ----------
-    cost_weight : float
-        Quality given up per US dollar saved.
-    policies : mapping of str to callable
-        ``make(seed)`` gives a fresh policy.
-
-    Returns
-    -------
-    dict of str to callable
-        For `replay`.
-    """
+    """Return linear players: one that is never retrained, and one for each policy."""
     made: dict[str, Callable[[Year, np.ndarray, int], Player]] = {
         "never retrained": lambda year, rows, _: LinearPlayer(
             year, Greedy(cost_weight), rows, is_learning=False
@@ -239,20 +211,9 @@ def summarise(weeks: pd.DataFrame, reference: str = "never retrained") -> pd.Dat
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Put Student's t interval round the mean over a few independent repeats.
 
-    Parameters
-    ----------
-    values : array of shape (n_repeats,)
-        One number per seed.
-    level : float, default=0.95
-        Confidence, in (0, 1).
+    `values` (n_repeats,): one number per seed.
+    `level`: confidence, in (0, 1).
 
-    Returns
-    -------
-    Interval
-        NaN ends below two repeats.
-
-    Examples
-    --------
     >>> found = mean_interval([1.0, 2.0, 3.0])
     >>> found.value, round(found.low, 2), round(found.high, 2)
     (2.0, -0.48, 4.48)

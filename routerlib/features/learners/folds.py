@@ -13,22 +13,6 @@ _N_FOLDS = 5
 def folds_of(outcomes: Outcomes, random_state: int, n_folds: int = _N_FOLDS) -> np.ndarray:
     """Deal near-duplicate groups into folds; all zeros when there is one group only.
 
-    Parameters
-    ----------
-    outcomes : Outcomes
-        At least one prompt.
-    random_state : int
-        Seed.
-    n_folds : int, default=5
-        Folds, fewer where there are fewer groups.
-
-    Returns
-    -------
-    ndarray of int, shape (n_prompts,)
-        Fold numbers.
-
-    Examples
-    --------
     >>> folds_of(Outcomes(["cook rice"] * 2, ["small"], [[1], [1]]), random_state=0)
     array([0, 0])
     """

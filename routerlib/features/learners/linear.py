@@ -16,12 +16,8 @@ _PENALTIES = tuple(float(penalty) for penalty in np.geomspace(0.05, 100, 10))
 class LinearFit:
     """Slopes and constants of a linear estimate.
 
-    Parameters
-    ----------
-    slopes : ndarray of shape (n_columns, n_targets)
-        What one unit of each column adds.
-    constants : ndarray of shape (n_targets,)
-        Estimate at the origin.
+    `slopes` (n_columns, n_targets): what one unit of each column adds.
+    `constants` (n_targets,): estimate at the origin.
     """
 
     def __init__(self, slopes: np.ndarray, constants: np.ndarray) -> None:
@@ -34,24 +30,10 @@ class LinearFit:
     ) -> tuple[Self, np.ndarray]:
         """Fit on all rows, and predict each row from the other folds.
 
-        Parameters
-        ----------
-        columns : ndarray of shape (n_prompts, n_columns)
-            Inputs.
-        targets : ndarray of shape (n_prompts, n_targets)
-            NaN = not observed.
-        folds : ndarray of int, shape (n_prompts,)
-            Near-duplicates share a fold.
+        `columns` (n_prompts, n_columns): inputs.
+        `targets` (n_prompts, n_targets): NaN = not observed.
+        `folds` (n_prompts,): near-duplicates share a fold.
 
-        Returns
-        -------
-        LinearFit
-            Fitted on all rows, with the penalty that predicts best out of fold.
-        ndarray of shape (n_prompts, n_targets)
-            Out-of-fold predictions.
-
-        Examples
-        --------
         >>> columns = np.arange(8.0)[:, np.newaxis]
         >>> fit, held_out = LinearFit.fit_out_of_fold(columns, 2 * columns + 1, np.arange(8) % 4)
         >>> fit.predict(np.array([[3.5]])).round(1), held_out.shape
@@ -81,18 +63,8 @@ class LinearFit:
 def observed_means(targets: np.ndarray) -> np.ndarray:
     """Return the mean of each column's observed cells, 0 where there are none.
 
-    Parameters
-    ----------
-    targets : ndarray of shape (n_rows, n_targets)
-        NaN = not observed.
+    `targets` (n_rows, n_targets): NaN = not observed.
 
-    Returns
-    -------
-    ndarray of shape (n_targets,)
-        Means.
-
-    Examples
-    --------
     >>> observed_means(np.array([[1.0, np.nan], [0.0, np.nan]]))
     array([0.5, 0. ])
     """

@@ -24,20 +24,8 @@ _SMALLEST_SHARE = 0.02
 def shrunk_mean(values: np.ndarray, prior: float) -> float:
     """Return the mean of the observed values, drawn towards a prior worth two of them.
 
-    Parameters
-    ----------
-    values : ndarray of any shape
-        NaN = not observed.
-    prior : float
-        Mean without any value.
+    `values`: NaN = not observed.
 
-    Returns
-    -------
-    float
-        Strictly between 0 and 1 for values in [0, 1] and a prior inside.
-
-    Examples
-    --------
     >>> shrunk_mean(np.array([1.0, 1.0, np.nan]), prior=0.5)
     0.75
     """
@@ -53,18 +41,8 @@ def log_odds(share: float) -> float:
 def logits(shares: np.ndarray) -> np.ndarray:
     """Return log-odds of estimated quality, at most those of 0.98.
 
-    Parameters
-    ----------
-    shares : ndarray of any shape
-        Estimates, about in [0, 1].
+    `shares`: estimates, about in [0, 1].
 
-    Returns
-    -------
-    ndarray
-        Same shape.
-
-    Examples
-    --------
     >>> logits(np.array([0.5, 2.0])).round(3).tolist()
     [0.0, 3.892]
     """
@@ -125,10 +103,7 @@ class LogOddsScale:
 class TopicShift:
     """What a known topic adds to expected quality, where no learner knows topics.
 
-    Parameters
-    ----------
-    shifts : dict of str to ndarray of shape (n_models,)
-        Mean out-of-fold residual of the topic's prompts, drawn towards 0.
+    `shifts` (n_models,): mean out-of-fold residual of the topic's prompts, drawn towards 0.
     """
 
     shifts: Mapping[str, np.ndarray]

@@ -24,16 +24,12 @@ _START = 0.1
 class Labels(NamedTuple):
     """What the network learns.
 
-    Attributes
-    ----------
-    quality : ndarray of shape (n_prompts, n_models)
-        In [0, 1]; NaN = not observed.
-    topics : ndarray of shape (n_prompts, n_topics)
-        0 or 1: a second task, which teaches the hidden units what kinds of prompts there are;
-        no columns = no such task.
-    start : ndarray of shape (n_prompts, n_models), or None
-        Log-odds of quality that another learner estimates, out of fold: the network learns what
-        to add to them. None = it starts from the candidates' means.
+    `quality` (n_prompts, n_models): in [0, 1]; NaN = not observed.
+    `topics` (n_prompts, n_topics): 0 or 1: a second task, which teaches the hidden units what
+        kinds of prompts there are; no columns = no such task.
+    `start` (n_prompts, n_models): log-odds of quality that another learner estimates, out of
+        fold: the network learns what to add to them. None = it starts from the candidates'
+        means.
     """
 
     quality: np.ndarray
@@ -49,12 +45,8 @@ class Labels(NamedTuple):
 class Network:
     """Mean log-odds of three networks with one hidden layer of 32 units (ReLU).
 
-    Parameters
-    ----------
-    first, first_constants : ndarray of shape (n_columns, n_hidden) and (n_hidden,)
-        The hidden layers side by side.
-    second, second_constants : ndarray of shape (n_hidden, n_models) and (n_models,)
-        Log-odds of quality.
+    `first, first_constants` (n_columns, n_hidden): the hidden layers side by side.
+    `second, second_constants` (n_hidden, n_models): log-odds of quality.
     """
 
     def __init__(
@@ -73,25 +65,7 @@ class Network:
     def fit(cls, columns: np.ndarray, labels: Labels, random_state: int) -> Self:
         """Train by Adam with weight decay, dropout and a cosine schedule.
 
-        Parameters
-        ----------
-        columns : ndarray of shape (n_prompts, n_columns)
-            Columns with mean 0 and standard deviation about 1.
-        labels : Labels
-            Of the same prompts.
-        random_state : int
-            Seed.
-
-        Returns
-        -------
-        Network
-
-        Examples
-        --------
-        >>> columns = np.tile([[-1.0], [1.0]], (100, 1))
-        >>> labels = Labels((columns > 0).astype(float), np.zeros((200, 0)))
-        >>> Network.fit(columns, labels, 0).predict(np.array([[-1.0], [1.0]])).round().ravel()
-        array([0., 1.])
+        `columns` (n_prompts, n_columns): columns with mean 0 and standard deviation about 1.
         """
         n_models = labels.quality.shape[1]
         trained = [

@@ -27,18 +27,11 @@ _SMALLEST_SCALE, _FARTHEST = 0.1, 4.0
 class Targets(NamedTuple):
     """What the simpler learners learn.
 
-    Attributes
-    ----------
-    quality : ndarray of shape (n_prompts, n_models)
-        In [0, 1]; NaN = not observed.
-    log_cost : ndarray of shape (n_prompts, n_costed)
-        Of the candidates with known cost; NaN = unknown.
-    labels : ndarray of str, shape (n_prompts,)
-        Topic or cluster.
-    are_topics : bool
-        Whether labels are topics that may be told at prediction.
-    start : Estimated or None
-        The topic learner's estimates of quality, which the network adds to; None = there are none.
+    `quality` (n_prompts, n_models): in [0, 1]; NaN = not observed.
+    `log_cost` (n_prompts, n_costed): of the candidates with known cost; NaN = unknown.
+    `labels` (n_prompts,): topic or cluster.
+    `start`: the topic learner's estimates of quality, which the network adds to; None = there
+        are none.
     """
 
     quality: np.ndarray
@@ -204,14 +197,7 @@ class NetworkLearner:
 
     Given the topic's estimates, it learns what to add to their log-odds: so a told topic counts.
 
-    Parameters
-    ----------
-    network : Network
-        Trained.
-    scales : ndarray of shape (n_coordinates,)
-        Standard deviations of those coordinates that it reads.
-    adds_to_topic : bool
-        Whether it was trained to add to the topic's estimates.
+    `scales` (n_coordinates,): standard deviations of those coordinates that it reads.
     """
 
     def __init__(self, network: Network, scales: np.ndarray, adds_to_topic: bool) -> None:
@@ -271,13 +257,7 @@ class NetworkLearner:
 
 
 class SimplerLearners:
-    """Several simpler learners, their estimates side by side.
-
-    Parameters
-    ----------
-    learners : mapping of str to SimplerLearner
-        Fitted, by name.
-    """
+    """Several simpler learners, their estimates side by side."""
 
     kinds: ClassVar[Mapping[str, type[SimplerLearner]]] = {
         "words": WordsLearner,
@@ -300,25 +280,7 @@ class SimplerLearners:
     ) -> tuple[Self, Estimated]:
         """Fit on all prompts, and estimate each prompt from the other folds.
 
-        Parameters
-        ----------
-        names : sequence of str
-            Which learners, names of `kinds`.
-        place : Place
-            Where the prompts stand.
-        targets : Targets
-            Of the same prompts.
-        folds : ndarray of int, shape (n_prompts,)
-            At least two folds; near-duplicates share one.
-        random_state : int
-            Seed.
-
-        Returns
-        -------
-        SimplerLearners
-            Fitted on all prompts.
-        Estimated
-            Out of fold.
+        `folds` (n_prompts,): at least two folds; near-duplicates share one.
         """
         learners: dict[str, SimplerLearner] = {}
         found: dict[str, Estimated] = {}

@@ -28,14 +28,9 @@ _PRIOR_COUNTS = (3.0, 60.0)
 class TopicClassifier:
     """Probability of each topic, by multinomial logistic regression.
 
-    Parameters
-    ----------
-    topics : sequence of str, length n_topics
-        Names.
-    slopes : ndarray of shape (n_columns, n_topics)
-        Log-odds that a unit of each column adds.
-    constants : ndarray of shape (n_topics,)
-        Log-odds at the origin.
+    `topics` (length n_topics): names.
+    `slopes` (n_columns, n_topics): log-odds that a unit of each column adds.
+    `constants` (n_topics,): log-odds at the origin.
     """
 
     def __init__(self, topics: Sequence[str], slopes: np.ndarray, constants: np.ndarray) -> None:
@@ -101,26 +96,14 @@ def topic_means(
 ) -> np.ndarray:
     """Return mean quality of each topic, drawn towards the overall mean.
 
-    Parameters
-    ----------
-    shares : ndarray of shape (n_prompts, n_topics)
-        How much a prompt belongs to each topic; 0 or 1 where topics are known.
-    quality : ndarray of shape (n_prompts, n_models)
-        NaN = not observed. Anything else will do, such as cost.
-    overall : ndarray of shape (n_models,) or None, default=None
-        What to draw towards; None = the mean of all that was observed.
-
-    Returns
-    -------
-    ndarray of shape (n_topics, n_models)
-
-    Notes
-    -----
     The prior weighs noise variance / variance between topics prompts (empirical Bayes), at least
     3 and at most 60; estimated by the method of moments over all candidates.
 
-    Examples
-    --------
+    `shares` (n_prompts, n_topics): how much a prompt belongs to each topic; 0 or 1 where topics
+        are known.
+    `quality` (n_prompts, n_models): NaN = not observed. Anything else will do, such as cost.
+    `overall` (n_models,): what to draw towards; None = the mean of all that was observed.
+
     >>> topic_means(np.eye(2), np.array([[0.0], [1.0]])).ravel().round(3)
     array([0.492, 0.508])
     """
@@ -135,20 +118,8 @@ def topic_means(
 def main_topics(labels: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """Return the topics that are told apart, and which prompts have one of them.
 
-    Parameters
-    ----------
-    labels : sequence of str, length n_prompts
-        Topics.
+    `labels` (length n_prompts): topics.
 
-    Returns
-    -------
-    list of str
-        Those with at least 4 prompts, at most the 128 most frequent, sorted.
-    ndarray of bool, shape (n_prompts,)
-        Whether a prompt's topic is among them.
-
-    Examples
-    --------
     >>> main_topics(["a"] * 4 + ["b"])
     (['a'], array([ True,  True,  True,  True, False]))
     """
@@ -163,21 +134,7 @@ def topic_labels(
 ) -> tuple[np.ndarray, bool]:
     """Return the topic of each prompt, or its cluster where no topics can be learnt.
 
-    Parameters
-    ----------
-    place : Place
-        Where the prompts stand.
-    topics : sequence of str or None
-        Known topics.
-    random_state : int
-        Seed of the clustering (k-means).
-
-    Returns
-    -------
-    labels : ndarray of str, shape (n_prompts,)
-        Topic or cluster.
-    are_topics : bool
-        Whether they are topics.
+    Returns shape (n_prompts,): topic or cluster.
     """
     if topics is not None and len(main_topics(topics)[0]) > 1:
         return np.array(topics, dtype=str), True

@@ -72,15 +72,7 @@ class Recording(Protocol):
 
 @dataclass(frozen=True)
 class LogRecording:
-    """Write straight to a log.
-
-    Parameters
-    ----------
-    log : CallLog
-        The log.
-    run_id : int
-        The run that the rows belong to.
-    """
+    """Write straight to a log."""
 
     log: CallLog
     run_id: int
@@ -197,28 +189,7 @@ async def answer(
 
     Once a candidate has begun to speak no other is asked: two answers don't make one.
 
-    Parameters
-    ----------
-    prompt : Prompt
-        What to ask.
-    decision : Decision
-        Who was chosen, and why.
-    order : sequence of CandidateModel
-        Whom to ask, see `order_of_asking`; at least one.
-    clients : Clients
-        Open connections.
-    recording : Recording
-        Where to log. The decision is written while the first candidate answers; every call is
-        on the disk before this returns.
-    on_text : callable or None, default=None
-        Called with the candidate's name and each part of its answer as it comes.
-    permit : routerlib.gather.calls.client.Permit or None, default=None
-        As in `ask`.
-
-    Returns
-    -------
-    Answer
-        Of the first candidate that answered, else of the last.
+    `order`: whom to ask, see `order_of_asking`; at least one.
     """
     recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
     failed: list[Call] = []
@@ -241,38 +212,7 @@ async def answer(
 def order_of_asking(
     decision: Decision, candidates: Sequence[CandidateModel]
 ) -> list[CandidateModel]:
-    """Return the chosen candidate, and after it the others, the next best first.
-
-    Parameters
-    ----------
-    decision : Decision
-        Its estimates and cost weight say who is next best; where a rule decided there are none,
-        and the dearest is taken for the best.
-    candidates : sequence of CandidateModel
-        Who may be asked; those that the router doesn't know come last.
-
-    Returns
-    -------
-    list of CandidateModel
-        Every candidate once.
-
-    Raises
-    ------
-    ValueError
-        If the chosen one is not among the candidates.
-
-    Examples
-    --------
-    >>> from routerlib.gather.candidates.candidates import load_candidates
-    >>> estimates = {
-    ...     "smollm2-135m": {"quality": 0.2, "cost_usd": 1e-6},
-    ...     "qwen2.5-coder-0.5b": {"quality": 0.5, "cost_usd": 4e-6},
-    ...     "qwen2.5-coder-1.5b": {"quality": 0.6, "cost_usd": 9e-6},
-    ... }
-    >>> decision = Decision("smollm2-135m", 0.2, 1e-6, 1.0, "cheap", 50_000.0, estimates)
-    >>> [each.name for each in order_of_asking(decision, load_candidates("local"))]
-    ['smollm2-135m', 'qwen2.5-coder-0.5b', 'qwen2.5-coder-1.5b']
-    """
+    """Return the chosen candidate, and after it the others, the next best first."""
     (chosen,) = select_candidates(candidates, [decision.model])
 
     def rank(candidate: CandidateModel) -> tuple[bool, float, float]:
@@ -285,24 +225,7 @@ def order_of_asking(
 
 
 def instead(decision: Decision, model: str, reason: str, router_hash: str) -> Decision:
-    """Return a certain decision for another model, keeping the router's estimates.
-
-    Parameters
-    ----------
-    decision : Decision
-        What the router chose.
-    model : str
-        The candidate that is asked instead.
-    reason : str
-        Why, in words.
-    router_hash : str
-        `types.CALLER` or `types.CONVERSATION`: who chose, as no router did.
-
-    Returns
-    -------
-    Decision
-        With propensity 1.
-    """
+    """Return a certain decision for another model, keeping the router's estimates."""
     known = decision.estimates.get(model, {})
     return replace(
         decision,

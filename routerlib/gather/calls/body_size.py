@@ -13,13 +13,7 @@ MOST_BYTES = 64 * 2**20
 
 
 async def refuse_overlong(response: Any) -> None:
-    """Make a response raise OverlongAnswer once more than `MOST_BYTES` of its body have come.
-
-    Parameters
-    ----------
-    response : httpx.Response
-        As an event hook of the SDK's HTTP client gets it: its body is not read yet.
-    """
+    """Make a response raise OverlongAnswer once more than `MOST_BYTES` of its body have come."""
     kind: Any = type(response.stream)
     response.stream = _counted(kind)(response.stream)
 

@@ -31,19 +31,8 @@ def expected_cost_usd(
 ) -> float:
     """Estimate the cost of one call, US dollars.
 
-    Parameters
-    ----------
-    candidate : CandidateModel
-        Whom to ask.
-    prompt : Prompt
-        What to ask.
-    output_tokens : float or None, default=None
-        Expected output tokens; None = half the candidate's cap, or 512 where it has none.
-
-    Returns
-    -------
-    float
-        US dollars.
+    `output_tokens`: expected output tokens; None = half the candidate's cap, or 512 where it
+        has none.
     """
     if output_tokens is None:
         cap = candidate.max_output_tokens
@@ -59,25 +48,6 @@ def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
 
     A token for each byte of messages, system prompt and parameters (tools and schemas are input
     too), the marks of a chat format, and output, with reasoning, up to the cap that is sent.
-
-    Parameters
-    ----------
-    candidate : CandidateModel
-        Whom to ask.
-    prompt : Prompt
-        What to ask.
-
-    Returns
-    -------
-    float
-        US dollars; infinite where output costs money and no cap on it is sent.
-
-    Examples
-    --------
-    >>> from routerlib.records.call import Price
-    >>> small = CandidateModel("small", "m", "custom", None, None, Price(1, 2))
-    >>> worst_cost_usd(small, Prompt.from_text("Hi"))
-    inf
     """
     price, cap = candidate.price, candidate.max_output_tokens
     if cap is None:
@@ -98,25 +68,7 @@ def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
 
 
 def capped(candidate: CandidateModel) -> CandidateModel:
-    """Return the candidate with a cap on its output, so that a call has a worst case.
-
-    Parameters
-    ----------
-    candidate : CandidateModel
-        Whom to ask.
-
-    Returns
-    -------
-    CandidateModel
-        The same where a cap is given already; else one that may write 4096 tokens.
-
-    Examples
-    --------
-    >>> from routerlib.records.call import Price
-    >>> small = CandidateModel("small", "m", "custom", None, None, Price(1, 2))
-    >>> round(worst_cost_usd(capped(small), Prompt.from_text("Hi")), 4)
-    0.0084
-    """
+    """Return the candidate with a cap on its output, so that a call has a worst case."""
     if candidate.max_output_tokens is not None:
         return candidate
     # OpenAI's reasoning models refuse the older name; other servers may know only that.
@@ -140,24 +92,7 @@ class Budget:
     ``spent_usd + reserved_usd`` never exceeds the cap, as long as no attempt costs more than its
     worst case. Not for several threads: use it inside one event loop.
 
-    Parameters
-    ----------
-    cap_usd : float or None
-        US dollars; None = no cap.
-
-    Raises
-    ------
-    ValueError
-        If the cap is negative.
-
-    Examples
-    --------
-    >>> budget = Budget(1.0)
-    >>> budget.reserve(0.7), budget.reserve(0.7)
-    (True, False)
-    >>> budget.settle(0.7, 0.2)
-    >>> budget.reserve(0.7), budget.spent_usd
-    (True, 0.2)
+    `cap_usd`: US dollars; None = no cap.
     """
 
     def __init__(self, cap_usd: float | None) -> None:
@@ -191,13 +126,7 @@ class Budget:
         return fits
 
     async def reserve_when_free(self, worst_usd: float) -> bool:
-        """Reserve the worst case, waiting for attempts under way that may leave room for it.
-
-        Returns
-        -------
-        bool
-            False when it would not fit even if all that is under way cost nothing.
-        """
+        """Reserve the worst case, waiting for attempts under way that may leave room for it."""
         while not self.reserve(worst_usd):
             if self._spent + _units(worst_usd) > (self._cap or 0):
                 return False

@@ -79,17 +79,6 @@ class Clients:
     """Hold one connection pool per candidate, for use inside one event loop.
 
     Use it as an async context manager; every connection is closed at its end.
-
-    Parameters
-    ----------
-    stopping : asyncio.Event or None, default=None
-        Once it is set nobody waits any longer, neither for a turn nor to try again.
-
-    Examples
-    --------
-    >>> async def ask(candidate, prompt):
-    ...     async with Clients() as clients:
-    ...         return await clients.call(candidate, prompt)
     """
 
     def __init__(self, stopping: asyncio.Event | None = None) -> None:
@@ -106,15 +95,7 @@ class Clients:
         self._open.clear()
 
     async def client(self, candidate: CandidateModel) -> AsyncOpenAI:
-        """Return the candidate's client; the server of a local model is started first.
-
-        Raises
-        ------
-        ValueError
-            If its key is not set.
-        RuntimeError
-            If its local weights can't be had or its server does not start.
-        """
+        """Return the candidate's client; the server of a local model is started first."""
         return (await self._endpoint(candidate)).client
 
     async def _endpoint(self, candidate: CandidateModel) -> _Endpoint:
@@ -140,37 +121,11 @@ class Clients:
     ) -> Call:
         """Ask a candidate and return what came of it; faults become a typed status.
 
-        Parameters
-        ----------
-        candidate : CandidateModel
-            Whom to ask, and how.
-        prompt : Prompt
-            What to ask.
-        repeat : int, default=0
-            Number of the repetition, at least 0.
-        decision_id : int or None, default=None
-            The routing decision behind the call.
-        permit : Permit or None, default=None
-            Asked before each attempt, told what became of it; None = every attempt may be made.
-        on_text : callable or None, default=None
-            Given each piece of the answer's text as it comes, in the thread of the event loop;
-            None = the answer comes in one piece. What was handed out can't be taken back, so
-            that a stream that breaks after its first piece is not asked again: the Call then has
-            status ``error`` or ``timeout``, and the text so far as its response.
-
-        Returns
-        -------
-        Call
-            With status ``ok``, ``truncated``, ``refused``, ``empty``, ``error`` or ``timeout``.
-
-        Raises
-        ------
-        ValueError
-            If the candidate's key is not set.
-        RuntimeError
-            If a local candidate can't be started.
-        NotAsked
-            If the permit allows no attempt at all.
+        `repeat`: number of the repetition, at least 0.
+        `permit`: asked before each attempt, told what became of it; None = every attempt may be
+            made.
+        `on_text`: given each piece of the answer's text as it comes, in the thread of the event
+            loop.
         """
         endpoint = await self._endpoint(candidate)
         asking = _Asking(endpoint, candidate, prompt, permit or _Unlimited(), on_text)

@@ -13,21 +13,7 @@ Result = TypeVar("Result")
 def run_interruptibly(
     work: Coroutine[Any, Any, Result], on_interrupt: Callable[[], object] | None = None
 ) -> Result:
-    """Run a coroutine to its end from plain code, also where an event loop is running already.
-
-    Parameters
-    ----------
-    work : coroutine
-        What to run, in a thread with a loop of its own, so that it works in a notebook too.
-    on_interrupt : callable or None, default=None
-        Called at the first Ctrl-C to make the work end early and in order; the second
-        Ctrl-C is raised at once.
-
-    Returns
-    -------
-    object
-        What the coroutine returns.
-    """
+    """Run a coroutine to its end from plain code, also where an event loop is running already."""
     outcome: list[Result] = []
     failure: list[BaseException] = []
     is_done = threading.Event()

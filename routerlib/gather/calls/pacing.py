@@ -29,23 +29,6 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
     ``retry-after-ms`` and ``retry-after`` (seconds or an HTTP date) go before
     ``x-ratelimit-reset-requests`` and ``-tokens`` (seconds, or spans such as ``6m0s``, ``20ms``),
     of which the longer counts, without those whose ``x-ratelimit-remaining-`` is above 0.
-
-    Parameters
-    ----------
-    headers : mapping of str to str
-        Of the response, names in lower case.
-
-    Returns
-    -------
-    float or None
-        Seconds in [0, 120]; None = nothing usable: negative and absurd values are ignored.
-
-    Examples
-    --------
-    >>> asked_wait_s({"retry-after": "2"}), asked_wait_s({"x-ratelimit-reset-tokens": "1m0.5s"})
-    (2.0, 60.5)
-    >>> asked_wait_s({"retry-after": "-1"}), asked_wait_s({"retry-after": "86400"})
-    (None, None)
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     asked = [
@@ -100,12 +83,7 @@ class Pace:
     through at a time; each answer lets one more through. Otherwise a crowd that was turned away
     together would come back together, and use up its attempts.
 
-    Parameters
-    ----------
-    requests_per_minute : float or None
-        Upper limit, above 0; None = none.
-    stopping : asyncio.Event or None, default=None
-        Ends every wait at once when it is set.
+    `requests_per_minute`: upper limit, above 0; None = none.
     """
 
     def __init__(

@@ -35,13 +35,7 @@ class BrokenOff(AnswerFault):
 
 
 class ReportedFault(AnswerFault):
-    """An error that the provider reports in the body under status 200.
-
-    Attributes
-    ----------
-    code : int or None
-        The HTTP status that the body names.
-    """
+    """An error that the provider reports in the body under status 200."""
 
     def __init__(self, error: Any) -> None:
         code = error.get("code") if isinstance(error, dict) else None
@@ -50,15 +44,7 @@ class ReportedFault(AnswerFault):
 
 
 def parse_body(payload: str) -> Any:
-    """Read the JSON of an answer.
-
-    Raises
-    ------
-    MalformedAnswer
-        If it is none: broken, no text, or nested without end.
-    ReportedFault
-        If it is an error instead of an answer.
-    """
+    """Read the JSON of an answer."""
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError) as error:
@@ -71,8 +57,6 @@ def parse_body(payload: str) -> Any:
 class StreamedAnswer:
     """Put the pieces of a streamed answer together into the body of a plain one.
 
-    Examples
-    --------
     >>> answer = StreamedAnswer()
     >>> answer.add({"choices": [{"delta": {"content": "Four"}}]})
     'Four'
@@ -98,23 +82,7 @@ class StreamedAnswer:
         return storable(self._message["content"]) if self._message.get("content") else None
 
     def add(self, chunk: Any) -> str:
-        """Take in one chunk of the stream.
-
-        Parameters
-        ----------
-        chunk : Any
-            The JSON value of one event.
-
-        Returns
-        -------
-        str
-            The text that it adds; empty for other chunks.
-
-        Raises
-        ------
-        MalformedAnswer
-            If it is not what the API promises.
-        """
+        """Take in one chunk of the stream."""
         try:
             return self._add(chunk)
         except (AttributeError, LookupError, TypeError) as error:
@@ -139,18 +107,7 @@ class StreamedAnswer:
 
 
 def read_answer(body: Any) -> dict[str, Any]:
-    """Turn a provider's answer, however odd, into the fields of a Call.
-
-    Parameters
-    ----------
-    body : Any
-        The JSON value.
-
-    Returns
-    -------
-    dict of str to Any
-        Status, with response, finish_reason and usage, or with error_type and error.
-    """
+    """Turn a provider's answer, however odd, into the fields of a Call."""
     try:
         return _read_body(body)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -232,18 +189,7 @@ def is_out_of_credit(error: BaseException) -> bool:
 
 
 def read_error(error: BaseException) -> dict[str, Any]:
-    """Turn what went wrong into the fields of a Call.
-
-    Parameters
-    ----------
-    error : BaseException
-        What an attempt raised.
-
-    Returns
-    -------
-    dict of str to Any
-        Status ``timeout`` or ``error``, error_type and error.
-    """
+    """Turn what went wrong into the fields of a Call."""
     from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
     text = storable(str(error) or type(error).__name__)

@@ -238,13 +238,7 @@ def default_candidates() -> list[CandidateModel]:
 def select_candidates(
     candidates: Sequence[CandidateModel], names: Sequence[str]
 ) -> list[CandidateModel]:
-    """Return the named candidates, in the order of the names.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, listing those that are known.
-    """
+    """Return the named candidates, in the order of the names."""
     known = {candidate.name: candidate for candidate in candidates}
     for name in names:
         if name not in known:
@@ -253,24 +247,7 @@ def select_candidates(
 
 
 def candidates_frame(candidates: Sequence[CandidateModel]) -> pd.DataFrame:
-    """Show whom one may ask, at what price, and whether a key is there; never the key.
-
-    Parameters
-    ----------
-    candidates : sequence of CandidateModel
-        Candidates.
-
-    Returns
-    -------
-    DataFrame, index candidate
-        Provider, model, prices in US dollars per million tokens with their source and date,
-        the cap on output tokens (NaN = none) and the state of the key.
-
-    Examples
-    --------
-    >>> candidates_frame(load_candidates("local")).key.tolist()
-    ['not needed', 'not needed', 'not needed']
-    """
+    """Show whom one may ask, at what price, and whether a key is there; never the key."""
     import pandas as pd
 
     rows = [

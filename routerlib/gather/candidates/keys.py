@@ -17,15 +17,7 @@ _LEAST_SECRET_CHARS = 6
 
 
 class KeyFault(ValueError):
-    """A key that is missing or can't be one.
-
-    Parameters
-    ----------
-    candidate : str
-        Whose.
-    reason : str
-        What is wrong and what to do, the same for all that share the key; never the key.
-    """
+    """A key that is missing or can't be one."""
 
     def __init__(self, candidate: str, reason: str) -> None:
         super().__init__(f"candidate {candidate!r} {reason}")
@@ -38,20 +30,6 @@ def api_key(candidate: CandidateModel) -> str | None:
     It comes from the environment, else from a ``.env`` file in the current folder or above.
     That file is read each time and never put into the environment, so that no child process
     inherits what it does not need.
-
-    Parameters
-    ----------
-    candidate : CandidateModel
-        Its ``api_key_env`` names the variable.
-
-    Returns
-    -------
-    str or None
-
-    Raises
-    ------
-    KeyFault
-        If the variable is not set or holds no key, naming candidate and variable, never the value.
     """
     name = candidate.api_key_env
     if name is None:
@@ -73,18 +51,7 @@ def api_key(candidate: CandidateModel) -> str | None:
 
 
 def key_complaints(candidates: Sequence[CandidateModel]) -> list[str]:
-    """Say what is wrong with the keys of candidates, each fault once.
-
-    Parameters
-    ----------
-    candidates : sequence of CandidateModel
-        Whom to ask.
-
-    Returns
-    -------
-    list of str
-        A sentence for each fault, with the candidates that it concerns; empty = all have theirs.
-    """
+    """Say what is wrong with the keys of candidates, each fault once."""
     names: dict[str, list[str]] = {}
     for candidate in candidates:
         try:
@@ -110,15 +77,7 @@ def _from_file(name: str) -> str:
 class Redactor:
     """Replace a key in texts, also where it was quoted for a URL.
 
-    Parameters
-    ----------
-    key : str or None
-        What must not be seen; None = nothing.
-
-    Examples
-    --------
-    >>> Redactor("sk-12345")("wrong key: sk-12345")
-    'wrong key: [key]'
+    `key`: what must not be seen; None = nothing.
     """
 
     def __init__(self, key: str | None) -> None:
@@ -141,14 +100,7 @@ class Redactor:
 
 
 class RedactedStream:
-    """Hand on the pieces of a text without a key, even where it spans several of them.
-
-    Examples
-    --------
-    >>> stream = RedactedStream(Redactor("sk-12345"))
-    >>> stream.feed("it is sk-1"), stream.feed("2345, or"), stream.end()
-    ('it is ', '[key], or', '')
-    """
+    """Hand on the pieces of a text without a key, even where it spans several of them."""
 
     def __init__(self, redact: Redactor) -> None:
         self._redact = redact

@@ -48,30 +48,6 @@ def base_url(model: str) -> str:
     Weights that are not in the cache are fetched first (see `routerlib.weights.cache.ensure`). Safe
     to call from several threads; the same model always gets the same server. Loading takes
     one to a few seconds, during which other Python threads of the process stand still.
-
-    Parameters
-    ----------
-    model : str
-        Name of a model in `routerlib.weights.cache.KNOWN`, or path of a GGUF file.
-
-    Returns
-    -------
-    str
-        ``http://127.0.0.1:PORT/v1``, to be given to any OpenAI-compatible client.
-
-    Raises
-    ------
-    routerlib.weights.cache.WeightsError
-        If the weights can't be had.
-    LocalServerError
-        If the server package is missing, or the weights can't be loaded.
-
-    Examples
-    --------
-    >>> base_url("no-such-model")
-    Traceback (most recent call last):
-    ...
-    routerlib.weights.cache.WeightsError: unknown local model 'no-such-model'; expected one of ...
     """
     key = _key(model)
     with _lock:
@@ -83,33 +59,12 @@ def base_url(model: str) -> str:
 
 
 def running() -> dict[str, str]:
-    """Return the servers that run now.
-
-    Returns
-    -------
-    dict of str to str
-        Name of the model (absolute path for a GGUF of your own) to base URL.
-
-    Examples
-    --------
-    >>> all(address.startswith("http://127.0.0.1:") for address in running().values())
-    True
-    """
+    """Return the servers that run now."""
     return {model: f"{entry.address}/v1" for model, entry in list(_running.items())}
 
 
 def stop(model: str | None = None) -> None:
-    """Stop one server, or all of them; calls in flight are cut off.
-
-    Parameters
-    ----------
-    model : str or None
-        As given to `base_url`; None stops all. A model that does not run is passed over.
-
-    Examples
-    --------
-    >>> stop()
-    """
+    """Stop one server, or all of them; calls in flight are cut off."""
     with _lock:
         for key in list(_running) if model is None else [_key(model)]:
             entry = _running.pop(key, None)

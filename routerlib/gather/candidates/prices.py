@@ -21,18 +21,6 @@ _NOMINAL_OUTPUT_FACTOR = 4
 def nominal_price(parameters_b: float) -> Price:
     """Return the nominal price of a model that runs on this machine.
 
-    Parameters
-    ----------
-    parameters_b : float
-        Its parameters, billions.
-
-    Returns
-    -------
-    Price
-        $0.10 per million input tokens and billion parameters, four times that for output.
-
-    Examples
-    --------
     >>> nominal_price(0.5).output_usd_per_mtok
     0.2
     """
@@ -44,18 +32,6 @@ def nominal_price(parameters_b: float) -> Price:
 def list_price(model: str, provider: str) -> Price | None:
     """Look up what a provider charges today, in the table of the package genai-prices.
 
-    Parameters
-    ----------
-    model, provider : str
-        As genai-prices calls them.
-
-    Returns
-    -------
-    Price or None
-        With the package's version and today's date; None where the table doesn't know the model.
-
-    Examples
-    --------
     >>> list_price("gpt-nobody-knows", "openai") is None
     True
     """

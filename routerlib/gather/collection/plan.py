@@ -47,18 +47,8 @@ class Cell:
 class Plan:
     """What a collection will do, before anything is asked.
 
-    Parameters
-    ----------
-    cells : tuple of Cell
-        What is left to ask.
-    n_done : dict of str to int
-        Cells of each candidate that an earlier run has finished.
-    expected_s : float
-        Estimated seconds; NaN where nothing is known of a candidate's speed.
-    pace : str
-        What the estimate of seconds rests on.
-    in_flight : frozenset of CellKey
-        Cells to ask that were being asked when an earlier run was killed: they may be paid twice.
+    `expected_s`: estimated seconds; NaN where nothing is known of a candidate's speed.
+    `pace`: what the estimate of seconds rests on.
     """
 
     cells: tuple[Cell, ...]
@@ -152,28 +142,8 @@ def plan_collection(
 ) -> Plan:
     """Work out which cells are left to ask, and what asking them may cost.
 
-    Parameters
-    ----------
-    prompts : sequence of Prompt
-        What to ask.
-    candidates : sequence of CandidateModel
-        Whom to ask.
-    log : CallLog or None
-        Cells that it holds an answer for are not asked again; None = there is none yet.
-    repeats : int, default=1
-        How often each prompt is put to each candidate, at least 1.
-    limit : int or None, default=None
-        Only so many prompts, from the start.
-
-    Returns
-    -------
-    Plan
-        Nothing was asked yet.
-
-    Raises
-    ------
-    ValueError
-        If there are no prompts or no candidates.
+    `log`: cells that it holds an answer for are not asked again; None = there is none yet.
+    `repeats`: how often each prompt is put to each candidate, at least 1.
     """
     if not prompts or not candidates:
         raise ValueError(

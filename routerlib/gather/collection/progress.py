@@ -39,15 +39,6 @@ class Progress:
     file or a pipe lines of text are written every quarter of a minute and at the end, so that
     executed notebooks and reports show them (a widget would leave nothing there).
 
-    Parameters
-    ----------
-    totals : mapping of str to int
-        Name of each candidate and its number of calls to make.
-    is_shown : bool, default=True
-        False = show nothing.
-
-    Examples
-    --------
     >>> progress = Progress({"small": 2}, is_shown=False)
     >>> progress.show("small", 1, spent_usd=0.01, n_failed=0); progress.close()
     """
@@ -76,16 +67,7 @@ class Progress:
     def show(self, name: str, n_done: int, *, spent_usd: float, n_failed: int) -> None:
         """Show how far a candidate has come.
 
-        Parameters
-        ----------
-        name : str
-            The candidate.
-        n_done : int
-            Calls done.
-        spent_usd : float
-            US dollars.
-        n_failed : int
-            Calls without a complete answer.
+        `spent_usd`: US dollars.
         """
         known = self._standings[name]
         standing = Standing(n_done, known.n_total, spent_usd, n_failed)

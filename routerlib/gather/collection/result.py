@@ -18,22 +18,7 @@ if TYPE_CHECKING:
 class Tally:
     """What came of one candidate's calls in a run.
 
-    Parameters
-    ----------
-    statuses : Counter of str
-        Calls made, by status.
-    error_types : Counter of str
-        Types of the errors with which calls failed.
-    first_error : str
-        Message of the first of them.
-    spent_usd : float
-        US dollars, attempts of unknown outcome counted at their worst case.
-    n_unknown : int
-        Attempts that may have cost money and told no token counts.
-    n_elsewhere : int
-        Cells that another run finished meanwhile.
-    seconds : float
-        From the run's start to the last call's end.
+    `spent_usd`: US dollars, attempts of unknown outcome counted at their worst case.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)

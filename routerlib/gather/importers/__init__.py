@@ -121,23 +121,7 @@ def import_log(
 
 
 def read_imported(kind: str, path: str | Path, options: Options) -> list[Imported]:
-    """Read a file of another tool, each call once; no log is touched.
-
-    Parameters
-    ----------
-    kind, path, options
-        As in `import_log`.
-
-    Returns
-    -------
-    list of Imported
-        In the file's order.
-
-    Raises
-    ------
-    ValueError
-        If the kind is unknown or the file is not of that kind, naming file and place.
-    """
+    """Read a file of another tool, each call once; no log is touched."""
     if kind not in IMPORTERS:
         raise ValueError(f"kind must be one of {', '.join(IMPORTERS)}, got {kind!r}")
     path = Path(path)
@@ -161,19 +145,7 @@ def add_imported(
     options: Options,
     candidates: Sequence[CandidateModel] = (),
 ) -> ImportReport:
-    """Add what `read_imported` has read to a log, whole or not at all.
-
-    Parameters
-    ----------
-    kind, path, log, options, candidates
-        As in `import_log`.
-    records : sequence of Imported
-        What was read.
-
-    Returns
-    -------
-    ImportReport
-    """
+    """Add what `read_imported` has read to a log, whole or not at all."""
     report = _add(log, kind, Path(path), records, candidates)
     report.left_out.update(options.left_out)
     return report

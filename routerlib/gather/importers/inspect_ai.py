@@ -48,22 +48,6 @@ def read_inspect(path: Path, options: Options) -> Iterator[Imported]:
 
     The prompt is the sample's input; the answer is the model's last output. Tokens are those of
     the evaluated model only. Scores that are no number in [0, 1] stay unscored.
-
-    Parameters
-    ----------
-    path : Path
-        A .eval or a .json log.
-    options : Options
-        `candidate` gives the model another name.
-
-    Yields
-    ------
-    Imported
-
-    Raises
-    ------
-    ValueError
-        If the file is no log of Inspect.
     """
     is_archive = zipfile.is_zipfile(path)
     try:

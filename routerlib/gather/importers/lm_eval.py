@@ -30,22 +30,6 @@ def read_lm_eval(path: Path, options: Options) -> Iterator[Imported]:
 
     For multiple choice, the answer is the continuation with the highest log-likelihood. The
     model's name comes from results_*.json beside the file, else from its folder.
-
-    Parameters
-    ----------
-    path : Path
-        A samples_*.jsonl file.
-    options : Options
-        `candidate` gives the model another name.
-
-    Yields
-    ------
-    Imported
-
-    Raises
-    ------
-    ValueError
-        If a line is no sample.
     """
     name = _NAME.fullmatch(path.stem)
     task = name["task"] if name else path.stem

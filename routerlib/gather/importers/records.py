@@ -20,17 +20,7 @@ _REFUSED = frozenset({"content_filter", "refusal", "safety"})
 
 
 class Imported(NamedTuple):
-    """One call of another tool.
-
-    Attributes
-    ----------
-    prompt : Prompt
-        What was asked.
-    call : Call
-        What came of it, with its ``origin``.
-    scores : tuple of Score
-        Verdicts that came along.
-    """
+    """One call of another tool."""
 
     prompt: Prompt
     call: Call
@@ -41,28 +31,8 @@ class Imported(NamedTuple):
 class Options:
     """What a file to import does not say itself.
 
-    Parameters
-    ----------
-    candidate : str or None, default=None
-        Name of the model, where the file has none, or another name for it.
-    requests : Path or None, default=None
-        The request file of an OpenAI batch, whose output has the answers only.
-    prompt, topic : str
-        A table's columns of prompts and topics; a missing topic column is fine.
-    scores : sequence of str, default=()
-        A table's score columns; empty = every column of numbers that is no cost.
-    costs : mapping of str to str, default={}
-        Model -> a table's column of its costs in US dollars, where the column's name doesn't say.
-    judge : str, default="table"
-        What a table's scores are called.
-    prices : sequence of CandidateModel, default=()
-        For a table without costs: candidates whose prices and `output_tokens` make estimates.
-    output_tokens : int or None, default=None
-        Output tokens that such an estimate assumes; input tokens are a quarter of the characters.
-    left_out : Counter of str
-        Filled while reading: why rows were left out, and how many.
-    understood : list of str
-        Filled while reading: what each column of a table was taken for.
+    `costs`: model -> a table's column of its costs in US dollars, where the column's name
+        doesn't say.
     """
 
     candidate: str | None = None
@@ -91,8 +61,6 @@ def params_hash(model: str, parameters: Any = None) -> str:
 def status_of(response: str | None, finish_reason: str | None, error: Any = None) -> str:
     """Type an outcome: one of `routerlib.records.call.CALL_STATUSES`.
 
-    Examples
-    --------
     >>> status_of("4", "stop"), status_of("4", "length"), status_of("", "stop")
     ('ok', 'truncated', 'empty')
     >>> status_of(None, None, error="timed out")
@@ -108,19 +76,7 @@ def status_of(response: str | None, finish_reason: str | None, error: Any = None
 
 
 def usage_of(found: Any, names: Mapping[str, str]) -> Usage | None:
-    """Read token counts; None where input or output are not known, never 0 for it.
-
-    Parameters
-    ----------
-    found : Any
-        Usually a mapping with counts.
-    names : mapping of str to str
-        Fields of `Usage` -> names in `found`.
-
-    Returns
-    -------
-    Usage or None
-    """
+    """Read token counts; None where input or output are not known, never 0 for it."""
     if not isinstance(found, Mapping):
         return None
     counts = {field_: found.get(name) for field_, name in names.items()}
@@ -142,8 +98,6 @@ def number_or_none(value: Any) -> float | None:
 def text_of(content: Any) -> str | None:
     """Return a message's text, of its parts too; None where a part is not text.
 
-    Examples
-    --------
     >>> text_of([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])
     'ab'
     >>> text_of([{"type": "image_url", "image_url": {}}]) is None
@@ -192,13 +146,7 @@ def rest_of(record: Mapping[str, Any], *used: str) -> dict[str, Any] | None:
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the objects of a JSON lines file with their places.
-
-    Raises
-    ------
-    ValueError
-        If the file is no text or a line is no object, naming the line.
-    """
+    """Yield the objects of a JSON lines file with their places."""
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             where = f"{path} line {number}"

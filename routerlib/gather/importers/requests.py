@@ -35,24 +35,7 @@ _NOT_SENT = ("messages", "prompt", "model")
 
 
 def read_requests(path: Path, options: Options) -> Iterator[Imported]:
-    """Yield one call per line.
-
-    Parameters
-    ----------
-    path : Path
-        A .jsonl file. Shapes may be mixed: see the error of a line that has none of them.
-    options : Options
-        `candidate` names the model where lines don't; `requests` is the batch's request file.
-
-    Yields
-    ------
-    Imported
-
-    Raises
-    ------
-    ValueError
-        If a line is of no known shape, naming the line.
-    """
+    """Yield one call per line."""
     requests = {} if options.requests is None else _batch_requests(options.requests)
     for where, record in json_lines(path):
         pair = _pair(record, requests, where)

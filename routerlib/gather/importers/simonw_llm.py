@@ -28,24 +28,7 @@ _Messages = tuple[Mapping[str, str], ...]
 
 
 def read_llm(path: Path, options: Options) -> Iterator[Imported]:
-    """Yield every response; in a conversation, what was said before belongs to the prompt.
-
-    Parameters
-    ----------
-    path : Path
-        The SQLite file; opened for reading only.
-    options : Options
-        `candidate` gives all calls another model name.
-
-    Yields
-    ------
-    Imported
-
-    Raises
-    ------
-    ValueError
-        If the file is no such database.
-    """
+    """Yield every response; in a conversation, what was said before belongs to the prompt."""
     try:
         with closing(_open(path)) as database:
             tables = {

@@ -37,22 +37,6 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
     `Options.costs` names others. A column that by its name holds money, tokens or time is not
     taken for a score unless `Options.scores` says so. A missing score is no call.
     Further columns are kept with the prompt.
-
-    Parameters
-    ----------
-    path : Path
-        A .parquet or .csv file.
-    options : Options
-        Names of columns; prices and output tokens for estimated costs.
-
-    Yields
-    ------
-    Imported
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or a value is out of range, naming column and row.
     """
     frame = _read_frame(path)
     if options.prompt not in frame:

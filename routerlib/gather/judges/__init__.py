@@ -59,36 +59,7 @@ def judge(
     name: str | None = None,
     judges: Mapping[str, Grade] = JUDGES,
 ) -> Score:
-    r"""Grade a response to a prompt.
-
-    Parameters
-    ----------
-    prompt : Prompt
-        Gives the reference, and the judge when `name` is None.
-    response : str
-        What the candidate model wrote.
-    name : str or None, default=None
-        One of `judges`.
-    judges : mapping of str to callable
-        Name -> function of response and reference that returns a Score.
-
-    Returns
-    -------
-    Score
-        1 = right, 0 = wrong; NaN when there is no judge or reference, or the reference is
-        broken: then nothing can be said about the response.
-
-    Raises
-    ------
-    ValueError
-        If the judge is unknown.
-
-    Examples
-    --------
-    >>> prompt = Prompt.from_text("What is 17 * 23?", reference=391, judge="numeric")
-    >>> judge(prompt, "17 * 23 is 391.\nAnswer: 391").score
-    1.0
-    """
+    """Grade a response to a prompt."""
     name = name or prompt.judge
     if name is None:
         return Score("none", math.nan, "the prompt names no judge")
@@ -182,29 +153,7 @@ def _add(log: CallLog, graded: Sequence[tuple[int, Score]]) -> int:
 
 
 def check_reference(name: str, reference: Any) -> None:
-    """Raise BadReference when a judge can't use a reference.
-
-    Parameters
-    ----------
-    name : str
-        One of `JUDGES`.
-    reference : Any
-        JSON value; None is allowed and means "no verdict".
-
-    Raises
-    ------
-    BadReference
-        Saying what the judge expects.
-    ValueError
-        If the judge is unknown.
-
-    Examples
-    --------
-    >>> check_reference("numeric", "a dozen")
-    Traceback (most recent call last):
-        ...
-    routerlib.gather.judges.rules.BadReference: judge 'numeric' needs a number, ... got 'a dozen'
-    """
+    """Raise BadReference when a judge can't use a reference."""
     grade = _judge_called(name)
     if reference is None:
         return

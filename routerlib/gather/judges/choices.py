@@ -27,27 +27,6 @@ def choice(response: str, reference: Any) -> Score:
     A word that isn't among `labels` is not looked at, so give all of them, and what a sentence
     says of a label is not either: "neutral, as nothing negative is said" is right where "negative"
     is wanted and "neutral" is no label, and wrong where it is one.
-
-    Parameters
-    ----------
-    response : str
-    reference : dict
-        ``label``: the right one; ``labels``: all of them.
-
-    Returns
-    -------
-    Score
-
-    Examples
-    --------
-    >>> choice("Answer: It is French.", {"label": "French", "labels": ["French", "Dutch"]}).score
-    1.0
-    >>> choice("French or Dutch", {"label": "French", "labels": ["French", "Dutch"]}).score
-    0.0
-    >>> said = "It is **neutral**, as it does not convey a negative opinion."
-    >>> labels = ["positive", "neutral", "negative"]
-    >>> choice(said, {"label": "negative", "labels": labels}).score
-    0.0
     """
     label = reference_field("choice", reference, "label", str)
     labels = reference_texts("choice", reference_field("choice", reference, "labels", list))
@@ -65,23 +44,6 @@ def letter(response: str, reference: Any) -> Score:
 
     The letter may stand alone, in brackets, before the option's text, or after words such as
     "the answer is". With the options given, the right option's own text is right too.
-
-    Parameters
-    ----------
-    response : str
-    reference : str or dict
-        The letter; or ``letter`` and ``options`` (texts, the first one being A).
-
-    Returns
-    -------
-    Score
-
-    Examples
-    --------
-    >>> letter("Answer: (B) Paris", "B").score, letter("The answer is C.", "B").score
-    (1.0, 0.0)
-    >>> letter("Paris", {"letter": "B", "options": ["Rome", "Paris"]}).score
-    1.0
     """
     gold, options = _letter_reference(reference)
     got = final_answer(response)

@@ -18,18 +18,6 @@ _MAX_BRACES = 50
 def json_object(response: str, reference: Any) -> Score:
     """Compare the fields of the first JSON object in the answer; further fields are ignored.
 
-    Parameters
-    ----------
-    response : str
-    reference : dict
-        Numbers may be given as text; texts are compared as `exact` does.
-
-    Returns
-    -------
-    Score
-
-    Examples
-    --------
     >>> json_object('Answer: {"name": "Ada", "age": "36"}', {"name": "ada", "age": 36}).score
     1.0
     """
@@ -74,21 +62,6 @@ def sql(response: str, reference: Any) -> Score:
     """Compare an SQL query as normalised text; nothing is run.
 
     Case, spaces, quotes, a last semicolon and the order of conditions joined by AND may differ.
-
-    Parameters
-    ----------
-    response : str
-    reference : str or list of str
-        Any entry of a list is right.
-
-    Returns
-    -------
-    Score
-
-    Examples
-    --------
-    >>> sql("Answer: select * from users where age>30;", "SELECT * FROM users WHERE age > 30").score
-    1.0
     """
     golds = [_plain_sql(text) for text in reference_texts("sql", reference)]
     got = _plain_sql(answer_text(response))

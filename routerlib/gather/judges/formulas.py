@@ -29,25 +29,6 @@ _DELIMITER = re.compile(r"\$|\\\(|\\\[|\\boxed")
 def mathematics(response: str, reference: Any) -> Score:
     r"""Compare the final answer with the reference as mathematics, by math-verify.
 
-    Parameters
-    ----------
-    response : str
-        Plain or LaTeX; of a sentence, the formula in it counts.
-    reference : str, int, float or list of them
-        Plain or LaTeX; any entry of a list is right.
-
-    Returns
-    -------
-    Score
-        NaN when a formula takes longer than some seconds to work out, or holds too much.
-
-    Raises
-    ------
-    RuntimeError
-        If math-verify is not installed.
-
-    Examples
-    --------
     >>> mathematics("Answer: $\\frac{2}{4}$", "1/2").score
     1.0
     """

@@ -22,20 +22,7 @@ _UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeErr
 
 
 def reasoning_gym(response: str, reference: Any) -> Score:
-    """Ask a reasoning-gym verifier; only full marks count as right.
-
-    Parameters
-    ----------
-    response : str
-    reference : dict
-        ``dataset``: name of the generator; ``entry``: what it made, with ``answer`` and
-        ``metadata``.
-
-    Returns
-    -------
-    Score
-        NaN when the verifier fails on its own answer. A response that it can't read is wrong.
-    """
+    """Ask a reasoning-gym verifier; only full marks count as right."""
     dataset, entry = verifier_reference(reference)
     score_answer = _verifier(dataset)
     got = _spelled_for(dataset, final_answer(response))

@@ -28,31 +28,6 @@ def replay_purchases(
 ) -> pd.DataFrame:
     """Buy labels of a pool with several strategies from the same first prompts.
 
-    Parameters
-    ----------
-    pool : Outcomes
-        Every cell with quality and cost; what is not bought yet is hidden.
-    test : Outcomes
-        Complete prompts on which decisions are judged.
-    strategies : sequence of str
-        As of `routerlib.gather.labels.strategies.Buyer`.
-    shares : sequence of float
-        Budgets, ascending, as shares of what labelling the whole pool costs.
-    n_first : int, default=20
-        Prompts that are labelled throughout at the start.
-    cost_weight : float, default=0
-        Of the decisions.
-    random_state : int, default=0
-        Seed of first prompts and draws.
-
-    Returns
-    -------
-    DataFrame
-        strategy, seed, share, short: mean utility on test that is missing to that of all labels,
-        with a linear posterior as the router.
-
-    Examples
-    --------
     >>> from routerlib.outcomes.worlds import make_world
     >>> pool, test = make_world(n_prompts=120).outcomes.split(test_size=0.5, random_state=0)
     >>> runs = replay_purchases(pool, test, ["random"], [0.5, 1.0], n_first=10)

@@ -37,14 +37,7 @@ _TINY = 1e-12
 class Purchase:
     """One cell to ask next.
 
-    Parameters
-    ----------
-    row, arm : int
-        Prompt and candidate, as positions in the outcomes.
-    propensity : float
-        Probability, in (0, 1], of this draw among the cells that were left.
-    expected_usd : float
-        What asking is expected to cost.
+    `propensity`: probability, in (0, 1], of this draw among the cells that were left.
     """
 
     row: int
@@ -56,35 +49,9 @@ class Purchase:
 class Buyer:
     """Choose cells of an incomplete table, one batch after another.
 
-    Parameters
-    ----------
-    outcomes : Outcomes
-        All prompts that may be asked; NaN in quality = not labelled yet.
-    expected_usd : ndarray of shape (n_prompts, n_models)
-        What each cell would cost, above 0.
-    strategy : str, default="random"
-        ``random``: cells evenly. ``whole prompts``: all missing candidates of a random prompt.
-        ``cheap first``: by 1 / cost. ``close calls``: where the best candidate is most in doubt.
-        ``expected gain``: by how much knowing the cell is expected to raise the utility of the
-        decisions on all prompts (knowledge gradient of a linear posterior), per US dollar.
-    cost_weight : float, default=0
-        Of the decisions that the labels are for.
-    is_open : ndarray of bool, shape (n_prompts, n_models), or None, default=None
-        Which cells may be bought; None = all without a label.
-    random_state : int, default=0
-        Seed of the draws.
-
-    Raises
-    ------
-    ValueError
-        If the strategy is unknown or a cost isn't above 0.
-
-    Examples
-    --------
-    >>> table = Outcomes(["a", "b"], ["small", "large"], [[1, np.nan], [np.nan, np.nan]])
-    >>> buyer = Buyer(table, np.full((2, 2), 0.01))
-    >>> [(cell.row, cell.arm) for cell in buyer.choose(0.031)]
-    [(0, 1), (1, 0), (1, 1)]
+    `outcomes`: all prompts that may be asked; NaN in quality = not labelled yet.
+    `expected_usd` (n_prompts, n_models): what each cell would cost, above 0.
+    `is_open` (n_prompts, n_models): which cells may be bought; None = all without a label.
     """
 
     def __init__(
@@ -114,18 +81,7 @@ class Buyer:
         self._targets = self._rng.choice(len(outcomes), n_targets, replace=False)
 
     def choose(self, budget_usd: float) -> list[Purchase]:
-        """Draw cells until the next one would be over the budget.
-
-        Parameters
-        ----------
-        budget_usd : float
-            What the batch may cost, by expected costs.
-
-        Returns
-        -------
-        list of Purchase
-            In the order of drawing; empty when nothing is left or affordable.
-        """
+        """Draw cells until the next one would be over the budget."""
         if self.strategy == "whole prompts":
             return self._whole_prompts(budget_usd)
         left = np.isnan(self.quality) & self.is_open
@@ -232,27 +188,11 @@ def expected_gain(distances: Floats, sds: Floats) -> Floats:
     mean about to move by a normal step of standard deviation `sd`, the gain is
     ``sd * phi(d / sd) - d * Phi(-d / sd)``.
 
-    Parameters
-    ----------
-    distances : array of shape (...)
-        At least 0.
-    sds : array of a shape that broadcasts
-        At least 0.
-
-    Returns
-    -------
-    ndarray
-        At least 0; ``sd / sqrt(2 pi)`` at distance 0.
-
-    References
-    ----------
     Frazier, Powell and Dayanik (2009), The knowledge-gradient policy for correlated normal
     beliefs, INFORMS Journal on Computing 21.
 
-    Examples
-    --------
-    >>> expected_gain(np.array([0.0, 3.0]), np.array([1.0, 1.0])).round(4).tolist()
-    [0.3989, 0.0004]
+    `distances` (...): at least 0.
+    `sds`: at least 0.
     """
     from scipy.special import ndtr
 

@@ -280,8 +280,6 @@ def _pairs(
 def _won_by_first(straight: str, swapped: str) -> float | None:
     """Return the points of the first answer, from both orders of the comparison.
 
-    Examples
-    --------
     >>> _won_by_first("Winner: A", "Winner: B"), _won_by_first("Winner: A", "Winner: A")
     (1.0, 0.5)
     """

@@ -33,20 +33,6 @@ def rubric_messages(prompt: Prompt, response: str, rubric: str) -> tuple[Mapping
     What is graded stands between lines with a mark that follows from its content, so that an
     answer can't close them itself. That makes it hard, not impossible, for an answer to talk its
     judge into a score: a model may obey what it reads.
-
-    Parameters
-    ----------
-    prompt : Prompt
-        What was asked; its reference, if any, is shown to the judge.
-    response : str
-        The answer to grade.
-    rubric : str
-        What earns 1 and what 0.
-
-    Returns
-    -------
-    tuple of dict
-        Chat messages.
     """
     mark = _mark(prompt, response)
     parts = [
@@ -105,15 +91,7 @@ def _fenced(title: str, text: str, mark: str) -> str:
 
 
 def read_score(reply: str) -> float | None:
-    r"""Return the score that a judge's reply gives, None where it gives none or several.
-
-    Examples
-    --------
-    >>> read_score("Score: 0.7\nMostly right."), read_score("**Score:** 1")
-    (0.7, 1.0)
-    >>> read_score("Score: 7/10"), read_score("Great!"), read_score("Score: 0\nScore: 1")
-    (None, None, None)
-    """
+    """Return the score that a judge's reply gives, None where it gives none or several."""
     found = {float(text.replace(",", ".")) for text in _SCORE_LINE.findall(reply)}
     if len(found) != 1:
         return None
@@ -122,13 +100,7 @@ def read_score(reply: str) -> float | None:
 
 
 def read_winner(reply: str) -> Winner | None:
-    """Return which answer a judge's reply prefers, None where it names none or several.
-
-    Examples
-    --------
-    >>> read_winner("Winner: B"), read_winner("winner: **tie**"), read_winner("Both are fine")
-    ('second', 'tie', None)
-    """
+    """Return which answer a judge's reply prefers, None where it names none or several."""
     found = {text.lower() for text in _WINNER_LINE.findall(reply)}
     if len(found) != 1:
         return None

@@ -69,18 +69,7 @@ def load_prompts(path: str | Path) -> list[Prompt]:
 
 
 def read_prompts(path: str | Path) -> Iterator[tuple[str, Prompt]]:
-    """Yield each row of a prompt file with its place, repeated prompts too.
-
-    Parameters
-    ----------
-    path : str or Path
-        As in `load_prompts`, which says what is raised.
-
-    Yields
-    ------
-    tuple (where, Prompt)
-        The place is such as ``line 3``.
-    """
+    """Yield each row of a prompt file with its place, repeated prompts too."""
     path = Path(path)
     _check_readable(path)
     records = {".jsonl": _jsonl_records, ".csv": _csv_records, ".parquet": _parquet_records}
@@ -93,31 +82,7 @@ def read_prompts(path: str | Path) -> Iterator[tuple[str, Prompt]]:
 
 
 def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
-    """Make a Prompt from one row of a file.
-
-    Parameters
-    ----------
-    record : dict
-        Fields as described in `load_prompts`; a source of None becomes "user".
-    where : str
-        Names the row in error messages, such as ``prompts.jsonl line 3``.
-
-    Returns
-    -------
-    Prompt
-
-    Raises
-    ------
-    ValueError
-        If a field is wrong, naming `where`.
-
-    Examples
-    --------
-    >>> prompt_from_record({"prompt": "Hi", "task": "small talk"}, "p.jsonl line 1")
-    Traceback (most recent call last):
-        ...
-    ValueError: p.jsonl line 1: task must be one of chat, ..., got 'small talk'; ...
-    """
+    """Make a Prompt from one row of a file."""
     if not isinstance(record, Mapping):
         raise ValueError(
             f'{where}: expected an object such as {{"prompt": "..."}}, got {record!r:.80}'
@@ -144,20 +109,7 @@ def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
 
 
 def save_prompts(path: str | Path, prompts: Iterable[Prompt]) -> None:
-    """Write prompts so that `load_prompts` gives them back.
-
-    Parameters
-    ----------
-    path : str or Path
-        Ends in .jsonl, .csv or .parquet; replaced as a whole.
-    prompts : iterable of Prompt
-        At least one.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to write or the ending is unknown.
-    """
+    """Write prompts so that `load_prompts` gives them back."""
     path = Path(path)
     _check_suffix(path)
     records = [_record(prompt) for prompt in prompts]

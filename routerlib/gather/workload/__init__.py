@@ -25,19 +25,7 @@ _ITEMS_PER_PROMPT = 60
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of prompt, how it is graded, and how to make more of it.
-
-    Parameters
-    ----------
-    name : str
-        Stands in the prompts' ``source`` as ``workload/<name>``.
-    task : str
-        One of `routerlib.records.prompt.TASKS`.
-    judge : str
-        One of `routerlib.gather.judges.JUDGES`.
-    items : callable
-        Seed of a run -> endless iterator of `Item`; an item may come again.
-    """
+    """A kind of prompt, how it is graded, and how to make more of it."""
 
     name: str
     task: str
@@ -50,32 +38,8 @@ def make_prompts(
 ) -> list[Prompt]:
     """Make verifiable prompts, in an order of which every first part is balanced.
 
-    Parameters
-    ----------
-    per_family : int
-        Prompts of each family, at least 1.
-    seed : int, default=0
-        At least 0; the same seed gives the same prompts, another one others. Prompts of the
-        families made by reasoning-gym also depend on its version: make once and store.
-    families : sequence of str or None, default=None
-        Names in `FAMILIES`; None = all.
-
-    Returns
-    -------
-    list of Prompt, length per_family * number of families
-        Round after round of one prompt per family, families in random order within a round.
-        No prompt comes twice.
-
-    Raises
-    ------
-    ValueError
-        If a family is unknown or has too few distinct prompts.
-
-    Examples
-    --------
-    >>> prompts = make_prompts(2, families=["capital", "times_table"])
-    >>> sorted(prompt.source for prompt in prompts[:2])
-    ['workload/capital', 'workload/times_table']
+    `per_family`: prompts of each family, at least 1.
+    `families`: names in `FAMILIES`; None = all.
     """
     if per_family < 1 or seed < 0:
         raise ValueError(

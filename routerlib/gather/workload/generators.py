@@ -81,18 +81,7 @@ _NOT_REPEATABLE = frozenset(
 
 
 def generators() -> pd.DataFrame:
-    """List what `generate_prompts` can make.
-
-    Returns
-    -------
-    DataFrame, index name
-        Columns made_by (this library or reasoning-gym), task, judge.
-
-    Examples
-    --------
-    >>> generators().loc["gsm_symbolic"].tolist()
-    ['reasoning-gym', 'math', 'numeric']
-    """
+    """List what `generate_prompts` can make."""
     import pandas as pd
 
     rows = [(name, "routerlib", each.task, each.judge) for name, each in FAMILIES.items()]
@@ -103,31 +92,7 @@ def generators() -> pd.DataFrame:
 def generate_prompts(name: str, size: int, seed: int = 0) -> list[Prompt]:
     """Make verifiable prompts of one kind.
 
-    Parameters
-    ----------
-    name : str
-        One of `generators`: a family of this library or a generator of reasoning-gym, with its
-        default settings.
-    size : int
-        How many, at least 1.
-    seed : int, default=0
-        At least 0; the same seed gives the same prompts with the same version of reasoning-gym,
-        another one gives others. Make once and store.
-
-    Returns
-    -------
-    list of Prompt, length size
-        No prompt comes twice.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown or unfit, or has too few distinct prompts.
-
-    Examples
-    --------
-    >>> [(prompt.judge, prompt.source) for prompt in generate_prompts("capital", 1)]
-    [('contains', 'workload/capital')]
+    `size`: how many, at least 1.
     """
     if size < 1 or seed < 0:
         raise ValueError(f"size must be at least 1 and seed at least 0, got {size!r} and {seed!r}")

@@ -12,15 +12,7 @@ Thing = TypeVar("Thing")
 
 
 class Item(NamedTuple):
-    """A prompt's text, and what its judge compares with.
-
-    Parameters
-    ----------
-    text : str
-        The prompt.
-    reference : Any
-        JSON value for the family's judge.
-    """
+    """A prompt's text, and what its judge compares with."""
 
     text: str
     reference: Any
@@ -29,19 +21,6 @@ class Item(NamedTuple):
 def shuffled_rounds(rng: Random, things: Sequence[Thing]) -> Iterator[Thing]:
     """Yield all things in random order, again and again, so that each comes equally often.
 
-    Parameters
-    ----------
-    rng : Random
-        Source of the order.
-    things : sequence
-        At least one.
-
-    Yields
-    ------
-    Thing
-
-    Examples
-    --------
     >>> rounds = shuffled_rounds(Random(0), "abc")
     >>> sorted(next(rounds) for _ in range(6))
     ['a', 'a', 'b', 'b', 'c', 'c']

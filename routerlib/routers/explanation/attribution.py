@@ -27,17 +27,12 @@ _NO_MOVE = 1e-9
 class Folded(NamedTuple):
     """SHAP values of some prompts, one column per readable feature.
 
-    Attributes
-    ----------
-    values : ndarray of shape (n_prompts, n_features)
-        With ``base`` they add up to the raw estimate: log-odds before the pull to the
-        candidate's mean, or the log of expected US dollars.
-    base : ndarray of shape (n_prompts,)
-        What is expected before the prompt is read.
-    data : ndarray of shape (n_prompts, n_features)
-        The features' own values; NaN where a folded one has no single value.
-    names : tuple of str, length n_features
-        As people call them.
+    `values` (n_prompts, n_features): with ``base`` they add up to the raw estimate: log-odds
+        before the pull to the candidate's mean, or the log of expected US dollars.
+    `base` (n_prompts,): what is expected before the prompt is read.
+    `data` (n_prompts, n_features): the features' own values; NaN where a folded one has no
+        single value.
+    `names` (length n_features): as people call them.
     """
 
     values: Floats
@@ -49,12 +44,7 @@ class Folded(NamedTuple):
 class Parts(NamedTuple):
     """Expected quality of one candidate model on one prompt, feature by feature.
 
-    Attributes
-    ----------
-    parts : dict of str to float
-        In quality; they add up to the expected quality without a known task.
-    values : dict of str to float
-        The features' own values; NaN where there is no single one.
+    `values`: the features' own values; NaN where there is no single one.
     """
 
     parts: dict[str, float]
@@ -75,21 +65,7 @@ def check_explainable(router: LGBMRouter, prompts: Sequence[str]) -> None:
 def folded(router: LGBMRouter, columns: Floats, model: str, target: Target) -> Folded:
     """Return SHAP values of one candidate model's estimate, folded into readable features.
 
-    Parameters
-    ----------
-    router : LGBMRouter
-        Fitted.
-    columns : ndarray of shape (n_prompts, n_columns)
-        From ``router.features(prompts)``.
-    model : str
-        Candidate model.
-    target : {"quality", "cost"}
-        Which estimate.
-
-    Returns
-    -------
-    Folded
-        Columns of one group are summed, so sums stay exact.
+    `columns` (n_prompts, n_columns): from ``router.features(prompts)``.
     """
     return _folded(router, columns, router.contributions(columns, model, target), model, target)
 
@@ -111,19 +87,7 @@ def quality_parts(router: LGBMRouter, columns: Floats, models: Sequence[str]) ->
     Each SHAP value is multiplied by the mean slope of the calibration between the average prompt
     and this one. All models take no longer than one.
 
-    Parameters
-    ----------
-    router : LGBMRouter
-        Fitted.
-    columns : ndarray of shape (1, n_columns)
-        From ``router.features([prompt])``.
-    models : sequence of str
-        Candidate models.
-
-    Returns
-    -------
-    list of Parts
-        One for each model.
+    `columns` (1, n_columns): from ``router.features([prompt])``.
     """
     raw = router.contributions_all(columns)
     arms = [router.models_.index(model) for model in models]

@@ -29,15 +29,7 @@ DECIDED: Mapping[DecidedBy, str] = {
 
 
 class Change(NamedTuple):
-    """Where the router's choice becomes another one.
-
-    Attributes
-    ----------
-    cost_weight : float
-        Quality given up per US dollar saved.
-    model : str
-        Candidate model that is chosen beyond it.
-    """
+    """Where the router's choice becomes another one."""
 
     cost_weight: float
     model: str
@@ -359,19 +351,8 @@ def _flip_sentences(
 def with_value(name: str, value: float) -> str:
     """Name a feature with its value, where it has one that tells something.
 
-    Parameters
-    ----------
-    name : str
-        As people call it.
-    value : float
-        NaN = none.
+    `value`: NaN = none.
 
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> with_value("number of commas", 2.0), with_value("on any prompt", float("nan"))
     ('number of commas = 2', 'on any prompt')
     """

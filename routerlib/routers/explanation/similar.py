@@ -16,16 +16,9 @@ from routerlib.routers.lightgbm.router import LGBMRouter
 class SimilarPrompt:
     """One training prompt that is near in meaning.
 
-    Parameters
-    ----------
-    prompt_id : str
-        Its identifier in the log.
-    similarity : float
-        Cosine of the two embeddings, in [-1, 1].
-    text : str or None
-        The prompt; None = not in the outcomes given.
-    quality : dict of str to float
-        What was observed of each candidate model; NaN = not observed.
+    `similarity`: cosine of the two embeddings, in [-1, 1].
+    `text`: the prompt; None = not in the outcomes given.
+    `quality`: what was observed of each candidate model; NaN = not observed.
     """
 
     prompt_id: str

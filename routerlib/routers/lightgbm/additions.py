@@ -20,12 +20,7 @@ class Addition:
     Its log-odds are ``slope * mean log-odds of the others + offset``: prompts share their
     difficulty, and its own level takes few labels to learn.
 
-    Parameters
-    ----------
-    scale : LogOddsScale
-        Of the mean log-odds of the other candidates.
-    log_cost : float or None
-        Log of its cost over the geometric mean of the others'; None = unknown.
+    `log_cost`: log of its cost over the geometric mean of the others'; None = unknown.
     """
 
     scale: LogOddsScale
@@ -42,20 +37,11 @@ class Addition:
     ) -> Self:
         """Fit on prompts where it was observed.
 
-        Parameters
-        ----------
-        common : ndarray of shape (n_prompts,)
-            Mean log-odds of the other candidates.
-        quality : ndarray of shape (n_prompts,)
-            In [0, 1]; NaN = not observed, at least one observed.
-        pooled : float
-            Mean quality of the others, in (0, 1).
-        common_log_cost, log_cost : ndarray of shape (n_prompts,)
-            Mean expected log cost of the others, and its own; NaN = unknown.
-
-        Returns
-        -------
-        Addition
+        `common` (n_prompts,): mean log-odds of the other candidates.
+        `quality` (n_prompts,): in [0, 1]; NaN = not observed, at least one observed.
+        `pooled`: mean quality of the others, in (0, 1).
+        `common_log_cost, log_cost` (n_prompts,): mean expected log cost of the others, and its own;
+            NaN = unknown.
         """
         seen = np.isfinite(quality)
         scale = LogOddsScale.fit(common[seen], quality[seen], pooled, usual_slope=_SHARED_SLOPE)

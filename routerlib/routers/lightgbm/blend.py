@@ -30,26 +30,14 @@ class Blend:
        100 keep some of it. What is clearly more than noise is believed as estimated: the
        slope itself, which one trained on fewer prompts understates, is no factor.
 
-    Parameters
-    ----------
-    weights : ndarray of shape (n_parts,)
-        Sum to one.
-    centres : ndarray of shape (n_parts, n_models)
-        Mean log-odds of each part in training, the base of its contributions.
-    scales : sequence of LogOddsScale, length n_models
-        Of the blended log-odds.
-    spread : float
-        In [0, 1].
-    levels : ndarray of shape (n_models,)
-        Mean scaled log-odds in training.
-    doubt : float
-        Standard deviation of the error of log-odds that the parts share.
-    n_labels : int
-        Topics or clusters that it was measured on, at least 1.
-
-    Notes
-    -----
     All three steps are linear in log-odds, so contributions of features stay exact sums.
+
+    `weights` (n_parts,): sum to one.
+    `centres` (n_parts, n_models): mean log-odds of each part in training, the base of its
+        contributions.
+    `scales` (length n_models): of the blended log-odds.
+    `levels` (n_models,): mean scaled log-odds in training.
+    `n_labels`: topics or clusters that it was measured on, at least 1.
     """
 
     def __init__(
@@ -80,20 +68,10 @@ class Blend:
     ) -> Self:
         """Fit on out-of-fold log-odds.
 
-        Parameters
-        ----------
-        parts : sequence of ndarray of shape (n_prompts, n_models)
-            Log-odds, those of the trees first.
-        quality : ndarray of shape (n_prompts, n_models)
-            Observed; NaN = not observed.
-        pooled : float
-            Mean quality over all candidates, in (0, 1).
-        labels : ndarray of shape (n_prompts,)
-            Topic or cluster, by which shared errors are measured.
-
-        Returns
-        -------
-        Blend
+        `parts` (n_prompts, n_models): log-odds, those of the trees first.
+        `quality` (n_prompts, n_models): observed; NaN = not observed.
+        `pooled`: mean quality over all candidates, in (0, 1).
+        `labels` (n_prompts,): topic or cluster, by which shared errors are measured.
         """
         weights = _weights(parts, quality)
         blended = _weighed(weights, parts)
@@ -127,18 +105,7 @@ class Blend:
         return np.asarray(self._shares * expected + (1 - self._shares) * self._pooled)
 
     def mixing(self, arm: int) -> np.ndarray:
-        """Return what a unit of each candidate's blended log-odds adds to one's final ones.
-
-        Parameters
-        ----------
-        arm : int
-            The candidate whose log-odds are wanted.
-
-        Returns
-        -------
-        ndarray of shape (n_models,)
-            All of it from itself when `spread` is 1.
-        """
+        """Return what a unit of each candidate's blended log-odds adds to one's final ones."""
         n_models = len(self.scales)
         mixing = np.full(n_models, (1 - self.spread) / n_models)
         mixing[arm] += self.spread

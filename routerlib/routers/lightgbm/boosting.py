@@ -46,25 +46,8 @@ _COST_ROUNDS = 60
 def train_quality(columns: np.ndarray, labels: np.ndarray, random_state: int) -> lgb.Booster:
     """Train a booster whose raw score is the log-odds of quality.
 
-    Parameters
-    ----------
-    columns : ndarray of shape (n_rows, n_columns)
-        Prompt features.
-    labels : ndarray of shape (n_rows,)
-        Quality in [0, 1], nothing missing.
-    random_state : int
-        Seed.
-
-    Returns
-    -------
-    lightgbm.Booster
-        Constant where there are fewer than 20 rows or only one label.
-
-    Examples
-    --------
-    >>> booster = train_quality(np.zeros((2, 1)), np.array([1.0, 1.0]), random_state=0)
-    >>> (1 / (1 + np.exp(-raw_scores(booster, np.zeros((1, 1)))))).round(6)
-    array([0.75])
+    `columns` (n_rows, n_columns): prompt features.
+    `labels` (n_rows,): quality in [0, 1], nothing missing.
     """
     if len(labels) < MIN_ROWS_FOR_TREES or np.ptp(labels) == 0:
         constant = np.full(len(labels), shrunk_mean(labels, 0.5))

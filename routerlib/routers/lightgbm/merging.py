@@ -23,19 +23,9 @@ _NOTHING = (
 def merge_models(outputs: Sequence[Sequence[str]]) -> str:
     """Return one model text whose raw score k is the sum of the raw scores of ``outputs[k]``.
 
-    Parameters
-    ----------
-    outputs : sequence of sequences of str
-        Model texts of LightGBM, each with one output and all with the same columns; at least one
-        for each output.
+    `outputs`: model texts of LightGBM, each with one output and all with the same columns; at
+        least one for each output.
 
-    Returns
-    -------
-    str
-        A model text; as of a multiclass model where there is more than one output.
-
-    Examples
-    --------
     >>> import lightgbm as lgb
     >>> import numpy as np
     >>> from routerlib.routers.lightgbm.boosting import raw_scores, train_cost
@@ -55,20 +45,7 @@ def merge_models(outputs: Sequence[Sequence[str]]) -> str:
 
 
 def single_model(merged: str, output: int) -> str:
-    """Return the model text of one output of a merged model.
-
-    Parameters
-    ----------
-    merged : str
-        From `merge_models`.
-    output : int
-        Number of the output.
-
-    Returns
-    -------
-    str
-        A model text with one output.
-    """
+    """Return the model text of one output of a merged model."""
     n_outputs = int(_head(merged, "num_class"))
     bodies = [tree["body"] for tree in _TREE.finditer(merged)][output::n_outputs]
     return _written(merged, bodies, 1)

@@ -45,35 +45,7 @@ _LARGEST_INTEGER = 2**31 - 1
 def open_booster(text: str, n_features: int, n_classes: int = 1) -> lgb.Booster:
     """Open a booster from its text once every tree in it is known to be sound.
 
-    Parameters
-    ----------
-    text : str
-        What `lightgbm.Booster.model_to_string` returned.
-    n_features : int
-        Columns that the booster must expect, at least 1.
-    n_classes : int, default=1
-        Classes that it must tell apart; 1 = a number.
-
-    Returns
-    -------
-    lightgbm.Booster
-
-    Raises
-    ------
-    ValueError
-        If the text was cut, altered, or belongs to another table.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from routerlib.routers.lightgbm.boosting import train_cost
-    >>> text = train_cost(np.zeros((3, 1)), np.zeros(3), random_state=0).model_to_string()
-    >>> open_booster(text, n_features=1).num_trees()
-    1
-    >>> open_booster(text.replace("num_leaves=1", "num_leaves=9"), n_features=1)
-    Traceback (most recent call last):
-        ...
-    ValueError: LightGBM model text is altered: tree 0 has another shape than its 9 leaves need
+    `n_features`: columns that the booster must expect, at least 1.
     """
     try:
         _check(text, n_features, n_classes)

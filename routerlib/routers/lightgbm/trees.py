@@ -27,15 +27,7 @@ _SMALLEST_SMEAR = 1e-300
 
 
 class QualityTrees:
-    """Log-odds of quality of every candidate: the mean of two boosters each, in one model.
-
-    Parameters
-    ----------
-    text : str
-        Model text with one output a candidate, the sum of its boosters.
-    n_columns, n_models : int
-        Shape of the estimates.
-    """
+    """Log-odds of quality of every candidate: the mean of two boosters each, in one model."""
 
     def __init__(self, text: str, n_columns: int, n_models: int) -> None:
         self.text = text
@@ -74,16 +66,8 @@ class QualityTrees:
 class CostTrees:
     """Expected cost of those candidates whose cost is known.
 
-    Parameters
-    ----------
-    arms : sequence of int
-        Their numbers.
-    text : str
-        Model text with one output for each: log cost; empty when there is none.
-    smear : ndarray of shape (n_costed,)
-        The exponential of a mean logarithm lies under the mean: factors to the mean that was paid.
-    n_columns, n_models : int
-        Shape of the estimates.
+    `smear` (n_costed,): the exponential of a mean logarithm lies under the mean: factors to the
+        mean that was paid.
     """
 
     def __init__(
@@ -157,22 +141,8 @@ def quality_out_of_fold(
 ) -> Estimated:
     """Return the trees' log-odds of training prompts, each from the other folds.
 
-    Parameters
-    ----------
-    columns : Estimated
-        Of n_prompts prompts.
-    quality : ndarray of shape (n_prompts, n_models)
-        NaN = not observed.
-    folds : ndarray of int, shape (n_prompts,)
-        Near-duplicates share a fold.
-    random_state : int
-        Seed.
-
-    Returns
-    -------
-    Estimated
-        Of shape (n_prompts, n_models), with the topic detected and told; the log-odds of the
-        candidate's mean where it has fewer than 20 labels.
+    `quality` (n_prompts, n_models): NaN = not observed.
+    `folds` (n_prompts,): near-duplicates share a fold.
     """
     table = told_or_detected(columns, 0, random_state)
     detected, told = np.empty(quality.shape), np.empty(quality.shape)

@@ -29,25 +29,11 @@ class Certificate:
     quality at this cost weight is at most ``epsilon`` below that of *every* single candidate
     model, and so below the best one, whichever that truly is.
 
-    Parameters
-    ----------
-    epsilon : float
-        Mean quality that may be lost, in [0, 1).
-    delta : float
-        Probability with which the promise may fail, in (0, 1).
-    cost_weight : float or None
-        The certified cost weight; None = none could be certified.
-    best_single : str
-        Best single candidate model on the prompts that the router was fitted on; kept to when
-        nothing is certified.
-    n_prompts, n_groups : int
-        Calibration prompts on which every candidate was observed, and groups of near-duplicates
-        among them.
-    p_value : float
-        Of the certified cost weight, or of the first one, which failed; 1 = no evidence.
-    quality_difference : float
-        Observed mean quality at that cost weight minus that of ``best_single`` on the
-        calibration prompts; NaN without prompts.
+    `epsilon`: mean quality that may be lost, in [0, 1).
+    `delta`: probability with which the promise may fail, in (0, 1).
+    `cost_weight`: the certified cost weight; None = none could be certified.
+    `quality_difference`: observed mean quality at that cost weight minus that of
+        ``best_single`` on the calibration prompts; NaN without prompts.
     """
 
     epsilon: float
@@ -99,34 +85,16 @@ def gain_p_values(
     most 1 / x. Unlike Hoeffding's and Bentkus' bounds the bet profits from a small variance,
     which paired differences have: two ways of choosing agree on most prompts.
 
-    Parameters
-    ----------
-    gains : ndarray of shape (n_prompts, n_columns)
-        Paired differences in quality, each in [-1, 1].
-    groups : sequence of int, length n_prompts
-        Prompts of a group count as one draw; groups are independent.
-    epsilon : float
-        Loss of mean quality allowed, in [0, 1).
-    delta : float
-        Level of the test for which the stakes are sized, in (0, 1); valid at any other too.
-
-    Returns
-    -------
-    ndarray of shape (n_columns,)
-        p-values, valid for any number of prompts and any distribution in [-1, 1].
-
-    References
-    ----------
     Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting,
     Journal of the Royal Statistical Society B 86, https://doi.org/10.1093/jrsssb/qkad009
 
-    Examples
-    --------
-    >>> gains = np.zeros((200, 1))  # never a loss on 200 prompts
-    >>> gain_p_values(gains, range(200), epsilon=0.03, delta=0.1).round(3).tolist()
-    [0.004]
-    >>> gain_p_values(gains[:50], range(50), epsilon=0.03, delta=0.1).round(2).tolist()
-    [0.26]
+    `gains` (n_prompts, n_columns): paired differences in quality, each in [-1, 1].
+    `groups` (length n_prompts): prompts of a group count as one draw; groups are independent.
+    `epsilon`: loss of mean quality allowed, in [0, 1).
+    `delta`: level of the test for which the stakes are sized, in (0, 1); valid at any other
+        too.
+    Returns shape (n_columns,): p-values, valid for any number of prompts and any distribution
+        in [-1, 1].
     """
     drawn = _group_sums(np.asarray(gains, dtype=float) + epsilon, groups)
     n = len(drawn)
@@ -171,47 +139,12 @@ def certified_operating_point(
     them, so the promise holds against the truly best single model, not only against the one
     named.
 
-    Parameters
-    ----------
-    estimates : Estimates
-        Of the calibration prompts, by a router that was not fitted on them.
-    outcomes : Outcomes
-        The calibration prompts; those with a missing cell are left out.
-    epsilon : float
-        Mean quality that may be lost, in [0, 1).
-    delta : float
-        Probability with which the promise may fail, in (0, 1).
-    best_single : str
-        Best single candidate model on the prompts that the router was fitted on.
-    cost_weights : sequence of float
-        To be tested, each at least 0, fixed without looking at the calibration prompts: of
-        `sweep_cost_weights` on other prompts, say. Where costs are unknown only
-        0 is tested.
-
-    Returns
-    -------
-    Certificate
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range.
-
-    References
-    ----------
     Angelopoulos, Bates, Candes, Jordan and Lei (2021), Learn then test, arXiv:2110.01052.
 
-    Examples
-    --------
-    >>> from routerlib.outcomes.worlds import make_world
-    >>> world = make_world(n_prompts=400, n_models=2, kind="price")
-    >>> known = Estimates(world.outcomes.models, world.expected_quality, world.outcomes.cost_usd)
-    >>> certificate = certified_operating_point(
-    ...     known, world.outcomes, epsilon=0.05, delta=0.1, best_single="m1",
-    ...     cost_weights=[0, 1000, 1e5])
-    >>> print(certificate.sentence)
-    Certified with 90 % confidence on 400 calibration prompts: at cost weight 1000 the router is
-     at most 5 points of quality below the best single candidate model, whichever that is.
+    `epsilon`: mean quality that may be lost, in [0, 1).
+    `delta`: probability with which the promise may fail, in (0, 1).
+    `cost_weights`: to be tested, each at least 0, fixed without looking at the calibration
+        prompts: of `sweep_cost_weights` on other prompts, say.
     """
     keep = np.flatnonzero(is_complete(outcomes.quality))
     has_costs = bool(len(estimates)) and bool(np.isfinite(estimates.cost_usd).all())
@@ -242,16 +175,9 @@ def certified_operating_point(
 class Trial(NamedTuple):
     """One cost weight as the calibration prompts saw it.
 
-    Attributes
-    ----------
-    cost_weight : float
-        Quality given up per US dollar saved.
-    p_value : float
-        Of the hypothesis that it loses more than allowed against some candidate model.
-    cost_usd : float
-        Mean US dollars of its choices; 0 where costs are unknown.
-    gains : ndarray of shape (n_models,)
-        Mean quality of its choices minus that of each candidate model; NaN without prompts.
+    `cost_usd`: mean US dollars of its choices; 0 where costs are unknown.
+    `gains` (n_models,): mean quality of its choices minus that of each candidate model; NaN
+        without prompts.
     """
 
     cost_weight: float
@@ -272,26 +198,8 @@ def try_in_order(
 ) -> list[Trial]:
     """Test cost weights from the lowest up, until one fails at level delta.
 
-    Parameters
-    ----------
-    estimates : Estimates
-        Of the calibration prompts.
-    quality, cost_usd : ndarray of shape (n_prompts, n_models)
-        Observed on them; no quality missing.
-    groups : ndarray of shape (n_prompts,)
-        Group of near-duplicates of each prompt.
-    epsilon, delta, cost_weights
-        As in `certified_operating_point`.
-
-    Returns
-    -------
-    list of Trial
-        At least one; only the last may have failed.
-
-    Raises
-    ------
-    ValueError
-        If epsilon or delta is out of range, or there is no cost weight.
+    `quality, cost_usd` (n_prompts, n_models): observed on them; no quality missing.
+    `groups` (n_prompts,): group of near-duplicates of each prompt.
     """
     check_probabilities(epsilon, delta)
     if not len(cost_weights):
@@ -313,15 +221,7 @@ def try_in_order(
 
 
 def check_probabilities(epsilon: float, delta: float) -> None:
-    """Raise ValueError unless epsilon lies in [0, 1) and delta in (0, 1).
-
-    Parameters
-    ----------
-    epsilon : float
-        Mean quality that may be lost.
-    delta : float
-        Probability with which the promise may fail.
-    """
+    """Raise ValueError unless epsilon lies in [0, 1) and delta in (0, 1)."""
     if not 0 <= epsilon < 1:
         raise ValueError(f"epsilon must lie in [0, 1), got {epsilon!r}")
     if not 0 < delta < 1:

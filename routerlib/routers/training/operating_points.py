@@ -23,22 +23,8 @@ MIN_PROMPTS = 20
 class OperatingPoint:
     """Where to stand between quality and cost, and what that gave out of fold.
 
-    Parameters
-    ----------
-    cost_weight : float
-        Quality given up per US dollar saved.
-    fallback : str or None
-        Why to keep to the best single model instead, in words.
-    n_prompts : int
-        Training prompts with every candidate observed, on which it was chosen.
-    best_single : str
-        Best single candidate model on the training prompts.
-    quality, cost_usd : float
-        Mean out-of-fold quality and US dollars at this point; NaN when not measured.
-    best_single_quality, best_single_cost_usd : float
-        The same of always calling the best single model.
-    gain_over_mixing, gain_standard_error : float
-        Quality above random mixing of the candidates at the same cost, and its standard error.
+    `quality, cost_usd`: mean out-of-fold quality and US dollars at this point; NaN when not
+        measured.
     """
 
     cost_weight: float
@@ -67,24 +53,8 @@ def choose_cost_weight(
     model, not to a gamble; for a promise that holds for new prompts see
     `routerlib.routers.training.train.at_certified_point`.
 
-    Parameters
-    ----------
-    estimates : Estimates
-        From `cross_fit`; never from a router that saw these prompts.
-    outcomes : Outcomes
-        The same prompts.
-    max_quality_loss : float, default=0.03
-        Mean quality that may be given up, in [0, 1]; with 0 only a gain that can be shown counts.
-
-    Returns
-    -------
-    OperatingPoint
-        With the reason in words where the best single model is kept.
-
-    Raises
-    ------
-    ValueError
-        If `max_quality_loss` is out of range.
+    `max_quality_loss`: mean quality that may be given up, in [0, 1]; with 0 only a gain that
+        can be shown counts.
     """
     if not 0 <= max_quality_loss <= 1:
         raise ValueError(f"max_quality_loss must lie in [0, 1], got {max_quality_loss!r}")

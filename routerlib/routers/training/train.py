@@ -36,36 +36,7 @@ def cross_fit(
     n_folds: int = 5,
     random_state: int = 0,
 ) -> Estimates:
-    """Estimate each prompt by a router that saw neither it nor its near-duplicates.
-
-    Parameters
-    ----------
-    router_factory : callable
-        Returns a new, unfitted router.
-    outcomes : Outcomes
-        Training prompts.
-    n_folds : int, default=5
-        At least 2; fewer are used where there are fewer groups of distinct prompts.
-    random_state : int, default=0
-        Seed of the folds.
-
-    Returns
-    -------
-    Estimates
-        Out-of-fold, in the order of the outcomes.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two distinct prompts.
-
-    Examples
-    --------
-    >>> from routerlib.routers.baselines import BestSingle
-    >>> outcomes = Outcomes(["red", "blue"], ["m"], quality=[[0], [1]])
-    >>> cross_fit(BestSingle, outcomes, n_folds=2).quality.tolist()
-    [[1.0], [0.0]]
-    """
+    """Estimate each prompt by a router that saw neither it nor its near-duplicates."""
     n_groups = len(np.unique(outcomes.groups))
     folds = grouped_folds(outcomes.groups, max(min(n_folds, n_groups), 2), random_state)
     quality = np.full(outcomes.quality.shape, np.nan)

@@ -56,14 +56,7 @@ _FULL_PARAMETERS: dict[str, Any] = {"n_prompts": None, "candidate_names": []}
 class PipelineResult:
     """What a run of the pipeline left behind.
 
-    Parameters
-    ----------
-    verdict : str
-        The verdict in one sentence; empty when no index was written.
-    published : tuple of Path
-        The files that were put in place, the index last.
-    seconds : dict of str to float
-        Wall-clock seconds of each notebook.
+    `seconds`: wall-clock seconds of each notebook.
     """
 
     verdict: str
@@ -84,27 +77,9 @@ def run(
     when anything fails, those of the last good run are untouched, and the notebook that
     failed is left in ``reports/failed/``. The router that is replaced is archived.
 
-    Parameters
-    ----------
-    quick : bool, default=False
-        Whether to ask the two small models 120 prompts, instead of all models all prompts.
-    only : Sequence of str or None, default=None
-        Notebooks to run, such as ``["02", "07_off_policy"]``; None = 01 to 05.
-    root : str, Path or None, default=None
-        The checkout; None = found from the current folder.
-    parameters : Mapping of str to Any or None, default=None
-        Values for every notebook that declares the name.
-    stream : TextIO or None, default=None
-        Where progress goes; None = standard output.
-
-    Returns
-    -------
-    PipelineResult
-
-    Raises
-    ------
-    PipelineError
-        If a parameter is unknown or a notebook fails.
+    `only`: notebooks to run, such as ``["02", "07_off_policy"]``; None = 01 to 05.
+    `root`: the checkout; None = found from the current folder.
+    `stream`: where progress goes; None = standard output.
     """
     workspace = Workspace.find(root)
     stream = stream or sys.stdout

@@ -20,15 +20,7 @@ class PipelineError(RuntimeError):
 
 
 class NotebookFailed(PipelineError):
-    """A cell of a notebook failed.
-
-    Parameters
-    ----------
-    reason : str
-        Which notebook, which cell and why, in one line.
-    executed : Path
-        The notebook as far as it came, with the error in it.
-    """
+    """A cell of a notebook failed."""
 
     def __init__(self, reason: str, executed: Path) -> None:
         super().__init__(f"{reason}; open {executed} to see where")
@@ -37,23 +29,7 @@ class NotebookFailed(PipelineError):
 
 
 def known_parameters(path: str | Path) -> dict[str, Any]:
-    """Read the parameters that a notebook declares.
-
-    Parameters
-    ----------
-    path : str or Path
-        A notebook with one code cell tagged ``parameters`` that assigns literals.
-
-    Returns
-    -------
-    dict of str to Any
-        Each parameter with its default.
-
-    Raises
-    ------
-    PipelineError
-        If the notebook is missing or broken, or doesn't have exactly one such cell.
-    """
+    """Read the parameters that a notebook declares."""
     name = Path(path).stem
     tagged = [
         cell
@@ -83,28 +59,7 @@ def run_notebook(
 ) -> Path:
     """Run one notebook with papermill, and refuse what papermill would let pass.
 
-    Parameters
-    ----------
-    path : str or Path
-        The notebook; it is not changed.
-    out : str or Path
-        Where the executed notebook goes; it is written when a cell fails, too.
-    parameters : Mapping of str to Any or None, default=None
-        Values for names that the notebook's parameters cell declares.
-    cwd : str, Path or None, default=None
-        Folder in which the kernel runs; None = the current one.
-    stream : TextIO or None, default=None
-        Where the notebook's standard output and error are copied as they come.
-
-    Returns
-    -------
-    Path
-        The executed notebook.
-
-    Raises
-    ------
-    PipelineError
-        If a parameter is unknown, no cell is tagged ``parameters``, or a cell fails.
+    `cwd`: folder in which the kernel runs; None = the current one.
     """
     given = dict(parameters or {})
     check_parameters(Path(path).stem, given, known_parameters(path))

@@ -55,19 +55,7 @@ _BADGES = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What the index shows, all of it measured on held-out prompts.
-
-    Parameters
-    ----------
-    router : Router
-        The router that is judged.
-    test : Outcomes
-        Prompts that it has not seen.
-    evaluation : Evaluation
-        What it is worth.
-    comparison : DataFrame
-        The same for other routers and baselines.
-    """
+    """What the index shows, all of it measured on held-out prompts."""
 
     router: Router
     test: Outcomes
@@ -76,15 +64,7 @@ class Findings:
 
 
 class Figure(NamedTuple):
-    """A figure in the page.
-
-    Attributes
-    ----------
-    source, phone : str
-        ``data:`` addresses of the picture for wide and for narrow screens.
-    alt : str
-        What it shows, for those who don't see it.
-    """
+    """A figure in the page."""
 
     source: str
     phone: str
@@ -101,27 +81,7 @@ def find(
 ) -> Findings:
     """Measure a router on the prompts of a log that it has not seen.
 
-    Parameters
-    ----------
-    log : CallLog
-        A log with scored answers of the router's candidate models.
-    router : Router
-        Fitted.
-    judge : str or None, default=None
-        Count only this judge's scores; None = the mean over judges.
-    n_bootstrap : int, default=1000
-        Resamples behind each interval.
-    random_state : int, default=0
-        Their seed.
-
-    Returns
-    -------
-    Findings
-
-    Raises
-    ------
-    ValueError
-        If the log holds no prompt that the router has not seen.
+    `judge`: count only this judge's scores; None = the mean over judges.
     """
     outcomes = Outcomes.from_log(log, judge=judge, models=list(router.models_))
     train, test = split_as_trained(outcomes, router)
@@ -155,34 +115,8 @@ def write_report(
 ) -> str:
     """Measure a saved router on a log, and write the index of all results.
 
-    Parameters
-    ----------
-    path : str or Path
-        Where the page goes, such as ``reports/index.html``.
-    log : CallLog
-        A log with scored answers of the router's candidate models.
-    router_path : str or Path
-        The router file.
-    judge : str or None, default=None
-        Count only this judge's scores; None = the mean over judges.
-    log_origin : str, default=""
-        Which log that is, in one sentence.
-    notebooks : Sequence of str or None, default=None
-        File names of notebook pages to link to; None = those that lie beside the page.
-    n_bootstrap : int, default=1000
-        Resamples behind each interval.
-    random_state : int, default=0
-        Their seed.
-
-    Returns
-    -------
-    str
-        The verdict in one sentence.
-
-    Raises
-    ------
-    ValueError
-        If the router can't be judged on this log.
+    `judge`: count only this judge's scores; None = the mean over judges.
+    `notebooks`: file names of notebook pages to link to; None = those that lie beside the page.
     """
     router = load_router(router_path)
     findings = find(log, router, judge=judge, n_bootstrap=n_bootstrap, random_state=random_state)
@@ -208,28 +142,7 @@ def write_index(
     metadata: Mapping[str, Any] | None = None,
     notebooks: Sequence[str] = (),
 ) -> Path:
-    """Write one self-contained page: no request, and the same bytes for the same data.
-
-    Parameters
-    ----------
-    path : str or Path
-        Where the page goes, such as ``reports/index.html``.
-    findings : Findings
-        What was measured.
-    log : CallLog
-        The log behind it.
-    log_origin : str, default=""
-        Which log that is, in one sentence.
-    metadata : mapping or None, default=None
-        The router's description, from ``router_model.json``.
-    notebooks : Sequence of str, default=()
-        File names of notebook pages beside the index, to link to.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
+    """Write one self-contained page: no request, and the same bytes for the same data."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -344,17 +257,7 @@ def _importances(findings: Findings) -> list[Figure]:
 
 
 class Supposition(NamedTuple):
-    """What the page needs to ask "what if?" by itself, and what it shows without a script.
-
-    Attributes
-    ----------
-    data : dict
-        Estimates and outcomes, for JSON.
-    settings : Table
-        A few suppositions worked out.
-    note : str
-        On which prompts, and what the router does meanwhile.
-    """
+    """What the page needs to ask "what if?" by itself, and what it shows without a script."""
 
     data: dict[str, Any]
     settings: Table

@@ -33,15 +33,7 @@ def style(name: str = "style.css") -> str:
 
 
 class Script(NamedTuple):
-    """A script that a page carries inside.
-
-    Attributes
-    ----------
-    code : str
-        JavaScript.
-    source : str
-        How a content security policy calls it, so that the browser runs this one and no other.
-    """
+    """A script that a page carries inside."""
 
     code: str
     source: str
@@ -72,18 +64,6 @@ def to_html(executed: str | Path, html: str | Path) -> Path:
 
     No request, code folded away, tables that sort and filter; widgets are left out, for they
     need a kernel. The same notebook gives the same bytes.
-
-    Parameters
-    ----------
-    executed : str or Path
-        An executed notebook.
-    html : str or Path
-        Where the page goes; it is written whole or not at all.
-
-    Returns
-    -------
-    Path
-        The page.
     """
     import nbformat
     from nbconvert import HTMLExporter

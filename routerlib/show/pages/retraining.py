@@ -26,22 +26,7 @@ _N_FEATURES = 8
 def write_retraining_report(
     path: str | Path, retraining: Retraining, model_path: str | Path
 ) -> Path:
-    """Write the page of one retraining; it opens with no network.
-
-    Parameters
-    ----------
-    path : str or Path
-        The HTML file; written whole or not at all.
-    retraining : Retraining
-        What was decided.
-    model_path : str or Path
-        The router in use, whose archive is listed.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
+    """Write the page of one retraining; it opens with no network."""
     from jinja2 import Environment, FileSystemLoader
 
     badge, tone = _BADGES[retraining.verdict]
@@ -152,17 +137,7 @@ def calibration_table(drift: Drift) -> Table:
 
 
 def models_table(kept: list[Kept]) -> Table:
-    """List archived routers, the newest first.
-
-    Parameters
-    ----------
-    kept : list of Kept
-        As of `kept_models`.
-
-    Returns
-    -------
-    Table
-    """
+    """List archived routers, the newest first."""
     import pandas as pd
 
     rows = [

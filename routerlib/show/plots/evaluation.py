@@ -351,21 +351,7 @@ def learning_curve(
 
 
 def noise_ceiling(ceiling: NoiseCeiling, ax: Axes | None = None) -> Axes:
-    """Draw the gap between best single and oracle, taken apart.
-
-    Parameters
-    ----------
-    ceiling : NoiseCeiling
-        From repeats.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Axes
-        One dot per yardstick with its 95 % interval; what any router could reach lies between
-        the two ends of the prompt oracle.
-    """
+    """Draw the gap between best single and oracle, taken apart."""
     ax = axes_or_new(ax, (7.2, 3.4))
     rows = list(ceiling.values.items())[::-1]
     for position, (_, interval) in enumerate(rows):

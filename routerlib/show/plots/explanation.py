@@ -30,24 +30,7 @@ _REST = "all other features"
 def waterfall(
     explanation: shap.Explanation, i: int = 0, ax: Axes | None = None, *, max_features: int = 9
 ) -> Axes:
-    """Draw how one prompt's estimate builds up from the average, feature by feature.
-
-    Parameters
-    ----------
-    explanation : shap.Explanation
-        From `routerlib.routers.explanation.explain.explain`.
-    i : int, default=0
-        Which prompt.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-    max_features : int, default=9
-        The largest ones; the rest is one bar.
-
-    Returns
-    -------
-    Axes
-        Bars from the base value (bottom) to the estimate (top).
-    """
+    """Draw how one prompt's estimate builds up from the average, feature by feature."""
     one = explanation.values[i]
     data = np.asarray(explanation.data, dtype=float)[i]
     order = np.argsort(-np.abs(one), kind="stable")

@@ -22,22 +22,7 @@ _DARK_SHARE = 0.55
 def feature_importance(
     explanation: shap.Explanation, ax: Axes | None = None, *, max_features: int = 12
 ) -> Axes:
-    """Draw how far each feature moves the estimate on average.
-
-    Parameters
-    ----------
-    explanation : shap.Explanation
-        Of several prompts, from `routerlib.routers.explanation.explain.explain`.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-    max_features : int, default=12
-        The most important ones.
-
-    Returns
-    -------
-    Axes
-        Bars of the mean absolute SHAP value.
-    """
+    """Draw how far each feature moves the estimate on average."""
     top = _top(explanation, max_features)
     ax = axes_or_new(ax, (7.2, 1.5 + 0.32 * len(top)))
     sizes = np.abs(explanation.values).mean(axis=0)[top]

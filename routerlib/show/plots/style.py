@@ -34,15 +34,7 @@ BASELINE_GREY = "#6b6b6b"
 
 
 class Style(NamedTuple):
-    """How a candidate model is drawn.
-
-    Attributes
-    ----------
-    color : str
-        Hexadecimal.
-    marker, hatch : str
-        As matplotlib names them: figures must be readable without colour.
-    """
+    """How a candidate model is drawn."""
 
     color: str
     marker: str
@@ -50,23 +42,7 @@ class Style(NamedTuple):
 
 
 def candidate_styles(models: Sequence[str]) -> dict[str, Style]:
-    """Return colour, marker and hatch of each candidate model.
-
-    Parameters
-    ----------
-    models : sequence of str
-        All candidate models in the order of the log; the same list gives the same looks.
-
-    Returns
-    -------
-    dict of str to Style
-        By name.
-
-    Examples
-    --------
-    >>> candidate_styles(["small", "large"])["large"].marker
-    's'
-    """
+    """Return colour, marker and hatch of each candidate model."""
     return {
         name: Style(
             _COLORS[number % len(_COLORS)],
@@ -81,18 +57,6 @@ def axes_or_new(ax: Axes | None, size_inches: tuple[float, float]) -> Axes:
     """Return the Axes given, or those of a new figure.
 
     The figure is pyplot's, so that notebooks show it by themselves; close it where many are made.
-
-    Parameters
-    ----------
-    ax : Axes or None
-        Where to draw.
-    size_inches : tuple of float
-        Width and height of the new figure.
-
-    Returns
-    -------
-    Axes
-        Ready to draw on.
     """
     if ax is not None:
         return ax
@@ -105,21 +69,7 @@ def axes_or_new(ax: Axes | None, size_inches: tuple[float, float]) -> Axes:
 def finish(
     ax: Axes, title: str, x_label: str, y_label: str, note: str = "", *, grid: bool = True
 ) -> None:
-    """Put the finding above the figure and the units beside its axes.
-
-    Parameters
-    ----------
-    ax : Axes
-        Drawn on.
-    title : str
-        The finding.
-    x_label, y_label : str
-        With units.
-    note : str, optional
-        Second, smaller line of the title.
-    grid : bool, default=True
-        Light lines behind everything.
-    """
+    """Put the finding above the figure and the units beside its axes."""
     pad = 22 if note else 8
     ax.set_title(escape_math(title), loc="left", fontweight="bold", pad=pad, wrap=True)
     if note:
@@ -135,18 +85,6 @@ def finish(
 def escape_math(text: str) -> str:
     r"""Keep matplotlib from reading dollars in names as mathematics.
 
-    Parameters
-    ----------
-    text : str
-        Anything, such as a candidate model's name.
-
-    Returns
-    -------
-    str
-        With each dollar sign escaped.
-
-    Examples
-    --------
     >>> print(escape_math("costs $5"))
     costs \$5
     """
@@ -156,19 +94,6 @@ def escape_math(text: str) -> str:
 def short_label(name: str, n_characters: int = 34) -> str:
     """Break a name into lines that fit beside an axis, with no mathematics in it.
 
-    Parameters
-    ----------
-    name : str
-        Anything.
-    n_characters : int, default=34
-        Of a line.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> short_label("what its wording suggests", 12).splitlines()
     ['what its', 'wording', 'suggests']
     """
@@ -178,18 +103,6 @@ def short_label(name: str, n_characters: int = 34) -> str:
 def percent_text(share: float) -> str:
     """Write a share as a whole percentage.
 
-    Parameters
-    ----------
-    share : float
-        In [0, 1].
-
-    Returns
-    -------
-    str
-        Such as ``45 %``.
-
-    Examples
-    --------
     >>> percent_text(0.451)
     '45 %'
     """

@@ -29,18 +29,7 @@ _N_REASONS = 2
 class Decided(NamedTuple):
     """One held-out prompt, where it goes and why.
 
-    Attributes
-    ----------
-    prompt : str
-        The prompt.
-    decision : Decision
-        Where it goes.
-    margin : MarginExplanation or None
-        Against the runner-up; None where there is nothing to take apart.
-    why : str
-        The reason in words.
-    quality : float
-        Observed of the chosen candidate model; NaN = unknown.
+    `quality`: observed of the chosen candidate model; NaN = unknown.
     """
 
     prompt: str
@@ -51,22 +40,7 @@ class Decided(NamedTuple):
 
 
 def decide(router: Router, test: Outcomes, n_prompts: int = _N_PROMPTS) -> list[Decided]:
-    """Route held-out prompts, and explain each choice.
-
-    Parameters
-    ----------
-    router : Router
-        Fitted.
-    test : Outcomes
-        Held-out prompts.
-    n_prompts : int, default=200
-        At most so many, the first ones.
-
-    Returns
-    -------
-    list of Decided
-        In the order of the prompts.
-    """
+    """Route held-out prompts, and explain each choice."""
     decided = []
     for prompt, quality in zip(test.prompts[:n_prompts], test.quality, strict=False):
         decision = router.route(prompt)
@@ -78,19 +52,7 @@ def decide(router: Router, test: Outcomes, n_prompts: int = _N_PROMPTS) -> list[
 
 
 def examples_table(decided: Sequence[Decided], models: Sequence[str]) -> Table:
-    """Show the first few prompts that go to each candidate model, with their reasons.
-
-    Parameters
-    ----------
-    decided : Sequence of Decided
-        From `decide`.
-    models : Sequence of str
-        Candidate models, in this order.
-
-    Returns
-    -------
-    Table
-    """
+    """Show the first few prompts that go to each candidate model, with their reasons."""
     import pandas as pd
 
     taken = [
@@ -111,38 +73,14 @@ def examples_table(decided: Sequence[Decided], models: Sequence[str]) -> Table:
 
 
 def reasons(decided: Sequence[Decided], shares: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Say for each candidate model how much goes there, and what decides it on average.
-
-    Parameters
-    ----------
-    decided : Sequence of Decided
-        From `decide`.
-    shares : Mapping of str to float
-        Share of all measured prompts per candidate model.
-
-    Returns
-    -------
-    list of tuple (model, sentence) of str
-        The candidate model that gets most comes first; those that get nothing are left out.
-    """
+    """Say for each candidate model how much goes there, and what decides it on average."""
     by_model = {model: [one for one in decided if one.decision.model == model] for model in shares}
     busiest = sorted(shares, key=lambda model: -shares[model])
     return [(name, _reason(by_model[name], shares[name])) for name in busiest if shares[name]]
 
 
 def what_if_table(held_out: HeldOutDecisions) -> Table:
-    """Work out a few suppositions: other cost weights, and other prices of the best single.
-
-    Parameters
-    ----------
-    held_out : HeldOutDecisions
-        From `HeldOutDecisions.of`.
-
-    Returns
-    -------
-    Table
-        Means over the prompts; the difference with its approximate 95 % interval.
-    """
+    """Work out a few suppositions: other cost weights, and other prices of the best single."""
     import pandas as pd
 
     rows = []

@@ -18,14 +18,7 @@ _N_LENGTHS = 3
 class Group(NamedTuple):
     """Some of the prompts, and what they have in common.
 
-    Attributes
-    ----------
-    kind : str
-        By what they were sorted: ``task``, ``length`` or ``code``.
-    name : str
-        What they have in common.
-    is_member : ndarray of bool, shape (n_prompts,)
-        Which prompts.
+    `is_member` (n_prompts,): which prompts.
     """
 
     kind: str
@@ -36,18 +29,6 @@ class Group(NamedTuple):
 def prompt_groups(outcomes: Outcomes) -> list[Group]:
     r"""Sort prompts by task, by length and by code; each kind divides all prompts.
 
-    Parameters
-    ----------
-    outcomes : Outcomes
-        Known topics are the tasks; without them tasks are detected.
-
-    Returns
-    -------
-    list of Group
-        None of them empty. Lengths are thirds of the prompts, by characters.
-
-    Examples
-    --------
     >>> prompts = ["Hi!", "Tell me a joke, please.", "```\nprint(1)\n```\nWhat is printed?"]
     >>> outcomes = Outcomes(prompts, ["small"], [[1], [1], [0]], topics=["chat", "chat", "code"])
     >>> groups = prompt_groups(outcomes)

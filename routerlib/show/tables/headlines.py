@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 class KeyNumber(NamedTuple):
-    """One number for people in a hurry.
-
-    Attributes
-    ----------
-    value, name, interval : str
-        The number with its unit, what it is, and its 95 % interval; empty = it has none.
-    """
+    """One number for people in a hurry."""
 
     value: str
     name: str
@@ -26,19 +20,7 @@ class KeyNumber(NamedTuple):
 
 
 def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
-    """Pick the few numbers that the verdict rests on.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of any router.
-
-    Returns
-    -------
-    list of KeyNumber
-        Cost, quality, advantage over random mixing, and sample; unknown ones are left out. Of a
-        router that keeps to the best single model only that: differences of 0 would look measured.
-    """
+    """Pick the few numbers that the verdict rests on."""
     sample = KeyNumber(f"{evaluation.n}", "held-out prompts measured", "")
     if evaluation.verdict.fallback is not None:
         return [*_of_best_single(evaluation), sample]

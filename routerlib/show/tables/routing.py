@@ -172,17 +172,7 @@ def seen_and_unseen(router: Router, train: Outcomes, test: Outcomes) -> Table:
 
 
 def failure_sensitivity(evaluation: Evaluation) -> Table:
-    """Show whether the result depends on how failed calls are counted.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Made with ``test_failures_wrong``.
-
-    Returns
-    -------
-    Table
-    """
+    """Show whether the result depends on how failed calls are counted."""
     import pandas as pd
 
     counted = [("failures left out", evaluation.operating, evaluation.n)]
@@ -204,17 +194,7 @@ def failure_sensitivity(evaluation: Evaluation) -> Table:
 
 
 def routed_table(evaluation: Evaluation) -> Table:
-    """Show which share of each task goes to which candidate model.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of any router.
-
-    Returns
-    -------
-    Table
-    """
+    """Show which share of each task goes to which candidate model."""
     import pandas as pd
 
     everything = {**evaluation.routed_shares, "n": evaluation.n}
@@ -230,17 +210,7 @@ _UNMEASURED = Interval(*[float("nan")] * 4)
 
 
 def operating_table(evaluation: Evaluation) -> Table:
-    """Show what the router reaches at its operating point, and where it expects no loss.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of any router.
-
-    Returns
-    -------
-    Table
-    """
+    """Show what the router reaches at its operating point, and where it expects no loss."""
     rows = [("at its operating point", evaluation.operating)]
     no_loss = "where it expects no loss of quality"
     if evaluation.verdict.fallback is not None:

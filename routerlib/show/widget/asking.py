@@ -27,27 +27,7 @@ EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)
 class Asked:
     """One candidate model that was asked, while the answer comes and afterwards.
 
-    Parameters
-    ----------
-    prompt : Prompt
-        What it was asked.
-    model : str
-        Who was asked.
-    is_choice : bool
-        Whether the router chose it; else a person did.
-
-    Attributes
-    ----------
-    text : str
-        The answer as far as it has come.
-    answer : Answer or None
-        What the log holds of it; None while it comes, or where it was not asked.
-    problem : str
-        What went wrong, in words; empty when nothing did.
-    is_done : bool
-        Whether nothing more will come.
-    score : float or None
-        The person's last verdict in [0, 1].
+    `score`: the person's last verdict in [0, 1].
     """
 
     prompt: Prompt
@@ -73,23 +53,8 @@ class Asking:
     is asked beside it or against it was chosen by a person: that is another decision, marked as
     the caller's, so that no estimate of what the router is worth takes it for a random choice.
 
-    Parameters
-    ----------
-    router : Router
-        Who decides.
-    candidates : sequence of CandidateModel
-        Whom to ask, and how.
-    log : CallLog or None
-        Where calls, decisions and verdicts are written; None = nothing can be asked.
-    budget_usd : float or None
-        Cap on what this session may cost, US dollars; None = no cap.
-
-    Attributes
-    ----------
-    asked : list of Asked
-        The last round.
-    on_change : callable
-        Called, from any thread, whenever more of an answer has come.
+    `log`: where calls, decisions and verdicts are written; None = nothing can be asked.
+    `budget_usd`: cap on what this session may cost, US dollars; None = no cap.
     """
 
     router: Router
@@ -117,17 +82,7 @@ class Asking:
         return self._budget.spent_usd
 
     def refusal(self, models: Sequence[str]) -> str:
-        """Say why these candidate models can't be asked now; empty when they can.
-
-        Parameters
-        ----------
-        models : sequence of str
-            Whom to ask.
-
-        Returns
-        -------
-        str
-        """
+        """Say why these candidate models can't be asked now; empty when they can."""
         if self.is_busy:
             return "An answer is still coming: wait for its end."
         if self.log is None:
@@ -144,24 +99,7 @@ class Asking:
     def start(
         self, prompt: str, task: str | None, decision: Decision, models: Sequence[str]
     ) -> str:
-        """Begin a round, and come back at once.
-
-        Parameters
-        ----------
-        prompt : str
-            What to ask.
-        task : str or None
-            Known task.
-        decision : Decision
-            What the router chose for it.
-        models : sequence of str
-            Whom to ask, each once.
-
-        Returns
-        -------
-        str
-            Why nobody was asked; empty when the round has begun.
-        """
+        """Begin a round, and come back at once."""
         with self._lock:  # two clicks must not both find nobody busy
             refusal = self.refusal(models)
             if refusal or self.log is None:
@@ -182,20 +120,7 @@ class Asking:
             thread.join()
 
     def rate(self, asked: Asked, score: float) -> str:
-        """Write a person's verdict to the log.
-
-        Parameters
-        ----------
-        asked : Asked
-            Whose answer.
-        score : float
-            In [0, 1].
-
-        Returns
-        -------
-        str
-            What was done, or why it wasn't.
-        """
+        """Write a person's verdict to the log."""
         if asked.answer is None or self.log is None or not asked.is_ratable:
             return "Ask first: a verdict needs a complete answer."
         try:
@@ -206,19 +131,7 @@ class Asking:
         return f"Logged: {score:g} for {asked.model}, judged by a person."
 
     def worst_usd(self, prompt: str, models: Sequence[str]) -> float:
-        """Bound from above what asking may cost, US dollars; those unknown are left out.
-
-        Parameters
-        ----------
-        prompt : str
-            What to ask; with text in it.
-        models : sequence of str
-            Whom.
-
-        Returns
-        -------
-        float
-        """
+        """Bound from above what asking may cost, US dollars; those unknown are left out."""
         text = Prompt.from_text(prompt)
         return sum(worst_cost_usd(each, text) for each in self.candidates if each.name in models)
 

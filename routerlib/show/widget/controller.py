@@ -49,47 +49,12 @@ class PlaygroundController:
 
     Every method leaves `message` in words instead of raising, and nothing typed is lost.
 
-    Parameters
-    ----------
-    router : Router
-        A fitted router.
-    candidates : Sequence of CandidateModel or None, default=None
-        How to call the candidate models; None = the embedded pool.
-    log : CallLog or None, default=None
-        Where calls, decisions and ratings are written; None = asking is switched off.
-    outcomes : Outcomes or None, default=None
-        What is known of earlier prompts: evidence beside the estimates, and the prompts that a
-        mean budget is held over. None = what the log holds.
-    budget_usd : float or None, default=1.0
-        Cap on what asking may cost in this session, US dollars; None = no cap.
-
-    Attributes
-    ----------
-    prompt : str
-        What is asked.
-    task : str or None
-        Known task, None = detected.
-    setting : Setting
-        The policy that decides, at one place of the slider.
-    settings : list of Setting
-        All places of the slider for this kind of policy, from the best answers to the cheapest.
-    decision : Decision or None
-        What the router chooses now; None, with a `message`, when there is nothing to decide.
-    margin : MarginExplanation or None
-        Why this model and not the next best; None where the router can't be explained by SHAP, or
-        keeps to the best single model.
-    intervals : dict of str to tuple of float
-        Low and high end of each candidate model's expected quality; empty where not known.
-    along : list of Stretch
-        Who would be chosen at every place of the slider.
-    flips : list of Flip
-        Where the choice changes next, each way along the slider.
-    similar : list of SimilarPrompt
-        The nearest known prompts, and what happened on them.
-    asking : Asking
-        The answers, while they come and afterwards.
-    message : str
-        What a person should know now; empty when all is well.
+    `candidates`: how to call the candidate models; None = the embedded pool.
+    `log`: where calls, decisions and ratings are written; None = asking is switched off.
+    `outcomes`: what is known of earlier prompts: evidence beside the estimates, and the prompts
+        that a mean budget is held over. None = what the log holds.
+    `budget_usd`: cap on what asking may cost in this session, US dollars; None = no cap.
+    `task`: known task, None = detected.
     """
 
     def __init__(
@@ -147,18 +112,12 @@ class PlaygroundController:
     ) -> None:
         """Change what is asked or how it is decided, and decide anew.
 
-        Parameters
-        ----------
-        prompt : str or None, default=None
-            What is asked; None = as before.
-        task : str or None, default=unchanged
-            Known task, one of `routerlib.records.prompt.TASKS`; None = detect it.
-        cost_weight : float or None, default=None
-            Decide by quality given up per US dollar saved, at least 0.
-        budget_usd : float or None, default=None
-            Decide by a mean budget over known prompts, US dollars a prompt.
-        max_loss : float or None, default=None
-            Decide by a quality floor: expected quality that may be lost on a prompt, in [0, 1].
+        `prompt`: what is asked; None = as before.
+        `task`: known task, one of `routerlib.records.prompt.TASKS`; None = detect it.
+        `cost_weight`: decide by quality given up per US dollar saved, at least 0.
+        `budget_usd`: decide by a mean budget over known prompts, US dollars a prompt.
+        `max_loss`: decide by a quality floor: expected quality that may be lost on a prompt, in [0,
+            1].
         """
         self.prompt = self.prompt if prompt is None else prompt
         self.task = self.task if task == _UNCHANGED else task
@@ -182,13 +141,7 @@ class PlaygroundController:
             self.message = str(error)
 
     def choose_kind(self, kind: Kind) -> None:
-        """Decide by another kind of policy, at the place of its slider that changes least.
-
-        Parameters
-        ----------
-        kind : {"cost_weight", "budget_usd", "max_loss"}
-            Which policy; one of `kinds`.
-        """
+        """Decide by another kind of policy, at the place of its slider that changes least."""
         chosen = self.decision.model if self.decision else None
         self.settings = settings_for(kind, self.router, self._reference)
         self.setting = self.settings[0]
@@ -287,15 +240,7 @@ class PlaygroundController:
 
     @property
     def table(self) -> pd.DataFrame:
-        """What is expected of each candidate model.
-
-        Returns
-        -------
-        DataFrame
-            Index: candidate model. Columns: expected quality in [0, 1] with the ends of its
-            interval (NaN where not known), expected cost in US dollars per 1000 prompts, and
-            whether it is chosen; no rows without a prompt.
-        """
+        """What is expected of each candidate model."""
         import pandas as pd
 
         decision = self.decision
@@ -342,16 +287,8 @@ class PlaygroundController:
     def start(self, models: Sequence[str] | None = None) -> bool:
         """Begin to ask for real, and come back at once; answers come into `asking`.
 
-        Parameters
-        ----------
-        models : sequence of str or None, default=None
-            Whom to ask side by side. None = the router's choice; any other was chosen by the
+        `models`: whom to ask side by side. None = the router's choice; any other was chosen by the
             caller, and is logged as such.
-
-        Returns
-        -------
-        bool
-            Whether it has begun; if not, `message` says why.
         """
         if self.decision is None:
             self.message = "There is no decision to follow: type a prompt first."
@@ -366,10 +303,7 @@ class PlaygroundController:
     def ask(self, model: str | None = None) -> None:
         """Ask for real, wait for the answer, and log the call with the decision behind it.
 
-        Parameters
-        ----------
-        model : str or None, default=None
-            Call this one against the router's choice; None = the router's choice.
+        `model`: call this one against the router's choice; None = the router's choice.
         """
         if self.start(None if model is None else [model]):
             self.asking.wait()
@@ -378,12 +312,7 @@ class PlaygroundController:
     def rate(self, score: float, asked: Asked | None = None) -> None:
         """Write a person's verdict on an answer to the log.
 
-        Parameters
-        ----------
-        score : float
-            In [0, 1]; 1 = right, 0 = wrong.
-        asked : Asked or None, default=None
-            Whose answer; None = the last one.
+        `asked`: whose answer; None = the last one.
         """
         rated = asked or next(iter(reversed(self.asking.asked)), None)
         self.message = (

@@ -13,20 +13,7 @@ if TYPE_CHECKING:
 
 
 def examples_table(controller: PlaygroundController, prompts: Sequence[str]) -> Table:
-    """Show the choices for some prompts at both ends of the slider and at the router's own place.
-
-    Parameters
-    ----------
-    controller : PlaygroundController
-        Knows the router and the places of the slider.
-    prompts : Sequence of str
-        Example prompts.
-
-    Returns
-    -------
-    Table
-        It shows itself as HTML; everything in it is escaped then.
-    """
+    """Show the choices for some prompts at both ends of the slider and at the router's place."""
     router = controller.router
     weights = [0.0, float(router.cost_weight_), max(controller.cost_weights)]
     heads = ["the best answer, at any price", "at the router's own setting", "cost above all"]

@@ -52,18 +52,7 @@ def style() -> str:
 
 
 def result(controller: PlaygroundController) -> str:
-    """Draw the choice, what is expected of everybody, and why.
-
-    Parameters
-    ----------
-    controller : PlaygroundController
-        Holds all of it.
-
-    Returns
-    -------
-    str
-        HTML; a message alone where there is nothing to decide.
-    """
+    """Draw the choice, what is expected of everybody, and why."""
     decision = controller.decision
     if decision is None:
         return f'<div class="rl-result"><p class="rl-empty">{escape(controller.message)}</p></div>'
@@ -90,20 +79,7 @@ def detected(controller: PlaygroundController) -> str:
 
 
 def costs(controller: PlaygroundController, ticked: Sequence[str]) -> str:
-    """Say what asking will cost, before anybody is asked.
-
-    Parameters
-    ----------
-    controller : PlaygroundController
-        Knows estimates, prices and what was spent.
-    ticked : sequence of str
-        Candidate models to compare.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Say what asking will cost, before anybody is asked."""
     decision, asking = controller.decision, controller.asking
     lines = []
     if decision is not None:
@@ -132,20 +108,7 @@ def message(text: str) -> str:
 
 
 def answer(controller: PlaygroundController, asked: Asked) -> str:
-    """Draw one answer, while it comes and afterwards.
-
-    Parameters
-    ----------
-    controller : PlaygroundController
-        Knows the looks of the candidate models.
-    asked : Asked
-        Who was asked what, and what came.
-
-    Returns
-    -------
-    str
-        HTML; the answer's text is shown as it came, and nothing in it runs.
-    """
+    """Draw one answer, while it comes and afterwards."""
     who = "the router's choice" if asked.is_choice else "chosen by you"
     problem = f'<p class="rl-problem">{escape(asked.problem)}</p>' if asked.problem else ""
     waiting = "" if asked.is_done else '<span class="rl-cursor">▍</span>'
@@ -163,18 +126,7 @@ def answer(controller: PlaygroundController, asked: Asked) -> str:
 
 
 def receipt(asked: Asked) -> str:
-    """Say what an answer took: tokens, US dollars, seconds.
-
-    Parameters
-    ----------
-    asked : Asked
-        Who was asked.
-
-    Returns
-    -------
-    str
-        Empty until the call is logged.
-    """
+    """Say what an answer took: tokens, US dollars, seconds."""
     if asked.answer is None:
         return ""
     call, cost_usd = asked.answer.call, asked.answer.cost_usd
@@ -281,18 +233,7 @@ def _along(controller: PlaygroundController) -> str:
 
 
 def flip_words(controller: PlaygroundController) -> str:
-    """Say where the choice changes next, each way along the slider.
-
-    Parameters
-    ----------
-    controller : PlaygroundController
-        Knows the flips.
-
-    Returns
-    -------
-    str
-        One sentence.
-    """
+    """Say where the choice changes next, each way along the slider."""
     decision = controller.decision
     if decision is None:
         return ""

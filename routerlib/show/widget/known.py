@@ -24,14 +24,7 @@ _N_SIMILAR = 3
 class KnownPrompts:
     """Look up what is known of earlier prompts.
 
-    Parameters
-    ----------
-    router : Router
-        Fitted; it remembers its training prompts by their identifiers only.
-    outcomes : Outcomes or None
-        Texts of earlier prompts; None = those of the log.
-    log : CallLog or None
-        Read when no outcomes are given; one without a scored answer holds nothing.
+    `outcomes`: texts of earlier prompts; None = those of the log.
     """
 
     def __init__(self, router: Router, outcomes: Outcomes | None, log: CallLog | None) -> None:
@@ -47,19 +40,7 @@ class KnownPrompts:
         return expected if is_known else self._router.predict([])
 
     def similar(self, prompt: str) -> list[SimilarPrompt]:
-        """Return the training prompts nearest in meaning, with what was observed on them.
-
-        Parameters
-        ----------
-        prompt : str
-            Any text.
-
-        Returns
-        -------
-        list of SimilarPrompt
-            Nearest first; without those whose text is not known here, and none for a router that
-            keeps no prompts.
-        """
+        """Return the training prompts nearest in meaning, with what was observed on them."""
         if self._outcomes is None or not is_explainable(self._router):
             return []
         from routerlib.routers.explanation.similar import similar_prompts

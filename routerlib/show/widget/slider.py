@@ -33,19 +33,8 @@ _BISECTIONS = 40
 class Setting:
     """A policy at one place of the slider.
 
-    Parameters
-    ----------
-    kind : {"cost_weight", "budget_usd", "max_loss"}
-        Which policy.
-    value : float
-        Its parameter, at least 0: quality given up per US dollar saved; US dollars a prompt on
-        average; quality that may be lost on a prompt.
-    policy : CostWeight or QualityFloor
-        What decides. A mean budget is the cost weight that holds it over known prompts.
-    label : str
-        The place in a few characters, with its unit.
-    meaning : str
-        What the place means, in a sentence.
+    `value`: its parameter, at least 0: quality given up per US dollar saved; US dollars a
+        prompt on average; quality that may be lost on a prompt.
     """
 
     kind: Kind
@@ -56,15 +45,7 @@ class Setting:
 
 
 class Stretch(NamedTuple):
-    """Neighbouring places of the slider at which the same candidate model is chosen.
-
-    Attributes
-    ----------
-    model : str
-        Who is chosen.
-    first, last : int
-        Numbers of the first and the last place.
-    """
+    """Neighbouring places of the slider at which the same candidate model is chosen."""
 
     model: str
     first: int
@@ -72,17 +53,7 @@ class Stretch(NamedTuple):
 
 
 class Flip(NamedTuple):
-    """Where the choice changes when the slider moves one way.
-
-    Attributes
-    ----------
-    model : str
-        Who is chosen from there on.
-    label : str
-        The place, with its unit.
-    is_cheaper : bool
-        Whether it lies towards cheaper choices.
-    """
+    """Where the choice changes when the slider moves one way."""
 
     model: str
     label: str
@@ -92,19 +63,8 @@ class Flip(NamedTuple):
 def usd_text(amount: float, digits: int = 2) -> str:
     """Write US dollars for people: a few digits that count, and no exponent.
 
-    Parameters
-    ----------
-    amount : float
-        US dollars; NaN = unknown.
-    digits : int, default=2
-        Digits that count, for amounts under 100.
+    `amount`: US dollars; NaN = unknown.
 
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> usd_text(0.0000431), usd_text(1.4512), usd_text(1234.5), usd_text(0)
     ('$0.000043', '$1.5', '$1,234', '$0')
     """
@@ -116,42 +76,14 @@ def usd_text(amount: float, digits: int = 2) -> str:
 
 
 def kinds_for(router: Router, reference: Estimates) -> list[Kind]:
-    """Return the policies that a router's estimates are enough for.
-
-    Parameters
-    ----------
-    router : Router
-        Fitted.
-    reference : Estimates
-        Of known prompts, for the mean budget; may be empty.
-
-    Returns
-    -------
-    list of str
-        ``cost_weight`` always; the others where costs are estimated.
-    """
+    """Return the policies that a router's estimates are enough for."""
     if not (has_costs(router) and _estimates_quality(router)):
         return ["cost_weight"]
     return [kind for kind in KINDS if kind != "budget_usd" or len(reference)]
 
 
 def settings_for(kind: Kind, router: Router, reference: Estimates) -> list[Setting]:
-    """Return the places of the slider, from the best answers to the cheapest.
-
-    Parameters
-    ----------
-    kind : {"cost_weight", "budget_usd", "max_loss"}
-        Which policy.
-    router : Router
-        Fitted.
-    reference : Estimates
-        Of known prompts, which share the mean budget.
-
-    Returns
-    -------
-    list of Setting
-        At least one.
-    """
+    """Return the places of the slider, from the best answers to the cheapest."""
     if kind == "cost_weight":
         values = _cost_weights(router)
     elif kind == "budget_usd":
@@ -164,25 +96,7 @@ def settings_for(kind: Kind, router: Router, reference: Estimates) -> list[Setti
 def setting_for(kind: Kind, value: float, router: Router, reference: Estimates) -> Setting:
     """Return a policy with one value of its parameter, and what that means.
 
-    Parameters
-    ----------
-    kind : {"cost_weight", "budget_usd", "max_loss"}
-        Which policy.
-    value : float
-        Its parameter, at least 0.
-    router : Router
-        Fitted.
-    reference : Estimates
-        Of known prompts, which share the mean budget.
-
-    Returns
-    -------
-    Setting
-
-    Raises
-    ------
-    ValueError
-        If the value makes no sense or a budget can't be held.
+    `value`: its parameter, at least 0.
     """
     if kind == "cost_weight":
         return _price_of_a_point(value, router)
@@ -199,20 +113,7 @@ def setting_for(kind: Kind, value: float, router: Router, reference: Estimates) 
 
 
 def stretches(settings: Sequence[Setting], estimates: Estimates) -> list[Stretch]:
-    """Say who is chosen for one prompt all along the slider.
-
-    Parameters
-    ----------
-    settings : sequence of Setting
-        Places of the slider, in order.
-    estimates : Estimates
-        Of the one prompt.
-
-    Returns
-    -------
-    list of Stretch
-        In order, without gaps.
-    """
+    """Say who is chosen for one prompt all along the slider."""
     found: list[Stretch] = []
     for place, setting in enumerate(settings):
         model = _chosen(setting.policy, estimates)
@@ -232,20 +133,6 @@ def flips(
 
     For the cost weight and the quality floor the place is exact, by bisection between two
     places of the slider; for the mean budget it is the nearest place beyond.
-
-    Parameters
-    ----------
-    settings : sequence of Setting
-        Places of the slider, in order.
-    setting : Setting
-        The one that holds now; need not be among them.
-    estimates : Estimates
-        Of the one prompt.
-
-    Returns
-    -------
-    list of Flip
-        At most two: towards better answers, towards cheaper ones.
     """
     now = _chosen(setting.policy, estimates)
     sign = -1 if setting.kind == "budget_usd" else 1
@@ -270,19 +157,6 @@ def flips(
 def label_of(kind: Kind, value: float) -> str:
     """Write a policy's parameter in the unit of the slider.
 
-    Parameters
-    ----------
-    kind : {"cost_weight", "budget_usd", "max_loss"}
-        Which policy.
-    value : float
-        Its parameter.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> label_of("cost_weight", 2000), label_of("budget_usd", 2e-6), label_of("max_loss", 0.05)
     ('$0.005 a point', '$0.002 per 1000', '5 points')
     """
@@ -295,18 +169,7 @@ def label_of(kind: Kind, value: float) -> str:
 
 
 def point_usd(cost_weight: float) -> float:
-    """Return what a point of quality is worth: US dollars per 1000 prompts.
-
-    Parameters
-    ----------
-    cost_weight : float
-        Quality given up per US dollar saved, above 0.
-
-    Returns
-    -------
-    float
-        ``0.01 / cost_weight`` US dollars a prompt, for a thousand prompts.
-    """
+    """Return what a point of quality is worth: US dollars per 1000 prompts."""
     return 0.01 / cost_weight * _PROMPTS
 
 

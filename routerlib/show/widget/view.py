@@ -36,12 +36,7 @@ _FULL = {"width": "auto"}
 class PlaygroundView(widgets.VBox):
     """Show a playground controller.
 
-    Parameters
-    ----------
-    controller : PlaygroundController
-        Holds all state and does all work.
-    examples : Sequence of str
-        Prompts to pick from, at least one.
+    `examples`: prompts to pick from, at least one.
     """
 
     def __init__(self, controller: PlaygroundController, examples: Sequence[str]) -> None:
@@ -185,15 +180,7 @@ class PlaygroundView(widgets.VBox):
         self._draw_answers()
 
     def rate(self, asked: Asked, score: float) -> None:
-        """Log a person's verdict, and show that it was.
-
-        Parameters
-        ----------
-        asked : Asked
-            Whose answer.
-        score : float
-            In [0, 1].
-        """
+        """Log a person's verdict, and show that it was."""
         self.controller.rate(score, asked)
         self._show_message()
         self._draw_answers()

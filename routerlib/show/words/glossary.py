@@ -34,18 +34,6 @@ _WORDS = _MEASURES | _REASONS
 def explain_words(*texts: str) -> tuple[str, ...]:
     """Explain each abbreviation and each reason that occurs in some texts.
 
-    Parameters
-    ----------
-    *texts : str
-        Heads of a table, or sentences.
-
-    Returns
-    -------
-    tuple of str
-        A line for each that occurs, such as ``AIQ: ...``, in a fixed order; none twice.
-
-    Examples
-    --------
     >>> explain_words("ECE", "quality", "ECE, by luck")
     ('ECE: expected calibration error: how far expected and observed quality lie apart, on average
      over groups of like estimates',)

@@ -89,24 +89,7 @@ def collect_lessons(collection: Collection, log: CallLog) -> Prose:
 
 
 def why(router: Router, prompt: str, decision: Decision, task: str | None = None) -> str:
-    """Say why a model was chosen and not the next best, in a few sentences.
-
-    Parameters
-    ----------
-    router : Router
-        Who decided.
-    prompt : str
-        The prompt.
-    decision : Decision
-        What was decided.
-    task : str or None, default=None
-        The known task that it was decided with.
-
-    Returns
-    -------
-    str
-        What moved the margin to the runner-up; the decision's own reason where there is none.
-    """
+    """Say why a model was chosen and not the next best, in a few sentences."""
     margin = margin_of(router, prompt, decision, task)
     return decision.reason if margin is None else margin.sentence
 
@@ -114,25 +97,7 @@ def why(router: Router, prompt: str, decision: Decision, task: str | None = None
 def margin_of(
     router: Router, prompt: str, decision: Decision, task: str | None = None
 ) -> MarginExplanation | None:
-    """Take a decision apart against the runner-up.
-
-    Parameters
-    ----------
-    router : Router
-        Who decided.
-    prompt : str
-        The prompt.
-    decision : Decision
-        What was decided.
-    task : str or None, default=None
-        The known task that it was decided with.
-
-    Returns
-    -------
-    MarginExplanation or None
-        None where the router has only rules, only one candidate model, or keeps to the best
-        single one.
-    """
+    """Take a decision apart against the runner-up."""
     other = runner_up(decision)
     keeps_to_best = router.fallback_ is not None and decision.reason.endswith(router.fallback_)
     if other is None or keeps_to_best or not is_explainable(router):
@@ -145,23 +110,7 @@ def margin_of(
 
 
 def by_estimates(router: Router, prompt: str, task: str | None = None) -> str | None:
-    """Say what the estimates of a router would say that keeps to the best single model.
-
-    Parameters
-    ----------
-    router : Router
-        Fitted.
-    prompt : str
-        The prompt.
-    task : str or None, default=None
-        The known task.
-
-    Returns
-    -------
-    str or None
-        How the best single model and the best of the others compare; None where the router
-        doesn't keep to the best single model, or its estimates can't be explained.
-    """
+    """Say what the estimates of a router would say that keeps to the best single model."""
     is_alone = len(router.models_) < 2
     if router.fallback_ is None or is_alone or not is_explainable(router):
         return None
@@ -181,18 +130,7 @@ def is_explainable(router: Router) -> TypeGuard[LGBMRouter]:
 
 
 def runner_up(decision: Decision) -> str | None:
-    """Return the model with the next best utility.
-
-    Parameters
-    ----------
-    decision : Decision
-        With estimates of every candidate model.
-
-    Returns
-    -------
-    str or None
-        None when there is no other model, or nothing was estimated.
-    """
+    """Return the model with the next best utility."""
     weight = decision.cost_weight
     utilities = {
         name: each["quality"] - (weight * each["cost_usd"] if weight else 0.0)

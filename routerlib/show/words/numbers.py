@@ -8,17 +8,8 @@ _MAX_SHOWN_CHARACTERS = 160
 def percent(share: float) -> str:
     """Write a share as a whole percentage, such as ``64 %``.
 
-    Parameters
-    ----------
-    share : float
-        Usually in [0, 1].
+    `share`: usually in [0, 1].
 
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> percent(0.636)
     '64 %'
     """
@@ -28,21 +19,7 @@ def percent(share: float) -> str:
 def short(text: str, n_characters: int = _MAX_SHOWN_CHARACTERS) -> str:
     """Put a text on one line, cut where it is too long for a table.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-    n_characters : int, default=160
-        Length at most.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> short("one  two three", 8)
-    'one two…'
+    `n_characters`: length at most.
     """
     line = " ".join(text.split())
     return line if len(line) <= n_characters else line[: n_characters - 1] + "…"

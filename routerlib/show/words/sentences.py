@@ -124,18 +124,8 @@ def describe_router(router: Router) -> str:
 def describe_trade(cost_weight: float) -> str:
     """Say what a cost weight means in money.
 
-    Parameters
-    ----------
-    cost_weight : float
-        Quality given up per US dollar saved, at least 0.
+    `cost_weight`: quality given up per US dollar saved, at least 0.
 
-    Returns
-    -------
-    str
-        A clause.
-
-    Examples
-    --------
     >>> describe_trade(5000)
     'it gives up a point of quality where that saves 0.002 US dollars or more per 1000 prompts'
     """
