@@ -7,10 +7,12 @@ import re
 import shlex
 import sqlite3
 import subprocess
+import tomllib
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -36,6 +38,16 @@ GUIDE = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
+# What people read who change the house, and all that names its files.
+HOUSE = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")
+}
+BESIDE = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("data/README.md", "benchmarks/README.md", "reports/README.md")
+}
+PAGES = GUIDE | HOUSE | BESIDE
 LONGEST_README = 180  # lines: a newcomer reads it to the end
 DATA_README = (ROOT / "data/README.md").read_text(encoding="utf-8")
 PROMPTS = ROOT / "data/prompts.jsonl"
@@ -90,9 +102,9 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert {page for page in GUIDE if page != "README.md"} <= set(links(README))
 
 
-@pytest.mark.parametrize("page", GUIDE)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(page: str) -> None:
-    for target in links(GUIDE[page]):
+    for target in links(PAGES[page]):
         assert (ROOT / page).parent.joinpath(target).is_file(), f"{page} links to {target}"
 
 
@@ -105,6 +117,7 @@ def test_python_blocks_run_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch) -
         exec(compile(block, "README.md and docs/", "exec"), known)
     assert known["decision"].model in known["outcomes"].models
     assert known["certified"].training_["certificate"]
+    assert known["short"]("It scatters blue light.", 5).score == 1
 
 
 def test_json_and_yaml_examples_can_be_read(tmp_path: Path) -> None:
@@ -142,7 +155,7 @@ def commands_used() -> list[tuple[str, str, str]]:
     """Return page, command and rest of each `routerlib` call in code blocks and running text."""
     return [
         (page, command, rest)
-        for page, text in GUIDE.items()
+        for page, text in PAGES.items()
         for line in shell_lines(text)
         for command, rest in re.findall(r"^(?:[A-Z_]+=\S+ )?routerlib ([a-z]+)([^#\n]*)", line)
     ]
@@ -174,14 +187,14 @@ def test_commands_and_their_options_exist() -> None:
 
 
 def test_every_command_is_named() -> None:
-    missing = sorted(set(COMMANDS) - {command for _, command, _ in commands_used()})
+    missing = sorted(set(COMMANDS) - {name for page, name, _ in commands_used() if page in GUIDE})
     assert not missing, f"no page says what `routerlib {missing[0]}` is for"
 
 
-@pytest.mark.parametrize("page", GUIDE)
+@pytest.mark.parametrize("page", PAGES)
 def test_make_targets_exist(page: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"(?:^|`)make ([a-z]+)", GUIDE[page], re.M)) <= targets
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", PAGES[page], re.M)) <= targets
 
 
 def test_python_names_are_the_public_ones() -> None:
@@ -218,15 +231,53 @@ def test_paths_are_tracked_or_left_out_of_git_on_purpose() -> None:
     paths = [path for path in names(table) if re.fullmatch(r"[\w./-]+/|[\w./-]*\w\.\w+", path)]
     assert "data/sample_logs.db" in paths
     for path in paths:
-        tracked = git("ls-files", "--", path).stdout
-        is_ignored = git("check-ignore", "--quiet", "--", path).returncode == 0
-        assert tracked or is_ignored, f"README names {path}, which is neither kept nor ignored"
+        assert_kept_or_ignored("README.md", path)
+
+
+def assert_kept_or_ignored(page: str, path: str) -> None:
+    tracked = git("ls-files", "--", path).stdout
+    is_ignored = git("check-ignore", "--quiet", "--", path).returncode == 0
+    assert tracked or is_ignored, f"{page} names {path}, which is neither kept nor ignored"
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True
     )
+
+
+# -- ARCHITECTURE.md, CONTRIBUTING.md and others that name files ---------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_modules_that_a_page_names_are_there(page: str) -> None:
+    quoted = names(re.sub(r"^```.*?^```", "", PAGES[page], flags=re.S | re.M))
+    folders = r"(?:benchmarks|data|docs|notebooks|reports|routerlib|tests)"
+    for path in {name for name in quoted if re.fullmatch(rf"{folders}/[\w./-]*", name)}:
+        assert_kept_or_ignored(page, path)
+    for name in {name for name in quoted if re.fullmatch(r"routerlib(\.\w+)+", name)}:
+        assert resolve_name(name) is not None, f"{page} names {name}"
+
+
+@pytest.mark.parametrize("page", HOUSE)
+def test_what_a_recipe_names_stands_in_its_file(page: str) -> None:
+    for name, path in re.findall(r"`(\w+)`\s+(?:in|of)\s+`([\w/]+\.py)`", HOUSE[page]):
+        assert name in (ROOT / path).read_text(encoding="utf-8"), f"{path} holds no {name}"
+
+
+def test_rooms_are_explained_from_the_lowest_floor_up() -> None:
+    rooms = [cells[0].strip("`") for cells in rows(section(HOUSE["CONTRIBUTING.md"], "The house"))]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = [
+        each["layers"]
+        for each in contracts["contracts"]
+        if each["type"] == "layers" and each["containers"] == ["routerlib"]
+    ]
+    floor_of = {room: -n for n, floor in enumerate(layers) for room in re.findall(r"\w+", floor)}
+    assert sorted(rooms) == sorted(floor_of)
+    assert rooms == sorted(rooms, key=floor_of.__getitem__)
+    drawn = re.findall(r"<b>(\w+)</b>", HOUSE["ARCHITECTURE.md"])
+    assert sorted(drawn) == sorted(rooms)
 
 
 # -- data/README.md ----------------------------------------------------------------------------
