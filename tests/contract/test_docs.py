@@ -103,6 +103,12 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_what_is_quoted_stands_on_one_line_where_the_checks_see_it(page: str) -> None:
+    prose = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.S | re.M)
+    assert not [line for line in prose.splitlines() if line.count("`") % 2]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(page: str) -> None:
     for target in links(PAGES[page]):
         assert (ROOT / page).parent.joinpath(target).is_file(), f"{page} links to {target}"
