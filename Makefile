@@ -10,6 +10,8 @@ READY := $(VENV)/.ready
 # Compat (a path, not a hook): a folder named routerlib, such as the clone itself seen from
 # the folder above it, would hide the package from Python otherwise.
 PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+# The versions that every package has wheels for; said in pyproject.toml too.
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 QUICK ?=
 FULL ?=
 
@@ -23,16 +25,17 @@ help: ## list the targets
 pipeline: setup ## collect live, train, evaluate, explain; reports/index.html (QUICK=1: the small variant)
 	@$(BIN)/routerlib pipeline $(if $(QUICK),--quick)
 
-test: setup ## all tests, with live calls to the smallest local model
+test: setup $(if $(ARGS),,lint) ## the gate: lint, then all tests, live calls to a local model too (ARGS=tests/log: only those)
 	@$(BIN)/python -m pytest -q $(ARGS)
 
-check: setup ## lint, format, types, floors, notebooks without outputs, then the tests
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+lint: setup ## style, format, types, floors, notebooks without outputs
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/nbstripout --verify notebooks/*.ipynb
-	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: lint test ## the same as test; with ARGS, lint and those tests
 
 lab: setup ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks/
@@ -46,9 +49,11 @@ $(READY): requirements.lock pyproject.toml
 	@python=$${PYTHON:-}; \
 	for name in python3.12 python3.11 python3.13 python3; do \
 	    [ -n "$$python" ] && break; \
-	    if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; fi; \
+	    if $$name -c '$(FITS)' 2>/dev/null; then python=$$name; fi; \
 	done; \
-	[ -n "$$python" ] || { echo "setup needs Python 3.11 or newer; install it or name it: make setup PYTHON=..." >&2; exit 1; }; \
+	[ -n "$$python" ] && $$python -c '$(FITS)' || { \
+	    echo "setup needs Python 3.11, 3.12 or 3.13, got $$($${python:-python3} --version 2>&1);" \
+	        "install one of them or name it: make setup PYTHON=python3.12" >&2; exit 1; }; \
 	echo "setting up $(VENV) with $$($$python --version) (about a minute, once)"; \
 	$$python -m venv $(VENV) || { echo "setup needs Python's venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@$(PIP) --require-hashes -r requirements.lock
@@ -60,4 +65,4 @@ lock: ## pin every package again (needs uv)
 	    --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 \
 	    -o requirements.lock --quiet
 
-.PHONY: help pipeline test check lab bench setup lock
+.PHONY: help pipeline test lint check lab bench setup lock
