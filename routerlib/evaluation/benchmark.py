@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.evaluation.benchmark_fits import Fit, MakeRouter, fit_parts
-from routerlib.evaluation.held_out import BASELINES, METRICS, HeldOut, estimates_of
+from routerlib.evaluation.benchmark_fits import (
+    BASELINES,
+    METRICS,
+    Fit,
+    HeldOut,
+    MakeRouter,
+    estimates_of,
+    fit_parts,
+)
 from routerlib.metrics.intervals import (
     Interval,
     cluster_weights,

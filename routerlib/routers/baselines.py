@@ -11,8 +11,8 @@ import numpy as np
 from routerlib.features.learners.topics import TopicClassifier, main_topics
 from routerlib.features.prompt_features import PLAIN, PromptFeatures
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.routers.blind import BlindChoice, BlindRouter
 from routerlib.routers.router import Router
+from routerlib.routers.rules import BlindChoice, BlindRouter
 
 
 class BestSingle(Router):

@@ -10,12 +10,13 @@ import pytest
 
 from routerlib.evaluation.benchmark import benchmark, difference, measure_fits
 from routerlib.evaluation.benchmark_fits import (
+    BASELINES,
+    METRICS,
     fit_parts,
     random_parts,
     smaller_train,
     usual_routers,
 )
-from routerlib.evaluation.held_out import BASELINES, METRICS
 from routerlib.metrics.calibration import brier, ece
 from routerlib.metrics.curves import aiq, choose_arms, hull, sweep_cost_weights
 from routerlib.metrics.intervals import cluster_weights

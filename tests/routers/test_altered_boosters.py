@@ -14,9 +14,9 @@ import pytest
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
-from routerlib.routers.lightgbm.boosting import train_classifier, train_cost, train_quality
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.lightgbm.tree_text import open_booster
+from routerlib.routers.lightgbm.trees import train_classifier, train_cost, train_quality
 from routerlib.routers.loading import load_router
 
 PROMPTS = ["What is 3 times 4?", "Tell me about the sea.", ""]

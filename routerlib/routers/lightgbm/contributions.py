@@ -10,8 +10,7 @@ import numpy as np
 
 from routerlib.features.learners.log_odds import LogOddsScale, logits
 from routerlib.features.prompt_features import PromptFeatures, texts_of
-from routerlib.routers.lightgbm.additions import Addition
-from routerlib.routers.lightgbm.blend import Blend
+from routerlib.routers.lightgbm.blend import Addition, Blend
 from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees
 from routerlib.routers.router import Router
 

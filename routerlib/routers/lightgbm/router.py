@@ -15,12 +15,15 @@ from routerlib.features.learners.log_odds import TopicShift, shrunk_mean
 from routerlib.features.prompt_features import GROUPS, PromptFeatures, log_cost_usd
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import tagged_hash
-from routerlib.routers.lightgbm.additions import Addition
-from routerlib.routers.lightgbm.blend import Blend
-from routerlib.routers.lightgbm.boosting import train_classifier
+from routerlib.routers.lightgbm.blend import Addition, Blend
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
 from routerlib.routers.lightgbm.tree_text import open_booster
-from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees, quality_out_of_fold
+from routerlib.routers.lightgbm.trees import (
+    CostTrees,
+    QualityTrees,
+    quality_out_of_fold,
+    train_classifier,
+)
 
 # A candidate with fewer labels, and fewer than half of the most labelled one's, is estimated from
 # what is expected of the others.
