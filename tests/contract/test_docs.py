@@ -29,6 +29,7 @@ from routerlib.gather.workload import FAMILIES
 from routerlib.log.call_log import CallLog
 from routerlib.log.schema import VERSION, version_of
 from routerlib.records.call import CALL_STATUSES, CandidateModel
+from routerlib.records.endings import ENDINGS
 from routerlib.weights import cache
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +156,20 @@ def test_size_of_the_weights_is_that_of_the_known_ones() -> None:
 def test_notebooks_are_those_of_the_folder() -> None:
     expected = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert {cells[0].strip("`") for cells in rows(section(README, "What you get"))} == expected
+
+
+def test_ends_of_answers_are_those_that_the_code_knows() -> None:
+    told = {
+        (word, *cells[1:])
+        for cells in rows(section(GUIDE["docs/providers.md"], "How an answer ended"))
+        for word in names(cells[0])
+    }
+    known = {
+        (word, row.meaning, row.said_by, row.source)
+        for row in ENDINGS
+        for word in row.words.split(", ")
+    }
+    assert told == known
 
 
 def commands_used() -> list[tuple[str, str, str]]:

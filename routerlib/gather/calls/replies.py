@@ -7,6 +7,7 @@ from typing import Any
 
 from routerlib.gather.candidates.keys import Redactor
 from routerlib.records.call import Usage
+from routerlib.records.endings import MEANINGS, UNKNOWN_END, Meaning, meaning_of, status_by
 
 NO_CREDIT = "no_credit"  # error_type of a call that was refused until somebody pays
 
@@ -14,8 +15,6 @@ _MAX_ERROR_CHARS = 500
 _PAYMENT_REQUIRED = 402
 # Larger token counts are nonsense, and SQLite could not hold them.
 _MOST_TOKENS = 2**53
-_CUT_OFF = ("length", "max_tokens")
-_REFUSED = ("content_filter", "refusal", "safety")
 
 
 class AnswerFault(Exception):
@@ -124,21 +123,37 @@ def _read_body(body: Any) -> dict[str, Any]:
         return _fault("malformed", "no choices in the answer")
     message = choices[0].get("message") or {}
     text = _text(message.get("content"))
-    reason = choices[0].get("finish_reason")
+    reason, meaning = _end_of(choices[0])
     fields = {
         "response": text,
-        "finish_reason": storable(reason) if isinstance(reason, str) else None,
+        "finish_reason": None if reason is None else storable(str(reason)),
         "usage": _read_usage(body.get("usage")),
     }
-    if choices[0].get("error") or reason == "error":
-        why = f"the provider reports an error in its answer: {choices[0].get('error')}"
-        return {**fields, **_fault("provider", why)}
-    if reason in _REFUSED or message.get("refusal"):
+    if choices[0].get("error") or meaning == "failed":
+        told = choices[0].get("error") or f"it ended with {reason!r}"
+        return {**fields, **_fault("provider", f"the provider reports an error: {told}")}
+    if message.get("refusal"):
         return {"status": "refused", **fields}
-    if reason in _CUT_OFF:
-        return {"status": "truncated", **fields}
     # A model that only thought aloud (reasoning_content) has not answered.
-    return {"status": "ok" if text and text.strip() else "empty", **fields}
+    fields["status"] = status_by(reason, text)
+    if fields["status"] == "error":
+        fields |= _fault("provider", f"the provider broke the answer off: it ended with {reason!r}")
+    if meaning == "unknown":
+        fields |= {"error_type": UNKNOWN_END, "error": f"it ended with the unknown word {reason!r}"}
+    return fields
+
+
+def _end_of(choice: dict[str, Any]) -> tuple[Any, Meaning | None]:
+    """Return why an answer ended: the provider's own word too, where a gateway hands it on."""
+    gateway_fields = choice.get("provider_specific_fields")
+    reasons = [
+        choice.get("finish_reason"),
+        choice.get("native_finish_reason"),
+        gateway_fields.get("native_finish_reason") if isinstance(gateway_fields, dict) else None,
+    ]
+    told = [(reason, meaning) for reason in reasons if (meaning := meaning_of(reason))]
+    known = [each for each in told if each[1] != "unknown"]
+    return max(known or told, key=lambda each: MEANINGS.index(each[1]), default=(None, None))
 
 
 def _text(content: Any) -> str | None:
