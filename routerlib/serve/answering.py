@@ -125,7 +125,7 @@ class Service:
         prompt: Prompt,
         wish: Wish,
         on_text: Callable[[str, str], None] | None = None,
-    ) -> Asking:
+    ) -> Answering:
         """Decide and start to ask."""
         decision = await self._decision(prompt, wish)
         with refusing(422):
@@ -144,7 +144,7 @@ class Service:
             recording=recording,
             on_text=on_text,
         )
-        return Asking(self._start(work), recording, self.budget)
+        return Answering(self._start(work), recording, self.budget)
 
     async def score(self, decision_id: int, score: float, rationale: str) -> str:
         """Store what somebody thinks of an answer and return who gave it."""
@@ -197,7 +197,7 @@ class Service:
             logger.error("%s can't be asked: %s", candidate.name, error)
 
 
-class Asking:
+class Answering:
     """A prompt that is being asked."""
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from routerlib.records.prompt import Prompt
-from routerlib.serve import bodies
+from routerlib.serve import requests, responses
 from routerlib.serve.answering import Service, Wish
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.guard import Guard
@@ -80,26 +80,28 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         """Say what this server is, and what its addresses do."""
         return JSONResponse(_index(app))
 
-    app.get("/health", response_model=bodies.HealthBody)(endpoints.health)
-    app.get("/models", response_model=bodies.ModelsBody)(endpoints.models)
-    app.post("/route", response_model=bodies.RouteBody)(endpoints.route)
+    app.get("/health", response_model=responses.HealthBody)(endpoints.health)
+    app.get("/models", response_model=responses.ModelsBody)(endpoints.models)
+    app.post("/route", response_model=responses.RouteBody)(endpoints.route)
     app.post(
-        "/inference", response_model=bodies.InferenceBody, responses=_documented(_UNKNOWN | _FAILED)
+        "/inference",
+        response_model=responses.InferenceBody,
+        responses=_documented(_UNKNOWN | _FAILED),
     )(endpoints.inference)
     app.post(
         "/feedback",
-        response_model=bodies.FeedbackBody,
+        response_model=responses.FeedbackBody,
         responses=_documented(_UNKNOWN | {409: "The answer isn't complete"}),
     )(endpoints.feedback)
-    app.get("/v1/models", response_model=bodies.OpenAIModels)(endpoints.openai_models)
+    app.get("/v1/models", response_model=responses.OpenAIModels)(endpoints.openai_models)
     app.get(
         "/v1/models/{name:path}",
-        response_model=bodies.OpenAIModel,
+        response_model=responses.OpenAIModel,
         responses=_documented(_UNKNOWN),
     )(endpoints.openai_model)
     app.post(
         "/v1/chat/completions",
-        response_model=bodies.ChatBody,
+        response_model=responses.ChatBody,
         responses={**_documented(_UNKNOWN | _FAILED), 200: {"content": _CHAT_CONTENT}},
     )(endpoints.chat)
     _handle_faults(app)
@@ -145,29 +147,31 @@ class _Endpoints:
             raise self._unknown_model(name)
         return JSONResponse(_openai_model(name))
 
-    async def route(self, request: bodies.RouteRequest) -> Response:
+    async def route(self, request: requests.RouteRequest) -> Response:
         """Decide which model should answer; nobody is asked, and nothing is logged."""
         decision = await self._service.decide(_single_turn(request), request.cost_weight)
-        return JSONResponse(bodies.route_body(decision))
+        return JSONResponse(responses.route_body(decision))
 
     async def inference(
-        self, request: bodies.RouteRequest, x_routerlib_continues: Continues = ""
+        self, request: requests.RouteRequest, x_routerlib_continues: Continues = ""
     ) -> Response:
         """Decide, ask the chosen model, or the next best where it fails, and say why."""
         wish = Wish(cost_weight=request.cost_weight, continues=x_routerlib_continues or None)
         asking = await self._service.ask(_single_turn(request), wish)
         answer = await asking.answered()
         headers = answer_headers(answer.call.candidate, answer.decision_id)
-        return JSONResponse(bodies.inference_body(answer), headers=headers)
+        return JSONResponse(responses.inference_body(answer), headers=headers)
 
-    async def feedback(self, request: bodies.FeedbackRequest) -> Response:
+    async def feedback(self, request: requests.FeedbackRequest) -> Response:
         """Score an answer; said again, the last word counts."""
-        model = await self._service.score(request.decision_id, request.score, request.rationale)
+        model = await self._service.score(
+            request.decision_id, request.score, request.rationale or ""
+        )
         told = {"decision_id": request.decision_id, "model": model, "score": request.score}
         return JSONResponse(told)
 
     async def chat(
-        self, request: bodies.ChatRequest, x_routerlib_continues: Continues = ""
+        self, request: requests.ChatRequest, x_routerlib_continues: Continues = ""
     ) -> Response:
         """Answer as OpenAI's API does: `router`, `router:cost_weight=20`, or a candidate's name."""
         with refusing(400):
@@ -182,7 +186,7 @@ class _Endpoints:
             return await stream(self._service, prompt, wish, with_usage)
         answer = await (await self._service.ask(prompt, wish)).answered()
         headers = answer_headers(answer.call.candidate, answer.decision_id)
-        return JSONResponse(bodies.chat_body(answer, int(time.time())), headers=headers)
+        return JSONResponse(responses.chat_body(answer, int(time.time())), headers=headers)
 
     def _read_model(self, model: str) -> tuple[float | None, str | None]:
         """Return the cost weight, and the candidate, that the field `model` asks for."""
@@ -223,7 +227,7 @@ def _index(app: FastAPI) -> dict[str, Any]:
     }
 
 
-def _single_turn(request: bodies.RouteRequest) -> Prompt:
+def _single_turn(request: requests.RouteRequest) -> Prompt:
     with refusing(422):
         return Prompt.from_text(request.prompt, task=request.task, source="serve")
 
@@ -247,7 +251,7 @@ def _openai_model(name: str) -> dict[str, Any]:
 
 def _documented(refusals: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     return {
-        status: {"model": bodies.ErrorBody, "description": told}
+        status: {"model": responses.ErrorBody, "description": told}
         for status, told in refusals.items()
     }
 
@@ -275,6 +279,15 @@ def _handle_faults(app: FastAPI) -> None:
         return JSONResponse(Refused(500, "a fault of the server; see its log").body(), 500)
 
 
+_NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
+
+
+def _asks_for_what_is_not_done(wrong: Mapping[str, Any]) -> bool:
+    """Whether a field should have been null, or an empty list."""
+    holds_something = wrong["type"] == "too_long" and wrong["ctx"]["max_length"] == 0
+    return holds_something or wrong["type"] == "none_required"
+
+
 def _complaint(error: RequestValidationError, is_openai: bool) -> Refused:
     """Say what is wrong with the first wrong field."""
     first = error.errors()[0]
@@ -282,10 +295,10 @@ def _complaint(error: RequestValidationError, is_openai: bool) -> Refused:
     if first["type"] == "json_invalid":
         return Refused(400, f"the body is no JSON: {first['ctx']['error']}")
     status = 400 if is_openai else 422
-    if first["type"] == "extra_forbidden":
+    if _asks_for_what_is_not_done(first):
         message = f"unsupported parameter: {field!r}"
         return Refused(status, message, code="unsupported_parameter", param=field)
     message = first["msg"].removeprefix("Value error, ")
-    if not field and first["type"] != "missing":
+    if not field and first["type"] in _NO_OBJECT:
         message = "expected a JSON object, declared by content-type: application/json"
     return Refused(status, f"{field or 'body'}: {message}", param=field or None)

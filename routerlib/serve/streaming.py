@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.ask import Answer
 from routerlib.records.prompt import Prompt
-from routerlib.serve.answering import Asking, Service, Wish
-from routerlib.serve.bodies import about, completion_id, finish_reason, usage
+from routerlib.serve.answering import Answering, Service, Wish
 from routerlib.serve.faults import Refused
+from routerlib.serve.responses import about, completion_id, finish_reason, usage
 
 if TYPE_CHECKING:
     from fastapi.responses import StreamingResponse
@@ -56,7 +56,7 @@ def answer_headers(model: str, decision_id: int) -> dict[str, str]:
     }
 
 
-async def _logged_decision(asking: Asking) -> int:
+async def _logged_decision(asking: Answering) -> int:
     try:
         return await asking.decision_id()
     except RuntimeError as error:
@@ -64,7 +64,7 @@ async def _logged_decision(asking: Asking) -> int:
 
 
 async def _events(
-    asking: Asking,
+    asking: Answering,
     first: tuple[str, str] | None,
     pieces: asyncio.Queue[tuple[str, str] | None],
     chunks: _Chunks,

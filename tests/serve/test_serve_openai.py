@@ -114,7 +114,10 @@ def test_parameters_are_passed_on_but_a_cap_never_rises(
 @pytest.mark.parametrize(
     ("extra", "complaint"),
     [
-        ({"tools": []}, "unsupported parameter: 'tools'"),
+        ({"tools": [{"type": "function"}]}, "unsupported parameter: 'tools'"),
+        ({"tool_choice": "required"}, "tool_choice: Input should be 'none' or 'auto'"),
+        ({"logprobs": True}, "logprobs: Input should be False"),
+        ({"modalities": ["audio"]}, "modalities.0: Input should be 'text'"),
         ({"n": 2}, "n: Input should be 1"),
         ({"temperature": 9}, "temperature: Input should be less than or equal to 2"),
         ({"top_q": 1}, "unsupported parameter: 'top_q'"),

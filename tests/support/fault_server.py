@@ -212,6 +212,7 @@ _ODD_BODIES = {
 _ODD_MESSAGES: dict[str, dict[str, Any]] = {
     "empty": {"content": "  "},
     "null content": {"content": None},
+    "thinks aloud": {"content": "Answer: 4", "reasoning_content": "Let me see: 2 + 2."},
     "only thoughts": {"content": "", "reasoning_content": "Let me see: 2 + 2 is 4."},
     "markup": {"content": "<script>alert(1)</script> **bold** <img src=x onerror=alert(2)>"},
     "refusal": {"content": None, "refusal": "I can't help with that."},

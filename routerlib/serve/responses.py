@@ -1,140 +1,15 @@
-"""Bodies of requests and responses, as they stand in the OpenAPI document."""
+"""Bodies of responses, as they stand in the OpenAPI document."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel
 
 from routerlib.gather.calls.ask import Answer
 from routerlib.records.decision import Decision
-from routerlib.records.prompt import Task
-
-# Not only white space: Python's own idea of it, spelled out for readers of the document.
-_TEXT = r"[^\s\u0000-\u0020\u0085\u00a0]"
-# The largest whole number that every reader of JSON takes exactly.
-_LARGEST_WHOLE = 2**53 - 1
-
-
-def _whole(value: object) -> object:
-    """Take 3.0 for 3, as JSON knows one kind of number only."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-Roles = Literal["system", "developer", "user", "assistant"]
-CostWeight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Quality per US dollar")]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class RouteRequest(_Strict):
-    """Body of POST /route and POST /inference."""
-
-    prompt: str = Field(min_length=1, pattern=_TEXT)
-    task: Task | None = None
-    cost_weight: CostWeight | None = None
-
-
-class FeedbackRequest(_Strict):
-    """Body of POST /feedback."""
-
-    decision_id: Whole = Field(ge=1, le=_LARGEST_WHOLE)
-    score: float = Field(ge=0, le=1, allow_inf_nan=False)
-    rationale: str = Field(default="", max_length=2_000)
-
-
-class TextPart(_Strict):
-    """One part of a message's content; only text can be routed."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(_Strict):
-    """One message of a conversation; empty fields that SDKs send back are taken and left out."""
-
-    role: Roles
-    content: str | Annotated[list[TextPart], Field(min_length=1)]
-    name: str | None = None
-    refusal: None = None
-    annotations: list[Any] | None = Field(default=None, max_length=0)
-    audio: None = None
-    function_call: None = None
-    tool_calls: None = None
-
-    def as_message(self) -> dict[str, str]:
-        """Return role, content and name as they are logged and sent."""
-        content = self.content
-        if not isinstance(content, str):
-            content = "".join(part.text for part in content)
-        named = {"name": self.name} if self.name else {}
-        return {"role": self.role, "content": content, **named}
-
-
-class StreamOptions(_Strict):
-    """What a stream tells besides the answer."""
-
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
-class ChatRequest(_Strict):
-    """Body of POST /v1/chat/completions.
-
-    Parameters of the answer are passed on and stand before those of candidates.yaml, except that
-    a cap on output tokens never rises above the candidate's own.
-    """
-
-    model: str = Field(min_length=1)
-    messages: list[ChatMessage] = Field(min_length=1)
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-
-    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
-    top_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    max_tokens: Whole | None = Field(default=None, ge=1)
-    max_completion_tokens: Whole | None = Field(default=None, ge=1)
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: Whole | None = Field(default=None, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    response_format: dict[str, Any] | None = None
-    reasoning_effort: str | None = None
-
-    # Taken and not passed on: they concern the account that asks, not the answer.
-    n: Literal[1] | None = None
-    user: str | None = None
-    metadata: dict[str, str] | None = None
-    store: bool | None = None
-    service_tier: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What is passed on to the candidate."""
-        return self.model_dump(include=_PASSED_ON, exclude_none=True)
-
-
-_PASSED_ON = {
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "seed",
-    "presence_penalty",
-    "frequency_penalty",
-    "logit_bias",
-    "response_format",
-    "reasoning_effort",
-}
 
 
 class Fault(BaseModel):
