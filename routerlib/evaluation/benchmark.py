@@ -10,7 +10,7 @@ import numpy as np
 
 from routerlib.evaluation.benchmark_fits import (
     BASELINES,
-    METRICS,
+    BENCHMARKED,
     Fit,
     HeldOut,
     MakeRouter,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _N_FOLDS = 5
 _EXACT_DIGITS = 12
-_ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +54,7 @@ class Benchmark:
     n_groups : int
         Groups of near-duplicates among them.
     values : mapping of str to mapping of str to ndarray of shape (n_parts,)
-        Per router and baseline each metric of `METRICS` on each part.
+        Per router and baseline each metric of `BENCHMARKED` on each part.
     replicates : mapping of str to mapping of str to ndarray of shape (n_bootstrap,)
         Means over the parts on resampled prompts.
     """
@@ -75,7 +74,7 @@ class Benchmark:
         Returns
         -------
         DataFrame
-            Index ``router``, baselines last; per metric of `METRICS` its mean, ``_sd`` over the
+            Index ``router``, baselines last; per metric of `BENCHMARKED` its mean, ``_sd`` over the
             parts (no interval: parts share prompts), and ``_low`` and ``_high``, a 95 % interval
             over resampled prompts. NaN = undefined, such as the ECE of who estimates nothing.
         """
@@ -173,9 +172,9 @@ class Benchmark:
         rows = {
             name: {
                 **{
-                    f"{metric}{end}": getattr(interval, part)
+                    column: value
                     for metric, interval in found.items()
-                    for end, part in _ENDS
+                    for column, value in interval.columns(metric).items()
                 },
                 **further.get(name, {}),
             }
@@ -267,8 +266,11 @@ def measure_fits(
         is_told,
         len(measured),
         len(np.unique(outcomes.groups[measured])),
-        {name: dict(zip(METRICS, once[at, :, :, 0], strict=True)) for at, name in enumerate(names)},
-        {name: dict(zip(METRICS, drawn[at], strict=True)) for at, name in enumerate(names)},
+        {
+            name: dict(zip(BENCHMARKED, once[at, :, :, 0], strict=True))
+            for at, name in enumerate(names)
+        },
+        {name: dict(zip(BENCHMARKED, drawn[at], strict=True)) for at, name in enumerate(names)},
     )
 
 
@@ -282,8 +284,8 @@ def difference(
                 "a difference needs the same test prompts on both sides, got others; keep "
                 "`Parts.test` and change `Parts.train` alone"
             )
-    found = {}
-    for metric in METRICS:
+    found: dict[str, Interval] = {}
+    for metric in BENCHMARKED:
         ours, other = benchmark.values[router][metric], to_benchmark.values[to][metric]
         drawn = benchmark.replicates[router][metric] - to_benchmark.replicates[to][metric]
         # Sums in another order differ by 1e-16; the same choices must differ by 0.

@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from tqdm import tqdm
 
-from routerlib.evaluation.contenders import Field, Line, baseline_lines, estimates_line
-from routerlib.evaluation.replicates import replicates_of
+from routerlib.evaluation.contenders import (
+    Contender,
+    TestedPrompts,
+    baseline_contenders,
+    estimates_contender,
+)
+from routerlib.evaluation.replicates import Metric, replicates_of
 from routerlib.features.prompt_features import GROUPS, PLAIN
 from routerlib.metrics.calibration import weighted_errors
 from routerlib.metrics.curves import choose_arms
@@ -31,7 +36,7 @@ MakeRouter = Callable[[], Router]
 
 # Enough for a median with its quartiles, and hardly any time beside the fit.
 _N_TIMED = 50
-METRICS = (
+BENCHMARKED: tuple[Metric | Literal["ECE", "Brier"], ...] = (
     "quality",
     "gap_closed",
     "AIQ",
@@ -204,9 +209,9 @@ class HeldOut:
     `expected` (n_prompts, n_models): expected quality, of those that expect any.
     """
 
-    field: Field
+    tested: TestedPrompts
     rows: Rows
-    lines: dict[str, Line]
+    contenders: dict[str, Contender]
     expected: dict[str, Floats]
 
     @classmethod
@@ -217,40 +222,42 @@ class HeldOut:
         train, test = outcomes.take(parts.train), outcomes.take(parts.test)
         means = train.compared()
         by = means.quality if np.isnan(means.cost_usd).all() else means.cost_usd
-        field = Field.of(test, train.best_single, train.models[int(np.nanargmin(by))])
-        lines, expected = {}, {}
+        tested = TestedPrompts.of(test, train.best_single, train.models[int(np.nanargmin(by))])
+        contenders, expected = {}, {}
         for name, fit in fits.items():
             found = estimates_of(fit, is_told, name)
-            quality, cost_usd = found.quality[field.kept], found.cost_usd[field.kept]
+            quality, cost_usd = found.quality[tested.kept], found.cost_usd[tested.kept]
             estimates = Estimates(found.models, quality, cost_usd)
             arms = choose_arms(quality, cost_usd, 0.0)
-            lines[name] = estimates_line(field, estimates, arms, _N_SWEEP_POINTS)
+            contenders[name] = estimates_contender(tested, estimates, arms, _N_SWEEP_POINTS)
             if fit.estimates_quality:
                 expected[name] = quality
-        at_cost_usd = next(iter(lines.values())).cost_usd
-        baselines = baseline_lines(field, means.quality, means.cost_usd, at_cost_usd)
-        expected["best single"] = np.tile(means.quality, (len(field), 1))
-        return cls(field, parts.test[field.kept], {**lines, **baselines}, expected)
+        at_cost_usd = next(iter(contenders.values())).cost_usd
+        baselines = baseline_contenders(tested, means.quality, means.cost_usd, at_cost_usd)
+        expected["best single"] = np.tile(means.quality, (len(tested), 1))
+        return cls(tested, parts.test[tested.kept], {**contenders, **baselines}, expected)
 
     def measure(self, weights: Floats) -> Floats:
-        """Measure all lines on prompts that were drawn so many times.
+        """Measure all contenders on prompts that were drawn so many times.
 
         `weights` (n_replicates, n_prompts): how often each prompt was drawn.
         """
-        found = replicates_of(self.field, self.lines, weights)
+        found = replicates_of(self.tested, self.contenders, weights)
         unknown = np.full(len(weights), np.nan)
-        quality = self.field.quality
-        pair = quality[:, self.field.weak], quality[:, self.field.strong]
-        for name, line in self.lines.items():
+        quality = self.tested.quality
+        pair = quality[:, self.tested.weak], quality[:, self.tested.strong]
+        for name, contender in self.contenders.items():
             # The oracle's score has three values: deciles would jump over its best cut.
             n_bins = None if name in BASELINES else _N_APGR_BINS
-            found[name]["APGR"] = apgr(*pair, line.score, n_bins, weights)
+            found[name]["APGR"] = apgr(*pair, contender.score, n_bins, weights)
             found[name]["ECE"], found[name]["Brier"] = (
                 weighted_errors(self.expected[name], quality, weights)
                 if name in self.expected
                 else (unknown, unknown)
             )
-        return np.array([[found[name][metric] for metric in METRICS] for name in self.lines])
+        return np.array(
+            [[found[name][metric] for metric in BENCHMARKED] for name in self.contenders]
+        )
 
 
 def estimates_of(fit: Fit, is_told: bool, name: str) -> Estimates:

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.evaluation.contenders import Field, Line, baseline_lines, estimates_line
-from routerlib.evaluation.replicates import measure
+from routerlib.evaluation.contenders import (
+    Contender,
+    TestedPrompts,
+    baseline_contenders,
+    estimates_contender,
+)
+from routerlib.evaluation.replicates import METRICS, measure
 from routerlib.evaluation.routing import check_held_out, means_on_train, route_all, topic_table_of
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
@@ -18,22 +23,8 @@ from routerlib.routers.router import Router
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLUMNS = (
-    "quality",
-    "cost_usd",
-    "cost_share",
-    "quality_difference",
-    "gain_over_zero",
-    "AIQ",
-    "cost_at_equal_quality",
-    "quality_at_equal_cost",
-    "regret",
-    "gap_closed",
-    "PGR",
-    "APGR",
-    "CPT50",
-    "CPT80",
-)
+# Saving is 1 - cost share; the zero router's difference stands in its own row.
+_COLUMNS = tuple(name for name in METRICS if name not in {"saving", "zero_difference"})
 _AGAINST = "_vs_first"
 
 
@@ -114,54 +105,58 @@ def compare(
     for router in entrants.values():
         check_held_out(router, test)
     reference = _reference(routers)
-    field, lines, weight = _lines(entrants, reference, test, use_topics)
+    tested, contenders, weight = _contenders(entrants, reference, test, use_topics)
     measured = measure(
-        field, lines, n_bootstrap=n_bootstrap, random_state=random_state, cost_weight=weight
+        tested, contenders, n_bootstrap=n_bootstrap, random_state=random_state, cost_weight=weight
     )
-    first = next(iter(lines))
+    first = next(iter(contenders))
     rows = [
         {
             **_row(measured.intervals(name), ""),
             **_row(measured.differences(name, first), _AGAINST),
-            "n": len(field),
-            "n_skipped": field.n_skipped,
+            "n": len(tested),
+            "n_skipped": tested.n_skipped,
         }
-        for name in lines
+        for name in contenders
     ]
-    table = pd.DataFrame(rows, index=pd.Index(list(lines), name="router"))
-    model_cost = field.cost_usd.mean(axis=0) if len(field) else np.array([np.nan])
+    table = pd.DataFrame(rows, index=pd.Index(list(contenders), name="router"))
+    model_cost = tested.cost_usd.mean(axis=0) if len(tested) else np.array([np.nan])
     table.attrs = {
-        "strong": test.models[field.strong],
-        "weak": test.models[field.weak],
+        "strong": test.models[tested.strong],
+        "weak": test.models[tested.weak],
         "cost_range_usd": (float(model_cost.min()), float(model_cost.max())),
         "cost_weight": weight,
-        "n": len(field),
-        "n_skipped": field.n_skipped,
+        "n": len(tested),
+        "n_skipped": tested.n_skipped,
         "n_bootstrap": n_bootstrap,
     }
     return table
 
 
-def _lines(
+def _contenders(
     entrants: Mapping[str, Router], reference: Router, test: Outcomes, use_topics: bool
-) -> tuple[Field, dict[str, Line], float]:
-    """Return the field, a line per router and baseline, and the first router's cost weight."""
+) -> tuple[TestedPrompts, dict[str, Contender], float]:
+    """Return tested prompts, a contender per row, and the first router's cost weight."""
     train_quality, train_cost, strong, weak = means_on_train(reference, test)
-    field = Field.of(test, strong, weak)
-    lines = {}
+    tested = TestedPrompts.of(test, strong, weak)
+    contenders = {}
     for name, router in entrants.items():
-        routed = route_all(router, field.outcomes, use_topics=use_topics)
-        lines[name] = estimates_line(field, routed.estimates, routed.arms)
-    weight = float(next(iter(entrants.values())).cost_weight_) if field.has_costs else 0.0
-    baselines = baseline_lines(
-        field,
+        routed = route_all(router, tested.outcomes, use_topics=use_topics)
+        contenders[name] = estimates_contender(tested, routed.estimates, routed.arms)
+    weight = float(next(iter(entrants.values())).cost_weight_) if tested.has_costs else 0.0
+    baselines = baseline_contenders(
+        tested,
         train_quality,
         train_cost,
-        next(iter(lines.values())).cost_usd,
-        topic_table_of(reference, field.outcomes),
+        next(iter(contenders.values())).cost_usd,
+        topic_table_of(reference, tested.outcomes),
         weight,
     )
-    return field, lines | {name: baselines[name] for name in baselines if name not in lines}, weight
+    return (
+        tested,
+        contenders | {name: baselines[name] for name in baselines if name not in contenders},
+        weight,
+    )
 
 
 def _rivals(routers: Mapping[str, Router], train: Outcomes | None) -> dict[str, Router]:
@@ -194,7 +189,7 @@ def _reference(routers: Mapping[str, Router]) -> Router:
 
 def _row(intervals: Mapping[str, Interval], against: str) -> dict[str, float]:
     return {
-        f"{name}{against}{end}": getattr(intervals[name], part)
+        column: value
         for name in _COLUMNS
-        for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+        for column, value in intervals[name].columns(f"{name}{against}").items()
     }

@@ -14,7 +14,7 @@ from routerlib.records.decision import Estimates
 
 
 @dataclass(frozen=True)
-class Field:
+class TestedPrompts:
     """What every way of choosing is measured on: prompts that all candidate models answered.
 
     `kept` (n_prompts,): which prompts of the tested outcomes these are.
@@ -28,7 +28,7 @@ class Field:
     kept: NDArray[np.intp]
 
     @classmethod
-    def of(cls, test: Outcomes, strong: str, weak: str) -> Field:
+    def of(cls, test: Outcomes, strong: str, weak: str) -> TestedPrompts:
         """Keep the prompts of `test` that can be measured."""
         has_costs = bool((~np.isnan(test.cost_usd)).any(axis=0).all())
         needed = (test.quality, test.cost_usd) if has_costs else (test.quality,)
@@ -59,8 +59,8 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Line:
-    """One way of choosing, as what it obtains on each prompt of a field.
+class Contender:
+    """One way of choosing, as what it obtains on each prompt of a tested.
 
     `quality, cost_usd` (n_prompts,): obtained at the operating point.
     `curve_quality, curve_cost_usd` (n_prompts, n_points): obtained at each cost weight of a
@@ -90,21 +90,21 @@ def take_arms(values: Floats, arms: NDArray[np.intp]) -> Floats:
     return np.take_along_axis(values, columns, axis=1).reshape(arms.shape)
 
 
-def estimates_line(
-    field: Field, estimates: Estimates, arms: NDArray[np.intp], n_points: int = 64
-) -> Line:
+def estimates_contender(
+    tested: TestedPrompts, estimates: Estimates, arms: NDArray[np.intp], n_points: int = 64
+) -> Contender:
     """Follow a router's estimates along its cost weights.
 
     `arms` (n_prompts,): column chosen at the operating point.
     """
     swept = _sweep(estimates.quality, estimates.cost_usd, arms, n_points)
     with np.errstate(invalid="ignore"):
-        score = estimates.quality[:, field.strong] - estimates.quality[:, field.weak]
-    return Line(
-        quality=take_arms(field.quality, arms),
-        cost_usd=take_arms(field.cost_usd, arms),
-        curve_quality=take_arms(field.quality, swept),
-        curve_cost_usd=take_arms(field.cost_usd, swept),
+        score = estimates.quality[:, tested.strong] - estimates.quality[:, tested.weak]
+    return Contender(
+        quality=take_arms(tested.quality, arms),
+        cost_usd=take_arms(tested.cost_usd, arms),
+        curve_quality=take_arms(tested.quality, swept),
+        curve_cost_usd=take_arms(tested.cost_usd, swept),
         score=np.where(np.isfinite(score), score, np.nan),
         is_single=_is_single(arms),
     )
@@ -121,60 +121,64 @@ def _sweep(
     return np.stack([choose_arms(quality, cost, weight) for weight in weights], axis=1)
 
 
-def arms_line(field: Field, arms: NDArray[np.intp]) -> Line:
+def arms_contender(tested: TestedPrompts, arms: NDArray[np.intp]) -> Contender:
     """Measure one fixed choice per prompt, without a curve.
 
     `arms` (n_prompts,): column of each choice.
     """
-    quality, cost = take_arms(field.quality, arms), take_arms(field.cost_usd, arms)
-    unknown = np.full(len(field), np.nan)
-    return Line(quality, cost, quality[:, None], cost[:, None], unknown, is_single=_is_single(arms))
+    quality, cost = take_arms(tested.quality, arms), take_arms(tested.cost_usd, arms)
+    unknown = np.full(len(tested), np.nan)
+    return Contender(
+        quality, cost, quality[:, None], cost[:, None], unknown, is_single=_is_single(arms)
+    )
 
 
 def _is_single(arms: NDArray[np.intp]) -> bool:
     return bool(len(arms)) and bool((arms == arms[0]).all())
 
 
-def baseline_lines(
-    field: Field,
+def baseline_contenders(
+    tested: TestedPrompts,
     train_quality: Floats,
     train_cost_usd: Floats,
     at_cost_usd: Floats,
     topic_table: Estimates | None = None,
     cost_weight: float = 0.0,
-) -> dict[str, Line]:
+) -> dict[str, Contender]:
     """Lay the baselines that stand in every table.
 
     `train_quality, train_cost_usd` (n_models,): means on train, all that the best single model
         is chosen by.
     `at_cost_usd` (n_prompts,): costs whose mean the zero router is to match.
     """
-    n, shape = len(field), field.quality.shape
-    singles = np.full(n, field.strong)
+    n, shape = len(tested), tested.quality.shape
+    singles = np.full(n, tested.strong)
     means = Estimates(
-        tuple(field.outcomes.models),
+        tuple(tested.outcomes.models),
         np.broadcast_to(train_quality, shape),
         np.broadcast_to(train_cost_usd, shape),
     )
-    even_quality, even_cost = field.quality.mean(axis=1), field.cost_usd.mean(axis=1)
+    even_quality, even_cost = tested.quality.mean(axis=1), tested.cost_usd.mean(axis=1)
     no_score = np.zeros(n)
-    truth = Estimates(tuple(field.outcomes.models), field.quality, field.cost_usd)
+    truth = Estimates(tuple(tested.outcomes.models), tested.quality, tested.cost_usd)
     return {
-        "best single": estimates_line(field, means, singles),
-        "random": Line(
+        "best single": estimates_contender(tested, means, singles),
+        "random": Contender(
             even_quality, even_cost, even_quality[:, None], even_cost[:, None], no_score
         ),
-        "zero router": Line(
-            at_cost_usd, at_cost_usd, field.quality, field.cost_usd, no_score, is_zero_router=True
+        "zero router": Contender(
+            at_cost_usd, at_cost_usd, tested.quality, tested.cost_usd, no_score, is_zero_router=True
         ),
-        **_topic_line(field, topic_table, cost_weight),
-        "oracle": estimates_line(field, truth, oracle(field.quality, field.cost_usd)),
+        **_topic_contender(tested, topic_table, cost_weight),
+        "oracle": estimates_contender(tested, truth, oracle(tested.quality, tested.cost_usd)),
     }
 
 
-def _topic_line(field: Field, topic_table: Estimates | None, cost_weight: float) -> dict[str, Line]:
+def _topic_contender(
+    tested: TestedPrompts, topic_table: Estimates | None, cost_weight: float
+) -> dict[str, Contender]:
     if topic_table is None:
         return {}
     weight = cost_weight if is_complete(topic_table.cost_usd).all() else 0.0
     arms = choose_arms(topic_table.quality, topic_table.cost_usd, weight)
-    return {"topic table": estimates_line(field, topic_table, arms)}
+    return {"topic table": estimates_contender(tested, topic_table, arms)}

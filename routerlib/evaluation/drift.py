@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from routerlib.features.names import readable_name
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import detect_task
+from routerlib.metrics.intervals import Interval
 from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.prompt import TASKS
@@ -192,9 +193,7 @@ def _calibration(router: Router, recent: Outcomes, alpha: float) -> pd.DataFrame
         rows[name] = {
             "expected": float(expected[known, arm].mean()),
             "observed": float(observed[known].mean()),
-            "error": error,
-            "error_low": error - half,
-            "error_high": error + half,
+            **Interval(error, error - half, error + half, se).columns("error"),
             "n": n,
             "is_misjudged": bool(
                 n >= _MIN_PROMPTS and abs(error) >= _MISJUDGED and abs(error) > wide

@@ -9,11 +9,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from routerlib.evaluation.compare import compare
-from routerlib.evaluation.contenders import Field, arms_line, baseline_lines, estimates_line
-from routerlib.evaluation.replicates import measure
-from routerlib.evaluation.routing import check_held_out, means_on_train, route_all, topic_table_of
-from routerlib.evaluation.verdict import Verdict, decide
+from routerlib.evaluation.contenders import (
+    Contender,
+    TestedPrompts,
+    arms_contender,
+    baseline_contenders,
+    estimates_contender,
+)
+from routerlib.evaluation.replicates import Measured, measure
+from routerlib.evaluation.routing import (
+    Routed,
+    TrainMeans,
+    check_held_out,
+    means_on_train,
+    route_each,
+    topic_table_of,
+)
+from routerlib.evaluation.verdict import Verdict, judge_by_intervals
 from routerlib.features.tasks import detect_task
 from routerlib.metrics.calibration import (
     Reliability,
@@ -30,10 +42,10 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 
-__all__ = ["Calibration", "CostQuality", "Evaluation", "compare", "evaluate"]
-
 # Cost weights among which the one for equal quality is looked for.
 _N_EQUAL_QUALITY_WEIGHTS = 200
+# Contenders that are no baselines: the router, and where it expects no loss.
+_ROUTER, _EQUAL = "router", "equal quality"
 
 
 class CostQuality(NamedTuple):
@@ -182,73 +194,78 @@ def evaluate(
     >>> evaluation.verdict.kind, evaluation.routed_shares["m2"]
     ('does_not_pay', 1.0)
     """
-    check_held_out(router, test)
+    counted_wrong = [] if test_failures_wrong is None else [test_failures_wrong]
+    for outcomes in (test, *counted_wrong):
+        check_held_out(router, outcomes)
+    bootstrap = _Bootstrap(n_bootstrap, random_state)
     train = means_on_train(router, test)
-    field = Field.of(test, train.strong, train.weak)
-    routed = route_all(router, field.outcomes, use_topics=use_topics)
-    line = estimates_line(field, routed.estimates, routed.arms)
+    tested = TestedPrompts.of(test, train.strong, train.weak)
+    whole, *wrong = route_each(router, [test, *counted_wrong], use_topics=use_topics)
+    routed = whole.take(tested.kept)
+    contenders = _contenders(router, tested, train, routed)
     weight = float(router.cost_weight_)
-    baselines = baseline_lines(
-        field,
-        train.quality,
-        train.cost_usd,
-        line.cost_usd,
-        topic_table_of(router, field.outcomes),
-        weight,
-    )
-    equal = _equal_quality_arms(routed.estimates, field.strong)
-    lines = {"router": line, **baselines}
-    if equal is not None:
-        lines["equal quality"] = arms_line(field, equal)
-    measured = measure(
-        field,
-        lines,
-        n_bootstrap=n_bootstrap,
-        random_state=random_state,
-        cost_weight=weight if field.has_costs else 0.0,
-    )
-    operating = measured.intervals("router")
+    weighed = weight if tested.has_costs else 0.0
+    measured = measure(tested, contenders, **bootstrap._asdict(), cost_weight=weighed)
+    baselines = [each for each in contenders if each not in (_ROUTER, _EQUAL)]
     shares = _shares(routed.arms, test.models)
-    n_groups = len(np.unique(field.outcomes.groups)) if len(field) else 0
     return Evaluation(
         name=name or str(getattr(router, "name", type(router).__name__)),
         models=tuple(test.models),
         strong=train.strong,
         weak=train.weak,
         cost_weight=weight,
-        n=len(field),
-        n_groups=n_groups,
-        n_skipped=field.n_skipped,
-        curve=_by_cost(_means(line.curve_cost_usd, line.curve_quality)),
-        singles=_means(field.cost_usd, field.quality),
-        operating=operating,
-        baselines={key: measured.intervals(key) for key in baselines},
-        leads={key: measured.differences("router", key) for key in baselines},
-        equal_quality=None if equal is None else measured.intervals("equal quality"),
+        n=len(tested),
+        n_groups=measured.n_groups,
+        n_skipped=tested.n_skipped,
+        curve=_curve(contenders[_ROUTER]),
+        singles=_means(tested.cost_usd, tested.quality),
+        operating=measured.intervals(_ROUTER),
+        baselines={each: measured.intervals(each) for each in baselines},
+        leads={each: measured.differences(_ROUTER, each) for each in baselines},
+        equal_quality=measured.intervals(_EQUAL) if _EQUAL in contenders else None,
         routed_shares=shares,
-        routed_by_task=_shares_by_task(field.outcomes, routed.arms),
-        calibration=_calibration(
-            router,
-            test,
-            use_topics=use_topics,
-            n_bootstrap=n_bootstrap,
-            random_state=random_state,
-        ),
-        failures=_failure_sensitivity(
-            router,
-            test_failures_wrong,
-            n_bootstrap=n_bootstrap,
-            random_state=random_state,
-            use_topics=use_topics,
-        ),
-        verdict=decide(
-            operating,
-            best_single=train.strong,
-            share_of_best_single=shares[train.strong],
-            n=len(field),
-            n_groups=n_groups,
-            fallback=getattr(router, "fallback_", None),
-        ),
+        routed_by_task=_shares_by_task(tested.outcomes, routed.arms),
+        calibration=_calibration(whole.estimates.quality, test, bootstrap),
+        failures=_failures(router, counted_wrong[0], wrong[0], bootstrap) if wrong else None,
+        verdict=_verdict(router, tested, measured, shares[train.strong]),
+    )
+
+
+class _Bootstrap(NamedTuple):
+    """How often to draw, and the seed."""
+
+    n_bootstrap: int
+    random_state: int
+
+
+def _contenders(
+    router: Router, tested: TestedPrompts, train: TrainMeans, routed: Routed
+) -> dict[str, Contender]:
+    """Lay the router beside the baselines, and beside itself where it expects no loss."""
+    ours = estimates_contender(tested, routed.estimates, routed.arms)
+    baselines = baseline_contenders(
+        tested,
+        train.quality,
+        train.cost_usd,
+        ours.cost_usd,
+        topic_table_of(router, tested.outcomes),
+        float(router.cost_weight_),
+    )
+    equal = _equal_quality_arms(routed.estimates, tested.strong)
+    further = {} if equal is None else {_EQUAL: arms_contender(tested, equal)}
+    return {_ROUTER: ours, **baselines, **further}
+
+
+def _verdict(
+    router: Router, tested: TestedPrompts, measured: Measured, share_of_best_single: float
+) -> Verdict:
+    return judge_by_intervals(
+        measured.intervals(_ROUTER),
+        best_single=tested.outcomes.models[tested.strong],
+        share_of_best_single=share_of_best_single,
+        n=len(tested),
+        n_groups=measured.n_groups,
+        fallback=getattr(router, "fallback_", None),
     )
 
 
@@ -274,7 +291,9 @@ def _means(cost_usd: Floats, quality: Floats) -> CostQuality:
         return CostQuality(cost_usd.sum(axis=0) / n, quality.sum(axis=0) / n)
 
 
-def _by_cost(points: CostQuality) -> CostQuality:
+def _curve(contender: Contender) -> CostQuality:
+    """Return the means along its cost weights, sorted by cost."""
+    points = _means(contender.curve_cost_usd, contender.curve_quality)
     order = np.lexsort((points.quality, points.cost_usd))
     return CostQuality(points.cost_usd[order], points.quality[order])
 
@@ -310,18 +329,15 @@ def _shares_by_task(outcomes: Outcomes, arms: Arms) -> dict[str, dict[str, float
     }
 
 
-def _calibration(
-    router: Router, test: Outcomes, *, use_topics: bool, n_bootstrap: int, random_state: int
-) -> Calibration | None:
+def _calibration(expected: Floats, test: Outcomes, bootstrap: _Bootstrap) -> Calibration | None:
     """Compare estimates with every observed cell, also of prompts that aren't complete."""
-    expected = route_all(router, test, use_topics=use_topics).estimates.quality
     expected = np.where(np.isfinite(expected), expected, np.nan)
     if np.isnan(expected).all():
         return None
     columns = list(zip(test.models, expected.T, test.quality.T, strict=True))
     eces = {name: ece(column, observed) for name, column, observed in columns}
     chances = {
-        name: ece_by_chance(column, observed, random_state=random_state)
+        name: ece_by_chance(column, observed, random_state=bootstrap.random_state)
         for name, column, observed in columns
     }
     return Calibration(
@@ -330,9 +346,7 @@ def _calibration(
         brier={name: brier(column, observed) for name, column, observed in columns},
         mean_ece=_mean_known(eces),
         mean_ece_by_chance=_mean_known(chances),
-        mean_brier=mean_brier_interval(
-            expected, test.quality, test.groups, n_bootstrap=n_bootstrap, random_state=random_state
-        ),
+        mean_brier=mean_brier_interval(expected, test.quality, test.groups, **bootstrap._asdict()),
     )
 
 
@@ -341,24 +355,15 @@ def _mean_known(values: Mapping[str, float]) -> float:
     return sum(known) / len(known) if known else float("nan")
 
 
-def _failure_sensitivity(
-    router: Router,
-    test: Outcomes | None,
-    *,
-    n_bootstrap: int,
-    random_state: int,
-    use_topics: bool,
-) -> dict[str, Any] | None:
+def _failures(
+    router: Router, test: Outcomes, routed: Routed, bootstrap: _Bootstrap
+) -> dict[str, Any]:
     """Measure quality alone: a failed call often has no known cost."""
-    if test is None:
-        return None
-    check_held_out(router, test)
     train = means_on_train(router, test)
     without_costs = replace(test, cost_usd=np.full(test.cost_usd.shape, np.nan))
-    field = Field.of(without_costs, train.strong, train.weak)
-    routed = route_all(router, field.outcomes, use_topics=use_topics)
-    line = arms_line(field, routed.arms)
-    measured = measure(field, {"router": line}, n_bootstrap=n_bootstrap, random_state=random_state)
-    counted = measured.intervals("router")
+    tested = TestedPrompts.of(without_costs, train.strong, train.weak)
+    contender = arms_contender(tested, routed.arms[tested.kept])
+    measured = measure(tested, {_ROUTER: contender}, **bootstrap._asdict())
+    counted = measured.intervals(_ROUTER)
     names = ("quality", "quality_difference")
-    return {**{name: counted[name] for name in names}, "n": len(field)}
+    return {**{name: counted[name] for name in names}, "n": len(tested)}

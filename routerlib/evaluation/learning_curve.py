@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from routerlib.evaluation.contenders import Field, estimates_line
+from routerlib.evaluation.contenders import TestedPrompts, estimates_contender
 from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.routing import means_on_train, route_all
 from routerlib.outcomes.outcomes import Outcomes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Metric = Literal["quality", "AIQ", "APGR", "gap_closed", "cost_at_equal_quality"]
 
-_METRICS: tuple[Metric, ...] = ("quality", "AIQ", "APGR", "gap_closed", "cost_at_equal_quality")
+_METRICS: tuple[Metric, ...] = get_args(Metric)
 _N_SIZES = 4
 _SMALLEST = 40
 # Fits to more distant sizes are no better than a guess: measured curves of routers rise about
@@ -192,12 +192,12 @@ def _point(make_router: Callable[[], Router], train: Outcomes, test: Outcomes) -
     router = make_router().fit(train)
     fit_s = time.perf_counter() - begin
     means = means_on_train(router, test)
-    field = Field.of(test, means.strong, means.weak)
-    routed = route_all(router, field.outcomes, cost_weight=0.0)
-    lines = {"router": estimates_line(field, routed.estimates, routed.arms)}
-    values = measure(field, lines, n_bootstrap=0, random_state=0).values["router"]
+    tested = TestedPrompts.of(test, means.strong, means.weak)
+    routed = route_all(router, tested.outcomes, cost_weight=0.0)
+    contenders = {"router": estimates_contender(tested, routed.estimates, routed.arms)}
+    values = measure(tested, contenders, n_bootstrap=0, random_state=0).values["router"]
     return {
-        "n_test": len(field),
+        "n_test": len(tested),
         "fit_s": fit_s,
         **{name: values[name] for name in _METRICS},
         "best_single": values["quality"] - values["quality_difference"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ from routerlib.metrics.pairs import Floats, is_complete
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
+
+# A prompt, and its topic where that is told.
+Asked = tuple[str, str | None]
 
 
 class Routed(NamedTuple):
@@ -25,6 +29,11 @@ class Routed(NamedTuple):
 
     estimates: Estimates
     arms: Arms
+
+    def take(self, rows: NDArray[np.intp]) -> Routed:
+        """Return the same of some prompts."""
+        quality, cost_usd = self.estimates.quality[rows], self.estimates.cost_usd[rows]
+        return Routed(Estimates(self.estimates.models, quality, cost_usd), self.arms[rows])
 
 
 class TrainMeans(NamedTuple):
@@ -100,23 +109,63 @@ def route_all(
     `cost_weight`: quality given up per US dollar saved, at least 0; None = the router's
         operating point.
     """
-    columns = _columns(router, outcomes)
-    topics = outcomes.topics if use_topics else None
-    own = router.predict(outcomes.prompts, topics=topics)
-    estimates = _spread(own, columns, tuple(outcomes.models))
+    return route_each(router, [outcomes], use_topics=use_topics, cost_weight=cost_weight)[0]
+
+
+def route_each(
+    router: Router,
+    several: Sequence[Outcomes],
+    *,
+    use_topics: bool = False,
+    cost_weight: float | None = None,
+) -> list[Routed]:
+    """Do as `route_all` for several outcomes; what stands in more than one is estimated once."""
+    columns = [_columns(router, outcomes) for outcomes in several]
+    asked = [_asked(outcomes, use_topics) for outcomes in several]
+    row_of = {each: row for row, each in enumerate(dict.fromkeys(chain.from_iterable(asked)))}
+    own = _estimates(router, list(row_of))
+    arms = _arms(router, list(row_of), own, cost_weight)
+    found = []
+    for outcomes, its_columns, questions in zip(several, columns, asked, strict=True):
+        rows = np.array([row_of[each] for each in questions], dtype=np.intp)
+        part = Estimates(own.models, own.quality[rows], own.cost_usd[rows])
+        estimates = _spread(part, its_columns, tuple(outcomes.models))
+        found.append(Routed(estimates, its_columns[arms[rows]]))
+    return found
+
+
+def _asked(outcomes: Outcomes, use_topics: bool) -> list[Asked]:
+    topics: Sequence[str | None] = [None] * len(outcomes)
+    if use_topics and outcomes.topics is not None:
+        topics = outcomes.topics
+    return list(zip(outcomes.prompts, topics, strict=True))
+
+
+def _estimates(router: Router, asked: Sequence[Asked]) -> Estimates:
+    """Return estimates in the router's own columns; prompts with a topic are estimated apart."""
+    quality = np.full((len(asked), len(router.models_)), np.nan)
+    cost_usd = quality.copy()
+    is_told = np.array([topic is not None for _, topic in asked], dtype=bool)
+    topics = [topic for _, topic in asked if topic is not None]
+    for rows, told in ((np.flatnonzero(~is_told), None), (np.flatnonzero(is_told), topics)):
+        if len(rows):
+            found = router.predict([asked[int(row)][0] for row in rows], topics=told)
+            quality[rows], cost_usd[rows] = found.quality, found.cost_usd
+    return Estimates(tuple(router.models_), quality, cost_usd)
+
+
+def _arms(
+    router: Router, asked: Sequence[Asked], own: Estimates, cost_weight: float | None
+) -> Arms:
+    """Choose in the router's own columns; one that estimates nothing is asked prompt by prompt."""
+    models = list(router.models_)
     if cost_weight is None and getattr(router, "fallback_", None) is not None:
-        best = outcomes.models.index(router.best_single_)
-        return Routed(estimates, np.full(len(outcomes), best, dtype=np.intp))
+        return np.full(len(asked), models.index(router.best_single_), dtype=np.intp)
     if is_complete(own.quality).all():
         weight = router.cost_weight_ if cost_weight is None else cost_weight
-        chosen = choose_arms(own.quality, own.cost_usd, weight)
-        return Routed(estimates, columns[chosen])
-    tasks: Sequence[str | None] = topics or [None] * len(outcomes)
-    arms = [
-        outcomes.models.index(router.route(prompt, task=task).model)
-        for prompt, task in zip(outcomes.prompts, tasks, strict=True)
-    ]
-    return Routed(estimates, np.array(arms, dtype=np.intp))
+        return choose_arms(own.quality, own.cost_usd, weight)
+    chosen = [models.index(router.route(prompt, task=task).model) for prompt, task in asked]
+    return np.array(chosen, dtype=np.intp)
 
 
 def _spread(own: Estimates, columns: NDArray[np.intp], models: tuple[str, ...]) -> Estimates:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.evaluation.contenders import Field, arms_line, estimates_line
-from routerlib.evaluation.replicates import measure
+from routerlib.evaluation.contenders import TestedPrompts, arms_contender, estimates_contender
+from routerlib.evaluation.replicates import Metric, measure
 from routerlib.evaluation.routing import route_all, topic_table_of
 from routerlib.metrics.curves import choose_arms
 from routerlib.metrics.pairs import is_complete
@@ -25,7 +25,7 @@ _NAMES: dict[SplitBy, str] = {
     "topic": "leave topics out",
     "time": "train before, test after",
 }
-_COLUMNS = (
+_COLUMNS: tuple[Metric, ...] = (
     "quality",
     "quality_difference",
     "cost_share",
@@ -34,7 +34,7 @@ _COLUMNS = (
     "gap_closed",
     "cost_at_equal_quality",
 )
-_LEADS = ("AIQ", "APGR")
+_LEADS: tuple[Metric, ...] = ("AIQ", "APGR")
 
 
 def compare_splits(
@@ -49,8 +49,8 @@ def compare_splits(
 
     A random split asks how a router does on more prompts of the same kind. Holding whole topics
     out asks what it knows beyond the topic, and testing on what came later asks how it stands
-    when prompts change. In each way no prompt is tested twice and near-duplicates never stand on
-    both sides; all tested prompts are measured together, each with the choice of a router that
+    when prompts change. In each way no prompt is held_out twice and near-duplicates never stand on
+    both sides; all held_out prompts are measured together, each with the choice of a router that
     had not seen it.
 
     Parameters
@@ -125,9 +125,9 @@ def _row(
 ) -> dict[str, float]:
     complete = _measurable(outcomes)
     tests = [parts.test[complete[parts.test]] for parts in divided]
-    tested = outcomes.take(np.concatenate(tests))
-    estimates, topic_table = _blank(tested), _blank(tested)
-    arms, singles = (np.zeros(len(tested), dtype=np.intp) for _ in range(2))
+    held_out = outcomes.take(np.concatenate(tests))
+    estimates, topic_table = _blank(held_out), _blank(held_out)
+    arms, singles = (np.zeros(len(held_out), dtype=np.intp) for _ in range(2))
     start = 0
     for parts, rows in zip(divided, tests, strict=True):
         here = slice(start, start + len(rows))
@@ -139,29 +139,27 @@ def _row(
         _put(estimates, here, routed.estimates)
         _put(topic_table, here, topic_table_of(router, test))
         start += len(rows)
-    strong = tested.models[int(np.bincount(singles, minlength=len(tested.models)).argmax())]
-    field = Field.of(tested, strong, tested.cheapest)
-    lines = {
-        "router": estimates_line(field, estimates, arms),
-        "best single": arms_line(field, singles),
+    strong = held_out.models[int(np.bincount(singles, minlength=len(held_out.models)).argmax())]
+    tested = TestedPrompts.of(held_out, strong, held_out.cheapest)
+    contenders = {
+        "router": estimates_contender(tested, estimates, arms),
+        "best single": arms_contender(tested, singles),
     }
     if is_complete(topic_table.quality).all():
         by_topic = choose_arms(topic_table.quality, topic_table.cost_usd, 0.0)
-        lines["topic table"] = estimates_line(field, topic_table, by_topic)
-    measured = measure(field, lines, n_bootstrap=n_bootstrap, random_state=random_state)
+        contenders["topic table"] = estimates_contender(tested, topic_table, by_topic)
+    measured = measure(tested, contenders, n_bootstrap=n_bootstrap, random_state=random_state)
     found = measured.intervals("router")
     found["quality_difference"] = measured.differences("router", "best single")["quality"]
-    if "topic table" in lines:
+    if "topic table" in contenders:
         leads = measured.differences("router", "topic table")
         found |= {f"{name}_vs_topic_table": leads[name] for name in _LEADS}
     columns = [*_COLUMNS, *(name for name in found if name.endswith("_vs_topic_table"))]
     return {
         "n_train": round(float(np.mean([len(parts.train) for parts in divided]))),
-        "n_test": len(field),
+        "n_test": len(tested),
         **{
-            f"{name}{end}": getattr(found[name], part)
-            for name in columns
-            for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+            column: value for name in columns for column, value in found[name].columns(name).items()
         },
     }
 
@@ -173,9 +171,9 @@ def _measurable(outcomes: Outcomes) -> np.ndarray:
     return is_complete(*needed)
 
 
-def _blank(tested: Outcomes) -> Estimates:
-    unknown = np.full(tested.quality.shape, np.nan)
-    return Estimates(tuple(tested.models), unknown, unknown.copy())
+def _blank(held_out: Outcomes) -> Estimates:
+    unknown = np.full(held_out.quality.shape, np.nan)
+    return Estimates(tuple(held_out.models), unknown, unknown.copy())
 
 
 def _put(estimates: Estimates, here: slice, part: Estimates | None) -> None:

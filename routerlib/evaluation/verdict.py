@@ -55,7 +55,7 @@ class Verdict:
         return f"Routing pays: {_plain(100 * (saving or 0), 0)} % cheaper at about the same quality"
 
 
-def decide(
+def judge_by_intervals(
     measured: Mapping[str, Interval],
     *,
     best_single: str,
@@ -83,9 +83,8 @@ def decide(
     numbers["share_of_best_single"] = _known(share_of_best_single)
     numbers["more_prompts_needed"], numbers["prompts_needed"] = more, needed
     for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
-        for part in ("value", "low", "high"):
-            key = name if part == "value" else f"{name}_{part}"
-            numbers[key] = _known(getattr(measured[name], part))
+        columns = measured[name].columns(name)
+        numbers |= {column: _known(value) for column, value in columns.items()}
     return Verdict(kind, sentence, numbers, fallback)
 
 

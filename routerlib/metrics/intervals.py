@@ -28,6 +28,14 @@ class Interval(NamedTuple):
     high: float
     se: float
 
+    def columns(self, name: str) -> dict[str, float]:
+        """Return the entries of a table's row: the value, and its ends as ``_low``, ``_high``.
+
+        >>> Interval(0.5, 0.4, 0.6, 0.05).columns("quality")
+        {'quality': 0.5, 'quality_low': 0.4, 'quality_high': 0.6}
+        """
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
 
 def cluster_weights(groups: ArrayLike, n_bootstrap: int, random_state: int) -> Iterator[Floats]:
     """Draw bootstrap multiplicities, whole groups of near-duplicate prompts at a time.

@@ -11,7 +11,7 @@ import pytest
 from routerlib.evaluation.benchmark import benchmark, difference, measure_fits
 from routerlib.evaluation.benchmark_fits import (
     BASELINES,
-    METRICS,
+    BENCHMARKED,
     fit_parts,
     random_parts,
     smaller_train,
@@ -98,7 +98,7 @@ def over_parts(fits, outcomes, parts, weights):
         plainly(fit, outcomes, part, np.repeat(np.arange(len(part.test)), weights[part.test]))
         for fit, part in zip(fits, parts, strict=True)
     ]
-    return {metric: np.mean([row[metric] for row in rows]) for metric in METRICS}
+    return {metric: np.mean([row[metric] for row in rows]) for metric in BENCHMARKED}
 
 
 def test_each_metric_and_each_draw_equals_a_plain_recomputation(outcomes, parts, fits):
@@ -110,13 +110,13 @@ def test_each_metric_and_each_draw_equals_a_plain_recomputation(outcomes, parts,
         for name in MAKES
     }
     for name, (value, *replicates) in plain.items():
-        for metric in METRICS:
+        for metric in BENCHMARKED:
             assert found.values[name][metric].mean() == pytest.approx(value[metric], abs=1e-9)
             drawn = [each[metric] for each in replicates]
             assert found.replicates[name][metric] == pytest.approx(np.array(drawn), abs=1e-9)
     gaps = found.differences("linear").loc["knn"]
     pairs = list(zip(plain["linear"][1:], plain["knn"][1:], strict=True))
-    for metric in METRICS[1:]:  # that of quality is a little wider, for unseen losses
+    for metric in BENCHMARKED[1:]:  # that of quality is a little wider, for unseen losses
         drawn = [mine[metric] - other[metric] for mine, other in pairs]
         ends = np.quantile(drawn, [0.025, 0.975])
         assert gaps[[f"{metric}_low", f"{metric}_high"]].tolist() == pytest.approx(ends, abs=1e-9)

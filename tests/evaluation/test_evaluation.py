@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from routerlib.evaluation import contenders as laid
 from routerlib.evaluation.compare import compare
-from routerlib.evaluation.contenders import Field, arms_line
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.routing import route_all
@@ -352,6 +352,36 @@ def test_the_failure_sensitivity_knows_topics_too():
     assert evaluation.failures["quality"].value == evaluation.operating["quality"].value == 1
 
 
+class Counting(TopicTable):
+    """Notes each prompt that it estimates."""
+
+    def fit(self, outcomes):
+        self.estimated = []
+        return super().fit(outcomes)
+
+    def predict(self, prompts, topics=None):
+        self.estimated.extend(prompts)
+        return super().predict(prompts, topics)
+
+
+@pytest.mark.parametrize("use_topics", [False, True])
+def test_an_evaluation_estimates_each_held_out_prompt_once(use_topics):
+    world = make_world(n_prompts=120, seed=4).outcomes
+    train, test = world.split(random_state=0)
+    answered, quality = test.quality.copy(), test.quality.copy()
+    answered[:9, 0], quality[:9, 0] = np.nan, 0.0  # failed calls: unscored here, wrong there
+    left_out = Outcomes(test.prompts[:-3], test.models, answered[:-3], test.cost_usd[:-3])
+    wrong = Outcomes(test.prompts, test.models, quality, test.cost_usd, topics=test.topics)
+    router = Counting().fit(train)
+    evaluation = evaluate(router, test, wrong, n_bootstrap=20, use_topics=use_topics)
+    assert sorted(router.estimated) == sorted({*test.prompts, *wrong.prompts})
+    assert evaluation.calibration is not None
+    router.estimated.clear()
+    evaluation = evaluate(router, left_out, wrong, n_bootstrap=20)
+    assert sorted(router.estimated) == sorted({*left_out.prompts, *wrong.prompts})
+    assert (evaluation.n, evaluation.failures["n"]) == (len(test) - 12, len(test))
+
+
 def test_rules_that_never_saw_outcomes_are_refused_with_advice():
     roles = dict.fromkeys(("cheapest", "cheap"), "small") | dict.fromkeys(
         ("coder", "strongest"), "large"
@@ -388,12 +418,12 @@ def test_a_handful_of_rerouted_prompts_without_a_loss_proves_no_equal_quality():
     quality[4:, 0] = np.arange(96) % 2
     prompts = [f"{number * 7919} {number}" for number in range(100)]
     test = Outcomes(prompts, ["small", "large"], quality, np.tile([1.0, 3.0], (100, 1)))
-    field = Field.of(test, strong="large", weak="small")
-    lines = {
-        "lucky": arms_line(field, np.where(np.arange(100) < 4, 0, 1)),
-        "always large": arms_line(field, np.ones(100, dtype=int)),
+    tested = laid.TestedPrompts.of(test, strong="large", weak="small")
+    contenders = {
+        "lucky": laid.arms_contender(tested, np.where(np.arange(100) < 4, 0, 1)),
+        "always large": laid.arms_contender(tested, np.ones(100, dtype=int)),
     }
-    measured = measure(field, lines, n_bootstrap=200, random_state=0)
+    measured = measure(tested, contenders, n_bootstrap=200, random_state=0)
     lucky = measured.intervals("lucky")["quality_difference"]
     assert (lucky.value, lucky.low < -0.01, lucky.high > 0.01) == (0, True, True)
     assert measured.intervals("always large")["quality_difference"][:3] == (0, 0, 0)

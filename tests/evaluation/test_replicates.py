@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from routerlib.evaluation import contenders as laid
 from routerlib.evaluation.compare import compare
-from routerlib.evaluation.contenders import Field, arms_line, baseline_lines, estimates_line
 from routerlib.evaluation.replicates import METRICS, measure
 from routerlib.metrics.curves import aiq, choose_arms, oracle, regret, zero_router_quality
 from routerlib.metrics.intervals import cluster_weights
@@ -25,8 +25,8 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def field(world):
-    return Field.of(world.outcomes, "m3", "m0")
+def tested(world):
+    return laid.TestedPrompts.of(world.outcomes, "m3", "m0")
 
 
 @pytest.fixture(scope="module")
@@ -37,41 +37,45 @@ def estimates(world):
     )
 
 
-def test_each_replicate_equals_plain_functions_on_repeated_rows(field, estimates):
+def test_each_replicate_equals_plain_functions_on_repeated_rows(tested, estimates):
     arms = choose_arms(estimates.quality, estimates.cost_usd, WEIGHT)
-    line = estimates_line(field, estimates, arms)
+    contender = laid.estimates_contender(tested, estimates, arms)
     measured = measure(
-        field, {"line": line}, n_bootstrap=N_BOOTSTRAP, random_state=3, cost_weight=WEIGHT
+        tested,
+        {"contender": contender},
+        n_bootstrap=N_BOOTSTRAP,
+        random_state=3,
+        cost_weight=WEIGHT,
     )
-    groups = field.outcomes.groups
+    groups = tested.outcomes.groups
     weights = np.vstack(list(cluster_weights(groups, N_BOOTSTRAP, 3))).astype(int)
     for replicate, times in enumerate(weights):
         drawn = np.repeat(np.arange(len(times)), times)
-        quality, cost = field.quality[drawn], field.cost_usd[drawn]
-        obtained = line.quality[drawn].mean()
-        paid = line.cost_usd[drawn].mean()
+        quality, cost = tested.quality[drawn], tested.cost_usd[drawn]
+        obtained = contender.quality[drawn].mean()
+        paid = contender.cost_usd[drawn].mean()
         means, means_usd = quality.mean(axis=0), cost.mean(axis=0)
-        best, ceiling = means[field.strong], quality.max(axis=1).mean()
-        pair = (quality[:, field.weak], quality[:, field.strong], line.score[drawn])
-        curve_usd = np.append(line.curve_cost_usd[drawn].mean(axis=0), means_usd.min())
-        curve = np.append(line.curve_quality[drawn].mean(axis=0), means[means_usd.argmin()])
+        best, ceiling = means[tested.strong], quality.max(axis=1).mean()
+        pair = (quality[:, tested.weak], quality[:, tested.strong], contender.score[drawn])
+        curve_usd = np.append(contender.curve_cost_usd[drawn].mean(axis=0), means_usd.min())
+        curve = np.append(contender.curve_quality[drawn].mean(axis=0), means[means_usd.argmin()])
         mixed = float(zero_router_quality(paid, means_usd, means))
         expected = {
             "quality": obtained,
             "cost_usd": paid,
-            "cost_share": paid / means_usd[field.strong],
+            "cost_share": paid / means_usd[tested.strong],
             "quality_difference": obtained - best,
             "gain_over_zero": obtained - mixed,
             "AIQ": aiq(curve_usd, curve, (means_usd.min(), means_usd.max())),
             "regret": regret(quality, cost, arms[drawn], WEIGHT),
             "gap_closed": (obtained - best) / (ceiling - best),
-            "PGR": float(pgr(obtained, means[field.weak], best)),
+            "PGR": float(pgr(obtained, means[tested.weak], best)),
             "APGR": apgr(*pair)[0],
             "CPT50": cpt(0.5, *pair)[0],
             "CPT80": cpt(0.8, *pair)[0],
         }
         for name, value in expected.items():
-            seen = measured.replicates["line"][name][replicate]
+            seen = measured.replicates["contender"][name][replicate]
             assert seen == pytest.approx(value, abs=1e-9, nan_ok=True), name
 
 
@@ -83,16 +87,18 @@ def test_two_models_and_three_prompts_by_hand():
         quality=[[1, 1], [0, 1], [0, 0]],
         cost_usd=[[1, 3]] * 3,
     )
-    field = Field.of(outcomes, "large", "small")
-    lines = {
-        "perfect": estimates_line(
-            field,
+    tested = laid.TestedPrompts.of(outcomes, "large", "small")
+    contenders = {
+        "perfect": laid.estimates_contender(
+            tested,
             Estimates(("small", "large"), outcomes.quality, outcomes.cost_usd),
             np.array([0, 1, 0]),
         ),
-        **baseline_lines(field, np.array([0.4, 0.6]), np.array([1.0, 3.0]), np.full(3, 5 / 3)),
+        **laid.baseline_contenders(
+            tested, np.array([0.4, 0.6]), np.array([1.0, 3.0]), np.full(3, 5 / 3)
+        ),
     }
-    found = measure(field, lines, n_bootstrap=50, random_state=0).intervals("perfect")
+    found = measure(tested, contenders, n_bootstrap=50, random_state=0).intervals("perfect")
     assert found["cost_at_equal_quality"].value == pytest.approx((5 / 3) / 3)
     assert found["quality_at_equal_cost"].value == pytest.approx(2 / 3)
     assert found["quality_difference"].value == 0
@@ -100,38 +106,49 @@ def test_two_models_and_three_prompts_by_hand():
     assert np.isnan(found["gap_closed"].value)  # the best single is as good as the oracle
 
 
-def test_a_line_that_chooses_alike_differs_by_nothing_in_any_metric(field, estimates):
-    line = estimates_line(field, estimates, oracle(estimates.quality, estimates.cost_usd))
-    lines = {"one": line, "two": line, "large": arms_line(field, np.full(len(field), 3))}
-    measured = measure(field, lines, n_bootstrap=30, random_state=0)
+def test_a_contender_that_chooses_alike_differs_by_nothing_in_any_metric(tested, estimates):
+    contender = laid.estimates_contender(
+        tested, estimates, oracle(estimates.quality, estimates.cost_usd)
+    )
+    contenders = {
+        "one": contender,
+        "two": contender,
+        "large": laid.arms_contender(tested, np.full(len(tested), 3)),
+    }
+    measured = measure(tested, contenders, n_bootstrap=30, random_state=0)
     same, other = measured.differences("two", "one"), measured.differences("large", "one")
     assert set(same) == set(METRICS)
     assert all(interval[:3] == (0, 0, 0) for interval in same.values())
     assert other["quality"].low < other["quality"].value < other["quality"].high
 
 
-def test_a_loss_that_the_sample_can_not_show_widens_the_interval_where_costs_are_unknown(field):
+def test_a_loss_that_the_sample_can_not_show_widens_the_interval_where_costs_are_unknown(tested):
     # Two of 120 prompts go elsewhere, to an answer that is as good; nobody knows the costs.
-    outcomes = Outcomes(field.outcomes.prompts, field.outcomes.models, np.ones((120, 4)))
-    unpriced = Field.of(outcomes, "m3", "m0")
+    outcomes = Outcomes(tested.outcomes.prompts, tested.outcomes.models, np.ones((120, 4)))
+    unpriced = laid.TestedPrompts.of(outcomes, "m3", "m0")
     arms = np.full(120, 3)
     elsewhere = arms.copy()
     elsewhere[:2] = 0
-    lines = {"always": arms_line(unpriced, arms), "nearly": arms_line(unpriced, elsewhere)}
-    measured = measure(unpriced, lines, n_bootstrap=50, random_state=0)
+    contenders = {
+        "always": laid.arms_contender(unpriced, arms),
+        "nearly": laid.arms_contender(unpriced, elsewhere),
+    }
+    measured = measure(unpriced, contenders, n_bootstrap=50, random_state=0)
     assert measured.intervals("always")["quality_difference"].low == 0
     assert measured.intervals("nearly")["quality_difference"].low < -0.01
 
 
-def test_a_paired_difference_is_narrower_than_two_intervals_apart(field, estimates):
+def test_a_paired_difference_is_narrower_than_two_intervals_apart(tested, estimates):
     nudge = np.array([0.02, 0, 0, 0])
     nudged = Estimates(estimates.models, estimates.quality + nudge, estimates.cost_usd)
-    lines = {
-        name: estimates_line(field, each, choose_arms(each.quality, each.cost_usd, WEIGHT))
+    contenders = {
+        name: laid.estimates_contender(
+            tested, each, choose_arms(each.quality, each.cost_usd, WEIGHT)
+        )
         for name, each in (("one", estimates), ("two", nudged))
     }
-    measured = measure(field, lines, n_bootstrap=300, random_state=0)
-    apart = np.hypot(*(measured.intervals(name)["AIQ"].se for name in lines))
+    measured = measure(tested, contenders, n_bootstrap=300, random_state=0)
+    apart = np.hypot(*(measured.intervals(name)["AIQ"].se for name in contenders))
     assert measured.differences("two", "one")["AIQ"].se < apart / 2
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from routerlib.evaluation.verdict import decide
+from routerlib.evaluation.verdict import judge_by_intervals
 from routerlib.metrics.intervals import Interval
 from routerlib.metrics.sample_size import plan_sample_size
 
@@ -27,7 +27,7 @@ def measured(difference, saving, gain, zero=(-0.09, -0.1, -0.08)):
 
 
 def judged(*intervals, share=0.5, n=600, n_groups=600):
-    return decide(
+    return judge_by_intervals(
         measured(*intervals),
         best_single="large",
         share_of_best_single=share,
@@ -154,7 +154,9 @@ def test_a_router_that_always_calls_the_best_single_does_not_pay_at_any_n():
     measured = dict.fromkeys(
         ("quality_difference", "saving", "gain_over_zero", "zero_difference"), same
     )
-    verdict = decide(measured, best_single="large", share_of_best_single=1.0, n=20, n_groups=20)
+    verdict = judge_by_intervals(
+        measured, best_single="large", share_of_best_single=1.0, n=20, n_groups=20
+    )
     assert verdict.kind == "does_not_pay"
     assert "use large alone" in verdict.sentence
 
@@ -162,7 +164,7 @@ def test_a_router_that_always_calls_the_best_single_does_not_pay_at_any_n():
 @pytest.mark.parametrize("n", [0, 3, 600])
 def test_a_router_that_fell_back_measured_nothing(n):
     same = (0.0, 0.0, 0.0) if n else None
-    verdict = decide(
+    verdict = judge_by_intervals(
         measured(same, same, same, same),
         best_single="large",
         share_of_best_single=float(n > 0),
@@ -187,7 +189,7 @@ def test_a_router_that_fell_back_measured_nothing(n):
 
 def test_no_number_of_prompts_is_promised_where_the_planned_ones_were_not_enough():
     same = (0.0, 0.0, 0.0)
-    verdict = decide(
+    verdict = judge_by_intervals(
         measured(same, same, same, same),
         best_single="large",
         share_of_best_single=1.0,

@@ -202,9 +202,8 @@ def summarise(weeks: pd.DataFrame, reference: str = "never retrained") -> pd.Dat
     regrets = means.regret.unstack("policy")
     saved = {name: mean_interval(regrets[reference] - regrets[name]) for name in regrets}
     table = means.groupby("policy", sort=False).mean()
-    for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high")):
-        ends = [getattr(saved[name], end) for name in table.index]
-        table[f"regret_saved{suffix}"] = ends
+    ends = {name: interval.columns("regret_saved") for name, interval in saved.items()}
+    table = table.join(pd.DataFrame.from_dict(ends, orient="index"))
     return pd.DataFrame(table.sort_values("regret"))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerlib.evaluation.compare import compare
-from routerlib.evaluation.contenders import Field
+from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.evaluate import Evaluation, evaluate
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.outcomes.outcomes import Outcomes
@@ -150,7 +150,7 @@ def write_index(
     )
     evaluation, router, test = findings.evaluation, findings.router, findings.test
     badge, tone = _BADGES[evaluation.verdict.kind]
-    measured = Field.of(test, evaluation.strong, evaluation.weak).outcomes
+    measured = TestedPrompts.of(test, evaluation.strong, evaluation.weak).outcomes
     decided = decide(router, measured if len(measured) else test)
     told = reasons(decided, evaluation.routed_shares)
     examples = examples_table(decided, test.models)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from routerlib.evaluation.evaluate import Evaluation
     from routerlib.log.call_log import CallLog
 
-_ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 _MARGINS = (0.005, 0.01, 0.02, 0.05)
 
 
@@ -133,7 +132,7 @@ def noise_table(log: CallLog, models: Sequence[str]) -> Table | Prose:
             f"How much of the gap to the oracle is luck can't be told from this log: {error}."
         )
     rows = [
-        {"yardstick": name} | {f"quality{end}": getattr(interval, part) for end, part in _ENDS}
+        {"yardstick": name} | interval.columns("quality")
         for name, interval in ceiling.values.items()
     ]
     return table(pd.DataFrame(rows), ceiling.sentence)

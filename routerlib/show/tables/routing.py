@@ -182,11 +182,8 @@ def failure_sensitivity(evaluation: Evaluation) -> Table:
         {
             "how failed calls count": label,
             "n": n,
-            **{
-                f"{name}{end}": getattr(interval[name], part)
-                for name in ("quality", "quality_difference")
-                for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
-            },
+            **interval["quality"].columns("quality"),
+            **interval["quality_difference"].columns("quality_difference"),
         }
         for label, interval, n in counted
     ]
@@ -235,10 +232,9 @@ def _interval_table(
 ) -> Table:
     import pandas as pd
 
-    parts = (("", "value"), ("_low", "low"), ("_high", "high"))
     records = [
         {label: name}
-        | {f"{key}{end}": getattr(measured[key], part) for key in names for end, part in parts}
+        | {column: value for key in names for column, value in measured[key].columns(key).items()}
         for name, measured in rows
     ]
     return table(pd.DataFrame(records), caption)
