@@ -65,10 +65,13 @@ def serve(
     budget_usd: float | None = None,
 ) -> None:
     """Serve a router until interrupted; requests under way are answered first."""
-    from routerlib.serve.listening import check_exposure, logging_to_stderr, run
+    from routerlib.serve import listening
 
-    check_exposure(host, key)
-    with logging_to_stderr():
+    listening.check_exposure(host, key)
+    listening.end_in_order_on_sigterm()
+    listening.allow_many_files()
+    # The port first: reading the router takes longer than finding out that somebody is there.
+    with listening.logging_to_stderr(), listening.bound(host, port) as listener:
         app = make_app(
             model_path,
             candidates,
@@ -78,4 +81,4 @@ def serve(
             stickiness=stickiness,
             budget_usd=budget_usd,
         )
-        run(app, host, port)
+        listening.run(app, listener)

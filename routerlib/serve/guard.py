@@ -1,14 +1,18 @@
-"""What every request passes before it is read: key, host, size and patience."""
+"""What every request passes before it is read: key, host, size, shape and patience."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from routerlib.serve.faults import Refused
+from routerlib.serve.room import Room, Share, Turns
+from routerlib.serve.structure import check_structure
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -16,11 +20,28 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# A prompt of 1 MB of text fits also where JSON writes each byte as an escape of several.
-LARGEST_BODY_BYTES = 8_000_000
-BODY_TIMEOUT_S = 30.0
 _OPEN_TO_ALL = ("/health",)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_RETRY_AFTER_S = b"1"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What requests may take.
+
+    `body_bytes`: a prompt of 1 MB of text fits also where JSON writes each byte as an escape of
+        several.
+    `small_bytes`: bodies of this size are always read; larger ones share `room_bytes`, and are
+        looked through in a thread.
+    `body_s`: seconds for a body to come, and for the rest of a refused one to be read.
+    """
+
+    body_bytes: int = 8_000_000
+    small_bytes: int = 2**16
+    room_bytes: int = 32_000_000
+    body_s: float = 30.0
+    most_requests: int = 1_000
+    most_requests_per_client: int = 500
 
 
 class Guard:
@@ -29,33 +50,31 @@ class Guard:
     `key`: what ``Authorization: Bearer`` must hold.
     """
 
-    def __init__(
-        self,
-        app: Application,
-        key: str | None,
-        largest_body_bytes: int = LARGEST_BODY_BYTES,
-        body_timeout_s: float = BODY_TIMEOUT_S,
-    ) -> None:
+    def __init__(self, app: Application, key: str | None, limits: Limits | None = None) -> None:
         self._app = app
         self._key = None if key is None else key.encode()
-        self._largest_body_bytes = largest_body_bytes
-        self._body_timeout_s = body_timeout_s
+        self._limits = limits = limits or Limits()
+        self._turns = Turns(limits.most_requests, limits.most_requests_per_client)
+        self._room = Room(limits.room_bytes, limits.small_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ASGI request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        client = (scope.get("client") or ("",))[0]
+        incoming = _Incoming(receive)
         try:
             headers = dict(scope["headers"])
             self._check_caller(scope["path"], headers)
-            body = await self._body(headers, receive)
+            _check_framing(headers)
+            with self._turns.taken(client), self._room.share() as share:
+                body = await self._body(headers, incoming, share)
+                await self._app(scope, _replay(body, receive), send)
         except Refused as refused:
-            await _send_refusal(refused, send)
-            return
+            await self._refuse(refused, incoming, send)
         except _Gone:
             return
-        await self._app(scope, _replay(body, receive), send)
 
     def _check_caller(self, path: str, headers: dict[bytes, bytes]) -> None:
         if self._key is None:
@@ -70,31 +89,84 @@ class Guard:
             if not (is_right and scheme.lower() == b"bearer"):
                 raise Refused(401, "the key is wrong or missing: Authorization: Bearer <key>")
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(self, headers: dict[bytes, bytes], incoming: _Incoming, share: Share) -> bytes:
         told = headers.get(b"content-length", b"0")
-        if told.isdigit() and int(told) > self._largest_body_bytes:
+        if told.isdigit() and int(told) > self._limits.body_bytes:
             raise self._too_large()
         try:
-            return await asyncio.wait_for(self._read(receive), self._body_timeout_s)
+            async with asyncio.timeout(self._limits.body_s):
+                body = await self._read(incoming, share)
         except TimeoutError:
-            raise Refused(
-                408, f"the body didn't come within {self._body_timeout_s:g} seconds"
-            ) from None
+            told_s = f"{self._limits.body_s:g}"
+            raise Refused(408, f"the body didn't come within {told_s} seconds") from None
+        if len(body) > self._limits.small_bytes:
+            await asyncio.to_thread(check_structure, body)
+        else:
+            check_structure(body)
+        return body
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, incoming: _Incoming, share: Share) -> bytes:
         body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            body += message.get("body", b"")
-            if len(body) > self._largest_body_bytes:
+        async for part in incoming.parts():
+            if len(body) + len(part) > self._limits.body_bytes:
                 raise self._too_large()
-            if not message.get("more_body", False):
-                return bytes(body)
+            share.grow_to(len(body) + len(part))
+            body += part
+        return bytes(body)
 
     def _too_large(self) -> Refused:
-        return Refused(413, f"the body is above the limit of {self._largest_body_bytes} bytes")
+        return Refused(413, f"the body is above the limit of {self._limits.body_bytes} bytes")
+
+    async def _refuse(self, refused: Refused, incoming: _Incoming, send: Send) -> None:
+        """Tell a refusal, and end once it could be read.
+
+        A connection that is closed while its client still sends takes the answer back; so the rest
+        is read, and thrown away. ``connection: close``, since it isn't worth more than that.
+        """
+        payload = json.dumps(refused.body()).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(payload)).encode()),
+            (b"connection", b"close"),
+        ]
+        if refused.status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        if refused.status == 503:
+            headers.append((b"retry-after", _RETRY_AFTER_S))
+        await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload, "more_body": True})
+        with suppress(TimeoutError, _Gone):
+            async with asyncio.timeout(self._limits.body_s):
+                async for _ in incoming.parts():
+                    pass
+        await send({"type": "http.response.body", "body": b""})
+
+
+class _Incoming:
+    """A body that comes in parts."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._has_more = True
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """Give the parts that still come; none after the last one."""
+        while self._has_more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            self._has_more = message.get("more_body", False)
+            yield message.get("body", b"")
+
+
+def _check_framing(headers: dict[bytes, bytes]) -> None:
+    """Refuse a body whose end, or whose size, others might see elsewhere."""
+    if b"transfer-encoding" in headers and b"content-length" in headers:
+        raise Refused(400, "a request has a content-length or is chunked, not both")
+    coding = headers.get(b"content-encoding", b"").strip().lower()
+    if coding not in (b"", b"identity"):
+        told = coding.decode("latin-1")
+        raise Refused(415, f"the body must not be compressed, got content-encoding {told!r}")
 
 
 class _Gone(Exception):
@@ -116,16 +188,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
-
-
-async def _send_refusal(refused: Refused, send: Send) -> None:
-    payload = json.dumps(refused.body()).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(payload)).encode()),
-        (b"connection", b"close"),  # the rest of its body isn't worth reading
-    ]
-    if refused.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": payload})

@@ -6,12 +6,16 @@ import ipaddress
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import uvicorn
+
+    from routerlib.serve.admission import Patience
 
 logger = logging.getLogger("routerlib.serve")
 
@@ -25,8 +29,11 @@ _LEVELS = {
 
 KEY_VARIABLE = "ROUTERLIB_API_KEY"
 
-# More connections at once get 503 at once, which a client can handle; no memory is spent on them.
-_MOST_CONNECTIONS = 1_000
+# So many are taken from the system at once; what they sent is read before the next ones are taken.
+_BACKLOG = 100
+# Files that the server may want open: 500 connections that wait, 1,000 requests with as many
+# connections to candidates, the log, and room to spare.
+_FILES = 4_096
 _KEEP_ALIVE_S = 30
 _LAST_REQUESTS_S = 60
 _LOOPBACK_NAME = "localhost"
@@ -72,31 +79,57 @@ def logging_to_stderr() -> Iterator[None]:
             each.propagate = old_propagate
 
 
-def make_server(app: Any) -> uvicorn.Server:
-    """Return a server with this library's limits, to be run on sockets."""
+def make_server(app: Any, patience: Patience | None = None) -> uvicorn.Server:
+    """Return a server with this library's limits, to be run on sockets.
+
+    `patience`: None = the usual one.
+    """
     import uvicorn
 
+    from routerlib.serve.admission import Patience, PatientProtocol, WaitingRoom
+
+    room = WaitingRoom(patience or Patience())
     return uvicorn.Server(
         uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
+            http=partial(PatientProtocol, room),  # type: ignore[arg-type]  # it makes protocols
+            ws="none",
+            backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_LAST_REQUESTS_S,
         )
     )
 
 
-def run(app: Any, host: str, port: int) -> None:
-    """Listen until interrupted."""
-    # uvicorn ends in order and then raises the signal anew: as Ctrl-C, so that the log is closed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with bound(host, port) as listener:
-        address, listening_port = listener.getsockname()[:2]
-        logger.info("starting on http://%s:%d", address, listening_port)
-        make_server(app).run(sockets=[listener])
+def run(app: Any, listener: socket.socket) -> None:
+    """Serve on a socket until interrupted, or told to end, which is an orderly end too."""
+    address, port = listener.getsockname()[:2]
+    logger.info("starting on http://%s:%d", address, port)
+    make_server(app).run(sockets=[listener])
+
+
+def end_in_order_on_sigterm() -> None:
+    """Let SIGTERM close everything and leave with 0, whenever it comes.
+
+    uvicorn answers what is under way first, and then raises the signal anew.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def allow_many_files() -> None:
+    """Raise the number of files that this process may open, as far as the system lets it."""
+    try:
+        import resource
+    except ImportError:  # not POSIX: no such limit
+        return
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if now < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,7 +98,7 @@ def test_a_prompt_of_a_megabyte_is_answered_and_a_larger_body_refused(
     served: httpx.Client, log_path: Path
 ) -> None:
     assert served.post("/inference", json={"prompt": "word " * 200_000}).status_code == 200
-    too_large = served.post("/inference", json={"prompt": "x" * guard.LARGEST_BODY_BYTES})
+    too_large = served.post("/inference", json={"prompt": "x" * guard.Limits.body_bytes})
     assert too_large.status_code == 413
     assert "limit of 8000000 bytes" in _error(too_large)
 
@@ -108,8 +106,7 @@ def test_a_prompt_of_a_megabyte_is_answered_and_a_larger_body_refused(
         for _ in range(9):
             yield b"x" * 1_000_000
 
-    with contextlib.suppress(httpx.WriteError):  # it may close before it was sent everything
-        assert served.post("/inference", content=chunks()).status_code == 413
+    assert served.post("/inference", content=chunks()).status_code == 413
     assert rows(log_path, "select length(text) from prompts") == [(1_000_000,)]
 
 
@@ -227,41 +224,6 @@ def test_other_addresses_need_a_key(
     monkeypatch.delenv("ROUTERLIB_API_KEY", raising=False)
     assert main(["serve", "--host", host, "--port", "0"]) == 1
     assert "needs a key: set the environment variable ROUTERLIB_API_KEY" in capsys.readouterr().err
-
-
-def test_slow_clients_are_given_up_and_hold_up_nobody(
-    served: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def connect() -> socket.socket:
-        return socket.create_connection((served.base_url.host, served.base_url.port), timeout=30)
-
-    head = b"POST /inference HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-    half_head, half_body = connect(), connect()
-    with half_head, half_body:
-        half_head.sendall(head)
-        half_body.sendall(head + b"content-length: 100\r\n\r\n{")
-        assert served.post("/inference", json={"prompt": "hi"}).status_code == 200
-
-
-def test_a_body_that_never_comes_is_given_up(log_path: Path) -> None:
-    import asyncio
-
-    async def app(scope: object, receive: object, send: object) -> None:
-        raise AssertionError("nothing to answer")
-
-    sent: list[dict] = []
-
-    async def receive() -> dict:
-        await asyncio.sleep(60)
-        return {}
-
-    async def send(message: dict) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "path": "/inference", "headers": []}
-    asyncio.run(guard.Guard(app, None, body_timeout_s=0.05)(scope, receive, send))
-    assert sent[0]["status"] == 408
-    assert b"within 0.05 seconds" in sent[1]["body"]
 
 
 # -- the router file ---

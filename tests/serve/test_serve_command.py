@@ -69,6 +69,7 @@ def test_the_command_serves_and_ends_with_what_is_under_way(
         asking.join(60)
         _, told = server.communicate(timeout=60)
     assert answers[0].status_code == 200
+    assert ending == signal.SIGINT or server.returncode == 0
     assert [line.split(" ", 2)[2] for line in told.splitlines()] == [
         "WARNING routerlib.serve: no trained router, using rules",
         f"INFO routerlib.serve: starting on http://127.0.0.1:{port}",
@@ -86,7 +87,8 @@ def test_a_port_in_use_is_one_clear_line(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert main(["serve", "--port", str(port)]) == 1
+        Path("mine.pkl").write_bytes(b"not a router, and not looked at before the port")
+        assert main(["serve", "--port", str(port), "--model", "mine.pkl"]) == 1
     assert f"port {port} is in use" in capsys.readouterr().err
 
 

@@ -17,6 +17,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import CandidateModel, Price
 from routerlib.routers.rivals import KNNRouter
 from routerlib.serve import make_app
+from routerlib.serve.admission import Patience
 from routerlib.serve.listening import bound, make_server
 
 NOBODY = "http://127.0.0.1:9/v1"
@@ -40,11 +41,16 @@ def candidate(name: str, url: str, **fields: Any) -> CandidateModel:
 
 @contextmanager
 def serving(
-    candidates: list[CandidateModel], log_path: Path, model_path: Path | None = None, **how: Any
+    candidates: list[CandidateModel],
+    log_path: Path,
+    model_path: Path | None = None,
+    *,
+    patience: Patience | None = None,
+    **how: Any,
 ) -> Iterator[httpx.Client]:
     """Serve in a thread, as `routerlib serve` does, until the block ends."""
     with CallLog(log_path) as log, bound("127.0.0.1", 0) as listener:
-        server = make_server(make_app(model_path, candidates, log, **how))
+        server = make_server(make_app(model_path, candidates, log, **how), patience)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
