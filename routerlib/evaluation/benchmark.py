@@ -23,9 +23,9 @@ from routerlib.metrics.intervals import (
     percentile_interval,
     widen_for_unseen,
 )
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.splits import Parts, Rows, folds
+from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from routerlib.evaluation.contenders import (
 from routerlib.evaluation.replicates import Metric, replicates_of
 from routerlib.features.prompt_features import GROUPS, PLAIN
 from routerlib.metrics.calibration import weighted_errors
-from routerlib.metrics.curves import choose_arms
-from routerlib.metrics.pairs import Floats, apgr, is_complete
+from routerlib.metrics.pairs import apgr, is_complete
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.splits import Parts, Rows
+from routerlib.policies.utility import choose_arms
+from routerlib.records.arrays import Floats
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
@@ -228,7 +229,7 @@ class HeldOut:
             found = estimates_of(fit, is_told, name)
             quality, cost_usd = found.quality[tested.kept], found.cost_usd[tested.kept]
             estimates = Estimates(found.models, quality, cost_usd)
-            arms = choose_arms(quality, cost_usd, 0.0)
+            arms = choose_arms(estimates, 0.0)
             contenders[name] = estimates_contender(tested, estimates, arms, _N_SWEEP_POINTS)
             if fit.estimates_quality:
                 expected[name] = quality

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from routerlib.metrics.curves import choose_arms, oracle, sweep_cost_weights
-from routerlib.metrics.pairs import Floats, is_complete
+from routerlib.metrics.curves import oracle
+from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import choose_arms, sweep_cost_weights
+from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
 
 
@@ -97,7 +99,7 @@ def estimates_contender(
 
     `arms` (n_prompts,): column chosen at the operating point.
     """
-    swept = _sweep(estimates.quality, estimates.cost_usd, arms, n_points)
+    swept = _sweep(estimates, arms, n_points)
     with np.errstate(invalid="ignore"):
         score = estimates.quality[:, tested.strong] - estimates.quality[:, tested.weak]
     return Contender(
@@ -110,15 +112,13 @@ def estimates_contender(
     )
 
 
-def _sweep(
-    quality: Floats, cost: Floats, arms: NDArray[np.intp], n_points: int
-) -> NDArray[np.intp]:
-    if not is_complete(quality).all():
+def _sweep(estimates: Estimates, arms: NDArray[np.intp], n_points: int) -> NDArray[np.intp]:
+    if not is_complete(estimates.quality).all():
         return arms[:, None]
-    if not is_complete(cost).all():
-        return choose_arms(quality, cost, 0.0)[:, None]
-    weights = sweep_cost_weights(quality, cost, n_points)
-    return np.stack([choose_arms(quality, cost, weight) for weight in weights], axis=1)
+    if not is_complete(estimates.cost_usd).all():
+        return choose_arms(estimates, 0.0)[:, None]
+    weights = sweep_cost_weights(estimates, n_points)
+    return np.stack([choose_arms(estimates, weight) for weight in weights], axis=1)
 
 
 def arms_contender(tested: TestedPrompts, arms: NDArray[np.intp]) -> Contender:
@@ -180,5 +180,5 @@ def _topic_contender(
     if topic_table is None:
         return {}
     weight = cost_weight if is_complete(topic_table.cost_usd).all() else 0.0
-    arms = choose_arms(topic_table.quality, topic_table.cost_usd, weight)
+    arms = choose_arms(topic_table, weight)
     return {"topic table": estimates_contender(tested, topic_table, arms)}

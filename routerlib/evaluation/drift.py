@@ -13,8 +13,8 @@ from routerlib.features.names import readable_name
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import detect_task
 from routerlib.metrics.intervals import Interval
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.arrays import Floats
 from routerlib.records.prompt import TASKS
 from routerlib.routers.router import Router
 

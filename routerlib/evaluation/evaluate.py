@@ -35,10 +35,11 @@ from routerlib.metrics.calibration import (
     mean_brier_interval,
     reliability,
 )
-from routerlib.metrics.curves import Arms, choose_arms, sweep_cost_weights
 from routerlib.metrics.intervals import Interval
-from routerlib.metrics.pairs import Floats, is_complete
+from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import choose_arms, sweep_cost_weights
+from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 
@@ -305,8 +306,8 @@ def _equal_quality_arms(estimates: Estimates, strong: int) -> Arms | None:
         return None
     floor = quality[:, strong].mean()
     kept = np.full(len(quality), strong)
-    for cost_weight in sweep_cost_weights(quality, cost, _N_EQUAL_QUALITY_WEIGHTS):
-        arms = choose_arms(quality, cost, cost_weight)
+    for cost_weight in sweep_cost_weights(estimates, _N_EQUAL_QUALITY_WEIGHTS):
+        arms = choose_arms(estimates, cost_weight)
         if quality[np.arange(len(arms)), arms].mean() < floor:
             break
         kept = arms

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from routerlib.log import queries
 from routerlib.metrics.intervals import Interval, paired_bootstrap
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.records.arrays import Floats
 
 if TYPE_CHECKING:
     import pandas as pd

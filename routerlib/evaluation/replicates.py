@@ -9,14 +9,16 @@ from typing import Literal, get_args
 import numpy as np
 
 from routerlib.evaluation.contenders import Contender, TestedPrompts
-from routerlib.metrics.hulls import costs_at, heights_at, hulls, mean_heights
+from routerlib.metrics.curves import costs_at, heights_at, hulls, mean_heights
 from routerlib.metrics.intervals import (
     Interval,
     cluster_weights,
     percentile_interval,
     widen_for_unseen,
 )
-from routerlib.metrics.pairs import Floats, pair_metrics, pgr
+from routerlib.metrics.pairs import pair_metrics, pgr
+from routerlib.policies.utility import utility
+from routerlib.records.arrays import Floats
 
 # The one list of what is measured of a contender; every selection elsewhere is checked against it.
 Metric = Literal[
@@ -144,11 +146,9 @@ class _Shared:
     def of(cls, tested: TestedPrompts, weights: Floats, cost_weight: float) -> _Shared:
         n = weights.sum(axis=1, keepdims=True)
         mean = weights / np.where(n > 0, n, np.nan)
-        utility = tested.quality
-        if cost_weight:
-            utility = utility - cost_weight * tested.cost_usd
+        weighed = utility(tested.quality, tested.cost_usd, cost_weight)
         best, highest = (
-            values.max(axis=1, initial=-np.inf) for values in (tested.quality, utility)
+            values.max(axis=1, initial=-np.inf) for values in (tested.quality, weighed)
         )
         return cls(
             weights,
@@ -170,7 +170,6 @@ def _statistics(tested: TestedPrompts, contender: Contender, shared: _Shared) ->
     zero = _zero_router(shared, cost)
     if contender.is_zero_router:
         quality = zero
-    weighed = shared.cost_weight * cost if shared.cost_weight else 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
         share = cost / shared.model_cost_usd[:, tested.strong]
         headroom = shared.oracle_quality - best
@@ -190,7 +189,7 @@ def _statistics(tested: TestedPrompts, contender: Contender, shared: _Shared) ->
         "zero_difference": _exact(zero - best),
         "gain_over_zero": _exact(quality - zero),
         **_along_the_curve(tested, contender, shared),
-        "regret": _exact(shared.oracle_utility - (quality - weighed)),
+        "regret": _exact(shared.oracle_utility - utility(quality, cost, shared.cost_weight)),
         "gap_closed": _exact(closed),
         "PGR": pgr(quality, shared.model_quality[:, tested.weak], best),
         "APGR": pair.apgr,

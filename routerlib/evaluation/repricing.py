@@ -9,9 +9,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from routerlib.evaluation.routing import route_all
-from routerlib.metrics.curves import choose_arms, sweep_cost_weights
-from routerlib.metrics.pairs import Floats, is_complete
+from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import choose_arms, sweep_cost_weights
+from routerlib.records.arrays import Floats
+from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 
 _Z95 = 1.96
@@ -109,7 +111,7 @@ class HeldOutDecisions:
 
     def cost_weights(self) -> list[float]:
         """Return the cost weights worth trying: 0, the router's own, and where choices change."""
-        sweep = sweep_cost_weights(self.expected_quality, self.expected_cost_usd, _N_WEIGHTS)
+        sweep = sweep_cost_weights(self._estimates(np.ones(len(self.models))), _N_WEIGHTS)
         useful = sweep[np.isfinite(sweep) & (sweep > 0)]
         tried = {0.0, self.cost_weight}
         if len(useful):
@@ -134,7 +136,10 @@ class HeldOutDecisions:
         if cost_weight is None and self.keeps_to_best:
             return np.full(len(self), self.models.index(self.best_single))
         weight = self.cost_weight if cost_weight is None else cost_weight
-        return choose_arms(self.expected_quality, self.expected_cost_usd * factors, weight)
+        return choose_arms(self._estimates(factors), weight)
+
+    def _estimates(self, factors: Floats) -> Estimates:
+        return Estimates(self.models, self.expected_quality, self.expected_cost_usd * factors)
 
 
 def _half_width(gains: Floats, *, is_rerouted: bool) -> float:

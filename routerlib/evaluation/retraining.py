@@ -15,6 +15,7 @@ from routerlib.evaluation.routing import route_all
 from routerlib.log.choices import LoggedChoices
 from routerlib.metrics.intervals import Interval, paired_bootstrap, widen_for_unseen
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import utility
 from routerlib.routers import archive
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
@@ -246,7 +247,7 @@ def compare_observed(
     quality = complete.quality[rows, new] - complete.quality[rows, old]
     cost_usd = complete.cost_usd[rows, new] - complete.cost_usd[rows, old]
     differences = {"quality": quality, "cost_usd": cost_usd}
-    differences["utility"] = quality - cost_weight * cost_usd if cost_weight else quality
+    differences["utility"] = utility(quality, cost_usd, cost_weight)
     measured = paired_bootstrap(
         lambda drawn: {
             name: drawn @ values / drawn.sum(axis=1) for name, values in differences.items()

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from routerlib.metrics.curves import Arms, choose_arms
-from routerlib.metrics.pairs import Floats, is_complete
+from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import choose_arms
+from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 
@@ -163,7 +164,7 @@ def _arms(
         return np.full(len(asked), models.index(router.best_single_), dtype=np.intp)
     if is_complete(own.quality).all():
         weight = router.cost_weight_ if cost_weight is None else cost_weight
-        return choose_arms(own.quality, own.cost_usd, weight)
+        return choose_arms(own, weight)
     chosen = [models.index(router.route(prompt, task=task).model) for prompt, task in asked]
     return np.array(chosen, dtype=np.intp)
 

@@ -10,10 +10,10 @@ import numpy as np
 from routerlib.evaluation.contenders import TestedPrompts, arms_contender, estimates_contender
 from routerlib.evaluation.replicates import Metric, measure
 from routerlib.evaluation.routing import route_all, topic_table_of
-from routerlib.metrics.curves import choose_arms
 from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.splits import Parts, SplitBy, folds
+from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 
@@ -146,7 +146,7 @@ def _row(
         "best single": arms_contender(tested, singles),
     }
     if is_complete(topic_table.quality).all():
-        by_topic = choose_arms(topic_table.quality, topic_table.cost_usd, 0.0)
+        by_topic = choose_arms(topic_table, 0.0)
         contenders["topic table"] = estimates_contender(tested, topic_table, by_topic)
     measured = measure(tested, contenders, n_bootstrap=n_bootstrap, random_state=random_state)
     found = measured.intervals("router")

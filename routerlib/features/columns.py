@@ -1,4 +1,4 @@
-"""Lay surface counts and kind of task of prompts side by side, as columns."""
+"""Lay surface counts, rarity of tokens and kind of task of prompts side by side, as columns."""
 
 from __future__ import annotations
 
@@ -6,11 +6,28 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from routerlib.features.embedding import Encoded
-from routerlib.features.rarity import RARITY_NAMES, rarity_columns
+from routerlib.features.embedding import N_TOKENS, Encoded
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import detect_task
 from routerlib.records.prompt import TASKS
+
+# A token whose place in the vocabulary is behind these shares of it.
+_UNCOMMON, _RARE = 0.25, 0.5
+
+_RANKS = np.arange(N_TOKENS) / N_TOKENS
+# What one token adds to the means.
+_OF_TOKEN = np.column_stack(
+    [np.log1p(np.arange(N_TOKENS)), _RANKS, _RANKS**2, _RANKS > _RARE, _RANKS > _UNCOMMON]
+)
+
+RARITY_NAMES: tuple[str, ...] = (
+    "token_rarity",
+    "mean_token_rank",
+    "high_token_rank",
+    "share_rare_tokens",
+    "share_uncommon_tokens",
+    "token_rank_spread",
+)
 
 
 def count_names(groups: Collection[str]) -> list[str]:
@@ -63,3 +80,23 @@ def with_told_tasks(
     told[rows, -len(TASKS) :] = 0
     told[rows, [TASKS.index(topics[row]) - len(TASKS) for row in rows]] = 1
     return told
+
+
+def rarity_columns(token_ids: Sequence[np.ndarray]) -> np.ndarray:
+    """Describe the ranks of the tokens of each text.
+
+    A byte-pair tokenizer numbers its tokens in the order in which it merged them, the frequent
+    ones first, and single characters last: a high number is a seldom word, or a digit, sign or
+    letter of its own. A word that it doesn't know falls into pieces, some of them frequent.
+
+    `token_ids`: tokens of each text, in [0, `N_TOKENS`).
+    """
+    rows = np.zeros((len(token_ids), len(RARITY_NAMES)))
+    for row, ids in zip(rows, token_ids, strict=True):
+        n_tokens = len(ids)
+        if n_tokens:
+            at = (9 * n_tokens) // 10
+            log, rank, square, rare, uncommon = _OF_TOKEN[ids].sum(axis=0) / n_tokens
+            high = np.partition(ids, at)[at] / N_TOKENS
+            row[:] = log, rank, high, rare, uncommon, np.sqrt(max(square - rank * rank, 0.0))
+    return rows

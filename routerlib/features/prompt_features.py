@@ -22,19 +22,8 @@ from routerlib.features.learners.stack import (
     TopicLearner,
 )
 from routerlib.features.learners.topics import topic_labels
-from routerlib.features.tasks import detect_task
 from routerlib.features.text_space import Place, TextSpace
 from routerlib.outcomes.outcomes import Outcomes
-
-__all__ = [
-    "GROUPS",
-    "PLAIN",
-    "PromptFeatures",
-    "detect_task",
-    "folds_of",
-    "log_cost_usd",
-    "texts_of",
-]
 
 STACKED = ("words", "neighbours", "topic", "network")
 PLAIN = ("surface", "task", "embedding")
@@ -51,7 +40,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
     ============  ==============================================================================
     group         columns
     ============  ==============================================================================
-    surface       about 120 counts and shares (`routerlib.features.surface`, `options`, `rarity`)
+    surface       about 120 counts and shares (`routerlib.features.surface`, `answer_options`)
     task          1 for the kind of task: told, or found by rules (`detect_task`)
     embedding     main directions of static embedding, wording and counts (`TextSpace`)
     words         expected quality and log cost of each candidate: ridge on the directions

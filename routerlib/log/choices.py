@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.log import queries
-from routerlib.metrics.pairs import Floats
+from routerlib.records.arrays import Floats
 from routerlib.records.decision import CALLER, CONVERSATION, Estimates
 
 if TYPE_CHECKING:

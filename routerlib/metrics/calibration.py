@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from routerlib.metrics.intervals import Interval, cluster_weights, percentile_interval
-from routerlib.metrics.pairs import Floats, is_complete
+from routerlib.metrics.pairs import is_complete
+from routerlib.records.arrays import Floats
 
 
 class Reliability(NamedTuple):

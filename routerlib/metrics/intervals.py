@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from routerlib.metrics.pairs import Floats
+from routerlib.records.arrays import Floats
 
 # Replicates are drawn in blocks so that the multiplicities stay under about 32 MB.
 _BLOCK_CELLS = 4_000_000

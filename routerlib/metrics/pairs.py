@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from routerlib.records.arrays import Floats
 
 
 def _floats(values: ArrayLike) -> Floats:

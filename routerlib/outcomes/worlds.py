@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.arrays import Floats
 
 Kind = Literal["skill", "price", "nothing"]
 

@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from routerlib.metrics.pairs import Floats
 from routerlib.policies.policies import Choices
-from routerlib.policies.utility import check_costs_known, choose_arms
+from routerlib.policies.utility import choose_arms, utilities
+from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
 
 # Equally likely values of each candidate's utility, over which Thompson's integral is summed.
@@ -255,14 +255,6 @@ def draw(probabilities: Floats, rng: np.random.Generator) -> Choices:
     drawn = rng.random((len(probabilities), 1)) * levels[:, -1:]
     arms = (levels <= drawn).sum(axis=1)
     return Choices(arms, np.minimum(probabilities[np.arange(len(arms)), arms], 1.0))
-
-
-def utilities(estimates: Estimates, cost_weight: float) -> Floats:
-    """Return expected ``quality - cost_weight * cost_usd``, shape (n_prompts, n_models)."""
-    if not cost_weight:
-        return estimates.quality
-    check_costs_known(estimates)
-    return np.asarray(estimates.quality - cost_weight * estimates.cost_usd)
 
 
 def best_probabilities(means: Floats, sds: Floats) -> Floats:

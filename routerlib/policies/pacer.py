@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from routerlib.metrics.pairs import Floats
 from routerlib.policies.exploration import Explorer, mixed, one_hot
 from routerlib.policies.utility import check_costs_known, choose_arms
+from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from routerlib.features.tasks import detect_task
 from routerlib.policies.exploration import draw
 from routerlib.policies.policies import Choices
+from routerlib.policies.utility import utility
 from routerlib.records.prompt import check_names
 
 if TYPE_CHECKING:
-    from routerlib.metrics.pairs import Floats
+    from routerlib.records.arrays import Floats
 
 _WORD = re.compile(r"[a-z]+|\d+")
 _MAX_WORDS = 60
@@ -129,7 +130,7 @@ class VowpalBandit:
         arms = np.flatnonzero(is_open)
         paid = np.zeros(len(prompts)) if cost_usd is None else cost_usd
         for row in np.flatnonzero(np.isfinite(quality)):
-            loss = 1 - quality[row] + self.cost_weight * paid[row]
+            loss = 1 - utility(quality[row], paid[row], self.cost_weight)
             label = (int(choices.arms[row]), float(loss), float(choices.propensities[row]))
             self._workspace.learn(self._example(prompts[int(row)], arms, label))
 

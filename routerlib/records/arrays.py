@@ -1,4 +1,4 @@
-"""Turn arrays into plain builtins, so that a file of them can be opened without running code."""
+"""Kinds of arrays; arrays as plain builtins, so that a file of them opens without running code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+# Column of a candidate model, per prompt.
+Arms = NDArray[np.intp]
 
 _DTYPES = ("float16", "float32", "float64", "int32", "int64")
 

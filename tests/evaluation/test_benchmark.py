@@ -7,6 +7,7 @@ from dataclasses import replace
 import joblib
 import numpy as np
 import pytest
+from plain_metrics import aiq
 
 from routerlib.evaluation.benchmark import benchmark, difference, measure_fits
 from routerlib.evaluation.benchmark_fits import (
@@ -18,12 +19,13 @@ from routerlib.evaluation.benchmark_fits import (
     usual_routers,
 )
 from routerlib.metrics.calibration import brier, ece
-from routerlib.metrics.curves import aiq, choose_arms, hull, sweep_cost_weights
+from routerlib.metrics.curves import hull
 from routerlib.metrics.intervals import cluster_weights
 from routerlib.metrics.pairs import apgr, cpt
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.splits import folds
 from routerlib.outcomes.worlds import make_world
+from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
 from routerlib.routers.rivals import KNNRouter, LinearRouter
 
@@ -61,13 +63,13 @@ def plainly(fit, outcomes, part, drawn):
     """Measure one router on repeated rows of its test prompts, one plain call after the other."""
     train, test = outcomes.take(part.train), outcomes.take(part.test)
     quality, cost = test.quality[drawn], test.cost_usd[drawn]
-    expected, expected_usd = fit.detected.quality, fit.detected.cost_usd
+    expected = fit.detected.quality
     strong = test.models.index(train.best_single)
     weak = test.models.index(train.cheapest)
     rows = np.arange(len(drawn))
     # Which cost weights are swept doesn't depend on the draw, what they obtain does.
-    weights = sweep_cost_weights(expected, expected_usd, 200)
-    arms = [choose_arms(expected, expected_usd, weight)[drawn] for weight in weights]
+    weights = sweep_cost_weights(fit.detected, 200)
+    arms = [choose_arms(fit.detected, weight)[drawn] for weight in weights]
     means, means_usd = quality.mean(axis=0), cost.mean(axis=0)
     cheapest = means_usd.argmin()
     curve_usd = [*(cost[rows, each].mean() for each in arms), means_usd[cheapest]]

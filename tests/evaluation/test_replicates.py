@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
+from plain_metrics import aiq, regret, zero_router_quality
 
 from routerlib.evaluation import contenders as laid
 from routerlib.evaluation.compare import compare
 from routerlib.evaluation.replicates import METRICS, measure
-from routerlib.metrics.curves import aiq, choose_arms, oracle, regret, zero_router_quality
+from routerlib.metrics.curves import oracle
 from routerlib.metrics.intervals import cluster_weights
 from routerlib.metrics.pairs import apgr, cpt, pgr
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
+from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
 from routerlib.routers.baselines import BestSingle
 from routerlib.routers.rivals import KNNRouter
@@ -38,7 +40,7 @@ def estimates(world):
 
 
 def test_each_replicate_equals_plain_functions_on_repeated_rows(tested, estimates):
-    arms = choose_arms(estimates.quality, estimates.cost_usd, WEIGHT)
+    arms = choose_arms(estimates, WEIGHT)
     contender = laid.estimates_contender(tested, estimates, arms)
     measured = measure(
         tested,
@@ -142,9 +144,7 @@ def test_a_paired_difference_is_narrower_than_two_intervals_apart(tested, estima
     nudge = np.array([0.02, 0, 0, 0])
     nudged = Estimates(estimates.models, estimates.quality + nudge, estimates.cost_usd)
     contenders = {
-        name: laid.estimates_contender(
-            tested, each, choose_arms(each.quality, each.cost_usd, WEIGHT)
-        )
+        name: laid.estimates_contender(tested, each, choose_arms(each, WEIGHT))
         for name, each in (("one", estimates), ("two", nudged))
     }
     measured = measure(tested, contenders, n_bootstrap=300, random_state=0)

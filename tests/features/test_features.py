@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from routerlib.features.columns import rarity_columns
 from routerlib.features.embedding import encode
 from routerlib.features.prompt_features import PromptFeatures
-from routerlib.features.rarity import rarity_columns
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import _RULES, _Rule, detect_task
 from routerlib.features.vocabulary import PATTERN_COUNTS, SHARES

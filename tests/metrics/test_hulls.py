@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_metrics import aiq, plain_hull
 
-from routerlib.metrics.curves import aiq, hull
-from routerlib.metrics.hulls import costs_at, heights_at, hulls, mean_heights
+from routerlib.metrics.curves import costs_at, heights_at, hull, hulls, mean_heights
 
 # Whole numbers: points in line are in line, without rounding.
 points = st.lists(st.tuples(st.integers(1, 12), st.integers(0, 12)), min_size=1, max_size=9)
@@ -18,11 +18,20 @@ def test_each_row_has_the_corners_that_the_plain_hull_has(rows):
     cost, quality = np.array([row[:n] for row in rows], dtype=float).transpose(2, 0, 1)
     found = hulls(cost, quality)
     for row in range(len(rows)):
-        corners = hull(cost[row], quality[row])
+        corners = plain_hull(cost[row], quality[row])
         n_corners = len(corners[0])
         assert found.cost_usd[row, :n_corners].tolist() == corners[0].tolist()
         assert found.quality[row, :n_corners].tolist() == corners[1].tolist()
         assert set(found.cost_usd[row, n_corners:]) <= {corners[0][-1]}
+
+
+@given(st.lists(st.tuples(st.integers(1, 12) | st.none(), st.integers(0, 12)), max_size=9))
+def test_one_row_is_a_call_with_one_row_without_what_is_missing(drawn):
+    cost, quality = np.array(drawn, dtype=float).reshape(-1, 2).T
+    corner_cost, corner_quality = hull(cost, quality)
+    expected_cost, expected_quality = plain_hull(cost, quality)
+    assert corner_cost.tolist() == expected_cost.tolist()
+    assert corner_quality.tolist() == expected_quality.tolist()
 
 
 @given(points, st.integers(0, 8), st.integers(0, 8))

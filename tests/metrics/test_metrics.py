@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_metrics import aiq, regret, zero_router_quality
 
-from routerlib.metrics import curves
+from routerlib.metrics import pairs
 from routerlib.metrics.calibration import brier, ece, ece_by_chance, mean_brier_interval
+from routerlib.metrics.curves import cost_quality_curve, hull, oracle
 from routerlib.metrics.intervals import cluster_weights, paired_bootstrap, percentile_interval
+from routerlib.policies.utility import choose_arms
+from routerlib.records.decision import Estimates
 
 # Three prompts, two models: the weak one costs 1, the strong one 3.
 QUALITY = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
@@ -59,31 +63,34 @@ def every_cut_apgr(weak, strong, score):
 
 def test_three_prompts_by_hand():
     # Weak answers 1 of 3, strong 2 of 3. By score: prompt 2 (gain 1), prompt 3 (0), prompt 1 (0).
-    share, quality = curves.share_quality_curve(WEAK, STRONG, SCORE)
+    share, quality = pairs.share_quality_curve(WEAK, STRONG, SCORE)
     np.testing.assert_allclose(share, [[0, 1 / 3, 2 / 3, 1]])
     np.testing.assert_allclose(quality, [[1 / 3, 2 / 3, 2 / 3, 2 / 3]])
-    assert curves.apgr(WEAK, STRONG, SCORE) == pytest.approx([5 / 6])
-    assert curves.cpt(0.5, WEAK, STRONG, SCORE) == pytest.approx([1 / 6])
-    assert curves.cpt(1.0, WEAK, STRONG, SCORE) == pytest.approx([1 / 3])
+    assert pairs.apgr(WEAK, STRONG, SCORE) == pytest.approx([5 / 6])
+    assert pairs.cpt(0.5, WEAK, STRONG, SCORE) == pytest.approx([1 / 6])
+    assert pairs.cpt(1.0, WEAK, STRONG, SCORE) == pytest.approx([1 / 3])
 
 
 def test_oracle_takes_the_cheapest_among_ties_and_regret_is_measured_against_it():
-    assert curves.oracle(QUALITY, COST_USD).tolist() == [0, 1, 0]
-    assert curves.regret(QUALITY, COST_USD, [0, 0, 0]) == pytest.approx(1 / 3)
+    assert oracle(QUALITY, COST_USD).tolist() == [0, 1, 0]
+    assert regret(QUALITY, COST_USD, [0, 0, 0]) == pytest.approx(1 / 3)
     # At 0.6 quality per dollar the strong model's 2 dollars more outweigh its answer.
-    assert curves.regret(QUALITY, COST_USD, [0, 0, 0], cost_weight=0.6) == 0
+    assert regret(QUALITY, COST_USD, [0, 0, 0], cost_weight=0.6) == 0
 
 
 def test_oracle_ignores_what_was_not_observed():
     quality = [[np.nan, 0.0], [np.nan, np.nan]]
-    assert curves.oracle(quality, [[1.0, 2.0]] * 2).tolist() == [1, -1]
-    assert curves.oracle([[1.0, 1.0]], [[np.nan, 2.0]]).tolist() == [1]
+    assert oracle(quality, [[1.0, 2.0]] * 2).tolist() == [1, -1]
+    assert oracle([[1.0, 1.0]], [[np.nan, 2.0]]).tolist() == [1]
 
 
 def test_curve_of_three_prompts_by_hand():
-    curve = curves.cost_quality_curve(
-        QUALITY, COST_USD, [[0.9, 0.9], [0.1, 0.9], [0.1, 0.3]], COST_USD, [0, 0.2, 1]
+    estimates = Estimates(
+        ("weak", "strong"), np.array([[0.9, 0.9], [0.1, 0.9], [0.1, 0.3]]), COST_USD
     )
+    weights = [0, 0.2, 1]
+    choices = [choose_arms(estimates, weight) for weight in weights]
+    curve = cost_quality_curve(QUALITY, COST_USD, choices, weights)
     # Weight 0: weak on prompt 1 (a tie goes to the cheaper), strong on 2 and 3.
     np.testing.assert_allclose(curve.cost_usd, [1, 5 / 3, 7 / 3])
     np.testing.assert_allclose(curve.quality, [1 / 3, 2 / 3, 2 / 3])
@@ -93,29 +100,27 @@ def test_curve_of_three_prompts_by_hand():
 def test_rows_with_a_missing_value_are_skipped_and_counted():
     quality = QUALITY.copy()
     quality[2, 1] = np.nan
-    curve = curves.cost_quality_curve(quality, COST_USD, quality, COST_USD, [0])
+    curve = cost_quality_curve(quality, COST_USD, [np.array([0, 1, 1])], [0])
     assert (curve.n, curve.n_skipped) == (2, 1)
     assert curve.quality.tolist() == [1.0]
-    assert curves.apgr([*WEAK, np.nan], [*STRONG, 1], [*SCORE, 9]) == curves.apgr(
-        WEAK, STRONG, SCORE
-    )
-    assert curves.brier([0.5, 0.5], [1, np.nan]) == 0.25
+    assert pairs.apgr([*WEAK, np.nan], [*STRONG, 1], [*SCORE, 9]) == pairs.apgr(WEAK, STRONG, SCORE)
+    assert brier([0.5, 0.5], [1, np.nan]) == 0.25
 
 
 def test_nothing_measured_is_nan_and_never_zero():
     nothing = np.full((2, 2), np.nan)
-    assert np.isnan(curves.apgr(nothing[:, 0], nothing[:, 1], [1, 2])).all()
-    assert np.isnan(curves.apgr(nothing[:, 0], nothing[:, 1], [1, 2], n_bins=10)).all()
-    assert np.isnan(curves.cost_quality_curve(nothing, nothing, nothing, nothing, [0]).quality)
-    assert np.isnan(curves.regret(nothing, nothing, [0, 0]))
-    assert np.isnan(curves.ece([0.1], [np.nan]))
-    assert np.isnan(curves.aiq([np.nan], [np.nan], (0, 1)))
-    assert np.isnan(curves.zero_router_quality(1.0, [np.nan], [np.nan]))
+    assert np.isnan(pairs.apgr(nothing[:, 0], nothing[:, 1], [1, 2])).all()
+    assert np.isnan(pairs.apgr(nothing[:, 0], nothing[:, 1], [1, 2], n_bins=10)).all()
+    assert np.isnan(cost_quality_curve(nothing, nothing, [np.zeros(2, int)], [0]).quality)
+    assert np.isnan(regret(nothing, nothing, [0, 0]))
+    assert np.isnan(ece([0.1], [np.nan]))
+    assert np.isnan(aiq([np.nan], [np.nan], (0, 1)))
+    assert np.isnan(zero_router_quality(1.0, [np.nan], [np.nan]))
 
 
 def test_apgr_of_a_strong_model_that_is_not_better_is_undefined():
-    assert np.isnan(curves.apgr([1, 1], [0, 1], [0, 1])).all()
-    assert np.isnan(curves.cpt(0.5, [1, 1], [0, 1], [0, 1])).all()
+    assert np.isnan(pairs.apgr([1, 1], [0, 1], [0, 1])).all()
+    assert np.isnan(pairs.cpt(0.5, [1, 1], [0, 1], [0, 1])).all()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -124,12 +129,12 @@ def test_apgr_agrees_with_independent_computations(seed):
     weak = (rng.random(137) < 0.5).astype(float)
     strong = (rng.random(137) < 0.8).astype(float)
     score = rng.random(137)
-    ten_bins = curves.apgr(weak, strong, score, n_bins=10)[0]
+    ten_bins = pairs.apgr(weak, strong, score, n_bins=10)[0]
     assert ten_bins == pytest.approx(routellm_apgr(weak, strong, score), abs=1e-9)
     rounded = score.round(1)
-    ten_bins = curves.apgr(weak, strong, rounded, n_bins=10)[0]
+    ten_bins = pairs.apgr(weak, strong, rounded, n_bins=10)[0]
     assert ten_bins == pytest.approx(routellm_apgr(weak, strong, rounded), abs=1e-9)
-    exact = curves.apgr(weak, strong, score)[0]
+    exact = pairs.apgr(weak, strong, score)[0]
     assert exact == pytest.approx(every_cut_apgr(weak, strong, score), abs=1e-9)
 
 
@@ -142,7 +147,7 @@ def test_weights_of_binned_apgr_are_repeated_prompts(seed, decimals):
     weights = rng.multinomial(61, np.full(61, 1 / 61), size=20)
     rows = [np.repeat(np.arange(61), row) for row in weights]
     repeated = [routellm_apgr(weak[each], strong[each], score[each]) for each in rows]
-    weighted = curves.apgr(weak, strong, score, n_bins=10, weights=weights)
+    weighted = pairs.apgr(weak, strong, score, n_bins=10, weights=weights)
     assert weighted == pytest.approx(np.array(repeated), abs=1e-12)
 
 
@@ -150,15 +155,15 @@ def test_weights_of_binned_apgr_are_repeated_prompts(seed, decimals):
 def test_pgr_is_0_for_weak_1_for_strong_and_the_oracle_is_not_under_1(rows):
     weak, strong, _ = pair_of(rows)
     best = np.maximum(weak, strong).mean()
-    assert curves.pgr(weak.mean(), weak.mean(), strong.mean()) == 0
-    assert curves.pgr(strong.mean(), weak.mean(), strong.mean()) == 1
-    assert curves.pgr(best, weak.mean(), strong.mean()) >= 1
+    assert pairs.pgr(weak.mean(), weak.mean(), strong.mean()) == 0
+    assert pairs.pgr(strong.mean(), weak.mean(), strong.mean()) == 1
+    assert pairs.pgr(best, weak.mean(), strong.mean()) >= 1
 
 
 @given(bits)
 def test_cpt_never_falls_as_the_level_grows(rows):
     weak, strong, score = pair_of(rows)
-    shares = [curves.cpt(level, weak, strong, score)[0] for level in np.linspace(0, 1, 21)]
+    shares = [pairs.cpt(level, weak, strong, score)[0] for level in np.linspace(0, 1, 21)]
     assert (np.diff(shares) >= -1e-12).all()
     assert shares[0] == 0
     assert shares[-1] <= 1
@@ -169,7 +174,7 @@ def test_pair_metrics_do_not_depend_on_the_order_of_rows(rows, random):
     weak, strong, score = pair_of(rows)
     order = list(range(len(weak)))
     random.shuffle(order)
-    for metric in (curves.apgr, lambda *pair: curves.cpt(0.5, *pair)):
+    for metric in (pairs.apgr, lambda *pair: pairs.cpt(0.5, *pair)):
         np.testing.assert_allclose(
             metric(weak, strong, score), metric(weak[order], strong[order], score[order])
         )
@@ -181,8 +186,8 @@ def test_bootstrap_weights_equal_repeated_rows(rows):
     times = np.arange(len(weak)) % 3 + 1
     repeated = np.repeat(np.arange(len(weak)), times)
     np.testing.assert_allclose(
-        curves.apgr(weak, strong, score, weights=times[None]),
-        curves.apgr(weak[repeated], strong[repeated], score[repeated]),
+        pairs.apgr(weak, strong, score, weights=times[None]),
+        pairs.apgr(weak[repeated], strong[repeated], score[repeated]),
     )
 
 
@@ -199,18 +204,18 @@ points = st.lists(
 def test_aiq_is_unchanged_by_row_order_and_by_a_change_of_currency(drawn, rate, random):
     cost, quality = np.array(drawn).T
     cost_range = (cost.min(), cost.max() * 1.5)
-    expected = curves.aiq(cost, quality, cost_range)
+    expected = aiq(cost, quality, cost_range)
     order = list(range(len(cost)))
     random.shuffle(order)
-    assert curves.aiq(cost[order], quality[order], cost_range) == pytest.approx(expected)
+    assert aiq(cost[order], quality[order], cost_range) == pytest.approx(expected)
     foreign = (cost_range[0] * rate, cost_range[1] * rate)
-    assert curves.aiq(cost * rate, quality, foreign) == pytest.approx(expected, abs=1e-9)
+    assert aiq(cost * rate, quality, foreign) == pytest.approx(expected, abs=1e-9)
 
 
 @given(points)
 def test_the_hull_lies_on_or_above_every_point_and_only_rises(drawn):
     cost, quality = np.array(drawn).T
-    corner_cost, corner_quality = curves.hull(cost, quality)
+    corner_cost, corner_quality = hull(cost, quality)
     assert (np.diff(corner_cost) > 0).all()
     assert (np.diff(corner_quality) > 0).all()
     assert (np.interp(cost, corner_cost, corner_quality) >= quality - 1e-9).all()
@@ -218,28 +223,17 @@ def test_the_hull_lies_on_or_above_every_point_and_only_rises(drawn):
 
 def test_aiq_by_hand_and_its_refusal():
     # Rises from 0.2 at 1 to 0.8 at 3, then flat to 5: (0.5 * 2 + 0.8 * 2) / 4.
-    assert curves.aiq([3, 1, 2], [0.8, 0.2, 0.3], (1, 5)) == pytest.approx(0.65)
-    assert curves.aiq([1, 1], [0.2, 0.5], (1, 1)) == 0.5
+    assert aiq([3, 1, 2], [0.8, 0.2, 0.3], (1, 5)) == pytest.approx(0.65)
+    assert aiq([1, 1], [0.2, 0.5], (1, 1)) == 0.5
     with pytest.raises(ValueError, match="add the cheapest candidate model"):
-        curves.aiq([2, 3], [0.2, 0.8], (1, 5))
-
-
-def test_choices_do_not_change_with_the_currency():
-    rng = np.random.default_rng(0)
-    quality, cost = rng.random((20, 3)), rng.random((20, 3))
-    dollars, cents = (curves.sweep_cost_weights(quality, cost * rate) for rate in (1, 100))
-    for weight, same in zip(dollars, cents, strict=True):
-        np.testing.assert_array_equal(
-            curves.choose_arms(quality, cost, weight + 1e-9),
-            curves.choose_arms(quality, cost * 100, same + 1e-11),
-        )
+        aiq([2, 3], [0.2, 0.8], (1, 5))
 
 
 def test_a_constant_guess_is_calibrated_but_its_brier_score_tells():
     observed = np.tile([0.0, 1.0], 50)
-    assert curves.ece(np.full(100, 0.5), observed) == 0
-    assert curves.brier(np.full(100, 0.5), observed) == 0.25
-    assert curves.brier(observed, observed) == 0
+    assert ece(np.full(100, 0.5), observed) == 0
+    assert brier(np.full(100, 0.5), observed) == 0.25
+    assert brier(observed, observed) == 0
 
 
 def test_prompts_of_a_group_are_drawn_together():

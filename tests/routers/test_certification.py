@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from routerlib.metrics.curves import choose_arms
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
+from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
 from routerlib.routers.baselines import RandomRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -42,8 +42,9 @@ def simulated(kind: str, n_prompts: int, noise: float, seed: int) -> tuple[int, 
     for _ in range(N_REPEATS):
         errors = rng.normal(0, noise, (topics.max() + 1, truth.shape[1]))[topics]
         drawn = rng.integers(0, len(truth), n_prompts)
+        believed = Estimates(population.outcomes.models, truth + errors, cost_usd)
         tested = try_in_order(
-            Estimates(population.outcomes.models, (truth + errors)[drawn], cost_usd[drawn]),
+            Estimates(believed.models, believed.quality[drawn], cost_usd[drawn]),
             (rng.random((n_prompts, truth.shape[1])) < truth[drawn]).astype(float),
             cost_usd[drawn],
             np.arange(n_prompts),
@@ -54,9 +55,7 @@ def simulated(kind: str, n_prompts: int, noise: float, seed: int) -> tuple[int, 
         accepted = [each.cost_weight for each in tested if each.p_value <= DELTA]
         true_loss = [
             truth.mean(axis=0).max()
-            - np.take_along_axis(
-                truth, choose_arms(truth + errors, cost_usd, weight)[:, None], axis=1
-            ).mean()
+            - np.take_along_axis(truth, choose_arms(believed, weight)[:, None], axis=1).mean()
             for weight in accepted
         ]
         n_certified += bool(accepted)
@@ -155,7 +154,7 @@ def test_trained_routers_keep_the_promise_too() -> None:
         }
         truth = population.expected_quality[order[900:]]
         estimates = router.predict([population.outcomes.prompts[row] for row in order[900:]])
-        arms = choose_arms(estimates.quality, estimates.cost_usd, router.cost_weight_)
+        arms = choose_arms(estimates, router.cost_weight_)
         reached = np.take_along_axis(truth, arms[:, None], axis=1).mean()
         is_certified = router.training_["cost_weight_is"] == "certified"
         n_certified += is_certified

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from routerlib.metrics.curves import choose_arms
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
+from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
 from routerlib.routers.baselines import BestSingle, RandomRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -91,7 +91,7 @@ def test_an_operating_point_loses_no_more_than_noise_whatever_the_size(
         best = world.outcomes.models.index(world.outcomes.best_single)
         arms = np.full(n_prompts, best)
         if point.fallback is None:
-            arms = choose_arms(guess, cost_usd, point.cost_weight)
+            arms = choose_arms(estimates, point.cost_weight)
         losses.append(truth[:, best].mean() - truth[np.arange(n_prompts), arms].mean())
     assert np.mean(losses) < 0.03
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from routerlib.metrics.intervals import Interval
-from routerlib.metrics.pairs import Floats
+from routerlib.records.arrays import Floats
 
 # Below this effective sample size intervals stop covering the truth.
 _MIN_EFFECTIVE = 50

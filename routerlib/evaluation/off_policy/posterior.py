@@ -14,7 +14,7 @@ import numpy as np
 
 from routerlib.features.embedding import encode, unit_rows
 from routerlib.features.tasks import detect_task
-from routerlib.metrics.pairs import Floats
+from routerlib.records.arrays import Floats
 from routerlib.records.prompt import TASKS
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from routerlib.evaluation.off_policy.estimators import why_too_thin
 from routerlib.evaluation.routing import route_all
 from routerlib.log.choices import LoggedChoices
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 

@@ -19,8 +19,9 @@ from routerlib.evaluation.off_policy.targets import (
 )
 from routerlib.log.choices import LoggedChoices
 from routerlib.metrics.intervals import Interval
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.near_duplicates import grouped_folds
+from routerlib.policies.utility import utility
+from routerlib.records.arrays import Floats
 from routerlib.routers.router import Router
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def estimate_difference(
     rows = np.arange(len(logged))
     for target in targets:
         check_support(target, target[rows, logged.arms] / logged.propensities, logged)
-    outcomes = logged.quality - cost_weight * logged.cost_usd if cost_weight else logged.quality
+    outcomes = utility(logged.quality, logged.cost_usd, cost_weight)
     if not np.isfinite(outcomes).all():
         raise ThinOverlap("some logged costs are unknown, so utility can't be compared")
     difference = targets[0] - targets[1]

@@ -19,7 +19,6 @@ from routerlib.evaluation.replay.traffic import (
     make_year,
     single_arms,
 )
-from routerlib.metrics.curves import Arms
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.exploration import (
@@ -30,7 +29,9 @@ from routerlib.policies.exploration import (
     UpperConfidence,
 )
 from routerlib.policies.policies import Choices
+from routerlib.policies.utility import utility
 from routerlib.policies.vowpal import VowpalBandit
+from routerlib.records.arrays import Arms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,14 +164,14 @@ def _weekly(
     import pandas as pd
 
     played = np.flatnonzero(year.days >= first_day)
-    utility = year.quality - cost_weight * year.cost_usd
+    weighed = utility(year.quality, year.cost_usd, cost_weight)
     frame = pd.DataFrame(
         {
             "week": year.days[played] // WEEK,
             "n": 1,
             "quality": year.quality[played, arms[played]],
             "cost_usd": year.cost_usd[played, arms[played]],
-            "regret": utility[played, oracle[played]] - utility[played, arms[played]],
+            "regret": weighed[played, oracle[played]] - weighed[played, arms[played]],
         }
     )
     sums = frame.groupby("week", as_index=False).sum()

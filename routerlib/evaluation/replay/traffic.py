@@ -13,10 +13,10 @@ import numpy as np
 
 from routerlib.evaluation.off_policy.posterior import Design
 from routerlib.log.choices import LoggedChoices
-from routerlib.metrics.curves import Arms
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.exploration import Explorer
+from routerlib.policies.utility import utility
+from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 
@@ -184,16 +184,16 @@ def explore(year: Year, router: Router, policy: Explorer) -> LoggedChoices:
 
 def best_arms(year: Year, cost_weight: float) -> Arms:
     """Return the oracle's choices: the best utility among the candidates that are there."""
-    utility = year.quality - cost_weight * year.cost_usd
+    weighed = utility(year.quality, year.cost_usd, cost_weight)
     for arm, day in enumerate(year.arrival_days):
-        utility[year.days < day, arm] = _ABSENT
-    return np.asarray(utility.argmax(axis=1))
+        weighed[year.days < day, arm] = _ABSENT
+    return np.asarray(weighed.argmax(axis=1))
 
 
 def single_arms(year: Year, labelled: np.ndarray, cost_weight: float) -> Arms:
     """Return the candidate with the best mean utility on the first training set, always."""
-    utility = year.quality[labelled] - cost_weight * year.cost_usd[labelled]
-    means = np.where(year.is_open(0), utility.mean(axis=0), _ABSENT)
+    weighed = utility(year.quality[labelled], year.cost_usd[labelled], cost_weight)
+    means = np.where(year.is_open(0), weighed.mean(axis=0), _ABSENT)
     return np.full(len(year), int(means.argmax()))
 
 

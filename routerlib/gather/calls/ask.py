@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from routerlib.gather.calls.client import Clients, NotAsked, Permit
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.candidates.candidates import select_candidates
+from routerlib.policies.utility import utility
 from routerlib.records.call import Call, CandidateModel
 from routerlib.records.decision import CALLER, Decision
 from routerlib.records.prompt import Prompt
@@ -287,8 +288,7 @@ def _utility(decision: Decision, name: str) -> float:
     known = decision.estimates.get(name)
     if known is None:
         return math.nan
-    quality, cost_usd = known["quality"], known["cost_usd"]
-    return quality if decision.cost_weight == 0 else quality - decision.cost_weight * cost_usd
+    return utility(known["quality"], known["cost_usd"], decision.cost_weight)
 
 
 def _usd_per_mtok(candidate: CandidateModel) -> float:

@@ -12,8 +12,8 @@ import numpy as np
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection
 from routerlib.gather.labels.strategies import Buyer, Purchase, Strategy
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.arrays import Floats
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog

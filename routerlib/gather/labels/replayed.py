@@ -9,8 +9,9 @@ import numpy as np
 
 from routerlib.evaluation.off_policy.posterior import Design, Posterior
 from routerlib.gather.labels.strategies import Buyer, Strategy
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import utility
+from routerlib.records.arrays import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +106,7 @@ def replay_splits(
 
 def _utility(posterior: Posterior, test: Outcomes, columns: Floats, cost_weight: float) -> float:
     """Return the mean utility of choosing by a posterior and the known costs."""
-    arms = (posterior.means(columns) - cost_weight * test.cost_usd).argmax(axis=1)
+    arms = utility(posterior.means(columns), test.cost_usd, cost_weight).argmax(axis=1)
     rows = np.arange(len(test))
-    return float((test.quality[rows, arms] - cost_weight * test.cost_usd[rows, arms]).mean())
+    obtained = utility(test.quality[rows, arms], test.cost_usd[rows, arms], cost_weight)
+    return float(obtained.mean())

@@ -14,8 +14,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from routerlib.evaluation.off_policy.posterior import Design, Posterior
-from routerlib.metrics.pairs import Floats
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import utility
+from routerlib.records.arrays import Floats
 
 Strategy = Literal["random", "whole prompts", "cheap first", "close calls", "expected gain"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
@@ -141,7 +142,7 @@ class Buyer:
         if self.strategy == "cheap first":
             return lambda left: 1 / self.expected_usd
         posterior = self.posterior()
-        means = posterior.means(self._columns) - self.cost_weight * self.expected_usd
+        means = utility(posterior.means(self._columns), self.expected_usd, self.cost_weight)
         if self.strategy == "close calls":
             sds = posterior.sds(self._columns)
             doubt = expected_gain(_distances(means), sds) / self.expected_usd

@@ -16,7 +16,7 @@ from routerlib.features.names import (
     WORDING,
     readable_name,
 )
-from routerlib.metrics.pairs import Floats
+from routerlib.records.arrays import Floats
 from routerlib.routers.lightgbm.router import LGBMRouter
 
 Target = Literal["quality", "cost"]

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from routerlib.metrics.curves import choose_arms
-from routerlib.metrics.pairs import Floats, is_complete
+from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import choose_arms
+from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
 
 # Share of what can be staked that is staked at most, so that no single loss ends the game.
@@ -207,7 +208,7 @@ def try_in_order(
     rows = np.arange(len(quality))
     tested: list[Trial] = []
     for weight in np.unique(np.asarray(cost_weights, dtype=float)):
-        arms = choose_arms(estimates.quality, estimates.cost_usd, float(weight))
+        arms = choose_arms(estimates, float(weight))
         gains = quality[rows, arms][:, None] - quality
         # "Worse than some model" is refuted only where "worse than it" is for each of them.
         p_value = float(gain_p_values(gains, groups, epsilon, delta).max())

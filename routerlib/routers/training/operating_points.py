@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from routerlib.metrics.curves import choose_arms, hull, sweep_cost_weights
+from routerlib.metrics.curves import hull
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.records.decision import Estimates
 
 # A gain counts when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
@@ -109,7 +110,7 @@ class _Bench:
         )
 
     def measure(self, cost_weight: float) -> _Measured:
-        arms = choose_arms(self.estimates.quality, self.estimates.cost_usd, cost_weight)
+        arms = choose_arms(self.estimates, cost_weight)
         rows = np.arange(len(arms))
         quality, cost_usd = self.quality[rows, arms], self.cost_usd[rows, arms]
         return _Measured(cost_weight, quality, cost_usd, quality - self._mixed(cost_usd))
@@ -122,7 +123,7 @@ class _Bench:
         """Return the cheapest allowed point, or None when none gains by more than chance."""
         if not self.has_cost:
             return None
-        weights = sweep_cost_weights(self.estimates.quality, self.estimates.cost_usd)
+        weights = sweep_cost_weights(self.estimates)
         measured = [self.measure(float(weight)) for weight in weights]
         allowed = [
             point

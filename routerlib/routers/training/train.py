@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from routerlib.metrics.curves import sweep_cost_weights
 from routerlib.outcomes.near_duplicates import grouped_folds
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import sweep_cost_weights
 from routerlib.records.decision import Estimates
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.router import Router
@@ -227,7 +227,7 @@ def at_certified_point(
         epsilon=epsilon,
         delta=delta,
         best_single=router.best_single_,
-        cost_weights=sweep_cost_weights(own.quality, own.cost_usd, _N_CERTIFIED_WEIGHTS),
+        cost_weights=sweep_cost_weights(own, _N_CERTIFIED_WEIGHTS),
     )
     router.cost_weight_ = certificate.cost_weight or 0.0
     router.fallback_ = None if certificate.is_certified else certificate.shortage

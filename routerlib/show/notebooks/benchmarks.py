@@ -8,7 +8,8 @@ import numpy as np
 
 from routerlib.evaluation.routing import route_all
 from routerlib.metrics.calibration import reliability
-from routerlib.metrics.curves import cost_quality_curve, hull, oracle, sweep_cost_weights
+from routerlib.metrics.curves import cost_quality_curve, hull, oracle
+from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.show.plots.style import (
     BASELINE_GREY,
     QUALITY_LABEL,
@@ -148,13 +149,10 @@ def curves_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
     styles = candidate_styles(list(benchmark.fits))
     for name in benchmark.fits:
         rows, expected = benchmark.held_out(name)
-        weights = sweep_cost_weights(expected.quality, expected.cost_usd)
+        weights = sweep_cost_weights(expected)
+        choices = [choose_arms(expected, weight) for weight in weights]
         curve = cost_quality_curve(
-            outcomes.quality[rows],
-            outcomes.cost_usd[rows],
-            expected.quality,
-            expected.cost_usd,
-            weights,
+            outcomes.quality[rows], outcomes.cost_usd[rows], choices, weights
         )
         cost_usd, quality = hull(curve.cost_usd, curve.quality)
         color = ROUTER_BLACK if name == next(iter(benchmark.fits)) else styles[name].color
