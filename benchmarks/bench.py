@@ -91,6 +91,13 @@ RUNS = (
         "endurance.py --seconds 300",
         6,
     ),
+    Run(
+        "Is every damaged log refused, and no count wrong?",
+        "damage.py --copies 60",
+        0.5,
+        "damage.py --copies 200",
+        1,
+    ),
     Run("Does the whole loop run with real local models?", None, 0, "loop.py", 10),
 )
 

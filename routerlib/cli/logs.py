@@ -30,7 +30,9 @@ def check(log_path: LogPath = DEFAULT_LOG) -> None:
         for complaint in complaints:
             typer.echo(complaint)
         if complaints:
-            raise RuntimeError(f"{log_path} is not whole: {len(complaints)} complaints")
+            raise RuntimeError(
+                f"{log_path} is not whole: {len(complaints)} complaints; restore it from a copy"
+            )
         counts = log.sql(
             "select (select count(*) from prompts) as prompts, (select count(*) from calls) "
             "as calls, (select count(*) from scores) as scores"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,8 @@ from typing import Any
 
 from routerlib.log import file as log_file
 from routerlib.log import rows as log_rows
+from routerlib.log import unsaved
+from routerlib.log.damage import damaged, is_damage, surprises
 from routerlib.log.schema import LogError
 from routerlib.records.call import Call, CandidateModel, Price, Score
 from routerlib.records.canonical import canonical_json
@@ -38,6 +41,8 @@ where prompt_id = :prompt_id and (
 )
 """
 
+_logger = logging.getLogger(__name__)
+
 # How a transaction begins, ends well, and ends badly.
 _OUTERMOST = ("begin immediate", "commit", "rollback")
 _NESTED = ("savepoint part", "release part", "rollback to part", "release part")
@@ -58,7 +63,10 @@ class LogAppender:
         self.path = Path(path)
         self.read_only = read_only
         self._lock = threading.RLock()
+        self._uncommitted: list[unsaved.Row] = []
         self._connection = log_file.connect(self.path, read_only)
+        if not read_only:
+            self._bring_back()
 
     def close(self) -> None:
         """Close the file; the log object can't be used afterwards."""
@@ -93,6 +101,8 @@ class LogAppender:
         with self._lock:
             is_part = self._connection.in_transaction
             begin, commit, *rollback = _NESTED if is_part else _OUTERMOST
+            if not is_part:
+                self._uncommitted.clear()
             try:
                 self._connection.execute(begin)
                 yield self._connection
@@ -101,9 +111,29 @@ class LogAppender:
                 if self._connection.in_transaction:  # a full disk may have ended it already
                     for statement in rollback:
                         self._connection.execute(statement)
-                if isinstance(error, sqlite3.OperationalError):
-                    raise LogError(f"cannot write to the log {self.path}: {error}") from error
+                if isinstance(error, sqlite3.OperationalError) or is_damage(error):
+                    raise self._told(error) from error
                 raise
+
+    def _told(self, error: BaseException) -> LogError:
+        """Say in one line what kept a transaction from being written, and what became of it."""
+        if is_damage(error):
+            return damaged(self.path, error)
+        told = f"cannot write to the log {self.path}: {error}"
+        if unsaved.is_without_room(error):
+            told = f"{told}; {unsaved.keep(self.path, self._uncommitted)}"
+            self._uncommitted.clear()
+        return LogError(told)
+
+    def _bring_back(self) -> None:
+        try:
+            n_calls = unsaved.bring_back(self._connection, self.path)
+        except (sqlite3.Error, ValueError, KeyError) as error:
+            beside = unsaved.side_file(self.path)
+            _logger.warning("%s could not be brought into the log: %s; it is kept", beside, error)
+            return
+        if n_calls:
+            _logger.warning("%d calls kept beside %s are in the log now", n_calls, self.path)
 
     def add_prompts(self, prompts: Iterable[Prompt]) -> int:
         """Store prompts that are not there yet, and what became known of those that are.
@@ -123,6 +153,7 @@ class LogAppender:
         with self.transaction():
             for prompt in prompts:
                 row = log_rows.prompt_row(prompt)
+                self._uncommitted.append(("prompts", row))
                 is_new = self._run(_insertion("prompts", row) + " on conflict do nothing", row)
                 n_new += is_new.rowcount
                 self._run(_ADD_FACTS, row)
@@ -243,6 +274,7 @@ class LogAppender:
             if not self._connection.in_transaction:
                 with self.transaction():
                     return self._insert(table, row)
+            self._uncommitted.append((table, row))
             # SQLite undoes a single statement that fails by itself: it needs no savepoint.
             return int(self._run(_insertion(table, row), row).lastrowid or 0)
 
@@ -270,7 +302,7 @@ class LogAppender:
         list of tuple
             The rows.
         """
-        with self._lock:
+        with self._lock, surprises(self.path):
             return self._connection.execute(query, values).fetchall()
 
 

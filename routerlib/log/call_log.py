@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from routerlib.log import queries
 from routerlib.log import rows as log_rows
 from routerlib.log.appending import LogAppender
+from routerlib.log.damage import surprises
 from routerlib.log.schema import LogError
 from routerlib.records.call import Call, Price, Usage
 from routerlib.records.prompt import Prompt
@@ -83,6 +84,9 @@ class CallLog(LogAppender):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        if isinstance(error, Exception):  # what it read may have been damaged
+            with surprises(self.path):
+                raise error
 
     def __repr__(self) -> str:
         return f"CallLog({str(self.path)!r})"

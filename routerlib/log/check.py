@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from routerlib.log import file as log_file
+from routerlib.log.damage import surprises
 from routerlib.log.queries import TABLES
-from routerlib.log.schema import LogError
 from routerlib.records.prompt import Prompt
 
 # A damaged file can have a complaint for every page; the first ones tell enough.
@@ -36,11 +36,8 @@ def check_log(path: str | Path) -> list[str]:
     identifier and text again from its messages.
     """
     path = Path(path)
-    with closing(log_file.connect(path, read_only=True)) as connection:
-        try:
-            return list(_complaints(connection))
-        except sqlite3.Error as error:
-            raise LogError(f"the log {path} is damaged: {error}; restore it from a copy") from error
+    with surprises(path), closing(log_file.connect(path, read_only=True, checked=False)) as opened:
+        return list(_complaints(opened))
 
 
 def _complaints(connection: sqlite3.Connection) -> Iterator[str]:

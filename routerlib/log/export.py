@@ -35,7 +35,7 @@ def export_log(path: str | Path, folder: str | Path) -> dict[str, int]:
     # Within the same parent, so that the last step is a rename on one file system.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
         fresh = Path(workshop) / "fresh"
-        fresh.mkdir()
+        fresh.mkdir(mode=0o700)  # for its owner's eyes
         n_rows = _write_tables(path, fresh)
         _write_manifest(path, fresh, n_rows)
         _put_in_place(fresh, folder, Path(workshop) / "old")

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from routerlib.log.damage import damaged, is_damage, refuse_damage
 from routerlib.log.schema import APPLICATION_ID, MIGRATIONS, VERSION, LogError, version_of
+from routerlib.records.files import make_private
 
 _BUSY_TIMEOUT_MS = 30_000
 # How long a file without tables may be a log that another process is making right now.
@@ -21,8 +23,8 @@ _MOST_BACKUPS = 1000
 _logger = logging.getLogger(__name__)
 
 
-def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    """Open the file of a log, made and migrated as needed.
+def connect(path: Path, read_only: bool = False, checked: bool = True) -> sqlite3.Connection:
+    """Open the file of a log, made and migrated as needed, and `checked` for damage.
 
     Before an old log is changed, a copy of it as it was is left beside it, named such as
     ``logs.db.v2.backup``. It is never overwritten and never removed: delete it when the new
@@ -30,24 +32,30 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     """
     _refuse_foreign_file(path, must_exist=read_only)
     try:
-        return _connect(path, read_only)
-    except (sqlite3.Error, OSError) as error:
+        return _connect(path, read_only, checked)
+    except (sqlite3.Error, OSError, UnicodeError) as error:
+        if is_damage(error) or isinstance(error, UnicodeError):
+            raise damaged(path, error) from error
         raise LogError(
             f"cannot open the log {path}: {error}; check that the file is whole, that it and its "
             "folder can be written and that the disk is not full"
         ) from error
 
 
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+def _connect(path: Path, read_only: bool, checked: bool) -> sqlite3.Connection:
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()
+    is_new = not (path.exists() or read_only)
+    if is_new:  # for its owner's eyes; what SQLite puts beside it gets the same rights
+        make_private(path)
     connection = _open(path, "ro" if read_only else "rwc")
     try:
         connection.execute(f"pragma busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.execute("pragma foreign_keys = on")
         _refuse_other_file(connection, path)
         _refuse_other_schema(connection, path, read_only, is_new)
+        if checked and not is_new:
+            refuse_damage(connection, path)
         if not read_only:
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
@@ -98,7 +106,8 @@ def _refuse_other_file(connection: sqlite3.Connection, path: Path) -> None:
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
             raise
         raise LogError(
-            f"{path} is not a log: it is no SQLite file; move it away or name another file"
+            f"{path} is not a log: it is no SQLite file; name another file, or restore it from a "
+            "copy"
         ) from error
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size:
@@ -127,7 +136,10 @@ def _refuse_other_schema(
         )
     (application_id,) = connection.execute("pragma application_id").fetchone()
     if n_tables and application_id != APPLICATION_ID:
-        raise LogError(f"{path} is another program's database, not a log; name another file")
+        raise LogError(
+            f"{path} is another program's database, not a log; name another file, or "
+            "restore it from a copy"
+        )
     version = version_of(connection)
     if version > VERSION:
         raise LogError(

@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from routerlib.log.damage import surprises
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -218,6 +220,7 @@ def read_arrow(
     arrow_types = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
     found = {}
     with (
+        surprises(path),
         _copied(path) as copy,
         dbapi.connect(f"{copy.as_uri()}?immutable=1") as connection,
         connection.cursor() as cursor,

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from routerlib.records.call import CallStatus
+from routerlib.records.secrets import without_secrets
 
 _logger = logging.getLogger(__name__)
 
@@ -199,7 +200,7 @@ def status_by(told: Any, text: str | None) -> CallStatus:
     """
     meaning = meaning_of(told)
     if meaning == "unknown":
-        _tell_unknown(str(told))
+        _tell_unknown(without_secrets(str(told)))
     return status_of(meaning, text)
 
 

@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
+# Rights of new files: they may hold prompts and answers, so only their owner reads them.
+PRIVATE = 0o600
 
 
 def write_atomically(path: str | Path, payload: bytes) -> None:
     """Write bytes so that a reader sees the old file or the new one, never a part.
 
-    `payload`: the whole content.
+    A new file is for its owner's eyes; one that is replaced keeps its rights.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,11 +25,26 @@ def write_atomically(path: str | Path, payload: bytes) -> None:
             stream.write(payload)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(partial).chmod(0o644)
+        Path(partial).chmod(_mode_of(path))
         Path(partial).replace(path)
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def _mode_of(path: Path) -> int:
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return PRIVATE
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that only its owner may read, unless it is there."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
+    except FileExistsError:
+        return
 
 
 def sha256_of(path: str | Path) -> str:

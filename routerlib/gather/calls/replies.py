@@ -8,6 +8,7 @@ from typing import Any
 from routerlib.gather.candidates.keys import Redactor
 from routerlib.records.call import Usage
 from routerlib.records.endings import MEANINGS, UNKNOWN_END, Meaning, meaning_of, status_by
+from routerlib.records.secrets import without_secrets
 
 NO_CREDIT = "no_credit"  # error_type of a call that was refused until somebody pays
 
@@ -230,5 +231,5 @@ def redacted(fields: dict[str, Any], redact: Redactor) -> dict[str, Any]:
         name: redact(value) if isinstance(value, str) else value for name, value in fields.items()
     }
     if clean.get("error"):  # cut last: a part of a key is a secret too
-        clean["error"] = " ".join(clean["error"].split())[:_MAX_ERROR_CHARS]
+        clean["error"] = without_secrets(clean["error"])[:_MAX_ERROR_CHARS]
     return clean

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from routerlib.records.files import make_private
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
@@ -65,6 +67,7 @@ def run_notebook(
     check_parameters(Path(path).stem, given, known_parameters(path))
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    make_private(out)  # it will hold prompts and answers
 
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
