@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.judges.answers import final_answer
@@ -25,6 +26,7 @@ from routerlib.gather.judges.rules import (
 )
 from routerlib.records.call import Score
 from routerlib.records.prompt import Prompt
+from routerlib.records.thoughts import separate
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -36,7 +38,21 @@ Grade = Callable[[str, Any], Score]
 # Enough to share the cost of a commit, few enough that nobody waits for it.
 _SCORES_PER_COMMIT = 200
 
-JUDGES: dict[str, Grade] = {
+
+def of_the_answer(name: str, grade: Grade) -> Grade:
+    """Make a judge look at the answer alone; thoughts without an answer get no score."""
+
+    @wraps(grade)
+    def grade_answer(response: str, reference: Any) -> Score:
+        said = separate(response)
+        if said.is_only_thought:
+            return Score(name, math.nan, "the response is a thought without an answer")
+        return grade(said.answer, reference)
+
+    return grade_answer
+
+
+_GRADES: dict[str, Grade] = {
     "exact": exact,
     "match": match,
     "verbatim": verbatim,
@@ -51,6 +67,7 @@ JUDGES: dict[str, Grade] = {
     "summary": summary,
     "reasoning_gym": reasoning_gym,
 }
+JUDGES: dict[str, Grade] = {name: of_the_answer(name, grade) for name, grade in _GRADES.items()}
 
 
 def judge(
@@ -63,7 +80,7 @@ def judge(
     name = name or prompt.judge
     if name is None:
         return Score("none", math.nan, "the prompt names no judge")
-    grade = _judge_called(name, judges)
+    grade = of_the_answer(name, _judge_called(name, judges))
     if prompt.reference is None:
         return Score(name, math.nan, "the prompt has no reference")
     try:
