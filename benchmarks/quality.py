@@ -17,14 +17,13 @@ import numpy as np
 import pandas as pd
 from joblib import Memory
 from outcome_tables import read_nine, read_pair
+from parts import random_parts, smaller_train
 from source_hash import source_hash
 
 from routerlib.evaluation.benchmark import Benchmark, difference, measure_fits
 from routerlib.evaluation.benchmark_fits import (
     MakeRouter,
     fit_parts,
-    random_parts,
-    smaller_train,
     usual_routers,
     without_each_group,
 )

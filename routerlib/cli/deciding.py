@@ -124,9 +124,9 @@ def explain(
     """Explain in words why a model is chosen for a prompt, and what would flip the choice."""
     check_router(model_path)
     text = read_text(prompt)
+    from routerlib.routers.explanation.why import by_estimates, is_explainable, why
     from routerlib.routers.loading import load_router
     from routerlib.show.words.glossary import explain_words
-    from routerlib.show.words.lessons import by_estimates, is_explainable, why
 
     router = load_router(model_path)
     decision = router.route(text, cost_weight=cost_weight, task=task)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from routerlib.features.names import readable_name
 from routerlib.features.surface import SURFACE_NAMES, surface_features
@@ -113,14 +112,6 @@ def measure_drift(
     enough = min(len(before), len(recent)) >= _MIN_PROMPTS
     reasons = (*_feature_reasons(features), *_calibration_reasons(calibration)) if enough else ()
     return Drift(features, calibration, len(before), len(recent), reasons)
-
-
-def population_stability(before: ArrayLike, now: ArrayLike, n_bins: int = _N_BINS) -> float:
-    """Return the population stability index of two samples of one number.
-
-    `before, now` (n,): both samples.
-    """
-    return _stability(np.asarray(before, float), np.asarray(now, float), n_bins)[0]
 
 
 def _stability(before: Floats, now: Floats, n_bins: int) -> tuple[float, float]:

@@ -191,13 +191,7 @@ def noise_ceiling(
      answers, ... (95 % intervals included; 60 prompts, each asked 4 times).
     """
     kept = repeats.complete()
-    n_prompts, n_models, n_repeats = kept.quality.shape
-    if n_prompts < _MIN_PROMPTS or n_repeats < _MIN_REPEATS or n_models < 1:
-        raise TooFewRepeats(
-            f"telling luck from skill needs {_MIN_PROMPTS} prompts with {_MIN_REPEATS} scored "
-            f"repeats of every model, got {n_prompts if n_repeats >= _MIN_REPEATS else 0}; "
-            "collect with repeats"
-        )
+    _check_enough(kept)
     means = kept.quality.mean(axis=2)
     best = int(means.mean(axis=0).argmax())
     names, topic_of = np.unique(np.array(kept.topics), return_inverse=True)
@@ -222,8 +216,8 @@ def noise_ceiling(
     )
     return NoiseCeiling(
         best_single=kept.models[best],
-        n_prompts=n_prompts,
-        n_repeats=n_repeats,
+        n_prompts=len(kept.prompts),
+        n_repeats=kept.quality.shape[2],
         values={name: measured[name] for name in per_prompt},
         parts={
             name: (measured[f"{name} low"], measured[f"{name} high"])
@@ -231,6 +225,16 @@ def noise_ceiling(
         },
         variance=_variance(kept.quality, topic_of, best, kept.models),
     )
+
+
+def _check_enough(kept: Repeats) -> None:
+    n_prompts, n_models, n_repeats = kept.quality.shape
+    if n_prompts < _MIN_PROMPTS or n_repeats < _MIN_REPEATS or n_models < 1:
+        raise TooFewRepeats(
+            f"telling luck from skill needs {_MIN_PROMPTS} prompts with {_MIN_REPEATS} scored "
+            f"repeats of every model, got {n_prompts if n_repeats >= _MIN_REPEATS else 0}; "
+            "collect with repeats"
+        )
 
 
 def _mean_of_other_prompts(means: Floats, topic_of: NDArray[np.intp], n_topics: int) -> Floats:

@@ -19,7 +19,7 @@ from routerlib.routers.router import Router
 _Z95 = 1.96
 _N_WEIGHTS = 48
 # What a page holds must stay small: at most so many prompts times candidate models.
-_MAX_CELLS = 20_000
+MAX_CELLS = 20_000
 # Tenths of a decade, rounded as people expect them.
 _STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 PRICE_FACTORS = (*(step / 10 for step in _STEPS), *_STEPS, 10.0)
@@ -58,10 +58,13 @@ class HeldOutDecisions:
     keeps_to_best: bool = False
 
     @classmethod
-    def of(cls, router: Router, test: Outcomes) -> Self | None:
-        """Gather what a router expects and what was observed on prompts it has not seen."""
+    def of(cls, router: Router, test: Outcomes, max_cells: int = MAX_CELLS) -> Self | None:
+        """Gather what a router expects and what was observed on prompts it has not seen.
+
+        `max_cells`: prompts times candidate models that are kept at most.
+        """
         known = test.take(is_complete(test.quality, test.cost_usd))
-        kept = known.take(np.arange(len(known))[: max(_MAX_CELLS // len(test.models), 1)])
+        kept = known.take(np.arange(len(known))[: max(max_cells // len(test.models), 1)])
         if not len(kept):
             return None
         expected = route_all(router, kept).estimates

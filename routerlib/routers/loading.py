@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.features.encoders import EncoderChoice
-from routerlib.policies.utility import choose_arms
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
@@ -14,21 +13,6 @@ from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
 from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
-
-__all__ = [
-    "BestSingle",
-    "KNNRouter",
-    "LGBMRouter",
-    "LinearRouter",
-    "MLPRouter",
-    "RandomRouter",
-    "Router",
-    "RuleRouter",
-    "TopicTable",
-    "choose_arms",
-    "load_router",
-]
-
 
 _ROUTERS: dict[str, type[Router]] = {
     router.name: router

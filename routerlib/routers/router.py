@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from routerlib.features.prompt_features import texts_of
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.policies.utility import by_model, check_costs_known, choose_arms, reason_of
-from routerlib.records.canonical import tagged_hash
+from routerlib.policies.utility import by_model, choose_arms, reason_of
 from routerlib.records.decision import Decision, Estimates
-from routerlib.routers import artifact
+from routerlib.routers.fitted import Fitted
 from routerlib.routers.topic_table import TopicMeans
-
-__all__ = ["Choosing", "Router", "check_costs_known", "choose_arms"]
 
 
 class Choosing(Protocol):
@@ -34,7 +28,7 @@ class Choosing(Protocol):
 _SPREAD_LEVEL, _SPREAD_Z = 0.9, 1.6448536269514722
 
 
-class Router(ABC):
+class Router(Fitted):
     """Estimate, for each prompt, the quality and the cost of every candidate model.
 
     A router only estimates; a policy decides. `route` joins the two for a single prompt: by
@@ -64,9 +58,6 @@ class Router(ABC):
         How the operating point was chosen, as JSON values; empty when it wasn't.
     """
 
-    name: ClassVar[str]
-    topic_means_: TopicMeans | None = None
-
     def fit(self, outcomes: Outcomes) -> Self:
         """Learn from outcomes.
 
@@ -93,9 +84,7 @@ class Router(ABC):
         self.topic_means_ = TopicMeans.of(outcomes)
         self.train_prompt_ids_ = tuple(outcomes.prompt_ids)
         self.data_hash_ = outcomes.data_hash
-        self.cost_weight_ = 0.0
-        self.fallback_: str | None = None
-        self.training_: dict[str, Any] = {}
+        self.stand_at(0.0)
         self._learn(outcomes)
         return self
 
@@ -269,87 +258,6 @@ class Router(ABC):
         """Whether `route` weighs its own estimates; False when it keeps to the best single."""
         return self.fallback_ is None
 
-    @cached_property
-    def router_hash_(self) -> str:
-        """Tagged hash of what was learnt; the operating point is left out."""
-        state = self.to_state()
-        del state["cost_weight"], state["fallback"], state["training"]
-        return tagged_hash(_hashable(state))
-
-    def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
-        """Write the router to a file that is safe to open, and its description beside it.
-
-        Parameters
-        ----------
-        path : str or Path
-            Such as ``data/router_model.pkl``; ``router_model.json`` is written beside it.
-        metadata : mapping or None, default=None
-            JSON values to add to the description.
-        """
-        self._check_fitted()
-        artifact.save(self.to_state(), path, {**self._description(), **(metadata or {})})
-
-    def to_state(self) -> dict[str, Any]:
-        """Return the fitted router as plain builtins."""
-        self._check_fitted()
-        return {
-            "kind": self.name,
-            "models": list(self.models_),
-            "best_single": self.best_single_,
-            "mean_quality": [float(value) for value in self.mean_quality_],
-            "mean_cost_usd": [float(value) for value in self.mean_cost_usd_],
-            "topic_means": None if self.topic_means_ is None else self.topic_means_.to_state(),
-            "train_prompt_ids": list(self.train_prompt_ids_),
-            "data_hash": self.data_hash_,
-            "cost_weight": float(self.cost_weight_),
-            "fallback": self.fallback_,
-            "training": self.training_,
-            "parameters": self._parameters(),
-            "learned": self._learned(),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], encoder: Any = None) -> Self:
-        """Rebuild a fitted router from `to_state`; an encoder of one's own is given again."""
-        router = cls(**state["parameters"])
-        if encoder is not None:
-            if not hasattr(router, "encoder"):
-                raise ValueError(f"a {cls.__name__} has no neural encoder; leave encoder out")
-            router.encoder = encoder
-        router.models_ = tuple(state["models"])
-        router.best_single_ = state["best_single"]
-        router.mean_quality_ = np.array(state["mean_quality"], dtype=float)
-        router.mean_cost_usd_ = np.array(state["mean_cost_usd"], dtype=float)
-        known = state.get("topic_means")  # files of older versions have none
-        router.topic_means_ = (
-            None if known is None else TopicMeans.from_state(known, router.models_)
-        )
-        router.train_prompt_ids_ = tuple(state["train_prompt_ids"])
-        router.data_hash_ = state["data_hash"]
-        router.cost_weight_ = state["cost_weight"]
-        router.fallback_ = state["fallback"]
-        router.training_ = state["training"]
-        router._restore(state["learned"])
-        return router
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "models_"):
-            raise ValueError(f"this {type(self).__name__} isn't fitted; call fit(outcomes) first")
-
-    def _description(self) -> dict[str, Any]:
-        return {
-            "kind": self.name,
-            "router_hash": self.router_hash_,
-            "candidates": list(self.models_),
-            "best_single": self.best_single_,
-            "data_hash": self.data_hash_,
-            "n_train_prompts": len(self.train_prompt_ids_),
-            "cost_weight": float(self.cost_weight_),
-            "fallback": self.fallback_,
-            "training": self.training_,
-            "features": [],
-        }
-
     @abstractmethod
     def _learn(self, outcomes: Outcomes) -> None:
         """Learn; the attributes common to all routers are set already."""
@@ -359,18 +267,6 @@ class Router(ABC):
         self, texts: list[str], topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return quality and cost_usd, each of shape (n_prompts, n_models)."""
-
-    def _parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments as builtins."""
-        return {}
-
-    def _learned(self) -> dict[str, Any]:
-        """Return what was learnt beyond the common attributes, as builtins."""
-        return {}
-
-    def _restore(self, learned: Mapping[str, Any]) -> None:
-        """Take back what `_learned` returned; nothing by default."""
-        del learned
 
 
 def _check_observed(outcomes: Outcomes) -> None:
@@ -383,13 +279,3 @@ def _check_observed(outcomes: Outcomes) -> None:
             f"candidate {name!r} has no observed quality; collect and judge some of its answers, "
             "or leave it out of the outcomes"
         )
-
-
-def _hashable(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return hashlib.blake2b(value, digest_size=16).hexdigest()
-    if isinstance(value, dict):
-        return {key: _hashable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_hashable(item) for item in value]
-    return value

@@ -149,9 +149,7 @@ class RuleRouter(BlindRouter):
         self.mean_cost_usd_ = np.full(n_models, np.nan)
         self.train_prompt_ids_: tuple[str, ...] = ()
         self.data_hash_ = tagged_hash([])
-        self.cost_weight_ = 0.0
-        self.fallback_ = None
-        self.training_ = {}
+        self.stand_at(0.0)
 
     @classmethod
     def from_candidates(cls, candidates: Sequence[CandidateModel]) -> Self:

@@ -14,8 +14,6 @@ from routerlib.evaluation.benchmark_fits import (
     BASELINES,
     BENCHMARKED,
     fit_parts,
-    random_parts,
-    smaller_train,
     usual_routers,
 )
 from routerlib.metrics.calibration import brier, ece
@@ -23,7 +21,7 @@ from routerlib.metrics.curves import hull
 from routerlib.metrics.intervals import cluster_weights
 from routerlib.metrics.pairs import apgr, cpt
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.outcomes.splits import folds
+from routerlib.outcomes.splits import Parts, folds
 from routerlib.outcomes.worlds import make_world
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
@@ -51,7 +49,8 @@ def outcomes():
 @pytest.fixture(scope="module")
 def parts(outcomes):
     # Prompts are tested by two parts at once, as in repeated random splits.
-    return random_parts(outcomes, 60, seeds=[0, 1])
+    orders = [np.random.default_rng(seed).permutation(len(outcomes)) for seed in (0, 1)]
+    return [Parts(order[:60], order[60:]) for order in orders]
 
 
 @pytest.fixture(scope="module")
@@ -197,19 +196,9 @@ def test_held_out_estimates_come_from_fits_that_have_not_seen_the_prompt(outcome
     assert estimates.quality[-len(third.test) :].tolist() == expected.quality.tolist()
 
 
-def test_larger_trainings_contain_smaller_ones_and_are_tested_on_the_same_prompts(outcomes):
-    (large,), (small,) = (random_parts(outcomes, n, seeds=[3], n_left_out=60 - n) for n in (60, 20))
-    assert small.test.tolist() == large.test.tolist()
-    assert small.train.tolist() == large.train[:20].tolist()
-    thinned, thinner = smaller_train(large, 30), smaller_train(large, 10)
-    assert set(thinner.train) < set(thinned.train) < set(large.train)
-    with pytest.raises(ValueError, match="must leave some of the 162 prompts"):
-        random_parts(outcomes, 160, seeds=[0], n_left_out=2)
-
-
 def test_a_difference_over_sizes_needs_the_same_test_prompts(outcomes, parts, fits):
     larger = measure_fits(fits, outcomes, parts, n_bootstrap=20)
-    fewer = [smaller_train(part, 15) for part in parts]
+    fewer = [part._replace(train=part.train[::4]) for part in parts]
     small = measure_fits(
         fit_parts({"knn": KNNRouter}, outcomes, fewer), outcomes, fewer, n_bootstrap=20
     )

@@ -210,7 +210,7 @@ def test_always_calling_the_best_single_on_purpose_is_no_fallback():
 def test_choices_are_those_of_the_router_itself():
     train, test = make_world(n_prompts=240, kind="price").outcomes.split()
     router = KNNRouter().fit(train)
-    router.cost_weight_ = 0.1 / train.mean_cost_usd.max()
+    router.stand_at(0.1 / train.mean_cost_usd.max())
     routed = route_all(router, test)
     asked = [router.route(prompt).model for prompt in test.prompts]
     assert [test.models[arm] for arm in routed.arms] == asked

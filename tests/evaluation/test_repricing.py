@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from routerlib.evaluation.evaluate import evaluate
-from routerlib.evaluation.repricing import _MAX_CELLS as MAX_CELLS
 from routerlib.evaluation.repricing import PRICE_FACTORS, HeldOutDecisions
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.baselines import BestSingle
@@ -20,7 +19,7 @@ from routerlib.show.tables import decisions
 @pytest.fixture(scope="module")
 def router(outcomes: Outcomes) -> LGBMRouter:
     fitted = LGBMRouter().fit(outcomes.split()[0])
-    fitted.cost_weight_ = 300.0
+    fitted.stand_at(300.0)
     return fitted
 
 
@@ -69,12 +68,12 @@ def test_three_prompts_by_hand() -> None:
 
 
 def test_what_a_page_holds_is_small_and_says_what_was_left_out(router: LGBMRouter) -> None:
-    n = MAX_CELLS // 3 + 10
+    n = 50
     cost = np.full((n, 3), 0.001)
     many = Outcomes([f"p{i}" for i in range(n)], router.models_, np.ones((n, 3)), cost)
-    held_out = HeldOutDecisions.of(router, many)
+    held_out = HeldOutDecisions.of(router, many, max_cells=120)
     assert held_out is not None
-    assert (len(held_out), held_out.n_left_out) == (MAX_CELLS // 3, 10)
+    assert (len(held_out), held_out.n_left_out) == (40, 10)
 
 
 def test_data_are_json_with_the_routers_own_cost_weight_among_those_to_try(
@@ -155,7 +154,7 @@ def test_a_router_that_keeps_to_the_best_single_does_so_at_any_price(
 ) -> None:
     assert not held_out.keeps_to_best
     kept = LGBMRouter().fit(outcomes.split()[0])
-    kept.fallback_ = "no gain could be shown"
+    kept.stand_at(0.0, fallback="no gain could be shown")
     found = HeldOutDecisions.of(kept, outcomes.split()[1])
     assert found is not None
     assert found.as_dict()["keeps_to_best"] is True

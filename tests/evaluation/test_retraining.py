@@ -17,7 +17,7 @@ import routerlib as rl
 from routerlib.cli import main
 from routerlib.cli.schedule import run_every, seconds_of
 from routerlib.evaluation import retraining
-from routerlib.evaluation.drift import measure_drift, population_stability
+from routerlib.evaluation.drift import measure_drift
 from routerlib.evaluation.off_policy.targets import ThinOverlap
 from routerlib.evaluation.off_policy.value import estimate_difference
 from routerlib.evaluation.retraining import compare_observed, retrain
@@ -398,11 +398,15 @@ def test_going_back_with_nothing_before_is_refused(world: rl.Outcomes, tmp_path:
 
 
 def test_the_index_agrees_with_shares_by_hand() -> None:
-    # Quantiles of `before` at 0 and 1: bins up to 0, up to 1, and an empty one above.
-    before, now = [0] * 50 + [1] * 50, [0] * 20 + [1] * 80
-    p, q = np.array([50.5, 50.5, 0.5]) / 101.5, np.array([20.5, 80.5, 0.5]) / 101.5
+    # Half of the prompts before are translations, and a fifth of those now. Two bins of a number
+    # that is 0 or 1, and an empty one above; each counts half a prompt more than it holds.
+    texts = [f"Translate to French: house {i}" if i % 2 else f"Hello there {i}" for i in range(100)]
+    texts += [f"Translate to French: tree {i}" if i < 20 else f"Hello tree {i}" for i in range(100)]
+    outcomes = rl.Outcomes(texts, ["m"], [[1.0]] * 200)
+    found = measure_drift(rl.BestSingle().fit(outcomes.take(range(100))), outcomes)
+    p, q = np.array([50.5, 50.5, 0.5]) / 101.5, np.array([80.5, 20.5, 0.5]) / 101.5
     expected = ((q - p) * np.log(q / p)).sum()
-    assert population_stability(before, now) == pytest.approx(expected)
+    assert found.features.psi["task: translate"] == pytest.approx(expected)
 
 
 def test_no_drift_is_seldom_reported_and_real_drift_always() -> None:

@@ -132,12 +132,11 @@ def test_all_arrays_lie_row_by_row_as_learnt_and_as_loaded(
 
 @pytest.mark.parametrize("kind", ["lightgbm", "knn", "topic_table"])
 def test_the_walk_reaches_arrays_that_lie_deep(outcomes: Outcomes, kind: str) -> None:
-    inside = {"lightgbm": "_features", "knn": "_space", "topic_table": "_detector.space"}[kind]
     router = make_routers()[kind].fit(outcomes)
     paths = all_arrays(router)
 
-    assert f"router.{inside}.space_._floats['vectors']" in paths
-    assert f"router.{inside}.space_.index.terms" in paths
+    assert any(path.endswith("['vectors']") for path in paths)
+    assert any(path.endswith(".space_.index.terms") for path in paths)
     assert "router.topic_means_.quality" in paths
 
 

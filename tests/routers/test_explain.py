@@ -32,7 +32,7 @@ def world():
 def router(world):
     train, _ = world
     fitted = LGBMRouter(random_state=0).fit(train)
-    fitted.cost_weight_ = 0.2 / train.mean_cost_usd.max()
+    fitted.stand_at(0.2 / train.mean_cost_usd.max())
     return fitted
 
 
@@ -253,7 +253,7 @@ def test_every_column_has_a_readable_name(router):
 def test_a_router_that_keeps_to_the_best_single_is_explained_as_it_decides(world):
     train, test = world
     kept = LGBMRouter(random_state=0).fit(train)
-    kept.fallback_ = "no gain could be shown"
+    kept.stand_at(0.0, fallback="no gain could be shown")
     for prompt in test.prompts[:10]:
         margin = explain_margin(kept, prompt)
         assert margin.chosen == kept.route(prompt).model == kept.best_single_

@@ -17,7 +17,7 @@ from routerlib.records.call import CandidateModel, Price
 from routerlib.records.prompt import TASKS
 from routerlib.routers.artifact import FORMAT, ArtifactError, json_path
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
-from routerlib.routers.lightgbm.blend import _spread
+from routerlib.routers.lightgbm.blend import believed_share
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
@@ -305,7 +305,7 @@ def test_a_policy_can_decide_instead(fitted: dict[str, Router]) -> None:
 
 def test_a_fallback_keeps_to_the_best_single_until_asked_otherwise(outcomes: Outcomes) -> None:
     router = LGBMRouter().fit(outcomes)
-    router.fallback_ = "no gain was seen"
+    router.stand_at(0.0, fallback="no gain was seen")
 
     assert router.route(NEW[1]).model == router.best_single_
     assert router.route(NEW[1]).reason == f"keeps to {router.best_single_}: no gain was seen"
@@ -402,7 +402,7 @@ def test_noise_seldom_makes_differences_and_a_clear_signal_is_believed() -> None
     rng = np.random.default_rng(0)
     estimated = rng.uniform(0.3, 0.7, (100, 200, 2))
     noise = (rng.random((100, 200, 2)) < 0.5).astype(float)
-    kept = [_spread(*pair) for pair in zip(estimated, noise, strict=True)]
+    kept = [believed_share(*pair) for pair in zip(estimated, noise, strict=True)]
     assert np.mean(np.array(kept) > 0) < 0.2
     signal = (rng.random((200, 2)) < 5 * (estimated[0] - 0.5) + 0.5).astype(float)
-    assert _spread(estimated[0], signal) > 0.9
+    assert believed_share(estimated[0], signal) > 0.9

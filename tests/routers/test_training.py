@@ -150,10 +150,29 @@ def test_where_nothing_can_be_learnt_the_best_single_is_kept() -> None:
     assert router.route(world.prompts[0]).model == world.best_single
 
 
+@pytest.mark.parametrize("cost_weight", [-1.0, float("nan"), float("inf")])
+def test_an_operating_point_has_a_finite_cost_weight_of_at_least_0(cost_weight: float) -> None:
+    router = BestSingle().fit(HALF_EASY)
+    with pytest.raises(ValueError, match="cost_weight must be finite and at least 0, got"):
+        router.stand_at(cost_weight)
+    with pytest.raises(ValueError, match="isn't fitted"):
+        BestSingle().stand_at(0.0)
+    assert router.cost_weight_ == 0.0
+
+
+def test_prompts_that_chose_the_operating_point_count_as_seen() -> None:
+    router = BestSingle().fit(HALF_EASY)
+    before, ids = router.router_hash_, router.train_prompt_ids_
+    assert router.stand_at(3.0, training={"why": "told"}).router_hash_ == before
+    assert (router.train_prompt_ids_, router.training_) == (ids, {"why": "told"})
+    assert router.stand_at(0.0, chosen_on=["b2:1"]).train_prompt_ids_ == (*ids, "b2:1")
+    assert router.training_ == {}
+    assert router.router_hash_ != before
+
+
 def test_the_operating_point_is_saved_with_the_router(tmp_path: Path) -> None:
     router = LGBMRouter().fit(HALF_EASY)
-    router.cost_weight_, router.fallback_ = 2.5, "because"
-    router.training_ = {"n_prompts": 100}
+    router.stand_at(2.5, "because", {"n_prompts": 100})
     before = router.router_hash_
     router.save(tmp_path / "router.pkl")
 

@@ -49,7 +49,7 @@ def test_abbreviations_are_explained_once_under_their_table(halves):
 def test_power_falls_with_the_square_of_the_margin(halves):
     train, test = halves
     router = KNNRouter().fit(train)
-    router.cost_weight_ = 500.0
+    router.stand_at(500.0)
     shown = evaluation.power_table(evaluate(router, test, n_bootstrap=50))
     assert [row[0] for row in shown.rows] == [
         "quality against best single",

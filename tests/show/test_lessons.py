@@ -17,6 +17,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, CandidateModel, Score, Usage
 from routerlib.records.prompt import Prompt
 from routerlib.routers.baselines import BestSingle
+from routerlib.routers.explanation import why as reasons
 from routerlib.routers.explanation.explain import explain
 from routerlib.routers.explanation.similar import similar_prompts
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -130,7 +131,7 @@ def test_prompt_worth_explaining_is_the_first_that_leaves_the_best_single(
     best = BestSingle().fit(outcomes)
     assert story.telling_prompt(best, ["a?", "b?"]) == "a?"
     router = LGBMRouter().fit(outcomes)
-    router.cost_weight_ = 500.0
+    router.stand_at(500.0)
     telling = story.telling_prompt(router, outcomes.prompts)
     assert router.route(telling).model != router.best_single_
 
@@ -145,23 +146,23 @@ def test_lessons_begin_with_the_verdict(outcomes: Outcomes, router: Router) -> N
 def test_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None:
     router = BestSingle().fit(outcomes)
     decision = router.route("Hello?")
-    assert story.why(router, "Hello?", decision) == decision.reason
+    assert reasons.why(router, "Hello?", decision) == decision.reason
 
 
 def test_cost_weight_is_put_into_words(router: Router) -> None:
-    router.cost_weight_ = 100.0
+    router.stand_at(100.0)
     assert "saves 0.1 US dollars or more per 1000 prompts" in story.describe_router(router)
-    router.cost_weight_ = 0.0
+    router.stand_at(0.0)
     assert "cost plays no part but among equals" in story.describe_router(router)
 
 
 def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes) -> None:
     router = LGBMRouter().fit(outcomes)
-    router.fallback_ = "no gain could be shown"
-    why = story.why(router, "Hello?", router.route("Hello?"))
+    router.stand_at(0.0, fallback="no gain could be shown")
+    why = reasons.why(router, "Hello?", router.route("Hello?"))
     assert "no gain could be shown" in why
     assert "points" not in why
-    assert "points" in story.why(router, "Hello?", router.route("Hello?", cost_weight=0.0))
+    assert "points" in reasons.why(router, "Hello?", router.route("Hello?", cost_weight=0.0))
 
 
 def test_playground_lessons_tell_what_the_router_really_does(outcomes: Outcomes) -> None:
@@ -169,13 +170,13 @@ def test_playground_lessons_tell_what_the_router_really_does(outcomes: Outcomes)
     router = LGBMRouter().fit(train)
     assert len(story.playground_lessons(router, test).bullets) == 3
     assert "is its own cost weight" in str(story.playground_lessons(router, test))
-    router.cost_weight_ = 500.0
+    router.stand_at(500.0)
     asked = [router.route(prompt).model for prompt in test.prompts]
     share = asked.count(router.best_single_) / len(asked)
     said = str(story.playground_lessons(router, test))
     assert f"saves 0.02 US dollars or more per 1000 prompts: then {100 * share:.0f} % go" in said
     assert "500" not in said  # the bare number means nothing to a reader
-    router.cost_weight_, router.fallback_ = 0.0, "no gain could be shown"
+    router.stand_at(0.0, fallback="no gain could be shown")
     assert (
         "As it stands, it sends 100 % there: no gain could be shown."
         in story.playground_lessons(router, test).bullets
@@ -252,10 +253,10 @@ def test_estimates_of_a_router_that_keeps_to_the_best_single_are_told_apart(
     outcomes: Outcomes,
 ) -> None:
     router = LGBMRouter().fit(outcomes)
-    assert story.by_estimates(router, "Hello?") is None  # it decides by them, so `why` tells
-    assert story.by_estimates(BestSingle().fit(outcomes), "Hello?") is None
-    router.fallback_ = "no gain could be shown"
-    said = story.by_estimates(router, "Hello?")
+    assert reasons.by_estimates(router, "Hello?") is None  # it decides by them, so `why` tells
+    assert reasons.by_estimates(BestSingle().fit(outcomes), "Hello?") is None
+    router.stand_at(0.0, fallback="no gain could be shown")
+    said = reasons.by_estimates(router, "Hello?")
     assert said is not None
     assert said.startswith("Its estimates alone: ")
     assert router.best_single_ in said
@@ -265,7 +266,7 @@ def test_estimates_of_a_router_that_keeps_to_the_best_single_are_told_apart(
 
 def test_explain_says_a_reason_once(outcomes: Outcomes, tmp_path: Path) -> None:
     router = LGBMRouter().fit(outcomes)
-    router.fallback_ = "no gain could be shown"
+    router.stand_at(0.0, fallback="no gain could be shown")
     router.save(tmp_path / "router.pkl")
     run = CliRunner().invoke(app, ["explain", "Hello?", "--model", str(tmp_path / "router.pkl")])
     assert run.exit_code == 0, run.output
@@ -278,7 +279,7 @@ def test_lessons_of_a_router_that_fell_back_show_no_difference_of_zero(
 ) -> None:
     train, test = outcomes.split()
     router = LGBMRouter().fit(train)
-    router.fallback_ = "no gain could be shown"
+    router.stand_at(0.0, fallback="no gain could be shown")
     evaluation = evaluate(router, test, test, n_bootstrap=20)
     lessons = str(story.evaluate_lessons(evaluation))
     assert "Not measurable yet: the router keeps to always calling large" in lessons

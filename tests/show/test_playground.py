@@ -270,7 +270,7 @@ def test_router_without_trees_flips_and_says_why_in_words(outcomes: Outcomes) ->
 
 def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes, log: CallLog) -> None:
     router = LGBMRouter().fit(outcomes)
-    router.fallback_ = "rerouting was no better on train"
+    router.stand_at(0.0, fallback="rerouting was no better on train")
     controller = PlaygroundController(router, log=log)
     assert chosen(controller) == router.best_single_
     assert "keeps to" in controller.setting.meaning

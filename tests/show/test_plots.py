@@ -35,7 +35,7 @@ def world():
 def router(world):
     train, _ = world
     fitted = LGBMRouter(random_state=0).fit(train)
-    fitted.cost_weight_ = 0.2 / train.mean_cost_usd.max()
+    fitted.stand_at(0.2 / train.mean_cost_usd.max())
     return fitted
 
 

@@ -10,17 +10,23 @@ from types import ModuleType
 
 import pytest
 
+from routerlib.outcomes.worlds import make_world
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # What the scripts share, and what runs them.
-_NO_BENCHMARK = {"bench", "fake_candidate", "outcome_tables", "processes", "source_hash"}
+_NO_BENCHMARK = {"bench", "fake_candidate", "outcome_tables", "parts", "processes", "source_hash"}
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench", BENCHMARKS / "bench.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("bench")
 
 
 def test_every_script_is_run(bench: ModuleType) -> None:
@@ -64,3 +70,15 @@ def test_what_fails_is_named_and_the_rest_still_runs(
     assert "ran with ['--quick']" in out
     assert err.strip() == "failed: breaks.py (exit code 3)"
     assert bench.run_all(runs[1:]) == 0
+
+
+def test_larger_trainings_contain_smaller_ones_and_are_tested_on_the_same_prompts() -> None:
+    parts, outcomes = script("parts"), make_world(n_prompts=162).outcomes
+    sizes = (60, 20)
+    (large,), (small,) = (parts.random_parts(outcomes, n, [3], n_left_out=60 - n) for n in sizes)
+    assert small.test.tolist() == large.test.tolist()
+    assert small.train.tolist() == large.train[:20].tolist()
+    thinned, thinner = parts.smaller_train(large, 30), parts.smaller_train(large, 10)
+    assert set(thinner.train) < set(thinned.train) < set(large.train)
+    with pytest.raises(ValueError, match="must leave some of the 162 prompts"):
+        parts.random_parts(outcomes, 160, [0], n_left_out=2)

@@ -217,7 +217,7 @@ def test_a_router_that_fell_back_keeps_to_the_best_single_until_a_weight_is_trie
     with CallLog(SAMPLE_LOG, read_only=True) as log:
         outcomes = Outcomes.from_log(log)
         router = train_router(outcomes.split()[0])
-        router.fallback_ = "no gain could be shown"
+        router.stand_at(router.cost_weight_, "no gain could be shown", router.training_)
         router.save(tmp_path / "router_model.pkl")
         path = tmp_path / "index.html"
         report.write_report(path, log, tmp_path / "router_model.pkl", n_bootstrap=50)

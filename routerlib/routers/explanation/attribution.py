@@ -41,7 +41,7 @@ class Folded(NamedTuple):
     names: tuple[str, ...]
 
 
-class Parts(NamedTuple):
+class Attribution(NamedTuple):
     """Expected quality of one candidate model on one prompt, feature by feature.
 
     `values`: the features' own values; NaN where there is no single one.
@@ -81,7 +81,7 @@ def _folded(router: LGBMRouter, columns: Floats, raw: Floats, model: str, target
     return Folded(raw[:, :-1] @ belongs, raw[:, -1], data, names)
 
 
-def quality_parts(router: LGBMRouter, columns: Floats, models: Sequence[str]) -> list[Parts]:
+def quality_parts(router: LGBMRouter, columns: Floats, models: Sequence[str]) -> list[Attribution]:
     """Split models' expected quality on one prompt into parts that add up exactly.
 
     Each SHAP value is multiplied by the mean slope of the calibration between the average prompt
@@ -97,7 +97,7 @@ def quality_parts(router: LGBMRouter, columns: Floats, models: Sequence[str]) ->
     ]
 
 
-def _quality_parts(router: LGBMRouter, model: str, folded: Folded) -> Parts:
+def _quality_parts(router: LGBMRouter, model: str, folded: Folded) -> Attribution:
     values, base, data, names = folded
     scale = router.quality_scale(model)
     start, end = (float(scale.quality(np.array(raw))) for raw in (base[0], base[0] + values.sum()))
@@ -105,7 +105,7 @@ def _quality_parts(router: LGBMRouter, model: str, folded: Folded) -> Parts:
     slope = (end - start) / total if abs(total) > _NO_MOVE else 0.0
     parts = dict(zip(names, (float(value) for value in values[0] * slope), strict=True))
     parts[ANY_PROMPT] = end - sum(parts.values())
-    return Parts(parts, dict(zip(names, (float(value) for value in data[0]), strict=True)))
+    return Attribution(parts, dict(zip(names, (float(value) for value in data[0]), strict=True)))
 
 
 def _shown_columns(

@@ -7,21 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from routerlib.routers.explanation.attribution import Target, check_explainable, folded
-from routerlib.routers.explanation.margin import MarginExplanation, explain_margin
-from routerlib.routers.explanation.similar import Evidence, similar_prompts
 from routerlib.routers.lightgbm.router import LGBMRouter
 
 if TYPE_CHECKING:
     import shap
 
-__all__ = [
-    "SCALES",
-    "Evidence",
-    "MarginExplanation",
-    "explain",
-    "explain_margin",
-    "similar_prompts",
-]
 
 # What the values of `explain` are measured in; stands in ``Explanation.output_names``.
 SCALES: Mapping[str, str] = {

@@ -180,15 +180,14 @@ def explain_margin(
     runner_up = next((name for name in ranked if name != chosen), None)
     other = other or runner_up or chosen
     parts, values = _margin_parts(router, prompt, chosen, other, task)
-    first, second = (_arm(router, name) for name in (chosen, other))
-    quality, cost_usd = estimates.quality[0], estimates.cost_usd[0]
-    margin = float(quality[first] - quality[second])
+    arms = [router.models_.index(name) for name in (chosen, other)]
+    margin = float(np.subtract(*estimates.quality[0, arms]))
     # What a known task shifts beyond the features; rounding noise without one.
     rest = KNOWN_TASK if task is not None else ANY_PROMPT
     parts[rest] = parts.get(rest, 0.0) + margin - sum(parts.values())
-    cost_margin = float(cost_usd[first] - cost_usd[second])
-    flip = margin / cost_margin if cost_margin and margin / cost_margin > 0 else None
-    factors = _flip_price_factors((chosen, other), cost_usd[[first, second]], margin, weight)
+    cost_margin = float(np.subtract(*estimates.cost_usd[0, arms]))
+    flip = _flip_cost_weight(margin, cost_margin)
+    factors = _flip_price_factors((chosen, other), estimates.cost_usd[0, arms], margin, weight)
     return MarginExplanation(
         prompt=prompt,
         models=tuple(router.models_),
@@ -212,10 +211,6 @@ def explain_margin(
             ]
         ),
     )
-
-
-def _arm(router: LGBMRouter, model: str) -> int:
-    return router.models_.index(model)
 
 
 def _margin_parts(
@@ -257,6 +252,13 @@ def _changes(estimates: Estimates, cost_weight: float) -> tuple[Change, ...]:
         nearest = cheaper[int(np.argmin(crossing[cheaper]))]
         found.append(Change(float(crossing[nearest]), estimates.models[nearest]))
     return tuple(found)
+
+
+def _flip_cost_weight(quality_margin: float, cost_margin_usd: float) -> float | None:
+    """Solve margin = 0 for the cost weight; None = none above 0 does it."""
+    if not cost_margin_usd or not quality_margin / cost_margin_usd > 0:
+        return None
+    return quality_margin / cost_margin_usd
 
 
 def _flip_price_factors(

@@ -87,7 +87,7 @@ class Blend:
             weights, centres, scales, 1.0, np.zeros(len(scales)), 0.0, len(np.unique(labels))
         )
         blend.levels = blend.scaled(parts).mean(axis=0)
-        blend.spread = _spread(blend.quality(blend.scaled(parts)), quality)
+        blend.spread = believed_share(blend.quality(blend.scaled(parts)), quality)
         blend.doubt = _doubt(blend.quality(blend.final(parts)), quality, labels)
         return blend
 
@@ -208,7 +208,7 @@ def _differences(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.where(seen & (seen.sum(axis=1, keepdims=True) > 1), centred - columns, 0.0)
 
 
-def _spread(expected: np.ndarray, quality: np.ndarray) -> float:
+def believed_share(expected: np.ndarray, quality: np.ndarray) -> float:
     """Return how much of the estimated differences to believe, in [0, 1]."""
     seen = np.isfinite(quality)
     if not (seen.sum(axis=1) > 1).any():

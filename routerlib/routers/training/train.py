@@ -106,10 +106,7 @@ def train_router(
         return at_operating_point(
             router, train, random_state=random_state, max_quality_loss=max_quality_loss
         )
-    router.fit(train)
-    router.cost_weight_ = float(cost_weight)
-    router.training_ = {"cost_weight_is": "given"}
-    return router
+    return router.fit(train).stand_at(cost_weight, training={"cost_weight_is": "given"})
 
 
 def at_operating_point(
@@ -154,14 +151,12 @@ def at_operating_point(
     router.fit(train)
     _check_estimates(router, train)
     point = _cross_fitted_point(router, train, random_state, max_quality_loss)
-    router.cost_weight_ = point.cost_weight
-    router.fallback_ = point.fallback
-    router.training_ = {
+    how = {
         "cost_weight_is": "chosen out of fold",
         "max_quality_loss": float(max_quality_loss),
         **_json_values(asdict(point)),
     }
-    return router
+    return router.stand_at(point.cost_weight, point.fallback, how)
 
 
 def at_certified_point(
@@ -229,16 +224,18 @@ def at_certified_point(
         best_single=router.best_single_,
         cost_weights=sweep_cost_weights(own, _N_CERTIFIED_WEIGHTS),
     )
-    router.cost_weight_ = certificate.cost_weight or 0.0
-    router.fallback_ = None if certificate.is_certified else certificate.shortage
-    router.train_prompt_ids_ = (*fitting.prompt_ids, *calibration.prompt_ids)
-    router.training_ = {
+    how = {
         "cost_weight_is": "certified" if certificate.is_certified else "not certified",
         "n_fitting": len(fitting),
         **_json_values(asdict(certificate)),
         "certificate": certificate.sentence,
     }
-    return router
+    return router.stand_at(
+        certificate.cost_weight or 0.0,
+        None if certificate.is_certified else certificate.shortage,
+        how,
+        chosen_on=calibration.prompt_ids,
+    )
 
 
 def _check_estimates(router: Router, train: Outcomes) -> None:

@@ -17,6 +17,7 @@ from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.files import write_atomically
 from routerlib.routers import artifact
+from routerlib.routers.explanation.why import is_explainable
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
@@ -235,7 +236,7 @@ def _importances(findings: Findings) -> list[Figure]:
     from routerlib.routers.explanation.explain import explain
 
     router = findings.router
-    if not lessons.is_explainable(router):
+    if not is_explainable(router):
         return []
     prompts = findings.test.prompts[:_N_EXPLAINED_PROMPTS]
     explanations = {model: explain(router, prompts, model=model) for model in router.models_}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.features.names import ANY_PROMPT, number_text
+from routerlib.routers.explanation.why import margin_of
 from routerlib.show.tables.table import UNKNOWN, Table, table
-from routerlib.show.words import lessons
 from routerlib.show.words.numbers import percent, short
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def decide(router: Router, test: Outcomes, n_prompts: int = _N_PROMPTS) -> list[
     decided = []
     for prompt, quality in zip(test.prompts[:n_prompts], test.quality, strict=False):
         decision = router.route(prompt)
-        margin = lessons.margin_of(router, prompt, decision)
+        margin = margin_of(router, prompt, decision)
         why = decision.reason if margin is None else margin.sentence
         observed = float(quality[test.models.index(decision.model)])
         decided.append(Decided(prompt, decision, margin, why, observed))

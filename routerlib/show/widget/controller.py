@@ -12,6 +12,7 @@ from routerlib.features.tasks import detect_task
 from routerlib.gather.candidates.candidates import default_candidates
 from routerlib.records.call import CandidateModel
 from routerlib.records.decision import Decision, Estimates
+from routerlib.routers.explanation.why import is_explainable, runner_up, why
 from routerlib.show.widget.asking import EXPECTED_ERRORS, Asked, Asking
 from routerlib.show.widget.known import KnownPrompts
 from routerlib.show.widget.slider import (
@@ -25,7 +26,6 @@ from routerlib.show.widget.slider import (
     settings_for,
     stretches,
 )
-from routerlib.show.words.lessons import is_explainable, runner_up, why
 
 if TYPE_CHECKING:
     import pandas as pd

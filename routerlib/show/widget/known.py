@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.records.decision import Estimates
-from routerlib.show.words.lessons import is_explainable
+from routerlib.routers.explanation.why import is_explainable
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
