@@ -14,6 +14,7 @@ from routerlib.log import queries
 from routerlib.metrics.intervals import Interval, paired_bootstrap
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
 from routerlib.records.arrays import Floats
+from routerlib.records.errors import RouterlibError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ _MIN_REPEATS = 2
 _MIN_PROMPTS = 10
 
 
-class TooFewRepeats(ValueError):
+class TooFewRepeats(RouterlibError, ValueError):
     """Raised where repeats are too few to tell luck from skill."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from routerlib.records.call import CALL_STATUSES
+from routerlib.records.errors import RouterlibError
 
 # Marks an SQLite file as a log of this library, so that no other database is ever altered.
 APPLICATION_ID = 0x524C4F47  # "RLOG"
@@ -229,7 +230,7 @@ MIGRATIONS: tuple[str, ...] = (
 VERSION = len(MIGRATIONS)
 
 
-class LogError(RuntimeError):
+class LogError(RouterlibError, RuntimeError):
     """A log that can't be used: not ours, newer than this library, damaged or read-only."""
 
 

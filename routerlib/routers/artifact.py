@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from routerlib.records.errors import RouterlibError
 from routerlib.records.files import write_atomically
 
 FORMAT = 2
@@ -28,7 +29,7 @@ _PACKAGES = ("lightgbm", "numpy", "scikit-learn", "wordllama")
 _BUILTINS = (dict, list, str, bytes, float, int, bool, type(None))
 
 
-class ArtifactError(ValueError):
+class ArtifactError(RouterlibError, ValueError):
     """A router file that can't be opened, with one line that says why."""
 
 

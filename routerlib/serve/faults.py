@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from routerlib.records.errors import RouterlibError
+
 _TYPES = {
     401: "authentication_error",
     402: "insufficient_quota",
@@ -17,7 +19,7 @@ _TYPES = {
 }
 
 
-class Refused(Exception):
+class Refused(RouterlibError):
     """A request that gets no answer."""
 
     def __init__(

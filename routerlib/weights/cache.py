@@ -20,6 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from routerlib.records.errors import RouterlibError
 from routerlib.records.files import sha256_of, write_atomically
 from routerlib.weights.sources import (
     GROUP_BYTES,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _GGUF_MAGIC = b"GGUF"
 
 
-class WeightsError(RuntimeError):
+class WeightsError(RouterlibError, RuntimeError):
     """Weights that can't be had or are not what they should be; the message says what to do."""
 
 

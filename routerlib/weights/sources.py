@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
 
+from routerlib.records.errors import RouterlibError
 from routerlib.records.files import sha256_of
 
 _CHUNK_BYTES = 1 << 20
@@ -38,7 +39,7 @@ _POLL_EVERY_S = 0.3
 _CANCELLED = "Operation cancelled by user"
 
 
-class SourceError(RuntimeError):
+class SourceError(RouterlibError, RuntimeError):
     """A source that can't be reached, or gives something else than was pinned."""
 
 

@@ -12,13 +12,14 @@ from routerlib.log.choices import LoggedChoices
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
+from routerlib.records.errors import RouterlibError
 from routerlib.routers.router import Router
 
 # Share of the target's choices that may fall where the log has nothing.
 _MAX_UNSUPPORTED = 0.01
 
 
-class ThinOverlap(ValueError):
+class ThinOverlap(RouterlibError, ValueError):
     """The log can't tell what the target policy is worth; the message says why."""
 
 

@@ -27,6 +27,7 @@ from routerlib.gather.calls.replies import (
 )
 from routerlib.gather.candidates.keys import RedactedStream, Redactor, api_key
 from routerlib.records.call import Call, CandidateModel, Usage
+from routerlib.records.errors import RouterlibError
 from routerlib.records.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _NO_KEY_NEEDED = "none"
 _PATH = "/chat/completions"
 
 
-class NotAsked(Exception):
+class NotAsked(RouterlibError):
     """A call that was not allowed a single attempt."""
 
 

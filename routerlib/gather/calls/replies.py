@@ -8,6 +8,7 @@ from typing import Any
 from routerlib.gather.candidates.keys import Redactor
 from routerlib.records.call import Usage
 from routerlib.records.endings import MEANINGS, UNKNOWN_END, Meaning, meaning_of, status_by
+from routerlib.records.errors import RouterlibError
 from routerlib.records.secrets import without_secrets
 
 NO_CREDIT = "no_credit"  # error_type of a call that was refused until somebody pays
@@ -18,7 +19,7 @@ _PAYMENT_REQUIRED = 402
 _MOST_TOKENS = 2**53
 
 
-class AnswerFault(Exception):
+class AnswerFault(RouterlibError):
     """Something under HTTP status 200 that is no answer."""
 
 

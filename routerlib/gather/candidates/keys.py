@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from routerlib.records.errors import RouterlibError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,7 +18,7 @@ _MARK = "[key]"
 _LEAST_SECRET_CHARS = 6
 
 
-class KeyFault(ValueError):
+class KeyFault(RouterlibError, ValueError):
     """A key that is missing or can't be one."""
 
     def __init__(self, candidate: str, reason: str) -> None:

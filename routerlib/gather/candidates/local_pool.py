@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from routerlib.records.errors import RouterlibError
 from routerlib.weights import cache
 
 # One thread a server: with the cores contended, two threads are 4 to 9 times slower (they wait
@@ -29,7 +30,7 @@ _HEALTHY_WITHIN_S = 60.0
 _CHECK_EVERY_S = 0.05
 
 
-class LocalServerError(RuntimeError):
+class LocalServerError(RouterlibError, RuntimeError):
     """A local model can't be served; the message says why and what to do."""
 
 

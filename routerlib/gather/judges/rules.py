@@ -17,6 +17,7 @@ from routerlib.gather.judges.answers import (
     words,
 )
 from routerlib.records.call import Score
+from routerlib.records.errors import RouterlibError
 
 RELATIVE_TOLERANCE = 1e-6
 _KIND_NAMES = {
@@ -28,7 +29,7 @@ _KIND_NAMES = {
 }
 
 
-class BadReference(ValueError):
+class BadReference(RouterlibError, ValueError):
     """A reference that its judge can't use: the prompt is at fault, not the response."""
 
 

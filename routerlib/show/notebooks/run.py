@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from routerlib.records.errors import RouterlibError
 from routerlib.records.files import make_private
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _PARAMETERS_TAG = "parameters"
 _KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=CRITICAL"]
 
 
-class PipelineError(RuntimeError):
+class PipelineError(RouterlibError, RuntimeError):
     """A notebook can't be run; the message says which, why and what to do."""
 
 
