@@ -200,7 +200,7 @@ def status_by(told: Any, text: str | None) -> CallStatus:
     """
     meaning = meaning_of(told)
     if meaning == "unknown":
-        _tell_unknown(without_secrets(str(told)))
+        tell_unknown(without_secrets(str(told)))
     return status_of(meaning, text)
 
 
@@ -219,7 +219,8 @@ def status_of(meaning: Meaning | None, text: str | None) -> CallStatus:
 
 
 @cache  # each word is told once
-def _tell_unknown(word: str) -> None:
+def tell_unknown(word: str) -> None:
+    """Warn that an answer ended with a word that is not in the table; it must hold no key."""
     _logger.warning(
         "an answer ended with the word %r, whose meaning is not known: such answers count as cut "
         "off and get no score",

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from fault_server import GOOD, FaultServer, candidate_of
 
-from routerlib.gather.calls import client as clients
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection, span
@@ -21,7 +20,7 @@ from routerlib.records.prompt import Prompt
 
 def _call(candidate: CandidateModel, text: str) -> Call:
     async def call() -> Call:
-        async with Clients() as clients:
+        async with Clients(first_wait_s=0.01) as clients:
             return await clients.call(candidate, Prompt.from_text(text))
 
     return asyncio.run(call())
@@ -146,10 +145,7 @@ def test_a_failed_call_is_logged_and_never_scored(log: CallLog, server: FaultSer
 @pytest.mark.parametrize(
     "fault", ["status 429 once", "status 500 once", "status 408 once", "reset once"]
 )
-def test_a_passing_fault_is_retried(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
-    monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.01)
+def test_a_passing_fault_is_retried(server: FaultServer, fault: str) -> None:
     call = _call(candidate_of(server), fault)
     assert (call.status, call.attempts) == ("ok", 2)
 
@@ -259,7 +255,6 @@ def test_concurrency_is_limited_percandidate_of(log: CallLog, server: FaultServe
 def test_a_crowd_that_is_turned_away_does_not_come_back_as_one(
     log: CallLog, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.2)
     prompts = [Prompt.from_text(f"at most 2 at once, {i}, sleep 0.05") for i in range(12)]
     collection = collect(prompts, [candidate_of(server, max_concurrency=8)], log, progress=False)
     assert collection.statuses == {"ok": 12}

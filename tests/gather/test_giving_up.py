@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from fault_server import FaultServer
 
-from routerlib.gather.calls import body_size
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.collection.collect import collect
 from routerlib.log.call_log import CallLog
@@ -24,9 +23,11 @@ def candidate(server: FaultServer) -> CandidateModel:
     )
 
 
-def _call(candidate: CandidateModel, text: str, on_text: Callable | None) -> Call:
+def _call(
+    candidate: CandidateModel, text: str, on_text: Callable | None, most_bytes: int = 2**20
+) -> Call:
     async def call() -> Call:
-        async with Clients() as clients:
+        async with Clients(most_bytes=most_bytes) as clients:
             return await clients.call(candidate, Prompt.from_text(text), on_text=on_text)
 
     return asyncio.run(call())
@@ -35,12 +36,8 @@ def _call(candidate: CandidateModel, text: str, on_text: Callable | None) -> Cal
 @pytest.mark.parametrize("code", [200, 500])
 @pytest.mark.parametrize("on_text", [None, str.strip])
 def test_an_answer_without_end_is_cut_and_not_asked_again(
-    candidate: CandidateModel,
-    monkeypatch: pytest.MonkeyPatch,
-    code: int,
-    on_text: Callable | None,
+    candidate: CandidateModel, code: int, on_text: Callable | None
 ) -> None:
-    monkeypatch.setattr(body_size, "MOST_BYTES", 2**20)
     call = _call(candidate, f"no end, status {code}", on_text)
     assert (call.status, call.error_type, call.attempts) == ("error", "malformed", 1)
     assert "longer than 1,048,576 bytes" in str(call.error)
@@ -72,3 +69,32 @@ def test_a_model_that_is_not_there_is_switched_off(log: CallLog, candidate: Cand
     assert "model or its address is not there" in collection.switched_off["small"]
     one = [Prompt.from_text("fine"), gone[2], Prompt.from_text("fine, too")]
     assert not collect(one, [candidate], log, progress=False).switched_off
+
+
+def test_a_candidate_whose_first_prompts_all_fail_alike_is_stopped_after_a_few(
+    log: CallLog, server: FaultServer, candidate: CandidateModel
+) -> None:
+    bad = [Prompt.from_text(f"status 400 always, {number}") for number in range(20)]
+    collection = collect(bad, [candidate], log, progress=False)
+    assert collection.statuses == {"error": 3}
+    assert "first 3 prompts all failed in the same way" in collection.switched_off["small"]
+    assert "told to fail" in str(collection)
+
+
+def test_a_few_prompts_that_fail_do_not_stop_a_candidate_that_has_answered(
+    log: CallLog, server: FaultServer, candidate: CandidateModel
+) -> None:
+    texts = ["fine", *(f"status 400 always, {number}" for number in range(5)), "fine, too"]
+    collection = collect(list(map(Prompt.from_text, texts)), [candidate], log, progress=False)
+    assert collection.statuses == {"ok": 2, "error": 5}
+    assert not collection.switched_off
+    assert not collection.complaint
+
+
+def test_one_candidate_without_any_answer_is_complained_of(
+    log: CallLog, server: FaultServer, candidate: CandidateModel
+) -> None:
+    gone = replace(candidate, name="gone", base_url="http://127.0.0.1:9/v1", max_attempts=1)
+    collection = collect([Prompt.from_text("fine")], [candidate, gone], log, progress=False)
+    assert collection.is_complete
+    assert collection.complaint.startswith("no call of gone: all 1 failed (1 error, 1 connection)")

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from fault_server import FaultServer
 
-from routerlib.gather.calls import client as clients
 from routerlib.gather.calls.client import Clients
 from routerlib.records.call import Call, CandidateModel, Price, Usage
 from routerlib.records.prompt import Prompt
@@ -21,7 +20,7 @@ def _stream(server: FaultServer, text: str, **known: int | float) -> tuple[Call,
     pieces: list[str] = []
 
     async def call() -> Call:
-        async with Clients() as opened:
+        async with Clients(first_wait_s=0.01) as opened:
             return await opened.call(candidate, Prompt.from_text(text), on_text=pieces.append)
 
     return asyncio.run(call()), pieces
@@ -51,9 +50,8 @@ def test_text_is_handed_out_piece_by_piece_and_the_call_is_whole(server: FaultSe
     ],
 )
 def test_each_fault_gets_the_status_it_has_in_one_piece(
-    server: FaultServer, text: str, status: str, monkeypatch: pytest.MonkeyPatch
+    server: FaultServer, text: str, status: str
 ) -> None:
-    monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.01)
     assert _stream(server, text, timeout_s=0.5)[0].status == status
 
 
@@ -71,10 +69,7 @@ def test_a_stream_that_breaks_is_no_answer_and_not_asked_again(
     assert server.requests[text] == 1
 
 
-def test_a_stream_that_breaks_before_its_first_piece_is_asked_again(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.01)
+def test_a_stream_that_breaks_before_its_first_piece_is_asked_again(server: FaultServer) -> None:
     call, pieces = _stream(server, "breaks after 0 once")
     assert (call.status, call.attempts, pieces) == ("ok", 2, ["Answer: ", "4"])
 

@@ -61,7 +61,7 @@ def test_joined_and_broken_ends_have_a_status(
 
 
 def test_an_unknown_word_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    endings._tell_unknown.cache_clear()
+    endings.tell_unknown.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert [status_by("exhausted", "4") for _ in range(3)] == ["truncated"] * 3
     (told,) = caplog.messages

@@ -5,28 +5,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
-from routerlib.gather.calls.body_size import refuse_overlong
-from routerlib.gather.calls.pacing import Pace, asked_wait_s
+from routerlib.gather.calls.endpoints import ConnectionPools, Endpoint
+from routerlib.gather.calls.faults import Fault
+from routerlib.gather.calls.reading import MOST_BYTES
 from routerlib.gather.calls.replies import (
     AnswerFault,
     BrokenOff,
     MalformedAnswer,
     OverlongAnswer,
-    ReportedFault,
-    StreamedAnswer,
-    is_out_of_credit,
+    SentElsewhere,
+    fault_of,
     parse_body,
     read_answer,
     read_error,
     redacted,
     storable,
 )
-from routerlib.gather.candidates.keys import RedactedStream, Redactor, api_key
+from routerlib.gather.calls.streams import StreamedAnswer
+from routerlib.gather.candidates.keys import RedactedStream
 from routerlib.records.call import Call, CandidateModel, Usage
+from routerlib.records.endings import UNKNOWN_END, tell_unknown
 from routerlib.records.errors import RouterlibError
 from routerlib.records.prompt import Prompt
 
@@ -34,14 +35,15 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from tenacity import RetryCallState
 
-_RETRIED_STATUS = frozenset({408, 409, 429})
 # Answers of gateways that gave up waiting: behind them the request may have been worked on.
 _UNKNOWN_OUTCOME_STATUS = frozenset({502, 504, 520, 522, 524})
 # By name: which HTTP library raises them is the SDK's own affair.
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
-_NO_KEY_NEEDED = "none"
+# Attempts that a server turned away with a wait that was kept, or that taught how to ask, don't
+# count as failures of it; so many of them are forgiven.
+_MOST_FORGIVEN = 10
 _PATH = "/chat/completions"
 
 
@@ -69,46 +71,35 @@ class _Unlimited:
         """Keep no accounts."""
 
 
-@dataclass(frozen=True)
-class _Endpoint:
-    client: AsyncOpenAI
-    pace: Pace
-    redact: Redactor
-
-
 class Clients:
     """Hold one connection pool per candidate, for use inside one event loop.
 
     Use it as an async context manager; every connection is closed at its end.
+
+    `first_wait_s`: seconds before the second attempt, on average half of it; it doubles then.
+    `most_bytes`: of one answer, unpacked, in bytes.
     """
 
-    def __init__(self, stopping: asyncio.Event | None = None) -> None:
-        self._open: dict[str, _Endpoint] = {}
-        self._starting = asyncio.Lock()
+    def __init__(
+        self,
+        stopping: asyncio.Event | None = None,
+        *,
+        first_wait_s: float = _FIRST_WAIT_S,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._stopping = stopping or asyncio.Event()
+        self._first_wait_s = first_wait_s
+        self._pools = ConnectionPools(self._stopping, most_bytes)
 
     async def __aenter__(self) -> Clients:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        for endpoint in self._open.values():
-            await endpoint.client.close()
-        self._open.clear()
+        await self._pools.close()
 
     async def client(self, candidate: CandidateModel) -> AsyncOpenAI:
         """Return the candidate's client; the server of a local model is started first."""
-        return (await self._endpoint(candidate)).client
-
-    async def _endpoint(self, candidate: CandidateModel) -> _Endpoint:
-        async with self._starting:
-            if candidate.name not in self._open:
-                key = api_key(candidate)
-                self._open[candidate.name] = _Endpoint(
-                    await _open_client(candidate, key),
-                    Pace(candidate.requests_per_minute, self._stopping),
-                    Redactor(key),
-                )
-            return self._open[candidate.name]
+        return (await self._pools.endpoint(candidate)).client
 
     async def call(
         self,
@@ -128,9 +119,16 @@ class Clients:
         `on_text`: given each piece of the answer's text as it comes, in the thread of the event
             loop.
         """
-        endpoint = await self._endpoint(candidate)
-        asking = _Asking(endpoint, candidate, prompt, permit or _Unlimited(), on_text)
+        endpoint = await self._pools.endpoint(candidate)
+        asking = _Asking(
+            endpoint, candidate, prompt, permit or _Unlimited(), on_text, self._first_wait_s
+        )
         outcome = await asking.run()
+        if told := endpoint.adaptation.told:
+            outcome["extra"] = {**(outcome.get("extra") or {}), **told}
+        outcome = redacted(outcome, endpoint.redact)
+        if outcome.get("error_type") == UNKNOWN_END:
+            tell_unknown(outcome["finish_reason"])
         return Call(
             prompt_id=prompt.prompt_id,
             candidate=candidate.name,
@@ -139,33 +137,8 @@ class Clients:
             decision_id=decision_id,
             attempts=asking.attempts,
             latency_s=asking.latency_s,
-            **redacted(outcome, endpoint.redact),
+            **outcome,
         )
-
-
-async def _open_client(candidate: CandidateModel, key: str | None) -> AsyncOpenAI:
-    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
-    base_url = candidate.base_url
-    if candidate.provider == "local":
-        from routerlib.gather.candidates import local_pool
-
-        base_url = await asyncio.to_thread(local_pool.base_url, candidate.model)
-    return AsyncOpenAI(
-        base_url=base_url,
-        api_key=key or _NO_KEY_NEEDED,
-        timeout=candidate.timeout_s,
-        max_retries=0,  # the one retry loop is below
-        # Loopback must not go through a proxy that the environment names for the world outside.
-        http_client=DefaultAsyncHttpxClient(
-            trust_env=not _is_loopback(str(base_url)), event_hooks={"response": [refuse_overlong]}
-        ),
-    )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 class _Asking:
@@ -173,11 +146,12 @@ class _Asking:
 
     def __init__(
         self,
-        endpoint: _Endpoint,
+        endpoint: Endpoint,
         candidate: CandidateModel,
         prompt: Prompt,
         permit: Permit,
         on_text: Callable[[str], None] | None,
+        first_wait_s: float,
     ) -> None:
         self.attempts = 0
         self.latency_s = 0.0
@@ -186,17 +160,21 @@ class _Asking:
         self._prompt = prompt
         self._permit = permit
         self._on_text = on_text
+        self._first_wait_s = first_wait_s
         self._streamed = StreamedAnswer()
+        self._n_forgiven = 0
         self._last_error: BaseException | None = None
+        self._last_fault: Fault | None = None
+        self._is_taught = False
 
     async def run(self) -> dict[str, Any]:
         from openai import OpenAIError
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+        from tenacity import AsyncRetrying, retry_if_exception
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._may_retry),
-            stop=stop_after_attempt(self._candidate.max_attempts),
-            wait=_wait_s,
+            stop=self._is_enough,
+            wait=self._wait_s,
             sleep=self._endpoint.pace.nap,
             reraise=True,
         )
@@ -205,13 +183,31 @@ class _Asking:
         except NotAsked:
             if self._last_error is None:
                 raise
-            return read_error(self._last_error)
+            return read_error(self._last_error, self._last_fault)
         # Decoding and network errors that the SDK lets through are faults of the provider too.
         except (OpenAIError, AnswerFault, OSError) as error:
-            return {"response": self._streamed.text, **read_error(error)}
+            return {"response": self._streamed.text, **read_error(error, self._last_fault)}
 
     def _may_retry(self, error: BaseException) -> bool:
-        return self._streamed.text is None and _is_passing(error)
+        if isinstance(error, NotAsked) or self._streamed.text is not None:
+            return False
+        return self._is_taught or _is_passing(error, self._last_fault)
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        return state.attempt_number - self._n_forgiven >= self._candidate.max_attempts
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        """Return the seconds to wait: exponential with jitter.
+
+        What the server asks for comes on top, from the pace, which holds back all of this
+        candidate.
+        """
+        from tenacity import wait_random_exponential
+
+        if self._is_taught:
+            return 0.0
+        waiting = wait_random_exponential(multiplier=self._first_wait_s, max=_LONGEST_WAIT_S)
+        return waiting(state)
 
     async def _attempt(self) -> dict[str, Any]:
         async with self._endpoint.pace.turn():
@@ -219,14 +215,13 @@ class _Asking:
                 raise NotAsked(f"{self._candidate.name} was not asked")
             self.attempts += 1
             started = time.perf_counter()
+            body = self._endpoint.adaptation.apply(self._body())
             try:
                 # The SDK's own timeout starts again with each byte.
                 async with asyncio.timeout(self._candidate.timeout_s):
-                    outcome = read_answer(await self._request())
+                    outcome = read_answer(await self._request(body))
             except BaseException as error:
-                self._last_error = error
-                self._permit.settle(None, _is_turned_away(error))
-                self._note_refusal(error)
+                self._note_error(error, body)
                 raise
             finally:
                 self.latency_s = time.perf_counter() - started
@@ -234,85 +229,109 @@ class _Asking:
             self._endpoint.pace.note_answer()
             return outcome
 
-    def _note_refusal(self, error: BaseException) -> None:
-        from openai import APIStatusError
+    def _note_error(self, error: BaseException, body: dict[str, Any]) -> None:
+        """Keep what went wrong, and let the others who ask this candidate learn from it."""
+        self._last_error, self._last_fault = error, fault_of(error)
+        self._permit.settle(None, _is_turned_away(error))
+        fault, endpoint = self._last_fault, self._endpoint
+        self._is_taught = fault is not None and endpoint.adaptation.learn(fault, body)
+        if fault is None:
+            return
+        is_told = bool(fault.is_passing and fault.wait_s)
+        if fault.is_passing:
+            endpoint.pace.note_refusal(fault.status or 0, fault.wait_s)
+        if (is_told or self._is_taught) and self._n_forgiven < _MOST_FORGIVEN:
+            self._n_forgiven += 1
 
-        if isinstance(error, APIStatusError):
-            asked_s = asked_wait_s(error.response.headers)
-            self._endpoint.pace.note_refusal(error.status_code, asked_s)
-
-    async def _request(self) -> Any:
+    async def _request(self, body: dict[str, Any]) -> Any:
+        """Send a request and return the answer's body, streamed or not, whichever was asked."""
         if self._on_text is not None:
-            return await self._stream(self._on_text)
-        from openai import APIConnectionError
-
-        try:
-            # The raw text: a provider's odd fields must end up typed, not as a validation error.
-            text = await self._endpoint.client.post(_PATH, cast_to=str, body=self._body())
-        except APIConnectionError as error:  # the SDK takes any fault in a body for the network's
-            if isinstance(error.__cause__, OverlongAnswer):
-                raise error.__cause__ from None
-            raise
-        return parse_body(text)
-
-    async def _stream(self, on_text: Callable[[str], None]) -> Any:
-        from openai import AsyncStream
-
-        self._streamed = answer = StreamedAnswer()
-        shown = RedactedStream(self._endpoint.redact)
-        # Chunks as plain JSON values, not the SDK's models, for the same reason as above.
-        stream: AsyncStream[object] = await self._endpoint.client.post(
+            body = {"stream": True, **body}
+        stream = await self._endpoint.client.post(
             _PATH,
             cast_to=object,
+            body=body,
+            options={"stream_mode": "events"},
             stream=True,
-            stream_cls=AsyncStream[object],
-            body={**self._body(), "stream": True, "stream_options": {"include_usage": True}},
+            stream_cls=_marked_ends(),
         )
         async with stream:
-            if "json" in stream.response.headers.get("content-type", ""):  # it doesn't stream
-                return await self._read_whole(stream.response, on_text)
-            try:
-                async for chunk in stream:
-                    if piece := shown.feed(storable(answer.add(chunk))):
-                        on_text(piece)
-            except (ValueError, RecursionError) as error:
-                raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
-        if piece := shown.end():
+            kind = stream.response.headers.get("content-type", "")
+            is_whole = self._on_text is None or "json" in kind or "html" in kind
+            if "event-stream" in kind or not is_whole:
+                return await self._read_stream(stream)
+            return await self._read_whole(stream.response)
+
+    async def _read_stream(self, stream: Any) -> Any:
+        answer = self._streamed = StreamedAnswer()
+        shown, on_text = RedactedStream(self._endpoint.redact), self._on_text
+        try:
+            async for chunk in stream:
+                piece = shown.feed(storable(answer.add(chunk)))
+                if piece and on_text is not None:
+                    on_text(piece)
+        except (ValueError, RecursionError) as error:
+            raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
+        if (piece := shown.end()) and on_text is not None:
             on_text(piece)
+        if stream.has_marked_end:
+            answer.note_end()
         if not answer.is_complete:
             raise BrokenOff("the stream ended before the answer was complete")
+        if answer.text is None:  # some send all of it at last, as a message
+            self._show_whole(answer.body())
         return answer.body()
 
-    async def _read_whole(self, response: Any, on_text: Callable[[str], None]) -> Any:
+    async def _read_whole(self, response: Any) -> Any:
+        payload = bytearray()
         try:
-            payload = await response.aread()
+            async for piece in response.aiter_bytes():
+                payload += piece
         except AnswerFault:
             raise
         except Exception as error:  # of the HTTP library, which the SDK doesn't wrap here
             raise BrokenOff(f"the answer broke off: {error}") from error
-        body = parse_body(payload.decode(errors="replace"))
-        if text := read_answer(body).get("response"):
-            on_text(self._endpoint.redact(text))
+        body = parse_body(payload)
+        self._show_whole(body)
         return body
+
+    def _show_whole(self, body: Any) -> None:
+        if self._on_text is not None and (text := read_answer(body).get("response")):
+            self._on_text(self._endpoint.redact(text))
 
     def _body(self) -> dict[str, Any]:
         system = self._candidate.system
         first = [{"role": "system", "content": system}] if system else []
         messages = [*first, *(dict(message) for message in self._prompt.messages)]
-        return {"model": self._candidate.model, "messages": messages, **self._candidate.parameters}
+        streamed = {"stream_options": {"include_usage": True}} if self._on_text else {}
+        asked = {"model": self._candidate.model, "messages": messages}
+        return {**streamed, **asked, **self._candidate.parameters}
 
 
-def _is_passing(error: BaseException) -> bool:
+@cache
+def _marked_ends() -> Any:
+    """Return a class of streams that tells whether the provider marked the stream's end."""
+    from openai import AsyncStream
+
+    class MarkedEnds(AsyncStream[object]):
+        has_marked_end = False
+
+        async def _iter_events(self) -> Any:
+            async for event in super()._iter_events():
+                self.has_marked_end |= event.data.startswith("[DONE]")
+                yield event
+
+    return MarkedEnds
+
+
+def _is_passing(error: BaseException, fault: Fault | None) -> bool:
     """Tell faults that may pass by themselves from those that will not."""
-    from openai import APIConnectionError, APIStatusError
+    from openai import APIConnectionError
 
-    if is_out_of_credit(error) or isinstance(error, OverlongAnswer):
+    if fault is not None:
+        return fault.is_passing
+    if isinstance(error, OverlongAnswer | SentElsewhere):
         return False
-    status = error.status_code if isinstance(error, APIStatusError) else None
-    if isinstance(error, ReportedFault):
-        status = error.code
-    if status is not None:
-        return status in _RETRIED_STATUS or status >= 500
     return isinstance(error, APIConnectionError | AnswerFault | OSError)
 
 
@@ -322,14 +341,6 @@ def _is_turned_away(error: BaseException) -> bool:
 
     if isinstance(error, APIStatusError):
         return error.status_code not in _UNKNOWN_OUTCOME_STATUS
+    if isinstance(error, SentElsewhere):
+        return True
     return type(error.__cause__).__name__ in _NEVER_SENT
-
-
-def _wait_s(state: RetryCallState) -> float:
-    """Return the seconds to wait: exponential with jitter.
-
-    What the server asks for comes on top, from the pace, which holds back all of this candidate.
-    """
-    from tenacity import wait_random_exponential
-
-    return wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)(state)

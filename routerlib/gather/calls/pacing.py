@@ -14,11 +14,18 @@ from email.utils import parsedate_to_datetime
 
 # What a server may ask for: its limits are per minute at most. More than this is taken for a
 # mistake (an epoch, milliseconds), and answered with our own growing waits.
-_LONGEST_ASKED_S = 120.0
+LONGEST_ASKED_S = 120.0
 _TOO_MANY_REQUESTS = 429
 _UNIT_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+_RESETS = (
+    "x-ratelimit-reset-requests", "x-ratelimit-reset-tokens", "x-ratelimit-reset",
+    "x-ratelimit-reset-tokens-minute", "ratelimit-reset", "anthropic-ratelimit-requests-reset",
+    "anthropic-ratelimit-tokens-reset", "anthropic-ratelimit-input-tokens-reset",
+    "anthropic-ratelimit-output-tokens-reset",
+)  # fmt: skip
+_LEAST_EPOCH_S, _LEAST_EPOCH_MS = 1e9, 1e12
 # Those who were told to wait come back spread over this share of the wait.
 _SPREAD = 0.1
 
@@ -27,8 +34,8 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
     """Read how long a server asks to wait.
 
     ``retry-after-ms`` and ``retry-after`` (seconds or an HTTP date) go before
-    ``x-ratelimit-reset-requests`` and ``-tokens`` (seconds, or spans such as ``6m0s``, ``20ms``),
-    of which the longer counts, without those whose ``x-ratelimit-remaining-`` is above 0.
+    ``x-ratelimit-reset-requests`` and its kind (seconds, spans such as ``6m0s`` or ``20ms``, or a
+    moment), of which the longest counts, without those whose ``remaining`` is above 0.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     asked = [
@@ -36,16 +43,16 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
         _after_s(headers.get("retry-after", "")),
     ]
     resets = [
-        _span_s(headers.get(f"x-ratelimit-reset-{what}", ""))
-        for what in ("requests", "tokens")
-        if not (_number(headers.get(f"x-ratelimit-remaining-{what}", "0")) or 0) > 0
+        _span_s(headers.get(reset, ""))
+        for reset in _RESETS
+        if not (_number(headers.get(reset.replace("reset", "remaining"), "0")) or 0) > 0
     ]
     asked.append(max((s for s in resets if s is not None and _is_sensible(s)), default=None))
     return next((seconds for seconds in asked if _is_sensible(seconds)), None)
 
 
 def _is_sensible(seconds: float | None) -> bool:
-    return seconds is not None and 0 <= seconds <= _LONGEST_ASKED_S
+    return seconds is not None and 0 <= seconds <= LONGEST_ASKED_S
 
 
 def _number(text: str) -> float | None:
@@ -64,15 +71,28 @@ def _after_s(text: str) -> float | None:
         date = parsedate_to_datetime(text)
     except ValueError:
         return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return (date - datetime.now(UTC)).total_seconds()
+    return _until(date if date.tzinfo else date.replace(tzinfo=UTC))
 
 
 def _span_s(text: str) -> float | None:
+    """Read seconds, a span, or the seconds to a moment (an epoch, or an ISO time)."""
     text = text.strip().lower()
-    if not _DURATION.fullmatch(text):
-        return _number(text)
-    return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text))
+    if _DURATION.fullmatch(text):
+        return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text))
+    seconds = _number(text)
+    if seconds is None:
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(text)
+            return _until(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return None
+    if seconds >= _LEAST_EPOCH_S:
+        seconds = seconds / 1e3 if seconds >= _LEAST_EPOCH_MS else seconds
+        return seconds - time.time()
+    return seconds
+
+
+def _until(moment: datetime) -> float:
+    return (moment - datetime.now(UTC)).total_seconds()
 
 
 class Pace:

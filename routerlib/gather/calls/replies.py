@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+from routerlib.gather.calls.faults import FLAGGED, Fault, read_fault
+from routerlib.gather.calls.tokens import find_counts, read_tokens
 from routerlib.gather.candidates.keys import Redactor
-from routerlib.records.call import Usage
-from routerlib.records.endings import MEANINGS, UNKNOWN_END, Meaning, meaning_of, status_by
+from routerlib.records.endings import MEANINGS, UNKNOWN_END, Meaning, meaning_of, status_of
 from routerlib.records.errors import RouterlibError
 from routerlib.records.secrets import without_secrets
-
-NO_CREDIT = "no_credit"  # error_type of a call that was refused until somebody pays
+from routerlib.records.thoughts import THOUGHT
 
 _MAX_ERROR_CHARS = 500
-_PAYMENT_REQUIRED = 402
-# Larger token counts are nonsense, and SQLite could not hold them.
-_MOST_TOKENS = 2**53
+_MAX_MODEL_CHARS = 200
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Names under which thoughts come beside the answer; where two say the same, one counts.
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+# Names of words that a body without choices has for what went wrong.
+_REPORTING = ("message", "msg", "detail", "error_msg")
+_FINE = (None, 0, "0", 200, "200")
 
 
 class AnswerFault(RouterlibError):
@@ -28,83 +33,67 @@ class MalformedAnswer(AnswerFault):
 
 
 class OverlongAnswer(AnswerFault):
-    """A body that goes on and on; the rest of it was not read."""
+    """A body that goes on and on, or is packed in a way nobody asked for; the rest is not read."""
 
 
 class BrokenOff(AnswerFault):
     """A stream that ended before the provider said that the answer was complete."""
 
 
+class SentElsewhere(AnswerFault):
+    """A redirect that would carry prompt and key to somebody else; nothing was sent there."""
+
+
 class ReportedFault(AnswerFault):
     """An error that the provider reports in the body under status 200."""
 
-    def __init__(self, error: Any) -> None:
-        code = error.get("code") if isinstance(error, dict) else None
-        self.code = code if isinstance(code, int) and 400 <= code < 600 else None
-        super().__init__(f"the provider reports an error under status 200: {error}")
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault.text)
 
 
-def parse_body(payload: str) -> Any:
+def parse_body(payload: str | bytes | bytearray) -> Any:
     """Read the JSON of an answer."""
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
-    if isinstance(body, dict) and body.get("error") and not body.get("choices"):
-        raise ReportedFault(body["error"])
+    if fault := reported_fault(body):
+        raise ReportedFault(fault)
     return body
 
 
-class StreamedAnswer:
-    """Put the pieces of a streamed answer together into the body of a plain one.
+def reported_fault(body: Any) -> Fault | None:
+    """Return the error that stands in the place of an answer, or of a chunk of one."""
+    if isinstance(body, list):  # Gemini wraps its errors so
+        return read_fault(200, body, {}) if body and _reports(body[0]) else None
+    if not isinstance(body, dict):
+        return None
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return read_fault(200, body, {}) if _reports(body) else None
+    error = choice.get("error") or body.get("error")
+    return read_fault(200, {"error": error}, {}) if error and not _has_content(choice) else None
 
-    >>> answer = StreamedAnswer()
-    >>> answer.add({"choices": [{"delta": {"content": "Four"}}]})
-    'Four'
-    >>> answer.add({"choices": [{"delta": {}, "finish_reason": "stop"}]})
-    ''
-    >>> answer.is_complete, read_answer(answer.body())["response"]
-    (True, 'Four')
-    """
 
-    def __init__(self) -> None:
-        self._message: dict[str, str] = {}
-        self._choice: dict[str, Any] = {"message": self._message}
-        self._usage: Any = None
+def _reports(body: Any) -> bool:
+    """Tell what reports an error from keep-alive objects and the like."""
+    if not isinstance(body, dict):
+        return False
+    groq, base = body.get("x_groq"), body.get("base_resp")
+    if body.get("error") or body.get("errors") or (isinstance(groq, dict) and groq.get("error")):
+        return True
+    if isinstance(base, dict) and base.get("status_code") not in _FINE:
+        return True
+    if body.get("code") in _FINE[1:] or body.get("error_code") in _FINE[1:]:
+        return False
+    return any(isinstance(body.get(name), str | list) and body[name] for name in _REPORTING)
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the provider said why it stopped."""
-        return "finish_reason" in self._choice
 
-    @property
-    def text(self) -> str | None:
-        """The text so far; None = none came."""
-        return storable(self._message["content"]) if self._message.get("content") else None
-
-    def add(self, chunk: Any) -> str:
-        """Take in one chunk of the stream."""
-        try:
-            return self._add(chunk)
-        except (AttributeError, LookupError, TypeError) as error:
-            raise MalformedAnswer(f"a chunk is not what the API promises: {error}") from error
-
-    def _add(self, chunk: Any) -> str:
-        self._usage = chunk.get("usage") or self._usage
-        choices = chunk.get("choices") or []
-        if not choices or choices[0].get("index"):
-            return ""  # usage comes without a choice; further choices were not asked for
-        if choices[0].get("finish_reason") is not None:
-            self._choice["finish_reason"] = choices[0]["finish_reason"]
-        delta = choices[0].get("delta") or {}
-        for name in ("content", "refusal", "reasoning_content"):
-            if piece := delta.get(name):
-                self._message[name] = self._message.get(name, "") + piece
-        return delta.get("content") or ""
-
-    def body(self) -> dict[str, Any]:
-        """Return the answer as it would have come in one piece."""
-        return {"choices": [self._choice], "usage": self._usage}
+def _has_content(choice: dict[str, Any]) -> bool:
+    said = choice.get("message") or choice.get("delta")
+    return isinstance(said, dict) and bool(said.get("content"))
 
 
 def read_answer(body: Any) -> dict[str, Any]:
@@ -122,22 +111,26 @@ def _fault(error_type: str, why: str) -> dict[str, Any]:
 def _read_body(body: Any) -> dict[str, Any]:
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return _fault("malformed", "no choices in the answer")
-    message = choices[0].get("message") or {}
-    text = _text(message.get("content"))
-    reason, meaning = _end_of(choices[0])
+        return _without_choices(body)
+    choice = choices[0]
+    message = choice.get("message") or {}
+    text, thoughts = parts_of(message.get("content"))
+    has_text = message.get("content") is not None
+    reason, meaning = _end_of(choice)
+    usage, doubt = read_tokens(find_counts(body), has_text=bool(text.strip()))
     fields = {
-        "response": text,
+        "response": storable(text) if has_text else None,
         "finish_reason": None if reason is None else storable(str(reason)),
-        "usage": _read_usage(body.get("usage")),
+        "usage": usage,
+        "extra": _extra(body, thoughts + thoughts_of(message), doubt),
     }
-    if choices[0].get("error") or meaning == "failed":
-        told = choices[0].get("error") or f"it ended with {reason!r}"
+    if choice.get("error") or meaning == "failed":
+        told = choice.get("error") or f"it ended with {reason!r}"
         return {**fields, **_fault("provider", f"the provider reports an error: {told}")}
     if message.get("refusal"):
         return {"status": "refused", **fields}
-    # A model that only thought aloud (reasoning_content) has not answered.
-    fields["status"] = status_by(reason, text)
+    # A model that only thought aloud has not answered.
+    fields["status"] = status_of(meaning, text)
     if fields["status"] == "error":
         fields |= _fault("provider", f"the provider broke the answer off: it ended with {reason!r}")
     if meaning == "unknown":
@@ -145,92 +138,121 @@ def _read_body(body: Any) -> dict[str, Any]:
     return fields
 
 
+def _without_choices(body: Any) -> dict[str, Any]:
+    feedback = body.get("promptFeedback") if isinstance(body, dict) else None
+    if isinstance(feedback, dict) and feedback.get("blockReason"):
+        why = f"the provider blocked the prompt: {feedback['blockReason']}"
+        reason = storable(str(feedback["blockReason"]))
+        return {**_fault(FLAGGED, why), "status": "refused", "finish_reason": reason}
+    return _fault("malformed", "no choices in the answer")
+
+
+def _extra(body: dict[str, Any], thoughts: str, doubt: str) -> dict[str, Any] | None:
+    """Return what is kept beside the columns: who answered, its thoughts, doubts about tokens."""
+    model = body.get("model")
+    told = {
+        "answered_by": storable(model)[:_MAX_MODEL_CHARS] if isinstance(model, str) else "",
+        THOUGHT: storable(thoughts),
+        "tokens_uncertain": doubt,
+    }
+    return {name: value for name, value in told.items() if value} or None
+
+
 def _end_of(choice: dict[str, Any]) -> tuple[Any, Meaning | None]:
     """Return why an answer ended: the provider's own word too, where a gateway hands it on."""
-    gateway_fields = choice.get("provider_specific_fields")
-    reasons = [
-        choice.get("finish_reason"),
-        choice.get("native_finish_reason"),
-        gateway_fields.get("native_finish_reason") if isinstance(gateway_fields, dict) else None,
-    ]
+    by_gateway = choice.get("provider_specific_fields")
+    native = by_gateway.get("native_finish_reason") if isinstance(by_gateway, dict) else None
+    reasons = (choice.get("finish_reason"), choice.get("native_finish_reason"), native)
     told = [(reason, meaning) for reason in reasons if (meaning := meaning_of(reason))]
-    known = [each for each in told if each[1] != "unknown"]
+    # A gateway that knows no better calls the unknown "stop": then the provider's word counts.
+    known = [(r, m) for r, m in told if m != "unknown" or r is native]
     return max(known or told, key=lambda each: MEANINGS.index(each[1]), default=(None, None))
 
 
-def _text(content: Any) -> str | None:
-    """Return the text of a message, which some providers send in parts."""
-    if isinstance(content, list):
-        content = "".join(part["text"] for part in content if part.get("type") == "text")
-    return storable(content) if isinstance(content, str) else None
+def parts_of(content: Any) -> tuple[str, str]:
+    """Return the text and the thoughts of a message's content, which some send in parts."""
+    if not isinstance(content, list):
+        return (content, "") if isinstance(content, str) else ("", "")
+    texts, thoughts = [], []
+    for part in content:
+        kind = part.get("type")
+        if kind in ("text", "output_text"):
+            texts.append(part["text"])
+        elif kind in ("thinking", "reasoning"):
+            told = part.get("thinking") or part.get("text") or part.get("summary") or ""
+            thoughts.append(told if isinstance(told, str) else _joined(told))
+    return "".join(texts), "".join(thoughts)
+
+
+def thoughts_of(message: dict[str, Any]) -> str:
+    """Return the thoughts that stand beside a message's, or a piece's, text."""
+    for name in _THOUGHTS:
+        if isinstance(message.get(name), str) and message[name]:
+            return str(message[name])
+    details = message.get("reasoning_details")
+    return _joined(details) if isinstance(details, list) else ""
+
+
+def _joined(parts: list[Any]) -> str:
+    told = [part.get("text") or part.get("summary") for part in parts if isinstance(part, dict)]
+    return "".join(each for each in told if isinstance(each, str))
 
 
 def storable(text: str) -> str:
     """Replace lone surrogates, which JSON may hold and UTF-8 files may not."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text  # not copied: it may be large
     return text.encode("utf-8", "replace").decode()
 
 
-def _read_usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, dict):
-        return None
-    input_details = usage.get("prompt_tokens_details") or {}
-    output_details = usage.get("completion_tokens_details") or {}
-    try:
-        n_input, n_output = _count(usage["prompt_tokens"]), _count(usage["completion_tokens"])
-        n_reasoning = _count(output_details.get("reasoning_tokens") or 0)
-        if usage.get("total_tokens") == n_input + n_output + n_reasoning:
-            n_output += n_reasoning  # some providers count, and charge, thoughts beside the answer
-        return Usage(
-            input_tokens=n_input,
-            output_tokens=n_output,
-            cached_input_tokens=min(_count(input_details.get("cached_tokens") or 0), n_input),
-            reasoning_tokens=min(n_reasoning, n_output),
-        )
-    except (AttributeError, LookupError, TypeError, ValueError):
-        return None  # unknown usage: the cost of the call stays unknown, never 0
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_TOKENS:
-        raise ValueError(f"a token count must be a whole number of at least 0, got {value!r}")
-    return value
-
-
-def is_out_of_credit(error: BaseException) -> bool:
-    """Tell an account without credit, which no waiting mends, from one that asks too fast."""
+def fault_of(error: BaseException) -> Fault | None:
+    """Return what a provider said went wrong; None where it was not the provider who spoke."""
     from openai import APIStatusError
 
-    return isinstance(error, APIStatusError) and (
-        error.status_code == _PAYMENT_REQUIRED or error.code == "insufficient_quota"
-    )
+    if isinstance(error, ReportedFault):
+        return error.fault
+    if not isinstance(error, APIStatusError):
+        return None
+    response = error.response
+    return read_fault(error.status_code, _body_of(response), response.headers)
 
 
-def read_error(error: BaseException) -> dict[str, Any]:
+def _body_of(response: Any) -> Any:
+    """Return the body of an error, with what some providers put into a header."""
+    exception = response.headers.get("x-amzn-errortype", "").partition(":")[0]
+    body = response.content.decode(errors="replace")
+    return [body, {"code": exception}] if exception and not body.startswith("{") else body
+
+
+def read_error(error: BaseException, fault: Fault | None) -> dict[str, Any]:
     """Turn what went wrong into the fields of a Call."""
-    from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
+    from openai import APIConnectionError, APITimeoutError, OpenAIError
 
+    if fault is not None:
+        fields = _fault(fault.error_type, storable(fault.text))
+        return {**fields, "status": "refused"} if fault.kind == FLAGGED else fields
     text = storable(str(error) or type(error).__name__)
     if isinstance(error, APITimeoutError | TimeoutError):
         return {"status": "timeout", "error_type": "timeout", "error": text}
-    if is_out_of_credit(error):
-        return _fault(NO_CREDIT, text)
-    if isinstance(error, APIStatusError):
-        return _fault(f"http_{error.status_code}", text)
-    if isinstance(error, ReportedFault) and error.code:
-        return _fault(f"http_{error.code}", text)
+    if isinstance(error, SentElsewhere):
+        return _fault("redirect", text)
     if isinstance(error, APIConnectionError | BrokenOff | OSError):
         return _fault("connection", text)
     # An error that a provider sends inside a stream that began well has no status of its own.
-    return _fault(
-        "provider" if isinstance(error, OpenAIError | ReportedFault) else "malformed", text
-    )
+    return _fault("provider" if isinstance(error, OpenAIError) else "malformed", text)
 
 
 def redacted(fields: dict[str, Any], redact: Redactor) -> dict[str, Any]:
     """Take the key out of everything that a provider may have echoed, and cut long errors."""
-    clean = {
-        name: redact(value) if isinstance(value, str) else value for name, value in fields.items()
-    }
+    clean = {name: _redacted(value, redact) for name, value in fields.items()}
     if clean.get("error"):  # cut last: a part of a key is a secret too
         clean["error"] = without_secrets(clean["error"])[:_MAX_ERROR_CHARS]
     return clean
+
+
+def _redacted(value: Any, redact: Redactor) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {name: _redacted(each, redact) for name, each in value.items()}
+    return [_redacted(each, redact) for each in value] if isinstance(value, list) else value

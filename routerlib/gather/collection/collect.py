@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from routerlib.gather.calls import faults
 from routerlib.gather.calls.budget import Budget, capped
 from routerlib.gather.calls.client import Clients, NotAsked
 from routerlib.gather.calls.interruptible import run_interruptibly
-from routerlib.gather.calls.replies import NO_CREDIT
 from routerlib.gather.candidates.keys import KeyFault
 from routerlib.gather.collection.plan import LOCAL_AT_ONCE, Cell, Plan, plan_collection
 from routerlib.gather.collection.progress import Progress
@@ -32,11 +32,22 @@ __all__ = ["Collection", "collect", "plan_collection", "run_interruptibly"]
 _logger = logging.getLogger(__name__)
 
 # Why a candidate is given up: at once, or as long as nothing came back.
-_GIVE_UP = {"http_401": "its key was refused", NO_CREDIT: "its account has no credit"}
+_GIVE_UP = {
+    "http_401": "its key was refused",
+    faults.BAD_KEY: "its key was refused",
+    faults.NO_CREDIT: "its account has no credit",
+    faults.NO_MODEL: "its model is not there",
+    faults.WRONG_ADDRESS: "its address is not there",
+    faults.LONG_WAIT: "it asks for a longer wait than a run makes",
+    "redirect": "its address sends requests elsewhere",
+}
 _GIVE_UP_UNANSWERED = {
     "http_403": "its key was refused",
     "http_404": "its model or its address is not there",
+    faults.UNSUPPORTED: "it can't be asked with these parameters",
 }
+# So many first prompts that fail in the same way tell what the others would do.
+_TELLING_FAULTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -261,7 +272,11 @@ class _Collector:
         """
         has_answered = self.tally(candidate).statuses["ok"] > 0
         reasons = _GIVE_UP if has_answered else {**_GIVE_UP, **_GIVE_UP_UNANSWERED}
-        if why := reasons.get(call.error_type or ""):
+        why = reasons.get(call.error_type or "")
+        n_same = self.tally(candidate).n_same_faults
+        if not why and n_same >= _TELLING_FAULTS:
+            why = f"its first {n_same} prompts all failed in the same way"
+        if why:
             self._switch_off(candidate, f"{why} ({call.error_type}: {call.error})")
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from routerlib.gather.collection.plan import Cell, Plan, bound, span, usd
 from routerlib.log.claims import CellKey
 from routerlib.records.call import CALL_STATUSES, Call
+from routerlib.records.endings import UNKNOWN_END
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,16 +24,39 @@ class Tally:
 
     statuses: Counter[str] = field(default_factory=Counter)
     error_types: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
     first_error: str = ""
     spent_usd: float = 0.0
     n_unknown: int = 0
     n_elsewhere: int = 0
     seconds: float = 0.0
 
+    def note(self, call: Call) -> None:
+        """Take note of a logged call."""
+        self.statuses[call.status] += 1
+        if call.error_type:
+            self.error_types[call.error_type] += 1
+        self.first_error = self.first_error or call.error or ""
+        for name in ("left_out", "renamed"):
+            for parameter in (call.extra or {}).get(name, ()):
+                self.left_out[parameter] += 1
+
     @property
     def n_asked(self) -> int:
         """Calls made."""
         return self.statuses.total()
+
+    @property
+    def n_same_faults(self) -> int:
+        """How many calls failed, where all did and in the same way; else 0."""
+        kinds = [kind for kind in self.error_types if kind != UNKNOWN_END]
+        is_same = len(kinds) == 1 and self.error_types[kinds[0]] == self.n_asked
+        return self.n_asked if is_same and not self.has_answers else 0
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether anything but faults came back."""
+        return any(self.statuses[status] for status in ("ok", "truncated", "refused"))
 
     @property
     def n_failed(self) -> int:
@@ -78,11 +102,7 @@ class Collection:
 
     def note_call(self, cell: Cell, call: Call) -> None:
         """Take note of a logged call."""
-        tally = self.tallies[cell.candidate.name]
-        tally.statuses[call.status] += 1
-        if call.error_type:
-            tally.error_types[call.error_type] += 1
-        tally.first_error = tally.first_error or call.error or ""
+        self.tallies[cell.candidate.name].note(call)
         self._done.add(cell.key)
 
     def note_elsewhere(self, cell: Cell) -> None:
@@ -97,14 +117,18 @@ class Collection:
 
     @property
     def complaint(self) -> str:
-        """Why no call succeeded, now or earlier, with the first message; empty where one did."""
-        if not self.n_asked or self.statuses["ok"] or any(self.plan.n_done.values()):
+        """Why no call succeeded, of all or of some candidate, now or earlier; "" where one did."""
+        if not self.n_asked:
             return ""
-        kinds = self.statuses + sum((t.error_types for t in self.tallies.values()), Counter())
-        counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
-        first = next((t.first_error for t in self.tallies.values() if t.first_error), "")
-        told = f"no call succeeded: all {self.n_asked} failed ({counts})"
-        return f"{told}; the first said: {first}" if first else told
+        if not (self.statuses["ok"] or any(self.plan.n_done.values())):
+            tallies = list(self.tallies.values())
+            return f"no call succeeded: {_all_failed(tallies)}"
+        hopeless = {
+            name: tally
+            for name, tally in self.tallies.items()
+            if tally.n_asked and not tally.has_answers and not self.plan.n_done[name]
+        }
+        return "; ".join(f"no call of {name}: {_all_failed([t])}" for name, t in hopeless.items())
 
     @property
     def spent_usd(self) -> float:
@@ -165,6 +189,11 @@ class Collection:
         for name, why in self.switched_off.items():
             names.setdefault(why, []).append(name)
         lines += [f"switched off {', '.join(off)}: {why}" for why, off in names.items()]
+        lines += [
+            f"{name} was asked without, or under another name: {', '.join(tally.left_out)}"
+            for name, tally in self.tallies.items()
+            if tally.left_out
+        ]
         if self.is_over_budget:
             lines.append(f"the budget of ${self.budget_usd:g} stopped the run")
         if self.is_interrupted:
@@ -172,6 +201,14 @@ class Collection:
         if missing := self.missing:
             lines.append(_what_is_left(missing))
         return "; ".join(lines)
+
+
+def _all_failed(tallies: list[Tally]) -> str:
+    kinds = sum((tally.statuses + tally.error_types for tally in tallies), Counter[str]())
+    counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+    first = next((tally.first_error for tally in tallies if tally.first_error), "")
+    told = f"all {sum(tally.n_asked for tally in tallies)} failed ({counts})"
+    return f"{told}; the first said: {first}" if first else told
 
 
 def _what_is_left(missing: list[Cell]) -> str:

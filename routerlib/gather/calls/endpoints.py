@@ -1,0 +1,105 @@
+"""Where candidates are reached: one client each, with its pace and what it has taught."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from routerlib.gather.calls.adapting import Adaptation
+from routerlib.gather.calls.pacing import Pace
+from routerlib.gather.calls.reading import ACCEPTED, Reading
+from routerlib.gather.candidates.keys import Redactor, api_key
+from routerlib.records.call import CandidateModel
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_NO_KEY_NEEDED = "none"
+# Hosts of Azure take a key in a header of their own.
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One candidate's connections, and what is known of its server."""
+
+    client: AsyncOpenAI
+    pace: Pace
+    redact: Redactor
+    adaptation: Adaptation
+
+
+class ConnectionPools:
+    """Open clients as they are needed, over one pool of connections for all.
+
+    `most_bytes`: of one answer, unpacked, in bytes.
+    """
+
+    def __init__(self, stopping: asyncio.Event, most_bytes: int) -> None:
+        self._open: dict[str, Endpoint] = {}
+        self._http: dict[bool, Any] = {}
+        self._starting = asyncio.Lock()
+        self._stopping = stopping
+        self._reading = Reading(most_bytes)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in self._http.values():
+            await client.aclose()
+        self._http.clear()
+        self._open.clear()
+
+    async def endpoint(self, candidate: CandidateModel) -> Endpoint:
+        """Return the candidate's endpoint; the server of a local model is started first."""
+        async with self._starting:
+            if candidate.name not in self._open:
+                key = api_key(candidate)
+                redact = Redactor(key)
+                self._open[candidate.name] = Endpoint(
+                    await self._open_client(candidate, key),
+                    Pace(candidate.requests_per_minute, self._stopping),
+                    redact,
+                    Adaptation(candidate.name, redact),
+                )
+            return self._open[candidate.name]
+
+    async def _open_client(self, candidate: CandidateModel, key: str | None) -> AsyncOpenAI:
+        from openai import AsyncOpenAI
+
+        base_url = candidate.base_url
+        if candidate.provider == "local":
+            from routerlib.gather.candidates import local_pool
+
+            base_url = await asyncio.to_thread(local_pool.base_url, candidate.model)
+        parts = urlsplit(str(base_url))
+        host = parts.hostname or ""
+        return AsyncOpenAI(
+            base_url=urlunsplit(parts._replace(query="", fragment="")),
+            default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            default_headers={"api-key": key} if key and host.endswith(_AZURE) else None,
+            api_key=key or _NO_KEY_NEEDED,
+            timeout=candidate.timeout_s,
+            max_retries=0,  # the one retry loop is that of `Clients`
+            http_client=self._http_client(host),
+        )
+
+    def _http_client(self, host: str) -> Any:
+        """Return the pool of connections: making one takes longer than many an answer."""
+        from openai import DefaultAsyncHttpxClient
+
+        # Loopback must not go through a proxy that the environment names for the world outside.
+        trusts_env = not _is_loopback(host)
+        if trusts_env not in self._http:
+            client = DefaultAsyncHttpxClient(
+                trust_env=trusts_env,
+                event_hooks=self._reading.hooks,
+                headers={"accept-encoding": ACCEPTED},
+            )
+            self._http[trusts_env] = client
+        return self._http[trusts_env]
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,0 +1,127 @@
+"""Put the pieces of a streamed answer together into the body of a plain one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from routerlib.gather.calls.replies import (
+    MalformedAnswer,
+    ReportedFault,
+    parts_of,
+    reported_fault,
+    storable,
+    thoughts_of,
+)
+from routerlib.gather.calls.tokens import find_counts
+from routerlib.records.endings import MEANINGS, meaning_of
+
+
+class StreamedAnswer:
+    """The answer so far, from the chunks that have come.
+
+    >>> from routerlib.gather.calls.replies import read_answer
+    >>> answer = StreamedAnswer()
+    >>> answer.add({"choices": [{"delta": {"content": "Four"}}]})
+    'Four'
+    >>> answer.add({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    ''
+    >>> answer.is_complete, read_answer(answer.body())["response"]
+    (True, 'Four')
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._refusals: list[str] = []
+        self._choice: dict[str, Any] = {}
+        self._whole: dict[str, Any] = {}
+        self._top: dict[str, Any] = {}
+        self._has_begun = self._is_last = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the provider said why it stopped, or at least that it did."""
+        return "finish_reason" in self._choice or self._is_last
+
+    @property
+    def text(self) -> str | None:
+        """The text so far; None = none came."""
+        return storable("".join(self._texts)) if self._texts else None
+
+    def note_end(self) -> None:
+        """Learn that the provider has marked the end of the stream."""
+        self._is_last = True
+
+    def add(self, chunk: Any) -> str:
+        """Take in one chunk of the stream and return its part of the answer's text."""
+        try:
+            return self._add(chunk)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise MalformedAnswer(f"a chunk is not what the API promises: {error}") from error
+
+    def _add(self, chunk: dict[str, Any]) -> str:
+        if counts := find_counts(chunk):
+            self._note_counts(counts)
+        for name in ("model", "promptFeedback"):
+            if chunk.get(name):
+                self._top[name] = chunk[name]
+        choices = chunk.get("choices") or []
+        if fault := reported_fault(chunk):
+            raise ReportedFault(fault)
+        if not choices or choices[0].get("index"):
+            return ""  # usage comes without a choice; further choices were not asked for
+        choice, self._has_begun = choices[0], True
+        for name in ("finish_reason", "native_finish_reason", "provider_specific_fields"):
+            self._note_reason(name, choice.get(name))
+        if isinstance(choice.get("message"), dict):
+            self._whole = choice["message"]  # some send the whole text again, or all of it at last
+        return self._add_delta(choice.get("delta") or {})
+
+    def _note_counts(self, counts: dict[str, Any]) -> None:
+        """Keep the last counts: they grow where every chunk has them; zeros are fillers."""
+        if any(counts.values()) or "usage" not in self._top:
+            self._top["usage"] = counts
+
+    def _note_reason(self, name: str, told: Any) -> None:
+        """Keep the worst reason that was told: an empty one after it takes nothing back."""
+        meaning = meaning_of(told) if name != "provider_specific_fields" else None
+        if meaning is None and not (name == "provider_specific_fields" and told):
+            return
+        known = meaning_of(self._choice.get(name)) if meaning else None
+        if meaning is None or known is None or MEANINGS.index(meaning) >= MEANINGS.index(known):
+            self._choice[name] = told
+
+    def _add_delta(self, delta: dict[str, Any]) -> str:
+        piece, thought = parts_of(delta.get("content"))
+        if _is_thought(delta) and piece:
+            piece, thought = "", piece
+        thought += thoughts_of(delta)
+        if piece:
+            self._texts.append(piece)
+        if thought:
+            self._thoughts.append(thought)
+        if delta.get("refusal"):
+            self._refusals.append(delta["refusal"])
+        return piece
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer as it would have come in one piece."""
+        if not self._has_begun:
+            return {**self._top, "choices": []}
+        message: dict[str, Any] = {"content": "".join(self._texts)}
+        if self._thoughts:
+            message["reasoning_content"] = "".join(self._thoughts)
+        if self._refusals:
+            message["refusal"] = "".join(self._refusals)
+        if not (self._texts or self._refusals or self._thoughts) and self._whole:
+            message = self._whole
+        return {**self._top, "choices": [{**self._choice, "message": message}]}
+
+
+def _is_thought(delta: dict[str, Any]) -> bool:
+    """Tell Gemini's mark on a piece that is thought; tags in the text go before it."""
+    extra = delta.get("extra_content")
+    google = extra.get("google") if isinstance(extra, dict) else None
+    is_marked = isinstance(google, dict) and google.get("thought") is True
+    content = delta.get("content")
+    return is_marked and not (isinstance(content, str) and "<" in content)
