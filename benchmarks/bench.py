@@ -98,6 +98,7 @@ RUNS = (
         "damage.py --copies 200",
         1,
     ),
+    Run("Does a server under attack answer everybody else?", None, 0, "attack.py", 4),
     Run("Does the whole loop run with real local models?", None, 0, "loop.py", 10),
 )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,8 +32,9 @@ FEEDBACK = "feedback"
 Stickiness = Literal["conversation", "none"]
 
 _CAPS = ("max_completion_tokens", "max_tokens")
-# Longer texts are decided in a thread, so that nobody waits for them; for shorter ones handing
-# over to a thread, and getting the interpreter back from it, would take longer than deciding.
+# Longer texts are decided in a thread, so that nobody waits for them, and one after the other, so
+# that their copies don't add up; for shorter ones handing over to a thread, and getting the
+# interpreter back from it, would take longer than deciding.
 _LONG_CHARACTERS = 20_000
 _LAST_CALLS_S = 30.0
 _FEEDBACK_ON = """
@@ -80,9 +83,11 @@ class Service:
         self._exploration = exploration
         self._stickiness = stickiness
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._long_texts = ThreadPoolExecutor(1, "long-texts")
 
     async def open(self) -> None:
         """Begin: one run in the log, connections, and local models that load meanwhile."""
+        importlib.import_module("openai")  # a second or more, which the first to ask would wait
         known_as = {
             "candidates": {each.name: each.params_hash for each in self.candidates},
             "router_hash": self.routing.router.router_hash_,
@@ -107,6 +112,7 @@ class Service:
             for task in late:
                 logger.warning("a call was still under way when the server stopped")
                 task.cancel()
+        self._long_texts.shutdown(cancel_futures=True)
         await self._clients.__aexit__(None, None, None)
         await asyncio.to_thread(self._writer.close)
         self._reader.close()
@@ -117,7 +123,8 @@ class Service:
         arguments = (router, prompt, cost_weight, self._exploration)
         with refusing(422):
             if len(prompt.text) > _LONG_CHARACTERS:
-                return await asyncio.to_thread(decide, *arguments)
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._long_texts, decide, *arguments)
             return decide(*arguments)
 
     async def ask(

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -33,12 +34,14 @@ class Limits:
         several.
     `small_bytes`: bodies of this size are always read; larger ones share `room_bytes`, and are
         looked through in a thread.
+    `room_s`: seconds that a large body waits for room.
     `body_s`: seconds for a body to come, and for the rest of a refused one to be read.
     """
 
     body_bytes: int = 8_000_000
     small_bytes: int = 2**16
-    room_bytes: int = 32_000_000
+    room_bytes: int = 16_000_000
+    room_s: float = 10.0
     body_s: float = 30.0
     most_requests: int = 1_000
     most_requests_per_client: int = 500
@@ -55,7 +58,9 @@ class Guard:
         self._key = None if key is None else key.encode()
         self._limits = limits = limits or Limits()
         self._turns = Turns(limits.most_requests, limits.most_requests_per_client)
-        self._room = Room(limits.room_bytes, limits.small_bytes)
+        self._room = Room(limits.room_bytes, limits.small_bytes, limits.room_s)
+        # One thread: looking through several at once would only take more memory.
+        self._reader = ThreadPoolExecutor(1, "large-bodies")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ASGI request."""
@@ -68,9 +73,11 @@ class Guard:
             headers = dict(scope["headers"])
             self._check_caller(scope["path"], headers)
             _check_framing(headers)
-            with self._turns.taken(client), self._room.share() as share:
-                body = await self._body(headers, incoming, share)
-                await self._app(scope, _replay(body, receive), send)
+            most_bytes = self._most_bytes(headers)
+            with self._turns.taken(client):
+                async with self._room.share(most_bytes) as share:
+                    body = await self._body(incoming, share)
+                    await self._app(scope, _replay(body, receive), send)
         except Refused as refused:
             await self._refuse(refused, incoming, send)
         except _Gone:
@@ -89,10 +96,16 @@ class Guard:
             if not (is_right and scheme.lower() == b"bearer"):
                 raise Refused(401, "the key is wrong or missing: Authorization: Bearer <key>")
 
-    async def _body(self, headers: dict[bytes, bytes], incoming: _Incoming, share: Share) -> bytes:
-        told = headers.get(b"content-length", b"0")
-        if told.isdigit() and int(told) > self._limits.body_bytes:
+    def _most_bytes(self, headers: dict[bytes, bytes]) -> int:
+        """Return how large the body may become."""
+        told = headers.get(b"content-length")
+        if told is None:
+            return self._limits.body_bytes
+        if int(told) > self._limits.body_bytes:
             raise self._too_large()
+        return int(told)
+
+    async def _body(self, incoming: _Incoming, share: Share) -> bytes:
         try:
             async with asyncio.timeout(self._limits.body_s):
                 body = await self._read(incoming, share)
@@ -100,7 +113,7 @@ class Guard:
             told_s = f"{self._limits.body_s:g}"
             raise Refused(408, f"the body didn't come within {told_s} seconds") from None
         if len(body) > self._limits.small_bytes:
-            await asyncio.to_thread(check_structure, body)
+            await asyncio.get_running_loop().run_in_executor(self._reader, check_structure, body)
         else:
             check_structure(body)
         return body
@@ -110,7 +123,7 @@ class Guard:
         async for part in incoming.parts():
             if len(body) + len(part) > self._limits.body_bytes:
                 raise self._too_large()
-            share.grow_to(len(body) + len(part))
+            await share.grow_to(len(body) + len(part))
             body += part
         return bytes(body)
 
@@ -178,13 +191,11 @@ def _has_port(host: str) -> bool:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    is_read = False
+    left = [body]
 
     async def again() -> Message:
-        nonlocal is_read
-        if is_read:
+        if not left:
             return await receive()  # what can still come is the client's leaving
-        is_read = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": left.pop(), "more_body": False}
 
     return again

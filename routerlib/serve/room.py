@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from routerlib.serve.faults import Refused
 
@@ -46,44 +47,56 @@ class Turns:
 class Room:
     """Memory for the bodies of all requests that are under way.
 
-    `free_bytes`: what every body has without asking; what is above counts, so that small ones
-        are read whatever large ones take.
+    `free_bytes`: what every body has without asking, so that small ones are read whatever large
+        ones take.
+    `wait_s`: seconds that a large one waits for others to end.
     """
 
-    def __init__(self, room_bytes: int, free_bytes: int) -> None:
+    def __init__(self, room_bytes: int, free_bytes: int, wait_s: float) -> None:
         self.left_bytes = room_bytes
-        self._free_bytes = free_bytes
+        self.free_bytes = free_bytes
+        self._wait_s = wait_s
+        self._has_changed = asyncio.Condition()
 
-    @contextmanager
-    def share(self) -> Iterator[Share]:
-        """Hold what a body takes for as long as the block lasts."""
-        share = Share(self, self._free_bytes)
+    @asynccontextmanager
+    async def share(self, most_bytes: int) -> AsyncIterator[Share]:
+        """Hold what a body takes for as long as the block lasts.
+
+        `most_bytes`: what is told of its size, or the largest size that is allowed.
+        """
+        share = Share(self, most_bytes)
         try:
             yield share
         finally:
-            self.left_bytes += share.held_bytes
+            await self._give_back(share.held_bytes)
+
+    async def take(self, n_bytes: int) -> None:
+        """Take so much as soon as it is there; Refused where that takes too long."""
+        try:
+            async with asyncio.timeout(self._wait_s), self._has_changed:
+                await self._has_changed.wait_for(lambda: self.left_bytes >= n_bytes)
+                self.left_bytes -= n_bytes
+        except TimeoutError:
+            why = f"too many large requests are under way; {_SEVERAL}"
+            raise Refused(503, why) from None
+
+    async def _give_back(self, n_bytes: int) -> None:
+        self.left_bytes += n_bytes
+        if n_bytes:
+            async with self._has_changed:
+                self._has_changed.notify_all()
 
 
 class Share:
-    """What one body takes."""
+    """What one body takes: nothing while it is small, then all that it may become."""
 
-    def __init__(self, room: Room, free_bytes: int) -> None:
+    def __init__(self, room: Room, most_bytes: int) -> None:
         self._room = room
-        self._free_bytes = free_bytes
+        self._most_bytes = most_bytes
         self.held_bytes = 0
 
-    def grow_to(self, n_bytes: int) -> None:
-        """Take what a body of that size needs.
-
-        >>> room = Room(100, free_bytes=10)
-        >>> with room.share() as one, room.share() as two:
-        ...     one.grow_to(90), two.grow_to(10), room.left_bytes
-        (None, None, 20)
-        >>> room.left_bytes
-        100
-        """
-        wanted = max(0, n_bytes - self._free_bytes - self.held_bytes)
-        if wanted > self._room.left_bytes:
-            raise Refused(503, f"too many large requests are under way; {_SEVERAL}")
-        self._room.left_bytes -= wanted
-        self.held_bytes += wanted
+    async def grow_to(self, n_bytes: int) -> None:
+        """Take what a body of that size may need."""
+        if n_bytes > self._room.free_bytes and not self.held_bytes:
+            await self._room.take(self._most_bytes)
+            self.held_bytes = self._most_bytes

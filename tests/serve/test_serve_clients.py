@@ -219,15 +219,28 @@ async def _answer(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
-def test_large_bodies_share_their_room_and_small_ones_need_none() -> None:
-    guard = Guard(_answer, None, Limits(body_bytes=100, small_bytes=10, room_bytes=100))
+@pytest.mark.parametrize(("room_s", "statuses"), [(5.0, [200, 200, 200]), (0.001, [200, 503, 200])])
+def test_large_bodies_wait_for_room_and_small_ones_need_none(
+    room_s: float, statuses: list[int]
+) -> None:
+    limits = Limits(body_bytes=100, small_bytes=10, room_bytes=150, room_s=room_s)
+    guard = Guard(_answer, None, limits)
     large, small = [b"x" * 40, b"x" * 40], [b"x" * 10]
 
     async def all_at_once() -> list[int]:
         return await asyncio.gather(*(_ask(guard, each) for each in (large, large, small)))
 
-    assert asyncio.run(all_at_once()) == [200, 503, 200]
-    assert asyncio.run(all_at_once()) == [200, 503, 200]  # the room is free again
+    assert asyncio.run(all_at_once()) == statuses
+
+
+def test_room_is_given_back_when_its_body_breaks_off() -> None:
+    guard = Guard(_answer, None, Limits(body_bytes=100, small_bytes=10, room_bytes=100, room_s=5))
+
+    async def one_by_one() -> list[int]:
+        gone = [await _ask(guard, [b"x" * 50], is_whole=False) for _ in range(3)]
+        return [*gone, await _ask(guard, [b"x" * 50])]
+
+    assert asyncio.run(one_by_one()) == [0, 0, 0, 200]
 
 
 def test_requests_of_one_client_are_bounded() -> None:

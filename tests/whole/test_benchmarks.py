@@ -14,7 +14,15 @@ from routerlib.outcomes.worlds import make_world
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # What the scripts share, and what runs them.
-_NO_BENCHMARK = {"bench", "fake_candidate", "outcome_tables", "parts", "processes", "source_hash"}
+_NO_BENCHMARK = {
+    "bench",
+    "fake_candidate",
+    "outcome_tables",
+    "parts",
+    "processes",
+    "source_hash",
+    "wire_faults",
+}
 
 
 def script(name: str) -> ModuleType:
