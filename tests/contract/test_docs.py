@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -24,6 +25,7 @@ from routerlib.cli import app
 from routerlib.gather.candidates.candidates import load_candidates
 from routerlib.gather.importers import IMPORTERS
 from routerlib.gather.judges import JUDGES
+from routerlib.gather.judges.numbers import read_number
 from routerlib.gather.prompts.files import COLUMNS, load_prompts, prompt_from_record
 from routerlib.gather.workload import FAMILIES
 from routerlib.log.call_log import CallLog
@@ -229,6 +231,23 @@ def test_python_names_are_the_public_ones() -> None:
 def test_every_judge_is_explained_in_order() -> None:
     table = GUIDE["docs/judges.md"].split("| judge | right is | reference |")[1].split("\n\n")[0]
     assert [cells[0].strip("`") for cells in rows(table)] == list(JUDGES)
+
+
+def test_every_number_is_read_as_its_page_says() -> None:
+    table = GUIDE["docs/judges.md"].split("| written | read as |")[1].split("\n\n")[0]
+    for written, worth in rows(table):
+        forms = re.findall(r"`([^`]+)`", written)
+        assert forms, written
+        for form in forms:
+            number = read_number(form).number
+            if worth == "no one number":
+                assert number is None, form
+            else:
+                assert number is not None, form
+                value, _, unit = worth.partition(" ")
+                assert number.value == Fraction(value), form
+                expected = read_number(f"{value} {unit}").number if unit else None
+                assert number.unit == (expected.unit if expected else None), form
 
 
 @pytest.mark.parametrize(

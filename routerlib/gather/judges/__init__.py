@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from routerlib.gather.judges.answers import final_answer
 from routerlib.gather.judges.choices import choice, letter
 from routerlib.gather.judges.formats import json_object, sql
-from routerlib.gather.judges.formulas import mathematics
+from routerlib.gather.judges.formulas import math_reference, mathematics
 from routerlib.gather.judges.gym import reasoning_gym, verifier_reference
 from routerlib.gather.judges.rules import (
     BadReference,
@@ -19,7 +19,6 @@ from routerlib.gather.judges.rules import (
     exact,
     match,
     numeric,
-    reference_texts,
     regex,
     summary,
     verbatim,
@@ -177,7 +176,7 @@ def check_reference(name: str, reference: Any) -> None:
     if name == "reasoning_gym":  # grading would import the whole package
         verifier_reference(reference)
     elif name == "math":  # ... or start a process
-        reference_texts(name, reference)
+        math_reference(reference)
     else:
         grade("", reference)
 

@@ -1,9 +1,12 @@
-"""Read the final answer, its words and its numbers out of a model's response."""
+"""Read the final answer and its words out of a model's response."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from routerlib.gather.judges.amounts import GROUPED
+from routerlib.gather.judges.spelling import boxed
 
 # The system prompt asks for "Answer:"; models that are asked in another language translate it.
 _MARK = re.compile(
@@ -13,21 +16,13 @@ _MARK = re.compile(
 _MARK_AT_END = re.compile(_MARK.pattern + r"[\s*_`]*$", re.IGNORECASE)
 _OPENING_TAG = re.compile(r"<\s*(?:final[\s_-]*)?answer\s*>", re.IGNORECASE)
 _CLOSING_TAG = re.compile(r"<\s*/\s*(?:final[\s_-]*)?answer\s*>", re.IGNORECASE)
-_FENCE = re.compile(r"^\s*(?:```|~~~)\w*\s*$")
+# Lines that only open or close a block of code or of mathematics.
+_FENCE = re.compile(r"^\s*(?:(?:```|~~~)\w*|\\[\[\]()]|\\(?:begin|end)\{[^}]*\})\s*$")
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 _WRAPPING = " \t\r\n*_`\"'“”„‘’‚«»$"
 
-_FRACTION_COMMAND = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
 _SPACED_SIGN = re.compile(r"(^|=)\s*[-−]\s+(?=\d)")
-_GROUPED = r"[1-9]\d{0,2}(?:[,'\u00a0\u202f]\d{3})+(?!\d)(?:\.\d+)?"
-_EUROPEAN = r"[1-9]\d{0,2}(?:\.\d{3})+,\d+|\d+,\d+"
-_PLAIN = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
-_AMOUNT = rf"(?:{_GROUPED}|{_EUROPEAN}|{_PLAIN})"
-_NUMBER = re.compile(
-    rf"(?P<sign>(?<![\w.,)])[-−+])?(?P<top>{_AMOUNT})(?:\s*[/⁄]\s*(?P<bottom>{_AMOUNT}))?"
-)
-
-_THOUSANDS = re.compile(rf"(?<![\w.,]){_GROUPED}")
+_THOUSANDS = re.compile(rf"(?<![\w.,]){GROUPED}")
 _DASH = re.compile("[\u2010-\u2015\u2212]")
 _DECORATION = re.compile(r"\*\*|[_`$€£\"“”„]")
 # What joins two numbers, and the sign or point that a number begins with; a hyphen that follows
@@ -49,30 +44,29 @@ def final_answer(response: str) -> str:
     that is followed by text is the answer; without a mark it is the last line. Wrapping
     asterisks, backticks, quotes, dollar signs and ``\boxed{}`` are taken off.
     """
+    return _BOXED.sub(r"\1", _result(response)).strip(_WRAPPING)
+
+
+def result_line(response: str) -> str:
+    r"""Return the line of the final answer as it stands, for reading a number or formula in it.
+
+    Without a mark it is the last line with a ``\\boxed{}``, if there is one.
+
+    >>> result_line("So $x = \\boxed{5}$.\nThis was easy.")
+    'So $x = \\boxed{5}$.'
+    """
+    if not _marked_text(response):
+        for line in reversed(response.splitlines()):
+            if boxed(line):
+                return line.strip()
+    return _result(response).strip()
+
+
+def _result(response: str) -> str:
     marked = _marked_text(response)
     text = marked or _MARK_AT_END.sub("", _with_marks(response))
     lines = [line for line in text.splitlines() if _has_text(line)]
-    if not lines:
-        return ""
-    line = _BOXED.sub(r"\1", lines[0] if marked else lines[-1])
-    return line.strip(_WRAPPING)
-
-
-def last_number(text: str) -> float | None:
-    """Return the last number in a text.
-
-    Reads signs, thousands separators (comma, apostrophe, no-break space), decimal commas,
-    fractions, exponents, and the digits of any script.
-    """
-    text = _FRACTION_COMMAND.sub(r"\1/\2", text)
-    text = _SPACED_SIGN.sub(r"\1-", text)
-    value = None
-    for match in _NUMBER.finditer(text):
-        bottom = _amount(match["bottom"]) if match["bottom"] else 1.0
-        if bottom:
-            sign = -1 if match["sign"] in ("-", "−") else 1
-            value = sign * _amount(match["top"]) / bottom
-    return value
+    return (lines[0] if marked else lines[-1]) if lines else ""
 
 
 def words(text: str) -> list[str]:
@@ -160,11 +154,3 @@ def _marked_text(response: str) -> str:
         if any(_has_text(line) for line in text.splitlines()):
             return text
     return ""
-
-
-def _amount(text: str) -> float:
-    if re.fullmatch(_GROUPED, text):
-        return float(re.sub(r"[,'\u00a0\u202f]", "", text))
-    if "," in text:
-        return float(text.replace(".", "").replace(",", "."))
-    return float(text)

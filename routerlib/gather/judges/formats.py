@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from routerlib.gather.judges.answers import answer_text, is_same_text, last_number
-from routerlib.gather.judges.rules import RELATIVE_TOLERANCE, BadReference, reference_texts, verdict
+from routerlib.gather.judges.answers import answer_text, is_same_text
+from routerlib.gather.judges.numbers import agree, number_of, read_number
+from routerlib.gather.judges.rules import BadReference, reference_texts, verdict
 from routerlib.records.call import Score
 
 _MAX_BRACES = 50
@@ -45,12 +45,9 @@ def _is_same(got: Any, gold: Any) -> bool:
     if isinstance(gold, bool) or gold is None:
         return got is gold
     if isinstance(gold, int | float):
-        number = last_number(got) if isinstance(got, str) else got
-        return (
-            isinstance(number, int | float)
-            and not isinstance(number, bool)
-            and math.isclose(number, gold, rel_tol=RELATIVE_TOLERANCE)
-        )
+        number = read_number(got).number if isinstance(got, str) else number_of(got)
+        wanted = number_of(gold)
+        return number is not None and wanted is not None and agree(number, wanted)
     if isinstance(gold, str):
         return isinstance(got, str | int | float) and is_same_text(str(got), gold)
     if isinstance(gold, list):

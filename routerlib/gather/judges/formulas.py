@@ -2,136 +2,166 @@
 
 from __future__ import annotations
 
-import atexit
-import json
 import math
-import queue
 import re
-import subprocess
-import sys
-import threading
 from importlib.util import find_spec
 from typing import Any
 
-from routerlib.gather.judges.answers import final_answer
+from routerlib.gather.judges import math_process
+from routerlib.gather.judges.answers import result_line
+from routerlib.gather.judges.formula_text import (
+    as_formula,
+    formula_in,
+    is_prose,
+    last_formula,
+    without_unit,
+)
+from routerlib.gather.judges.numbers import Number, Reading, agree, number_of, read_number, spelled
 from routerlib.gather.judges.rules import BadReference, reference_texts, verdict
+from routerlib.gather.judges.spelling import boxed, without_inner_boxes
+from routerlib.gather.judges.units import Unit
 from routerlib.records.call import Score
 
-# Importing sympy takes seconds on a busy machine; comparing two formulas takes milliseconds.
-_START_S = 120.0
-_ANSWER_S = 10.0
-_LONGEST_FORMULA = 300
-_FORMULA_WORDS = r"sqrt|frac|tfrac|dfrac|sin|cos|tan|log|exp|cdot|times|left|right|inf|infty|cup"
-_WORD = re.compile(rf"(?<![^\W\d_])(?!(?:{_FORMULA_WORDS})\b)[^\W\d_]{{3,}}")
-_DELIMITER = re.compile(r"\$|\\\(|\\\[|\\boxed")
+_NOTATION = re.compile(r"[\[({\\,;<>≤≥=$]")
+_COMMA = re.compile(r"[\s$]*[-+−]?\d+,\d+[\s$.]*")
+_MARKED = re.compile(r"\$|\\")
+_OR = re.compile(r"(?<![^\W\d_])(?:and|or|to|und|oder|bis|et|ou)(?![^\W\d_])", re.IGNORECASE)
 
 
 def mathematics(response: str, reference: Any) -> Score:
-    r"""Compare the final answer with the reference as mathematics, by math-verify.
+    r"""Compare the final answer with the reference as mathematics.
+
+    Numbers are read and compared as by judge ``numeric``; the rest is left to math-verify, which
+    never sees a number of the reference or the answer but in a spelling that it can't misread.
 
     >>> mathematics("Answer: $\\frac{2}{4}$", "1/2").score
     1.0
     """
-    golds = reference_texts("math", reference)
-    texts = [_as_formula(final_answer(response)), response]
-    reply = _compare([_as_formula(gold) for gold in golds], texts)
-    if reply is None:
-        return Score("math", math.nan, f"no verdict within {_ANSWER_S:.0f} s")
-    if not reply["n_golds"]:
-        raise BadReference(f"judge 'math' can't read the reference {reference!r} as a formula")
-    return verdict("math", reply["is_same"], f"got {reply['got']!r}")
-
-
-def _as_formula(text: str) -> str:
-    """Mark a text as LaTeX where it is nothing but a formula."""
-    text = text.strip()
-    if _DELIMITER.search(text) or _WORD.search(text) or len(text) > _LONGEST_FORMULA:
-        return text
-    return f"${text}$"
-
-
-class _Worker:
-    """The other process, started at first use and again after it had to be ended."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the reply, None where there is none in time."""
-        with self._lock:
-            process = self._running()
-            try:
-                assert process.stdin is not None
-                process.stdin.write(json.dumps(question) + "\n")
-                process.stdin.flush()
-                reply: dict[str, Any] = json.loads(self._replies.get(timeout=_ANSWER_S))
-            except (queue.Empty, OSError, ValueError):  # too slow, or it died of the question
-                self._end()
-                return None
-            return reply
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
-        self._replies = queue.SimpleQueue()
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "routerlib.gather.judges.math_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-        )
-        threading.Thread(target=_pass_on, args=(self._process, self._replies), daemon=True).start()
-        try:
-            is_ready = self._replies.get(timeout=_START_S)
-        except queue.Empty:
-            is_ready = ""
-        if not is_ready:
-            self._end()
-            raise RuntimeError(
-                "the process that compares formulas did not start; see what "
-                "`python -m routerlib.gather.judges.math_worker` says"
-            )
-        return self._process
-
-    def close(self) -> None:
-        """End the process; the next question starts another one."""
-        with self._lock:
-            self._end()
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:  # an unsent question has nowhere to go
-                    continue
-
-
-def _pass_on(process: subprocess.Popen[str], replies: queue.SimpleQueue[str]) -> None:
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            replies.put(line)
-    except ValueError:  # closed while waiting
-        pass
-    replies.put("")  # whoever waits learns that there is nothing more to come
-
-
-_WORKER = _Worker()
-atexit.register(_WORKER.close)
-
-
-def _compare(golds: list[str], texts: list[str]) -> dict[str, Any] | None:
     if find_spec("math_verify") is None:
         raise RuntimeError(
             "judge 'math' needs math-verify; install it with: pip install 'routerlib[judges]'"
         )
-    return _WORKER.ask({"golds": golds, "texts": texts})
+    numbers, formulas = math_reference(reference)
+    line = without_inner_boxes(result_line(response))
+    if is_prose(line):
+        line = last_formula(response) or line
+    reading = read_number(line)
+    got = _certain(reading)
+    if got is not None and any(agree(got, number) for number in numbers):
+        return verdict("math", True, f"got {got}")
+    if got is not None:
+        wrong = verdict("math", False, f"got {got}")
+        return _score_of_formulas(formulas, [_spelled(got)], got.unit) or wrong
+    score = _score_of_formulas(formulas, *_spellings(line, reading))
+    if score is not None and score.score != 0:
+        return score
+    if numbers and _may_be_formula(reading):
+        return _score_of_formula(line, numbers)
+    return score or verdict("math", False, f"got {reading.why}")
+
+
+def _may_be_formula(reading: Reading) -> bool:
+    return reading.is_formula or reading.number is not None
+
+
+def _spellings(line: str, reading: Reading) -> tuple[list[str], Unit | None]:
+    """Return a line that is no number as formulas to try in order, and their unit."""
+    boxes = boxed(line)
+    whole = as_formula(boxes[0][2] if len(boxes) == 1 else line)
+    texts = [whole, formula_in(line)] if _may_be_formula(reading) else [whole]
+    bare = [without_unit(text) for text in texts]
+    unit = next((unit for _, unit in [*bare, without_unit(line)] if unit), None)
+    return [text for text, _ in bare], unit
+
+
+def math_reference(reference: Any) -> tuple[list[Number], list[str]]:
+    """Return the numbers and the formulas of a reference, checked without math-verify."""
+    reference_texts("math", reference)
+    numbers, formulas = [], []
+    for item in reference if isinstance(reference, list) else [reference]:
+        number = number_of(item)
+        if isinstance(item, str):
+            reading = read_number(result_line(item))
+            number = None if reading.is_equation or not reading.is_alone else _certain(reading)
+            if why := _doubt(item, reading, number):
+                raise _not_certain(item, why)
+        elif number is None:
+            raise _not_certain(item, "no finite number")
+        if number is not None:
+            numbers.append(number)
+        elif formula := _formula(item):
+            formulas.append(formula)
+        else:
+            raise _not_certain(item, "no number and no formula")
+    return numbers, formulas
+
+
+def _formula(text: str) -> str:
+    text = without_inner_boxes(text)
+    return as_formula(text) or formula_in(text)
+
+
+def _not_certain(item: Any, why: str) -> BadReference:
+    return BadReference(
+        "judge 'math' needs a number or formula, plain or LaTeX, or a list of them, got "
+        f"{item!r}, which gives {why}; list several right answers, write a set as {{3, 5}}, an "
+        "interval as [3, 5], a decimal as 3.5"
+    )
+
+
+def _doubt(text: str, reading: Reading, number: Number | None) -> str:
+    """Return why a text is neither a number nor a formula for sure, an empty text if it is one."""
+    if number is not None:
+        return "a decimal comma or a list" if _COMMA.fullmatch(text) and number.amount.step else ""
+    if text.strip().casefold() in ("nan", "inf", "-inf", "infinity"):
+        return "no finite number"
+    if reading.is_equation or (reading.number and reading.is_alone) or reading.is_formula:
+        return ""
+    is_notation = _NOTATION.search(text) and not (_OR.search(text) and not _MARKED.search(text))
+    return "" if is_notation else reading.why or "several numbers"
+
+
+def _certain(reading: Reading) -> Number | None:
+    """Return the number that was read, but for 3t, which in mathematics may be 3 times t."""
+    return None if reading.number is None or reading.number.is_product else reading.number
+
+
+def _score_of_formulas(formulas: list[str], texts: list[str], unit: Unit | None) -> Score | None:
+    """Compare an answer, in several spellings, with formulas; None where there are none."""
+    score = None
+    for formula in formulas:
+        gold, wanted_unit = without_unit(formula)
+        is_other = unit is not None and wanted_unit is not None and unit != wanted_unit
+        reply = math_process.ask([gold], [] if is_other else texts)
+        if reply is None:
+            return _no_verdict()
+        if not reply["n_golds"]:
+            raise BadReference(f"judge 'math' can't read the reference {formula!r} as a formula")
+        score = verdict("math", reply["is_same"], f"got {reply['got']!r}")
+        if reply["is_same"]:
+            break
+    return score
+
+
+def _score_of_formula(line: str, numbers: list[Number]) -> Score:
+    """Compare an answer that is a formula with references that are numbers."""
+    golds = [_spelled(number) for number in numbers if not number.unit or number.unit.is_share]
+    if not golds:
+        return Score(
+            "math", math.nan, "a formula can't be compared with a quantity that has a unit"
+        )
+    part = formula_in(line)
+    if not part:
+        return verdict("math", False, "got no number or formula")
+    reply = math_process.ask(golds, [without_unit(part)[0]])
+    if reply is None:
+        return _no_verdict()
+    return verdict("math", reply["is_same"], f"got {reply['got']!r}")
+
+
+def _no_verdict() -> Score:
+    return Score("math", math.nan, f"no verdict within {math_process.ANSWER_S:.0f} s")
+
+
+def _spelled(number: Number) -> str:
+    return f"${spelled(number)}$"

@@ -1,7 +1,7 @@
 """Compare formulas in a process of its own: one JSON question a line, one JSON answer a line.
 
 Some formulas take for ever to work out, and a process can be ended where a thread cannot. Run
-with ``python -m``; see `routerlib.gather.judges.formulas`.
+with ``python -m``; see `routerlib.gather.judges.math_process`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import replace
 from typing import Any
 
 _MOST_BYTES = 4 << 30
@@ -20,10 +21,14 @@ def main() -> None:
     sys.stdout = sys.stderr  # whatever a dependency prints must not be taken for an answer
     _limit_memory()
     logging.disable(logging.ERROR)  # both parts warn of switched-off time limits on every call
-    from math_verify import parse, verify
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    # Only whole formulas: other modes take a part of a text for all of it, or variables for units.
+    latex = LatexExtractionConfig()
+    latex = replace(latex, normalization_config=replace(latex.normalization_config, units=False))
 
     def read(text: str) -> list[Any]:
-        return list(parse(text, parsing_timeout=None))
+        return list(parse(text, [latex], fallback_mode="no_fallback", parsing_timeout=None))
 
     print(json.dumps("ready"), file=answer, flush=True)
     for line in sys.stdin:

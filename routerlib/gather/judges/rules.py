@@ -13,13 +13,13 @@ from routerlib.gather.judges.answers import (
     has_phrase,
     has_words,
     is_same_text,
-    last_number,
+    result_line,
     words,
 )
+from routerlib.gather.judges.numbers import Number, agree, number_of, read_number
 from routerlib.records.call import Score
 from routerlib.records.errors import RouterlibError
 
-RELATIVE_TOLERANCE = 1e-6
 _KIND_NAMES = {
     str: "a text",
     int: "a whole number",
@@ -95,22 +95,46 @@ def _bare(text: str) -> str:
 
 
 def numeric(response: str, reference: Any) -> Score:
-    """Compare the last number of the final answer with the reference."""
+    r"""Compare the one number that the final answer gives with the reference, by what it is worth.
+
+    Forms, percent and units are read as `numbers` tells. An object with ``value`` may have a
+    ``tolerance``, in the unit of the value.
+
+    >>> numeric("Answer: $2.5\\times10^3$ m", "2.5 km").score
+    1.0
+    >>> numeric("Answer: 3.1", {"value": 3.14159, "tolerance": 0.05}).score
+    1.0
+    """
+    gold, tolerance = _numeric_reference(reference)
+    reading = read_number(result_line(response))
+    if reading.number is None:
+        return verdict("numeric", False, f"got {reading.why}")
+    is_right = agree(reading.number, gold, tolerance)
+    return verdict("numeric", is_right, f"got {reading.number}")
+
+
+def _numeric_reference(reference: Any) -> tuple[Number, float]:
+    """Return the number of a reference and its tolerance, in the unit of the number."""
     gold, tolerance = reference, 0.0
     if isinstance(reference, Mapping):
         gold = reference.get("value")
         tolerance = float(reference_field("numeric", reference, "tolerance", int | float, 0.0))
-    value = last_number(gold) if isinstance(gold, str) else gold
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if not 0 <= tolerance < math.inf:
+            raise BadReference(
+                f"judge 'numeric' needs 'tolerance' to be a finite number from 0, got {tolerance!r}"
+            )
+    number, why = number_of(gold), "no finite number"
+    if isinstance(gold, str):
+        reading = read_number(result_line(gold))
+        number = reading.number if reading.is_alone else None
+        why = reading.why or "several numbers"
+    if number is None:
         raise BadReference(
-            "judge 'numeric' needs a number, or an object with 'value' and 'tolerance', "
-            f"got {reference!r}"
+            "judge 'numeric' needs a number, such as 1234, '3/4', '2.5e-3' or '5 km', or an "
+            f"object with 'value' and 'tolerance', got {reference!r}, which gives {why}; write "
+            "the right number alone and in digits"
         )
-    got = last_number(final_answer(response))
-    is_right = got is not None and math.isclose(
-        got, value, rel_tol=RELATIVE_TOLERANCE, abs_tol=max(tolerance, 1e-9)
-    )
-    return verdict("numeric", is_right, f"got {got!r}")
+    return number, tolerance
 
 
 def contains(response: str, reference: Any) -> Score:

@@ -9,7 +9,7 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from routerlib.gather.judges.answers import last_number
+from routerlib.gather.judges.numbers import last_value, number_of
 from routerlib.gather.workload import documents as document
 from routerlib.gather.workload import gym, language
 from routerlib.gather.workload import numbers as number
@@ -54,12 +54,17 @@ def make_prompts(
     return [made[name][i] for i in range(per_family) for name in rng.sample(names, len(names))]
 
 
+def _ends_with_answer(item: Item) -> bool:
+    gold = number_of(item.reference)
+    return gold is not None and last_value(item.text) == gold.value
+
+
 def _distinct_prompts(family: Family, n_prompts: int, seed: int) -> list[Prompt]:
     prompts: dict[str, Prompt] = {}
     for item in islice(family.items(seed), _ITEMS_PER_PROMPT * n_prompts):
         if len(prompts) == n_prompts:
             break
-        if family.judge == "numeric" and last_number(item.text) == item.reference:
+        if family.judge == "numeric" and _ends_with_answer(item):
             continue  # a model that repeats the request must not be right
         prompt = Prompt.from_text(
             item.text,

@@ -1,0 +1,135 @@
+"""Any number, written in any style, is read back exactly."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routerlib.gather.judges.numbers import agree, number_of, read_number
+
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
+_DEVANAGARI = str.maketrans("0123456789", "०१२३४५६७८९")
+
+
+def _grouped(number: Decimal, separator: str, point: str) -> str:
+    whole, _, decimals = f"{number:,f}".partition(".")
+    return whole.replace(",", separator) + (f"{point}{decimals}" if decimals else "")
+
+
+def _with_comma(number: Decimal, separator: str) -> str:
+    """Write a decimal comma so that it can't be taken for thousands: never three decimals."""
+    whole, _, decimals = f"{number:f}".partition(".")
+    decimals = decimals or "0"
+    decimals += "0" * (len(decimals) == 3)
+    return _grouped(Decimal(whole), separator, "") + "," + decimals
+
+
+def _indian(number: Decimal) -> str:
+    whole, _, decimals = f"{number.copy_abs():f}".partition(".")
+    head, tail = whole[:-3], whole[-3:]
+    pairs = re.findall(r"..?", head[::-1])
+    joined = ",".join([*(pair[::-1] for pair in reversed(pairs)), tail])
+    return "-" * number.is_signed() + joined + (f".{decimals}" if decimals else "")
+
+
+def _scientific(number: Decimal, digits_of_power: dict[int, int] | None = None) -> tuple[str, str]:
+    digits, _, exponent = f"{number:e}".partition("e")
+    return digits, str(int(exponent)).translate(digits_of_power or {})
+
+
+STYLES = {
+    "plain": lambda number: f"{number:f}",
+    "English": lambda number: _grouped(number, ",", "."),
+    "German": lambda number: _with_comma(number, "."),
+    "French": lambda number: _with_comma(number, "\N{NARROW NO-BREAK SPACE}"),
+    "Swiss": lambda number: _grouped(number, "'", "."),
+    "Indian": _indian,
+    "spaced": lambda number: _grouped(number, " ", "."),
+    "LaTeX spaced": lambda number: f"${_grouped(number, chr(92) + ',', '.')}$",
+    "LaTeX commas": lambda number: f"${_grouped(number, '{,}', '.')}$",
+    "Python": lambda number: _grouped(number, "_", "."),
+    "exponent": lambda number: f"{number:e}",
+    "Exponent": lambda number: f"{number:E}",
+    "LaTeX power": lambda number: "${}\\times 10^{{{}}}$".format(*_scientific(number)),
+    "raised power": lambda number: " · 10".join(_scientific(number, _RAISED)),
+    "Arabic": lambda number: f"{number:f}".translate(_ARABIC).replace(".", "٫"),
+    "Devanagari": lambda number: _indian(number).translate(_DEVANAGARI),
+    "Unicode minus": lambda number: f"{number:f}".replace("-", "−"),
+    "bold": lambda number: f"**{number:f}**",
+    "boxed": lambda number: f"So $x = \\boxed{{{number:f}}}$.",
+    "equation": lambda number: f"x = {number:f}",
+    "sentence": lambda number: f"It is about {_grouped(number, ',', '.')} km.",
+    "money": lambda number: f"{'-' * number.is_signed()}${_grouped(number.copy_abs(), ',', '.')}",
+}
+numbers = st.decimals(
+    min_value=-(10**15), max_value=10**15, allow_nan=False, allow_infinity=False, places=None
+).filter(lambda number: number.is_zero() or number.adjusted() >= -20) | st.integers(
+    -(10**40), 10**40
+).map(Decimal)
+
+
+@given(number=numbers, style=st.sampled_from(sorted(STYLES)))
+@settings(max_examples=400, deadline=None)
+def test_any_number_in_any_style_is_read_back_exactly(number: Decimal, style: str) -> None:
+    text = STYLES[style](number)
+    found = read_number(text).number
+    assert found is not None, text
+    assert found.value == Fraction(number), text
+
+
+@given(top=st.integers(-(10**9), 10**9), bottom=st.integers(1, 10**6))
+@settings(max_examples=200, deadline=None)
+def test_any_fraction_is_read_back_exactly(top: int, bottom: int) -> None:
+    value = Fraction(top, bottom)
+    sign, absolute = "-" * (value < 0), abs(value)
+    whole, rest = divmod(absolute.numerator, absolute.denominator)
+    spellings = [f"{top}/{bottom}", f"$\\frac{{{top}}}{{{bottom}}}$", f"{top} / {bottom}"]
+    if whole and rest and not 100 <= rest <= 999:  # 1 234/567 could be 1234/567
+        spellings += [
+            f"{sign}{whole} {rest}/{absolute.denominator}",
+            f"${sign}{whole}\\tfrac{{{rest}}}{{{absolute.denominator}}}$",
+        ]
+    for text in spellings:
+        found = read_number(text).number
+        assert found is not None, text
+        assert found.value == value, text
+
+
+@given(
+    pair=st.tuples(st.integers(-2000, 2000), st.integers(-2000, 2000)),
+    styles=st.tuples(st.sampled_from(sorted(STYLES)), st.sampled_from(sorted(STYLES))),
+)
+@settings(max_examples=300, deadline=None)
+def test_two_different_whole_numbers_are_never_the_same(
+    pair: tuple[int, int], styles: tuple[str, str]
+) -> None:
+    one, other = (
+        read_number(STYLES[style](Decimal(number))).number
+        for number, style in zip(pair, styles, strict=True)
+    )
+    assert one is not None
+    assert other is not None
+    is_length_and_money = {"sentence", "money"} == set(styles)
+    assert agree(one, other) == (pair[0] == pair[1] and not is_length_and_money)
+
+
+@given(value=st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_a_json_number_is_the_number_that_its_text_gives(value: float) -> None:
+    number, read = number_of(value), read_number(repr(value)).number
+    assert number is not None
+    assert read is not None
+    assert number.value == read.value
+
+
+@given(
+    text=st.text(alphabet="0123456789.,+-−–eE^×/%$€()[]{}\\\\ '_abkmx=<>½³\u202f\n", max_size=30)
+)
+@settings(max_examples=500, deadline=None)
+def test_no_text_breaks_the_reader(text: str) -> None:
+    reading = read_number(text)
+    assert (reading.number is None) == bool(reading.why)
