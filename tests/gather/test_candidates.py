@@ -63,6 +63,19 @@ def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
         (ENTRY + "  parameters: {since: 2024-01-01}", "parameters: must be plain JSON values"),
         (ENTRY + "  parameters: {top_p: .nan}", "parameters: must be plain JSON values"),
         (ENTRY + "  parameters: {temperatur: 0}", "did you mean 'temperature'?"),
+        (ENTRY + "  parameters: {temprature: 0}", "write it under extra, which is sent as it is"),
+        (ENTRY + "  parameters: {extra_body: {a: 1}}", "write what it holds under extra"),
+        (ENTRY + "  parameters: {timeout: 3}", "write it beside the name, as timeout_s"),
+        (ENTRY + "  parameters: {max_output_tokens: 3}", "chat endpoints call it max_tokens"),
+        (
+            ENTRY.replace("openai", "ollama") + "  parameters: {num_ctx: 3}\n  price: "
+            "{input_usd_per_mtok: 0, output_usd_per_mtok: 0}",
+            "num_ctx has no effect here: Ollama",
+        ),
+        (ENTRY + "  extra: {messages: []}", "messages can't be sent: they come from the prompts"),
+        (ENTRY + "  extra: {extra_body: {a: 1}}", "extra_body can't be sent"),
+        (ENTRY + "  extra: {max_tokens: 0}", "max_tokens must be a whole number"),
+        (ENTRY + "  parameters: {seed: 1}\n  extra: {seed: 2}", "seed stands under parameters"),
         (ENTRY + "  parameters: {n: 2}", "n is no parameter here: one answer is read"),
         (ENTRY + "  parameters: {stream: true}", "stream is no parameter here"),
         (ENTRY + "  parameters: {system_prompt: Hi}", "write it beside the name, as system"),
@@ -144,6 +157,8 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         ("base_url: https://host/v1?api_key=sk-marked-secret", "must hold no user, password or"),
         ("parameters: {api_key: sk-marked-secret}", "api_key would be logged; name an environment"),
         ("parameters: {extra_headers: {x: sk-marked-secret}}", "extra_headers would be logged"),
+        ("extra: {api_key: sk-marked-secret}", "api_key would be logged; name an environment"),
+        ("extra: {default_headers: {x: sk-marked-secret}}", "default_headers would be logged"),
     ],
 )
 def test_a_key_in_the_file_is_refused_and_not_repeated(
@@ -159,6 +174,20 @@ def test_two_ways_of_asking_one_model_are_two_candidates(tmp_path: Path) -> None
     cheap, thorough = load_candidates(_file(tmp_path, ENTRY + dear))
     assert cheap.model == thorough.model
     assert cheap.params_hash != thorough.params_hash
+
+
+@pytest.mark.parametrize("name", ["min_tokens", "repeat_penalty", "top_a", "top_n_sigma", "min_p"])
+def test_a_parameter_of_some_server_is_no_slip(tmp_path: Path, name: str) -> None:
+    (small,) = load_candidates(_file(tmp_path, f"{ENTRY}  parameters: {{{name}: 1}}\n"))
+    assert small.parameters == {name: 1}
+
+
+def test_what_stands_under_extra_is_sent_as_it_is(tmp_path: Path) -> None:
+    told = "  parameters: {seed: 1}\n  extra: {max_token: 3, extra_body: {google: {x: 1}}}\n"
+    (small,) = load_candidates(_file(tmp_path, ENTRY + told))
+    assert small.parameters == {"seed": 1, "max_token": 3, "extra_body": {"google": {"x": 1}}}
+    (other,) = load_candidates(_file(tmp_path, ENTRY + "  parameters: {seed: 1}\n"))
+    assert small.params_hash != other.params_hash
 
 
 def test_a_system_prompt_may_stand_among_the_parameters(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,11 @@ from pydantic import (
 )
 
 from routerlib.gather.candidates.keys import key_complaints
+from routerlib.gather.candidates.parameters import (
+    check_extra,
+    check_for_ollama,
+    check_parameters,
+)
 from routerlib.gather.candidates.prices import list_price, nominal_price
 from routerlib.records.call import CandidateModel, Price, Role
 from routerlib.records.prompt import check_names
@@ -33,23 +37,6 @@ if TYPE_CHECKING:
 
 POOLS = ("local", "openai")
 
-_CAPS = ("max_tokens", "max_completion_tokens")
-# Parameters that most providers know: a name that is nearly one of them is a slip. Others pass
-# (servers have many of their own), unless they would change what is asked or hold a secret.
-_KNOWN_PARAMETERS = (
-    *_CAPS, "temperature", "top_p", "top_k", "min_p", "seed", "stop", "reasoning_effort",
-    "presence_penalty", "frequency_penalty", "repetition_penalty", "response_format", "logprobs",
-    "top_logprobs", "logit_bias", "verbosity", "service_tier",
-)  # fmt: skip
-_NOT_PARAMETERS = {
-    "stream": "answers are streamed where somebody watches, leave it out",
-    "model": "write it beside the name",
-    "messages": "they come from the prompts",
-    "system": "one stands beside the name already",
-    "system_prompt": "write it beside the name, as system",
-    "n": "one answer is read, and each is paid; use --repeats",
-}
-_SECRET_NAME = re.compile(r"(api_?key|authorization|secret|password|extra_headers)", re.IGNORECASE)
 _VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 # Words of a URL's query that carry a key.
 _SECRET_QUERY = re.compile(r"(key|token|secret|sig)", re.IGNORECASE)
@@ -102,6 +89,7 @@ class _Entry(_Strict):
     max_attempts: int = Field(default=4, ge=1)
     system: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
+    extra: dict[str, Any] = Field(default_factory=dict)
     roles: list[Role] = Field(default_factory=list)
     expected_s: float | None = Field(default=None, gt=0)
 
@@ -141,7 +129,7 @@ class _Entry(_Strict):
     @field_validator("parameters")
     @classmethod
     def _can_be_sent(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        _check_parameters(parameters)
+        check_parameters(parameters)
         return parameters
 
     @model_validator(mode="after")
@@ -156,11 +144,18 @@ class _Entry(_Strict):
             raise ValueError("give a provider or a base_url")
         if self.provider == "local":
             _check_local(self.model)
+        if self.provider == "ollama":
+            check_for_ollama(self.parameters)
+        return self
+
+    @model_validator(mode="after")
+    def _extra_can_be_sent(self) -> _Entry:
+        check_extra(self.extra, self.parameters)
         return self
 
 
 # The text of a wrong value may be a secret in these; never shown.
-_NEVER_SHOWN = ("base_url", "api_key_env", "parameters")
+_NEVER_SHOWN = ("base_url", "api_key_env", "parameters", "extra")
 
 
 def _check_local(model: str) -> None:
@@ -168,25 +163,6 @@ def _check_local(model: str) -> None:
         raise ValueError(
             f"no local model {model!r}: give the path of a GGUF file, or one of {', '.join(KNOWN)}"
         )
-
-
-def _check_parameters(parameters: dict[str, Any]) -> None:
-    for name in parameters:
-        if name in _NOT_PARAMETERS:
-            raise ValueError(f"{name} is no parameter here: {_NOT_PARAMETERS[name]}")
-        if _SECRET_NAME.search(name):
-            raise ValueError(f"{name} would be logged; name an environment variable in api_key_env")
-        meant = get_close_matches(name, _KNOWN_PARAMETERS, n=1, cutoff=0.8)
-        if meant and name not in _KNOWN_PARAMETERS:  # a misspelled cap would be no cap
-            raise ValueError(f"unknown parameter {name!r}, did you mean {meant[0]!r}?")
-    for name in _CAPS:
-        cap = parameters.get(name, 1)
-        if not isinstance(cap, int) or isinstance(cap, bool) or cap < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {cap!r}")
-    try:
-        json.dumps(parameters, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"must be plain JSON values: {error}") from error
 
 
 def load_candidates(source: str | Path) -> list[CandidateModel]:
@@ -297,7 +273,9 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
     except ValidationError as error:
         raise ValueError(f"{label}: {_complaint(error)}") from None
     provider = PROVIDERS[checked.provider]
-    fields = checked.model_dump(exclude={"price", "base_url", "api_key_env", "roles"})
+    fields = checked.model_dump(exclude={"price", "base_url", "api_key_env", "roles", "extra"})
+    # From here on they are one: both are sent, hashed and logged alike.
+    fields["parameters"] |= checked.extra
     return CandidateModel(
         **fields,
         base_url=checked.base_url or provider.base_url,
