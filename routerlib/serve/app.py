@@ -120,10 +120,17 @@ class _Endpoints:
         self._names = [candidate.name for candidate in service.candidates]
 
     async def health(self) -> Response:
-        """Say that the server is up, and who decides."""
-        router = self._service.routing.router
+        """Say that the server is up, who decides, and how its router file stands."""
+        routing = self._service.routing
+        router = routing.router
         return JSONResponse(
-            {"status": "ok", "router": router.name, "router_hash": router.router_hash_}
+            {
+                "status": "ok",
+                "router": router.name,
+                "router_hash": router.router_hash_,
+                "router_file": routing.file_state,
+                "router_file_error": routing.file_error,
+            }
         )
 
     async def models(self) -> Response:

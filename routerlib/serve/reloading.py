@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from routerlib.records.call import CandidateModel
 from routerlib.routers import artifact
@@ -15,6 +15,11 @@ from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
 
 logger = logging.getLogger("routerlib.serve")
+
+# How the file stands: none = rules, always; missing = none there (yet); taken_up = it decides;
+# gone = it was taken away since; refused = the one that is there now can't be taken up.
+FileState: TypeAlias = Literal["none", "missing", "taken_up", "gone", "refused"]
+_MOST_REASON = 300
 
 POLL_S = 1.0
 _WARM_UP = "What is 17 * 23?"
@@ -28,6 +33,9 @@ class ReloadedRouter:
 
     Two files make a router, and they are replaced one after the other: a pair that doesn't
     fit is looked at again at the next poll before it counts as broken.
+
+    Whatever happens to the file, or while it is read, the router in use stays, `file_state` and
+    `file_error` say so, and the next good file is taken up.
 
     `path`: the router file; where there is none (yet), rules decide. None = rules, always.
     `poll_s`: seconds between looks at the file.
@@ -43,8 +51,12 @@ class ReloadedRouter:
         self._thread: threading.Thread | None = None
         self._seen = self._signature()
         self._suspect: _Signature | None = None
+        self._told: tuple[_Signature, str] | None = None
+        self.file_state: FileState = "none" if path is None else "missing"
+        self.file_error: str | None = None
         if path is not None and path.exists():
             self.router = self._load(path)
+            self.file_state = "taken_up"
             logger.info("router %s from %s", self.router.router_hash_, path)
         else:
             self.router = RuleRouter.from_candidates(candidates)
@@ -69,16 +81,20 @@ class ReloadedRouter:
             return
         if signature[0] is None:
             logger.warning("%s is gone, staying with the router in use", self._path)
-            self._seen = signature
+            self._seen, self.file_state, self.file_error = signature, "gone", None
             return
         try:
             router = self._load(self._path)
-        except (ValueError, OSError) as error:
-            self._distrust(signature, error)
+        except (OSError, MemoryError) as error:  # they may pass: tried again at the next look
+            self._distrust(signature, error, may_pass=True)
+            return
+        except Exception as error:  # whatever a reader of a damaged file may raise
+            self._distrust(signature, error, may_pass=False)
             return
         # Other bytes may be read than were looked at; then the next look finds a new signature.
         self._seen, self._suspect = signature, None
         old, self.router = self.router, router  # one assignment: requests see one or the other
+        self.file_state, self.file_error = "taken_up", None
         logger.warning(
             "took up router %s from %s instead of %s",
             router.router_hash_,
@@ -86,12 +102,25 @@ class ReloadedRouter:
             old.router_hash_,
         )
 
-    def _distrust(self, signature: _Signature, error: Exception) -> None:
+    def _distrust(self, signature: _Signature, error: BaseException, *, may_pass: bool) -> None:
+        """Refuse a file that can't be read, unless this is the first look at it."""
         if signature != self._suspect:  # perhaps half of a save: look once more
             self._suspect = signature
             return
-        self._seen = signature
-        logger.error("refused %s, staying with the router in use: %s", self._path, error)
+        if not may_pass:
+            self._seen = signature
+        self._refuse(signature, error)
+
+    def _refuse(self, signature: _Signature, error: BaseException) -> None:
+        """Say once that the file can't be taken up, and keep why for whoever asks."""
+        reason = " ".join(str(error).split()) or type(error).__name__
+        self.file_state = "refused"
+        # Callers needn't know where the file lies.
+        self.file_error = reason.replace(str(self._path), str(self._path and self._path.name))
+        self.file_error = self.file_error[:_MOST_REASON]
+        if self._told != (signature, reason):
+            self._told = (signature, reason)
+            logger.error("refused %s, staying with the router in use: %s", self._path, reason)
 
     def _load(self, path: Path) -> Router:
         router = load_router(path)
@@ -106,7 +135,10 @@ class ReloadedRouter:
 
     def _watch(self) -> None:
         while not self._must_end.wait(self._poll_s):
-            self.look()
+            try:
+                self.look()
+            except BaseException as error:  # a panic of a compiled reader, too, ends no watching
+                self._distrust(self._signature(), error, may_pass=False)
 
     def _signature(self) -> _Signature:
         if self._path is None:

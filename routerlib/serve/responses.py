@@ -81,11 +81,13 @@ class FeedbackBody(BaseModel):
 
 
 class HealthBody(BaseModel):
-    """Body of an answer to GET /health."""
+    """Body of an answer to GET /health; a refused router file leaves the router in use as it is."""
 
     status: Literal["ok"]
     router: str
     router_hash: str
+    router_file: Literal["none", "missing", "taken_up", "gone", "refused"]
+    router_file_error: str | None
 
 
 class CandidateBody(BaseModel):

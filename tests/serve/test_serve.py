@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from fault_server import FaultServer
-from serving import NOBODY, candidate, rows, save_router, serving, wait_until
+from serving import NOBODY, candidate, rows, serving
 
 from routerlib.cli import main
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.serve import guard
-from routerlib.serve.reloading import ReloadedRouter
 
 
 @pytest.fixture
@@ -224,72 +222,3 @@ def test_other_addresses_need_a_key(
     monkeypatch.delenv("ROUTERLIB_API_KEY", raising=False)
     assert main(["serve", "--host", host, "--port", "0"]) == 1
     assert "needs a key: set the environment variable ROUTERLIB_API_KEY" in capsys.readouterr().err
-
-
-# -- the router file ---
-
-
-def test_a_new_router_is_taken_up_without_a_restart_and_a_broken_one_is_not(
-    provider: FaultServer, tmp_path: Path, log_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, logger="routerlib.serve")
-    path = tmp_path / "router_model.pkl"
-    candidates = [candidate("small", provider.url), candidate("large", provider.url)]
-    with serving(candidates, log_path, path) as served:
-        assert "no trained router, using rules" in caplog.text
-        assert served.get("/health").json()["router"] == "rules"
-        trained = save_router(path)
-        wait_until(lambda: served.get("/health").json()["router"] == "knn", "not taken up")
-        told = served.post("/inference", json={"prompt": "Prove it.", "task": "reasoning"}).json()
-        assert (told["model"], told["router_hash"]) == ("small", trained.router_hash_)
-        assert told["estimates"]["small"]["quality"] == pytest.approx(0.9)
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) // 2])
-        wait_until(lambda: "refused" in caplog.text, "the broken file went unnoticed")
-        health = served.get("/health").json()
-        assert health["router_hash"] == trained.router_hash_
-        newer = save_router(path, ("large", "small"))
-        wait_until(
-            lambda: served.get("/health").json()["router_hash"] == newer.router_hash_,
-            "the repaired file went unnoticed",
-        )
-        assert served.post("/route", json={"prompt": "Hi!"}).json()["model"] == "large"
-    assert rows(log_path, "select distinct router_hash from decisions") == [(trained.router_hash_,)]
-
-
-def test_a_router_of_other_candidates_is_refused(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "router_model.pkl"
-    routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
-    save_router(path, ("small", "huge"))
-    routing.look()
-    assert "refused" not in caplog.text  # it might be half of a save
-    routing.look()
-    routing.look()
-    assert caplog.text.count("refused") == 1
-    assert "may choose 'huge', which isn't among the candidates large, small" in caplog.text
-    assert routing.router.name == "rules"
-    with pytest.raises(ValueError, match="may choose 'huge'"):
-        ReloadedRouter(path, [candidate("small", NOBODY)])
-
-
-def test_half_of_a_save_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "router_model.pkl"
-    first = save_router(path)
-    routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
-    second = save_router(tmp_path / "next.pkl", ("large", "small"))
-    path.write_bytes((tmp_path / "next.pkl").read_bytes())  # its JSON is still the old one
-    routing.look()
-    assert routing.router.router_hash_ == first.router_hash_
-    path.with_suffix(".json").write_bytes((tmp_path / "next.json").read_bytes())
-    routing.look()
-    assert routing.router.router_hash_ == second.router_hash_
-    path.unlink()
-    routing.look()
-    assert routing.router.router_hash_ == second.router_hash_
-    assert "is gone, staying with the router in use" in caplog.text
-    assert "refused" not in caplog.text
-
-
-# -- the command ---

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from routerlib.serve import requests, structure
 from routerlib.serve.admission import Patience
 from routerlib.serve.guard import Limits
+from routerlib.serve.reloading import FileState
 
 PAGE = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
 LIMITS, WAIT = Limits(), Patience()
@@ -32,3 +34,7 @@ MB = 1_000_000
 )
 def test_each_limit_stands_there_as_it_is(row: str) -> None:
     assert row in PAGE
+
+
+def test_each_state_of_the_router_file_stands_there() -> None:
+    assert "".join(f"`{state}`, " for state in get_args(FileState)).rstrip(", ") in PAGE

@@ -1,0 +1,149 @@
+"""The router that decides keeps step with its file, and outlives whatever happens to that."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from fault_server import FaultServer
+from serving import NOBODY, candidate, rows, save_router, serving, wait_until
+
+from routerlib.serve import reloading
+from routerlib.serve.reloading import ReloadedRouter
+
+CANDIDATES = [candidate("small", NOBODY), candidate("large", NOBODY)]
+
+
+def test_a_new_router_is_taken_up_without_a_restart_and_a_broken_one_is_not(
+    provider: FaultServer, tmp_path: Path, log_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="routerlib.serve")
+    path = tmp_path / "router_model.pkl"
+    candidates = [candidate("small", provider.url), candidate("large", provider.url)]
+    with serving(candidates, log_path, path) as served:
+        assert "no trained router, using rules" in caplog.text
+        health = served.get("/health").json()
+        assert (health["router"], health["router_file"]) == ("rules", "missing")
+        trained = save_router(path)
+        wait_until(lambda: served.get("/health").json()["router"] == "knn", "not taken up")
+        told = served.post("/inference", json={"prompt": "Prove it.", "task": "reasoning"}).json()
+        assert (told["model"], told["router_hash"]) == ("small", trained.router_hash_)
+        assert told["estimates"]["small"]["quality"] == pytest.approx(0.9)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        wait_until(lambda: "refused" in caplog.text, "the broken file went unnoticed")
+        health = served.get("/health").json()
+        assert health["router_hash"] == trained.router_hash_
+        assert (health["status"], health["router_file"]) == ("ok", "refused")
+        assert health["router_file_error"].startswith("'router_model.pkl' ")
+        assert str(tmp_path) not in health["router_file_error"]
+        newer = save_router(path, ("large", "small"))
+        wait_until(
+            lambda: served.get("/health").json()["router_hash"] == newer.router_hash_,
+            "the repaired file went unnoticed",
+        )
+        health = served.get("/health").json()
+        assert (health["router_file"], health["router_file_error"]) == ("taken_up", None)
+        assert served.post("/route", json={"prompt": "Hi!"}).json()["model"] == "large"
+    assert rows(log_path, "select distinct router_hash from decisions") == [(trained.router_hash_,)]
+
+
+def test_a_router_of_other_candidates_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
+    save_router(path, ("small", "huge"))
+    routing.look()
+    assert "refused" not in caplog.text  # it might be half of a save
+    routing.look()
+    routing.look()
+    assert caplog.text.count("refused") == 1
+    assert "may choose 'huge', which isn't among the candidates large, small" in caplog.text
+    assert routing.router.name == "rules"
+    with pytest.raises(ValueError, match="may choose 'huge'"):
+        ReloadedRouter(path, [candidate("small", NOBODY)])
+
+
+def test_half_of_a_save_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "router_model.pkl"
+    first = save_router(path)
+    routing = ReloadedRouter(path, [candidate("small", NOBODY), candidate("large", NOBODY)])
+    second = save_router(tmp_path / "next.pkl", ("large", "small"))
+    path.write_bytes((tmp_path / "next.pkl").read_bytes())  # its JSON is still the old one
+    routing.look()
+    assert routing.router.router_hash_ == first.router_hash_
+    path.with_suffix(".json").write_bytes((tmp_path / "next.json").read_bytes())
+    routing.look()
+    assert routing.router.router_hash_ == second.router_hash_
+    path.unlink()
+    routing.look()
+    assert routing.router.router_hash_ == second.router_hash_
+    assert "is gone, staying with the router in use" in caplog.text
+    assert "refused" not in caplog.text
+
+
+class _Panic(BaseException):
+    """What compiled readers raise, beside all exceptions."""
+
+
+@pytest.mark.parametrize(
+    "fault", [KeyError("arrays"), RecursionError(), MemoryError(), _Panic("!")]
+)
+def test_no_fault_of_the_reader_ends_the_watching(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: BaseException,
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    first = save_router(path)
+    routing = ReloadedRouter(path, CANDIDATES, poll_s=0.01)
+    read = reloading.load_router
+
+    def break_down(path: Path) -> None:
+        raise fault
+
+    monkeypatch.setattr(reloading, "load_router", break_down)
+    routing.start()
+    try:
+        save_router(path, ("large", "small"))
+        wait_until(lambda: routing.file_state == "refused", "the fault went unnoticed")
+        assert routing.file_error
+        assert routing.router.router_hash_ == first.router_hash_
+        monkeypatch.setattr(reloading, "load_router", read)
+        good = save_router(path, ("small", "large"))
+        wait_until(lambda: routing.file_state == "taken_up", "the good file was not taken up")
+        assert routing.router.router_hash_ == good.router_hash_
+        assert routing.file_error is None
+        assert caplog.text.count("refused") == 1  # told once, however often it is tried
+    finally:
+        routing.stop()
+
+
+def test_a_file_that_can_not_be_read_for_a_while_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    save_router(path)
+    routing = ReloadedRouter(path, CANDIDATES)
+    second = save_router(path, ("large", "small"))
+    read, is_broken = reloading.load_router, True
+
+    def sometimes(path: Path) -> object:
+        if is_broken:
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(reloading, "load_router", sometimes)
+    routing.look()
+    routing.look()
+    assert (routing.file_state, routing.file_error) == ("refused", "[Errno 5] Input/output error")
+    is_broken = False
+    routing.look()  # the same file
+    assert routing.file_state == "taken_up"
+    assert routing.router.router_hash_ == second.router_hash_
+    path.unlink()
+    routing.look()
+    assert routing.file_state == "gone"
