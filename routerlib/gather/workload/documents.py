@@ -7,61 +7,10 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from routerlib.gather.workload.facts import read_table
 from routerlib.gather.workload.language import Item, shuffled_rounds
 
-_FIRST_NAMES = [
-    "Amara",
-    "Bruno",
-    "Carla",
-    "Dmitri",
-    "Elif",
-    "Farid",
-    "Greta",
-    "Hana",
-    "Ivo",
-    "Jonas",
-    "Keiko",
-    "Lena",
-    "Marek",
-]
-_LAST_NAMES = [
-    "Abbott",
-    "Brandt",
-    "Castillo",
-    "Duarte",
-    "Eriksen",
-    "Fontaine",
-    "Greco",
-    "Hassan",
-    "Ito",
-    "Keller",
-]
-_CITIES = [
-    "Porto",
-    "Leeds",
-    "Graz",
-    "Lyon",
-    "Turin",
-    "Aarhus",
-    "Seville",
-    "Gdansk",
-    "Ghent",
-    "Tampere",
-    "Bilbao",
-    "Basel",
-]
-_JOBS = [
-    "baker",
-    "nurse",
-    "plumber",
-    "librarian",
-    "architect",
-    "florist",
-    "pilot",
-    "welder",
-    "translator",
-    "vet",
-]
+_DOCUMENTS = read_table("documents.yaml")
 _HOSTS = ["example.org", "example.com", "mail.example.net"]
 
 _MAIL_NOTES = {
@@ -96,15 +45,15 @@ _FIND_MAIL = {
 
 
 def _person(rng: Random) -> dict[str, Any]:
-    first, last = rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES)
+    first, last = rng.choice(_DOCUMENTS["first_names"]), rng.choice(_DOCUMENTS["last_names"])
     local = rng.choice([first.lower(), f"{first[0]}.{last}".lower(), f"{last.lower()}_{first[0]}"])
     if rng.random() < 0.4:
         local += str(rng.randint(2, 99))
     return {
         "name": f"{first} {last}",
         "mail": f"{local}@{rng.choice(_HOSTS)}",
-        "city": rng.choice(_CITIES),
-        "job": rng.choice(_JOBS),
+        "city": rng.choice(_DOCUMENTS["cities"]),
+        "job": rng.choice(_DOCUMENTS["jobs"]),
         "age": rng.randint(19, 78),
         "hour": rng.randint(8, 18),
         "day": rng.randint(10, 28),
@@ -174,67 +123,6 @@ def make_json(rng: Random) -> Iterator[Item]:
         )
 
 
-# Passage, then questions with the slot that answers each.
-_PASSAGES = {
-    "en": (
-        (
-            "The {ship} left {city} on {day} March with {number} crates of tea. Captain {name} "
-            "was on board for the first time.",
-            (
-                ("From which city did the ship sail?", "city"),
-                ("How many crates were on board?", "number"),
-                ("Who was the captain?", "name"),
-            ),
-        ),
-        (
-            "At {age}, {name} opened a workshop in {city}. It repairs clocks, opens at {hour} in "
-            "the morning, and employs a former {job}.",
-            (
-                ("How old was the owner when the workshop opened?", "age"),
-                ("What did the employee work as before?", "job"),
-                ("Where is the workshop?", "city"),
-            ),
-        ),
-        (
-            "Two people applied: a {job} from {city}, and {name}, who is {age}. The committee "
-            "met on {day} June and chose the {job}.",
-            (
-                ("What is the job of the person who was chosen?", "job"),
-                ("On which day of June did the committee meet?", "day"),
-                ("Where does the successful applicant come from?", "city"),
-            ),
-        ),
-    ),
-    "de": (
-        (
-            "{name} wohnt seit {age} Jahren in {city} und leitet dort ein Museum mit {number} "
-            "Bildern.",
-            (
-                ("In welcher Stadt liegt das Museum?", "city"),
-                ("Wie viele Bilder hat das Museum?", "number"),
-            ),
-        ),
-    ),
-    "fr": (
-        (
-            "Le train de {hour} heures pour {city} a eu {day} minutes de retard. {name} a raté "
-            "son rendez-vous.",
-            (
-                ("Où allait le train ?", "city"),
-                ("De combien de minutes était le retard ?", "day"),
-            ),
-        ),
-    ),
-    "es": (
-        (
-            "La panadería de {name} en {city} vendió {number} panes en {day} días.",
-            (
-                ("¿Cuántos panes vendió la panadería?", "number"),
-                ("¿En qué ciudad está la panadería?", "city"),
-            ),
-        ),
-    ),
-}
 _SHIPS = ("Aurora", "Blue Heron", "Stella", "Windrose")
 _ASK_ABOUT = ("{passage}\n\n{question}", "{question}\n\nText: {passage}", "{passage} {question}")
 
@@ -243,9 +131,9 @@ def question_on_text(rng: Random) -> Iterator[Item]:
     """Ask for a fact that a short text states, with up to three idle sentences around it."""
     for language in shuffled_rounds(rng, ["en"] * 6 + ["de", "fr", "es"]):
         person = _person(rng)
-        template, questions = rng.choice(_PASSAGES[language])
-        question, slot = rng.choice(questions)
-        passage = template.format(ship=rng.choice(_SHIPS), **person)
+        source = rng.choice(_DOCUMENTS["passages"][language])
+        question, slot = rng.choice(list(source["questions"].items()))
+        passage = source["text"].format(ship=rng.choice(_SHIPS), **person)
         if language == "en":
             idle = rng.sample(_FILLER, rng.randint(0, 3))
             place = rng.randint(0, len(idle))
@@ -258,55 +146,6 @@ def question_on_text(rng: Random) -> Iterator[Item]:
         )
 
 
-# Text, then the facts that a summary must keep.
-_STORIES = {
-    "en": (
-        (
-            "The town of {city} closed its old tram line yesterday. The rails were worn out and "
-            "repairs would have cost {number} thousand euros. Buses will replace the trams. "
-            "Many residents came to take photographs of the last ride.",
-            ("{city}", "tram|trams|tramline"),
-        ),
-        (
-            "A {job} from {city} found a Roman coin while digging in the garden. An expert dated "
-            "it to the second century. The finder, {name}, gave it to the local museum, where it "
-            "can be seen from Tuesday.",
-            ("coin|coins", "museum"),
-        ),
-        (
-            "Heavy storms hit {city} on Sunday night. The river rose by two metres and flooded "
-            "{day} streets. Firefighters pumped out cellars until the morning. Nobody was hurt.",
-            ("{city}", "storm|storms|flood|floods|flooding|flooded"),
-        ),
-        (
-            "The library in {city} will stay open until midnight from {day} May. Students had "
-            "asked for it for years. To pay for the extra staff, the cafe inside will raise its "
-            "prices a little.",
-            ("library", "midnight"),
-        ),
-        (
-            "{name} has won the regional chess cup for the third time. The {age}-year-old {job} "
-            "beat {day} players in one weekend. The final game lasted five hours and ended after "
-            "a bold sacrifice of the queen.",
-            ("{last}", "chess"),
-        ),
-    ),
-    "de": (
-        (
-            "Der Zoo in {city} hat ein neues Haus für Elefanten eröffnet. Der Bau dauerte "
-            "{day} Monate und kostete mehr als geplant. Am Sonntag ist der Eintritt frei.",
-            ("Zoo|Zoos", "Elefanten|Elefantenhaus|Elefant"),
-        ),
-    ),
-    "fr": (
-        (
-            "Le marché de {city} change de place. À partir du {day} juin, les commerçants "
-            "s'installeront devant la gare, car la vieille halle doit être rénovée. Les travaux "
-            "dureront deux ans.",
-            ("marché", "gare"),
-        ),
-    ),
-}
 _SUMMARISE = {
     "en": (
         "Summarise in one sentence:\n{text}",
@@ -323,8 +162,8 @@ def summarize(rng: Random) -> Iterator[Item]:
     """Ask for one sentence that keeps the key facts of three or four."""
     for language in shuffled_rounds(rng, ["en", "en", "en", "en", "en", "de", "fr"]):
         person = _person(rng)
-        story, facts = rng.choice(_STORIES[language])
-        text = story.format(**person)
-        forms = [fact.format(last=person["name"].split()[1], **person) for fact in facts]
+        story = rng.choice(_DOCUMENTS["stories"][language])
+        text = story["text"].format(**person)
+        forms = [fact.format(last=person["name"].split()[1], **person) for fact in story["facts"]]
         reference = {"source": text, "facts": [form.split("|") for form in forms], "max_words": 30}
         yield Item(rng.choice(_SUMMARISE[language]).format(text=text), reference)
