@@ -135,8 +135,8 @@ MARKS: tuple[ThinkingMarks, ...] = (
         may_stand_alone=False,
     ),
     ThinkingMarks(
-        "assistantfinal",
         "analysis",
+        "(?-i:analysis)",
         "assistantfinal",
         "the same, begun in any way, as a common answer may be too",
         "parsers with tests in public repositories",
@@ -211,7 +211,7 @@ MARKS: tuple[ThinkingMarks, ...] = (
         "llama.cpp models/templates/unsloth-Apriel-1.5.jinja",
     ),
     _tag(
-        "</",
+        "<",
         "(?:reason|reflection|scratchpad|analysis|inner_monologue|internal)",
         "fine-tunes such as Reflection-70B, and whatever a prompt asks for",
         "functions that take them out in public repositories",
@@ -236,4 +236,16 @@ ENDS = re.compile(
 WRAPPERS = tuple(
     re.compile(rf"<{name}>(?P<answer>(?:(?!</?{name}>)[\s\S])*)</{name}>\Z", re.IGNORECASE)
     for name in ("answer", "response", "output")
+)
+
+# What may become an opening mark, or one that opens a turn, once more of the text has come.
+BEGINNING = re.compile(
+    r"(?:<[^\s<>|]*(?:\s[^<>\n]{0,999})?|<\|[^\n]{0,99}|<[^\n<>]{0,40}|\[[a-z/]{0,8}|◁[^▷\n]{0,8})\Z",
+    re.IGNORECASE,
+)
+BEGINNINGS = (
+    "analysis",
+    "to=self<|message|>",
+    "to=user<|message|>",
+    *(f"{here} my thought process:" for here in ("here is", "here's")),
 )

@@ -17,7 +17,15 @@ from itertools import islice
 from typing import NamedTuple
 
 from routerlib.records.call import Call
-from routerlib.records.thinking_marks import ENDS, HEADER, MARKS, WRAPPERS, ThinkingMarks
+from routerlib.records.thinking_marks import (
+    BEGINNING,
+    BEGINNINGS,
+    ENDS,
+    HEADER,
+    MARKS,
+    WRAPPERS,
+    ThinkingMarks,
+)
 
 THOUGHT = "thought"  # where a call's `extra` keeps it
 
@@ -55,9 +63,7 @@ def separate(text: str) -> Separated:
     >>> separate("<think>Let me see").is_only_thought
     True
     """
-    small = text.lower()
-    hinted = [each for each in MARKS if each.hint in small]
-    marks = [each for each in hinted if each.opens.search(text) or each.closes.search(text)]
+    marks = _marks_in(text)
     if not marks:
         return Separated(text, None)
     thoughts: list[str] = []
@@ -72,6 +78,27 @@ def separate(text: str) -> Separated:
     if not thoughts:
         return Separated(text, None)
     return Separated(rest, "\n\n".join(filter(None, thoughts)))
+
+
+def answer_start(text: str) -> int | None:
+    r"""Return where the answer begins in a text of which more may come; None = not known yet.
+
+    >>> answer_start("<th"), answer_start("<think>Hm."), answer_start("<think>Hm.</think>\n4")
+    (None, None, 19)
+    """
+    marks, rest = _marks_in(text), text
+    for _ in range(_MOST_CUTS):
+        found = _leading(rest, marks) if marks else None
+        if found is None:
+            break
+        rest = found[1]
+    start = len(text) - len(rest) + _header_end(rest)
+    if any(each.opens.match(text, start) for each in marks):
+        return None
+    small = text[start:].lower()
+    if not small or BEGINNING.match(small) or any(each.startswith(small) for each in BEGINNINGS):
+        return None
+    return start if len(rest) < len(text) else 0
 
 
 def thought_apart(call: Call) -> Call:
@@ -93,10 +120,20 @@ def thought_apart(call: Call) -> Call:
     )
 
 
+def _marks_in(text: str) -> list[ThinkingMarks]:
+    small = text.lower()
+    hinted = [each for each in MARKS if each.hint in small]
+    return [each for each in hinted if each.opens.search(text) or each.closes.search(text)]
+
+
+def _header_end(text: str) -> int:
+    found = HEADER.match(text)
+    return found.end() if found else 0
+
+
 def _leading(text: str, marks: Sequence[ThinkingMarks]) -> tuple[str, str] | None:
     """Return the thought that a text begins with, and the rest."""
-    head = HEADER.match(text)
-    start = head.end() if head else 0
+    start = _header_end(text)
     page = _Page(text)
     for each in marks:
         opening = each.opens.match(text, start)
@@ -137,8 +174,7 @@ def _later(
 
 def _bare(answer: str) -> str:
     """Take off what stands around an answer that follows a thought."""
-    head = HEADER.match(answer)
-    answer = answer[head.end() if head else 0 :].strip()
+    answer = answer[_header_end(answer) :].strip()
     answer = (answer[:-_SEEN_CHARS] + ENDS.sub("", answer[-_SEEN_CHARS:])).strip()
     for wrapper in WRAPPERS:
         if found := wrapper.match(answer):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from routerlib.log.call_log import CallLog
 from routerlib.records.prompt import Prompt
+from routerlib.records.thoughts import separate
 from routerlib.serve.faults import Refused
 
 _ANSWERED = """
@@ -41,11 +42,16 @@ def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, str]]) -> Turn | 
     before = tuple(messages[:last])
     if not any(message["content"].strip() for message in before):
         return None
-    said = messages[last]["content"].strip()
+    said = _answer(messages[last]["content"])
     for model, decision_id, response in log.lookup(_ANSWERED, Prompt(before).prompt_id):
-        if response is not None and response.strip() == said:
+        if response is not None and _answer(response) == said:
             return Turn(model, decision_id)
     return None
+
+
+def _answer(text: str) -> str:
+    """Return what counts of an answer: a client may send a thought back, or leave it out."""
+    return separate(text).answer.strip()
 
 
 def told_turn(log: CallLog, decision_id: int) -> Turn:

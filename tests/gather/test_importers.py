@@ -173,7 +173,7 @@ def test_pairs_of_request_and_response_come_in_typed(log: CallLog, tmp_path: Pat
     found = calls(log)
     assert found.status.tolist() == ["ok", "truncated", "empty", "error", "error", "ok"]
     assert found.candidate.tolist() == ["gpt-4o-mini"] * 5 + ["tuned"]
-    assert json.loads(found.extra[0]) == {"note": "kept"}
+    assert json.loads(found.extra[0]) == {"answered_by": "gpt-4o-mini-2024", "note": "kept"}
 
 
 def test_a_batch_of_openai_comes_in_with_its_request_file(log: CallLog, tmp_path: Path) -> None:

@@ -257,3 +257,36 @@ def test_the_command_lets_a_candidate_judge(
     assert "2 calls to make" in capsys.readouterr().out
     assert main([*arguments, "--judge-candidate", "critic"]) == 0
     assert "2 scores by llm:critic" in capsys.readouterr().out
+
+
+def test_judges_are_shown_answers_without_thoughts(
+    log: CallLog, server: FaultServer, critic: CandidateModel
+) -> None:
+    answered(log, ("small", "<think>Is it good?</think>\nbad"), ("large", "<think>good"))
+    server.reply = graded
+    assert judge_with_llm(log, critic, progress=False).n_scores == 1
+    assert scores(log, "llm:critic") == {"small": 0.1}, "a thought alone is no answer"
+    (body,) = server.bodies
+    assert "\nbad\n" in body["messages"][0]["content"]
+    assert "Is it good?" not in body["messages"][0]["content"]
+
+
+def test_a_judges_verdict_is_what_follows_its_thoughts(
+    log: CallLog, server: FaultServer, critic: CandidateModel
+) -> None:
+    answered(log, ("small", "bad"), ("large", "good"), ("other", "odd"))
+    server.reply = lambda text: (
+        "<think>Score: 0.5? No." + ("" if "\nodd\n" in text else f"</think>\n{graded(text)}")
+    )
+    done = judge_with_llm(log, critic, progress=False)
+    assert scores(log, "llm:critic") == {"small": 0.1, "large": 0.9}
+    assert (done.n_scores, done.n_unreadable) == (2, 0), "a verdict that was never given"
+
+
+def test_pairs_are_compared_by_their_answers_alone(
+    log: CallLog, server: FaultServer, critic: CandidateModel
+) -> None:
+    answered(log, ("a", "<think>good</think>bad"), ("b", "good"), ("c", "<think>bad"))
+    server.reply = lambda text: f"Winner: A?\n</think>\n{preferred(text)}"
+    assert compare_with_llm(log, critic, progress=False).n_scores == 2
+    assert scores(log, "pairwise:critic") == {"a": 0.0, "b": 1.0}

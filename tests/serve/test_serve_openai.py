@@ -315,3 +315,19 @@ def test_without_stickiness_each_turn_is_decided_afresh(
             messages=[_user("Hello!"), {"role": "assistant", "content": "Answer: 4"}, _user("Hi")],
         )
         assert told.model == "small"
+
+
+def test_a_thought_is_never_served_and_may_be_sent_back(
+    served: httpx.Client, log_path: Path
+) -> None:
+    question = [_user("Write a Python function, tagged")]
+    with _sdk(served) as client:
+        plain = client.chat.completions.create(model="router", messages=question)
+        assert plain.choices[0].message.content == "Answer: 4"
+        streamed = client.chat.completions.create(model="router", messages=question, stream=True)
+        assert "".join(c.choices[0].delta.content or "" for c in streamed) == "Answer: 4"
+        for said in ("Answer: 4", "<think> Answer: 5? No. </think>\n\nAnswer: 4"):
+            history = [*question, {"role": "assistant", "content": said}]
+            client.chat.completions.create(model="router", messages=[*history, _user("Thanks!")])
+    hashes = rows(log_path, "select router_hash from decisions order by decision_id")
+    assert [hash_ == "conversation" for (hash_,) in hashes] == [False, False, True, True]

@@ -14,6 +14,7 @@ from routerlib.records.call import CandidateModel
 from routerlib.records.decision import CALLER
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.router import Router
+from routerlib.show.widget import html
 from routerlib.show.widget.controller import PlaygroundController
 
 SUM = "What is 17 * 23?"
@@ -278,3 +279,16 @@ def test_unexpected_error_is_shown_and_not_swallowed(
     assert "an unexpected error" in controller.message
     assert caught == [KeyError]
     assert not controller.asking.is_busy
+
+
+def test_a_thought_is_folded_under_its_answer(controller: PlaygroundController) -> None:
+    controller.set(prompt="tagged: what is 2 + 2?")
+    controller.ask()
+    (asked,) = controller.asking.asked
+    assert asked.text == "Answer: 4"
+    drawn = html.answer(controller, asked)
+    assert "<details><summary>What it thought before</summary>" in drawn
+    assert drawn.index("Answer: 4") < drawn.index("Answer: 5? No.") < drawn.index("</details>")
+    controller.set(prompt=SUM)
+    controller.ask()
+    assert "<details>" not in html.answer(controller, controller.asking.asked[0])

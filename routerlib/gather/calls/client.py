@@ -24,12 +24,14 @@ from routerlib.gather.calls.replies import (
     redacted,
     storable,
 )
+from routerlib.gather.calls.spoken import SpokenAnswer
 from routerlib.gather.calls.streams import StreamedAnswer
 from routerlib.gather.candidates.keys import RedactedStream
 from routerlib.records.call import Call, CandidateModel, Usage
 from routerlib.records.endings import UNKNOWN_END, tell_unknown
 from routerlib.records.errors import RouterlibError
 from routerlib.records.prompt import Prompt
+from routerlib.records.thoughts import thought_apart
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -120,16 +122,20 @@ class Clients:
             loop.
         """
         endpoint = await self._pools.endpoint(candidate)
+        spoken = SpokenAnswer(on_text) if on_text is not None else None
+        hear = spoken.hear if spoken else None
         asking = _Asking(
-            endpoint, candidate, prompt, permit or _Unlimited(), on_text, self._first_wait_s
+            endpoint, candidate, prompt, permit or _Unlimited(), hear, self._first_wait_s
         )
         outcome = await asking.run()
+        if spoken:
+            spoken.end()
         if told := endpoint.adaptation.told:
             outcome["extra"] = {**(outcome.get("extra") or {}), **told}
         outcome = redacted(outcome, endpoint.redact)
         if outcome.get("error_type") == UNKNOWN_END:
             tell_unknown(outcome["finish_reason"])
-        return Call(
+        call = Call(
             prompt_id=prompt.prompt_id,
             candidate=candidate.name,
             params_hash=candidate.params_hash,
@@ -139,6 +145,7 @@ class Clients:
             latency_s=asking.latency_s,
             **outcome,
         )
+        return thought_apart(call)
 
 
 class _Asking:

@@ -14,6 +14,7 @@ from routerlib.gather.importers.records import Imported, Options
 from routerlib.gather.importers.requests import read_requests
 from routerlib.gather.importers.simonw_llm import read_llm
 from routerlib.gather.importers.tables import read_table
+from routerlib.records.thoughts import thought_apart
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -131,10 +132,19 @@ def read_imported(kind: str, path: str | Path, options: Options) -> list[Importe
         raise FileNotFoundError(f"there is no file {path}; check the path")
     records: dict[str, Imported] = {}
     for record in IMPORTERS[kind](path, options):
-        records.setdefault(str(record.call.origin), record)
+        records.setdefault(str(record.call.origin), _thought_apart(record, options))
     if not records and not options.left_out:
         raise ValueError(f"{path} holds no calls")
     return list(records.values())
+
+
+def _thought_apart(record: Imported, options: Options) -> Imported:
+    """Keep a thought beside the answer; another tool's score of a thought alone is left out."""
+    call = thought_apart(record.call)
+    if record.scores and record.call.is_ok and not call.is_ok:
+        options.left_out["scores of thoughts without an answer"] += len(record.scores)
+        return Imported(record.prompt, call)
+    return record._replace(call=call)
 
 
 def add_imported(

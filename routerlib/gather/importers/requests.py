@@ -133,6 +133,7 @@ def _imported(
     answer = {"usage": None, **_answer(response, pair["error"])}
     if answer["usage"] is None and record.get("prompt_tokens"):  # 0 means not known here
         answer["usage"] = usage_of(record, _TOKENS)
+    told = answer.pop("extra", None) or {}
     native = response.get("id") if isinstance(response, dict) else None
     identity = record.get("id") or native or [prompt.prompt_id, model, response, pair["error"]]
     parameters = {name: value for name, value in request.items() if name not in _NOT_SENT}
@@ -146,7 +147,7 @@ def _imported(
         given_cost_usd=number_or_none(record.get("response_cost")) if answer["usage"] else None,
         origin=origin("requests", identity),
         asked_at=_asked_at(record, response),
-        extra=rest_of(record, *pair["used"], *_NOT_KEPT),
+        extra={**(rest_of(record, *pair["used"], *_NOT_KEPT) or {}), **told} or None,
     )
     return Imported(prompt, call)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
@@ -14,6 +14,7 @@ from routerlib.gather.llm_judges import wording
 from routerlib.records.call import CandidateModel, Score
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.prompt import Prompt
+from routerlib.records.thoughts import separate
 
 if TYPE_CHECKING:
     from routerlib.gather.collection.result import Collection
@@ -62,6 +63,21 @@ class _Answer(NamedTuple):
     response: str
 
 
+class _Pair(NamedTuple):
+    prompt_id: str
+    first: _Answer
+    second: _Answer
+
+
+class _Result(NamedTuple):
+    """A comparison: the points of the first answer, None where a reply can't be read."""
+
+    first: _Answer
+    second: _Answer
+    won: float | None
+    judge_calls: tuple[int, ...]
+
+
 def judge_with_llm(
     log: CallLog,
     candidate: CandidateModel,
@@ -100,10 +116,11 @@ def judge_with_llm(
     """
     name = _name("llm", candidate, rubric, wording.RUBRIC)
     asked = {
-        call_id: _judge_prompt(
-            wording.rubric_messages(prompt, call.response or "", rubric), f"judge/{name}"
+        call_id: Prompt(
+            wording.rubric_messages(prompt, said.answer, rubric), source=f"judge/{name}"
         )
         for call_id, call, prompt in log.unjudged_calls(name)
+        if not (said := separate(call.response or "")).is_only_thought
     }
     judge = replace(candidate, system=None)
     collection = _ask(log, judge, asked.values(), budget_usd, concurrency, dry_run, progress)
@@ -168,9 +185,9 @@ def compare_with_llm(
     if against is not None and not pairs:
         raise ValueError(f"the log {log.path} has no answer of {against!r} beside another one's")
     asked = {
-        (prompt_id, one, other): _judge_prompt(
+        (prompt_id, one, other): Prompt(
             wording.comparison_messages(prompts[prompt_id], one.response, other.response, rubric),
-            f"judge/{name}",
+            source=f"judge/{name}",
         )
         for prompt_id, first, second in pairs
         if first.response != second.response
@@ -178,40 +195,34 @@ def compare_with_llm(
     }
     judge = replace(candidate, system=None)
     collection = _ask(log, judge, asked.values(), budget_usd, concurrency, dry_run, progress)
-    replies = {} if dry_run else _replies(log, judge)
-    points: dict[int, list[float]] = defaultdict(list)
-    calls: dict[int, set[int]] = defaultdict(set)
-    n_unreadable = 0
+    if dry_run:
+        return LLMJudgement(name, 0, 0, collection)
+    results = list(_results(pairs, asked, _replies(log, judge)))
+    read = [each for each in results if each.won is not None]
+    n_scores = _add_changed(log, name, read)
+    return LLMJudgement(name, n_scores, len(results) - len(read), collection)
+
+
+def _results(
+    pairs: Sequence[_Pair],
+    asked: Mapping[tuple[str, _Answer, _Answer], Prompt],
+    replies: Mapping[str, _Reply],
+) -> Iterator[_Result]:
+    """Yield what came of each pair; pairs that were not asked in both orders are left out."""
     for prompt_id, first, second in pairs:
         if first.response == second.response:
-            won = 0.5
-        else:
-            two = [
-                replies.get(asked[prompt_id, one, other].prompt_id)
-                for one, other in ((first, second), (second, first))
-            ]
-            if two[0] is None or two[1] is None:
-                continue
-            both = _won_by_first(two[0].text, two[1].text)
-            if both is None:
-                n_unreadable += 1
-                continue
-            won = both
-            for answer in (first, second):
-                calls[answer.call_id] |= {two[0].call_id, two[1].call_id}
-        points[first.call_id].append(won)
-        points[second.call_id].append(1 - won)
-    n_scores = 0 if dry_run else _add_changed(log, name, points, calls)
-    return LLMJudgement(name, n_scores, n_unreadable, collection)
+            yield _Result(first, second, _POINTS["tie"], ())
+            continue
+        straight = replies.get(asked[prompt_id, first, second].prompt_id)
+        swapped = replies.get(asked[prompt_id, second, first].prompt_id)
+        if straight is not None and swapped is not None:
+            won = _won_by_first(straight.text, swapped.text)
+            yield _Result(first, second, won, (straight.call_id, swapped.call_id))
 
 
 def _name(kind: str, candidate: CandidateModel, rubric: str, default: str) -> str:
     name = f"{kind}:{candidate.name}"
     return name if rubric == default else f"{name}#{tagged_hash(rubric)[3:9]}"
-
-
-def _judge_prompt(messages: tuple[Mapping[str, str], ...], source: str) -> Prompt:
-    return Prompt(messages, source=source)
 
 
 def _ask(
@@ -248,7 +259,10 @@ def _replies(log: CallLog, judge: CandidateModel) -> dict[str, _Reply]:
         judge.name,
         judge.params_hash,
     )
-    return {prompt_id: _Reply(call_id, response or "") for prompt_id, call_id, response in rows}
+    return {
+        prompt_id: _Reply(call_id, separate(response or "").answer)
+        for prompt_id, call_id, response in rows
+    }
 
 
 def _answers(log: CallLog) -> tuple[dict[str, dict[str, _Answer]], dict[str, Prompt]]:
@@ -263,18 +277,17 @@ def _answers(log: CallLog) -> tuple[dict[str, dict[str, _Answer]], dict[str, Pro
         "select prompt_id, candidate, call_id, response from calls "
         "where status = 'ok' and response is not null order by call_id"
     ):
-        if prompt_id in prompts:
-            answers[prompt_id][name] = _Answer(call_id, response)
+        said = separate(response)
+        if prompt_id in prompts and not said.is_only_thought:
+            answers[prompt_id][name] = _Answer(call_id, said.answer)
     return answers, prompts
 
 
-def _pairs(
-    answers: Mapping[str, Mapping[str, _Answer]], against: str | None
-) -> Iterator[tuple[str, _Answer, _Answer]]:
+def _pairs(answers: Mapping[str, Mapping[str, _Answer]], against: str | None) -> Iterator[_Pair]:
     for prompt_id, by_name in answers.items():
         for one, other in combinations(sorted(by_name), 2):
             if against is None or against in (one, other):
-                yield prompt_id, by_name[one], by_name[other]
+                yield _Pair(prompt_id, by_name[one], by_name[other])
 
 
 def _won_by_first(straight: str, swapped: str) -> float | None:
@@ -290,13 +303,16 @@ def _won_by_first(straight: str, swapped: str) -> float | None:
     return points[0] if points[0] == points[1] else _POINTS["tie"]
 
 
-def _add_changed(
-    log: CallLog,
-    name: str,
-    points: Mapping[int, list[float]],
-    calls: Mapping[int, set[int]],
-) -> int:
+def _add_changed(log: CallLog, name: str, results: Iterable[_Result]) -> int:
     """Write scores that are new or differ from the judge's last word."""
+    points: dict[int, list[float]] = defaultdict(list)
+    calls: dict[int, set[int]] = defaultdict(set)
+    for each in results:
+        assert each.won is not None, "unreadable comparisons count for neither"
+        points[each.first.call_id].append(each.won)
+        points[each.second.call_id].append(1 - each.won)
+        for answer in (each.first, each.second):
+            calls[answer.call_id].update(each.judge_calls)
     rows = log.lookup("select call_id, score from scores where judge = ? order by score_id", name)
     last = dict(rows)
     n_added = 0
@@ -304,7 +320,7 @@ def _add_changed(
         for call_id, won in points.items():
             score = fmean(won)
             if last.get(call_id) != score:
-                extra = {"judge_calls": sorted(calls.get(call_id, ()))}
+                extra = {"judge_calls": sorted(calls[call_id])}
                 rationale = f"mean of {len(won)} comparisons"
                 n_added += log.add_scores(call_id, [Score(name, score, rationale, extra)])
     return n_added

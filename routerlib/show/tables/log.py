@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from routerlib.records.call import CALL_STATUSES
+from routerlib.records.thoughts import separate
 from routerlib.show.tables.table import Table, table
 from routerlib.show.words.numbers import short
 
@@ -136,6 +137,7 @@ def example_answers(log: CallLog, n_prompts: int = 4) -> Table:
         "from answers join telling using (prompt_id) join prompts using (prompt_id) "
         "order by first_call, call_id"
     )
+    frame["answer"] = [separate(text).answer for text in frame["answer"].fillna("")]
     for column in ("prompt", "answer", "reference"):
         frame[column] = [short(str(text)) for text in frame[column].fillna("")]
     return table(frame, "Examples: what was asked, what came back, what the judge says")
@@ -163,6 +165,7 @@ def last_decisions(log: CallLog, n_decisions: int = 10) -> Table:
         "group by decision_id, text, decisions.candidate, propensity, status, response "
         f"order by decision_id desc limit {int(n_decisions)}"
     )
+    frame["answer"] = [separate(text).answer for text in frame["answer"].fillna("")]
     for column in ("prompt", "answer"):
         frame[column] = [short(str(text)) for text in frame[column].fillna("")]
     return table(frame, "Latest decisions and the calls that followed")

@@ -13,6 +13,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from routerlib.records.thoughts import THOUGHT
 from routerlib.routers.explanation.margin import DECIDED, with_value
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables.table import UNKNOWN
@@ -121,7 +122,18 @@ def answer(controller: PlaygroundController, asked: Asked) -> str:
         f'<p class="rl-note">{escape(short(asked.prompt.text, _MAX_PROMPT))}</p>'
         f'<pre class="rl-text" role="region" tabindex="0" '
         f'aria-label="Answer of {escape(asked.model)}">{text}{waiting}</pre>'
-        f'{problem}<p class="rl-receipt">{escape(receipt(asked))}</p>'
+        f'{_thoughts(asked)}{problem}<p class="rl-receipt">{escape(receipt(asked))}</p>'
+    )
+
+
+def _thoughts(asked: Asked) -> str:
+    """Draw what the candidate model thought before it answered, folded."""
+    known = (asked.answer.call.extra or {}) if asked.answer is not None else {}
+    if not known.get(THOUGHT):
+        return ""
+    return (
+        "<details><summary>What it thought before</summary>"
+        f'<pre class="rl-text">{escape(str(known[THOUGHT]))}</pre></details>'
     )
 
 
