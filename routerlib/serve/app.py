@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from routerlib.records.prompt import Prompt
 from routerlib.serve import requests, responses
 from routerlib.serve.answering import Service, Wish
+from routerlib.serve.documentation import documentation_page
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.guard import Guard
 from routerlib.serve.streaming import answer_headers, stream
@@ -28,15 +29,16 @@ if TYPE_CHECKING:
 ROUTED = "router"
 _COST_WEIGHT = f"{ROUTED}:cost_weight="
 _OPENAI = "/v1/"
+_DOCUMENTATION = "/docs"
 
 _REFUSALS = {
-    400: "The body is no JSON, or a field of a chat request is wrong",
+    400: "The body is no JSON, holds too much, or a field of a chat request is wrong",
     401: "The key is wrong or missing",
     403: "The request names another host than this machine",
     408: "The body came too slowly",
     413: "The body is too large",
-    415: "The body isn't declared as JSON",
-    422: "A field is wrong",
+    415: "The body is compressed",
+    422: "A field is wrong, or the body isn't declared as JSON",
     500: "A fault of the server, which its log explains",
     503: "The log can't be written, or too many requests are under way",
 }
@@ -71,6 +73,8 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         title="routerlib",
         description="Decides which model answers a prompt, asks it, and logs both.",
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages come in part from other hosts
+        redoc_url=None,
         responses=_documented(_REFUSALS),
     )
     endpoints = _Endpoints(service)
@@ -79,6 +83,11 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
     async def index() -> Response:
         """Say what this server is, and what its addresses do."""
         return JSONResponse(_index(app))
+
+    @app.get(_DOCUMENTATION, include_in_schema=False)
+    async def documentation() -> Response:
+        """Describe every address and field, for people."""
+        return HTMLResponse(documentation_page(app.openapi(), str(app.openapi_url)))
 
     app.get("/health", response_model=responses.HealthBody)(endpoints.health)
     app.get("/models", response_model=responses.ModelsBody)(endpoints.models)
@@ -225,7 +234,7 @@ def _index(app: FastAPI) -> dict[str, Any]:
         "server": "routerlib",
         "version": version("routerlib"),
         "does": app.description,
-        "documentation": app.docs_url,
+        "documentation": _DOCUMENTATION,
         "endpoints": [
             {"method": method.upper(), "path": path, "does": told["description"]}
             for path, methods in app.openapi()["paths"].items()
