@@ -40,6 +40,7 @@ from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.records.arrays import Arms, Floats
+from routerlib.records.canonical import plain_json
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 
@@ -277,13 +278,9 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(entry) for key, entry in value.items()}
     if hasattr(value, "_asdict"):
         return _plain(value._asdict())
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value
+    return plain_json(value)
 
 
 def _means(cost_usd: Floats, quality: Floats) -> CostQuality:

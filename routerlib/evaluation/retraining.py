@@ -16,6 +16,7 @@ from routerlib.log.choices import LoggedChoices
 from routerlib.metrics.intervals import Interval, paired_bootstrap, widen_for_unseen
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import utility
+from routerlib.records.canonical import plain_json
 from routerlib.routers import archive
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
@@ -104,7 +105,7 @@ class Retraining:
             "sentence": self.sentence,
             "margin": self.margin,
             "n_train": self.n_train,
-            "comparison": _plain(compared),
+            "comparison": plain_json(compared),
         }
 
 
@@ -354,14 +355,3 @@ def _sentence(verdict: Verdict, comparison: Comparison, margin: float) -> str:
         f"{gained.value:+.3f} [{gained.low:+.3f}, {gained.high:+.3f}] utility a prompt{how}, "
         f"{rule} -{margin:g}."
     )
-
-
-def _plain(value: Any) -> Any:
-    """Return the same for JSON: tuples as lists, NaN as None."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -9,6 +9,7 @@ from typing import Literal
 
 from routerlib.metrics.intervals import Interval
 from routerlib.metrics.sample_size import plan_sample_size, sd_of
+from routerlib.records.canonical import finite_or_none
 
 VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurable"]
 
@@ -80,16 +81,12 @@ def judge_by_intervals(
         more = _more_prompts(needed, n)
         sentence = _WRITERS[kind](measured, best_single, n, more)
     numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
-    numbers["share_of_best_single"] = _known(share_of_best_single)
+    numbers["share_of_best_single"] = finite_or_none(share_of_best_single)
     numbers["more_prompts_needed"], numbers["prompts_needed"] = more, needed
     for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
         columns = measured[name].columns(name)
-        numbers |= {column: _known(value) for column, value in columns.items()}
+        numbers |= {column: finite_or_none(value) for column, value in columns.items()}
     return Verdict(kind, sentence, numbers, fallback)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _kind(

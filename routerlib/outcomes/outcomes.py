@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from routerlib.outcomes.checks import check_ranges, matrix_of, texts_of
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
 from routerlib.outcomes.splits import SplitBy, divide
 from routerlib.records.call import Price
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _MIN_COMPARED = 30
 # ... and at least this share of all.
 _MIN_COMPARED_SHARE = 0.5
-
 
 # What a cell without any complete answer is.
 Failures = Literal["left_out", "wrong"]
@@ -95,6 +94,7 @@ class Outcomes:
     cost_usd: np.ndarray = None  # type: ignore[assignment]
     topics: Sequence[str] | None = None
     prompt_ids: Sequence[str] = None  # type: ignore[assignment]
+    _groups: np.ndarray | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -102,29 +102,16 @@ class Outcomes:
         put(self, "models", tuple(self.models))
         check_names(self.models, "candidate model")
         shape = (len(self.prompts), len(self.models))
-        put(self, "quality", _matrix(self.quality, shape, "quality"))
+        put(self, "quality", matrix_of(self.quality, shape, "quality"))
         cost_usd = np.full(shape, np.nan) if self.cost_usd is None else self.cost_usd
-        put(self, "cost_usd", _matrix(cost_usd, shape, "cost_usd"))
-        self._check_ranges()
+        put(self, "cost_usd", matrix_of(cost_usd, shape, "cost_usd"))
+        check_ranges(self.quality, self.cost_usd, self.models)
         if self.topics is not None:
-            put(self, "topics", _texts(self.topics, shape[0], "topics"))
+            put(self, "topics", texts_of(self.topics, shape[0], "topics"))
         if self.prompt_ids is None:
             single_turn = ([{"role": "user", "content": text}] for text in self.prompts)
             put(self, "prompt_ids", tuple(map(tagged_hash, single_turn)))
-        put(self, "prompt_ids", _texts(self.prompt_ids, shape[0], "prompt_ids"))
-
-    def _check_ranges(self) -> None:
-        out = (self.quality < 0) | (self.quality > 1) | np.isinf(self.quality)
-        if out.any():
-            row, column = np.argwhere(out)[0]
-            raise ValueError(
-                f"quality must lie in [0, 1], got {self.quality[row, column]!r} for model "
-                f"{self.models[column]!r} on prompt {row}; rescale scores first"
-            )
-        if (self.cost_usd < 0).any() or np.isinf(self.cost_usd).any():
-            raise ValueError(
-                "cost_usd must be finite and at least 0, got a negative or infinite value"
-            )
+        put(self, "prompt_ids", texts_of(self.prompt_ids, shape[0], "prompt_ids"))
 
     @classmethod
     def from_log(
@@ -211,7 +198,7 @@ class Outcomes:
             prompts=frame[prompt].astype(str).tolist(),
             models=list(quality),
             quality=frame[list(quality)].to_numpy(float),
-            cost_usd=_columns(frame, cost_usd, len(quality)),
+            cost_usd=frame[list(cost_usd)].to_numpy(float) if cost_usd else None,  # type: ignore[arg-type]
             topics=None if topic is None else frame[topic].astype(str).tolist(),
         )
 
@@ -294,10 +281,17 @@ class Outcomes:
             ]
         )
 
-    @cached_property
+    @property
     def groups(self) -> np.ndarray:
         """Near-duplicate groups, shape (n_prompts,)."""
-        return near_duplicate_groups(self.prompts)
+        groups = near_duplicate_groups(self.prompts) if self._groups is None else self._groups
+        object.__setattr__(self, "_groups", groups)
+        return groups
+
+    def _grouped(self, groups: np.ndarray | None) -> Outcomes:
+        """Know the groups already, of the same prompts or of more: this object, just made."""
+        object.__setattr__(self, "_groups", groups)
+        return self
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Outcomes:
         """Return the outcomes of some prompts.
@@ -322,11 +316,43 @@ class Outcomes:
             topics=None if self.topics is None else [self.topics[row] for row in rows],
             prompt_ids=[self.prompt_ids[row] for row in rows],
         )
-        if (
-            "groups" in self.__dict__
-        ):  # links among fewer prompts can only be fewer: keep the coarser
-            taken.__dict__["groups"] = self.groups[rows]
-        return taken
+        # Links among fewer prompts can only be fewer: keep the coarser groups.
+        return taken._grouped(None if self._groups is None else self._groups[rows])
+
+    def of_models(self, names: Sequence[str]) -> Outcomes:
+        """Return the outcomes of some candidate models.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Candidates, in this order.
+
+        Returns
+        -------
+        Outcomes
+            Of the same prompts, also of those that none of these candidates answered.
+
+        Raises
+        ------
+        ValueError
+            If a candidate is unknown.
+
+        Examples
+        --------
+        >>> outcomes = Outcomes(["a?"], ["small", "medium", "large"], [[0.1, 0.5, 0.9]])
+        >>> outcomes.of_models(["large", "small"]).quality.tolist()
+        [[0.9, 0.1]]
+        """
+        if tuple(names) == self.models:
+            return self
+        unknown = [name for name in names if name not in self.models]
+        if unknown:
+            raise ValueError(f"models must be among {', '.join(self.models)}, got {unknown[0]!r}")
+        arms = [self.models.index(name) for name in names]
+        chosen = replace(
+            self, models=names, quality=self.quality[:, arms], cost_usd=self.cost_usd[:, arms]
+        )
+        return chosen._grouped(self._groups)
 
     def split(
         self, test_size: float = 0.3, random_state: int = 0, by: SplitBy = "random"
@@ -365,30 +391,6 @@ class Outcomes:
     def complete(self) -> Outcomes:
         """Return the prompts on which every candidate's quality was observed."""
         return self.take(np.isfinite(self.quality).all(axis=1))
-
-
-def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
-    # A table's columns lie one after the other, a list's rows: sums must not depend on that.
-    matrix = np.array(values, dtype=float, order="C")
-    if matrix.shape != shape and not (matrix.size == 0 and 0 in shape):
-        raise ValueError(
-            f"{name} must have shape (n_prompts, n_models) = {shape}, got {matrix.shape}"
-        )
-    matrix = matrix.reshape(shape)
-    matrix.setflags(write=False)
-    return matrix
-
-
-def _columns(frame: pd.DataFrame, names: Sequence[str] | None, n_models: int) -> np.ndarray:
-    if names is None:
-        return np.full((len(frame), n_models), np.nan)
-    return frame[list(names)].to_numpy(float)
-
-
-def _texts(values: Sequence[str], n_prompts: int, name: str) -> tuple[str, ...]:
-    if len(values) != n_prompts:
-        raise ValueError(f"{name} must have one entry per prompt ({n_prompts}), got {len(values)}")
-    return tuple(str(value) for value in values)
 
 
 def _nanmean(matrix: np.ndarray) -> np.ndarray:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
-from routerlib.policies.policies import Choices
+from routerlib.policies.policies import Choices, Policy, one_hot
 from routerlib.policies.utility import choose_arms, utilities
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
@@ -24,7 +23,7 @@ _LEAST_SD = 1e-9
 _SUM_SLACK = 1e-9
 
 
-class Explorer(ABC):
+class Explorer(Policy, ABC):
     """A policy that draws its choice.
 
     Parameters
@@ -39,8 +38,6 @@ class Explorer(ABC):
     needs_spread : bool
         Whether the estimates must say how uncertain they are (``quality_sd``).
     """
-
-    needs_spread: ClassVar[bool] = False
 
     def __init__(self, cost_weight: float = 0.0, random_state: int | None = None) -> None:
         if not (np.isfinite(cost_weight) and cost_weight >= 0):
@@ -81,6 +78,11 @@ class Explorer(ABC):
         with self._lock:
             return draw(probabilities, self._rng)
 
+    @property
+    def present_cost_weight(self) -> float:
+        """The cost weight, as it is now."""
+        return self.cost_weight
+
 
 class EpsilonGreedy(Explorer):
     """Mostly the best expected utility; with probability epsilon any candidate, evenly.
@@ -115,7 +117,8 @@ class EpsilonGreedy(Explorer):
 
     def probabilities(self, estimates: Estimates) -> Floats:
         """Return ``epsilon / n_models`` everywhere, and the rest at the best utility."""
-        return mixed(one_hot(choose_arms(estimates, self.cost_weight), estimates), self.epsilon)
+        arms = choose_arms(estimates, self.cost_weight)
+        return mixed(one_hot(arms, len(estimates.models)), self.epsilon)
 
 
 class Greedy(EpsilonGreedy):
@@ -239,7 +242,8 @@ class UpperConfidence(Explorer):
         """Return ``floor / n_models`` everywhere, and the rest at the best upper end."""
         upper = estimates.quality + self.width * spread_of(estimates)
         hopeful = Estimates(estimates.models, upper, estimates.cost_usd)
-        return mixed(one_hot(choose_arms(hopeful, self.cost_weight), estimates), self.floor)
+        arms = choose_arms(hopeful, self.cost_weight)
+        return mixed(one_hot(arms, len(estimates.models)), self.floor)
 
 
 def draw(probabilities: Floats, rng: np.random.Generator) -> Choices:
@@ -283,13 +287,6 @@ def best_probabilities(means: Floats, sds: Floats) -> Floats:
 def mixed(probabilities: Floats, share: float) -> Floats:
     """Give a share of the probability to all arms evenly."""
     return np.asarray((1 - share) * probabilities + share / max(probabilities.shape[1], 1))
-
-
-def one_hot(arms: np.ndarray, estimates: Estimates) -> Floats:
-    """Return probability 1 at each row's arm."""
-    certain = np.zeros((len(arms), len(estimates.models)))
-    certain[np.arange(len(arms)), arms] = 1.0
-    return certain
 
 
 def spread_of(estimates: Estimates) -> Floats:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from routerlib.policies.exploration import Explorer, mixed, one_hot
+from routerlib.policies.exploration import Explorer, mixed
+from routerlib.policies.policies import one_hot
 from routerlib.policies.utility import check_costs_known, choose_arms
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
@@ -67,7 +68,8 @@ class BudgetPacer(Explorer):
     def probabilities(self, estimates: Estimates) -> Floats:
         """Return the choice at the present cost weight, with exploration mixed in."""
         check_costs_known(estimates)
-        return mixed(one_hot(choose_arms(estimates, self.cost_weight), estimates), self.epsilon)
+        arms = choose_arms(estimates, self.cost_weight)
+        return mixed(one_hot(arms, len(estimates.models)), self.epsilon)
 
     def update(self, cost_usd: float) -> None:
         """Learn what one answered prompt cost.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from routerlib.policies.utility import check_costs_known, choose_arms
+from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 
 _BISECTIONS = 60
@@ -30,8 +31,40 @@ class Choices(NamedTuple):
     propensities: np.ndarray
 
 
+class Policy(Protocol):
+    """A rule that turns estimates into choices; a new one derives from it and gives `choose`.
+
+    `needs_spread`: whether the estimates must say how uncertain they are (``quality_sd``).
+    """
+
+    needs_spread: bool = False
+
+    def choose(self, estimates: Estimates) -> Choices:
+        """Return the choices for n_prompts prompts."""
+        ...
+
+    def probabilities(self, estimates: Estimates) -> Floats:
+        """Return the probability of each candidate; a policy that draws must say its own.
+
+        Returns shape (n_prompts, n_models): in [0, 1]; each row sums to 1.
+        """
+        return one_hot(self.choose(estimates).arms, len(estimates.models))
+
+    @property
+    def present_cost_weight(self) -> float | None:
+        """The cost weight it weighs by now; None = it has none, or finds one for some prompts."""
+        return None
+
+
+def one_hot(arms: Arms, n_models: int) -> Floats:
+    """Return probability 1 at each row's arm."""
+    certain = np.zeros((len(arms), n_models))
+    certain[np.arange(len(arms)), arms] = 1.0
+    return certain
+
+
 @dataclass(frozen=True)
-class CostWeight:
+class CostWeight(Policy):
     """Choose the largest ``quality - cost_weight * cost_usd``; ties go to the cheaper.
 
     Parameters
@@ -57,9 +90,14 @@ class CostWeight:
         """Return the choices for n_prompts prompts."""
         return _certain(choose_arms(estimates, self.cost_weight))
 
+    @property
+    def present_cost_weight(self) -> float:
+        """The cost weight."""
+        return self.cost_weight
+
 
 @dataclass(frozen=True)
-class MeanBudget:
+class MeanBudget(Policy):
     """Choose the best quality whose mean expected cost stays within a budget.
 
     The smallest cost weight that keeps the mean over the given prompts within the budget is
@@ -128,7 +166,7 @@ class MeanBudget:
 
 
 @dataclass(frozen=True)
-class QualityFloor:
+class QualityFloor(Policy):
     """Choose the cheapest candidate that is nearly as good as another one on that prompt.
 
     Parameters
@@ -169,7 +207,7 @@ class QualityFloor:
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(Policy):
     """Choose the strong model of a pair where its expected gain reaches a threshold.
 
     Parameters

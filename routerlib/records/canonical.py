@@ -30,11 +30,20 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, list | tuple | set):
         return [plain_json(each) for each in value]
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return finite_or_none(value)
     if value is None or isinstance(value, str | bool | int):
         return value
     as_plain = getattr(value, "tolist", None)  # numpy's scalars and arrays
     return str(value) if as_plain is None else plain_json(as_plain())
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return a number that JSON can say, None for NaN and infinities.
+
+    >>> finite_or_none(0.5), finite_or_none(float("nan"))
+    (0.5, None)
+    """
+    return float(value) if math.isfinite(value) else None
 
 
 def tagged_hash(value: Any) -> str:

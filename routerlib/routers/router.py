@@ -5,24 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, Self
+from typing import Self
 
 import numpy as np
 
 from routerlib.features.prompt_features import texts_of
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.policies import Policy
 from routerlib.policies.utility import by_model, choose_arms, reason_of
 from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.fitted import Fitted
 from routerlib.routers.topic_table import TopicMeans
-
-
-class Choosing(Protocol):
-    """What `Router.route` needs of a policy; see `routerlib.policies.policies`."""
-
-    def choose(self, estimates: Estimates) -> Any:
-        """Return arms and propensities."""
-
 
 # Level of the interval of quality from which a standard deviation is taken, and its half width.
 _SPREAD_LEVEL, _SPREAD_Z = 0.9, 1.6448536269514722
@@ -172,7 +165,7 @@ class Router(Fitted):
         prompt: str,
         *,
         cost_weight: float | None = None,
-        policy: Choosing | None = None,
+        policy: Policy | None = None,
         task: str | None = None,
     ) -> Decision:
         """Choose the candidate model for one prompt.
@@ -201,7 +194,7 @@ class Router(Fitted):
         if cost_weight is not None and policy is not None:
             raise ValueError("give cost_weight or policy, not both")
         topics = None if task is None else [task]
-        needs_spread = getattr(policy, "needs_spread", False)
+        needs_spread = policy is not None and policy.needs_spread
         estimates = (self.predict_with_spread if needs_spread else self.predict)([prompt], topics)
         arm, propensity, reason = self._decide(estimates, cost_weight, policy)
         return Decision(
@@ -215,13 +208,14 @@ class Router(Fitted):
             router_hash=self.router_hash_,
         )
 
-    def _weight_of(self, cost_weight: float | None, policy: Choosing | None) -> float:
+    def _weight_of(self, cost_weight: float | None, policy: Policy | None) -> float:
         """Return the cost weight to log: the one given, the policy's own, or the router's."""
-        given = getattr(policy, "cost_weight", None) if cost_weight is None else cost_weight
-        return float(given) if isinstance(given, int | float) else self.cost_weight_
+        if cost_weight is None and policy is not None:
+            cost_weight = policy.present_cost_weight
+        return self.cost_weight_ if cost_weight is None else float(cost_weight)
 
     def _decide(
-        self, estimates: Estimates, cost_weight: float | None, policy: Choosing | None
+        self, estimates: Estimates, cost_weight: float | None, policy: Policy | None
     ) -> tuple[int, float, str]:
         """Return arm, propensity and reason for the only prompt."""
         if policy is not None:

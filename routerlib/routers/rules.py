@@ -10,11 +10,12 @@ import numpy as np
 
 from routerlib.features.tasks import detect_task
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.policies import Policy
 from routerlib.records.call import ROLES, CandidateModel
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.decision import Decision
 from routerlib.records.prompt import TASKS
-from routerlib.routers.router import Choosing, Router
+from routerlib.routers.router import Router
 
 
 class BlindChoice(NamedTuple):
@@ -39,7 +40,7 @@ class BlindRouter(Router):
         prompt: str,
         *,
         cost_weight: float | None = None,
-        policy: Choosing | None = None,
+        policy: Policy | None = None,
         task: str | None = None,
     ) -> Decision:
         """Choose a candidate model for one prompt.

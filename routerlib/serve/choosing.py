@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.policies.policies import Choices
+from routerlib.policies.policies import Choices, Policy
+from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
 from routerlib.records.prompt import Prompt
-from routerlib.routers.router import Choosing, Router
+from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
+
+if TYPE_CHECKING:
+    from routerlib.policies.exploration import Explorer
 
 _DEFAULT_SHARES = {"epsilon-greedy": 0.1, "thompson": 0.02, "ucb": 0.02}
 
@@ -28,21 +33,16 @@ class Exploration:
     def __str__(self) -> str:
         return f"{self.kind}:{self.share:g}"
 
-    def policy(self, cost_weight: float) -> Choosing:
+    def policy(self, cost_weight: float) -> Policy:
         """Return the policy for a cost weight; cheap enough to be made for each decision."""
         return _Exploring(self, cost_weight)
 
 
-class _Exploring:
+class _Exploring(Policy):
     """Draw by the wanted policy; where no uncertainty is known, the best and the even share."""
 
     def __init__(self, exploration: Exploration, cost_weight: float) -> None:
-        from routerlib.policies.exploration import (
-            EpsilonGreedy,
-            Explorer,
-            Thompson,
-            UpperConfidence,
-        )
+        from routerlib.policies.exploration import EpsilonGreedy, Thompson, UpperConfidence
 
         share = exploration.share
         self._even = EpsilonGreedy(cost_weight, epsilon=share)
@@ -55,9 +55,15 @@ class _Exploring:
         self.needs_spread = self._wanted.needs_spread
 
     def choose(self, estimates: Estimates) -> Choices:
+        return self._fit_for(estimates).choose(estimates)
+
+    def probabilities(self, estimates: Estimates) -> Floats:
+        return self._fit_for(estimates).probabilities(estimates)
+
+    def _fit_for(self, estimates: Estimates) -> Explorer:
         sd = estimates.quality_sd
         is_known = sd is not None and not np.isnan(sd).any()
-        return (self._wanted if is_known else self._even).choose(estimates)
+        return self._wanted if is_known else self._even
 
 
 def read_exploration(text: str | None) -> Exploration | None:
@@ -105,7 +111,7 @@ def decide(
     return replace(drawn, cost_weight=weight)
 
 
-def _around(usual: Decision, models: tuple[str, ...], policy: Choosing) -> Decision:
+def _around(usual: Decision, models: tuple[str, ...], policy: Policy) -> Decision:
     """Explore around a choice that no estimate was weighed for: that of a rule."""
     arm = models.index(usual.model)
     certain = np.zeros((1, len(models)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from routerlib.gather.calls.ask import Answer
+from routerlib.records.canonical import finite_or_none
 from routerlib.records.decision import Decision
 
 
@@ -169,7 +169,7 @@ def inference_body(answer: Answer) -> dict[str, Any]:
         "status": answer.call.status,
         "failed": failures(answer),
         "usage": usage(answer),
-        "cost_usd": _known(answer.cost_usd),
+        "cost_usd": finite_or_none(answer.cost_usd),
         "latency_s": answer.call.latency_s,
         "decision_id": answer.decision_id,
     }
@@ -183,7 +183,7 @@ def about(answer: Answer) -> dict[str, Any]:
         "reason": answer.decision.reason,
         "propensity": answer.decision.propensity,
         "failed": failures(answer),
-        "cost_usd": _known(answer.cost_usd),
+        "cost_usd": finite_or_none(answer.cost_usd),
     }
 
 
@@ -244,8 +244,8 @@ def failures(answer: Answer) -> list[dict[str, str | None]]:
 
 
 def _plain(known: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: _known(value) for name, value in known.items() if name in Expected.model_fields}
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # JSON has no NaN
+    return {
+        name: finite_or_none(value)
+        for name, value in known.items()
+        if name in Expected.model_fields
+    }

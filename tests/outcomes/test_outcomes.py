@@ -217,3 +217,17 @@ def test_costs_known_only_elsewhere_are_still_compared() -> None:
     cost_usd[:40, 0] = np.nan
     outcomes = Outcomes([f"p{i}" for i in range(60)], ["small", "large"], quality, cost_usd)
     assert outcomes.compared().cost_usd.tolist() == [1, 3]
+
+
+def test_some_candidates_keep_their_order_and_the_groups_that_are_known() -> None:
+    prompts = ["What is two plus two?", "what is two plus two ?", "Name a colour."]
+    outcomes = Outcomes(prompts, ["a", "b", "c"], np.arange(9).reshape(3, 3) / 10)
+    groups = outcomes.groups
+    chosen = outcomes.of_models(["c", "a"])
+    assert chosen.models == ("c", "a")
+    assert chosen.quality.tolist() == [[0.2, 0.0], [0.5, 0.3], [0.8, 0.6]]
+    assert chosen.groups is groups
+    assert chosen.take([2, 0]).groups.tolist() == groups[[2, 0]].tolist()
+    assert outcomes.of_models(["a", "b", "c"]) is outcomes
+    with pytest.raises(ValueError, match="models must be among a, b, c, got 'd'"):
+        outcomes.of_models(["a", "d"])

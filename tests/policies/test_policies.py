@@ -8,8 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from routerlib.policies.policies import Choices, CostWeight, MeanBudget, QualityFloor, Threshold
+from routerlib.outcomes.worlds import make_world
+from routerlib.policies.exploration import Greedy
+from routerlib.policies.pacer import BudgetPacer
+from routerlib.policies.policies import (
+    Choices,
+    CostWeight,
+    MeanBudget,
+    Policy,
+    QualityFloor,
+    Threshold,
+)
 from routerlib.records.decision import Estimates
+from routerlib.routers.baselines import BestSingle
 
 MODELS = ("small", "large")
 
@@ -152,3 +163,30 @@ def test_a_floor_set_by_a_model_never_costs_more_than_that_model(
     rows = np.arange(len(estimates))
     assert (estimates.cost_usd[rows, arms] <= estimates.cost_usd[:, 1] + 1e-12).all()
     assert (estimates.quality[rows, arms] >= estimates.quality[:, 1] - max_loss - 1e-9).all()
+
+
+class AlwaysFirst(Policy):
+    """The least that a policy of one's own needs."""
+
+    def choose(self, estimates: Estimates) -> Choices:
+        return Choices(np.zeros(len(estimates), dtype=int), np.ones(len(estimates)))
+
+
+def test_a_policy_of_ones_own_gives_choose_and_nothing_else() -> None:
+    own = AlwaysFirst()
+    assert own.probabilities(TWO_PROMPTS).tolist() == [[1, 0], [1, 0]]
+    assert own.present_cost_weight is None
+    assert not own.needs_spread
+    train = make_world(n_prompts=20, n_models=2).outcomes
+    router = BestSingle().fit(train)
+    decision = router.route("What is 2 + 2?", policy=own)
+    assert (decision.model, decision.propensity) == (train.models[0], 1.0)
+    assert decision.cost_weight == router.cost_weight_
+
+
+def test_a_decision_says_at_which_cost_weight_a_policy_weighed() -> None:
+    router = BestSingle().fit(make_world(n_prompts=20, n_models=2).outcomes)
+    for policy in (CostWeight(3), Greedy(3), BudgetPacer(1.0, cost_weight=3)):
+        assert router.route("What is 2 + 2?", policy=policy).cost_weight == 3
+    assert QualityFloor(0.1).present_cost_weight is None
+    assert MeanBudget(1.0).present_cost_weight is None

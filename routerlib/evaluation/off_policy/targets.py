@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from routerlib.evaluation.off_policy.estimators import why_too_thin
 from routerlib.evaluation.routing import route_all
 from routerlib.log.choices import LoggedChoices
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.policies import Policy, one_hot
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
 from routerlib.records.errors import RouterlibError
@@ -37,7 +36,9 @@ def unseen(logged: LoggedChoices, router: Router | None) -> LoggedChoices:
     return logged.take(~is_seen, left_out={"the router was trained on the prompt": is_seen.sum()})
 
 
-def target_probabilities(policy: Any, logged: LoggedChoices, router: Router | None) -> Floats:
+def target_probabilities(
+    policy: Router | Policy, logged: LoggedChoices, router: Router | None
+) -> Floats:
     """Return the probability with which a target would choose each candidate model.
 
     `router`: whose estimates a policy sees; None = those that were logged.
@@ -54,26 +55,24 @@ def target_probabilities(policy: Any, logged: LoggedChoices, router: Router | No
             raise ThinOverlap(
                 f"the log never chose {unknown[0]!r}, which the router may; explore it first"
             )
-        return _one_hot(route_all(policy, outcomes).arms, len(logged.models))
+        return one_hot(route_all(policy, outcomes).arms, len(logged.models))
     estimates = logged.estimates if router is None else _estimates(policy, logged, router)
     if estimates is None:
         raise ValueError(
             "these decisions were logged without estimates of quality (rules decided), so a policy "
             "has nothing to weigh; give router=, or value a router"
         )
-    if hasattr(policy, "probabilities"):
-        return np.asarray(policy.probabilities(estimates))
-    return _one_hot(policy.choose(estimates).arms, len(logged.models))
+    return policy.probabilities(estimates)
 
 
-def _estimates(policy: Any, logged: LoggedChoices, router: Router) -> Estimates:
+def _estimates(policy: Policy, logged: LoggedChoices, router: Router) -> Estimates:
     if set(router.models_) != set(logged.models):
         raise ThinOverlap(
             f"the router knows {', '.join(router.models_)}, the log chose among "
             f"{', '.join(logged.models)}; value it on a log of the same candidates"
         )
-    needs_spread = getattr(policy, "needs_spread", False)
-    own = (router.predict_with_spread if needs_spread else router.predict)(logged.prompts)
+    predict = router.predict_with_spread if policy.needs_spread else router.predict
+    own = predict(logged.prompts)
     order = [router.models_.index(name) for name in logged.models]
     sd = None if own.quality_sd is None else own.quality_sd[:, order]
     return Estimates(logged.models, own.quality[:, order], own.cost_usd[:, order], sd)
@@ -119,7 +118,3 @@ def check_support(target: Floats, weights: Floats, logged: LoggedChoices) -> Non
     problem = why_too_thin(weights)
     if problem:
         raise ThinOverlap(problem)
-
-
-def _one_hot(arms: np.ndarray, n_models: int) -> Floats:
-    return np.asarray((arms[:, None] == np.arange(n_models)).astype(float))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from routerlib.evaluation.off_policy.targets import (
 from routerlib.log.choices import LoggedChoices
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.near_duplicates import grouped_folds
+from routerlib.policies.policies import Policy
 from routerlib.policies.utility import utility
 from routerlib.records.arrays import Floats
 from routerlib.routers.router import Router
@@ -87,7 +88,7 @@ class OffPolicyValue:
 
 
 def estimate_value(
-    policy: Any,
+    policy: Router | Policy,
     log: CallLog | LoggedChoices,
     method: Method = "dr",
     *,
@@ -167,7 +168,7 @@ def estimate_value(
     outcomes = {
         "quality": logged.quality,
         "cost_usd": logged.cost_usd,
-        "utility": logged.quality - weight * logged.cost_usd if weight else logged.quality,
+        "utility": utility(logged.quality, logged.cost_usd, weight),
     }
     bench = _Bench.of(logged, method, random_state)
     found = {name: bench.value(values, weights, target, level) for name, values in outcomes.items()}
@@ -221,7 +222,9 @@ def estimate_difference(
     )
 
 
-def why_no_value(policy: Any, log: CallLog | LoggedChoices, *, router: Router | None = None) -> str:
+def why_no_value(
+    policy: Router | Policy, log: CallLog | LoggedChoices, *, router: Router | None = None
+) -> str:
     """Say why a log can't tell what a policy is worth, or nothing where it can.
 
     Parameters
@@ -296,9 +299,10 @@ class _Bench:
         return (centre + scale * expected)[known]
 
 
-def _own_cost_weight(policy: Any) -> float:
-    given = getattr(policy, "cost_weight_", None) or getattr(policy, "cost_weight", 0.0)
-    return float(given) if isinstance(given, int | float) else 0.0
+def _own_cost_weight(policy: Router | Policy) -> float:
+    if isinstance(policy, Router):
+        return policy.cost_weight_
+    return policy.present_cost_weight or 0.0
 
 
 def _mean_known(values: Floats) -> float:

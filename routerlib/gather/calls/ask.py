@@ -18,7 +18,8 @@ from routerlib.records.prompt import Prompt
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
-    from routerlib.routers.router import Choosing, Router
+    from routerlib.policies.policies import Policy
+    from routerlib.routers.router import Router
 
 # A refusal or a cut answer is the candidate's answer; these give the asker nothing at all.
 _NO_ANSWER = ("error", "timeout", "empty")
@@ -96,7 +97,7 @@ def ask(
     candidates: Sequence[CandidateModel],
     log: CallLog,
     cost_weight: float | None = None,
-    policy: Choosing | None = None,
+    policy: Policy | None = None,
     task: str | None = None,
     model: str | None = None,
     decision: Decision | None = None,

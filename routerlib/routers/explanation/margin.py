@@ -10,6 +10,7 @@ import numpy as np
 
 from routerlib.features.names import ANY_PROMPT, FOLDED, KNOWN_TASK, number_text
 from routerlib.policies.utility import choose_arms
+from routerlib.records.canonical import finite_or_none, plain_json
 from routerlib.records.decision import Estimates
 from routerlib.routers.explanation.attribution import check_explainable, quality_parts
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -109,12 +110,12 @@ class MarginExplanation:
         return known | {
             "models": list(self.models),
             "contributions": dict(self.contributions),
-            "values": {name: _known(value) for name, value in self.values.items()},
-            "cost_margin_usd": _known(self.cost_margin_usd),
+            "values": plain_json(self.values),
+            "cost_margin_usd": finite_or_none(self.cost_margin_usd),
             "flip_price_factors": dict(self.flip_price_factors),
             "changes": [change._asdict() for change in self.changes],
-            "cost_part": _known(self.cost_part),
-            "utility_margin": _known(self.utility_margin),
+            "cost_part": finite_or_none(self.cost_part),
+            "utility_margin": finite_or_none(self.utility_margin),
             "decided_by": self.decided_by,
         }
 
@@ -361,7 +362,3 @@ def with_value(name: str, value: float) -> str:
     if name in (*FOLDED, ANY_PROMPT, KNOWN_TASK) or np.isnan(value):
         return name
     return f"{name} = {value:.3g}"
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.canonical import plain_json
 from routerlib.routers.lightgbm.router import LGBMRouter
 
 
@@ -73,10 +74,7 @@ class Evidence:
                     "prompt_id": each.prompt_id,
                     "similarity": each.similarity,
                     "text": each.text,
-                    "quality": {
-                        model: None if np.isnan(value) else value
-                        for model, value in each.quality.items()
-                    },
+                    "quality": plain_json(each.quality),
                 }
                 for each in self.similar
             ],

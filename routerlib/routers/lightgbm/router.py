@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Self
 
 import lightgbm as lgb
@@ -192,7 +191,7 @@ class LGBMRouter(ExplainedRouter):
         if self.objective == "best_model":
             few[:] = False
         self._main = [int(arm) for arm in np.flatnonzero(~few)]
-        main = _candidates(outcomes, self._main)
+        main = outcomes.of_models([outcomes.models[arm] for arm in self._main])
         folds = folds_of(main, self.random_state)
         self._features = PromptFeatures(
             groups=self.groups,
@@ -335,20 +334,6 @@ def _few_labels(quality: np.ndarray) -> np.ndarray:
     """Return which candidates have too few labels for trees of their own, shape (n_models,)."""
     n_labels = np.isfinite(quality).sum(axis=0)
     return np.asarray((n_labels < _FEW_LABELS) & (n_labels < n_labels.max() / 2))
-
-
-def _candidates(outcomes: Outcomes, arms: Sequence[int]) -> Outcomes:
-    """Return the same prompts with some of the candidates."""
-    if len(arms) == len(outcomes.models):
-        return outcomes
-    kept = replace(
-        outcomes,
-        models=[outcomes.models[arm] for arm in arms],
-        quality=outcomes.quality[:, arms],
-        cost_usd=outcomes.cost_usd[:, arms],
-    )
-    kept.__dict__["groups"] = outcomes.groups
-    return kept
 
 
 def _mean_log(cost_usd: np.ndarray) -> np.ndarray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from routerlib.outcomes.near_duplicates import grouped_folds
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import sweep_cost_weights
+from routerlib.records.canonical import plain_json
 from routerlib.records.decision import Estimates
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.router import Router
@@ -154,7 +155,7 @@ def at_operating_point(
     how = {
         "cost_weight_is": "chosen out of fold",
         "max_quality_loss": float(max_quality_loss),
-        **_json_values(asdict(point)),
+        **plain_json(asdict(point)),
     }
     return router.stand_at(point.cost_weight, point.fallback, how)
 
@@ -227,7 +228,7 @@ def at_certified_point(
     how = {
         "cost_weight_is": "certified" if certificate.is_certified else "not certified",
         "n_fitting": len(fitting),
-        **_json_values(asdict(certificate)),
+        **plain_json(asdict(certificate)),
         "certificate": certificate.sentence,
     }
     return router.stand_at(
@@ -254,11 +255,3 @@ def _cross_fitted_point(
         return kept_to_best_single(train, n_complete, too_few(n_complete))
     estimates = cross_fit(lambda: copy(router), train, random_state=random_state)
     return choose_cost_weight(estimates, train, max_quality_loss)
-
-
-def _json_values(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the same with NaN as None, which JSON can say."""
-    return {
-        key: None if isinstance(value, float) and np.isnan(value) else value
-        for key, value in values.items()
-    }

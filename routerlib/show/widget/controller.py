@@ -84,7 +84,7 @@ class PlaygroundController:
     @property
     def cost_weight(self) -> float:
         """Quality given up per US dollar saved; 0 under a quality floor, which weighs no cost."""
-        return getattr(self.setting.policy, "cost_weight", 0.0)
+        return self.setting.policy.present_cost_weight or 0.0
 
     @property
     def cost_weights(self) -> list[float]:

@@ -1,0 +1,43 @@
+"""Check what outcomes are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def matrix_of(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
+    """Return numbers as a matrix that nobody can write to, or say what shape was expected."""
+    # A table's columns lie one after the other, a list's rows: sums must not depend on that.
+    matrix = np.array(values, dtype=float, order="C")
+    if matrix.shape != shape and not (matrix.size == 0 and 0 in shape):
+        raise ValueError(
+            f"{name} must have shape (n_prompts, n_models) = {shape}, got {matrix.shape}"
+        )
+    matrix = matrix.reshape(shape)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def texts_of(values: Sequence[str], n_prompts: int, name: str) -> tuple[str, ...]:
+    """Return one text per prompt, or say how many were expected."""
+    if len(values) != n_prompts:
+        raise ValueError(f"{name} must have one entry per prompt ({n_prompts}), got {len(values)}")
+    return tuple(str(value) for value in values)
+
+
+def check_ranges(quality: np.ndarray, cost_usd: np.ndarray, models: Sequence[str]) -> None:
+    """Raise ValueError where a quality or a cost can't be one.
+
+    `quality, cost_usd` (n_prompts, n_models): NaN = unknown.
+    """
+    out = (quality < 0) | (quality > 1) | np.isinf(quality)
+    if out.any():
+        row, column = np.argwhere(out)[0]
+        raise ValueError(
+            f"quality must lie in [0, 1], got {quality[row, column]!r} for model "
+            f"{models[column]!r} on prompt {row}; rescale scores first"
+        )
+    if (cost_usd < 0).any() or np.isinf(cost_usd).any():
+        raise ValueError("cost_usd must be finite and at least 0, got a negative or infinite value")
