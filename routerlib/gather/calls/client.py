@@ -294,11 +294,13 @@ class _Asking:
         try:
             async for piece in response.aiter_bytes():
                 payload += piece
+            body = parse_body(payload)
         except AnswerFault:
             raise
         except Exception as error:  # of the HTTP library, which the SDK doesn't wrap here
             raise BrokenOff(f"the answer broke off: {error}") from error
-        body = parse_body(payload)
+        finally:
+            payload.clear()  # an error that is kept would keep it too
         self._show_whole(body)
         return body
 

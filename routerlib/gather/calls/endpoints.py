@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _NO_KEY_NEEDED = "none"
+# Making a pool of connections takes longer than many an answer, so candidates share them; a pool
+# looks through all it holds at each request, so not all share one.
+_CANDIDATES_PER_POOL = 16
 # Hosts of Azure take a key in a header of their own.
 _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
@@ -32,14 +35,14 @@ class Endpoint:
 
 
 class ConnectionPools:
-    """Open clients as they are needed, over one pool of connections for all.
+    """Open clients as they are needed, over pools of connections that several share.
 
     `most_bytes`: of one answer, unpacked, in bytes.
     """
 
     def __init__(self, stopping: asyncio.Event, most_bytes: int) -> None:
         self._open: dict[str, Endpoint] = {}
-        self._http: dict[bool, Any] = {}
+        self._http: dict[tuple[bool, int], Any] = {}
         self._starting = asyncio.Lock()
         self._stopping = stopping
         self._reading = Reading(most_bytes)
@@ -86,19 +89,18 @@ class ConnectionPools:
         )
 
     def _http_client(self, host: str) -> Any:
-        """Return the pool of connections: making one takes longer than many an answer."""
+        """Return the pool of connections of one more candidate."""
         from openai import DefaultAsyncHttpxClient
 
         # Loopback must not go through a proxy that the environment names for the world outside.
-        trusts_env = not _is_loopback(host)
-        if trusts_env not in self._http:
-            client = DefaultAsyncHttpxClient(
+        pool = trusts_env, _ = (not _is_loopback(host), len(self._open) // _CANDIDATES_PER_POOL)
+        if pool not in self._http:
+            self._http[pool] = DefaultAsyncHttpxClient(
                 trust_env=trusts_env,
                 event_hooks=self._reading.hooks,
                 headers={"accept-encoding": ACCEPTED},
             )
-            self._http[trusts_env] = client
-        return self._http[trusts_env]
+        return self._http[pool]
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 
 from routerlib.gather.calls.replies import OverlongAnswer, SentElsewhere
 
-# Far above the longest answer that a model gives: a million tokens are some four megabytes.
-MOST_BYTES = 64 * 2**20
+# Far above the longest answer that a model gives: a million tokens are some four megabytes. An
+# answer is held several times while it is parsed, judged and logged.
+MOST_BYTES = 16 * 2**20
 # Answers above this are read one after the other, so that their memory doesn't add up.
 _LARGE_BYTES = 4 * 2**20
 _PIECE_BYTES = 2**16
