@@ -10,6 +10,9 @@ from pydantic import BaseModel
 from routerlib.gather.calls.ask import Answer
 from routerlib.records.canonical import finite_or_none
 from routerlib.records.decision import Decision
+from routerlib.records.thoughts import THOUGHT
+
+_FINISHES = {"truncated": "length", "refused": "content_filter"}
 
 
 class Fault(BaseModel):
@@ -194,6 +197,7 @@ def chat_body(answer: Answer, created: int) -> dict[str, Any]:
         "role": "assistant",
         "content": None if is_refusal else answer.text,
         "refusal": f"{answer.call.candidate} refused to answer" if is_refusal else None,
+        **thoughts(answer),
     }
     choice = {
         "index": 0,
@@ -217,10 +221,15 @@ def completion_id(decision_id: int) -> str:
     return f"routerlib-{decision_id}"
 
 
+def thoughts(answer: Answer) -> dict[str, str]:
+    """Return what the candidate thought, by the name that most clients know; empty = nothing."""
+    thought = (answer.call.extra or {}).get(THOUGHT)
+    return {"reasoning_content": thought} if isinstance(thought, str) and thought else {}
+
+
 def finish_reason(answer: Answer) -> str:
-    """Return why the answer ended, in OpenAI's words."""
-    usual = {"truncated": "length", "refused": "content_filter"}.get(answer.call.status, "stop")
-    return answer.call.finish_reason or usual
+    """Return why the answer ended, in OpenAI's words, whatever its provider's are."""
+    return _FINISHES.get(answer.call.status, "stop")
 
 
 def usage(answer: Answer) -> dict[str, int] | None:

@@ -12,7 +12,7 @@ from routerlib.gather.calls.ask import Answer
 from routerlib.records.prompt import Prompt
 from routerlib.serve.answering import Answering, Service, Wish
 from routerlib.serve.faults import Refused
-from routerlib.serve.responses import about, completion_id, finish_reason, usage
+from routerlib.serve.responses import about, completion_id, finish_reason, thoughts, usage
 
 if TYPE_CHECKING:
     from fastapi.responses import StreamingResponse
@@ -26,7 +26,8 @@ async def stream(
     It begins with the first text, so that a candidate that fails before is replaced by the next
     best unseen, and its headers can say who answers. It ends with ``[DONE]`` only once the call is
     on the disk; what fails after the first text ends it with an error event. A client that
-    leaves doesn't stop the call: it is answered and logged to its end.
+    leaves doesn't stop the call: it is answered and logged to its end. Thoughts come in one piece,
+    after the text: what of it was thought is sure only then.
     """
     from fastapi.responses import StreamingResponse
 
@@ -79,6 +80,8 @@ async def _events(
     except Refused as refused:
         yield _event(refused.body())
         return
+    if thought := thoughts(answered):
+        yield chunks.delta(dict(thought))
     yield chunks.end(answered)
     if chunks.with_usage:
         yield chunks.usage(answered)

@@ -171,3 +171,25 @@ def test_history_that_cannot_be_kept_is_refused(served: httpx.Client, message: d
     told = served.post(CHAT, json={"model": "router", "messages": [HI, message, WHY]})
     assert told.status_code == 400
     assert "messages.1" in told.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "thought"), [("thinks aloud", "Let me see: 2 + 2."), ("plain", None)]
+)
+def test_thoughts_are_told_beside_the_answer_and_never_in_it(
+    served: httpx.Client, kind: str, thought: str | None
+) -> None:
+    body = {"model": "router", "messages": [{"role": "user", "content": kind}]}
+    for message in (_answered(served.post(CHAT, json=body)), _in_pieces(served, body)):
+        assert (message["content"], message.get("reasoning_content")) == ("Answer: 4", thought)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("plain", "stop"), ("too long", "length"), ("filtered", "content_filter")]
+)
+def test_the_end_is_told_in_the_words_of_openai(
+    served: httpx.Client, kind: str, reason: str
+) -> None:
+    body = {"model": "router", "messages": [{"role": "user", "content": kind}]}
+    told = served.post(CHAT, json=body).json()
+    assert told["choices"][0]["finish_reason"] == reason
