@@ -19,8 +19,10 @@ from routerlib.cli import (
     prompting,
     showing,
 )
+from routerlib.records.brief import shortened
 
 _DEBUG = "--debug"
+_MOST_ERROR_CHARS = 2_000  # of what may quote anything that a file holds
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError, OSError, sqlite3.Error, ImportError) as error:
         if is_debug:
             raise
-        typer.echo(f"routerlib: {' '.join(str(error).split())}", err=True)
+        told = shortened(" ".join(str(error).split()), _MOST_ERROR_CHARS)
+        typer.echo(f"routerlib: {told}", err=True)
         return 1
     return 0
 

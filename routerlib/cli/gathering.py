@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.cli.options import DEFAULT_LOG, INTERRUPTED, CandidatesSource, LogPath
+from routerlib.cli.options import DEFAULT_LOG, INTERRUPTED, AnswersInside, CandidatesSource, LogPath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,7 @@ def collect(
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each prompt is asked.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first prompts.")] = None,
+    answers_inside: AnswersInside = "refuse",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
 ) -> None:
     """Put prompts to candidates, live, and log every call; run again to go on.
@@ -51,7 +52,7 @@ def collect(
     from routerlib.gather.prompts.checks import check_prompts
     from routerlib.log.call_log import CallLog
 
-    report = check_prompts(prompts_path)
+    report = check_prompts(prompts_path, answers_inside=answers_inside)
     typer.echo(str(report))
     asked = list(report.prompts)
     chosen = load_candidates(candidates_source)

@@ -10,6 +10,7 @@ import typer
 from routerlib.cli.options import (
     DEFAULT_LOG,
     DEFAULT_MODEL,
+    AnswersInside,
     CandidatesSource,
     CostWeight,
     Keep,
@@ -45,6 +46,7 @@ def acquire(
     ] = 0.0,
     batches: Annotated[int, typer.Option(min=1, help="Looks at what was learnt.")] = 4,
     random_state: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    answers_inside: AnswersInside = "refuse",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would ask.")] = False,
 ) -> None:
     """Ask and judge the cells that teach most per dollar; every choice keeps its probability."""
@@ -53,7 +55,9 @@ def acquire(
     from routerlib.gather.prompts.files import load_prompts
     from routerlib.log.call_log import CallLog
 
-    prompts = None if prompts_path is None else load_prompts(prompts_path)
+    prompts = None
+    if prompts_path is not None:
+        prompts = load_prompts(prompts_path, answers_inside=answers_inside)
     candidates = load_candidates(candidates_source)
     opened = existing_log(log_path, read_only=dry_run) if prompts is None else CallLog(log_path)
     with opened as log:

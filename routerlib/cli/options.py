@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routerlib.gather.prompts import answers_inside
 from routerlib.records.prompt import Task
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
 
+AnswersInside = Annotated[
+    answers_inside.AnswersInside,
+    typer.Option(
+        "--answers-inside",
+        help="Prompts that end with the assistant's turn: refuse, or cut it off as the reference.",
+    ),
+]
 LogPath = Annotated[Path, typer.Option("--log", help="The log, an SQLite file.")]
 ModelPath = Annotated[Path, typer.Option("--model", help="The router, a .pkl file.")]
 OptionalModelPath = Annotated[

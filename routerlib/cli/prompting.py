@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routerlib.cli.options import AnswersInside
+
 if TYPE_CHECKING:
     from routerlib.records.prompt import Prompt
 
@@ -25,6 +27,7 @@ def prompts(
     check: Annotated[
         Path | None, typer.Option("--check", help="Look this file over instead: copies, judges.")
     ] = None,
+    answers_inside: AnswersInside = "refuse",
 ) -> None:
     """Write verifiable prompts made from a seed, or look a file of prompts over."""
     if show_list:
@@ -32,17 +35,17 @@ def prompts(
 
         typer.echo(generators().to_string())
     elif check is not None:
-        _check(check)
+        _check(check, answers_inside)
     elif out is None:
         raise typer.BadParameter("name a file with --out (or use --list, or --check FILE)")
     else:
         _write(out, per_family, task, size, seed)
 
 
-def _check(path: Path) -> None:
+def _check(path: Path, answers_inside: AnswersInside) -> None:
     from routerlib.gather.prompts.checks import check_prompts
 
-    report = check_prompts(path)
+    report = check_prompts(path, answers_inside=answers_inside)
     typer.echo(str(report))
     table = report.table()
     if len(table):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from routerlib.records.brief import brief
 from routerlib.records.canonical import tagged_hash
 
 Task = Literal[
@@ -66,14 +67,15 @@ class Prompt:
                 message.get("content"), str
             ):
                 raise ValueError(
-                    f"each message needs text in 'role' and 'content', got {dict(message)!r}"
+                    "each message needs text, and nothing but text, in 'role' and 'content', "
+                    f"got {brief(dict(message))}"
                 )
         if not self.text.strip():
             raise ValueError("a prompt needs text, got only white space")
         if self.task is not None and self.task not in TASKS:
             raise ValueError(
-                f"task must be one of {', '.join(TASKS)}, got {self.task!r}; a label of your own "
-                "is a topic"
+                f"task must be one of {', '.join(TASKS)}, got {brief(self.task)}; a label of "
+                "your own is a topic"
             )
 
     @classmethod

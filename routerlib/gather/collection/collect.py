@@ -21,6 +21,7 @@ from routerlib.gather.collection.plan import LOCAL_AT_ONCE, Cell, Plan, plan_col
 from routerlib.gather.collection.progress import Progress
 from routerlib.gather.collection.result import Collection, Tally
 from routerlib.gather.judges import judge
+from routerlib.gather.prompts.answers_inside import refuse_answers_inside
 from routerlib.log.call_log import CallLog
 from routerlib.log.claims import Claim, Claims
 from routerlib.log.writer import LogWriter
@@ -100,8 +101,10 @@ def collect(
     Raises
     ------
     ValueError
-        If there is nothing to ask with, or the budget is negative.
+        If there is nothing to ask with, a prompt ends with the assistant's turn, or the budget is
+        negative.
     """
+    refuse_answers_inside(prompts[:limit])
     budget = Budget(budget_usd)
     plan = plan_collection(prompts, candidates, log, repeats=repeats, limit=limit)
     if dry_run:

@@ -14,6 +14,7 @@ from routerlib.gather.importers.records import Imported, Options
 from routerlib.gather.importers.requests import read_requests
 from routerlib.gather.importers.simonw_llm import read_llm
 from routerlib.gather.importers.tables import read_table
+from routerlib.gather.prompts.answers_inside import ends_with_answer
 from routerlib.records.thoughts import thought_apart
 
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ def read_imported(kind: str, path: str | Path, options: Options) -> list[Importe
         raise FileNotFoundError(f"there is no file {path}; check the path")
     records: dict[str, Imported] = {}
     for record in IMPORTERS[kind](path, options):
+        if ends_with_answer(record.prompt.messages):
+            options.left_out["requests that end with the assistant's turn"] += 1
+            continue
         records.setdefault(str(record.call.origin), _thought_apart(record, options))
     if not records and not options.left_out:
         raise ValueError(f"{path} holds no calls")

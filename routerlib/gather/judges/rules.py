@@ -17,6 +17,7 @@ from routerlib.gather.judges.answers import (
     words,
 )
 from routerlib.gather.judges.numbers import Number, agree, number_of, read_number
+from routerlib.records.brief import shortened
 from routerlib.records.call import Score
 from routerlib.records.errors import RouterlibError
 
@@ -32,10 +33,13 @@ _KIND_NAMES = {
 class BadReference(RouterlibError, ValueError):
     """A reference that its judge can't use: the prompt is at fault, not the response."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message))
+
 
 def verdict(name: str, is_right: bool, rationale: str) -> Score:
     """Return a Score of 1 for right, 0 for wrong."""
-    return Score(name, 1.0 if is_right else 0.0, rationale)
+    return Score(name, 1.0 if is_right else 0.0, shortened(rationale))
 
 
 def reference_texts(name: str, reference: Any) -> list[str]:

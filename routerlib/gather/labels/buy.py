@@ -12,6 +12,7 @@ import numpy as np
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection
 from routerlib.gather.labels.strategies import Buyer, Purchase, Strategy
+from routerlib.gather.prompts.answers_inside import ends_with_answer
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
 
@@ -92,7 +93,8 @@ def buy_labels(
     budget_usd : float
         Cap on spending, US dollars.
     prompts : sequence of Prompt or None, default=None
-        What to choose from; None = all prompts of the log that name a judge.
+        What to choose from; None = all prompts of the log that name a judge. Those that end with
+        the assistant's turn are left out.
     strategy : str, default="close calls"
         As of `routerlib.gather.labels.strategies.Buyer`.
     cost_weight : float, default=0
@@ -117,7 +119,8 @@ def buy_labels(
         raise ValueError(
             f"strategy must be one of {', '.join(get_args(Strategy))}, got {strategy!r}"
         )
-    pool = [each for each in (log.prompts() if prompts is None else prompts) if each.judge]
+    known = log.prompts() if prompts is None else prompts
+    pool = [each for each in known if each.judge and not ends_with_answer(each.messages)]
     if not pool:
         raise ValueError("no prompt names a judge, so no answer would become a label")
     bought = Bought(strategy, is_dry_run=dry_run)

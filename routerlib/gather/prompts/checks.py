@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from routerlib.gather.prompts.answers_inside import AnswersInside, tells_its_reference
 from routerlib.gather.prompts.files import COLUMNS, read_prompts
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
 from routerlib.records.prompt import Prompt
@@ -94,6 +95,10 @@ class PromptReport:
         if meant := self._meant():
             told = ", ".join(f"{name!r} (did you mean {known!r}?)" for name, known in meant.items())
             lines.append(f"unknown fields are kept but not used: {told}")
+        telling = [self.places[p.prompt_id] for p in self.prompts if tells_its_reference(p)]
+        if telling:
+            where = _listed(telling, ", ")
+            lines.append(f"{len(telling)} end with their own reference as the answer: {where}")
         if self.copies:
             n_left_out = self.n_rows - len(self.prompts)
             lines.append(f"{n_left_out} copies are left out: {_examples(self.copies)}")
@@ -108,7 +113,7 @@ class PromptReport:
         return "\n".join(lines)
 
 
-def check_prompts(path: str | Path) -> PromptReport:
+def check_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse") -> PromptReport:
     r"""Read a file of prompts and report what is in it.
 
     Near-copies are found as `near_duplicate_groups` finds them: by the share of
@@ -116,7 +121,7 @@ def check_prompts(path: str | Path) -> PromptReport:
 
     Parameters
     ----------
-    path : str or Path
+    path, answers_inside
         As in `routerlib.gather.prompts.files.load_prompts`, which also says what is raised.
 
     Returns
@@ -134,7 +139,7 @@ def check_prompts(path: str | Path) -> PromptReport:
     """
     places: dict[str, list[str]] = defaultdict(list)
     prompts: dict[str, Prompt] = {}
-    for where, prompt in read_prompts(path):
+    for where, prompt in read_prompts(path, answers_inside):
         places[prompt.prompt_id].append(where)
         prompts.setdefault(prompt.prompt_id, prompt)
     first = {prompt_id: wheres[0] for prompt_id, wheres in places.items()}
@@ -159,9 +164,9 @@ def _near_copies(
     return tuple(tuple(each) for each in groups.values() if len(each) > 1)
 
 
-def _listed(places: Iterable[str]) -> str:
+def _listed(places: Iterable[str], between: str = " = ") -> str:
     places = list(places)
-    shown = " = ".join(places[:_EXAMPLES])
+    shown = between.join(places[:_EXAMPLES])
     return shown + (f" and {len(places) - _EXAMPLES} more" if len(places) > _EXAMPLES else "")
 
 

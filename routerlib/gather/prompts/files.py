@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.gather.judges import check_reference
+from routerlib.gather.prompts.answers_inside import AnswersInside, check_choice, without_answer
+from routerlib.records.brief import brief, shortened
 from routerlib.records.canonical import plain_json
 from routerlib.records.files import write_atomically
 from routerlib.records.prompt import Prompt
@@ -25,7 +27,7 @@ _JSON_COLUMNS = ("messages", "reference", "extra")
 _LONGEST_CSV_FIELD = 1 << 30
 
 
-def load_prompts(path: str | Path) -> list[Prompt]:
+def load_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse") -> list[Prompt]:
     r"""Read prompts; the second copy of a prompt is left out, and the log says how many.
 
     A row has ``prompt`` (a text) or ``messages`` (a list of role and content), and may have
@@ -37,6 +39,10 @@ def load_prompts(path: str | Path) -> list[Prompt]:
     ----------
     path : str or Path
         A .jsonl, .csv or .parquet file; text in UTF-8.
+    answers_inside : str, default="refuse"
+        What becomes of messages that end with the assistant's turn, as in chat data: it would show
+        every candidate the answer. ``refuse``, or ``cut`` it off and keep it as the reference,
+        where there is no other.
 
     Returns
     -------
@@ -48,7 +54,8 @@ def load_prompts(path: str | Path) -> list[Prompt]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file holds no prompts or a row is wrong; the message names file and line.
+        If the file holds no prompts or a row is wrong, as one that holds its own answer is; the
+        message names file and line.
 
     Examples
     --------
@@ -60,7 +67,7 @@ def load_prompts(path: str | Path) -> list[Prompt]:
     """
     prompts: dict[str, Prompt] = {}
     n_rows = 0
-    for _, prompt in read_prompts(path):
+    for _, prompt in read_prompts(path, answers_inside):
         prompts.setdefault(prompt.prompt_id, prompt)
         n_rows += 1
     if n_rows > len(prompts):
@@ -68,33 +75,40 @@ def load_prompts(path: str | Path) -> list[Prompt]:
     return list(prompts.values())
 
 
-def read_prompts(path: str | Path) -> Iterator[tuple[str, Prompt]]:
+def read_prompts(
+    path: str | Path, answers_inside: AnswersInside = "refuse"
+) -> Iterator[tuple[str, Prompt]]:
     """Yield each row of a prompt file with its place, repeated prompts too."""
     path = Path(path)
+    check_choice(answers_inside)
     _check_readable(path)
     records = {".jsonl": _jsonl_records, ".csv": _csv_records, ".parquet": _parquet_records}
     n_rows = 0
     for where, record in records[path.suffix.lower()](path):
-        yield where, prompt_from_record(record, f"{path} {where}")
+        yield where, prompt_from_record(record, f"{path} {where}", answers_inside)
         n_rows += 1
     if not n_rows:
         raise ValueError(f"{path} holds no prompts; write one row per prompt, with 'prompt'")
 
 
-def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
+def prompt_from_record(
+    record: Mapping[str, Any], where: str, answers_inside: AnswersInside = "refuse"
+) -> Prompt:
     """Make a Prompt from one row of a file."""
     if not isinstance(record, Mapping):
         raise ValueError(
-            f'{where}: expected an object such as {{"prompt": "..."}}, got {record!r:.80}'
+            f'{where}: expected an object such as {{"prompt": "..."}}, got {brief(record)}'
         )
     try:
         for name in ("task", "judge", "source", "topic"):
             if not isinstance(record.get(name), str | None):
-                raise ValueError(f"{name} must be a text, got {record[name]!r}")
+                raise ValueError(f"{name} must be a text, got {brief(record[name])}")
+        messages, answer = without_answer(_messages(record), answers_inside)
+        reference = record.get("reference")
         prompt = Prompt(
-            messages=_messages(record),
+            messages=messages,
             task=record.get("task") or None,
-            reference=record.get("reference"),
+            reference=answer if reference is None else reference,
             judge=record.get("judge") or None,
             source=record.get("source") or "user",
             topic=record.get("topic") or None,
@@ -104,7 +118,7 @@ def prompt_from_record(record: Mapping[str, Any], where: str) -> Prompt:
             check_reference(prompt.judge, prompt.reference)
         prompt.prompt_id  # noqa: B018  a lone surrogate is found here, not when it is logged
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"{where}: {shortened(str(error))}") from error
     return prompt
 
 
@@ -137,17 +151,30 @@ def _check_readable(path: Path) -> None:
 def _messages(record: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
     text, messages = record.get("prompt"), record.get("messages")
     if (text is None) == (messages is None):
-        found = "both" if messages is not None else f"neither in {sorted(map(str, record))!r:.80}"
+        found = "both" if messages is not None else f"neither in {brief(sorted(map(str, record)))}"
         raise ValueError(f"each row needs 'prompt' or 'messages', got {found}")
     if messages is None:
         if not isinstance(text, str):
-            raise ValueError(f"'prompt' must be a text, got {text!r:.80}")
+            raise ValueError(f"'prompt' must be a text, got {brief(text)}")
         return ({"role": "user", "content": text},)
     if not isinstance(messages, list) or not all(isinstance(each, Mapping) for each in messages):
         raise ValueError(
-            f"'messages' must be a list of objects with 'role' and 'content', got {messages!r:.80}"
+            f"'messages' must be a list of objects with 'role' and 'content', got {brief(messages)}"
         )
-    return tuple(dict(message) for message in messages)
+    return tuple({**message, "content": _text(message.get("content"))} for message in messages)
+
+
+def _text(content: Any) -> Any:
+    """Join the parts of a message's content where all of them are text."""
+    is_parts = isinstance(content, list) and bool(content)
+    if not is_parts or any(
+        not isinstance(each, Mapping)
+        or each.get("type") != "text"
+        or not isinstance(each.get("text"), str)
+        for each in content
+    ):
+        return content
+    return "".join(part["text"] for part in content)
 
 
 def _text_of(path: Path) -> str:
@@ -187,7 +214,8 @@ def _csv_records(path: Path) -> Iterable[tuple[str, Any]]:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if not {"prompt", "messages"} & set(reader.fieldnames or ()):
             raise ValueError(
-                f"{path} line 1: needs a column 'prompt' or 'messages', got {reader.fieldnames!r}"
+                f"{path} line 1: needs a column 'prompt' or 'messages', "
+                f"got {brief(reader.fieldnames)}"
             )
         rows = [(f"line {reader.line_num}", row) for row in _rows(reader, path)]
     finally:
@@ -217,7 +245,7 @@ def _parquet_records(path: Path) -> Iterable[tuple[str, Any]]:
         raise ValueError(f"{path}: not a readable Parquet file ({reason})") from error
     if not {"prompt", "messages"} & set(table.column_names):
         raise ValueError(
-            f"{path}: needs a column 'prompt' or 'messages', got {table.column_names!r}"
+            f"{path}: needs a column 'prompt' or 'messages', got {brief(table.column_names)}"
         )
     for number, row in enumerate(table.to_pylist(), start=1):
         yield f"row {number}", _from_plain_cells(row, f"{path} row {number}")
@@ -246,7 +274,7 @@ def _extra(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the fields that are not known by name, and what ``extra`` holds already."""
     extra = record.get("extra")
     if extra is not None and not isinstance(extra, Mapping):
-        raise ValueError(f"extra must be an object, got {extra!r:.80}")
+        raise ValueError(f"extra must be an object, got {brief(extra)}")
     unknown = {name: record[name] for name in record if name not in COLUMNS}
     return {**(extra or {}), **unknown} or None
 
