@@ -59,6 +59,7 @@ def train(
     keep: Keep = 5,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
+    from routerlib.log.candidates_seen import left_out
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.outcomes.splits import check_test_size
 
@@ -67,6 +68,8 @@ def train(
     with existing_log(log_path) as log:
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
+        for line in left_out(log, outcomes.models):
+            typer.echo(line)
         # Heavy: whatever can be wrong with what was given has been said before.
         from routerlib.evaluation.evaluate import evaluate
         from routerlib.routers.archive import install
@@ -193,10 +196,14 @@ def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
 
 
 def _inspect_log(path: Path, judge: str | None) -> None:
+    from routerlib.log.candidates_seen import changes_of_model
+
     with existing_log(path) as log:
         n_prompts = log.sql("select task, count(*) as prompts from prompts group by task")
         say_blended(log, judge)
         typer.echo(log.summary(judge).T.to_string())
+        for line in changes_of_model(log):
+            typer.echo(line)
         typer.echo(n_prompts.sort_values("prompts", ascending=False).to_string(index=False))
 
 

@@ -142,6 +142,7 @@ def drift(
     with existing_log(log_path):
         pass
     from routerlib.evaluation.drift import measure_drift
+    from routerlib.log.candidates_seen import changes_of_model
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.loading import load_router
     from routerlib.show.pages.retraining import calibration_table, drift_table
@@ -149,10 +150,13 @@ def drift(
     router = load_router(model_path)
     with existing_log(log_path) as log:
         outcomes = Outcomes.from_log(log, models=list(router.models_))
+        changes = changes_of_model(log)
     found = measure_drift(router, outcomes, recent)
     typer.echo(str(drift_table(found)))
     typer.echo(str(calibration_table(found)))
     typer.echo(found.sentence)
+    for line in changes:
+        typer.echo(line)
 
 
 @models.command("list")

@@ -1,0 +1,65 @@
+"""What a log tells of its candidates besides scores: which model answered, who gave no label."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from routerlib.log.call_log import CallLog
+
+_ANSWERED_BY = """
+select candidate, json_extract(extra, '$.answered_by') as model, count(*),
+    min(coalesce(asked_at, created_at))
+from calls where json_extract(extra, '$.answered_by') is not null
+group by candidate, model order by candidate, min(call_id)
+"""
+_ENDS = """
+select
+    candidate, count(*), count(*) filter (where status = 'ok'),
+    count(*) filter (where status = 'ok' and exists
+        (select 1 from scores where scores.call_id = calls.call_id))
+from calls group by candidate order by min(call_id)
+"""
+_COMMONEST = """
+select coalesce(error_type, status), max(error), count(*) as n from calls
+where candidate = ? and status <> 'ok' group by 1 order by n desc limit 1
+"""
+
+
+def changes_of_model(log: CallLog) -> list[str]:
+    """Say which candidates were answered for by one model and later by another.
+
+    A provider may move a name to another model; what was learnt of the first may not hold for it.
+    """
+    lines = []
+    for candidate, rows in groupby(log.lookup(_ANSWERED_BY), key=lambda row: row[0]):
+        told = [(model, n, since) for _, model, n, since in rows]
+        if len(told) > 1:
+            models = ", ".join(
+                f"{model} ({n} calls since {since[:10]})" for model, n, since in told
+            )
+            lines.append(f"{candidate} was answered for by more than one model: {models}")
+    return lines
+
+
+def left_out(log: CallLog, used: Collection[str]) -> list[str]:
+    """Say which candidates of a log are not among those used, and why.
+
+    `used`: names that a router can choose from.
+    """
+    lines = []
+    for candidate, n_calls, n_ok, n_scored in log.lookup(_ENDS):
+        if candidate in used:
+            continue
+        if n_scored:
+            why = f"only {n_scored} of its answers are scored, or it was not asked for"
+        elif n_ok:
+            why = f"none of its {n_ok} answers is scored; see `routerlib judge`"
+        else:
+            kind, error, n_such = log.lookup(_COMMONEST, candidate)[0]
+            why = f"none of its {n_calls} calls was answered ({n_such} {kind}"
+            why += f": {error})" if error else ")"
+        lines.append(f"{candidate} is left out: {why}")
+    return lines

@@ -1,0 +1,43 @@
+"""A log tells which model answered under a candidate's name, and who taught nothing."""
+
+from __future__ import annotations
+
+from routerlib.log.call_log import CallLog
+from routerlib.log.candidates_seen import changes_of_model, left_out
+from routerlib.records.call import Call, Score
+from routerlib.records.prompt import Prompt
+
+PROMPT = Prompt.from_text("What is 2 + 2?")
+
+
+def _call(candidate: str, status: str = "ok", model: str | None = None, **known: object) -> Call:
+    extra = None if model is None else {"answered_by": model}
+    return Call(PROMPT.prompt_id, candidate, "h", status, "4", extra=extra, **known)  # type: ignore[arg-type]
+
+
+def test_another_model_under_the_same_name_is_told(log: CallLog) -> None:
+    log.add_prompts([PROMPT])
+    for model in ("m-2024", "m-2024", "m-2026"):
+        log.add_call(_call("moved", model=model, asked_at=f"{model[2:]}-05-01T00:00:00Z"))
+    log.add_call(_call("stayed", model="m-2024"))
+    log.add_call(_call("silent"))
+    assert changes_of_model(log) == [
+        "moved was answered for by more than one model: m-2024 (2 calls since 2024-05-01), "
+        "m-2026 (1 calls since 2026-05-01)"
+    ]
+
+
+def test_who_is_left_out_is_told_with_the_reason(log: CallLog) -> None:
+    log.add_prompts([PROMPT])
+    log.add_call(_call("used"), scores=[Score("person", 1.0)])
+    log.add_call(_call("rare"), scores=[Score("person", 1.0)])
+    log.add_call(_call("unscored"))
+    log.add_call(_call("broken", "error", error_type="http_400", error="HTTP 400: no"))
+    log.add_call(_call("broken", "error", error_type="http_400", error="HTTP 400: no", repeat=1))
+    log.add_call(_call("short", "truncated"))
+    assert left_out(log, ["used"]) == [
+        "rare is left out: only 1 of its answers are scored, or it was not asked for",
+        "unscored is left out: none of its 1 answers is scored; see `routerlib judge`",
+        "broken is left out: none of its 2 calls was answered (2 http_400: HTTP 400: no)",
+        "short is left out: none of its 1 calls was answered (1 truncated)",
+    ]
