@@ -99,6 +99,13 @@ RUNS = (
         1,
     ),
     Run("Does a server under attack answer everybody else?", None, 0, "attack.py", 4),
+    Run(
+        "Is every damaged router file refused, and is none harmful?",
+        "altered_routers.py --files 300",
+        1,
+        "altered_routers.py --files 3000",
+        6,
+    ),
     Run("Does the whole loop run with real local models?", None, 0, "loop.py", 10),
 )
 

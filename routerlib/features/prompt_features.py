@@ -262,7 +262,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
             random_state=state["random_state"],
         )
         features.space_ = TextSpace.from_state(state["space"])
-        features.n_directions_ = state["n_directions"]
+        features.n_directions_ = min(state["n_directions"], len(features.space_.constant))
         features.models_, features.costed_ = tuple(state["models"]), tuple(state["costed"])
         features.simpler_ = SimplerLearners.from_state(state["simpler"])
         features._index()

@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 # Column of a candidate model, per prompt.
 Arms = NDArray[np.intp]
 
+# No array here is longer; one without cells must not claim to be, for its columns are summed.
+_LONGEST = 2**27
 _DTYPES = ("float16", "float32", "float64", "int32", "int64")
 
 
@@ -36,6 +38,8 @@ def unpack_array(packed: Mapping[str, Any]) -> np.ndarray:
     name, shape, payload = packed["dtype"], packed["shape"], packed["bytes"]
     if name not in _DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {name!r}")
+    if not all(type(n) is int and 0 <= n <= _LONGEST for n in shape):
+        raise ValueError(f"lengths must be whole numbers from 0 to {_LONGEST}, got {shape!r}")
     dtype = np.dtype(name).newbyteorder("<")
     expected = math.prod(shape) * dtype.itemsize
     if len(payload) != expected:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from routerlib.features.encoders import EncoderChoice
 from routerlib.routers import artifact
@@ -14,6 +15,8 @@ from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
 from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
 
+# Prompts that a router must be able to estimate as soon as it is loaded.
+_TRIED = ("", "How much is 2 + 3?", "Summarise in one line: the sea is wide, and blue.")
 _ROUTERS: dict[str, type[Router]] = {
     router.name: router
     for router in (
@@ -63,7 +66,8 @@ def load_router(path: str | Path, *, encoder: EncoderChoice = None) -> Router:
             f"{', '.join(_ROUTERS)}; install the routerlib that wrote it"
         )
     try:
-        router: Any = _ROUTERS[kind].from_state(state, encoder)
+        router = _ROUTERS[kind].from_state(state, encoder)
+        _try(router)
     except Exception as error:  # content of a foreign file may be wrong in any way
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise ArtifactError(
@@ -71,3 +75,13 @@ def load_router(path: str | Path, *, encoder: EncoderChoice = None) -> Router:
             "train the router again"
         ) from error
     return router
+
+
+def _try(router: Router) -> None:
+    """Estimate a little, so that a router which can't is refused here and not when it is asked.
+
+    One with a neural encoder is left alone: its weights may take long, or not be there yet.
+    """
+    if getattr(router, "encoder", None) is None:
+        with np.errstate(all="ignore"):
+            router.predict(_TRIED)

@@ -17,6 +17,8 @@ from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.fitted import Fitted
 from routerlib.routers.topic_table import TopicMeans
 
+# A weighed mean of numbers in [0, 1] may leave it by this much.
+_ROUNDING = 1e-9
 # Level of the interval of quality from which a standard deviation is taken, and its half width.
 _SPREAD_LEVEL, _SPREAD_Z = 0.9, 1.6448536269514722
 
@@ -100,7 +102,8 @@ class Router(Fitted):
         Raises
         ------
         ValueError
-            If the router isn't fitted, a prompt isn't text, or lengths differ.
+            If the router isn't fitted, a prompt isn't text, lengths differ, or what was learnt is
+            damaged so that an estimate is impossible.
         """
         self._check_fitted()
         texts = texts_of(prompts)
@@ -111,8 +114,9 @@ class Router(Fitted):
         if not texts:
             empty = np.zeros((0, len(self.models_)))
             return Estimates(self.models_, empty, empty.copy())
-        quality, cost_usd = self._estimate(texts, topics)
-        return Estimates(self.models_, quality, cost_usd)
+        estimates = Estimates(self.models_, *self._estimate(texts, topics))
+        _check_possible(estimates, len(texts))
+        return estimates
 
     def quality_interval(
         self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9
@@ -273,3 +277,26 @@ def _check_observed(outcomes: Outcomes) -> None:
             f"candidate {name!r} has no observed quality; collect and judge some of its answers, "
             "or leave it out of the outcomes"
         )
+
+
+def _check_possible(estimates: Estimates, n_prompts: int) -> None:
+    """Refuse estimates that no sound router makes; NaN everywhere = it estimates no quality."""
+    quality, cost_usd = estimates.quality, estimates.cost_usd
+    shape = (n_prompts, len(estimates.models))
+    if quality.shape != shape or cost_usd.shape != shape:
+        found = f"estimates of shapes {quality.shape} and {cost_usd.shape} in place of {shape}"
+    elif not (np.abs(quality - 0.5) <= 0.5 + _ROUNDING).all() and not np.isnan(quality).all():
+        found = f"an expected quality outside [0, 1] ({_worst(quality, np.abs(quality - 0.5))})"
+    elif ((cost_usd < 0) | np.isinf(cost_usd)).any():
+        found = f"an expected cost that is negative or endless ({_worst(cost_usd, -cost_usd)})"
+    else:
+        return
+    raise ValueError(
+        f"the router makes {found}, so what it learnt was damaged or altered; train it again"
+    )
+
+
+def _worst(values: np.ndarray, badness: np.ndarray) -> float:
+    """Return the value that shows best what is wrong."""
+    unknown = np.where(np.isfinite(values), badness, np.inf)
+    return float(values.ravel()[int(np.argmax(unknown))])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import joblib
@@ -79,20 +81,21 @@ def test_every_truncation_is_one_clear_error(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"not a pickle", b"\x80\x04.", pickle.dumps([1, 2]), pickle.dumps({"magic": "other"})],
+    [b"", b"not a pickle", b"\x80\x04.", artifact.packed([1, 2]), artifact.packed({"magic": "x"})],
     ids=["empty", "text", "opcodes", "a list", "another dict"],
 )
 def test_what_is_no_router_file_is_refused(path: Path, payload: bytes) -> None:
-    path.write_bytes(payload)
-    with pytest.raises(ArtifactError, match="router"):
-        artifact.load(path)
+    for content in (payload, artifact.sealed(payload)):
+        path.write_bytes(content)
+        with pytest.raises(ArtifactError, match="router"):
+            artifact.load(path)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_hostile_pickle_is_refused_and_not_run(path: Path, protocol: int) -> None:
     trace = path.parent / "trace"
     hostile = {"magic": "routerlib router", "format": artifact.FORMAT, "state": RunsACommand(trace)}
-    path.write_bytes(pickle.dumps(hostile, protocol=protocol))
+    path.write_bytes(artifact.sealed(pickle.dumps(hostile, protocol=protocol)))
 
     with pytest.raises(ArtifactError, match="nothing in it was run"):
         artifact.load(path)
@@ -104,6 +107,7 @@ def test_a_hostile_joblib_file_with_an_array_of_objects_is_refused(path: Path) -
     array = np.empty(1, dtype=object)
     array[0] = RunsACommand(trace)
     joblib.dump({"magic": "routerlib router", "format": artifact.FORMAT, "state": array}, path)
+    path.write_bytes(artifact.sealed(path.read_bytes()))
 
     with pytest.raises(ArtifactError, match="nothing in it was run"):
         artifact.load(path)
@@ -112,13 +116,13 @@ def test_a_hostile_joblib_file_with_an_array_of_objects_is_refused(path: Path) -
 
 @pytest.mark.parametrize("payload", [b"\x80\x04K\x01Q.", b"Pprize\n.", b"\x82\x01."])
 def test_persistent_objects_and_extensions_are_refused(path: Path, payload: bytes) -> None:
-    path.write_bytes(payload)
+    path.write_bytes(artifact.sealed(payload))
     with pytest.raises(ArtifactError, match="nothing in it was run"):
         artifact.load(path)
 
 
 def test_another_format_names_both_numbers(path: Path) -> None:
-    path.write_bytes(pickle.dumps({"magic": "routerlib router", "format": 99, "state": {}}))
+    path.write_bytes(artifact.packed({"magic": "routerlib router", "format": 99, "state": {}}))
     with pytest.raises(ArtifactError, match=f"format 99, this routerlib reads {artifact.FORMAT};"):
         artifact.load(path)
 
@@ -145,7 +149,63 @@ def test_a_file_without_its_description_opens(saved: Path) -> None:
     assert artifact.load(saved) == (STATE, {})
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_file_of_before_there_were_checksums_opens_where_its_description_vouches(
+    saved: Path,
+) -> None:
+    bare = saved.read_bytes().partition(b"\nsha256 ")[0]
+    saved.write_bytes(bare)
+    with pytest.raises(ArtifactError, match="don't belong together"):
+        artifact.load(saved)
+    described = json.loads(artifact.json_path(saved).read_text())
+    described["sha256"] = hashlib.sha256(bare).hexdigest()
+    artifact.json_path(saved).write_text(json.dumps(described))
+    assert artifact.load(saved).state == STATE
+    artifact.json_path(saved).unlink()
+    with pytest.raises(ArtifactError, match=r"no checksum at its end, and no 'router_model.json'"):
+        artifact.load(saved)
+
+
+HUGE = {
+    "many values": b"\x80\x04](" + b"N" * 1_000_001 + b"e.",
+    "nested": b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".",
+    "a far memo": b"\x80\x04]r\xff\xff\xff\x7f.",
+    "a reserved array": b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b".",
+    "one list many times": b"\x80\x04]\x94" + b"]\x94(h\x00h\x00e" * 100 + b".",
+    "a long number": b"\x80\x04\x8a\xff" + b"\x7f" * 255 + b".",
+    "digits": b"\x80\x04L" + b"9" * 1_000_000 + b"L\n.",
+}
+
+
+@pytest.mark.parametrize("payload", HUGE.values(), ids=HUGE.keys())
+def test_what_would_take_memory_or_time_without_bounds_is_refused(
+    path: Path, payload: bytes
+) -> None:
+    path.write_bytes(artifact.sealed(payload))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtifactError, match="nothing in it was run"):
+            artifact.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_larger_than_any_router_is_not_even_read(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(600 * 2**20)  # a hole: it takes no room on the disk
+    with pytest.raises(ArtifactError, match="more than 512 MB"):
+        artifact.load(path)
+
+
+def test_a_state_that_could_not_be_opened_is_not_written(path: Path) -> None:
+    with pytest.raises(ValueError, match="more than 1,000,000 values"):
+        artifact.save({"many": [None] * 1_000_001}, path, {})
+    with pytest.raises(ValueError, match="more than 64 bits"):
+        artifact.save({"long": 2**70}, path, {})
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", "[" * 100_000])
 def test_a_damaged_description_is_one_clear_error(saved: Path, content: str) -> None:
     artifact.json_path(saved).write_text(content)
     with pytest.raises(ArtifactError, match="JSON"):
@@ -199,6 +259,9 @@ def test_arrays_of_objects_are_refused() -> None:
         unpack_array({"dtype": "object", "shape": [1], "bytes": b"\x00" * 8})
     with pytest.raises(ValueError, match="needs 16 bytes, got 8"):
         unpack_array({"dtype": "float64", "shape": [2], "bytes": b"\x00" * 8})
+    for shape in ([0, 2**40], [-1, -2], [True], ["a"]):
+        with pytest.raises(ValueError, match="lengths must be whole numbers from 0"):
+            unpack_array({"dtype": "float32", "shape": shape, "bytes": b"\x00" * 8})
 
 
 def test_the_description_is_readable_json(saved: Path) -> None:

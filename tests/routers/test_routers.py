@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from routerlib.outcomes.worlds import make_world
 from routerlib.policies.policies import QualityFloor
 from routerlib.records.call import CandidateModel, Price
 from routerlib.records.prompt import TASKS
+from routerlib.routers import artifact
 from routerlib.routers.artifact import FORMAT, ArtifactError, json_path
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
 from routerlib.routers.lightgbm.blend import believed_share
@@ -381,7 +381,7 @@ def test_a_router_file_of_another_kind_or_version_is_one_clear_error(
     tmp_path: Path, state: dict, message: str
 ) -> None:
     content = {"magic": "routerlib router", "format": FORMAT, "state": state}
-    (tmp_path / "router.pkl").write_bytes(pickle.dumps(content))
+    (tmp_path / "router.pkl").write_bytes(artifact.packed(content))
     with pytest.raises(ArtifactError, match=message):
         load_router(tmp_path / "router.pkl")
 
