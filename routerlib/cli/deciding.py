@@ -129,7 +129,7 @@ def explain(
     text = read_text(prompt)
     from routerlib.routers.explanation.why import by_estimates, is_explainable, why
     from routerlib.routers.loading import load_router
-    from routerlib.show.words.glossary import explain_words
+    from routerlib.show.words.prose import explain_words
 
     router = load_router(model_path)
     decision = router.route(text, cost_weight=cost_weight, task=task)

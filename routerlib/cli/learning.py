@@ -145,7 +145,7 @@ def drift(
     from routerlib.log.candidates_seen import changes_of_model
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.loading import load_router
-    from routerlib.show.pages.retraining import calibration_table, drift_table
+    from routerlib.show.tables.retraining import calibration_table, drift_table
 
     router = load_router(model_path)
     with existing_log(log_path) as log:
@@ -163,7 +163,7 @@ def drift(
 def list_models(model_path: ModelPath = DEFAULT_MODEL) -> None:
     """List the archived routers, newest first, with what each gained when it came."""
     from routerlib.routers.archive import kept_models
-    from routerlib.show.pages.retraining import models_table
+    from routerlib.show.tables.retraining import models_table
 
     kept = kept_models(model_path)
     if not kept:

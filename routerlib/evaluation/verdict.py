@@ -139,13 +139,13 @@ def _more_prompts(needed: int | None, n: int) -> int | None:
     return max(round(round(more, two_digits)), 10)
 
 
-def percent(interval: Interval) -> str:
+def percent_of(interval: Interval) -> str:
     """Write a share with its interval, such as ``32 % [29, 35]``."""
     value, low, high = (_plain(100 * x, 0) for x in interval[:3])
     return f"{value} % [{low}, {high}]"
 
 
-def points(interval: Interval, sign: int = 1) -> str:
+def points_of(interval: Interval, sign: int = 1) -> str:
     """Write a quality difference in points of a hundred, such as ``2.3 points [1.1, 3.4]``."""
     ends = sorted((sign * interval.low, sign * interval.high))
     value, low, high = (_plain(100 * x, 1) for x in (sign * interval.value, *ends))
@@ -166,34 +166,36 @@ def _mixing(measured: Mapping[str, Interval]) -> str:
     if math.isnan(zero.value):
         return "costs are unknown, so only quality was compared"
     if zero.value > 0:
-        return f"mixing models at random at that cost would gain {points(zero)}"
-    return f"mixing models at random at that cost would lose {points(zero, -1)}"
+        return f"mixing models at random at that cost would gain {points_of(zero)}"
+    return f"mixing models at random at that cost would lose {points_of(zero, -1)}"
 
 
 def _pays(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     if difference.low > 0:
-        start = f"Routing pays: {points(difference)} more quality than always calling {best_single}"
+        start = (
+            f"Routing pays: {points_of(difference)} more quality than always calling {best_single}"
+        )
         if not math.isnan(saving.value):
             share = Interval(1 - saving.value, 1 - saving.high, 1 - saving.low, saving.se)
-            start += f", at {percent(share)} of its cost"
+            start += f", at {percent_of(share)} of its cost"
         return f"{start}; {_mixing(measured)} {_sample(n)}."
     return (
-        f"Routing pays: it saves {percent(saving)} of the cost of always calling {best_single} "
-        f"at about the same quality (difference {points(difference)}); "
+        f"Routing pays: it saves {percent_of(saving)} of the cost of always calling {best_single} "
+        f"at about the same quality (difference {points_of(difference)}); "
         f"{_mixing(measured)} {_sample(n)}."
     )
 
 
 def _saves(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
-    price = f"for {points(difference, -1)} less quality"
+    price = f"for {points_of(difference, -1)} less quality"
     if difference.value >= 0:
-        price = f"and quality differs by {points(difference)}, so a loss isn't excluded"
+        price = f"and quality differs by {points_of(difference)}, so a loss isn't excluded"
     elif difference.high >= 0:
         price += ", a loss that isn't certain"
     return (
-        f"Routing saves {percent(saving)} of the cost of always calling {best_single} "
+        f"Routing saves {percent_of(saving)} of the cost of always calling {best_single} "
         f"{price}; {_mixing(measured)} {_sample(n)}."
     )
 
@@ -209,22 +211,22 @@ def _no(measured: Mapping[str, Interval], best_single: str, n: int, more: int | 
         )
     if math.isnan(gain.value):
         return (
-            f"Routing doesn't pay: {points(difference)} of quality against always calling "
+            f"Routing doesn't pay: {points_of(difference)} of quality against always calling "
             f"{best_single}; {_mixing(measured)} {_sample(n)}."
         )
     more_cost = Interval(-saving.value, -saving.high, -saving.low, saving.se)
     cost = (
-        f"saves {percent(saving)} of the cost of"
+        f"saves {percent_of(saving)} of the cost of"
         if saving.value >= 0
-        else f"costs {percent(more_cost)} more than"
+        else f"costs {percent_of(more_cost)} more than"
     )
-    change = f"gains {points(difference)}"
+    change = f"gains {points_of(difference)}"
     if difference.value < 0:
-        change = f"loses {points(difference, -1)}"
+        change = f"loses {points_of(difference, -1)}"
     return (
         f"Routing doesn't pay: it {cost} always calling {best_single} and {change} of quality; "
         f"mixing models at random at that cost does {_mixing_does(gain)} "
-        f"(routing's advantage {points(gain)}) {_sample(n)}."
+        f"(routing's advantage {points_of(gain)}) {_sample(n)}."
     )
 
 
@@ -245,10 +247,10 @@ def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, more:
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     if math.isnan(difference.low):
         return f"{start}{n} test prompts have an answer from every candidate model.{label}"
-    seen = f"against always calling {best_single}, quality differs by {points(difference)}"
+    seen = f"against always calling {best_single}, quality differs by {points_of(difference)}"
     if not math.isnan(gain.value):
-        seen += f" at a saving of {percent(measured['saving'])}, and against mixing models "
-        seen += f"at random by {points(gain)}"
+        seen += f" at a saving of {percent_of(measured['saving'])}, and against mixing models "
+        seen += f"at random by {points_of(gain)}"
     return f"{start}{seen} {_sample(n)}.{label}"
 
 

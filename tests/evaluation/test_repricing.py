@@ -100,7 +100,7 @@ def test_without_costs_or_complete_prompts_nothing_can_be_supposed(
 
 def test_decisions_are_gathered_with_reasons(router: LGBMRouter, outcomes: Outcomes) -> None:
     test = outcomes.split()[1]
-    decided = decisions.decide(router, test, n_prompts=8)
+    decided = decisions.decide_all(router, test, n_prompts=8)
     assert [each.prompt for each in decided] == list(test.prompts[:8])
     for row, each in enumerate(decided):
         assert each.decision.model == router.route(each.prompt).model
@@ -119,7 +119,7 @@ def test_decisions_are_gathered_with_reasons(router: LGBMRouter, outcomes: Outco
 def test_a_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None:
     train, test = outcomes.split()
     best = BestSingle().fit(train)
-    decided = decisions.decide(best, test, n_prompts=3)
+    decided = decisions.decide_all(best, test, n_prompts=3)
     assert {each.margin for each in decided} == {None}
     assert decided[0].why == best.route(test.prompts[0]).reason
     (_, sentence), *_ = decisions.reasons(decided, {"large": 1.0})

@@ -23,11 +23,11 @@ from routerlib.routers.explanation.similar import similar_prompts
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
+from routerlib.show import words
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
-from routerlib.show.tables.headlines import key_numbers
-from routerlib.show.tables.table import table
-from routerlib.show.words import lessons as story
+from routerlib.show.tables.evaluation import key_numbers
+from routerlib.show.tables.rendering import table
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_whatever_a_cell_holds_is_escaped() -> None:
 
 
 def test_computed_prose_is_escaped() -> None:
-    assert story.Prose(("<b>",), ("<i>",))._repr_html_() == (
+    assert words.Prose(("<b>",), ("<i>",))._repr_html_() == (
         "<p>&lt;b&gt;</p><ul><li>&lt;i&gt;</li></ul>"
     )
 
@@ -129,16 +129,16 @@ def test_prompt_worth_explaining_is_the_first_that_leaves_the_best_single(
     outcomes: Outcomes,
 ) -> None:
     best = BestSingle().fit(outcomes)
-    assert story.telling_prompt(best, ["a?", "b?"]) == "a?"
+    assert words.telling_prompt(best, ["a?", "b?"]) == "a?"
     router = LGBMRouter().fit(outcomes)
     router.stand_at(500.0)
-    telling = story.telling_prompt(router, outcomes.prompts)
+    telling = words.telling_prompt(router, outcomes.prompts)
     assert router.route(telling).model != router.best_single_
 
 
 def test_lessons_begin_with_the_verdict(outcomes: Outcomes, router: Router) -> None:
     evaluation = evaluate(router, outcomes.split()[1], n_bootstrap=20)
-    bullets = story.evaluate_lessons(evaluation).bullets
+    bullets = words.evaluate_lessons(evaluation).bullets
     assert bullets[0] == evaluation.verdict.sentence
     assert len(bullets) == 3
 
@@ -151,9 +151,9 @@ def test_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None:
 
 def test_cost_weight_is_put_into_words(router: Router) -> None:
     router.stand_at(100.0)
-    assert "saves 0.1 US dollars or more per 1000 prompts" in story.describe_router(router)
+    assert "saves 0.1 US dollars or more per 1000 prompts" in words.describe_router(router)
     router.stand_at(0.0)
-    assert "cost plays no part but among equals" in story.describe_router(router)
+    assert "cost plays no part but among equals" in words.describe_router(router)
 
 
 def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes) -> None:
@@ -168,18 +168,18 @@ def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes) -> Non
 def test_playground_lessons_tell_what_the_router_really_does(outcomes: Outcomes) -> None:
     train, test = outcomes.split()
     router = LGBMRouter().fit(train)
-    assert len(story.playground_lessons(router, test).bullets) == 3
-    assert "is its own cost weight" in str(story.playground_lessons(router, test))
+    assert len(words.playground_lessons(router, test).bullets) == 3
+    assert "is its own cost weight" in str(words.playground_lessons(router, test))
     router.stand_at(500.0)
     asked = [router.route(prompt).model for prompt in test.prompts]
     share = asked.count(router.best_single_) / len(asked)
-    said = str(story.playground_lessons(router, test))
+    said = str(words.playground_lessons(router, test))
     assert f"saves 0.02 US dollars or more per 1000 prompts: then {100 * share:.0f} % go" in said
     assert "500" not in said  # the bare number means nothing to a reader
     router.stand_at(0.0, fallback="no gain could be shown")
     assert (
         "As it stands, it sends 100 % there: no gain could be shown."
-        in story.playground_lessons(router, test).bullets
+        in words.playground_lessons(router, test).bullets
     )
 
 
@@ -188,7 +188,7 @@ def test_playground_lessons_of_rules_follow_the_rules(outcomes: Outcomes) -> Non
     router = RuleRouter(roles).fit(outcomes.split()[0])
     router.best_single_ = "large"
     test = Outcomes(["What is 3 * 4?", "Hi!"], outcomes.models, np.ones((2, 3)))
-    assert "50 % of 2 held-out prompts go to large" in str(story.playground_lessons(router, test))
+    assert "50 % of 2 held-out prompts go to large" in str(words.playground_lessons(router, test))
 
 
 def test_groups_of_prompts_show_who_wins_there_and_where_they_go(outcomes: Outcomes) -> None:
@@ -231,12 +231,12 @@ def test_features_that_sum_up_a_view_of_the_prompt_are_explained(
     router: LGBMRouter, outcomes: Outcomes
 ) -> None:
     explanations = {"large": explain(router, outcomes.prompts[:5], model="large")}
-    bullets = story.describe_features(explanations).bullets
+    bullets = words.describe_features(explanations).bullets
     assert [line.split(":")[0] for line in bullets] == [
         name for name in FOLDED if name in explanations["large"].feature_names
     ]
     assert len(bullets) > 1
-    assert story.describe_features({}).bullets == ()
+    assert words.describe_features({}).bullets == ()
 
 
 def test_no_table_of_a_router_has_two_columns_of_one_name(outcomes: Outcomes) -> None:
@@ -281,7 +281,7 @@ def test_lessons_of_a_router_that_fell_back_show_no_difference_of_zero(
     router = LGBMRouter().fit(train)
     router.stand_at(0.0, fallback="no gain could be shown")
     evaluation = evaluate(router, test, test, n_bootstrap=20)
-    lessons = str(story.evaluate_lessons(evaluation))
+    lessons = str(words.evaluate_lessons(evaluation))
     assert "Not measurable yet: the router keeps to always calling large" in lessons
     assert "All prompts go to large: 100 %" in lessons
     assert "If a failed call" not in lessons

@@ -15,7 +15,7 @@ from routerlib.routers.explanation.explain import explain
 from routerlib.routers.explanation.margin import explain_margin
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.rivals import KNNRouter
-from routerlib.show.plots import outcomes as plots
+from routerlib.show import plots
 
 plt.switch_backend("agg")
 

@@ -21,7 +21,7 @@ from routerlib.records.prompt import Prompt
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.show.pages.index import find, write_index
 from routerlib.show.pages.notebook import script
-from routerlib.show.tables.table import Table, table
+from routerlib.show.tables.rendering import Table, table
 from routerlib.show.workspace import split_as_trained
 
 

@@ -15,8 +15,8 @@ from routerlib.routers import artifact
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.show.pages import index as report
 from routerlib.show.pages.notebook import to_html
-from routerlib.show.tables.table import table
-from routerlib.show.words import lessons
+from routerlib.show.tables.rendering import table
+from routerlib.show.words.prose import say
 
 HOSTILE = (
     "<script>document.title='run';alert(1)</script></script>{{7*7}}{% raw %}"
@@ -76,7 +76,7 @@ def make_notebook(folder: Path) -> Path:
     frame = pd.DataFrame({HOSTILE: [HOSTILE, "b", "c"], "n": [3, 1, 2]})
     shown = {"text/html": frame._repr_html_(), "text/plain": HOSTILE}
     own = {"text/html": table(frame, HOSTILE)._repr_html_(), "text/plain": HOSTILE}
-    prose = {"text/html": lessons.say(HOSTILE)._repr_html_(), "text/plain": HOSTILE}
+    prose = {"text/html": say(HOSTILE)._repr_html_(), "text/plain": HOSTILE}
     outputs = [
         nbformat.v4.new_output("stream", text=HOSTILE),
         nbformat.v4.new_output("display_data", data={"text/plain": HOSTILE}),

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ import pytest
 from browsing import DESKTOP, PHONE, visiting
 from notebook_servers import make_checkout
 
+import routerlib as rl
 from routerlib.routers.loading import load_router
 from routerlib.show.notebooks import pipeline
 from routerlib.show.notebooks.run import known_parameters
+from routerlib.show.pages.notebook import to_html
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -79,6 +82,25 @@ class TestConventions:
         assert all(isinstance(node, imports) for node in ast.parse(cells[2].source).body)
         later = [node for cell in cells[3:] if cell.cell_type == "code" for node in _nodes(cell)]
         assert not any(isinstance(node, imports) for node in later)
+
+    def test_imports_are_the_library_and_one_line_of_what_it_shows(self, path: Path) -> None:
+        cells = nbformat.read(path, as_version=4).cells
+        library, shown = cells[2].source.splitlines()
+        assert library == "import routerlib as rl"
+        assert shown.startswith("from routerlib.show import ")
+        taken = shown.removeprefix("from routerlib.show import ").split(", ")
+        assert taken == sorted(set(taken) & {"notebooks", "plots", "tables", "words"})
+        names = {"rl": rl} | {name: import_module(f"routerlib.show.{name}") for name in taken}
+        called = [
+            (node.value.id, node.attr)
+            for cell in code_cells(path)
+            for node in _nodes(cell)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in names
+        ]
+        assert {face for face, _ in called} == set(names)  # nothing is imported in vain
+        assert [each for each in called if each[1] not in names[each[0]].__all__] == []
 
     def test_cells_are_few_and_short_and_hold_no_machinery(self, path: Path) -> None:
         assert len(nbformat.read(path, as_version=4).cells) <= 25
@@ -190,7 +212,7 @@ def test_notebook_runs_alone_in_a_fresh_checkout(alone: dict[str, Path], name: s
 def test_page_of_an_executed_notebook_is_for_everybody(
     alone: dict[str, Path], browser: Browser, screenshots: Path, name: str
 ) -> None:
-    page = pipeline.to_html(alone[name] / "out.ipynb", alone[name] / f"{name}.html")
+    page = to_html(alone[name] / "out.ipynb", alone[name] / f"{name}.html")
     assert page.stat().st_size < 5_000_000
     for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
         with visiting(browser, page.as_uri(), size, color_scheme=scheme) as visit:

@@ -15,6 +15,7 @@ from routerlib.routers.baselines import BestSingle
 from routerlib.routers.loading import load_router
 from routerlib.show.notebooks import pipeline
 from routerlib.show.notebooks.run import NotebookFailed, PipelineError, run_notebook
+from routerlib.show.pages.notebook import to_html
 
 
 def write_notebook(path: Path, *sources: str, tags: tuple[str, ...] = ("parameters",)) -> Path:
@@ -176,8 +177,8 @@ def test_page_needs_no_network_and_folds_code_away(tmp_path: Path) -> None:
         ]
     )
     nbformat.write(notebook, tmp_path / "n.ipynb")
-    page = pipeline.to_html(tmp_path / "n.ipynb", tmp_path / "n.html").read_text()
-    again = pipeline.to_html(tmp_path / "n.ipynb", tmp_path / "n2.html").read_text()
+    page = to_html(tmp_path / "n.ipynb", tmp_path / "n.html").read_text()
+    again = to_html(tmp_path / "n.ipynb", tmp_path / "n2.html").read_text()
     assert page == again
     assert "<title>Does it pay?</title>" in page
     assert "<details><summary>Code</summary>" in page

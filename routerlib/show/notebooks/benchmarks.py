@@ -18,7 +18,7 @@ from routerlib.show.plots.style import (
     candidate_styles,
     finish,
 )
-from routerlib.show.tables.table import Table, table
+from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.prose import Prose
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from routerlib.evaluation.off_policy.targets import ThinOverlap
 from routerlib.evaluation.off_policy.value import estimate_value
 from routerlib.evaluation.replay.replay import mean_interval
 from routerlib.show.plots.style import ROUTER_BLACK, axes_or_new, candidate_styles, finish
-from routerlib.show.tables.table import Table, table
+from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.prose import Prose
 
 if TYPE_CHECKING:

@@ -32,17 +32,6 @@ _DEFAULT_PATHS = {"log_path": "data/logs.db", "router_path": "data/router_model.
 # Beside the final place, so that publishing is a rename on one file system.
 _STAGING = ".staging"
 
-__all__ = [
-    "FURTHER_NOTEBOOKS",
-    "NOTEBOOKS",
-    "NotebookFailed",
-    "PipelineError",
-    "PipelineResult",
-    "run",
-    "run_notebook",
-    "to_html",
-]
-
 # The small variant: the two small models of the pool, about two minutes on two cores.
 _QUICK_PARAMETERS = {
     "n_prompts": 120,

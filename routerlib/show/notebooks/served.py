@@ -15,7 +15,7 @@ from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.training.train import train_router
 from routerlib.show.plots.style import ROUTER_BLACK, axes_or_new, candidate_styles, finish, whiskers
-from routerlib.show.tables.table import Table, table
+from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.prose import Prose, say
 
 if TYPE_CHECKING:

@@ -21,15 +21,16 @@ from routerlib.routers.explanation.why import is_explainable
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
-from routerlib.show.plots import outcomes as plots
+from routerlib.show.plots.evaluation import cost_quality
+from routerlib.show.plots.explanation import beeswarm, importance_by_model
+from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
-from routerlib.show.tables.decisions import decide, examples_table, reasons, what_if_table
-from routerlib.show.tables.evaluation import comparison_table
-from routerlib.show.tables.headlines import key_numbers
-from routerlib.show.tables.table import Table, table
-from routerlib.show.words import lessons
-from routerlib.show.words.glossary import explain_words
+from routerlib.show.tables.decisions import decide_all, examples_table, reasons, what_if_table
+from routerlib.show.tables.evaluation import comparison_table, key_numbers
+from routerlib.show.tables.rendering import Table, table
+from routerlib.show.words.prose import explain_words
+from routerlib.show.words.sentences import describe_router
 from routerlib.show.workspace import failures_as_wrong, split_as_trained
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def write_index(
     evaluation, router, test = findings.evaluation, findings.router, findings.test
     badge, tone = _BADGES[evaluation.verdict.kind]
     measured = TestedPrompts.of(test, evaluation.strong, evaluation.weak).outcomes
-    decided = decide(router, measured if len(measured) else test)
+    decided = decide_all(router, measured if len(measured) else test)
     told = reasons(decided, evaluation.routed_shares)
     examples = examples_table(decided, test.models)
     scripts = [script(name) for name in _SCRIPTS]
@@ -166,7 +167,7 @@ def write_index(
         verdict=evaluation.verdict.sentence,
         log_origin=log_origin,
         evaluation=evaluation,
-        curve=_figure(partial(plots.cost_quality, evaluation), _curve_alt(evaluation)),
+        curve=_figure(partial(cost_quality, evaluation), _curve_alt(evaluation)),
         operating=routing.operating_table(evaluation),
         comparison=comparison_table(findings.comparison),
         routed=routing.routed_table(evaluation),
@@ -181,7 +182,7 @@ def write_index(
         ),
         shares=evaluation.routed_shares,
         unused=[name for name, share in evaluation.routed_shares.items() if not share],
-        looks=plots.candidate_styles(evaluation.models),
+        looks=candidate_styles(evaluation.models),
         examples=examples,
         what_if=_what_if(router, test),
         identity=_identity(findings, metadata or {}),
@@ -241,8 +242,8 @@ def _importances(findings: Findings) -> list[Figure]:
     prompts = findings.test.prompts[:_N_EXPLAINED_PROMPTS]
     explanations = {model: explain(router, prompts, model=model) for model in router.models_}
     best = router.best_single_
-    by_model = partial(plots.importance_by_model, explanations, max_features=_N_FEATURES)
-    swarm = partial(plots.beeswarm, explanations[best], max_features=_N_FEATURES)
+    by_model = partial(importance_by_model, explanations, max_features=_N_FEATURES)
+    swarm = partial(beeswarm, explanations[best], max_features=_N_FEATURES)
     width = max(_WIDE_INCHES[0], 3.0 + _INCHES_PER_MODEL * len(explanations))
     return [
         _figure(
@@ -286,7 +287,7 @@ def _identity(findings: Findings, metadata: Mapping[str, Any]) -> list[tuple[str
         ("Made", str(metadata.get("created", "unknown"))),
         ("Training data", f"{len(router.train_prompt_ids_)} prompts, identity {router.data_hash_}"),
         ("Held-out data", f"{len(test)} prompts, identity {test.data_hash}"),
-        ("Operating point", lessons.describe_router(router)),
+        ("Operating point", describe_router(router)),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
 

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routerlib.records.files import write_atomically
-from routerlib.routers.archive import Kept, kept_models
+from routerlib.routers.archive import kept_models
 from routerlib.show.pages.notebook import style, templates_folder
-from routerlib.show.tables.table import Table, table
+from routerlib.show.tables.retraining import (
+    calibration_table,
+    drift_table,
+    gain_table,
+    models_table,
+)
 
 if TYPE_CHECKING:
-    from routerlib.evaluation.drift import Drift
-    from routerlib.evaluation.retraining import Comparison, Retraining
+    from routerlib.evaluation.retraining import Retraining
 
 _BADGES = {
     "installed": ("First router installed", "good"),
@@ -20,7 +24,6 @@ _BADGES = {
     "kept": ("The router in use was kept", "warn"),
     "not yet": ("Not yet retrained", "warn"),
 }
-_N_FEATURES = 8
 
 
 def write_retraining_report(
@@ -38,7 +41,7 @@ def write_retraining_report(
         badge=badge,
         tone=tone,
         sentence=retraining.sentence,
-        comparison=retraining.comparison and comparison_table(retraining.comparison),
+        comparison=retraining.comparison and gain_table(retraining.comparison),
         drift=drift and drift.sentence,
         features=drift and drift_table(drift),
         calibration=drift and calibration_table(drift),
@@ -46,117 +49,3 @@ def write_retraining_report(
     )
     write_atomically(path, html.encode())
     return Path(path)
-
-
-def comparison_table(comparison: Comparison) -> Table:
-    """Show what the challenger gained, with intervals.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        Of two routers.
-
-    Returns
-    -------
-    Table
-    """
-    import pandas as pd
-
-    rows = {
-        "utility": comparison.utility,
-        "quality": comparison.quality,
-        "cost (US dollars per 1000 prompts)": comparison.cost_usd,
-    }
-    scale = {name: 1000 if name.startswith("cost") else 1 for name in rows}
-    frame = pd.DataFrame(
-        {
-            "new router minus the one in use": list(rows),
-            "difference": [each.value * scale[name] for name, each in rows.items()],
-            "difference_low": [each.low * scale[name] for name, each in rows.items()],
-            "difference_high": [each.high * scale[name] for name, each in rows.items()],
-        }
-    )
-    how = "all outcomes observed" if comparison.how == "observed" else "from logged propensities"
-    return table(
-        frame,
-        f"{comparison.n} prompts in {comparison.n_groups} groups, {how}, "
-        f"cost weight {comparison.cost_weight:.4g}, 95 % intervals",
-    )
-
-
-def drift_table(drift: Drift, n_features: int = _N_FEATURES) -> Table:
-    """Show the features that have shifted most.
-
-    Parameters
-    ----------
-    drift : Drift
-        What has changed.
-    n_features : int, default=8
-        Rows at most.
-
-    Returns
-    -------
-    Table
-    """
-    frame = drift.features.head(n_features).rename(
-        columns={
-            "psi": "stability index",
-            "p_value": "chance of it without a shift",
-            "before": "mean in training",
-            "now": "mean now",
-            "is_shifted": "has shifted",
-        }
-    )
-    return table(frame, f"{drift.n_now} recent prompts against {drift.n_before} training prompts")
-
-
-def calibration_table(drift: Drift) -> Table:
-    """Show whether recent outcomes are what was estimated.
-
-    Parameters
-    ----------
-    drift : Drift
-        What has changed.
-
-    Returns
-    -------
-    Table
-    """
-    frame = drift.calibration.rename(
-        columns={
-            "expected": "estimated quality",
-            "observed": "observed quality",
-            "error": "observed - estimated",
-            "error_low": "observed - estimated_low",
-            "error_high": "observed - estimated_high",
-            "n": "scored prompts",
-            "is_misjudged": "is misjudged",
-        }
-    )
-    return table(frame, "Estimates against outcomes on recent prompts, 95 % intervals")
-
-
-def models_table(kept: list[Kept]) -> Table:
-    """List archived routers, the newest first."""
-    import pandas as pd
-
-    rows = [
-        {
-            "name": each.name,
-            "in use": each.is_in_use,
-            "created (UTC)": str(each.metadata.get("created", ""))[:19].replace("T", " "),
-            "training prompts": each.metadata.get("n_train_prompts"),
-            "gain when it came": _gain(each),
-        }
-        for each in reversed(kept)
-    ]
-    columns = ["name", "in use", "created (UTC)", "training prompts", "gain when it came"]
-    return table(pd.DataFrame(rows, columns=columns), "Archived routers, newest first")
-
-
-def _gain(kept: Kept) -> str:
-    compared = (kept.metadata.get("retraining") or {}).get("comparison")
-    if not compared:
-        return "not compared"
-    value, low, high, _ = compared["utility"]
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}], n = {compared['n']}"

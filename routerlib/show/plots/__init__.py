@@ -1,1 +1,26 @@
 """Figures: one message each, the finding as the title."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "evaluation": [
+            "cost_quality",
+            "learning_curve",
+            "noise_ceiling",
+            "reliability",
+            "routed_shares",
+        ],
+        "explanation": [
+            "beeswarm",
+            "dependence",
+            "feature_importance",
+            "importance_by_model",
+            "margin",
+            "waterfall",
+        ],
+        "outcomes": ["quality_by_model", "task_heatmap"],
+        "style": ["candidate_styles"],
+    },
+)

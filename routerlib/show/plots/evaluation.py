@@ -14,9 +14,9 @@ from routerlib.show.plots.style import (
     axes_or_new,
     candidate_styles,
     finish,
-    percent_text,
     whiskers,
 )
+from routerlib.show.words.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -264,7 +264,7 @@ def routed_shares(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, 1)
     ax.set_xticks(np.linspace(0, 1, 5), ["0 %", "25 %", "50 %", "75 %", "100 %"])
     most = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
-    title = f"{percent_text(evaluation.routed_shares[most])} of the prompts go to {most}"
+    title = f"{percent(evaluation.routed_shares[most])} of the prompts go to {most}"
     finish(ax, title, "share of prompts", "", grid=False)
     # Below the axis label, whose distance in inches doesn't depend on the number of bars.
     anchor = (0.5, -_LEGEND_GAP_BARS / len(bars))
@@ -281,7 +281,7 @@ def _write_shares(ax: Axes, rows: np.ndarray, left: np.ndarray, widths: np.ndarr
             ax.text(
                 start + width / 2,
                 row,
-                percent_text(width),
+                percent(width),
                 ha="center",
                 va="center",
                 fontsize="small",
@@ -370,7 +370,7 @@ def noise_ceiling(ceiling: NoiseCeiling, ax: Axes | None = None) -> Axes:
     low, high = ceiling.parts["noise"]
     title = "There is no gap between best single and oracle"
     if not np.isnan(low.value):
-        shares = f"{percent_text(low.value)} to {percent_text(high.value)}"
+        shares = f"{percent(low.value)} to {percent(high.value)}"
         title = f"{shares} of the gap to the oracle is luck"
     note = f"{ceiling.n_prompts} prompts, each asked {ceiling.n_repeats} times; shaded: the best"
     finish(ax, title, f"mean {QUALITY_LABEL}", "", f"{note} that any router could reach")

@@ -1,7 +1,8 @@
-"""Draw why one estimate or one choice came about: waterfall and routing margin."""
+"""Draw what moves estimates and choices: over many prompts, and on one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _FOR = "#0072B2"
 _AGAINST = "#D55E00"
 _REST = "all other features"
+_JITTER = 0.32
+# From this share of the darkest cell on, white letters are the readable ones.
+_DARK_SHARE = 0.55
 
 
 def waterfall(
@@ -146,3 +150,216 @@ def _write_sizes(ax: Axes, rows: np.ndarray, sizes: np.ndarray) -> None:
             ha=alignment,
         )
     ax.margins(x=0.16)
+
+
+def feature_importance(
+    explanation: shap.Explanation, ax: Axes | None = None, *, max_features: int = 12
+) -> Axes:
+    """Draw how far each feature moves the estimate on average."""
+    top = _top(explanation, max_features)
+    ax = axes_or_new(ax, (7.2, 1.5 + 0.32 * len(top)))
+    sizes = np.abs(explanation.values).mean(axis=0)[top]
+    rows = np.arange(len(top))[::-1]
+    ax.barh(rows, sizes, color=_FOR)
+    names = [explanation.feature_names[column] for column in top]
+    ax.set_yticks(rows, [short_label(name) for name in names])
+    title = f"What counts most: {names[0]}"
+    label = f"mean absolute SHAP value\n({explanation.output_names})"
+    finish(ax, title, label, "", f"n = {len(explanation.values)} prompts")
+    return ax
+
+
+def beeswarm(
+    explanation: shap.Explanation, ax: Axes | None = None, *, max_features: int = 10
+) -> Axes:
+    """Draw every prompt's SHAP value of the most important features, coloured by their value.
+
+    Parameters
+    ----------
+    explanation : shap.Explanation
+        Of several prompts, from `routerlib.routers.explanation.explain.explain`.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+    max_features : int, default=10
+        The most important ones.
+
+    Returns
+    -------
+    Axes
+        One row of dots per feature; grey where a feature has no value of its own.
+    """
+    top = _top(explanation, max_features)
+    ax = axes_or_new(ax, (7.4, 1.7 + 0.4 * len(top)))
+    dots = None
+    for row, column in zip(range(len(top) - 1, -1, -1), top, strict=True):
+        values = explanation.values[:, column]
+        heights = row + _JITTER * _spread(values)
+        ranks = _ranks(np.asarray(explanation.data, dtype=float)[:, column])
+        is_known = ~np.isnan(ranks)
+        ax.scatter(values[~is_known], heights[~is_known], s=12, color="#8a8a8a", linewidths=0)
+        if is_known.any():
+            dots = ax.scatter(
+                values[is_known],
+                heights[is_known],
+                c=ranks[is_known],
+                s=12,
+                cmap="cividis",
+                vmin=0,
+                vmax=1,
+                linewidths=0,
+            )
+    ax.axvline(0, color="#555555", linewidth=0.8)
+    names = [explanation.feature_names[column] for column in top]
+    ax.set_yticks(range(len(top))[::-1], [short_label(name) for name in names])
+    if dots is not None:
+        bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], shrink=0.8)
+        bar.ax.set_yticklabels(["low", "high"])
+        bar.set_label("value of the feature")
+    title = f"{names[0].capitalize()} moves the estimate most"
+    finish(ax, title, f"SHAP value\n({explanation.output_names})", "")
+    return ax
+
+
+def dependence(
+    explanation: shap.Explanation, feature: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how the SHAP value of one feature depends on its own value.
+
+    Parameters
+    ----------
+    explanation : shap.Explanation
+        Of several prompts, from `routerlib.routers.explanation.explain.explain`.
+    feature : str, optional
+        Name; default the most important one that has values of its own.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        One dot per prompt, and the mean of each fifth of the prompts as a line.
+
+    Raises
+    ------
+    ValueError
+        If the feature is unknown or has no value of its own.
+    """
+    column = _column(explanation, feature)
+    name = str(explanation.feature_names[column])
+    x = np.asarray(explanation.data, dtype=float)[:, column]
+    y = np.asarray(explanation.values, dtype=float)[:, column]
+    ax = axes_or_new(ax, (6.4, 4.0))
+    ax.scatter(x, y, s=16, color=_FOR, alpha=0.65, linewidths=0, label="one prompt")
+    places, means = _fifths(x, y)
+    ax.plot(places, means, color="black", marker="D", markersize=5, label="mean of a fifth")
+    ax.axhline(0, color="#555555", linewidth=0.8)
+    title = f"{name.capitalize()}: {_trend(places, means)}"
+    label = f"SHAP value\n({explanation.output_names})"
+    finish(ax, title, escape_math(name), label, f"n = {len(x)} prompts")
+    ax.legend(loc="best", fontsize="small")
+    return ax
+
+
+def importance_by_model(
+    explanations: Mapping[str, shap.Explanation],
+    ax: Axes | None = None,
+    *,
+    max_features: int = 8,
+) -> Axes:
+    """Draw how differently the same features count for different candidate models.
+
+    Parameters
+    ----------
+    explanations : mapping of str to shap.Explanation
+        By candidate model, of the same prompts and target.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+    max_features : int, default=8
+        Those with the largest mean over candidate models.
+
+    Returns
+    -------
+    Axes
+        A table of mean absolute SHAP values, darker = more; the numbers stand in the cells.
+    """
+    models = list(explanations)
+    first = explanations[models[0]]
+    sizes = np.array([np.abs(each.values).mean(axis=0) for each in explanations.values()])
+    top = np.argsort(-sizes.mean(axis=0), kind="stable")[:max_features]
+    shown = sizes[:, top].T
+    ax = axes_or_new(ax, (3.4 + 1.15 * len(models), 1.9 + 0.34 * len(top)))
+    ax.imshow(shown, cmap="Blues", aspect="auto", vmin=0)
+    for row, column in np.ndindex(shown.shape):
+        is_dark = shown[row, column] > _DARK_SHARE * shown.max()
+        color = "white" if is_dark else "black"
+        ax.text(column, row, f"{shown[row, column]:.2f}", ha="center", va="center", color=color)
+    ax.set_xticks(range(len(models)), [escape_math(short_label(name)) for name in models])
+    ax.tick_params(axis="x", labelrotation=0 if len(models) <= 4 else 35)
+    names = [str(first.feature_names[column]) for column in top]
+    ax.set_yticks(range(len(top)), [short_label(name) for name in names])
+    spread = shown.max(axis=1) - shown.min(axis=1)
+    title = f"Candidates differ most in: {names[int(np.argmax(spread))]}"
+    if len(models) == 1:
+        title = f"What counts most: {names[0]}"
+    label = f"mean absolute SHAP value\n({first.output_names})"
+    finish(ax, title, label, "", f"n = {len(first.values)} prompts", grid=False)
+    return ax
+
+
+def _top(explanation: shap.Explanation, max_features: int) -> list[int]:
+    sizes = np.abs(explanation.values).mean(axis=0)
+    return [int(column) for column in np.argsort(-sizes, kind="stable")[:max_features]]
+
+
+def _column(explanation: shap.Explanation, feature: str | None) -> int:
+    data = np.asarray(explanation.data, dtype=float)
+    has_values = ~np.isnan(data).all(axis=0)
+    names = [str(name) for name in explanation.feature_names]
+    if feature is None:
+        return next(
+            c for c in _top(explanation, len(names)) if has_values[c] and np.ptp(data[:, c])
+        )
+    if feature not in names:
+        raise ValueError(f"feature must be one of {', '.join(names)}, got {feature!r}")
+    if not has_values[names.index(feature)]:
+        raise ValueError(f"{feature!r} has no value of its own; choose a feature that has one")
+    return names.index(feature)
+
+
+def _fifths(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean x and y of five parts of equal size, in the order of x."""
+    parts = np.array_split(np.argsort(x, kind="stable"), min(5, len(x)))
+    return np.array([x[part].mean() for part in parts]), np.array(
+        [y[part].mean() for part in parts]
+    )
+
+
+def _trend(places: np.ndarray, means: np.ndarray) -> str:
+    """Say in words which way the estimate goes."""
+    rise = np.diff(means)
+    if (rise >= 0).all() and np.ptp(means):
+        return "the higher, the higher the estimate"
+    if (rise <= 0).all() and np.ptp(means):
+        return "the higher, the lower the estimate"
+    return "the effect goes both ways"
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Move dots of nearly equal value apart, in [-1, 1], the same way each time."""
+    width = np.ptp(values) or 1.0
+    bins = np.floor(40 * (values - values.min()) / width).astype(int)
+    offsets = np.zeros(len(values))
+    largest = max(np.bincount(bins).max(), 6)
+    for number in np.unique(bins):
+        members = np.flatnonzero(bins == number)
+        places = (np.arange(len(members)) + 1) // 2 * np.where(np.arange(len(members)) % 2, 1, -1)
+        offsets[members] = 2 * places / largest
+    return offsets
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the rank of each value in [0, 1], equal for ties; NaN stays NaN."""
+    known, place = np.unique(values[~np.isnan(values)], return_inverse=True)
+    ranks = np.full(len(values), np.nan)
+    ranks[~np.isnan(values)] = place / max(len(known) - 1, 1)
+    return ranks

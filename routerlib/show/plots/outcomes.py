@@ -7,20 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.features.tasks import detect_task
-from routerlib.show.plots.evaluation import (
-    cost_quality,
-    learning_curve,
-    noise_ceiling,
-    reliability,
-    routed_shares,
-)
-from routerlib.show.plots.explanation import margin, waterfall
-from routerlib.show.plots.importance import (
-    beeswarm,
-    dependence,
-    feature_importance,
-    importance_by_model,
-)
 from routerlib.show.plots.style import (
     QUALITY_LABEL,
     axes_or_new,
@@ -33,23 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from routerlib.outcomes.outcomes import Outcomes
-
-__all__ = [
-    "beeswarm",
-    "candidate_styles",
-    "cost_quality",
-    "dependence",
-    "feature_importance",
-    "importance_by_model",
-    "learning_curve",
-    "margin",
-    "noise_ceiling",
-    "quality_by_model",
-    "reliability",
-    "routed_shares",
-    "task_heatmap",
-    "waterfall",
-]
 
 _MAX_TASKS = 24
 _Z95 = 1.96

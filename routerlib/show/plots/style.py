@@ -100,15 +100,6 @@ def short_label(name: str, n_characters: int = 34) -> str:
     return escape_math("\n".join(textwrap.wrap(name, n_characters)))
 
 
-def percent_text(share: float) -> str:
-    """Write a share as a whole percentage.
-
-    >>> percent_text(0.451)
-    '45 %'
-    """
-    return f"{100 * share:.0f} %"
-
-
 def whiskers(value: float, low: float, high: float, unit: float = 1.0) -> np.ndarray | None:
     """Return the lengths of an interval's two arms, shape (2, 1); None where it is unknown."""
     if np.isnan([value, low, high]).any():

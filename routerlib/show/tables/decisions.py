@@ -1,4 +1,4 @@
-"""Show decisions on held-out prompts: examples, what decides on average, what if."""
+"""Show decisions on held-out prompts: by groups, by example, on average, and what if."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.features.names import ANY_PROMPT, number_text
+from routerlib.features.surface import SURFACE_NAMES, surface_features
+from routerlib.features.tasks import detect_task
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.explanation.why import margin_of
-from routerlib.show.tables.table import UNKNOWN, Table, table
+from routerlib.show.tables.rendering import UNKNOWN, Table, table
 from routerlib.show.words.numbers import percent, short
 
 if TYPE_CHECKING:
     from routerlib.evaluation.repricing import HeldOutDecisions
-    from routerlib.outcomes.outcomes import Outcomes
     from routerlib.records.decision import Decision
     from routerlib.routers.explanation.margin import MarginExplanation
     from routerlib.routers.router import Router
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _N_PROMPTS = 200
 _N_EXAMPLES_PER_MODEL = 3
 _N_REASONS = 2
+_CODE_MARKS = ("n_code_fences", "n_inline_code", "n_identifiers", "n_indented_lines")
+_N_LENGTHS = 3
 
 
 class Decided(NamedTuple):
@@ -39,7 +43,7 @@ class Decided(NamedTuple):
     quality: float
 
 
-def decide(router: Router, test: Outcomes, n_prompts: int = _N_PROMPTS) -> list[Decided]:
+def decide_all(router: Router, test: Outcomes, n_prompts: int = _N_PROMPTS) -> list[Decided]:
     """Route held-out prompts, and explain each choice."""
     decided = []
     for prompt, quality in zip(test.prompts[:n_prompts], test.quality, strict=False):
@@ -169,3 +173,46 @@ def _most_telling(margins: Sequence[MarginExplanation]) -> str:
     features = sorted((name for name in means if name != ANY_PROMPT), key=lambda n: -abs(means[n]))
     top = [ANY_PROMPT] * (ANY_PROMPT in means) + features[:_N_REASONS]
     return ", ".join(f"{name} {100 * means[name]:+.1f}" for name in top)
+
+
+class Group(NamedTuple):
+    """Some of the prompts, and what they have in common.
+
+    `is_member` (n_prompts,): which prompts.
+    """
+
+    kind: str
+    name: str
+    is_member: np.ndarray
+
+
+def prompt_groups(outcomes: Outcomes) -> list[Group]:
+    r"""Sort prompts by task, by length and by code; each kind divides all prompts.
+
+    >>> prompts = ["Hi!", "Tell me a joke, please.", "```\nprint(1)\n```\nWhat is printed?"]
+    >>> outcomes = Outcomes(prompts, ["small"], [[1], [1], [0]], topics=["chat", "chat", "code"])
+    >>> groups = prompt_groups(outcomes)
+    >>> [(group.name, int(group.is_member.sum())) for group in groups if group.kind != "length"]
+    [('chat', 2), ('code', 1), ('with code', 1), ('without code', 2)]
+    """
+    tasks = np.array(outcomes.topics or [detect_task(prompt) for prompt in outcomes.prompts])
+    groups = [Group("task", str(task), tasks == task) for task in np.unique(tasks)]
+    groups += _by_length(np.array([len(prompt) for prompt in outcomes.prompts]))
+    has_code = _has_code(outcomes.prompts)
+    groups += [Group("code", "with code", has_code), Group("code", "without code", ~has_code)]
+    return [group for group in groups if group.is_member.any()]
+
+
+def _has_code(prompts: Sequence[str]) -> np.ndarray:
+    marks = [SURFACE_NAMES.index(name) for name in _CODE_MARKS]
+    is_marked = surface_features(prompts)[:, marks].sum(axis=1) > 0
+    return is_marked | np.array([detect_task(prompt) == "code" for prompt in prompts], dtype=bool)
+
+
+def _by_length(lengths: np.ndarray) -> list[Group]:
+    first, last = np.quantile(lengths, [1 / _N_LENGTHS, 2 / _N_LENGTHS]).astype(int)
+    return [
+        Group("length", f"up to {first} characters", lengths <= first),
+        Group("length", f"{first + 1} to {last} characters", (lengths > first) & (lengths <= last)),
+        Group("length", f"over {last} characters", lengths > last),
+    ]

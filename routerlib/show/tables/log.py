@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from routerlib.records.call import CALL_STATUSES
 from routerlib.records.thoughts import separate
-from routerlib.show.tables.table import Table, table
+from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.numbers import short
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 
 from routerlib.evaluation.routing import route_all
 from routerlib.metrics.intervals import Interval
-from routerlib.show.tables.groups import prompt_groups
-from routerlib.show.tables.table import Table, table
+from routerlib.show.tables.decisions import prompt_groups
+from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.numbers import percent, short
 
 if TYPE_CHECKING:

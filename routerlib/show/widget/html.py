@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from routerlib.records.thoughts import THOUGHT
 from routerlib.routers.explanation.margin import DECIDED, with_value
 from routerlib.show.plots.style import candidate_styles
-from routerlib.show.tables.table import UNKNOWN
+from routerlib.show.tables.rendering import UNKNOWN
 from routerlib.show.widget.slider import usd_text
-from routerlib.show.words.glossary import explain_words
 from routerlib.show.words.numbers import short
+from routerlib.show.words.prose import explain_words
 
 if TYPE_CHECKING:
     from routerlib.routers.explanation.margin import MarginExplanation

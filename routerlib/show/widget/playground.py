@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.show.widget.view import PlaygroundView
 
-__all__ = ["PlaygroundController", "playground"]
-
 
 def playground(
     router: Router | str | Path,

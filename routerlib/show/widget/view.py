@@ -12,8 +12,8 @@ import ipywidgets as widgets
 
 from routerlib.records.decision import Decision
 from routerlib.records.prompt import TASKS
+from routerlib.show.tables.rendering import Table
 from routerlib.show.widget import html as pictures
-from routerlib.show.widget.examples import examples_table
 from routerlib.show.words.numbers import short
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class PlaygroundView(widgets.VBox):
     def _repr_mimebundle_(self, **selection: Any) -> dict[str, Any]:
         """Add a static table, which is what a reader without a kernel sees."""
         bundle = super()._repr_mimebundle_(**selection)
-        bundle["text/html"] = examples_table(self.controller, self._examples)._repr_html_()
+        bundle["text/html"] = choices_table(self.controller, self._examples)._repr_html_()
         return bundle
 
 
@@ -271,3 +271,16 @@ def _script() -> widgets.Output:
     shown = {"output_type": "display_data", "metadata": {}, "data": {}}
     shown["data"] = {"application/javascript": text, "text/plain": ""}
     return widgets.Output(outputs=(shown,)).add_class("rl-script")
+
+
+def choices_table(controller: PlaygroundController, prompts: Sequence[str]) -> Table:
+    """Show the choices for some prompts at both ends of the slider and at the router's place."""
+    router = controller.router
+    weights = [0.0, float(router.cost_weight_), max(controller.cost_weights)]
+    heads = ["the best answer, at any price", "at the router's own setting", "cost above all"]
+    choices = [
+        [router.route(prompt, cost_weight=weight).model for weight in weights] for prompt in prompts
+    ]
+    rows = [(short(prompt), *chosen) for prompt, chosen in zip(prompts, choices, strict=True)]
+    caption = "Who is chosen for some prompts as the slider moves from better answers to cheaper"
+    return Table(("prompt", *heads), tuple(rows), (False,) * 4, caption)

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.evaluation.routing import route_all
-from routerlib.show.words.glossary import explain_words
 from routerlib.show.words.numbers import percent
-from routerlib.show.words.prose import Prose, say
+from routerlib.show.words.prose import Prose, explain_words
 from routerlib.show.words.sentences import (
-    describe_certificate,
-    describe_outcomes,
     describe_router,
-    describe_split,
     describe_trade,
-    evaluate_lessons,
-    train_lessons,
 )
 
 if TYPE_CHECKING:
@@ -28,24 +22,6 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.router import Router
-
-__all__ = [
-    "Prose",
-    "collect_lessons",
-    "describe_certificate",
-    "describe_features",
-    "describe_outcomes",
-    "describe_router",
-    "describe_split",
-    "describe_trade",
-    "evaluate_lessons",
-    "examples_by_task",
-    "explain_lessons",
-    "playground_lessons",
-    "say",
-    "telling_prompt",
-    "train_lessons",
-]
 
 _N_TOP_FEATURES = 3
 

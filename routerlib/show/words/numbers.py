@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _MAX_SHOWN_CHARACTERS = 160
+_PROMPTS_PER_UNIT = 1000
 
 
 def percent(share: float) -> str:
@@ -14,6 +15,35 @@ def percent(share: float) -> str:
     '64 %'
     """
     return f"{100 * share:.0f} %"
+
+
+def digits(value: float) -> str:
+    """Write a quality or metric with three digits after the point."""
+    return f"{value:.3f}"
+
+
+def significant(value: float) -> str:
+    """Write a number with three significant digits."""
+    return f"{value:.3g}"
+
+
+def count(value: float) -> str:
+    """Write a whole number."""
+    return f"{value:.0f}"
+
+
+def points(difference: float) -> str:
+    """Write a difference in quality in points of 100, with its sign.
+
+    >>> points(-0.012)
+    '-1.2'
+    """
+    return f"{100 * difference:+.1f}"
+
+
+def usd_per_1000(cost_usd: float) -> str:
+    """Write US dollars a prompt as those of 1000 prompts."""
+    return significant(_PROMPTS_PER_UNIT * cost_usd)
 
 
 def short(text: str, n_characters: int = _MAX_SHOWN_CHARACTERS) -> str:

@@ -1,9 +1,36 @@
-"""Text that was computed, shown as prose."""
+"""Text that was computed, shown as prose, and what the abbreviations in it mean."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
+
+from routerlib.features.names import ANY_PROMPT, MEANING, NETWORK, SIMILAR, TOPIC, WORDING
+
+_MEASURES = {
+    "AIQ": "average improvement in quality: the mean quality over all costs from the cheapest "
+    "candidate model to the dearest",
+    "PGR": "performance gap recovered: how far from the cheapest candidate model (0) to the best "
+    "single one (1) quality has come",
+    "APGR": "average performance gap recovered: how far from the cheapest candidate model (0) to "
+    "the best single one (1), the mean over all shares of prompts that may go to the best",
+    "CPT": "call-performance threshold: the smallest share of prompts that has to go to the best "
+    "single model to recover that much of the gap between it and the cheapest",
+    "ECE": "expected calibration error: how far expected and observed quality lie apart, on "
+    "average over groups of like estimates",
+    "Brier": "Brier score: the mean square of expected minus observed quality; 0 is perfect",
+}
+_REASONS = {
+    MEANING: "where the prompt lies among others by what it says (a text embedding)",
+    WORDING: "a guess from its words and parts of words alone (a linear model)",
+    SIMILAR: "the scores that the most similar training prompts got",
+    TOPIC: "the mean score of the topics that the prompt seems to belong to",
+    NETWORK: "a guess of a small neural network that was trained on the same prompts and reads "
+    "the same embedding",
+    ANY_PROMPT: "what is expected before anything of the prompt is looked at",
+}
+_WORDS = _MEASURES | _REASONS
 
 
 @dataclass(frozen=True)
@@ -53,3 +80,17 @@ def say(*sentences: object) -> Prose:
     '<p>See &lt;b&gt;.</p>'
     """
     return Prose(tuple(str(sentence) for sentence in sentences if str(sentence)))
+
+
+def explain_words(*texts: str) -> tuple[str, ...]:
+    """Explain each abbreviation and each reason that occurs in some texts.
+
+    >>> explain_words("ECE", "quality", "ECE, by luck")
+    ('ECE: expected calibration error: how far expected and observed quality lie apart, on average
+     over groups of like estimates',)
+    """
+    return tuple(
+        f"{word}: {meaning}"
+        for word, meaning in _WORDS.items()
+        if any(re.search(rf"\b{re.escape(word)}\b", text) for text in texts)
+    )

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.evaluation.routing import route_all
-from routerlib.evaluation.verdict import percent as percent_with_interval
-from routerlib.evaluation.verdict import points
+from routerlib.evaluation.verdict import percent_of, points_of
 from routerlib.features.names import number_text
 from routerlib.show.words.numbers import percent
 from routerlib.show.words.prose import Prose
@@ -219,7 +218,7 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
         strict = evaluation.failures["quality_difference"]
         counted += (
             " If a failed call counted as a wrong answer, quality would differ from best single's "
-            f"by {points(strict)}; left out, by {points(operating['quality_difference'])}."
+            f"by {points_of(strict)}; left out, by {points_of(operating['quality_difference'])}."
         )
     beyond = f"Quality at the operating point: {operating['quality'].value:.3f}."
     equal = evaluation.equal_quality
@@ -229,14 +228,14 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
         if keeps:
             start = "If its estimates chose, where they expect no loss at all, it would save"
         beyond = (
-            f"{start} {percent_with_interval(equal['saving'])}, and the observed difference in "
-            f"quality is {points(equal['quality_difference'])}."
+            f"{start} {percent_of(equal['saving'])}, and the observed difference in "
+            f"quality is {points_of(equal['quality_difference'])}."
         )
     if "topic table" in evaluation.leads and not keeps:
         lead = evaluation.leads["topic table"]["quality"]
         beyond += (
             " Against the topic table at the same cost weight its quality differs by "
-            f"{points(lead)}: that much it knows beyond the topic."
+            f"{points_of(lead)}: that much it knows beyond the topic."
         )
     verdict = " ".join([evaluation.verdict.sentence, *further])
     return Prose((), (verdict, counted, beyond))

@@ -10,8 +10,15 @@ from html import escape
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from routerlib.show.words.glossary import explain_words
-from routerlib.show.words.numbers import percent
+from routerlib.show.words.numbers import (
+    count,
+    digits,
+    percent,
+    points,
+    significant,
+    usd_per_1000,
+)
+from routerlib.show.words.prose import explain_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,65 +28,43 @@ UNKNOWN = "–"
 _LONG_CHARACTERS = 40
 # A number as it is written here, with its unit or interval; or unknown.
 _NUMBER = re.compile(rf"[+-]?\d[\d.,e+-]*( ?%)?( \[.*\])?|{UNKNOWN}|inf")
-_PER_PROMPTS = 1000
-
-
-def _digits(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _usd_per_1000(value: float) -> str:
-    return f"{_PER_PROMPTS * value:.3g}"
-
-
-def _significant(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _count(value: float) -> str:
-    return f"{value:.0f}"
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
-
 
 # How a column is called and written, where its name alone doesn't say it to a reader.
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "model": ("candidate model", str),
     "candidate": ("candidate model", str),
-    "quality": ("quality (0‑1)", _digits),
-    "expected_quality": ("expected quality (0‑1)", _digits),
-    "cost_usd": ("cost (US dollars per 1000 prompts)", _usd_per_1000),
-    "expected_cost_usd": ("expected cost (US dollars per 1000 prompts)", _usd_per_1000),
-    "total_usd": ("cost in all (US dollars)", _significant),
-    "expected_usd": ("expected cost (US dollars)", _significant),
-    "worst_case_usd": ("cost in the worst case (US dollars)", _significant),
+    "quality": ("quality (0‑1)", digits),
+    "expected_quality": ("expected quality (0‑1)", digits),
+    "cost_usd": ("cost (US dollars per 1000 prompts)", usd_per_1000),
+    "expected_cost_usd": ("expected cost (US dollars per 1000 prompts)", usd_per_1000),
+    "total_usd": ("cost in all (US dollars)", significant),
+    "expected_usd": ("expected cost (US dollars)", significant),
+    "worst_case_usd": ("cost in the worst case (US dollars)", significant),
     "cost_share": ("cost, share of best single", percent),
     "share": ("share of prompts", percent),
-    "quality_difference": ("quality against best single (points)", _points),
-    "gain_over_zero": ("quality against random mixing at equal cost (points)", _points),
-    "AIQ": ("AIQ", _digits),
-    "APGR": ("APGR", _digits),
+    "quality_difference": ("quality against best single (points)", points),
+    "gain_over_zero": ("quality against random mixing at equal cost (points)", points),
+    "AIQ": ("AIQ", digits),
+    "APGR": ("APGR", digits),
     "CPT50": ("CPT(50 %), share of calls to the best single", percent),
     "CPT80": ("CPT(80 %), share of calls to the best single", percent),
     "gap_closed": ("gap to the oracle closed", percent),
-    "regret": ("regret", _digits),
-    "ECE": ("ECE", _digits),
-    "Brier": ("Brier score", _digits),
+    "regret": ("regret", digits),
+    "ECE": ("ECE", digits),
+    "Brier": ("Brier score", digits),
     "cost_at_equal_quality": ("cost at equal quality, share of best single", percent),
-    "quality_at_equal_cost": ("quality at equal cost", _digits),
-    "quality_vs_first": ("quality, difference (points)", _points),
-    "AIQ_vs_first": ("AIQ, difference (points)", _points),
-    "APGR_vs_first": ("APGR, difference (points)", _points),
-    "Brier_vs_first": ("Brier score, difference (points)", _points),
-    "AIQ_vs_topic_table": ("AIQ against the topic table (points)", _points),
-    "n_train": ("training prompts", _count),
-    "n_test": ("held-out prompts", _count),
-    "n": ("prompts", _count),
-    "n_skipped": ("prompts skipped", _count),
-    "latency_p50_s": ("median seconds", _significant),
-    "latency_p95_s": ("95th percentile seconds", _significant),
+    "quality_at_equal_cost": ("quality at equal cost", digits),
+    "quality_vs_first": ("quality, difference (points)", points),
+    "AIQ_vs_first": ("AIQ, difference (points)", points),
+    "APGR_vs_first": ("APGR, difference (points)", points),
+    "Brier_vs_first": ("Brier score, difference (points)", points),
+    "AIQ_vs_topic_table": ("AIQ against the topic table (points)", points),
+    "n_train": ("training prompts", count),
+    "n_test": ("held-out prompts", count),
+    "n": ("prompts", count),
+    "n_skipped": ("prompts skipped", count),
+    "latency_p50_s": ("median seconds", significant),
+    "latency_p95_s": ("95th percentile seconds", significant),
 }
 
 
@@ -204,7 +189,7 @@ def _text(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if not isinstance(value, Real) or (isinstance(value, Integral) and name not in _COLUMNS):
         return str(value)
-    return _COLUMNS.get(name, (name, _significant))[1](float(value))
+    return _COLUMNS.get(name, (name, significant))[1](float(value))
 
 
 def _cells(row: Sequence[str], classes: Sequence[str]) -> str:
