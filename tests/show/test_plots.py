@@ -165,12 +165,24 @@ def test_importance_and_beeswarm_are_ordered_by_mean_absolute_value(router, worl
     explanation = explain(router, world[1].prompts[:30], model="m1")
     sizes = np.abs(explanation.values).mean(axis=0)
     ax = plots.feature_importance(explanation, max_features=5)
-    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], np.sort(sizes)[::-1][:5])
+    *widths, rest = (bar.get_width() for bar in ax.patches)
+    np.testing.assert_allclose(widths, np.sort(sizes)[::-1][:5])
+    assert rest == pytest.approx(np.sort(sizes)[:-5].sum())
+    assert ax.get_yticklabels()[-1].get_text() == f"Sum of {len(sizes) - 5} other features"
     assert "log-odds of a right answer, before the pull to its mean" in ax.get_xlabel()
     first = explanation.feature_names[int(sizes.argmax())]
     swarm = plots.beeswarm(explanation, max_features=5)
-    assert swarm.get_yticklabels()[0].get_text().replace("\n", " ") == first
+    assert swarm.get_yticklabels()[-1].get_text().replace("\n", " ") == first
     assert title_of(swarm).lower().startswith(first)
+
+
+def test_a_swarm_is_the_same_each_time_and_leaves_the_draws_of_others_alone(router, world):
+    explanation = explain(router, world[1].prompts[:30], model="m1")
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    first, second = (plots.beeswarm(explanation, max_features=3) for _ in range(2))
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+    for one, other in zip(first.collections, second.collections, strict=True):
+        np.testing.assert_array_equal(one.get_offsets(), other.get_offsets())
 
 
 def test_dependence_shows_each_prompt_and_the_mean_of_each_fifth(router, world):
@@ -178,9 +190,8 @@ def test_dependence_shows_each_prompt_and_the_mean_of_each_fifth(router, world):
     ax = plots.dependence(explanation, "length in characters")
     column = explanation.feature_names.index("length in characters")
     shown = np.asarray(ax.collections[0].get_offsets())
-    np.testing.assert_allclose(
-        shown, np.column_stack([explanation.data[:, column], explanation.values[:, column]])
-    )
+    each = np.column_stack([explanation.data[:, column], explanation.values[:, column]])
+    np.testing.assert_allclose(sorted(shown.tolist()), sorted(each.tolist()))
     assert len(ax.lines[0].get_xdata()) == 5
     assert np.mean(ax.lines[0].get_ydata()) == pytest.approx(shown[:, 1].mean())
     with pytest.raises(ValueError, match="'meaning of the prompt' has no value of its own"):

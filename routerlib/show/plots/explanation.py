@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 _FOR = "#0072B2"
 _AGAINST = "#D55E00"
 _REST = "all other features"
-_JITTER = 0.32
 # From this share of the darkest cell on, white letters are the readable ones.
 _DARK_SHARE = 0.55
 
@@ -155,89 +157,86 @@ def _write_sizes(ax: Axes, rows: np.ndarray, sizes: np.ndarray) -> None:
 def feature_importance(
     explanation: shap.Explanation, ax: Axes | None = None, *, max_features: int = 12
 ) -> Axes:
-    """Draw how far each feature moves the estimate on average."""
-    top = _top(explanation, max_features)
-    ax = axes_or_new(ax, (7.2, 1.5 + 0.32 * len(top)))
-    sizes = np.abs(explanation.values).mean(axis=0)[top]
-    rows = np.arange(len(top))[::-1]
-    ax.barh(rows, sizes, color=_FOR)
-    names = [explanation.feature_names[column] for column in top]
-    ax.set_yticks(rows, [short_label(name) for name in names])
-    title = f"What counts most: {names[0]}"
+    """Draw how far each feature moves the estimate on average, with shap's bars.
+
+    Parameters
+    ----------
+    explanation : shap.Explanation
+        Of several prompts, from `routerlib.explain`.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+    max_features : int, default=12
+        The most important ones; all others are one bar, the sum of theirs.
+
+    Returns
+    -------
+    Axes
+        One bar per feature, the longest on top.
+    """
+    rows = min(max_features + 1, explanation.values.shape[1])
+    ax = axes_or_new(ax, (7.4, 1.7 + 0.36 * rows))
+    with _shap_plots() as shap_plots:
+        shap_plots.bar(explanation, max_display=max_features + 1, ax=ax, show=False)
+    # shap writes each label twice, once behind the other.
+    names = [label.get_text() for label in ax.get_yticklabels()[:rows]]
     label = f"mean absolute SHAP value\n({explanation.output_names})"
-    finish(ax, title, label, "", f"n = {len(explanation.values)} prompts")
+    note = f"n = {len(explanation.values)} prompts"
+    _finish(ax, names, np.arange(rows, 0, -1), f"What counts most: {names[0]}", label, note)
     return ax
 
 
 def beeswarm(
     explanation: shap.Explanation, ax: Axes | None = None, *, max_features: int = 10
 ) -> Axes:
-    """Draw every prompt's SHAP value of the most important features, coloured by their value.
+    """Draw every prompt's SHAP value of the most important features, with shap's beeswarm.
 
     Parameters
     ----------
     explanation : shap.Explanation
-        Of several prompts, from `routerlib.routers.explanation.explain.explain`.
+        Of several prompts, from `routerlib.explain`.
     ax : Axes, optional
         Where to draw; default a new figure.
     max_features : int, default=10
-        The most important ones.
+        The most important ones; all others are one row, the sum of theirs.
 
     Returns
     -------
     Axes
-        One row of dots per feature; grey where a feature has no value of its own.
+        One row of dots per feature, coloured by its value; grey where it has none of its own.
     """
-    top = _top(explanation, max_features)
-    ax = axes_or_new(ax, (7.4, 1.7 + 0.4 * len(top)))
-    dots = None
-    for row, column in zip(range(len(top) - 1, -1, -1), top, strict=True):
-        values = explanation.values[:, column]
-        heights = row + _JITTER * _spread(values)
-        ranks = _ranks(np.asarray(explanation.data, dtype=float)[:, column])
-        is_known = ~np.isnan(ranks)
-        ax.scatter(values[~is_known], heights[~is_known], s=12, color="#8a8a8a", linewidths=0)
-        if is_known.any():
-            dots = ax.scatter(
-                values[is_known],
-                heights[is_known],
-                c=ranks[is_known],
-                s=12,
-                cmap="cividis",
-                vmin=0,
-                vmax=1,
-                linewidths=0,
-            )
-    ax.axvline(0, color="#555555", linewidth=0.8)
-    names = [explanation.feature_names[column] for column in top]
-    ax.set_yticks(range(len(top))[::-1], [short_label(name) for name in names])
-    if dots is not None:
-        bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 1], shrink=0.8)
-        bar.ax.set_yticklabels(["low", "high"])
-        bar.set_label("value of the feature")
-    title = f"{names[0].capitalize()} moves the estimate most"
-    finish(ax, title, f"SHAP value\n({explanation.output_names})", "")
+    rows = min(max_features + 1, explanation.values.shape[1])
+    ax = axes_or_new(ax, (7.4, 1.7 + 0.4 * rows))
+    with _shap_plots() as shap_plots:
+        shap_plots.beeswarm(
+            explanation, max_display=max_features + 1, ax=ax, show=False, plot_size=None
+        )
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    title = f"{names[-1].capitalize()} moves the estimate most"
+    label = f"SHAP value\n({explanation.output_names})"
+    note = f"n = {len(explanation.values)} prompts"
+    _finish(ax, names, np.arange(rows), title, label, note)
     return ax
 
 
 def dependence(
     explanation: shap.Explanation, feature: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw how the SHAP value of one feature depends on its own value.
+    """Draw how the SHAP value of one feature depends on its own value, with shap's scatter.
 
     Parameters
     ----------
     explanation : shap.Explanation
-        Of several prompts, from `routerlib.routers.explanation.explain.explain`.
+        Of several prompts, from `routerlib.explain`.
     feature : str, optional
         Name; default the most important one that has values of its own.
     ax : Axes, optional
-        Where to draw; default a new figure.
+        Where to draw, in a figure of pyplot's; default a new one.
 
     Returns
     -------
     Axes
-        One dot per prompt, and the mean of each fifth of the prompts as a line.
+        One dot per prompt, the mean of each fifth of the prompts as a line, and below in grey how
+        many prompts have which value.
 
     Raises
     ------
@@ -249,15 +248,50 @@ def dependence(
     x = np.asarray(explanation.data, dtype=float)[:, column]
     y = np.asarray(explanation.values, dtype=float)[:, column]
     ax = axes_or_new(ax, (6.4, 4.0))
-    ax.scatter(x, y, s=16, color=_FOR, alpha=0.65, linewidths=0, label="one prompt")
+    with _shap_plots() as shap_plots:
+        shap_plots.scatter(explanation[:, column], color=_FOR, x_jitter=0, ax=ax, show=False)
     places, means = _fifths(x, y)
     ax.plot(places, means, color="black", marker="D", markersize=5, label="mean of a fifth")
     ax.axhline(0, color="#555555", linewidth=0.8)
     title = f"{name.capitalize()}: {_trend(places, means)}"
     label = f"SHAP value\n({explanation.output_names})"
-    finish(ax, title, escape_math(name), label, f"n = {len(x)} prompts")
-    ax.legend(loc="best", fontsize="small")
+    finish(ax, title, escape_math(name), label, f"n = {len(x)} prompts, a dot each", grid=False)
+    _calm(ax)
+    ax.legend(loc="upper left", fontsize="small")
     return ax
+
+
+@contextmanager
+def _shap_plots() -> Iterator[ModuleType]:
+    """Lend shap's plots, so that they draw the same each time and leave numpy's draws alone."""
+    with warnings.catch_warnings():
+        # shap's import calls what matplotlib will rename; a feature without values has no range.
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        import shap
+
+        before = np.random.get_state()  # noqa: NPY002 - shap spreads its dots by the global draws
+        np.random.seed(0)  # noqa: NPY002
+        try:
+            yield shap.plots
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
+
+
+def _finish(
+    ax: Axes, names: list[str], rows: np.ndarray, title: str, label: str, note: str
+) -> None:
+    """Put title, units and names that fit round what shap drew."""
+    ax.set_yticks(rows, [short_label(name) for name in names])
+    finish(ax, title, label, "", note, grid=False)
+    _calm(ax)
+
+
+def _calm(ax: Axes) -> None:
+    """Give shap's letters the size and ink of all other figures."""
+    ax.tick_params(labelsize="medium", labelcolor="black", color="black")
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set(size="medium", color="black")
 
 
 def importance_by_model(
@@ -342,24 +376,3 @@ def _trend(places: np.ndarray, means: np.ndarray) -> str:
     if (rise <= 0).all() and np.ptp(means):
         return "the higher, the lower the estimate"
     return "the effect goes both ways"
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    """Move dots of nearly equal value apart, in [-1, 1], the same way each time."""
-    width = np.ptp(values) or 1.0
-    bins = np.floor(40 * (values - values.min()) / width).astype(int)
-    offsets = np.zeros(len(values))
-    largest = max(np.bincount(bins).max(), 6)
-    for number in np.unique(bins):
-        members = np.flatnonzero(bins == number)
-        places = (np.arange(len(members)) + 1) // 2 * np.where(np.arange(len(members)) % 2, 1, -1)
-        offsets[members] = 2 * places / largest
-    return offsets
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return the rank of each value in [0, 1], equal for ties; NaN stays NaN."""
-    known, place = np.unique(values[~np.isnan(values)], return_inverse=True)
-    ranks = np.full(len(values), np.nan)
-    ranks[~np.isnan(values)] = place / max(len(known) - 1, 1)
-    return ranks
