@@ -82,6 +82,21 @@ def repeats_from_log(log: CallLog, models: Sequence[str] | None = None) -> Repea
     -------
     Repeats
         One slot per repeat number that occurs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import routerlib as rl
+    >>> from routerlib.records.call import Call, Score
+    >>> log = rl.CallLog(Path(tempfile.mkdtemp()) / "logs.db")
+    >>> prompt = rl.Prompt.from_text("What is 2 + 3?", task="math", reference="5", judge="numeric")
+    >>> _ = log.add_prompts([prompt])
+    >>> for number in (0, 1):
+    ...     call = Call(prompt.prompt_id, "small", "b2:x", "ok", "5", repeat=number)
+    ...     _ = log.add_call(call, scores=[Score("numeric", 1.0)])
+    >>> repeats_from_log(log).quality.shape
+    (1, 1, 2)
     """
     return _read(log.path, models)
 

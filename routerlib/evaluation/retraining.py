@@ -157,6 +157,22 @@ def retrain(
     ------
     ValueError
         If the log holds no scored answer, or a number is out of range.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import routerlib as rl
+    >>> from routerlib.records.call import Call, Score
+    >>> log = rl.CallLog(Path(tempfile.mkdtemp()) / "logs.db")
+    >>> for number in range(40):
+    ...     prompt = rl.Prompt.from_text(f"What is {number} + {number}?")
+    ...     _ = log.add_prompts([prompt])
+    ...     for name, score in (("small", number % 2), ("large", 1)):
+    ...         call = Call(prompt.prompt_id, name, "b2:x", "ok", "5")
+    ...         _ = log.add_call(call, scores=[Score("person", score)])
+    >>> retrain(log, log.path.with_name("router.pkl")).verdict
+    'installed'
     """
     if not margin >= 0:
         raise ValueError(f"margin must be at least 0, got {margin!r}")

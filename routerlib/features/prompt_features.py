@@ -126,7 +126,9 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        prompts, y
+        prompts : iterable of str, length n_prompts
+            As in `fit`.
+        y : object, optional
             As in `fit`.
 
         Returns
@@ -155,7 +157,20 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         return self.columns(texts_of(prompts), topics)
 
     def columns(self, texts: list[str], topics: Sequence[str] | None) -> np.ndarray:
-        """Return what `transform` does, without scikit-learn's checks (10 microseconds a call)."""
+        """Return what `transform` does, without scikit-learn's checks (10 microseconds a call).
+
+        Parameters
+        ----------
+        texts : list of str, length n_texts
+            What is asked.
+        topics : sequence of str, length n_texts, optional
+            Told topics; None = they are detected.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, n_features)
+            Finite numbers, in the order of `get_feature_names_out`.
+        """
         counts, place = self.locate(texts, topics)
         return np.hstack([*self._plain(counts, place), *self.simpler_.predict(place, topics)])
 
@@ -202,7 +217,20 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         )
 
     def locate(self, texts: list[str], topics: Sequence[str] | None) -> tuple[np.ndarray, Place]:
-        """Return the counts of texts, with the task that was told, and where they stand."""
+        """Return the counts of texts, with the task that was told, and where they stand.
+
+        Parameters
+        ----------
+        texts : list of str, length n_texts
+            What is asked.
+        topics : sequence of str, length n_texts, optional
+            Told topics; None = they are detected.
+
+        Returns
+        -------
+        tuple of ndarray of shape (n_texts, n_counts) and Place
+            Counts, and where the texts stand among those of the training.
+        """
         encoded = encode(texts, resolve_encoder(self.encoder))
         counts = count_columns(texts, encoded, self.groups)
         place = self.space_.place(encoded, counts)
@@ -215,30 +243,79 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         return learner.neighbours if isinstance(learner, NeighboursLearner) else None
 
     def nearest(self, texts: list[str], k: int) -> Nearest:
-        """Return the k training prompts nearest to each text; none without that learner."""
+        """Return the k training prompts nearest to each text; none without that learner.
+
+        Parameters
+        ----------
+        texts : list of str, length n_texts
+            What is asked.
+        k : int
+            Neighbours of each, at least 1.
+
+        Returns
+        -------
+        Nearest
+            Rows of training prompts with their similarity, the nearest first.
+        """
         learner = self.simpler_.learners.get("neighbours")
         if not isinstance(learner, NeighboursLearner):
             return Nearest(np.zeros((len(texts), 0), dtype=int), np.zeros((len(texts), 0)))
         return learner.nearest(self.locate(texts, None)[1], k)
 
     def are_known(self, topics: Sequence[str] | None, n_prompts: int) -> np.ndarray:
-        """Return which of told topics were learnt from the log, shape (n_prompts,)."""
+        """Return which of told topics were learnt from the log, shape (n_prompts,).
+
+        Parameters
+        ----------
+        topics : sequence of str, length n_prompts, or None
+            Told topics; None = nothing was told.
+        n_prompts : int
+            Number of prompts.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_prompts,)
+            All False where nothing was told.
+        """
         learner = self.simpler_.learners.get("topic")
         if topics is None or not isinstance(learner, TopicLearner):
             return np.zeros(n_prompts, dtype=bool)
         return np.isin(np.array(topics, dtype=str), learner.classifier.topics)
 
     def starts(self) -> dict[str, int]:
-        """Return the first column of each simpler learner's expected quality."""
+        """Return the first column of each simpler learner's expected quality.
+
+        Returns
+        -------
+        dict of str to int
+            Column by name of the learner.
+        """
         return self._starts
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns, shape (n_features,)."""
+        """Return the names of the columns, shape (n_features,).
+
+        Parameters
+        ----------
+        input_features : object, optional
+            Ignored; scikit-learn passes it.
+
+        Returns
+        -------
+        ndarray of str, shape (n_features,)
+            In the order of the columns.
+        """
         check_is_fitted(self)
         return np.array(self._names(), dtype=object)
 
     def to_state(self) -> dict[str, Any]:
-        """Return the fitted transformer as plain builtins; of an encoder, its name only."""
+        """Return the fitted transformer as plain builtins; of an encoder, its name only.
+
+        Returns
+        -------
+        dict
+            What `from_state` takes.
+        """
         check_is_fitted(self)
         return {
             "groups": list(self.groups),
@@ -254,7 +331,20 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], encoder: EncoderChoice = None) -> Self:
-        """Rebuild a fitted transformer from `to_state`; a function must be given again."""
+        """Rebuild a fitted transformer from `to_state`; a function must be given again.
+
+        Parameters
+        ----------
+        state : mapping
+            From `to_state`.
+        encoder : EncoderChoice, optional
+            The function that embeds, where the fitted one was no name.
+
+        Returns
+        -------
+        PromptFeatures
+            Fitted.
+        """
         features = cls(
             groups=tuple(state["groups"]),
             n_components=state["n_components"],

@@ -109,7 +109,13 @@ class CallLog(LogAppender):
         )
 
     def prompts(self) -> list[Prompt]:
-        """Return every logged prompt, in the order of logging."""
+        """Return every logged prompt, in the order of logging.
+
+        Returns
+        -------
+        list of Prompt
+            Each once.
+        """
         rows = self.lookup(f"select {_KNOWN} from known_prompts as known")
         return [log_rows.prompt_from_row(row) for row in rows]
 
@@ -191,9 +197,14 @@ class CallLog(LogAppender):
 
         Parameters
         ----------
-        prices, failures, judge, models
-            As in `Outcomes.from_log`: with `prices`, the cost of every call
-            whose tokens are known is worked out anew, without a new call.
+        prices : mapping of str to Price, optional
+            The cost of every call whose tokens are known is worked out anew by them.
+        failures : {"left_out", "wrong"}, default="left_out"
+            Whether a failed call has no quality (NaN), or 0.
+        judge : str, optional
+            Count only this judge's scores; default the mean over judges.
+        models : sequence of str, optional
+            Candidate models, in this order; default all of the log.
 
         Returns
         -------
@@ -239,13 +250,30 @@ class CallLog(LogAppender):
         return price_sentence(self.path, prices, models)
 
     def check(self) -> list[str]:
-        """Return what is wrong with the log, as `routerlib.log.check.check_log` finds it."""
+        """Return what is wrong with the log, as `routerlib.log.check.check_log` finds it.
+
+        Returns
+        -------
+        list of str
+            A sentence each; none where all is well.
+        """
         from routerlib.log.check import check_log
 
         return check_log(self.path)
 
     def export(self, folder: str | Path) -> dict[str, int]:
-        """Copy every table to Parquet files, as `routerlib.log.export.export_log` does."""
+        """Copy every table to Parquet files, as `routerlib.log.export.export_log` does.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Where the files go; it is made if absent.
+
+        Returns
+        -------
+        dict of str to int
+            Rows by table.
+        """
         from routerlib.log.export import export_log
 
         return export_log(self.path, folder)

@@ -138,7 +138,20 @@ class LoggedChoices:
     def take(
         self, rows: np.ndarray | Sequence[int], left_out: Mapping[str, int] | None = None
     ) -> LoggedChoices:
-        """Return some of the decisions, with further reasons for those left out."""
+        """Return some of the decisions, with further reasons for those left out.
+
+        Parameters
+        ----------
+        rows : ndarray of int or of bool, or sequence of int
+            Which decisions.
+        left_out : mapping of str to int, optional
+            Decisions left out by reason, in addition.
+
+        Returns
+        -------
+        LoggedChoices
+            In the order of `rows`.
+        """
         indices = np.arange(len(self))[np.asarray(rows)]
         estimates = self.estimates
         if estimates is not None:

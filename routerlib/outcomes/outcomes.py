@@ -384,12 +384,29 @@ class Outcomes:
         return self.take(parts.train), self.take(parts.test)
 
     def without(self, prompt_ids: Sequence[str]) -> Outcomes:
-        """Return the outcomes of all prompts but these."""
+        """Return the outcomes of all prompts but these.
+
+        Parameters
+        ----------
+        prompt_ids : sequence of str
+            Prompts to leave out.
+
+        Returns
+        -------
+        Outcomes
+            In the same order.
+        """
         left_out = set(prompt_ids)
         return self.take([i for i, key in enumerate(self.prompt_ids) if key not in left_out])
 
     def complete(self) -> Outcomes:
-        """Return the prompts on which every candidate's quality was observed."""
+        """Return the prompts on which every candidate's quality was observed.
+
+        Returns
+        -------
+        Outcomes
+            In the same order.
+        """
         return self.take(np.isfinite(self.quality).all(axis=1))
 
 

@@ -116,7 +116,18 @@ class EpsilonGreedy(Explorer):
         self.epsilon = _share("epsilon", epsilon)
 
     def probabilities(self, estimates: Estimates) -> Floats:
-        """Return ``epsilon / n_models`` everywhere, and the rest at the best utility."""
+        """Return ``epsilon / n_models`` everywhere, and the rest at the best utility.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            What is expected of every candidate model on n_prompts prompts.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_models)
+            Probabilities in [0, 1]; each row sums to 1.
+        """
         arms = choose_arms(estimates, self.cost_weight)
         return mixed(one_hot(arms, len(estimates.models)), self.epsilon)
 
@@ -187,7 +198,18 @@ class Thompson(Explorer):
         self.scale = scale
 
     def probabilities(self, estimates: Estimates) -> Floats:
-        """Return the probability that each candidate's utility is the largest, with the floor."""
+        """Return the probability that each candidate's utility is the largest, with the floor.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            What is expected of every candidate model on n_prompts prompts.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_models)
+            Probabilities in [0, 1]; each row sums to 1.
+        """
         sd = self.scale * spread_of(estimates)
         return mixed(best_probabilities(utilities(estimates, self.cost_weight), sd), self.floor)
 
@@ -239,7 +261,18 @@ class UpperConfidence(Explorer):
         self.floor = _share("floor", floor)
 
     def probabilities(self, estimates: Estimates) -> Floats:
-        """Return ``floor / n_models`` everywhere, and the rest at the best upper end."""
+        """Return ``floor / n_models`` everywhere, and the rest at the best upper end.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            What is expected of every candidate model on n_prompts prompts.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_models)
+            Probabilities in [0, 1]; each row sums to 1.
+        """
         upper = estimates.quality + self.width * spread_of(estimates)
         hopeful = Estimates(estimates.models, upper, estimates.cost_usd)
         arms = choose_arms(hopeful, self.cost_weight)

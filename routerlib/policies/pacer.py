@@ -66,7 +66,18 @@ class BudgetPacer(Explorer):
         self.epsilon = epsilon
 
     def probabilities(self, estimates: Estimates) -> Floats:
-        """Return the choice at the present cost weight, with exploration mixed in."""
+        """Return the choice at the present cost weight, with exploration mixed in.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            What is expected of every candidate model on n_prompts prompts.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_models)
+            Probabilities in [0, 1]; each row sums to 1.
+        """
         check_costs_known(estimates)
         arms = choose_arms(estimates, self.cost_weight)
         return mixed(one_hot(arms, len(estimates.models)), self.epsilon)

@@ -87,7 +87,18 @@ class CostWeight(Policy):
         _check_number("cost_weight", self.cost_weight)
 
     def choose(self, estimates: Estimates) -> Choices:
-        """Return the choices for n_prompts prompts."""
+        """Return the choices for n_prompts prompts.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            What is expected of every candidate model on n_prompts prompts.
+
+        Returns
+        -------
+        Choices
+            The candidate model of each prompt, with its probability.
+        """
         return _certain(choose_arms(estimates, self.cost_weight))
 
     @property
@@ -122,7 +133,18 @@ class MeanBudget(Policy):
         _check_number("budget_usd", self.budget_usd)
 
     def choose(self, estimates: Estimates) -> Choices:
-        """Return the choices for n_prompts prompts."""
+        """Return the choices for n_prompts prompts.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            What is expected of every candidate model on n_prompts prompts.
+
+        Returns
+        -------
+        Choices
+            The candidate model of each prompt, with its probability.
+        """
         return _certain(choose_arms(estimates, self.cost_weight(estimates)))
 
     def cost_weight(self, estimates: Estimates) -> float:
@@ -194,7 +216,18 @@ class QualityFloor(Policy):
         _check_number("max_loss", self.max_loss)
 
     def choose(self, estimates: Estimates) -> Choices:
-        """Return the choices for n_prompts prompts; costs must be known."""
+        """Return the choices for n_prompts prompts; costs must be known.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            What is expected of every candidate model on n_prompts prompts.
+
+        Returns
+        -------
+        Choices
+            The candidate model of each prompt, with its probability.
+        """
         check_costs_known(estimates)
         if self.model is None:
             yardstick = estimates.quality.max(axis=1, keepdims=True, initial=0.0)
@@ -235,7 +268,18 @@ class Threshold(Policy):
             raise ValueError(f"a pair needs two candidate models, got {self.strong!r} twice")
 
     def choose(self, estimates: Estimates) -> Choices:
-        """Return the choices for n_prompts prompts."""
+        """Return the choices for n_prompts prompts.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            What is expected of every candidate model on n_prompts prompts.
+
+        Returns
+        -------
+        Choices
+            The candidate model of each prompt, with its probability.
+        """
         strong, weak = _arm(estimates, self.strong), _arm(estimates, self.weak)
         gain = estimates.quality[:, strong] - estimates.quality[:, weak]
         return _certain(np.where(gain >= self.threshold, strong, weak))

@@ -100,7 +100,20 @@ class VowpalBandit:
         return rows
 
     def choose(self, prompts: Sequence[str], available: Sequence[bool] | None = None) -> Choices:
-        """Draw one candidate for each prompt from `probabilities`."""
+        """Draw one candidate for each prompt from `probabilities`.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            What is asked.
+        available : sequence of bool, length n_models, optional
+            Which candidate models may be chosen; default all.
+
+        Returns
+        -------
+        Choices
+            The candidate model of each prompt, with its probability.
+        """
         return draw(self.probabilities(prompts, available), self._rng)
 
     def update(

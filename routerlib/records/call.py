@@ -73,7 +73,18 @@ class Price:
                 raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
 
     def cost_usd(self, usage: Usage) -> float:
-        """Return the US dollars that this usage costs."""
+        """Return the US dollars that this usage costs.
+
+        Parameters
+        ----------
+        usage : Usage
+            Tokens of one call.
+
+        Returns
+        -------
+        float
+            US dollars, at least 0.
+        """
         cached_price = self.cached_input_usd_per_mtok
         if cached_price is None:
             cached_price = self.input_usd_per_mtok

@@ -80,7 +80,20 @@ class Prompt:
 
     @classmethod
     def from_text(cls, text: str, **known: Any) -> Prompt:
-        """Make a single-turn prompt from its text."""
+        """Make a single-turn prompt from its text.
+
+        Parameters
+        ----------
+        text : str
+            What a user types.
+        **known : object
+            Further fields of the prompt, such as ``task`` or ``reference``.
+
+        Returns
+        -------
+        Prompt
+            With one message, the user's.
+        """
         return cls(messages=({"role": "user", "content": text},), **known)
 
     @property

@@ -174,6 +174,13 @@ class KNNRouter(LearnerRouter):
 class LinearRouter(LearnerRouter):
     """Estimate by ridge regression on meaning, wording and surface.
 
+    Parameters
+    ----------
+    random_state : int, default=0
+        Seed of training.
+    encoder : str, callable or None, default=None
+        A neural encoder in addition, as of `PromptFeatures`.
+
     Examples
     --------
     >>> outcomes = Outcomes(["cook rice", "boil an egg", "tax law", "tax forms"] * 3,
@@ -194,6 +201,13 @@ class LinearRouter(LearnerRouter):
 
 class MLPRouter(LearnerRouter):
     """Estimate by a small neural network (multilayer perceptron) that learns the topic as well.
+
+    Parameters
+    ----------
+    random_state : int, default=0
+        Seed of training.
+    encoder : str, callable or None, default=None
+        A neural encoder in addition, as of `PromptFeatures`.
 
     Examples
     --------

@@ -229,8 +229,12 @@ def why_no_value(
 
     Parameters
     ----------
-    policy, log, router
-        As of `estimate_value`.
+    policy : Policy or Router
+        Whose value is asked for.
+    log : CallLog or LoggedChoices
+        What was decided, with propensities.
+    router : Router, optional
+        Whose estimates the policy decides by; default those in the log.
 
     Returns
     -------

@@ -145,6 +145,14 @@ def ask(
     ------
     ValueError
         If the prompt is empty, the chosen model is no candidate, or it is said twice how to decide.
+
+    Examples
+    --------
+    >>> import routerlib as rl
+    >>> router = rl.load_router("data/router_model.pkl")  # doctest: +SKIP
+    >>> log = rl.CallLog("data/logs.db")  # doctest: +SKIP
+    >>> ask("What is 17 * 23?", router=router, log=log).text  # doctest: +SKIP
+    '391'
     """
     asked = Prompt.from_text(prompt, task=task) if isinstance(prompt, str) else prompt
     if decision is not None and policy is not None:

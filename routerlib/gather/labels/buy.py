@@ -114,6 +114,22 @@ def buy_labels(
     ------
     ValueError
         If no prompt can be judged, or the strategy is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import routerlib as rl
+    >>> from routerlib.records.call import Call, Score, Usage
+    >>> log = rl.CallLog(Path(tempfile.mkdtemp()) / "logs.db")
+    >>> prompt = rl.Prompt.from_text("What is 2 + 3?", task="math", reference="5", judge="numeric")
+    >>> further = rl.Prompt.from_text("What is 3 + 3?", task="math", reference="6", judge="numeric")
+    >>> _ = log.add_prompts([prompt, further])
+    >>> call = Call(prompt.prompt_id, "smollm2-135m", "b2:x", "ok", "5", Usage(10, 5))
+    >>> _ = log.add_call(call, scores=[Score("numeric", 1.0)])
+    >>> bought = buy_labels(log, rl.load_candidates("local")[:2], budget_usd=1.0, dry_run=True)
+    >>> print(bought)
+    3 cells chosen by close calls: 2 of qwen2.5-coder-0.5b, 1 of smollm2-135m; expected to ...
     """
     if strategy not in get_args(Strategy):
         raise ValueError(

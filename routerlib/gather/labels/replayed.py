@@ -79,12 +79,18 @@ def replay_splits(
     ----------
     outcomes : Outcomes
         Incomplete prompts are left out.
-    strategies, shares, n_first, cost_weight
+    strategies : sequence of str
         As of `replay_purchases`.
+    shares : sequence of float
+        Budgets, as shares of the cost of all labels, in (0, 1].
     n_seeds : int, default=5
         Splits; the seed of each draws the purchases, too.
     test_size : float, default=0.4
         Share of prompts on which decisions are judged, in (0, 1).
+    n_first : int, default=20
+        Prompts that are asked of every candidate model first.
+    cost_weight : float, default=0.0
+        Quality given up per US dollar saved, in the decisions that labels are for.
 
     Returns
     -------

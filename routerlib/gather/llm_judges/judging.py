@@ -102,8 +102,14 @@ def judge_with_llm(
         Who judges; its system prompt is left out, its parameters are kept.
     rubric : str, default=RUBRIC
         What earns 1 and what 0. With another rubric, the judge has another name.
-    budget_usd, concurrency, dry_run, progress
-        As in `routerlib.gather.collection.collect.collect`.
+    budget_usd : float, optional
+        Stop before spending more, US dollars; None = no limit.
+    concurrency : int, optional
+        Calls in flight; None = what the candidate allows.
+    dry_run : bool, default=False
+        Plan only, and call nobody.
+    progress : bool, default=True
+        Whether to show how far it is.
 
     Returns
     -------
@@ -113,6 +119,20 @@ def judge_with_llm(
     ------
     ValueError
         As `routerlib.gather.collection.collect.collect` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import routerlib as rl
+    >>> from routerlib.records.call import Call
+    >>> log = rl.CallLog(Path(tempfile.mkdtemp()) / "logs.db")
+    >>> prompt = rl.Prompt.from_text("What is 2 + 3?", task="math", reference="5", judge="numeric")
+    >>> _ = log.add_prompts([prompt])
+    >>> _ = log.add_call(Call(prompt.prompt_id, "small", "b2:x", "ok", "5"))
+    >>> (candidate, *_) = rl.load_candidates("local")
+    >>> print(judge_with_llm(log, candidate, dry_run=True, progress=False))
+    0 scores by llm:smollm2-135m; its calls: ... 1 cells are still missing ...
     """
     name = _name("llm", candidate, rubric, wording.RUBRIC)
     asked = {
@@ -167,8 +187,14 @@ def compare_with_llm(
         Compare all with this candidate only; None = every pair.
     rubric : str, default=COMPARISON
         What makes an answer better. With another rubric, the judge has another name.
-    budget_usd, concurrency, dry_run, progress
-        As in `routerlib.gather.collection.collect.collect`.
+    budget_usd : float, optional
+        Stop before spending more, US dollars; None = no limit.
+    concurrency : int, optional
+        Calls in flight; None = what the candidate allows.
+    dry_run : bool, default=False
+        Plan only, and call nobody.
+    progress : bool, default=True
+        Whether to show how far it is.
 
     Returns
     -------
@@ -178,6 +204,21 @@ def compare_with_llm(
     ------
     ValueError
         If `against` has no answers, or as `routerlib.gather.collection.collect.collect` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import routerlib as rl
+    >>> from routerlib.records.call import Call
+    >>> log = rl.CallLog(Path(tempfile.mkdtemp()) / "logs.db")
+    >>> prompt = rl.Prompt.from_text("What is 2 + 3?", task="math", reference="5", judge="numeric")
+    >>> _ = log.add_prompts([prompt])
+    >>> for name, answer in (("small", "6"), ("large", "5")):
+    ...     _ = log.add_call(Call(prompt.prompt_id, name, "b2:x", "ok", answer))
+    >>> (candidate, *_) = rl.load_candidates("local")
+    >>> print(compare_with_llm(log, candidate, dry_run=True, progress=False))
+    0 scores by pairwise:smollm2-135m; its calls: ... 2 cells are still missing ...
     """
     name = _name("pairwise", candidate, rubric, wording.COMPARISON)
     answers, prompts = _answers(log)

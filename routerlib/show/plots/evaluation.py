@@ -49,6 +49,15 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     Axes
         Router's curve and operating point with intervals, single candidate models, zero router,
         best single, oracle.
+
+    Examples
+    --------
+    >>> import routerlib as rl
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> train, test = make_world(n_prompts=90, n_models=2).outcomes.split(random_state=0)
+    >>> evaluation = rl.evaluate(rl.BestSingle().fit(train), test, n_bootstrap=20)
+    >>> cost_quality(evaluation).get_xlabel()
+    'cost (US dollars per 1000 prompts)'
     """
     is_crowded = len(evaluation.models) > _MAX_MODELS_BELOW
     ax = axes_or_new(ax, (9.4, 4.8) if is_crowded else (7.2, 5.8))
@@ -238,6 +247,15 @@ def routed_shares(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     -------
     Axes
         One stacked bar per task, all tasks on top.
+
+    Examples
+    --------
+    >>> import routerlib as rl
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> train, test = make_world(n_prompts=90, n_models=2).outcomes.split(random_state=0)
+    >>> evaluation = rl.evaluate(rl.BestSingle().fit(train), test, n_bootstrap=20)
+    >>> routed_shares(evaluation).get_title(loc="left")
+    '100 % of the prompts go to m0'
     """
     tasks = sorted(evaluation.routed_by_task.items(), key=lambda task: -task[1]["n"])[:_MAX_TASKS]
     bars = [("all prompts", evaluation.n, evaluation.routed_shares)]
@@ -351,7 +369,31 @@ def learning_curve(
 
 
 def noise_ceiling(ceiling: NoiseCeiling, ax: Axes | None = None) -> Axes:
-    """Draw the gap between best single and oracle, taken apart."""
+    """Draw the gap between best single and oracle, taken apart.
+
+    Parameters
+    ----------
+    ceiling : NoiseCeiling
+        From `routerlib.noise_ceiling`.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+        One row per yardstick with its 95 % interval; shaded is what any router could reach.
+
+    Examples
+    --------
+    >>> import routerlib as rl
+    >>> from routerlib.evaluation.noise import Repeats
+    >>> tosses = np.random.default_rng(0).integers(0, 2, (30, 2, 4)).astype(float)
+    >>> prompts = tuple(f"toss {number}" for number in range(30))
+    >>> repeats = Repeats(prompts, ("heads", "tails"), tosses, ("toss",) * 30)
+    >>> ax = noise_ceiling(rl.noise_ceiling(repeats, n_bootstrap=10))
+    >>> ax.get_title(loc="left")
+    '50 % to 100 % of the gap to the oracle is luck'
+    """
     ax = axes_or_new(ax, (7.2, 3.4))
     rows = list(ceiling.values.items())[::-1]
     for position, (_, interval) in enumerate(rows):

@@ -36,7 +36,33 @@ _DARK_SHARE = 0.55
 def waterfall(
     explanation: shap.Explanation, i: int = 0, ax: Axes | None = None, *, max_features: int = 9
 ) -> Axes:
-    """Draw how one prompt's estimate builds up from the average, feature by feature."""
+    """Draw how one prompt's estimate builds up from the average, feature by feature.
+
+    Parameters
+    ----------
+    explanation : shap.Explanation
+        From `routerlib.explain`.
+    i : int, default=0
+        Which of its prompts.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+    max_features : int, default=9
+        The largest contributions; the rest is one bar.
+
+    Returns
+    -------
+    Axes
+        One bar per feature, each beginning where the one above ends.
+
+    Examples
+    --------
+    >>> import routerlib as rl
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> outcomes = make_world(n_prompts=60, n_models=2).outcomes
+    >>> router = rl.LGBMRouter(random_state=0).fit(outcomes)
+    >>> waterfall(rl.explain(router, outcomes.prompts[:1])).get_title(loc="left")
+    'The estimate lies 2.04 above the average'
+    """
     one = explanation.values[i]
     data = np.asarray(explanation.data, dtype=float)[i]
     order = np.argsort(-np.abs(one), kind="stable")
@@ -172,6 +198,16 @@ def feature_importance(
     -------
     Axes
         One bar per feature, the longest on top.
+
+    Examples
+    --------
+    >>> import routerlib as rl
+    >>> from routerlib.outcomes.worlds import make_world
+    >>> outcomes = make_world(n_prompts=60, n_models=2).outcomes
+    >>> router = rl.LGBMRouter(random_state=0).fit(outcomes)
+    >>> ax = feature_importance(rl.explain(router, outcomes.prompts), max_features=3)
+    >>> ax.get_yticklabels()[-1].get_text()
+    'Sum of 128 other features'
     """
     rows = min(max_features + 1, explanation.values.shape[1])
     ax = axes_or_new(ax, (7.4, 1.7 + 0.36 * rows))

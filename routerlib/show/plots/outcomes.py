@@ -38,6 +38,13 @@ def quality_by_model(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     -------
     Axes
         One row per candidate model, the best on top.
+
+    Examples
+    --------
+    >>> from routerlib.outcomes.outcomes import Outcomes
+    >>> outcomes = Outcomes(["Add 2 and 3", "Hi"], ["small", "large"], [[0, 1], [1, 1]])
+    >>> quality_by_model(outcomes).get_title(loc="left")
+    'large gives the best answers on average'
     """
     n_models = len(outcomes.models)
     ax = axes_or_new(ax, (7.2, 1.4 + 0.42 * n_models))
@@ -98,6 +105,14 @@ def task_heatmap(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     -------
     Axes
         Rows are tasks (most frequent on top) with their number of prompts.
+
+    Examples
+    --------
+    >>> from routerlib.outcomes.outcomes import Outcomes
+    >>> outcomes = Outcomes(["Add 2 and 3", "Hi"], ["small", "large"], [[0, 1], [1, 0]],
+    ...                     topics=["math", "chat"])
+    >>> task_heatmap(outcomes).get_title(loc="left")
+    'small is best on 1 of 2 tasks (red frames)'
     """
     from matplotlib.patches import Rectangle
 

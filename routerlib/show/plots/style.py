@@ -42,7 +42,23 @@ class Style(NamedTuple):
 
 
 def candidate_styles(models: Sequence[str]) -> dict[str, Style]:
-    """Return colour, marker and hatch of each candidate model."""
+    """Return colour, marker and hatch of each candidate model.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Names of candidate models; the same ones in the same order look the same in every figure.
+
+    Returns
+    -------
+    dict of str to Style
+        By candidate model.
+
+    Examples
+    --------
+    >>> candidate_styles(["small", "large"])["large"].marker
+    's'
+    """
     return {
         name: Style(
             _COLORS[number % len(_COLORS)],

@@ -28,6 +28,13 @@ def prompts_by_task(prompts: Sequence[Prompt]) -> Table:
     Returns
     -------
     Table
+
+    Examples
+    --------
+    >>> from routerlib.records.prompt import Prompt
+    >>> print(prompts_by_task([Prompt.from_text("What is 2 + 3?", task="math")]))
+    task | prompts | with a judge | for example
+    math | 1 | 0 | What is 2 + 3?
     """
     import pandas as pd
 
@@ -105,6 +112,14 @@ def statuses(log: CallLog) -> Table:
     -------
     Table
         Without rows when every call gave a complete answer.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from routerlib.log.call_log import CallLog
+    >>> statuses(CallLog(Path(tempfile.mkdtemp()) / "logs.db")).rows
+    ()
     """
     frame = log.sql(
         "select candidate, status, coalesce(error_type, finish_reason, '') as why, "

@@ -88,6 +88,12 @@ def examples_by_task(outcomes: Outcomes) -> list[str]:
     -------
     list of str
         One per task, in the order of tasks; the first prompt of all without tasks.
+
+    Examples
+    --------
+    >>> from routerlib.outcomes.outcomes import Outcomes
+    >>> examples_by_task(Outcomes(["Hi", "Bye"], ["small"], [[1], [1]], topics=["chat", "chat"]))
+    ['Hi']
     """
     first: dict[str, str] = {}
     for task, prompt in zip(outcomes.topics or [""] * len(outcomes), outcomes.prompts, strict=True):

@@ -32,6 +32,13 @@ def describe_outcomes(outcomes: Outcomes) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> from routerlib.outcomes.outcomes import Outcomes
+    >>> describe_outcomes(Outcomes(["Hi"], ["small", "large"], [[1, float("nan")]]))
+    'It holds 1 prompts with scores for 2 candidate models (small, large);
+     1 of 2 cells are observed.'
     """
     n_cells = outcomes.quality.size
     n_observed = int(np.isfinite(outcomes.quality).sum())
@@ -109,6 +116,14 @@ def describe_router(router: Router) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> import routerlib as rl
+    >>> outcomes = rl.Outcomes(["Hi", "Add 2 and 3"], ["small", "large"], [[1, 1], [0, 1]])
+    >>> describe_router(rl.BestSingle().fit(outcomes))
+    'A best_single router, trained on 2 prompts, operates at cost weight 0: cost plays no part
+     but among equals.'
     """
     weight = router.cost_weight_
     fallback = (
