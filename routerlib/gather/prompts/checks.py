@@ -121,8 +121,10 @@ def check_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse")
 
     Parameters
     ----------
-    path, answers_inside
-        As in `routerlib.gather.prompts.files.load_prompts`, which also says what is raised.
+    path : str or Path
+        As in `routerlib.load_prompts`, which also says what is raised.
+    answers_inside : {"refuse", "cut"}, default="refuse"
+        As in `routerlib.load_prompts`.
 
     Returns
     -------

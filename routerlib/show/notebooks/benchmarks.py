@@ -8,10 +8,20 @@ import numpy as np
 
 from routerlib.evaluation.routing import route_all
 from routerlib.metrics.calibration import reliability
-from routerlib.metrics.curves import cost_quality_curve, hull, oracle
+from routerlib.metrics.curves import CostQualityCurve, cost_quality_curve, hull, oracle
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
+from routerlib.show.plots.drawing import (
+    COST_LABEL,
+    Row,
+    cost_dot,
+    curve_line,
+    diagonal,
+    finish_reliability,
+    interval_rows,
+    mixing_line,
+    reliability_line,
+)
 from routerlib.show.plots.style import (
-    BASELINE_GREY,
     QUALITY_LABEL,
     ROUTER_BLACK,
     axes_or_new,
@@ -34,7 +44,6 @@ if TYPE_CHECKING:
     from routerlib.outcomes.splits import Parts
     from routerlib.routers.router import Router
 
-_PROMPTS_PER_UNIT = 1000
 _SHOWN = ("quality", "gap_closed", "AIQ", "cost_at_equal_quality", "APGR", "Brier")
 _LEADS = ("quality", "AIQ", "APGR", "Brier")
 
@@ -145,53 +154,52 @@ def curves_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, (8.6, 5.4))
     if main_metric(benchmark) == "quality":
         return _qualities(benchmark, ax)
-    outcomes = benchmark.outcomes
     styles = candidate_styles(list(benchmark.fits))
-    for name in benchmark.fits:
-        rows, expected = benchmark.held_out(name)
-        weights = sweep_cost_weights(expected)
-        choices = [choose_arms(expected, weight) for weight in weights]
-        curve = cost_quality_curve(
-            outcomes.quality[rows], outcomes.cost_usd[rows], choices, weights
-        )
-        cost_usd, quality = hull(curve.cost_usd, curve.quality)
-        color = ROUTER_BLACK if name == next(iter(benchmark.fits)) else styles[name].color
-        ax.plot(cost_usd * _PROMPTS_PER_UNIT, quality, color=color, label=name)
-    tested = outcomes.take(rows).complete()
-    means_usd, means = tested.mean_cost_usd * _PROMPTS_PER_UNIT, tested.mean_quality
-    ax.plot(*hull(means_usd, means), color=BASELINE_GREY, linestyle="--", label="random mixing")
-    for name, cost, height in zip(tested.models, means_usd, means, strict=True):
-        ax.plot(cost, height, "s", color=BASELINE_GREY)
-        ax.annotate(
-            name,
-            (cost, height),
-            xytext=(4, -12),
-            textcoords="offset points",
-            fontsize="small",
-            ha="right" if cost > means_usd.mean() else "left",
-        )
-    best = oracle(tested.quality, tested.cost_usd), np.arange(len(tested))
-    ceiling = tested.quality[best[1], best[0]].mean()
-    paid = tested.cost_usd[best[1], best[0]].mean() * _PROMPTS_PER_UNIT
-    ax.plot(paid, ceiling, "*", color=BASELINE_GREY, markersize=11, label="oracle")
+    for number, name in enumerate(benchmark.fits):
+        rows, curve = _curve(benchmark, name)
+        color = styles[name].color if number else ROUTER_BLACK
+        curve_line(ax, *hull(curve.cost_usd, curve.quality), name, color)
+    tested = benchmark.outcomes.take(rows).complete()
+    costs, heights = tested.mean_cost_usd, tested.mean_quality
+    mixing_line(ax, costs, heights, float(costs.max()), "random mixing")
+    for name, cost, height in zip(tested.models, costs, heights, strict=True):
+        cost_dot(ax, cost, height, "s", size=6)
+        _name_last(ax, name, cost > costs.mean())
+    best = np.arange(len(tested)), oracle(tested.quality, tested.cost_usd)
+    cost_dot(ax, tested.cost_usd[best].mean(), tested.quality[best].mean(), "*", "oracle", size=11)
     ax.legend(fontsize="small", loc="lower right")
-    finish(
-        ax,
-        _leader(benchmark, "AIQ"),
-        "cost (US dollars per 1000 prompts)",
-        f"mean {QUALITY_LABEL}",
-        f"{len(tested)} prompts, each by a fit that hasn't seen it; upper hulls",
-    )
+    note = f"{len(tested)} prompts, each by a fit that hasn't seen it; upper hulls"
+    finish(ax, _leader(benchmark, "AIQ"), COST_LABEL, f"mean {QUALITY_LABEL}", note)
     return ax
+
+
+def _curve(benchmark: Benchmark, name: str) -> tuple[np.ndarray, CostQualityCurve]:
+    """Return the rows that a router was measured on, and its curve over all cost weights."""
+    rows, expected = benchmark.held_out(name)
+    weights = sweep_cost_weights(expected)
+    choices = [choose_arms(expected, weight) for weight in weights]
+    observed = benchmark.outcomes
+    return rows, cost_quality_curve(
+        observed.quality[rows], observed.cost_usd[rows], choices, weights
+    )
+
+
+def _name_last(ax: Axes, name: str, is_right: bool) -> None:
+    """Write a name beside the dot that was drawn last."""
+    ax.annotate(
+        name,
+        np.asarray(ax.lines[-1].get_xydata())[0],
+        xytext=(4, -12),
+        textcoords="offset points",
+        fontsize="small",
+        ha="right" if is_right else "left",
+    )
 
 
 def _qualities(benchmark: Benchmark, ax: Axes) -> Axes:
     """Draw mean quality with intervals, row by row."""
-    found = benchmark.table()[::-1]
-    ends = found[["quality_low", "quality_high"]].to_numpy(dtype=float).T
-    values = found["quality"].to_numpy(dtype=float)
-    ax.errorbar(values, range(len(found)), xerr=np.abs(ends - values), fmt="o", color=ROUTER_BLACK)
-    ax.set_yticks(range(len(found)), list(found.index))
+    found = benchmark.table()[["quality", "quality_low", "quality_high"]]
+    interval_rows(ax, [Row(str(name), *ends) for name, *ends in found.itertuples()])
     note = f"{benchmark.n_measured} held-out prompts; 95 % intervals; costs are unknown"
     finish(ax, _leader(benchmark, "quality"), f"mean {QUALITY_LABEL}", "", note)
     return ax
@@ -213,7 +221,7 @@ def reliability_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
         One line per router, held-out prompts and candidate models together.
     """
     ax = axes_or_new(ax, (5.8, 5.4))
-    ax.plot([0, 1], [0, 1], linestyle="--", color=BASELINE_GREY, label="as expected")
+    diagonal(ax)
     means = benchmark.table()
     eces, briers = means["ECE"].to_dict(), means["Brier"].to_dict()
     honest = [name for name in benchmark.fits if np.isfinite(briers[name])]
@@ -223,17 +231,9 @@ def reliability_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
         bins = reliability(expected.quality, benchmark.outcomes.quality[rows], n_bins=8)
         color = ROUTER_BLACK if name == next(iter(benchmark.fits)) else styles[name].color
         label = f"{name}: ECE {eces[name]:.3f}, Brier {briers[name]:.3f}"
-        ax.plot(bins.expected, bins.observed, color=color, marker=styles[name].marker, label=label)
-    ax.set_aspect("equal")
-    ax.legend(fontsize="small", loc="upper left")
+        reliability_line(ax, bins, label, color, styles[name].marker)
     note = "8 bins; few prompts scatter honest estimates too"
-    finish(
-        ax,
-        _leader(benchmark, "Brier"),
-        f"expected {QUALITY_LABEL}",
-        f"observed {QUALITY_LABEL}",
-        note,
-    )
+    finish_reliability(ax, _leader(benchmark, "Brier"), note)
     return ax
 
 

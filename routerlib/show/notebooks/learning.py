@@ -10,6 +10,7 @@ import numpy as np
 from routerlib.evaluation.off_policy.targets import ThinOverlap
 from routerlib.evaluation.off_policy.value import estimate_value
 from routerlib.evaluation.replay.replay import mean_interval
+from routerlib.show.plots.drawing import upright_intervals
 from routerlib.show.plots.style import ROUTER_BLACK, axes_or_new, candidate_styles, finish
 from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.prose import Prose
@@ -82,16 +83,9 @@ def values_plot(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     for number, method in enumerate(methods):
         known = values.xs(method, level="method")
         at = [policies.index(name) + (number - 1.5) * 0.15 for name in known.index]
-        ends = np.array([known.quality - known.quality_low, known.quality_high - known.quality])
-        ax.errorbar(
-            at,
-            known.quality,
-            yerr=np.nan_to_num(ends),
-            fmt=styles[method].marker,
-            color=styles[method].color,
-            label=method,
-            capsize=3,
-        )
+        ends = known[["quality", "quality_low", "quality_high"]]
+        look = styles[method]
+        upright_intervals(ax, at, ends, look.color, look.marker, method)
     truth = values.xs("truth", level="method").quality
     ax.hlines(
         truth, np.arange(len(truth)) - 0.4, np.arange(len(truth)) + 0.4, ROUTER_BLACK, label="truth"

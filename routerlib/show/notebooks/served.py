@@ -14,7 +14,8 @@ from routerlib.log.choices import NOT_DRAWN, LoggedChoices
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.training.train import train_router
-from routerlib.show.plots.style import ROUTER_BLACK, axes_or_new, candidate_styles, finish, whiskers
+from routerlib.show.plots.drawing import Row, interval_rows
+from routerlib.show.plots.style import ROUTER_BLACK, axes_or_new, candidate_styles, finish
 from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.prose import Prose, say
 
@@ -217,13 +218,17 @@ def served_values_plot(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = axes_or_new(ax, (7.4, 0.9 + 0.45 * len(values)))
-    ends = zip(values.index, values.quality, values.quality_low, values.quality_high, strict=True)
-    for row, (what, quality, low, high) in enumerate(ends):
-        mark = "D" if what.endswith("before") else "o"
-        arms = whiskers(quality, low, high)
-        ax.errorbar(quality, row, xerr=arms, fmt=mark, color=ROUTER_BLACK, capsize=3)
-    ax.set_yticks(range(len(values)), [f"{what} (n={n})" for what, n in values.n.items()])
-    ax.invert_yaxis()
+    rows = [
+        Row(
+            f"{what} (n={row['n']:.0f})",
+            row["quality"],
+            row["quality_low"],
+            row["quality_high"],
+            marker="D" if str(what).endswith("before") else "o",
+        )
+        for what, row in values.to_dict("index").items()
+    ]
+    interval_rows(ax, rows)
     ax.set_xlim(0, 1)
     note = "95 % intervals; diamond: doubly robust, from the decisions of rules alone"
     finish(ax, "What each way to decide was worth", "mean quality (0-1)", "", note)

@@ -150,48 +150,65 @@ def write_index(
     environment = Environment(
         loader=FileSystemLoader(templates_folder()), autoescape=True, undefined=StrictUndefined
     )
-    evaluation, router, test = findings.evaluation, findings.router, findings.test
-    badge, tone = _BADGES[evaluation.verdict.kind]
-    measured = TestedPrompts.of(test, evaluation.strong, evaluation.weak).outcomes
-    decided = decide_all(router, measured if len(measured) else test)
-    told = reasons(decided, evaluation.routed_shares)
-    examples = examples_table(decided, test.models)
     scripts = [script(name) for name in _SCRIPTS]
     page = environment.get_template("index.html.j2").render(
         style=style(),
         index_style=style("index.css"),
         policy=policy(scripts),
         scripts=[each.code for each in scripts],
-        badge=badge,
-        tone=tone,
-        verdict=evaluation.verdict.sentence,
         log_origin=log_origin,
-        evaluation=evaluation,
-        curve=_figure(partial(cost_quality, evaluation), _curve_alt(evaluation)),
-        operating=routing.operating_table(evaluation),
-        comparison=comparison_table(findings.comparison),
-        routed=routing.routed_table(evaluation),
-        failures=routing.failure_sensitivity(evaluation),
-        calls=log_tables.log_summary(log),
-        statuses=log_tables.statuses(log),
-        importances=_importances(findings),
-        tiles=key_numbers(evaluation),
-        reasons=told,
-        meanings=explain_words(
-            *(text for _, text in told), *(text for row in examples.rows for text in row[3:4])
-        ),
-        shares=evaluation.routed_shares,
-        unused=[name for name, share in evaluation.routed_shares.items() if not share],
-        looks=candidate_styles(evaluation.models),
-        examples=examples,
-        what_if=_what_if(router, test),
-        identity=_identity(findings, metadata or {}),
-        prices=_prices(log),
-        price_sentence=log.price_sentence(models=list(test.models)),
         notebooks=list(notebooks),
+        identity=_identity(findings, metadata or {}),
+        what_if=_what_if(findings.router, findings.test),
+        importances=_importances(findings),
+        **_of_evaluation(findings),
+        **_of_decisions(findings),
+        **_of_log(log, findings.test.models),
     )
     write_atomically(path, page.encode())
     return Path(path)
+
+
+def _of_evaluation(findings: Findings) -> dict[str, Any]:
+    """Return what the page shows of the evaluation."""
+    evaluation = findings.evaluation
+    badge, tone = _BADGES[evaluation.verdict.kind]
+    return {
+        "badge": badge,
+        "tone": tone,
+        "verdict": evaluation.verdict.sentence,
+        "evaluation": evaluation,
+        "curve": _figure(partial(cost_quality, evaluation), _curve_alt(evaluation)),
+        "operating": routing.operating_table(evaluation),
+        "comparison": comparison_table(findings.comparison),
+        "routed": routing.routed_table(evaluation),
+        "failures": routing.failure_sensitivity(evaluation),
+        "tiles": key_numbers(evaluation),
+        "shares": evaluation.routed_shares,
+        "unused": [name for name, share in evaluation.routed_shares.items() if not share],
+        "looks": candidate_styles(evaluation.models),
+    }
+
+
+def _of_decisions(findings: Findings) -> dict[str, Any]:
+    """Return what the page shows of single decisions, with the words that need a meaning."""
+    evaluation, test = findings.evaluation, findings.test
+    measured = TestedPrompts.of(test, evaluation.strong, evaluation.weak).outcomes
+    decided = decide_all(findings.router, measured if len(measured) else test)
+    told = reasons(decided, evaluation.routed_shares)
+    examples = examples_table(decided, test.models)
+    texts = [*(text for _, text in told), *(text for row in examples.rows for text in row[3:4])]
+    return {"reasons": told, "examples": examples, "meanings": explain_words(*texts)}
+
+
+def _of_log(log: CallLog, models: Sequence[str]) -> dict[str, Any]:
+    """Return what the page shows of the log."""
+    return {
+        "calls": log_tables.log_summary(log),
+        "statuses": log_tables.statuses(log),
+        "prices": _prices(log),
+        "price_sentence": log.price_sentence(models=list(models)),
+    }
 
 
 def _figure(

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.metrics.curves import hull
+from routerlib.show.plots.drawing import (
+    COST_LABEL,
+    Row,
+    cost_dot,
+    curve_line,
+    diagonal,
+    finish_reliability,
+    interval_rows,
+    mixing_line,
+    operating_dot,
+    reliability_line,
+    whiskers,
+)
 from routerlib.show.plots.style import (
     BASELINE_GREY,
     QUALITY_LABEL,
@@ -14,7 +26,6 @@ from routerlib.show.plots.style import (
     axes_or_new,
     candidate_styles,
     finish,
-    whiskers,
 )
 from routerlib.show.words.numbers import percent
 
@@ -25,8 +36,6 @@ if TYPE_CHECKING:
     from routerlib.evaluation.learning_curve import LearningCurve, Metric
     from routerlib.evaluation.noise import NoiseCeiling
 
-_PROMPTS_PER_UNIT = 1000
-_COST_LABEL = "cost (US dollars per 1000 prompts)"
 _MAX_TASKS = 24
 _LEGEND_GAP_BARS = 1.35
 _MAX_MODELS_BELOW = 4
@@ -64,99 +73,49 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     if np.isnan(evaluation.operating["cost_usd"].value):
         return _quality_only(evaluation, ax)
     curve, singles = evaluation.curve, evaluation.singles
-    corners = hull(singles.cost_usd, singles.quality)
     right = max(float(np.nanmax(singles.cost_usd)), float(np.nanmax(curve.cost_usd)))
-    ax.plot(
-        *_extended(*corners, right),
-        color=BASELINE_GREY,
-        linestyle="--",
-        label="zero router (random mixing)",
-    )
-    ax.plot(
-        curve.cost_usd * _PROMPTS_PER_UNIT,
-        curve.quality,
-        color=ROUTER_BLACK,
-        linewidth=1.6,
-        label=f"{evaluation.name}, all cost weights",
-    )
-    styles = candidate_styles(evaluation.models)
-    points = zip(evaluation.models, singles.cost_usd, singles.quality, strict=True)
-    for name, cost, quality in points:
-        label = f"always {name}" + (" (best single)" if name == evaluation.strong else "")
-        ax.plot(
-            cost * _PROMPTS_PER_UNIT,
-            quality,
-            linestyle="none",
-            color=styles[name].color,
-            marker=styles[name].marker,
-            markersize=10 if name == evaluation.strong else 8,
-            markeredgecolor="black" if name == evaluation.strong else "none",
-            label=label,
-        )
-    oracle = evaluation.baselines["oracle"]
-    ax.plot(
-        oracle["cost_usd"].value * _PROMPTS_PER_UNIT,
-        oracle["quality"].value,
-        linestyle="none",
-        marker="*",
-        markersize=13,
-        color=BASELINE_GREY,
-        label="oracle (upper bound)",
-    )
-    if "topic table" in evaluation.baselines:
-        table = evaluation.baselines["topic table"]
-        ax.plot(
-            table["cost_usd"].value * _PROMPTS_PER_UNIT,
-            table["quality"].value,
-            linestyle="none",
-            marker="x",
-            markersize=8,
-            color=BASELINE_GREY,
-            label="topic table, same cost weight",
-        )
-    _operating_point(evaluation, ax)
+    mixing_line(ax, singles.cost_usd, singles.quality, right, "zero router (random mixing)")
+    curve_line(ax, curve.cost_usd, curve.quality, f"{evaluation.name}, all cost weights")
+    _draw_singles(evaluation, ax)
+    _draw_baseline(evaluation, ax, "oracle", "oracle (upper bound)", "*", 13)
+    _draw_baseline(evaluation, ax, "topic table", "topic table, same cost weight", "x", 8)
+    point = evaluation.operating
+    label = f"{evaluation.name}, operating point (95 %)"
+    operating_dot(ax, point["cost_usd"], point["quality"], label)
     ax.set_xlim(left=0)
-    finish(ax, evaluation.verdict.headline, _COST_LABEL, f"mean {QUALITY_LABEL}", _n(evaluation))
-    if is_crowded:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize="small", frameon=False)
-    else:
-        # Inside the axes it would cover the curve's end or a candidate model.
-        ax.legend(
-            loc="upper left",
-            bbox_to_anchor=(0.0, _BELOW_THE_X_LABEL),
-            ncols=2,
-            fontsize="small",
-            frameon=False,
-        )
+    finish(ax, evaluation.verdict.headline, COST_LABEL, f"mean {QUALITY_LABEL}", _n(evaluation))
+    # Inside the axes the legend would cover the curve's end or a candidate model.
+    side = (1.02, 1.0) if is_crowded else (0.0, _BELOW_THE_X_LABEL)
+    columns = 1 if is_crowded else 2
+    ax.legend(loc="upper left", bbox_to_anchor=side, ncols=columns, fontsize="small", frameon=False)
     return ax
 
 
-def _extended(
-    costs: np.ndarray, qualities: np.ndarray, right: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the hull on to the right: nobody has to spend more."""
-    return (
-        np.append(costs, max(right, costs[-1])) * _PROMPTS_PER_UNIT,
-        np.append(qualities, qualities[-1]),
-    )
+def _draw_singles(evaluation: Evaluation, ax: Axes) -> None:
+    """Draw each candidate model at its mean cost and quality, the best single one larger."""
+    styles, singles = candidate_styles(evaluation.models), evaluation.singles
+    points = zip(evaluation.models, singles.cost_usd, singles.quality, strict=True)
+    for name, cost, quality in points:
+        is_best = name == evaluation.strong
+        cost_dot(
+            ax,
+            cost,
+            quality,
+            styles[name].marker,
+            f"always {name}" + (" (best single)" if is_best else ""),
+            size=10 if is_best else 8,
+            color=styles[name].color,
+            edge="black" if is_best else "none",
+        )
 
 
-def _operating_point(evaluation: Evaluation, ax: Axes) -> None:
-    cost, quality = evaluation.operating["cost_usd"], evaluation.operating["quality"]
-    ax.errorbar(
-        cost.value * _PROMPTS_PER_UNIT,
-        quality.value,
-        xerr=whiskers(cost.value, cost.low, cost.high, _PROMPTS_PER_UNIT),
-        yerr=whiskers(quality.value, quality.low, quality.high),
-        fmt="o",
-        markersize=9,
-        color=ROUTER_BLACK,
-        markerfacecolor="white",
-        markeredgewidth=2,
-        capsize=3,
-        zorder=5,
-        label=f"{evaluation.name}, operating point (95 %)",
-    )
+def _draw_baseline(
+    evaluation: Evaluation, ax: Axes, name: str, label: str, marker: str, size: float
+) -> None:
+    if name in evaluation.baselines:
+        measured = evaluation.baselines[name]
+        cost, quality = measured["cost_usd"].value, measured["quality"].value
+        cost_dot(ax, cost, quality, marker, label, size=size)
 
 
 def _n(evaluation: Evaluation) -> str:
@@ -171,19 +130,10 @@ def _quality_only(evaluation: Evaluation, ax: Axes) -> Axes:
         f"best single ({evaluation.strong})": evaluation.baselines["best single"],
         "random": evaluation.baselines["random"],
     }
-    for position, (name, measured) in enumerate(reversed(rows.items())):
-        quality = measured["quality"]
-        is_router = name == evaluation.name
-        ax.errorbar(
-            quality.value,
-            position,
-            xerr=whiskers(quality.value, quality.low, quality.high),
-            fmt="o" if is_router else "s",
-            color=ROUTER_BLACK if is_router else BASELINE_GREY,
-            capsize=3,
-        )
-    ax.set_yticks(range(len(rows)), list(reversed(rows)))
-    ax.set_ylim(-0.6, len(rows) - 0.4)
+    looks = dict.fromkeys(rows, (BASELINE_GREY, "s")) | {evaluation.name: (ROUTER_BLACK, "o")}
+    interval_rows(
+        ax, [Row(name, *each["quality"][:3], *looks[name]) for name, each in rows.items()]
+    )
     finish(ax, evaluation.verdict.headline, f"mean {QUALITY_LABEL}", "", _n(evaluation))
     return ax
 
@@ -213,23 +163,19 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         raise ValueError(f"{evaluation.name!r} estimates no quality, so there is nothing to draw")
     ax = axes_or_new(ax, (5.2, 5.0))
     bins = calibration.reliability
-    ax.plot([0, 1], [0, 1], linestyle="--", color=BASELINE_GREY, label="as expected")
-    ax.plot(bins.expected, bins.observed, color=ROUTER_BLACK, linewidth=1)
+    diagonal(ax)
+    reliability_line(ax, bins)
     area = 20 + 280 * bins.counts / max(bins.counts.max(initial=1), 1)
     ax.scatter(
         bins.expected, bins.observed, s=area, color=ROUTER_BLACK, alpha=0.75, label="estimates"
     )
-    ax.set_xlim(-0.03, 1.03)
-    ax.set_ylim(-0.03, 1.03)
-    ax.set_aspect("equal")
     off, by_luck = (100 * x for x in (calibration.mean_ece, calibration.mean_ece_by_chance))
     title = f"Estimates are {off:.1f} points off on average (ECE), {by_luck:.1f} by luck alone"
     squared = calibration.mean_brier
     note = f"mean squared error (Brier) {squared.value:.3f} "
     note += f"[{squared.low:.3f}, {squared.high:.3f}]; "
     note += f"{int(bins.counts.sum())} estimates, larger dot = more"
-    finish(ax, title, f"expected {QUALITY_LABEL}", f"observed {QUALITY_LABEL}", note)
-    ax.legend(loc="upper left", fontsize="small")
+    finish_reliability(ax, title, note)
     return ax
 
 
@@ -395,20 +341,9 @@ def noise_ceiling(ceiling: NoiseCeiling, ax: Axes | None = None) -> Axes:
     '50 % to 100 % of the gap to the oracle is luck'
     """
     ax = axes_or_new(ax, (7.2, 3.4))
-    rows = list(ceiling.values.items())[::-1]
-    for position, (_, interval) in enumerate(rows):
-        ax.errorbar(
-            interval.value,
-            position,
-            xerr=whiskers(interval.value, interval.low, interval.high),
-            fmt="o",
-            color=ROUTER_BLACK,
-            capsize=3,
-        )
+    interval_rows(ax, [Row(name, *each[:3]) for name, each in ceiling.values.items()])
     ends = [ceiling.values[f"prompt oracle, at {end}"].value for end in ("least", "most")]
     ax.axvspan(min(ends), max(ends), color=BASELINE_GREY, alpha=0.2, linewidth=0)
-    ax.set_yticks(range(len(rows)), [name for name, _ in rows])
-    ax.set_ylim(-0.6, len(rows) - 0.4)
     low, high = ceiling.parts["noise"]
     title = "There is no gap between best single and oracle"
     if not np.isnan(low.value):

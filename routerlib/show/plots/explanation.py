@@ -103,16 +103,7 @@ def margin(
     Axes
         Contributions to expected quality, and what the cost difference weighs, in points.
     """
-    named = sorted(explanation.contributions.items(), key=lambda part: -abs(part[1]))
-    steps = [
-        (with_value(name, explanation.values.get(name, float("nan"))), 100 * part)
-        for name, part in named[:max_features]
-    ]
-    rest = named[max_features:]
-    if rest:
-        steps.append((_REST, 100 * sum(part for _, part in rest)))
-    if explanation.cost_part:
-        steps.append(("cost, at this cost weight", 100 * explanation.cost_part))
+    steps = _margin_steps(explanation, max_features)
     ax = axes_or_new(ax, (7.6, 1.8 + 0.36 * len(steps)))
     rows = np.arange(len(steps))[::-1]
     styles = candidate_styles(explanation.models)
@@ -130,26 +121,44 @@ def margin(
     _write_sizes(ax, rows, sizes)
     ax.axvline(0, color="#555555", linewidth=0.8)
     ax.set_yticks(rows, [short_label(name) for name, _ in steps])
+    title, note = _margin_words(explanation)
+    label = f"points of expected quality for {explanation.chosen}"
+    finish(ax, title, escape_math(label), "", note)
+    ax.legend(loc="best", fontsize="small")
+    return ax
+
+
+def _margin_steps(explanation: MarginExplanation, max_features: int) -> list[tuple[str, float]]:
+    """Return what speaks for the chosen model, the largest first, in points."""
+    named = sorted(explanation.contributions.items(), key=lambda part: -abs(part[1]))
+    steps = [
+        (with_value(name, explanation.values.get(name, float("nan"))), 100 * part)
+        for name, part in named[:max_features]
+    ]
+    rest = named[max_features:]
+    if rest:
+        steps.append((_REST, 100 * sum(part for _, part in rest)))
+    if explanation.cost_part:
+        steps.append(("cost, at this cost weight", 100 * explanation.cost_part))
+    return steps
+
+
+def _margin_words(explanation: MarginExplanation) -> tuple[str, str]:
+    """Say who is ahead, and under it at which cost weight they would change places."""
     total = 100 * explanation.utility_margin
     ahead, behind = explanation.chosen, explanation.other
     if total < 0:
         ahead, behind = behind, ahead
-    title = f"{ahead} is ahead of {behind} by {abs(total):.1f} points"
     flip = explanation.flip_cost_weight
     note = "no cost weight makes them change places"
     if flip is not None:
         note = f"they change places at {number_text(flip)}"
-    label = f"points of expected quality for {explanation.chosen}"
-    finish(
-        ax,
-        title,
-        escape_math(label),
-        "",
-        f"{DECIDED[explanation.decided_by].lower()}; "
-        f"cost weight {number_text(explanation.cost_weight)}, {note}",
+    decided = DECIDED[explanation.decided_by].lower()
+    weight = number_text(explanation.cost_weight)
+    return (
+        f"{ahead} is ahead of {behind} by {abs(total):.1f} points",
+        f"{decided}; cost weight {weight}, {note}",
     )
-    ax.legend(loc="best", fontsize="small")
-    return ax
 
 
 def _draw_steps(ax: Axes, steps: list[tuple[str, float]], base: float) -> None:

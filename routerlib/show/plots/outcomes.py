@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.features.tasks import detect_task
+from routerlib.show.plots.drawing import Row, interval_rows
 from routerlib.show.plots.style import (
     QUALITY_LABEL,
     axes_or_new,
     candidate_styles,
     finish,
-    whiskers,
 )
 
 if TYPE_CHECKING:
@@ -51,23 +51,15 @@ def quality_by_model(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     styles = candidate_styles(outcomes.models)
     order = np.argsort(np.nan_to_num(outcomes.mean_quality, nan=-1.0), kind="stable")
     counts = (~np.isnan(outcomes.quality)).sum(axis=0)
+    rows = []
     for position, arm in enumerate(order):
-        name, mean = outcomes.models[arm], outcomes.mean_quality[arm]
-        low, high = _wilson(mean, int(counts[arm]))
-        ax.errorbar(
-            mean,
-            position,
-            xerr=whiskers(mean, low, high),
-            fmt=styles[name].marker,
-            color=styles[name].color,
-            markersize=9,
-            capsize=3,
-        )
+        name, mean = outcomes.models[arm], float(outcomes.mean_quality[arm])
+        label = f"{name}\n(n = {counts[arm]})"
+        rows.append(Row(label, mean, *_wilson(mean, int(counts[arm])), *styles[name][:2]))
         ax.annotate(
             f"{mean:.2f}", (mean, position), (0, 8), textcoords="offset points", ha="center"
         )
-    labels = [f"{outcomes.models[arm]}\n(n = {counts[arm]})" for arm in order]
-    ax.set_yticks(range(n_models), labels)
+    interval_rows(ax, rows[::-1], size=9)
     ax.set_ylim(-0.6, n_models - 0.2)
     ax.set_xlim(0, 1)
     best = outcomes.models[order[-1]]

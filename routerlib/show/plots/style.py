@@ -6,8 +6,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -114,10 +112,3 @@ def short_label(name: str, n_characters: int = 34) -> str:
     ['what its', 'wording', 'suggests']
     """
     return escape_math("\n".join(textwrap.wrap(name, n_characters)))
-
-
-def whiskers(value: float, low: float, high: float, unit: float = 1.0) -> np.ndarray | None:
-    """Return the lengths of an interval's two arms, shape (2, 1); None where it is unknown."""
-    if np.isnan([value, low, high]).any():
-        return None
-    return np.array([[max(value - low, 0.0)], [max(high - value, 0.0)]]) * unit

@@ -1,0 +1,166 @@
+"""Draw what several figures have in common: intervals, costs against quality, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from routerlib.metrics.curves import hull
+from routerlib.show.plots.style import BASELINE_GREY, QUALITY_LABEL, ROUTER_BLACK, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from routerlib.metrics.calibration import Reliability
+
+COST_LABEL = "cost (US dollars per 1000 prompts)"
+_PROMPTS_PER_UNIT = 1000
+_CAP = 3
+
+
+class Row(NamedTuple):
+    """One row of a figure of intervals; NaN ends = no interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    color: str = ROUTER_BLACK
+    marker: str = "o"
+
+
+def interval_rows(ax: Axes, rows: Sequence[Row], size: float | None = None) -> None:
+    """Draw a value with its interval in each row, the first on top."""
+    for place, row in enumerate(reversed(rows)):
+        ax.errorbar(
+            row.value,
+            place,
+            xerr=whiskers(row.value, row.low, row.high),
+            fmt=row.marker,
+            color=row.color,
+            markersize=size,
+            capsize=_CAP,
+        )
+    ax.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+
+
+def upright_intervals(
+    ax: Axes, places: Sequence[float], ends: ArrayLike, color: str, marker: str, label: str
+) -> None:
+    """Draw values with their intervals beside each other.
+
+    `ends` (n_places, 3): value, lower and upper end; NaN ends = no interval.
+    """
+    value, low, high = np.asarray(ends, dtype=float).T
+    arms = np.clip([value - low, high - value], 0, None)
+    ax.errorbar(places, value, yerr=arms, fmt=marker, color=color, label=label, capsize=_CAP)
+
+
+def whiskers(value: float, low: float, high: float, unit: float = 1.0) -> np.ndarray | None:
+    """Return the lengths of an interval's two arms, shape (2, 1); None where it is unknown."""
+    if np.isnan([value, low, high]).any():
+        return None
+    return np.array([[max(value - low, 0.0)], [max(high - value, 0.0)]]) * unit
+
+
+def mixing_line(
+    ax: Axes, cost_usd: np.ndarray, quality: np.ndarray, right_usd: float, label: str
+) -> None:
+    """Draw what mixing candidate models at random offers, on to the right: nobody has to spend.
+
+    `cost_usd, quality` (n_models,): means a prompt.
+    """
+    costs, heights = hull(cost_usd, quality)
+    ax.plot(
+        np.append(costs, max(right_usd, costs[-1])) * _PROMPTS_PER_UNIT,
+        np.append(heights, heights[-1]),
+        color=BASELINE_GREY,
+        linestyle="--",
+        label=label,
+    )
+
+
+def curve_line(
+    ax: Axes,
+    cost_usd: np.ndarray,
+    quality: np.ndarray,
+    label: str,
+    color: str = ROUTER_BLACK,
+    width: float = 1.6,
+) -> None:
+    """Draw what a router offers at all cost weights, US dollars a prompt against quality."""
+    ax.plot(cost_usd * _PROMPTS_PER_UNIT, quality, color=color, linewidth=width, label=label)
+
+
+def cost_dot(
+    ax: Axes,
+    cost_usd: float,
+    quality: float,
+    marker: str,
+    label: str | None = None,
+    *,
+    size: float = 8,
+    color: str = BASELINE_GREY,
+    edge: str | None = None,
+) -> None:
+    """Draw one way to choose at its mean US dollars a prompt and mean quality."""
+    ax.plot(
+        cost_usd * _PROMPTS_PER_UNIT,
+        quality,
+        linestyle="none",
+        marker=marker,
+        markersize=size,
+        color=color,
+        markeredgecolor=edge,
+        label=label,
+    )
+
+
+def operating_dot(ax: Axes, cost: Sequence[float], quality: Sequence[float], label: str) -> None:
+    """Draw an operating point with both intervals.
+
+    `cost, quality`: value, lower and upper end; US dollars a prompt.
+    """
+    ax.errorbar(
+        cost[0] * _PROMPTS_PER_UNIT,
+        quality[0],
+        xerr=whiskers(cost[0], cost[1], cost[2], _PROMPTS_PER_UNIT),
+        yerr=whiskers(quality[0], quality[1], quality[2]),
+        fmt="o",
+        markersize=9,
+        color=ROUTER_BLACK,
+        markerfacecolor="white",
+        markeredgewidth=2,
+        capsize=_CAP,
+        zorder=5,
+        label=label,
+    )
+
+
+def diagonal(ax: Axes) -> None:
+    """Draw where estimates mean what they say."""
+    ax.plot([0, 1], [0, 1], linestyle="--", color=BASELINE_GREY, label="as expected")
+
+
+def reliability_line(
+    ax: Axes,
+    bins: Reliability,
+    label: str | None = None,
+    color: str = ROUTER_BLACK,
+    marker: str | None = None,
+) -> None:
+    """Draw observed against expected quality, bin by bin."""
+    ax.plot(bins.expected, bins.observed, color=color, linewidth=1, marker=marker, label=label)
+
+
+def finish_reliability(ax: Axes, title: str, note: str) -> None:
+    """Give both axes of a reliability figure the same scale, and name them."""
+    ax.set_xlim(-0.03, 1.03)
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_aspect("equal")
+    finish(ax, title, f"expected {QUALITY_LABEL}", f"observed {QUALITY_LABEL}", note)
+    ax.legend(loc="upper left", fontsize="small")
