@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
 
 _BY_LLM = ("llm", "pairwise")
+_MOST_REASONS = 2
 
 
 def judge(
@@ -62,8 +63,10 @@ def judge(
                 raise ValueError(f"judge must be one of {known}, got {name!r}")
             given = _reference(reference)
             n_written = judge_log(log, name, reference=given)
-            reason = "" if n_written else f": {_why_none(log, name, given)}"
-            typer.echo(f"{n_written} scores written to {log_path}{reason}")
+            ungraded = _ungraded(log, name, given)
+            if not (n_written or ungraded):
+                ungraded = _nothing_left(name)
+            typer.echo(f"{n_written} scores written to {log_path}{ungraded and f': {ungraded}'}")
     if dry_run and name in _BY_LLM:
         typer.echo("next: the same without --dry-run")
     else:
@@ -101,15 +104,18 @@ def _by_llm(
     )
 
 
-def _why_none(log: CallLog, name: str | None, reference: Any) -> str:
-    """Say why a judge has written no score: nothing was left, or nothing can be graded."""
+def _nothing_left(name: str | None) -> str:
+    if name is None:
+        return "all answers whose prompts name a judge are scored; --judge NAME takes another"
+    return f"{name} has scored every stored answer already"
+
+
+def _ungraded(log: CallLog, name: str | None, reference: Any) -> str:
+    """Say how many answers can't be graded, and why; nothing where all are."""
     from routerlib.gather.judges import judge
 
     left = log.unjudged_calls(name)
-    if not left and name is None:
-        return "all answers whose prompts name a judge are scored; --judge NAME takes another"
-    if not left:
-        return f"{name} has scored every stored answer already"
+    lacking = [prompt for _, _, prompt in left if prompt.reference is None]
     reasons = Counter(
         judge(
             replace(prompt, reference=reference) if prompt.reference is None else prompt,
@@ -118,8 +124,17 @@ def _why_none(log: CallLog, name: str | None, reference: Any) -> str:
         ).rationale
         for _, call, prompt in left
     )
-    reason, n = reasons.most_common(1)[0]
-    return f"{n} of {len(left)} answers can't be graded, for {reason}; see --reference"
+    if not reasons:
+        return ""
+    told = [f"{n} for {reason}" for reason, n in reasons.most_common(_MOST_REASONS)]
+    if len(reasons) > _MOST_REASONS:
+        told.append(f"{_rest(reasons)} for other reasons")
+    advice = "; see --reference" if lacking and reference is None else ""
+    return f"{len(left)} answers can't be graded: {', '.join(told)}{advice}"
+
+
+def _rest(reasons: Counter[str]) -> int:
+    return reasons.total() - sum(n for _, n in reasons.most_common(_MOST_REASONS))
 
 
 def _reference(text: str | None) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from routerlib.cli import main
 from routerlib.gather.judges import (
     JUDGES,
     check_reference,
@@ -19,7 +20,7 @@ from routerlib.gather.judges import (
 from routerlib.gather.judges.answers import answer_text, final_answer, is_same_text
 from routerlib.gather.judges.rules import BadReference
 from routerlib.log.call_log import CallLog
-from routerlib.records.call import Call, Score
+from routerlib.records.call import Call, Score, Usage
 from routerlib.records.prompt import Prompt
 
 DAYS = {"phrases": ["Monday", "Tuesday", "Friday"], "at_least": 2, "max_words": 6}
@@ -384,3 +385,19 @@ def test_ones_own_judge_and_a_common_reference(log: CallLog) -> None:
     assert judge_log(log, "polite", progress=False, judges=own, reference=True) == 1
     found = log.sql("select judge, score from scores order by score_id")
     assert found.values.tolist() == [["regex", 1.0], ["polite", 0.0]]
+
+
+def test_the_command_tells_which_answers_got_no_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "logs.db"
+    with CallLog(path) as log:
+        for text, reference in (("good", 4), ("none", None), ("neither", None)):
+            prompt = Prompt.from_text(text, reference=reference)
+            log.add_prompts([prompt])
+            log.add_call(Call(prompt.prompt_id, "m", "b2:x", "ok", "Answer: 4", Usage(1, 1)))
+    assert main(["judge", "--judge", "numeric", "--log", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "1 scores written" in told
+    assert "2 answers can't be graded: 2 for " in told
+    assert "see --reference" in told
