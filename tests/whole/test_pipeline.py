@@ -119,7 +119,7 @@ def test_router_that_a_run_replaces_is_archived(checkout: Path, outcomes: Outcom
     write_notebook(
         checkout / "notebooks/02_train.ipynb",
         'router_path = "data/router_model.pkl"',
-        "import routerlib as rl\nfrom routerlib.simulate import make_world",
+        "import routerlib as rl\nfrom routerlib.outcomes.worlds import make_world",
         "router = rl.BestSingle().fit(make_world(n_prompts=20).outcomes)",
         "rl.Workspace.find().install_router(router_path, router)",
     )
