@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.gather.prompts import answers_inside
+from routerlib.records import answers_inside
 from routerlib.records.prompt import Task
 
 if TYPE_CHECKING:

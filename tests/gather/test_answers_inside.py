@@ -11,10 +11,10 @@ import pytest
 from routerlib.cli import main
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.importers import import_log
-from routerlib.gather.prompts.answers_inside import tells_its_reference
 from routerlib.gather.prompts.checks import check_prompts
 from routerlib.gather.prompts.files import load_prompts
 from routerlib.log.call_log import CallLog
+from routerlib.records.answers_inside import tells_its_reference
 from routerlib.records.call import CandidateModel
 from routerlib.records.prompt import Prompt
 

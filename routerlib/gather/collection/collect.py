@@ -21,10 +21,10 @@ from routerlib.gather.collection.plan import LOCAL_AT_ONCE, Cell, Plan, plan_col
 from routerlib.gather.collection.progress import Progress
 from routerlib.gather.collection.result import Collection, Tally
 from routerlib.gather.judges import judge
-from routerlib.gather.prompts.answers_inside import refuse_answers_inside
 from routerlib.log.call_log import CallLog
 from routerlib.log.claims import Claim, Claims
 from routerlib.log.writer import LogWriter
+from routerlib.records.answers_inside import refuse_answers_inside
 from routerlib.records.call import Call, CandidateModel, Score, Usage
 from routerlib.records.prompt import Prompt
 

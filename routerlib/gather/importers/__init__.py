@@ -14,7 +14,7 @@ from routerlib.gather.importers.records import Imported, Options
 from routerlib.gather.importers.requests import read_requests
 from routerlib.gather.importers.simonw_llm import read_llm
 from routerlib.gather.importers.tables import read_table
-from routerlib.gather.prompts.answers_inside import ends_with_answer
+from routerlib.records.answers_inside import ends_with_answer
 from routerlib.records.thoughts import thought_apart
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection
 from routerlib.gather.labels.strategies import Buyer, Purchase, Strategy
-from routerlib.gather.prompts.answers_inside import ends_with_answer
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.answers_inside import ends_with_answer
 from routerlib.records.arrays import Floats
 
 if TYPE_CHECKING:

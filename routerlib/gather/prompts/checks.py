@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from routerlib.gather.prompts.answers_inside import AnswersInside, tells_its_reference
 from routerlib.gather.prompts.files import COLUMNS, read_prompts
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.records.answers_inside import AnswersInside, tells_its_reference
 from routerlib.records.prompt import Prompt
 
 if TYPE_CHECKING:

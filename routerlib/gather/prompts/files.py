@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.gather.judges import check_reference
-from routerlib.gather.prompts.answers_inside import AnswersInside, check_choice, without_answer
+from routerlib.records.answers_inside import AnswersInside, check_choice, without_answer
 from routerlib.records.brief import brief, shortened
 from routerlib.records.canonical import plain_json
 from routerlib.records.files import write_atomically
