@@ -77,9 +77,17 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         redoc_url=None,
         responses=_documented(_REFUSALS),
     )
-    endpoints = _Endpoints(service)
+    _add_pages(app)
+    _add_addresses(app, _Endpoints(service))
+    _handle_faults(app)
+    app.add_middleware(Guard, key=key)
+    return app
 
-    @app.get("/", include_in_schema=False)  # it describes the others
+
+def _add_pages(app: FastAPI) -> None:
+    """Add what describes the other addresses, and so isn't among them."""
+
+    @app.get("/", include_in_schema=False)
     async def index() -> Response:
         """Say what this server is, and what its addresses do."""
         return JSONResponse(_index(app))
@@ -89,6 +97,9 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         """Describe every address and field, for people."""
         return HTMLResponse(documentation_page(app.openapi(), str(app.openapi_url)))
 
+
+def _add_addresses(app: FastAPI, endpoints: _Endpoints) -> None:
+    """Say what stands at which address, and how it may end."""
     app.get("/health", response_model=responses.HealthBody)(endpoints.health)
     app.get("/models", response_model=responses.ModelsBody)(endpoints.models)
     app.post("/route", response_model=responses.RouteBody)(endpoints.route)
@@ -113,9 +124,6 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         response_model=responses.ChatBody,
         responses={**_documented(_UNKNOWN | _FAILED), 200: {"content": _CHAT_CONTENT}},
     )(endpoints.chat)
-    _handle_faults(app)
-    app.add_middleware(Guard, key=key)
-    return app
 
 
 _CHAT_CONTENT = {"text/event-stream": {"schema": {"type": "string"}}}
