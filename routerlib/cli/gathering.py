@@ -33,6 +33,10 @@ def collect(
     budget_usd: Annotated[
         float | None, typer.Option(min=0, help="Cap on what this run may spend, US dollars.")
     ] = None,
+    budget_scope: Annotated[
+        str,
+        typer.Option(help="run, or log: with all logged so far and the other runs of this scope."),
+    ] = "run",
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Calls in flight per candidate.")
     ] = None,
@@ -70,6 +74,7 @@ def collect(
             chosen,
             log,
             budget_usd=budget_usd,
+            budget_scope=budget_scope,  # type: ignore[arg-type]
             concurrency=concurrency,
             repeats=repeats,
             limit=limit,

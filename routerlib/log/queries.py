@@ -91,6 +91,13 @@ group by candidate
 order by cost_usd, candidate
 """
 
+# Known costs of the calls that each run logged.
+SPENT_BY_RUN = f"""
+with {_PRICED}
+select coalesce(run_id, 0) as run_id, sum(cost_usd) as cost_usd from costed
+where cost_usd is not null and isfinite(cost_usd) group by all
+"""
+
 # A candidate that was asked in several ways counts by the way with the most scored prompts, the
 # newest among ties.
 _CURRENT = """

@@ -22,6 +22,7 @@ import yaml
 
 import routerlib as rl
 from routerlib.cli import app
+from routerlib.gather.calls import faults
 from routerlib.gather.candidates.candidates import load_candidates
 from routerlib.gather.importers import IMPORTERS
 from routerlib.gather.judges import JUDGES
@@ -172,6 +173,14 @@ def test_ends_of_answers_are_those_that_the_code_knows() -> None:
         for word in row.words.split(", ")
     }
     assert told == known
+
+
+def test_kinds_of_errors_are_those_that_the_code_knows() -> None:
+    table = section(GUIDE["docs/providers.md"], "What an error means")
+    told = [cells[0].strip("`") for cells in rows(table)]
+    others = {faults.WRONG_ADDRESS, faults.LONG_WAIT}
+    assert set(told) == {sign.kind for sign in faults.SIGNS} | others
+    assert [kind for kind in told if kind not in others] == [sign.kind for sign in faults.SIGNS]
 
 
 def commands_used() -> list[tuple[str, str, str]]:

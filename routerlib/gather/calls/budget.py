@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 
+from routerlib.log.spending import Ledger
 from routerlib.records.call import CandidateModel, Usage
 from routerlib.records.canonical import canonical_json
 from routerlib.records.prompt import Prompt
@@ -24,6 +27,7 @@ OUTPUT_CAP_UNDER_BUDGET = 4096
 # Money is added up in whole picodollars: sums of floats would drift, and "nothing is reserved"
 # or "not above the cap" must be exact.
 _UNITS_PER_USD = 10**12
+_SECONDS_BETWEEN_LOOKS = 0.2  # at what other runs have settled
 
 
 def expected_cost_usd(
@@ -99,7 +103,7 @@ class Budget:
         if cap_usd is not None and not (math.isfinite(cap_usd) and cap_usd >= 0):
             raise ValueError(f"budget_usd must be at least 0, got {cap_usd!r}")
         self.cap_usd = cap_usd
-        self._cap = None if cap_usd is None else math.floor(cap_usd * _UNITS_PER_USD)
+        self._cap = None if cap_usd is None else math.floor(_exact(cap_usd) * _UNITS_PER_USD)
         self._spent = 0
         self._reserved = 0
         self._settled = asyncio.Event()
@@ -107,12 +111,12 @@ class Budget:
     @property
     def spent_usd(self) -> float:
         """US dollars spent, attempts of unknown outcome at their worst case."""
-        return self._spent / _UNITS_PER_USD
+        return _usd(self._spent)
 
     @property
     def reserved_usd(self) -> float:
         """US dollars that attempts under way may still cost."""
-        return self._reserved / _UNITS_PER_USD
+        return _usd(self._reserved)
 
     def reserve(self, worst_usd: float) -> bool:
         """Reserve the worst case of an attempt; False when it does not fit under the cap now."""
@@ -143,5 +147,54 @@ class Budget:
         self._settled.set()
 
 
+class SharedBudget(Budget):
+    """Hold the spending of all runs that share a ledger under one cap.
+
+    `ledger`: where each of them writes what it reserves and spends.
+    """
+
+    def __init__(self, cap_usd: float, ledger: Ledger) -> None:
+        super().__init__(cap_usd)
+        self._ledger = ledger
+        self._most = (self._cap or 0) - _units(ledger.before)
+
+    def reserve(self, worst_usd: float) -> bool:
+        """Reserve the worst case of an attempt; False when it does not fit under the cap now."""
+        if not math.isfinite(worst_usd) or not self._ledger.reserve(_units(worst_usd), self._most):
+            return False
+        self._reserved += _units(worst_usd)
+        return True
+
+    async def reserve_when_free(self, worst_usd: float) -> bool:
+        """Reserve the worst case, waiting for attempts of any run that may leave room for it."""
+        while not self.reserve(worst_usd):
+            if not math.isfinite(worst_usd):
+                return False
+            if self._ledger.standing().spent + _units(worst_usd) > self._most:
+                return False
+            self._settled.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), _SECONDS_BETWEEN_LOOKS)
+        return True
+
+    def settle(self, worst_usd: float, cost_usd: float) -> None:
+        """Replace a reservation by what the attempt cost."""
+        spent = _units(cost_usd) if math.isfinite(cost_usd) else _units(worst_usd)
+        self._ledger.settle(_units(worst_usd), spent)
+        super().settle(worst_usd, cost_usd)
+
+
 def _units(usd: float) -> int:
-    return math.ceil(usd * _UNITS_PER_USD)
+    return math.ceil(_exact(usd) * _UNITS_PER_USD)
+
+
+def _exact(usd: float) -> Fraction:
+    """Return an amount as it is written, so that 0.1 is a tenth, whatever its size."""
+    return Fraction(repr(float(usd)))
+
+
+def _usd(units: int) -> float:
+    try:
+        return units / _UNITS_PER_USD
+    except OverflowError:
+        return math.inf

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 POOLS = ("local", "openai")
 
+_DEAREST_USD = 1e6  # per million tokens, a dollar a token: more is a slip
 _VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 # Words of a URL's query that carry a key.
 _SECRET_QUERY = re.compile(r"(key|token|secret|sig)", re.IGNORECASE)
@@ -69,9 +70,9 @@ class _Strict(BaseModel):
 
 
 class _PriceEntry(_Strict):
-    input_usd_per_mtok: float = Field(ge=0)
-    output_usd_per_mtok: float = Field(ge=0)
-    cached_input_usd_per_mtok: float | None = Field(default=None, ge=0)
+    input_usd_per_mtok: float = Field(ge=0, le=_DEAREST_USD)
+    output_usd_per_mtok: float = Field(ge=0, le=_DEAREST_USD)
+    cached_input_usd_per_mtok: float | None = Field(default=None, ge=0, le=_DEAREST_USD)
     source: str = "candidates.yaml"
     as_of: str | None = None
 

@@ -26,7 +26,11 @@ def nominal_price(parameters_b: float) -> Price:
     """
     input_usd = _NOMINAL_USD * parameters_b
     output_usd = _NOMINAL_OUTPUT_FACTOR * input_usd
-    return Price(round(input_usd, 4), round(output_usd, 4), source="nominal, by parameters")
+    return Price(_rounded(input_usd), _rounded(output_usd), source="nominal, by parameters")
+
+
+def _rounded(usd: float) -> float:
+    return float(f"{usd:.4g}")  # never to nothing
 
 
 def list_price(model: str, provider: str) -> Price | None:

@@ -9,11 +9,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from routerlib.gather.calls import faults
-from routerlib.gather.calls.budget import Budget, capped
+from routerlib.gather.calls.budget import Budget, SharedBudget, capped
 from routerlib.gather.calls.client import Clients, NotAsked
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.candidates.keys import KeyFault
@@ -23,12 +24,17 @@ from routerlib.gather.collection.result import Collection, Tally
 from routerlib.gather.judges import judge
 from routerlib.log.call_log import CallLog
 from routerlib.log.claims import Claim, Claims
+from routerlib.log.spending import Ledger
 from routerlib.log.writer import LogWriter
 from routerlib.records.answers_inside import refuse_answers_inside
 from routerlib.records.call import Call, CandidateModel, Score, Usage
 from routerlib.records.prompt import Prompt
 
 __all__ = ["Collection", "collect", "plan_collection", "run_interruptibly"]
+
+# What a budget is the cap on.
+Scope = Literal["run", "log"]
+SCOPES: tuple[str, ...] = get_args(Scope)
 
 _logger = logging.getLogger(__name__)
 
@@ -58,6 +64,7 @@ def collect(
     log: CallLog,
     *,
     budget_usd: float | None = None,
+    budget_scope: Scope = "run",
     concurrency: int | None = None,
     repeats: int = 1,
     limit: int | None = None,
@@ -82,6 +89,9 @@ def collect(
     budget_usd : float or None, default=None
         Cap on what this run, not those before it, may spend, US dollars. It holds at any
         concurrency, as long as providers keep to max_tokens and charge what they publish.
+    budget_scope : {"run", "log"}, default="run"
+        What the cap is on: this run; or all that is logged so far and all runs of this scope on
+        this log, also those beside each other.
     concurrency : int or None, default=None
         Calls in flight per candidate; None = what each candidate allows.
     repeats : int, default=1
@@ -106,6 +116,8 @@ def collect(
     """
     refuse_answers_inside(prompts[:limit])
     budget = Budget(budget_usd)
+    if budget_scope not in SCOPES:
+        raise ValueError(f"budget_scope must be one of {', '.join(SCOPES)}, got {budget_scope!r}")
     plan = plan_collection(prompts, candidates, log, repeats=repeats, limit=limit)
     if dry_run:
         return Collection(None, plan)
@@ -122,11 +134,25 @@ def collect(
     _start_local_servers(collection)
     totals = Counter(cell.candidate.name for cell in plan.cells)
     started = time.monotonic()
-    with Claims(log, run_id) as claims, LogWriter(log) as writer:
-        worker = _Collector(collection, budget, claims, writer, Progress(totals, progress))
+    with (
+        Claims(log, run_id) as claims,
+        LogWriter(log) as writer,
+        _shared(budget, budget_scope, log, run_id) as shared,
+    ):
+        worker = _Collector(collection, shared, claims, writer, Progress(totals, progress))
         run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
     return collection
+
+
+@contextmanager
+def _shared(budget: Budget, scope: Scope, log: CallLog, run_id: int) -> Iterator[Budget]:
+    """Yield the budget, or one of the same cap that all runs on the log share."""
+    if scope == "run" or budget.cap_usd is None:
+        yield budget
+        return
+    with closing(Ledger(log, run_id)) as ledger:
+        yield SharedBudget(budget.cap_usd, ledger)
 
 
 def _start_local_servers(collection: Collection) -> None:

@@ -169,7 +169,7 @@ class Collection:
             if any(each.n_elsewhere for each in self.tallies.values()):
                 row["elsewhere"] = tally.n_elsewhere
             per_s = tally.n_asked / tally.seconds if tally.seconds else 0.0
-            money = {"spent_usd": round(tally.spent_usd, 6), "calls_per_s": round(per_s, 2)}
+            money = {"spent_usd": float(f"{tally.spent_usd:.6g}"), "calls_per_s": round(per_s, 2)}
             rows.append({**row, "missing": missing[name], **money})
         return pd.DataFrame(rows).set_index("candidate")
 
