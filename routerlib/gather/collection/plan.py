@@ -101,7 +101,7 @@ class Plan:
             known_s = f", about {span(self.expected_s)} (if calls take as long as {self.pace})"
         lines = [
             f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
-            f"cost {usd(self.expected_usd)}, {bound(self.worst_usd)}{known_s}"
+            f"cost {usd(self.expected_usd)}, {usd_bound(self.worst_usd)}{known_s}"
         ]
         if uncapped := Counter(c.candidate.name for c in self.cells if _has_no_cap(c.candidate)):
             lines.append(
@@ -111,7 +111,7 @@ class Plan:
         if lost := [cell for cell in self.cells if cell.key in self.in_flight]:
             lines.append(
                 f"{len(lost)} of them were in flight when an earlier run was killed: their answers "
-                f"are lost and may be paid twice, {bound(sum(cell.worst_usd for cell in lost))}"
+                f"are lost and may be paid twice, {usd_bound(sum(cell.worst_usd for cell in lost))}"
             )
         return "; ".join(lines)
 
@@ -127,7 +127,7 @@ def _has_no_cap(candidate: CandidateModel) -> bool:
     return candidate.max_output_tokens is None and candidate.price.output_usd_per_mtok > 0
 
 
-def bound(worst_usd: float) -> str:
+def usd_bound(worst_usd: float) -> str:
     """Write an upper bound of costs in US dollars as a person would."""
     return f"at most {usd(worst_usd)}" if math.isfinite(worst_usd) else "without an upper bound"
 

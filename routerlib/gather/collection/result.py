@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from routerlib.gather.collection.plan import Cell, Plan, bound, span, usd
+from routerlib.gather.collection.plan import Cell, Plan, span, usd, usd_bound
 from routerlib.log.claims import CellKey
 from routerlib.records.call import CALL_STATUSES, Call
 from routerlib.records.endings import UNKNOWN_END
@@ -217,5 +217,5 @@ def _what_is_left(missing: list[Cell]) -> str:
     return (
         f"{len(missing)} cells are still missing "
         f"({', '.join(f'{name} {n}' for name, n in counts.items())}): finishing would cost about "
-        f"{usd(expected_usd)}, {bound(sum(cell.worst_usd for cell in missing))}"
+        f"{usd(expected_usd)}, {usd_bound(sum(cell.worst_usd for cell in missing))}"
     )
