@@ -60,9 +60,9 @@ def load_router(path: str | Path, *, encoder: EncoderChoice = None) -> Router:
     """
     state = artifact.load(path).state
     kind = state.get("kind")
-    if kind not in _ROUTERS:
+    if not isinstance(kind, str) or kind not in _ROUTERS:
         raise ArtifactError(
-            f"{str(path)!r} holds a router of kind {kind!r}, this routerlib knows "
+            f"{str(path)!r} holds a router of kind {str(kind)[:40]!r}, this routerlib knows "
             f"{', '.join(_ROUTERS)}; install the routerlib that wrote it"
         )
     try:
@@ -82,6 +82,7 @@ def _try(router: Router) -> None:
 
     One with a neural encoder is left alone: its weights may take long, or not be there yet.
     """
-    if getattr(router, "encoder", None) is None:
+    encoder = getattr(router, "encoder", None)
+    if not (isinstance(encoder, str) or callable(encoder)):
         with np.errstate(all="ignore"):
             router.predict(_TRIED)

@@ -115,6 +115,15 @@ def test_odd_values_under_a_right_checksum_are_refused_or_do_no_harm(
     assert n_refused > 0
 
 
+def test_an_encoder_that_is_none_is_refused(outcomes: Outcomes, tmp_path: Path) -> None:
+    state = KNNRouter().fit(outcomes).to_state()
+    state["learned"]["space"]["encoder"] = 7
+    content = {"magic": "routerlib router", "format": artifact.FORMAT, "state": state}
+    (tmp_path / "router.pkl").write_bytes(artifact.packed(content))
+    with pytest.raises(ArtifactError, match="altered, damaged"):
+        load_router(tmp_path / "router.pkl")
+
+
 @pytest.mark.parametrize(
     ("attribute", "value", "message"),
     [

@@ -375,7 +375,11 @@ def test_rules_refuse_outcomes_without_their_candidates(outcomes: Outcomes) -> N
 
 @pytest.mark.parametrize(
     ("state", "message"),
-    [({"kind": "oracle"}, "router of kind 'oracle'"), ({"kind": "knn"}, "damaged or of another")],
+    [
+        ({"kind": "oracle"}, "router of kind 'oracle'"),
+        ({"kind": {}}, "router of kind"),
+        ({"kind": "knn"}, "damaged or of another"),
+    ],
 )
 def test_a_router_file_of_another_kind_or_version_is_one_clear_error(
     tmp_path: Path, state: dict, message: str
