@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from routerlib.records.brief import brief
@@ -101,7 +102,7 @@ class Prompt:
         """The content of all messages, joined by blank lines: what features are drawn from."""
         return "\n\n".join(message["content"] for message in self.messages)
 
-    @property
+    @cached_property  # long texts take a tenth of a second, and are asked for several times
     def prompt_id(self) -> str:
         """Tagged hash of the canonical messages JSON."""
         return tagged_hash([dict(message) for message in self.messages])
