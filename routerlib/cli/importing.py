@@ -11,14 +11,16 @@ from routerlib.cli.options import DEFAULT_LOG, LogPath
 
 
 def import_file(
-    kind: Annotated[str, typer.Argument(help="llm, inspect, lm-eval, litellm, openai or table.")],
+    kind: Annotated[
+        str, typer.Argument(help="llm, inspect, lm-eval, litellm, openai, anthropic or table.")
+    ],
     path: Annotated[Path, typer.Argument(help="The file; it is only read.")],
     log_path: LogPath = DEFAULT_LOG,
     candidate: Annotated[
         str | None, typer.Option(help="The model's name, where the file has none or another.")
     ] = None,
     requests: Annotated[
-        Path | None, typer.Option(help="openai: the request file of a batch output.")
+        Path | None, typer.Option(help="openai, anthropic: the request file of a batch output.")
     ] = None,
     prompt: Annotated[str, typer.Option(help="table: column of the prompts.")] = "prompt",
     topic: Annotated[str, typer.Option(help="table: column of the topics.")] = "topic",

@@ -109,3 +109,96 @@ def test_a_wrong_table_is_refused_and_changes_nothing(
         import_log("table", path, log)
     assert log.prompts() == []
     assert log.sql("select * from runs").empty
+
+
+def test_texts_stay_as_they_are_written(log: CallLog, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt,m,reference,code\nNA,0,007,010\nb,1,1e5,\n")
+    import_log("table", path, log)
+    assert [prompt.text for prompt in log.prompts()] == ["NA", "b"]
+    assert [prompt.reference for prompt in log.prompts()] == ["007", "1e5"]
+    assert log.prompts()[0].extra == {"code": "010"}
+
+
+@pytest.mark.parametrize("index", ["", "Unnamed: 0", "index", "id"])
+def test_what_counts_the_rows_is_no_model(log: CallLog, tmp_path: Path, index: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{index},prompt,small,large\n0,a,0,1\n1,b,1,1\n")
+    assert import_log("table", path, log).candidates == ("large", "small")
+    assert [prompt.extra for prompt in log.prompts()] == [None, None]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_other_separators_are_read(log: CallLog, tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "t.csv"
+    rows = [["prompt", "m", "m_cost"], ["a, or b", "0,5", "1,25"], ["c", "1", ""]]
+    path.write_text("".join(separator.join(row) + "\n" for row in rows))
+    import_log("table", path, log)
+    assert log.outcomes().quality.ravel().tolist() == [0.5, 1.0]
+    assert log.outcomes().cost_usd.ravel().tolist() == [1.25, pytest.approx(np.nan, nan_ok=True)]
+
+
+def test_decimals_and_an_index_of_a_parquet_file_are_read(log: CallLog, tmp_path: Path) -> None:
+    import decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    halves = pa.array([decimal.Decimal("0.5"), decimal.Decimal("1")])
+    columns = {"prompt": ["a", "b"], "small": halves, "large": [1, 1]}
+    pq.write_table(pa.table({**columns, "__index_level_0__": [0, 1]}), tmp_path / "d.parquet")
+    import_log("table", tmp_path / "d.parquet", log)
+    quality = log.outcomes(models=["small", "large"]).quality
+    assert quality.tolist() == [[0.5, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
+def test_a_table_may_be_json(log: CallLog, tmp_path: Path, name: str) -> None:
+    import json
+
+    rows = [{"prompt": "a", "m": 0.5, "reference": "007"}, {"prompt": "b", "m": None}]
+    is_lines = name.endswith("l")
+    text = "\n".join(map(json.dumps, rows)) if is_lines else json.dumps(rows, indent=1)
+    (tmp_path / name).write_text(text)
+    report = import_log("table", tmp_path / name, log)
+    assert (report.n_calls, report.left_out) == (1, {"cells without a score": 1})
+    assert log.prompts()[0].reference == "007"
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["0,5", "1"], [0.5, 1.0]),
+        (["0.5", "1e-1", "", "NaN"], [0.5, 0.1, np.nan, np.nan]),
+        (["1,234.5", "0.5"], [1234.5, 0.5]),
+        (["1.234,5", "0,5"], [1234.5, 0.5]),
+        (["True", "false"], [1.0, 0.0]),
+        (["007", "1"], None),
+        (["yes", "no"], None),
+        (["1,000,000"], [1e6]),
+    ],
+)
+def test_numbers_are_read_for_sure(cells: list[str], numbers: list[float] | None) -> None:
+    from routerlib.gather.importers.table_numbers import read_numbers
+
+    found = read_numbers(cells, is_text=True)
+    if numbers is None:
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found, numbers)
+
+
+@pytest.mark.parametrize("cells", [["1,000"], ["0,5", "0.5"], ["0,5", "1,000,000"]])
+def test_commas_that_may_mean_either_are_refused(
+    log: CallLog, tmp_path: Path, cells: list[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt;m\n" + "".join(f"p{n};{cell}\n" for n, cell in enumerate(cells)))
+    with pytest.raises(ValueError, match=r"column 'm' holds .* write numbers with a decimal point"):
+        import_log("table", path, log)
+
+
+def test_a_row_that_is_too_long_is_refused(log: CallLog, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("prompt,m\na, or b,1\n")
+    with pytest.raises(ValueError, match="row 1 has 3 fields, the header 2; put texts"):
+        import_log("table", tmp_path / "t.csv", log)

@@ -75,9 +75,10 @@ def test_a_newer_logs_db_of_llm_comes_in(log: CallLog, tmp_path: Path) -> None:
 def test_a_log_of_inspect_comes_in(log: CallLog, tmp_path: Path, write: Any) -> None:
     report = import_log("inspect", write(tmp_path / "log.eval"), log)
     assert (report.n_calls, report.candidates) == (3, ("mock/m",))
-    assert report.left_out == {
+    assert report.left_out == {"samples with images or other parts that are no text": 1}
+    assert report.unscored == {
         "scores that are no number in [0, 1]": 2,
-        "samples with images or other parts that are no text": 1,
+        "scores of answers that were cut off, refused, empty or broken": 1,
     }
     found = calls(log).sort_values("prompt_id")
     by_text = {prompt.text: prompt for prompt in log.prompts()}
@@ -86,7 +87,7 @@ def test_a_log_of_inspect_comes_in(log: CallLog, tmp_path: Path, write: Any) -> 
     assert by_text["Be brief\n\nWhat is 2+2?"].reference == ["4", "four"]
     by_prompt = found.set_index("prompt_id")
     ok = by_prompt.loc[one.prompt_id]
-    assert (ok.status, ok.response, ok.input_tokens, ok.cached_input_tokens) == ("ok", "2", 10, 4)
+    assert (ok.status, ok.response, ok.input_tokens, ok.cached_input_tokens) == ("ok", "2", 14, 4)
     assert "events" not in ok.extra
     assert sorted(found.status) == ["error", "ok", "truncated"]
     assert sorted(scores(log)) == [
@@ -117,7 +118,8 @@ def test_a_choice_of_lm_eval_is_answered_by_the_likeliest(log: CallLog, tmp_path
     assert report.candidates == ("org/model",)
     assert calls(log).response.tolist() == ["blue"]
     assert scores(log) == [("lm-eval:acc", 1.0), ("lm-eval:acc_norm", 0.0)]
-    assert report.left_out == {"scores that are no number in [0, 1]": 1}
+    assert report.unscored == {"scores that are no number in [0, 1]": 1}
+    assert log.prompts()[0].reference == "blue"
 
 
 def test_litellms_logging_payload_comes_in(log: CallLog, tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_pairs_of_request_and_response_come_in_typed(log: CallLog, tmp_path: Pat
     found = calls(log)
     assert found.status.tolist() == ["ok", "truncated", "empty", "error", "error", "ok"]
     assert found.candidate.tolist() == ["gpt-4o-mini"] * 5 + ["tuned"]
-    assert json.loads(found.extra[0]) == {"answered_by": "gpt-4o-mini-2024", "note": "kept"}
+    assert json.loads(found.extra[0]) == {"note": "kept", "answered_by": "gpt-4o-mini-2024"}
 
 
 def test_a_batch_of_openai_comes_in_with_its_request_file(log: CallLog, tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routerlib.gather.importers.inspect_ai import read_inspect
+from routerlib.gather.importers.ledger import Ledger
 from routerlib.gather.importers.lm_eval import read_lm_eval
-from routerlib.gather.importers.records import Imported, Options
+from routerlib.gather.importers.records import BEGUN, NO_ANSWER, Imported, Options, origin
 from routerlib.gather.importers.requests import read_requests
 from routerlib.gather.importers.simonw_llm import read_llm
 from routerlib.gather.importers.tables import read_table
@@ -19,7 +21,7 @@ from routerlib.records.thoughts import thought_apart
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
-    from routerlib.records.call import CandidateModel
+    from routerlib.records.call import Call, CandidateModel, Score
 
 __all__ = ["IMPORTERS", "ImportReport", "Options", "import_log"]
 
@@ -30,24 +32,32 @@ IMPORTERS: dict[str, Callable[[Path, Options], Iterable[Imported]]] = {
     "lm-eval": read_lm_eval,
     "litellm": read_requests,
     "openai": read_requests,
+    "anthropic": read_requests,
     "table": read_table,
 }
+_COUNTING = frozenset(IMPORTERS)  # their ledgers count the rows; readers of others' may not
 
 
 @dataclass(frozen=True)
 class ImportReport:
     """What an import has added to a log.
 
+    Each call that the file tells of is new, known or left out: `n_rows + n_further - n_merged`
+    of them in all.
+
     Parameters
     ----------
     n_calls, n_prompts, n_scores : int
-        New rows.
+        New rows of the log.
     n_known : int
         Calls that an earlier import had brought already.
     candidates : tuple of str
         Models of the new calls.
-    left_out : Counter of str
-        What could not come in: reason -> how many.
+    n_rows, n_further, n_merged : int
+        Rows of the file; calls that they tell of beyond one each; rows that tell of a call which
+        another row has told of.
+    left_out, unscored : Counter of str
+        Calls, and scores, that could not come in: reason -> how many.
     """
 
     n_calls: int
@@ -55,7 +65,11 @@ class ImportReport:
     n_scores: int
     n_known: int
     candidates: tuple[str, ...]
+    n_rows: int = 0
+    n_further: int = 0
+    n_merged: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    unscored: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         told = [
@@ -65,7 +79,13 @@ class ImportReport:
         if self.n_known:
             told.append(f"{self.n_known} calls were there already")
         told += [f"left out: {n} {reason}" for reason, n in self.left_out.items()]
-        return "; ".join(told)
+        told += [f"scores left out: {n} {reason}" for reason, n in self.unscored.items()]
+        rows = f"{self.n_rows} rows"
+        if self.n_further:
+            rows += f", with {self.n_further} further calls in them"
+        if self.n_merged:
+            rows += f", {self.n_merged} of which tell of a call again"
+        return "; ".join([*told, f"read: {rows}"])
 
 
 def import_log(
@@ -84,9 +104,9 @@ def import_log(
     ----------
     kind : str
         One of `IMPORTERS`: ``llm`` (logs.db of the llm command line), ``inspect`` (.eval or .json
-        of Inspect AI), ``lm-eval`` (samples_*.jsonl of lm-evaluation-harness), ``litellm`` or
-        ``openai`` (JSON lines of requests and responses), ``table`` (.parquet or .csv with one
-        score column per model).
+        of Inspect AI), ``lm-eval`` (samples_*.jsonl of lm-evaluation-harness), ``litellm``,
+        ``openai`` or ``anthropic`` (JSON lines, or one JSON array, of requests and responses),
+        ``table`` (.csv, .tsv, .parquet, .json or .jsonl with one score column per model).
     path : str or Path
         The file; it is only read.
     log : CallLog
@@ -114,7 +134,7 @@ def import_log(
     >>> _ = (home / "scores.csv").write_text("prompt,small,large\nWhat is 2 + 2?,0,1\n")
     >>> log = CallLog(home / "logs.db")
     >>> print(import_log("table", home / "scores.csv", log))
-    2 calls of 2 models on 1 new prompts, with 2 scores
+    2 calls of 2 models on 1 new prompts, with 2 scores; read: 1 rows, with 1 further calls in them
     >>> log.outcomes(models=["small", "large"]).quality.tolist()
     [[0.0, 1.0]]
     """
@@ -131,24 +151,46 @@ def read_imported(kind: str, path: str | Path, options: Options) -> list[Importe
         raise ValueError(f"{path} is a folder; name a file inside it")
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}; check the path")
-    records: dict[str, Imported] = {}
-    for record in IMPORTERS[kind](path, options):
-        if ends_with_answer(record.prompt.messages):
-            options.left_out["requests that end with the assistant's turn"] += 1
-            continue
-        records.setdefault(str(record.call.origin), _thought_apart(record, options))
-    if not records and not options.left_out:
+    found = _each_once(IMPORTERS[kind](path, options), kind, options.ledger)
+    if not found and not options.ledger.left_out:
         raise ValueError(f"{path} holds no calls")
-    return list(records.values())
+    if kind in _COUNTING:
+        options.ledger.check(len(found), str(path))
+    else:
+        options.ledger.n_rows = len(found) + options.ledger.left_out.total()
+    return found
 
 
-def _thought_apart(record: Imported, options: Options) -> Imported:
-    """Keep a thought beside the answer; another tool's score of a thought alone is left out."""
-    call = thought_apart(record.call)
-    if record.scores and record.call.is_ok and not call.is_ok:
-        options.left_out["scores of thoughts without an answer"] += len(record.scores)
-        return Imported(record.prompt, call)
-    return record._replace(call=call)
+def _each_once(records: Iterable[Imported], kind: str, ledger: Ledger) -> list[Imported]:
+    """Give each call an identity made of its id and of what it is: ids alone are not unique."""
+    found: dict[str, Imported] = {}
+    seen: Counter[str] = Counter()
+    for record in records:
+        call = record.call
+        if ends_with_answer(record.prompt.messages):
+            ledger.left_out[BEGUN] += 1
+            continue
+        told = [call.prompt_id, call.params_hash, call.status, call.response, call.asked_at]
+        identity = origin(kind, call.origin, call.repeat, *told)
+        n_before, seen[identity] = seen[identity], seen[identity] + 1
+        if n_before and not record.has_id:
+            identity = origin(kind, identity, n_before)
+        if identity in found:
+            ledger.n_merged += 1
+            if not record.scores:
+                continue
+        call = thought_apart(replace(call, origin=identity))
+        found[identity] = record._replace(call=call, scores=_of_answer(record, call, ledger))
+    return list(found.values())
+
+
+def _of_answer(record: Imported, call: Call, ledger: Ledger) -> tuple[Score, ...]:
+    """Return the scores of a complete answer; others are no label."""
+    if call.is_ok:
+        return tuple({score.judge: score for score in record.scores}.values())
+    if record.scores:
+        ledger.unscored[NO_ANSWER] += len(record.scores)
+    return ()
 
 
 def add_imported(
@@ -161,8 +203,15 @@ def add_imported(
 ) -> ImportReport:
     """Add what `read_imported` has read to a log, whole or not at all."""
     report = _add(log, kind, Path(path), records, candidates)
-    report.left_out.update(options.left_out)
-    return report
+    ledger = options.ledger
+    return replace(
+        report,
+        n_rows=ledger.n_rows,
+        n_further=ledger.n_further,
+        n_merged=ledger.n_merged,
+        left_out=ledger.left_out,
+        unscored=ledger.unscored,
+    )
 
 
 def _add(
@@ -183,12 +232,24 @@ def _add(
             run_id = log.start_run("import", {"kind": kind, "file": path.name, "n_calls": len(new)})
             log.add_prices([each for each in candidates if each.name in names], run_id)
             n_prompts = log.add_prompts(record.prompt for record in new)
-            for record in new:
+            for record in _at_free_repeats(new, log):
                 log.add_call(record.call, run_id, record.scores)
                 n_scores += sum(score.is_scored for score in record.scores)
         old = [record for record in records if record.call.origin in known]
         n_scores += _add_newer_scores(log, old, known)
     return ImportReport(len(new), n_prompts, n_scores, len(old), tuple(names))
+
+
+def _at_free_repeats(records: Sequence[Imported], log: CallLog) -> Iterator[Imported]:
+    """Give each call of one model to one prompt a number of its own, so that none hides another."""
+    names = "prompt_id, candidate, params_hash, repeat"
+    taken = set(log.lookup(f"select distinct {names} from calls"))
+    for record in records:
+        call = record.call
+        cell = (call.prompt_id, call.candidate, call.params_hash)
+        repeat = next(n for n in count(call.repeat) if (*cell, n) not in taken)
+        taken.add((*cell, repeat))
+        yield record._replace(call=replace(call, repeat=repeat))
 
 
 def _add_newer_scores(log: CallLog, records: list[Imported], known: dict[str, int]) -> int:

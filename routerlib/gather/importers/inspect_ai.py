@@ -1,17 +1,27 @@
-"""Read logs of Inspect AI: .eval archives and .json files."""
+"""Read logs of Inspect AI: what its fields mean."""
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from routerlib.gather.importers.inspect_file import open_log
+from routerlib.gather.importers.inspect_turns import (
+    Asked,
+    Spent,
+    asked_of,
+    has_tools,
+    model_events,
+    n_answers,
+    spent,
+)
+from routerlib.gather.importers.ledger import Ledger
 from routerlib.gather.importers.records import (
+    NO_NUMBER,
     Imported,
     Options,
     messages_of,
@@ -19,191 +29,158 @@ from routerlib.gather.importers.records import (
     origin,
     params_hash,
     rest_of,
-    status_of,
     text_of,
-    usage_of,
+    thought_of,
 )
 from routerlib.records.call import Call, Score
 from routerlib.records.canonical import plain_json
+from routerlib.records.endings import status_by
 from routerlib.records.prompt import Prompt
+from routerlib.records.thoughts import THOUGHT
 
-_TOKENS = {
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cached_input_tokens": "input_tokens_cache_read",
-    "reasoning_tokens": "reasoning_tokens",
-}
 # Inspect's letters for correct, incorrect, partial and no answer.
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-_ZSTD = 93  # zipfile can't read it before Python 3.14; Arrow can
-_LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of name and extra field come last
-_MOST_BYTES = 1 << 31
-_ATTACHMENT = "attachment://"
 # Kept neither in a column nor in `extra`: the whole course of a sample, which is large.
-_NOT_KEPT = ("messages", "events", "events_data", "attachments", "store", "timelines")
+_NOT_KEPT = (
+    *("messages", "events", "events_data", "attachments", "store", "timelines"),
+    *("error", "error_retries", "input", "target", "output", "metadata", "choices"),
+)
+# Settings of Inspect's own runner, not of the model.
+_RUNNERS = (
+    *("max_connections", "adaptive_connections", "max_retries", "timeout", "attempt_timeout"),
+    *("cache", "batch"),
+)
 
 
 def read_inspect(path: Path, options: Options) -> Iterator[Imported]:
     """Yield one call per sample and epoch, with a score per scorer.
 
-    The prompt is the sample's input; the answer is the model's last output. Tokens are those of
-    the evaluated model only. Scores that are no number in [0, 1] stay unscored.
+    The prompt is what was asked up to the model's first answer, the answer its last output.
+    Tokens are those of the calls that made the answer, without a grader's. Scores that are no
+    number in [0, 1] stay unscored.
     """
-    is_archive = zipfile.is_zipfile(path)
     try:
-        header, samples = _read_archive(path) if is_archive else _read_json(path)
+        header, samples = open_log(path)
         evaluation = header["eval"]
-        model, eval_id = evaluation["model"], evaluation.get("eval_id") or evaluation["run_id"]
+        if "model" not in evaluation:
+            raise KeyError("model")
         for sample in samples:
-            found = _imported(sample, evaluation, model, eval_id, options)
-            if found is not None:
+            options.ledger.n_rows += 1
+            found = _imported(sample, evaluation, options)
+            if isinstance(found, str):
+                options.ledger.left_out[found] += 1
+            else:
                 yield found
-    except (KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        *(KeyError, TypeError, AttributeError, IndexError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise ValueError(
             f"{path} can't be read as a log of Inspect: {type(error).__name__} {error}"
         ) from error
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-    try:
-        log = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is neither a .eval archive nor JSON: {error}") from error
-    if not isinstance(log, dict) or not isinstance(log.get("eval"), dict):
-        raise ValueError(f"{path} is no log of Inspect: it has no object 'eval'")
-    return log, iter(log.get("samples") or [])
-
-
-def _read_archive(path: Path) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-    with zipfile.ZipFile(path) as archive:
-        entries = {entry.filename: entry for entry in archive.infolist()}
-    start = entries.get("header.json") or entries.get("_journal/start.json")
-    if start is None:
-        raise ValueError(f"{path} is no log of Inspect: it has no header.json")
-    names = [name for name in entries if name.startswith("samples/") and name.endswith(".json")]
-    return _entry(path, start), (_entry(path, entries[name]) for name in sorted(names))
-
-
-def _entry(path: Path, entry: zipfile.ZipInfo) -> dict[str, Any]:
-    if entry.file_size > _MOST_BYTES:
-        raise ValueError(f"{path}: {entry.filename} is larger than {_MOST_BYTES} bytes")
-    payload = _read_zstd(path, entry) if entry.compress_type == _ZSTD else _read_plain(path, entry)
-    try:
-        value: dict[str, Any] = json.loads(payload)
-    except ValueError as error:
-        raise ValueError(f"{path}: {entry.filename} is not valid JSON: {error}") from error
-    return value
-
-
-def _read_plain(path: Path, entry: zipfile.ZipInfo) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        try:
-            return archive.read(entry)
-        except NotImplementedError as error:
-            raise ValueError(
-                f"{path}: {entry.filename} is compressed in a way that can't be read here "
-                f"({error}); convert it: inspect log convert --to json"
-            ) from error
-
-
-def _read_zstd(path: Path, entry: zipfile.ZipInfo) -> bytes:
-    import pyarrow as pa
-
-    with path.open("rb") as stream:
-        stream.seek(entry.header_offset)
-        name_bytes, extra_bytes = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-        stream.seek(name_bytes + extra_bytes, 1)
-        packed = stream.read(entry.compress_size)
-    try:
-        with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as unpacked:
-            payload = bytes(unpacked.read())
-    except OSError as error:
-        raise ValueError(f"{path}: {entry.filename} is damaged: {error}") from error
-    if zlib.crc32(payload) != entry.CRC:
-        raise ValueError(f"{path}: {entry.filename} is damaged: its checksum differs")
-    return payload
-
-
 def _imported(
-    sample: dict[str, Any],
-    evaluation: Mapping[str, Any],
-    model: str,
-    eval_id: str,
-    options: Options,
-) -> Imported | None:
-    messages = messages_of(_with_attachments(sample["input"], sample.get("attachments") or {}))
-    output = sample.get("output") or {}
-    choice = (output.get("choices") or [{}])[0]
-    response = text_of(choice.get("message", {}).get("content"))
+    sample: dict[str, Any], evaluation: Mapping[str, Any], options: Options
+) -> Imported | str:
+    """Return the call of a sample, or why there is none."""
+    if sample.get("invalidation"):
+        return "samples that were marked as invalid"
+    events = model_events(sample, evaluation["model"])
+    if has_tools(sample, events):
+        return "samples whose model was given tools"
+    asked = asked_of(sample, events)
+    messages = messages_of(asked.messages)
+    response = text_of(asked.choice.get("message", {}).get("content"))
     if messages is None or response is None:
-        options.left_out["samples with images or other parts that are no text"] += 1
-        return None
+        return "samples with images or other parts that are no text"
+    task = evaluation.get("task")
+    known = {"metadata": sample.get("metadata") or None, "choices": asked.options}
     prompt = Prompt(
         messages,
-        reference=sample.get("target") or None,
-        source=f"inspect/{evaluation.get('task', 'task')}",
-        topic=evaluation.get("task"),
-        extra=rest_of(
-            {"metadata": sample.get("metadata") or None, "choices": sample.get("choices")}
-        ),
+        reference=asked.reference,
+        source=f"inspect/{task or 'task'}",
+        topic=task,
+        extra=rest_of(known),
     )
-    stop_reason = "max_tokens" if sample.get("limit") else choice.get("stop_reason")
-    error = sample.get("error") or output.get("error")
-    status = status_of(response, stop_reason, error)
-    call = _call(sample, evaluation, model, options, prompt, response, status, stop_reason)
-    identity = sample.get("uuid") or [eval_id, sample["id"], sample.get("epoch", 1)]
-    scores = _scores(sample, options) if status == "ok" else ()
-    return Imported(prompt, _with_origin(call, origin("inspect", identity)), scores)
-
-
-def _with_origin(call: dict[str, Any], identity: str) -> Call:
-    return Call(**call, origin=identity)
+    call = _call(sample, evaluation, asked, events, prompt, response, options)
+    return Imported(prompt, call, _scores(sample, options.ledger))
 
 
 def _call(
     sample: Mapping[str, Any],
     evaluation: Mapping[str, Any],
-    model: str,
-    options: Options,
+    asked: Asked,
+    events: Sequence[Mapping[str, Any]],
     prompt: Prompt,
     response: str,
-    status: str,
-    stop_reason: str | None,
-) -> dict[str, Any]:
-    usage = (sample.get("model_usage") or {}).get(model) or {}
-    error = sample.get("error") or (sample.get("output") or {}).get("error")
+    options: Options,
+) -> Call:
+    model, output = evaluation["model"], sample.get("output") or {}
+    config = evaluation.get("model_generate_config") or {}
+    parameters = {name: value for name, value in config.items() if name not in _RUNNERS}
+    stop_reason = "max_tokens" if sample.get("limit") else asked.choice.get("stop_reason")
+    error = sample.get("error") or output.get("error")
     message = error.get("message") if isinstance(error, Mapping) else error
-    return {
-        "prompt_id": prompt.prompt_id,
-        "candidate": options.candidate or model,
-        "params_hash": params_hash(model, evaluation.get("model_generate_config")),
-        "status": status,
-        "finish_reason": stop_reason,
-        "response": response or None,
-        "usage": usage_of(usage, _TOKENS),
-        "latency_s": number_or_none(sample.get("working_time") or sample.get("total_time")),
-        "attempts": None,
-        "repeat": int(sample.get("epoch", 1)) - 1,
-        "error_type": "inspect" if error else None,
-        "error": str(message)[:500] if error else None,
-        "given_cost_usd": number_or_none(usage.get("total_cost")),
-        "asked_at": sample.get("started_at") or evaluation.get("created"),
-        "extra": rest_of(sample, *_NOT_KEPT, "input", "target", "output", "metadata", "choices"),
+    eval_id = evaluation.get("eval_id") or evaluation.get("run_id")
+    epoch = int(sample.get("epoch", 1))
+    tokens = _spent(sample, model, events)
+    return Call(
+        prompt.prompt_id,
+        options.candidate or model,
+        params_hash(model, parameters),
+        "error" if error else status_by(stop_reason, response),
+        finish_reason=stop_reason,
+        response=response or None,
+        usage=tokens.usage,
+        latency_s=_latency_s(sample, events),
+        attempts=None,
+        repeat=epoch - 1,
+        error_type="inspect" if error else None,
+        error=str(message)[:500] if error else None,
+        given_cost_usd=number_or_none(tokens.cost_usd),
+        origin=origin("inspect", sample.get("uuid") or [eval_id, sample["id"], epoch]),
+        asked_at=sample.get("started_at") or evaluation.get("created"),
+        extra=_extra(sample, asked, events),
+    )
+
+
+def _spent(sample: Mapping[str, Any], model: str, events: Sequence[Mapping[str, Any]]) -> Spent:
+    output = sample.get("output") or {}
+    if len(events) > 1:
+        return spent([(event.get("output") or {}).get("usage") for event in events])
+    if n_answers(sample) <= 1 and output.get("usage"):
+        return spent([output["usage"]])
+    if events:
+        return spent([(events[0].get("output") or {}).get("usage")])
+    return spent([(sample.get("model_usage") or {}).get(model)])
+
+
+def _latency_s(sample: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the seconds of the model's calls; of the whole sample where these aren't told."""
+    if any(event.get("cache") == "read" for event in events):
+        return None  # the answer came out of Inspect's own cache
+    of_calls = [number_or_none(event.get("working_time")) for event in events]
+    known = [seconds for seconds in of_calls if seconds is not None]
+    if known and len(known) == len(of_calls):
+        return sum(known)
+    return number_or_none(sample.get("working_time") or sample.get("total_time"))
+
+
+def _extra(
+    sample: Mapping[str, Any], asked: Asked, events: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    n_calls = max(len(events), n_answers(sample))
+    told = {
+        **(rest_of(sample, *_NOT_KEPT) or {}),
+        "answered_by": (sample.get("output") or {}).get("model") if asked.choice else None,
+        "model_calls": n_calls if n_calls > 1 else None,
+        THOUGHT: thought_of(asked.choice.get("message", {}).get("content")) or None,
     }
+    return rest_of(told)
 
 
-def _with_attachments(value: Any, attachments: Mapping[str, str]) -> Any:
-    """Put the texts back that Inspect keeps once and refers to."""
-    if isinstance(value, str) and value.startswith(_ATTACHMENT):
-        return attachments.get(value.removeprefix(_ATTACHMENT), value)
-    if isinstance(value, list):
-        return [_with_attachments(each, attachments) for each in value]
-    if isinstance(value, dict):
-        return {name: _with_attachments(each, attachments) for name, each in value.items()}
-    return value
-
-
-def _scores(sample: Mapping[str, Any], options: Options) -> tuple[Score, ...]:
+def _scores(sample: Mapping[str, Any], ledger: Ledger) -> tuple[Score, ...]:
     found = []
     for name, score in (sample.get("scores") or {}).items():
         value = score.get("value")
@@ -211,7 +188,7 @@ def _scores(sample: Mapping[str, Any], options: Options) -> tuple[Score, ...]:
         for part, each in parts:
             number = _number(each)
             if math.isnan(number):
-                options.left_out["scores that are no number in [0, 1]"] += 1
+                ledger.unscored[NO_NUMBER] += 1
                 continue
             judge = f"inspect:{name}" + (f"/{part}" if part is not None else "")
             rationale = str(plain_json(score.get("explanation")) or "")

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from routerlib.records.call import Call, CandidateModel, Score, Usage
+from routerlib.gather.importers.ledger import Ledger
+from routerlib.records.call import Call, CandidateModel, Score
 from routerlib.records.canonical import plain_json, tagged_hash
 from routerlib.records.prompt import Prompt
 
-# Why answers end, in the words of many providers.
-_CUT_OFF = frozenset({"length", "max_tokens", "model_length", "max_output_tokens"})
-_REFUSED = frozenset({"content_filter", "refusal", "safety"})
+NO_NUMBER = "scores that are no number in [0, 1]"
+BEGUN = "requests that end with the assistant's turn"
+NO_ANSWER = "scores of answers that were cut off, refused, empty or broken"
 
 
 class Imported(NamedTuple):
-    """One call of another tool."""
+    """One call of another tool.
+
+    `has_id`: the tool named it; without, equal calls of a file are several calls, not one twice.
+    """
 
     prompt: Prompt
     call: Call
     scores: tuple[Score, ...] = ()
+    has_id: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Options:
     judge: str = "table"
     prices: Sequence[CandidateModel] = ()
     output_tokens: int | None = None
-    left_out: Counter[str] = field(default_factory=Counter)
+    ledger: Ledger = field(default_factory=Ledger)
     understood: list[str] = field(default_factory=list)
 
 
@@ -56,37 +60,6 @@ def origin(kind: str, *identity: Any) -> str:
 def params_hash(model: str, parameters: Any = None) -> str:
     """Hash how a model was asked, as far as the file tells."""
     return tagged_hash({"model": model, "system": None, "parameters": plain_json(parameters or {})})
-
-
-def status_of(response: str | None, finish_reason: str | None, error: Any = None) -> str:
-    """Type an outcome: one of `routerlib.records.call.CALL_STATUSES`.
-
-    >>> status_of("4", "stop"), status_of("4", "length"), status_of("", "stop")
-    ('ok', 'truncated', 'empty')
-    >>> status_of(None, None, error="timed out")
-    'error'
-    """
-    if error:
-        return "error"
-    if finish_reason in _REFUSED:
-        return "refused"
-    if finish_reason in _CUT_OFF:
-        return "truncated"
-    return "ok" if response and response.strip() else "empty"
-
-
-def usage_of(found: Any, names: Mapping[str, str]) -> Usage | None:
-    """Read token counts; None where input or output are not known, never 0 for it."""
-    if not isinstance(found, Mapping):
-        return None
-    counts = {field_: found.get(name) for field_, name in names.items()}
-    if not all(_is_count(counts.get(name)) for name in ("input_tokens", "output_tokens")):
-        return None
-    return Usage(**{name: int(n) for name, n in counts.items() if _is_count(n)})  # type: ignore[arg-type]
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def number_or_none(value: Any) -> float | None:
@@ -122,6 +95,18 @@ def text_of(content: Any) -> str | None:
     return "".join(texts)
 
 
+def thought_of(content: Any) -> str:
+    """Return what a message's parts keep apart as thought."""
+    parts = content if isinstance(content, list) else []
+    kinds = ("reasoning", "thinking")
+    told = [each for each in parts if isinstance(each, Mapping) and each.get("type") in kinds]
+    texts = [each.get("reasoning") or each.get("thinking") or each.get("text") for each in told]
+    return "\n\n".join(each for each in texts if isinstance(each, str))
+
+
+_TOOLS = ("tool", "function")
+
+
 def messages_of(messages: Any) -> tuple[Mapping[str, str], ...] | None:
     """Return chat messages as role and text; None where there is more than text in them."""
     if isinstance(messages, str):
@@ -133,7 +118,7 @@ def messages_of(messages: Any) -> tuple[Mapping[str, str], ...] | None:
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
             return None
         text = text_of(message.get("content"))
-        if text is None:
+        if text is None or message["role"] in _TOOLS or message.get("tool_calls"):
             return None
         plain.append({"role": message["role"], "content": text})
     return tuple(plain) if any(each["content"].strip() for each in plain) else None
@@ -145,17 +130,60 @@ def rest_of(record: Mapping[str, Any], *used: str) -> dict[str, Any] | None:
     return plain_json(rest) or None
 
 
-def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the objects of a JSON lines file with their places."""
+def json_records(path: Path, lists: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of JSON lines, or of one JSON array, with their places.
+
+    `lists`: names under which one object over the whole file may hold that array.
+    """
+    whole = _whole(path)
+    if isinstance(whole, dict):
+        named = [whole[name] for name in lists if isinstance(whole.get(name), list)]
+        whole = named[0] if named else [whole]
+    records = _lines(path) if whole is None else _entries(path, whole)
+    for where, record in records:
+        if not isinstance(record, dict):
+            raise ValueError(f"{where}: expected an object, got {record!r:.80}")
+        yield where, record
+
+
+def _whole(path: Path) -> list[Any] | dict[str, Any] | None:
+    """Return the value of a file that holds one list or object; None for lines."""
+    with path.open("rb") as stream:
+        start = stream.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()
+    first, _, rest = start.partition(b"\n")
+    if start[:1] == b"{" and rest.strip() and _is_json(first):
+        return None
+    if start[:1] not in (b"{", b"["):
+        return None
+    try:
+        value = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        if start[:1] == b"{":
+            return None  # a broken line is told with its number
+        raise ValueError(f"{path}: not valid JSON: {error}") from error
+    return value if isinstance(value, list | dict) else None
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _entries(path: Path, values: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    for number, value in enumerate(values, start=1):
+        yield f"{path} entry {number}", value
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Any]]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             where = f"{path} line {number}"
             if not line.strip():
                 continue
             try:
-                record = json.loads(line.decode("utf-8-sig"))
+                yield where, json.loads(line.decode("utf-8-sig"))
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{where}: not valid JSON: {error}") from error
-            if not isinstance(record, dict):
-                raise ValueError(f"{where}: expected an object, got {record!r:.80}")
-            yield where, record

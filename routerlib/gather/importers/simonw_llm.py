@@ -9,19 +9,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from routerlib.gather.calls.tokens import read_tokens
 from routerlib.gather.importers.records import (
     Imported,
     Options,
     origin,
     params_hash,
     rest_of,
-    status_of,
-    usage_of,
 )
 from routerlib.records.call import Call
+from routerlib.records.endings import status_by
 from routerlib.records.prompt import Prompt
+from routerlib.records.thoughts import THOUGHT
 
-_TOKENS = {"input_tokens": "input_tokens", "output_tokens": "output_tokens"}
 _NO_TEXT = "calls with attachments, tools or without text"
 
 _Messages = tuple[Mapping[str, str], ...]
@@ -59,14 +59,17 @@ def _turns(database: sqlite3.Connection, options: Options) -> Iterator[Imported]
         for row in database.execute("select hash, parent_hash, role from messages")
     }
     texts = _texts(database)
+    thoughts = _thoughts(database)
     for row in database.execute("select * from turns order by datetime_utc, id").fetchall():
+        options.ledger.n_rows += 1
         asked = _chain(row["parent_message_hash"], None, messages, texts)
         said = _chain(row["tip_message_hash"], row["parent_message_hash"], messages, texts)
         if not asked or said is None:
-            options.left_out[_NO_TEXT] += 1
+            options.ledger.left_out[_NO_TEXT] += 1
             continue
         response = "".join(each["content"] for each in said if each["role"] == "assistant")
-        yield _imported(dict(row), asked, response, options)
+        thought = thoughts.get(row["tip_message_hash"], "")
+        yield _imported(dict(row), asked, response, options, thought)
 
 
 def _texts(database: sqlite3.Connection) -> dict[str, str | None]:
@@ -81,6 +84,15 @@ def _texts(database: sqlite3.Connection) -> dict[str, str | None]:
         before = texts.get(key, "")
         texts[key] = None if piece is None or before is None else before + piece
     return texts
+
+
+def _thoughts(database: sqlite3.Connection) -> dict[str, str]:
+    """Return each message's thoughts, as far as they are kept."""
+    query = (
+        "select message_hash, group_concat(text, char(10) || char(10)) from parts "
+        "where type = 'reasoning' and text <> '' group by message_hash"
+    )
+    return dict(database.execute(query).fetchall())
 
 
 def _part_text(text: str | None, payload: str | None, fragments: Mapping[int, str]) -> str | None:
@@ -127,6 +139,7 @@ def _responses(database: sqlite3.Connection, options: Options) -> Iterator[Impor
     system_fragments = _fragments(database, "system_fragments")
     history: dict[str, _Messages] = {}
     for row in database.execute("select * from responses order by datetime_utc, id").fetchall():
+        options.ledger.n_rows += 1
         record = dict(row)
         system = "\n\n".join([*system_fragments.get(row["id"], []), *_some(row["system"])])
         prompt = "\n".join([*fragments.get(row["id"], []), *_some(row["prompt"])])
@@ -138,7 +151,7 @@ def _responses(database: sqlite3.Connection, options: Options) -> Iterator[Impor
         if row["conversation_id"]:
             history[row["conversation_id"]] = (*asked, answer)
         if row["id"] in with_attachments | with_tools or not prompt.strip():
-            options.left_out[_NO_TEXT] += 1
+            options.ledger.left_out[_NO_TEXT] += 1
             continue
         yield _imported(record, asked, row["response"], options)
 
@@ -170,33 +183,65 @@ def _fragments(database: sqlite3.Connection, table: str) -> dict[str, list[str]]
 
 
 def _imported(
-    row: dict[str, Any], asked: _Messages, response: str | None, options: Options
+    row: dict[str, Any], asked: _Messages, response: str | None, options: Options, thought: str = ""
 ) -> Imported:
     prompt = Prompt(asked, source="llm")
-    model = options.candidate or row["model"]
-    details = _json(row.get("token_details"))
+    told = _json(row.get("response_json"))
+    reason = _end_of(told)
     duration_ms = row.get("duration_ms")
+    counts = {**_json(row.get("token_details")), **_known(row, "input_tokens", "output_tokens")}
+    tokens = read_tokens(counts, has_text=bool(response and response.strip()))
+    rest = rest_of(
+        row,
+        *("prompt", "system", "response", "model", "prompt_json", "response_json", "reply_to"),
+        *("parent_message_hash", "tip_message_hash", "input_tokens", "output_tokens"),
+        *("duration_ms", "datetime_utc", "token_details"),
+    )
+    beside = {
+        "answered_by": told.get("model") or row.get("resolved_model"),
+        THOUGHT: thought or _message(told).get("reasoning_content"),
+        "tokens_uncertain": tokens.doubt or None,
+    }
     return Imported(
         prompt,
         Call(
             prompt.prompt_id,
-            model,
+            options.candidate or row["model"],
             params_hash(row["model"], _json(row.get("options_json"))),
-            status_of(response, None),
-            response=response,
-            usage=usage_of({**details, **row}, _TOKENS),
+            status_by(reason, response),
+            response=response or None,
+            finish_reason=None if reason is None else str(reason),
+            usage=tokens.usage,
             latency_s=None if duration_ms is None else duration_ms / 1000,
             attempts=None,
             origin=origin("llm", row["id"]),
             asked_at=row.get("datetime_utc"),
-            extra=rest_of(
-                row,
-                *("prompt", "system", "response", "model", "prompt_json", "response_json"),
-                *("parent_message_hash", "tip_message_hash", "input_tokens", "output_tokens"),
-                *("duration_ms", "datetime_utc"),
-            ),
+            extra=rest_of({**(rest or {}), **beside}),
         ),
     )
+
+
+def _known(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: row[name] for name in names if row.get(name) is not None}
+
+
+def _end_of(told: Mapping[str, Any]) -> Any:
+    """Return why an answer ended, which stands in the provider's own words only."""
+    first = _choice(told)
+    if told.get("status") == "incomplete":
+        return (told.get("incomplete_details") or {}).get("reason") or "incomplete"
+    return told.get("finish_reason") or first.get("finish_reason") or told.get("stop_reason")
+
+
+def _choice(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = told.get("choices")
+    is_one = isinstance(choices, list) and choices and isinstance(choices[0], Mapping)
+    return choices[0] if is_one else {}  # type: ignore[index]
+
+
+def _message(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    message = _choice(told).get("message")
+    return message if isinstance(message, Mapping) else {}
 
 
 def _json(text: str | None) -> dict[str, Any]:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from routerlib.gather.importers.records import Imported, Options, origin, params_hash
+from routerlib.gather.importers.table_file import Table, read_table_file
+from routerlib.gather.importers.table_numbers import read_numbers
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.canonical import plain_json
 from routerlib.records.prompt import TASKS, Prompt
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _COST = re.compile(r"(?:(?P<before>.+)[ _:]cost(?:_usd)?|cost(?:_usd)?[ _:](?P<after>.+))")
 # What is never a model's score, by a word of its column's name.
 _NO_SCORE = re.compile(
     r"(?:.*[ _:-])?(?:costs?|dollars?|usd|eur|euros?|cents?|prices?|tokens?|tok|seconds?|secs?|ms|"
     r"time|latency|duration)(?:[ _:-].*)?",
+    re.IGNORECASE,
+)
+# What names or numbers the rows, by its column's name; it is never taken for a score.
+_NUMBERING = re.compile(
+    r"unnamed: \d+|__index_level_\d+__|level_0|index|idx|row|row_?number|(?:.+_)?id|no|nr|#",
     re.IGNORECASE,
 )
 # Columns with a meaning of their own, besides prompt, topic, scores and costs.
@@ -35,61 +39,85 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
 
     Columns ``<model> cost_usd``, ``<model>_cost`` or ``cost_usd_<model>`` hold what a call cost.
     `Options.costs` names others. A column that by its name holds money, tokens or time is not
-    taken for a score unless `Options.scores` says so. A missing score is no call.
-    Further columns are kept with the prompt.
+    taken for a score unless `Options.scores` says so; one that numbers the rows never is. A
+    missing score is no call. Further columns are kept with the prompt, as they were written.
     """
-    frame = _read_frame(path)
-    if options.prompt not in frame:
+    table = read_table_file(path, options.prompt)
+    if options.prompt not in table.columns:
         raise ValueError(
-            f"{path} has no column {options.prompt!r}; it has {', '.join(map(str, frame))}"
+            f"{path} has no column {options.prompt!r}; it has {', '.join(table.columns)}"
         )
-    costs = {**_cost_columns(frame, options), **options.costs}
-    models = _score_columns(frame, path, options, costs)
+    costs = {**_cost_columns(table, options), **options.costs}
+    columns = _Columns(table, path)
+    models = _score_columns(table, columns, path, options, costs)
     pairs = ", ".join(f"{model} = {column}" for model, column in costs.items())
     options.understood.append(f"scores of {', '.join(models)}; costs: {pairs or 'none'}")
+    scores = {model: columns.numbers(model) for model in models}
+    given = {model: columns.numbers(column) for model, column in costs.items()}
+    numbering = [name for name in table.columns if _is_numbering(name, columns)]
+    used = {*models, *costs.values(), *numbering}
     seen: Counter[tuple[str, str]] = Counter()
-    for number, row in enumerate(frame.to_dict("records"), start=1):
-        where = f"{path} row {number}"
-        prompt = _prompt(row, [*models, *costs.values()], where, path, options)
+    for place, row in enumerate(table.rows):
+        where = f"{path} row {place + 1}"
+        prompt = _prompt(row, used, where, path, options)
+        options.ledger.n_rows += 1
+        options.ledger.n_further += len(models) - 1
         for model in models:
-            if row[model] is None or math.isnan(row[model]):
+            if math.isnan(scores[model][place]):
+                options.ledger.left_out["cells without a score"] += 1
                 continue
-            score = _in_range(row[model], model, where)
+            score = _in_range(scores[model][place], model, where)
             repeat = seen[prompt.prompt_id, model]
             seen[prompt.prompt_id, model] += 1
-            call = _call(prompt, model, repeat, row.get(costs.get(model)), options, where)
+            cost = given[model][place] if model in given else None
+            call = _call(prompt, model, repeat, cost, options, where)
             yield Imported(prompt, call, (Score(options.judge, score),))
 
 
-def _read_frame(path: Path) -> pd.DataFrame:
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _Columns:
+    """The numbers of a table's columns, each read once."""
 
-    try:
-        if path.suffix.lower() == ".csv":
-            frame = pd.read_csv(path)
-        elif path.suffix.lower() == ".parquet":
-            frame = pq.ParquetFile(path).read().to_pandas()
-        else:
-            raise ValueError("a table is a .parquet or a .csv file")
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise ValueError(f"{path} can't be read as a table: {str(error).splitlines()[0]}") from (
-            error
-        )
-    if frame.empty:
-        raise ValueError(f"{path} has no rows")
-    if frame.columns.has_duplicates:
-        raise ValueError(
-            f"{path} has a column {frame.columns[frame.columns.duplicated()][0]!r} twice"
-        )
-    return frame
+    def __init__(self, table: Table, path: Path) -> None:
+        self._table, self._path = table, path
+        self._read: dict[str, list[float] | None] = {}
+
+    def find(self, column: str) -> list[float] | None:
+        """Return a column's numbers (length n_rows), NaN where missing; None = no numbers."""
+        if column not in self._read:
+            values = self._table.values(column)
+            try:
+                self._read[column] = read_numbers(values, is_text=self._table.is_text)
+            except ValueError as error:
+                raise ValueError(f"{self._path}: column {column!r} {error}") from error
+        return self._read[column]
+
+    def numbers(self, column: str) -> list[float]:
+        """Return the numbers of a column that must hold some; NaN where one is missing."""
+        found = self.find(column)
+        if found is None and any(value is not None for value in self._table.values(column)):
+            raise ValueError(
+                f"{self._path}: scores and costs must be numbers, column {column!r} holds other "
+                "values"
+            )
+        return [math.nan] * len(self._table.rows) if found is None else found
 
 
-def _cost_columns(frame: pd.DataFrame, options: Options) -> dict[str, str]:
+def _is_numbering_name(column: str) -> bool:
+    return _NUMBERING.fullmatch(column) is not None
+
+
+def _is_numbering(column: str, columns: _Columns) -> bool:
+    """Tell whether a column only counts the rows, which nobody needs to keep."""
+    if not _is_numbering_name(column):
+        return False
+    found = columns.find(column) or []
+    return any(found == list(range(start, start + len(found))) for start in (0, 1) if found)
+
+
+def _cost_columns(table: Table, options: Options) -> dict[str, str]:
     """Return the cost column of each model that has one by its name."""
     found = {}
-    for column in map(str, frame):
+    for column in table.columns:
         match = _COST.fullmatch(column)
         if match and column not in {*options.scores, *options.costs.values()}:
             found[match["before"] or match["after"]] = column
@@ -97,22 +125,20 @@ def _cost_columns(frame: pd.DataFrame, options: Options) -> dict[str, str]:
 
 
 def _score_columns(
-    frame: pd.DataFrame, path: Path, options: Options, costs: Mapping[str, str]
+    table: Table, columns: _Columns, path: Path, options: Options, costs: Mapping[str, str]
 ) -> list[str]:
     taken = {options.prompt, options.topic, *costs.values(), *_KNOWN}
-    names = list(options.scores) or [
-        str(name)
-        for name in frame
-        if name not in taken and frame[name].dtype.kind in "biuf" and frame[name].notna().any()
+    guessed = [
+        name
+        for name in table.columns
+        if name not in taken and not _is_numbering_name(name) and not options.scores
     ]
-    missing = [name for name in [*names, *options.costs.values()] if name not in frame]
+    names = list(options.scores) or [name for name in guessed if columns.find(name) is not None]
+    missing = [name for name in [*names, *options.costs.values()] if name not in table.columns]
     if missing:
         raise ValueError(f"{path} has no column {missing[0]!r}")
     if not names:
         raise ValueError(f"{path} has no column of numbers that could be a model's scores")
-    for name in names:
-        if frame[name].dtype.kind not in "biuf":
-            raise ValueError(f"{path}: scores must be numbers, column {name!r} holds other values")
     if not options.scores:
         _refuse_no_scores(names, path)
     unknown = [model for model in costs if model not in names]
@@ -135,10 +161,10 @@ def _refuse_no_scores(names: Sequence[str], path: Path) -> None:
 
 
 def _prompt(
-    row: Mapping[Any, Any], used: Sequence[str], where: str, path: Path, options: Options
+    row: Mapping[str, Any], used: Collection[str], where: str, path: Path, options: Options
 ) -> Prompt:
-    known = plain_json({str(name): value for name, value in row.items()})
-    text = known[options.prompt]
+    known = plain_json(dict(row))
+    text = known.get(options.prompt) or ""
     topic = known.get(options.topic)
     rest = {
         name: value
@@ -162,20 +188,20 @@ def _prompt(
     return prompt
 
 
-def _in_range(score: Any, model: str, where: str) -> float:
+def _in_range(score: float, model: str, where: str) -> float:
     if not 0 <= score <= 1:
         raise ValueError(
-            f"{where}: scores must lie in [0, 1], got {float(score)!r} in column {model!r}; "
+            f"{where}: scores must lie in [0, 1], got {score!r} in column {model!r}; "
             "rescale them, or name the score columns"
         )
-    return float(score)
+    return score
 
 
 def _call(
-    prompt: Prompt, model: str, repeat: int, given: Any, options: Options, where: str
+    prompt: Prompt, model: str, repeat: int, given: float | None, options: Options, where: str
 ) -> Call:
     extra = None
-    cost_usd = None if given is None or math.isnan(given) else float(given)
+    cost_usd = None if given is None or math.isnan(given) else given
     if cost_usd is not None and not (math.isfinite(cost_usd) and cost_usd >= 0):
         raise ValueError(f"{where}: costs must be at least 0, got {cost_usd!r} for {model!r}")
     if cost_usd is None:

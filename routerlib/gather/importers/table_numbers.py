@@ -1,0 +1,80 @@
+"""Read numbers out of a table's column, for sure or not at all."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_MISSING = frozenset({"", "na", "n/a", "<na>", "nan", "null", "none", "-"})
+_TRUTH = {"true": 1.0, "false": 0.0}
+# "007" is a label.
+_POINT = re.compile(
+    r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf", re.IGNORECASE
+)
+_COMMA = re.compile(r"[+-]?(?:0|[1-9]\d*),\d+")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+_SWAPPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+,\d+")
+
+
+def read_numbers(values: Sequence[Any], *, is_text: bool) -> list[float] | None:
+    """Return a column's numbers (length n_rows), NaN where one is missing; None = no numbers.
+
+    >>> read_numbers(["0,5", "1", None], is_text=True)
+    [0.5, 1.0, nan]
+    >>> read_numbers(["007", "1"], is_text=True) is None
+    True
+    """
+    if not is_text:
+        return _typed(values)
+    texts = ["" if value is None else str(value).strip() for value in values]
+    known = [text for text in texts if text.casefold() not in _MISSING]
+    if not known or not all(map(_is_number, known)):
+        return None
+    has_decimal_comma = _has_decimal_comma(known)
+    return [_number(text, has_decimal_comma) for text in texts]
+
+
+def _typed(values: Sequence[Any]) -> list[float] | None:
+    known = [value for value in values if value is not None]
+    if not known or not all(isinstance(value, bool | int | float) for value in known):
+        return None
+    numbers = [math.nan if value is None else float(value) for value in values]
+    return None if all(map(math.isnan, numbers)) else numbers
+
+
+def _is_number(text: str) -> bool:
+    if text.casefold() in _TRUTH:
+        return True
+    return any(form.fullmatch(text) for form in (_POINT, _COMMA, _THOUSANDS, _SWAPPED))
+
+
+def _has_decimal_comma(texts: Sequence[str]) -> bool:
+    """Tell what the commas of a column are; raise ValueError where they tell both or neither."""
+    with_comma = [text for text in texts if "," in text]
+    if not with_comma:
+        return False
+    decimal = [each for each in with_comma if not _THOUSANDS.fullmatch(each)]
+    thousands = [each for each in with_comma if not (_COMMA.fullmatch(each) or each in decimal)]
+    with_point = [each for each in texts if "." in each and "," not in each]
+    if decimal and not thousands and not with_point:
+        return True
+    if thousands and not decimal:
+        return False
+    shown = with_comma[0]
+    raise ValueError(
+        f"holds {shown!r}, whose comma may part thousands or decimals; write numbers with a "
+        "decimal point and no other marks, such as 1234.5"
+    )
+
+
+def _number(text: str, has_decimal_comma: bool) -> float:
+    small = text.casefold()
+    if small in _MISSING:
+        return math.nan
+    if small in _TRUTH:
+        return _TRUTH[small]
+    if has_decimal_comma:
+        return float(text.replace(".", "").replace(",", "."))
+    return float(text.replace(",", ""))
