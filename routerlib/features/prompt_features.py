@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from routerlib.features.columns import count_columns, count_names, with_told_tasks
 from routerlib.features.embedding import encode
 from routerlib.features.encoders import EncoderChoice, encoder_name, resolve_encoder
+from routerlib.features.inputs import as_outcomes, log_cost_usd, texts_of
 from routerlib.features.learners.folds import folds_of
 from routerlib.features.learners.neighbours import Nearest, Neighbours
 from routerlib.features.learners.stack import (
@@ -30,8 +31,6 @@ PLAIN = ("surface", "task", "embedding")
 GROUPS = (*PLAIN, *STACKED)
 # With fewer prompts the simpler learners have nothing to say.
 _MIN_ROWS_FOR_STACK = 40
-# Zero and near-zero costs have no useful logarithm.
-_SMALLEST_COST_SHARE = 1e-3
 
 
 class PromptFeatures(TransformerMixin, BaseEstimator):
@@ -194,7 +193,7 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         self._check()
         if len(texts) == 0:
             raise ValueError("at least one prompt is needed, got none")
-        outcomes = None if y is None else _as_outcomes(texts, y)
+        outcomes = None if y is None else as_outcomes(texts, y)
         topics = None if outcomes is None else outcomes.topics
         encoded = encode(texts, resolve_encoder(self.encoder))
         counts = count_columns(texts, encoded, self.groups)
@@ -399,48 +398,3 @@ class PromptFeatures(TransformerMixin, BaseEstimator):
         if "embedding" in self.groups:
             names += [f"embedding_{index:02d}" for index in range(self.n_directions_)]
         return names + self.simpler_.names(self.models_, self.costed_)
-
-
-def log_cost_usd(cost_usd: np.ndarray) -> np.ndarray:
-    """Return natural logarithms of costs, finite for zero costs too.
-
-    `cost_usd` (n_prompts, n_models): US dollars, at least 0; NaN = unknown.
-    Returns shape (n_prompts, n_models): costs under a thousandth of the candidate's mean count
-        as that; NaN stays NaN.
-
-    >>> log_cost_usd(np.array([[1.0], [0.0], [np.nan]])).round(3).ravel()
-    array([ 0.   , -7.601,    nan])
-    """
-    known = np.isfinite(cost_usd)
-    means = np.where(known, cost_usd, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    floor = np.where(means > 0, means * _SMALLEST_COST_SHARE, 1.0)
-    return np.log(np.maximum(cost_usd, floor))
-
-
-def texts_of(prompts: Iterable[str]) -> list[str]:
-    """Return prompts as a list of str, or say which one isn't.
-
-    >>> texts_of(("a", "b"))
-    ['a', 'b']
-    """
-    if isinstance(prompts, str):
-        raise ValueError(f"prompts must be a list of texts, got one text {prompts[:40]!r}")
-    texts = list(prompts)
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(
-                f"each prompt must be text, got {text!r} at position {position}; "
-                "pass Prompt.text, and drop missing values"
-            )
-    return texts
-
-
-def _as_outcomes(texts: list[str], y: Any) -> Outcomes:
-    if isinstance(y, Outcomes):
-        if len(y) != len(texts):
-            raise ValueError(f"y must have one row per prompt ({len(texts)}), got {len(y)}")
-        return y
-    quality = np.asarray(y, dtype=float)
-    quality = quality[:, np.newaxis] if quality.ndim == 1 else quality
-    models = [f"m{arm}" for arm in range(quality.shape[1])]
-    return Outcomes(texts, models, quality)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from routerlib.outcomes.checks import check_ranges, matrix_of, texts_of
+from routerlib.outcomes.means import Means, nanmean
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
 from routerlib.outcomes.splits import SplitBy, divide
 from routerlib.records.call import Price
@@ -40,19 +41,6 @@ class HoldsOutcomes(Protocol):
     ) -> Outcomes:
         """Read quality and cost of every candidate on every prompt."""
         ...
-
-
-class Means(NamedTuple):
-    """Means of each candidate model over the same prompts, where there are enough.
-
-    Attributes
-    ----------
-    quality, cost_usd : ndarray of shape (n_models,)
-        Mean quality in [0, 1] and mean US dollars of one call; NaN where unknown.
-    """
-
-    quality: np.ndarray
-    cost_usd: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,12 +208,12 @@ class Outcomes:
     @property
     def mean_quality(self) -> np.ndarray:
         """Mean observed quality of each candidate, shape (n_models,); NaN where never observed."""
-        return _nanmean(self.quality)
+        return nanmean(self.quality)
 
     @property
     def mean_cost_usd(self) -> np.ndarray:
         """Mean known cost of one call, US dollars, shape (n_models,); NaN where unknown."""
-        return _nanmean(self.cost_usd)
+        return nanmean(self.cost_usd)
 
     def compared(self) -> Means:
         """Return means by which candidates can be compared fairly.
@@ -250,10 +238,10 @@ class Outcomes:
         n_complete = int(complete.sum())
         if n_complete < max(_MIN_COMPARED, _MIN_COMPARED_SHARE * len(self)):
             return Means(self.mean_quality, self.mean_cost_usd)
-        cost_usd = _nanmean(self.cost_usd[complete])
+        cost_usd = nanmean(self.cost_usd[complete])
         is_known = np.isfinite(cost_usd)
         return Means(
-            _nanmean(self.quality[complete]), np.where(is_known, cost_usd, self.mean_cost_usd)
+            nanmean(self.quality[complete]), np.where(is_known, cost_usd, self.mean_cost_usd)
         )
 
     @property
@@ -408,10 +396,3 @@ class Outcomes:
             In the same order.
         """
         return self.take(np.isfinite(self.quality).all(axis=1))
-
-
-def _nanmean(matrix: np.ndarray) -> np.ndarray:
-    known = np.isfinite(matrix)
-    counts = known.sum(axis=0)
-    sums = np.where(known, matrix, 0.0).sum(axis=0)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from routerlib.features.encoders import EncoderChoice
+from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.folds import folds_of
 from routerlib.features.learners.linear import LinearFit
 from routerlib.features.learners.stack import (
@@ -19,7 +20,7 @@ from routerlib.features.learners.stack import (
     WordsLearner,
 )
 from routerlib.features.learners.topics import topic_labels
-from routerlib.features.prompt_features import PLAIN, PromptFeatures, log_cost_usd
+from routerlib.features.prompt_features import PLAIN, PromptFeatures
 from routerlib.features.text_space import Place
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import pack_array, unpack_array

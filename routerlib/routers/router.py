@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from routerlib.features.prompt_features import texts_of
+from routerlib.features.inputs import texts_of
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.policies import Policy
 from routerlib.policies.utility import by_model, choose_arms, reason_of

@@ -8,8 +8,9 @@ from typing import Literal
 import lightgbm as lgb
 import numpy as np
 
+from routerlib.features.inputs import texts_of
 from routerlib.features.learners.log_odds import LogOddsScale, logits
-from routerlib.features.prompt_features import PromptFeatures, texts_of
+from routerlib.features.prompt_features import PromptFeatures
 from routerlib.routers.lightgbm.blend import Addition, Blend
 from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees
 from routerlib.routers.router import Router

@@ -9,9 +9,10 @@ import lightgbm as lgb
 import numpy as np
 
 from routerlib.features.encoders import EncoderChoice
+from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.folds import folds_of
 from routerlib.features.learners.log_odds import TopicShift, shrunk_mean
-from routerlib.features.prompt_features import GROUPS, PromptFeatures, log_cost_usd
+from routerlib.features.prompt_features import GROUPS, PromptFeatures
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import tagged_hash
 from routerlib.routers.lightgbm.blend import Addition, Blend

@@ -8,9 +8,9 @@ from typing import Any, Self
 import lightgbm as lgb
 import numpy as np
 
+from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.log_odds import log_odds, shrunk_mean
 from routerlib.features.learners.stack import Estimated
-from routerlib.features.prompt_features import log_cost_usd
 from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.routers.lightgbm.tree_text import merge_models, open_booster, single_model
 
