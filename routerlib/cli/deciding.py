@@ -25,10 +25,31 @@ from routerlib.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routerlib.routers.router import Router
 
 
 _DEFAULT_DELTA = 0.1
+
+Epsilon = Annotated[
+    float | None,
+    typer.Option(help="Certify that at most this much mean quality is lost, such as 0.03."),
+]
+Delta = Annotated[
+    float | None,
+    typer.Option(
+        help="With --epsilon: probability with which the certificate may fail; "
+        f"left out = {_DEFAULT_DELTA}."
+    ),
+]
+ModelNames = Annotated[
+    str | None,
+    typer.Option(
+        help="Candidates to choose among, such as small,large; left out = all that were "
+        "scored on at least a tenth as many prompts as the one scored most."
+    ),
+]
 
 
 def train(
@@ -37,25 +58,10 @@ def train(
     cost_weight: CostWeight = None,
     test_size: Annotated[float, typer.Option(help="Share of prompts held out.")] = 0.3,
     random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
-    epsilon: Annotated[
-        float | None,
-        typer.Option(help="Certify that at most this much mean quality is lost, such as 0.03."),
-    ] = None,
-    delta: Annotated[
-        float | None,
-        typer.Option(
-            help="With --epsilon: probability with which the certificate may fail; "
-            f"left out = {_DEFAULT_DELTA}."
-        ),
-    ] = None,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
     judge: JudgeName = None,
-    models: Annotated[
-        str | None,
-        typer.Option(
-            help="Candidates to choose among, such as small,large; left out = all that were "
-            "scored on at least a tenth as many prompts as the one scored most."
-        ),
-    ] = None,
+    models: ModelNames = None,
     keep: Keep = 5,
 ) -> None:
     """Train a router on the log, test it on prompts held out, and say whether it pays."""
@@ -68,8 +74,7 @@ def train(
     with existing_log(log_path) as log:
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
-        for line in left_out(log, outcomes.models):
-            typer.echo(line)
+        _tell(left_out(log, outcomes.models))
         # Heavy: whatever can be wrong with what was given has been said before.
         from routerlib.evaluation.evaluate import evaluate
         from routerlib.routers.archive import install
@@ -81,21 +86,19 @@ def train(
         typer.echo(describe_split(training, test))
         strict = failures_as_wrong(log, test, judge)
     router = train_router(
-        training,
-        random_state=random_state,
-        cost_weight=cost_weight,
-        certify=certify,
+        training, random_state=random_state, cost_weight=cost_weight, certify=certify
     )
     evaluation = evaluate(router, test, test_failures_wrong=strict)
     kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
-    typer.echo(
-        f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}, archived as "
-        f"{kept.name}"
-    )
-    if "certificate" in router.training_:
-        typer.echo(router.training_["certificate"])
-    typer.echo(evaluation.verdict.sentence)
+    told = f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}, archived as "
+    _tell([told + kept.name, router.training_.get("certificate"), evaluation.verdict.sentence])
     typer.echo(f'next: routerlib route "..." --model {model_path}')
+
+
+def _tell(lines: Sequence[str | None]) -> None:
+    for line in lines:
+        if line:
+            typer.echo(line)
 
 
 def route(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from routerlib.gather.collection.plan import Plan
     from routerlib.gather.collection.result import Collection
     from routerlib.records.call import CandidateModel
+    from routerlib.records.prompt import Prompt
 
 
 def candidates(source: CandidatesSource = "local") -> None:
@@ -52,7 +54,6 @@ def collect(
     """
     from routerlib.gather.candidates.candidates import load_candidates
     from routerlib.gather.collection.collect import collect
-    from routerlib.gather.collection.plan import plan_collection
     from routerlib.gather.prompts.checks import check_prompts
     from routerlib.log.call_log import CallLog
 
@@ -60,15 +61,10 @@ def collect(
     typer.echo(str(report))
     asked = list(report.prompts)
     chosen = load_candidates(candidates_source)
-    if dry_run and not log_path.exists():
-        plan = plan_collection(asked, chosen, None, repeats=repeats, limit=limit)
-        _show_plan(plan, chosen, budget_usd)
+    if dry_run:
+        _show_plan(_planned(asked, chosen, log_path, repeats, limit), chosen, budget_usd)
         return
-    with CallLog(log_path, read_only=dry_run) as log:
-        if dry_run:
-            plan = plan_collection(asked, chosen, log, repeats=repeats, limit=limit)
-            _show_plan(plan, chosen, budget_usd)
-            return
+    with CallLog(log_path) as log:
         collection = collect(
             asked,
             chosen,
@@ -80,6 +76,27 @@ def collect(
             limit=limit,
         )
         n_scored = int(log.summary().scored.sum()) if log.finished_cells() else 0
+    _tell(collection, n_scored, log_path)
+
+
+def _planned(
+    asked: Sequence[Prompt],
+    chosen: Sequence[CandidateModel],
+    log_path: Path,
+    repeats: int,
+    limit: int | None,
+) -> Plan:
+    """Plan what a run would ask, without making a log where there is none."""
+    from routerlib.gather.collection.plan import plan_collection
+    from routerlib.log.call_log import CallLog
+
+    opened = CallLog(log_path, read_only=True) if log_path.exists() else nullcontext()
+    with opened as log:
+        return plan_collection(asked, chosen, log, repeats=repeats, limit=limit)
+
+
+def _tell(collection: Collection, n_scored: int, log_path: Path) -> None:
+    """Show what a run did and what comes next, or leave with what kept it from its end."""
     if collection.plan.cells:
         typer.echo(collection.table().to_string())
         _leave_unless_complete(collection)

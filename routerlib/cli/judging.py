@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _BY_LLM = ("llm", "pairwise")
 _MOST_REASONS = 2
 
+BudgetUsd = Annotated[
+    float | None, typer.Option(min=0, help="llm, pairwise: cap on spending, US dollars.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="llm, pairwise: only say what it would do.")
+]
+
 
 def judge(
     log_path: LogPath = DEFAULT_LOG,
@@ -39,16 +46,10 @@ def judge(
     against: Annotated[
         str | None, typer.Option(help="pairwise: compare all with this one only.")
     ] = None,
-    budget_usd: Annotated[
-        float | None, typer.Option(min=0, help="llm, pairwise: cap on spending, US dollars.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="llm, pairwise: only say what it would do.")
-    ] = False,
+    budget_usd: BudgetUsd = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Score logged answers that a judge has not seen yet; no candidate is asked again."""
-    from routerlib.gather.judges import JUDGES, judge_log
-
     with existing_log(log_path, read_only=False) as log:
         if name in _BY_LLM:
             done = _by_llm(
@@ -58,19 +59,25 @@ def judge(
             if not (dry_run or done.collection.is_complete):
                 raise RuntimeError(f"not everything is judged: {done}")
         else:
-            if name is not None and name not in JUDGES:
-                known = ", ".join([*JUDGES, *_BY_LLM])
-                raise ValueError(f"judge must be one of {known}, got {name!r}")
-            given = _reference(reference)
-            n_written = judge_log(log, name, reference=given)
-            ungraded = _ungraded(log, name, given)
-            if not (n_written or ungraded):
-                ungraded = _nothing_left(name)
-            typer.echo(f"{n_written} scores written to {log_path}{ungraded and f': {ungraded}'}")
+            typer.echo(_by_rule(log, name, _reference(reference)))
     if dry_run and name in _BY_LLM:
         typer.echo("next: the same without --dry-run")
     else:
         typer.echo(f"next: routerlib train --log {log_path}")
+
+
+def _by_rule(log: CallLog, name: str | None, reference: Any) -> str:
+    """Score with a judge of the library; say how many scores there are now, and what has none."""
+    from routerlib.gather.judges import JUDGES, judge_log
+
+    if name is not None and name not in JUDGES:
+        known = ", ".join([*JUDGES, *_BY_LLM])
+        raise ValueError(f"judge must be one of {known}, got {name!r}")
+    n_written = judge_log(log, name, reference=reference)
+    told = _ungraded(log, name, reference)
+    if not (n_written or told):
+        told = _nothing_left(name)
+    return f"{n_written} scores written to {log.path}{told and f': {told}'}"
 
 
 def _by_llm(

@@ -27,6 +27,14 @@ models = typer.Typer(
     no_args_is_help=True, help="List the routers that are kept, or go back to one."
 )
 
+Margin = Annotated[
+    float, typer.Option(min=0, help="Utility that may be lost without calling it worse.")
+]
+Every = Annotated[
+    str | None, typer.Option(help="Do it again at this interval, such as 6h, until Ctrl-C.")
+]
+ReportPath = Annotated[Path, typer.Option("--report", help="The page to write.")]
+
 
 def acquire(
     budget_usd: Annotated[
@@ -80,19 +88,13 @@ def acquire(
 def retrain(
     log_path: LogPath = DEFAULT_LOG,
     model_path: ModelPath = DEFAULT_MODEL,
-    margin: Annotated[
-        float, typer.Option(min=0, help="Utility that may be lost without calling it worse.")
-    ] = 0.02,
+    margin: Margin = 0.02,
     if_new: Annotated[int, typer.Option(min=0, help="Only with so many new scored prompts.")] = 0,
-    every: Annotated[
-        str | None, typer.Option(help="Do it again at this interval, such as 6h, until Ctrl-C.")
-    ] = None,
+    every: Every = None,
     keep: Keep = 5,
     cost_weight: CostWeight = None,
     random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
-    report_path: Annotated[Path, typer.Option("--report", help="The page to write.")] = Path(
-        "reports/retraining.html"
-    ),
+    report_path: ReportPath = Path("reports/retraining.html"),
 ) -> None:
     """Train a challenger; replace the router only if it is better or equal within the margin.
 
