@@ -25,6 +25,12 @@ _COUNTED = (
         "calls that another tool logged, but more often than once",
         "select count(*) - count(distinct origin) from calls where origin is not null",
     ),
+    (
+        "calls of which more tokens were cached than came in, or more were thoughts than went "
+        "out; what they cost is told too low",
+        "select count(*) from calls where cached_input_tokens > input_tokens "
+        "or reasoning_tokens > output_tokens",
+    ),
 )
 
 
