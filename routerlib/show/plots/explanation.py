@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _FOR = "#0072B2"
 _AGAINST = "#D55E00"
 _REST = "all other features"
+# More numbers than that run into each other on a phone.
+_MAX_TICKS = 3
 # From this share of the darkest cell on, white letters are the readable ones.
 _DARK_SHARE = 0.55
 
@@ -253,13 +255,20 @@ def beeswarm(
     ax = axes_or_new(ax, (7.4, 1.7 + 0.4 * rows))
     with _shap_plots() as shap_plots:
         shap_plots.beeswarm(
-            explanation, max_display=max_features + 1, ax=ax, show=False, plot_size=None
+            explanation,
+            max_display=max_features + 1,
+            ax=ax,
+            show=False,
+            plot_size=None,
+            color_bar_label="value of the feature",
         )
     names = [label.get_text() for label in ax.get_yticklabels()]
     title = f"{names[-1].capitalize()} moves the estimate most"
     label = f"SHAP value\n({explanation.output_names})"
     note = f"n = {len(explanation.values)} prompts"
     _finish(ax, names, np.arange(rows), title, label, note)
+    ax.locator_params(axis="x", nbins=_MAX_TICKS)
+    _calm(ax.figure.axes[-1])  # the colour bar
     return ax
 
 
@@ -328,7 +337,8 @@ def _finish(
 ) -> None:
     """Put title, units and names that fit round what shap drew."""
     ax.set_yticks(rows, [short_label(name) for name in names])
-    finish(ax, title, label, "", note, grid=False)
+    lines = [short_label(line) for line in label.splitlines()]
+    finish(ax, title, "\n".join(lines), "", note, grid=False)
     _calm(ax)
 
 
