@@ -9,6 +9,23 @@ import typer
 
 from routerlib.cli.options import DEFAULT_LOG, LogPath
 
+ScoreColumns = Annotated[
+    list[str] | None,
+    typer.Option(help="table: a score column; repeatable. Left out = all numbers."),
+]
+CostColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL=COLUMN",
+        help="table: a column of costs in US dollars; repeatable. Columns MODEL_cost, "
+        "MODEL_cost_usd, cost_MODEL and cost_usd_MODEL are known as such.",
+    ),
+]
+OutputTokens = Annotated[
+    int | None,
+    typer.Option(min=0, help="table without costs: estimate them by prices and so many tokens."),
+]
+
 
 def import_file(
     kind: Annotated[
@@ -24,28 +41,13 @@ def import_file(
     ] = None,
     prompt: Annotated[str, typer.Option(help="table: column of the prompts.")] = "prompt",
     topic: Annotated[str, typer.Option(help="table: column of the topics.")] = "topic",
-    score: Annotated[
-        list[str] | None,
-        typer.Option(help="table: a score column; repeatable. Left out = all numbers."),
-    ] = None,
-    cost: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODEL=COLUMN",
-            help="table: a column of costs in US dollars; repeatable. Columns MODEL_cost, "
-            "MODEL_cost_usd, cost_MODEL and cost_usd_MODEL are known as such.",
-        ),
-    ] = None,
+    score: ScoreColumns = None,
+    cost: CostColumns = None,
     judge: Annotated[str, typer.Option(help="table: what its scores are called.")] = "table",
     candidates_source: Annotated[
         str | None, typer.Option("--candidates", help="Prices for models of the same names.")
     ] = None,
-    output_tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="table without costs: estimate them by prices and so many tokens."
-        ),
-    ] = None,
+    output_tokens: OutputTokens = None,
 ) -> None:
     """Add what another tool has logged, each call once; a wrong file changes nothing."""
     from routerlib.gather.candidates.candidates import load_candidates

@@ -34,6 +34,16 @@ Every = Annotated[
     str | None, typer.Option(help="Do it again at this interval, such as 6h, until Ctrl-C.")
 ]
 ReportPath = Annotated[Path, typer.Option("--report", help="The page to write.")]
+StrategyName = Annotated[
+    str, typer.Option(help="random, whole prompts, cheap first, close calls, expected gain.")
+]
+LabelsCostWeight = Annotated[
+    float, typer.Option(min=0, help="Of the decisions that the labels are for.")
+]
+PromptsToChooseFrom = Annotated[
+    Path | None,
+    typer.Option("--prompts", help="Prompts to choose from; left out = those of the log."),
+]
 
 
 def acquire(
@@ -41,17 +51,10 @@ def acquire(
         float, typer.Option("--budget-usd", min=0, help="What to spend on labels, US dollars.")
     ],
     log_path: LogPath = DEFAULT_LOG,
-    prompts_path: Annotated[
-        Path | None,
-        typer.Option("--prompts", help="Prompts to choose from; left out = those of the log."),
-    ] = None,
+    prompts_path: PromptsToChooseFrom = None,
     candidates_source: CandidatesSource = "local",
-    strategy: Annotated[
-        str, typer.Option(help="random, whole prompts, cheap first, close calls, expected gain.")
-    ] = "close calls",
-    cost_weight: Annotated[
-        float, typer.Option(min=0, help="Of the decisions that the labels are for.")
-    ] = 0.0,
+    strategy: StrategyName = "close calls",
+    cost_weight: LabelsCostWeight = 0.0,
     batches: Annotated[int, typer.Option(min=1, help="Looks at what was learnt.")] = 4,
     random_state: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     answers_inside: AnswersInside = "refuse",

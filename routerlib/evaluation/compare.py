@@ -109,14 +109,11 @@ def compare(
     measured = measure(
         tested, contenders, n_bootstrap=n_bootstrap, random_state=random_state, cost_weight=weight
     )
-    first = next(iter(contenders))
+    counts = {"n": len(tested), "n_skipped": tested.n_skipped}
     rows = [
-        {
-            **_row(measured.intervals(name), ""),
-            **_row(measured.differences(name, first), _AGAINST),
-            "n": len(tested),
-            "n_skipped": tested.n_skipped,
-        }
+        _row(measured.intervals(name), "")
+        | _row(measured.differences(name, next(iter(contenders))), _AGAINST)
+        | counts
         for name in contenders
     ]
     table = pd.DataFrame(rows, index=pd.Index(list(contenders), name="router"))
@@ -126,9 +123,9 @@ def compare(
         "weak": test.models[tested.weak],
         "cost_range_usd": (float(model_cost.min()), float(model_cost.max())),
         "cost_weight": weight,
+        "n_bootstrap": n_bootstrap,
         "n": len(tested),
         "n_skipped": tested.n_skipped,
-        "n_bootstrap": n_bootstrap,
     }
     return table
 

@@ -22,6 +22,8 @@ class TestedPrompts:
     `kept` (n_prompts,): which prompts of the tested outcomes these are.
     """
 
+    __test__ = False  # pytest takes the name for a test
+
     outcomes: Outcomes
     n_skipped: int
     has_costs: bool

@@ -116,16 +116,13 @@ def collect(
     """
     refuse_answers_inside(prompts[:limit])
     budget = Budget(budget_usd)
-    if budget_scope not in SCOPES:
-        raise ValueError(f"budget_scope must be one of {', '.join(SCOPES)}, got {budget_scope!r}")
+    _check_scope(budget_scope)
     plan = plan_collection(prompts, candidates, log, repeats=repeats, limit=limit)
-    if dry_run:
-        return Collection(None, plan)
-    if budget_usd is not None:
+    if budget_usd is not None and not dry_run:
         plan = plan.under_budget()
-    if progress:
+    if progress and not dry_run:
         sys.stdout.write(f"{plan.table().to_string()}\n{plan}\n")
-    if not plan.cells:
+    if dry_run or not plan.cells:
         return Collection(None, plan)
     run_id = log.start_run("collect", _run_parameters(candidates, plan, concurrency), budget_usd)
     log.add_prompts(prompts[:limit])
@@ -143,6 +140,11 @@ def collect(
         run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
     return collection
+
+
+def _check_scope(scope: str) -> None:
+    if scope not in SCOPES:
+        raise ValueError(f"budget_scope must be one of {', '.join(SCOPES)}, got {scope!r}")
 
 
 @contextmanager

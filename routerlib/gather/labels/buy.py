@@ -135,10 +135,7 @@ def buy_labels(
         raise ValueError(
             f"strategy must be one of {', '.join(get_args(Strategy))}, got {strategy!r}"
         )
-    known = log.prompts() if prompts is None else prompts
-    pool = [each for each in known if each.judge and not ends_with_answer(each.messages)]
-    if not pool:
-        raise ValueError("no prompt names a judge, so no answer would become a label")
+    pool = _can_be_labelled(log.prompts() if prompts is None else prompts)
     bought = Bought(strategy, is_dry_run=dry_run)
     for batch in range(n_batches):
         left_usd = (budget_usd - bought.spent_usd) / (n_batches - batch)
@@ -162,6 +159,13 @@ def buy_labels(
         bought.spent_usd += _ask(log, pool, candidates, chosen, budget_usd - bought.spent_usd)
     bought.n_scored = _n_scored(_table(log, pool, candidates), pool, candidates, bought)
     return bought
+
+
+def _can_be_labelled(prompts: Sequence[Prompt]) -> list[Prompt]:
+    pool = [each for each in prompts if each.judge and not ends_with_answer(each.messages)]
+    if not pool:
+        raise ValueError("no prompt names a judge, so no answer would become a label")
+    return pool
 
 
 def _ask(
