@@ -22,7 +22,7 @@ from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
 from routerlib.show.plots.evaluation import cost_quality
-from routerlib.show.plots.explanation import beeswarm, importance_by_model
+from routerlib.show.plots.importance import beeswarm, importance_by_model
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
