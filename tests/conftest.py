@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
+# What made the files that importers are tested on: scripts for other environments.
+collect_ignore = ["data"]
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[CallLog]:
     with CallLog(tmp_path / "logs.db") as opened:
