@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from typer.testing import CliRunner
 
 import routerlib as rl
 from routerlib.cli import app
@@ -381,3 +382,10 @@ def test_models_of_the_sample_log_are_named_with_weights_and_licence() -> None:
 def test_a_sample_log_has_the_newest_schema(path: Path) -> None:
     with closing(read_only(path)) as connection:
         assert version_of(connection) == VERSION
+
+
+@pytest.mark.parametrize("kind", IMPORTERS)
+def test_help_and_pages_name_each_kind_of_import(kind: str) -> None:
+    told = CliRunner().invoke(app, ["import", "--help"]).output
+    assert re.search(rf"\b{re.escape(kind)}\b", " ".join(told.split()))
+    assert f"\n## {kind}: " in GUIDE["docs/importing.md"]
