@@ -18,7 +18,6 @@ from routerlib.log import queries
 from routerlib.log import rows as log_rows
 from routerlib.log.appending import LogAppender
 from routerlib.log.damage import surprises
-from routerlib.log.schema import LogError
 from routerlib.records.call import Call, Price, Usage
 from routerlib.records.prompt import Prompt
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from routerlib.log.cells import Failures
     from routerlib.outcomes.outcomes import Outcomes
 
-__all__ = ["CallLog", "LogError"]
 
 _KNOWN = ", ".join(f"known.{name}" for name in log_rows.PROMPT_COLUMNS)
 _FINISHED = ("ok", "truncated", "refused", "empty")

@@ -9,7 +9,8 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routerlib.gather.judges.numbers import agree, number_of, read_number
+from routerlib.gather.judges.numbers import read_number
+from routerlib.gather.judges.quantities import agree, number_of
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")

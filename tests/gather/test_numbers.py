@@ -10,7 +10,8 @@ import pytest
 from number_forms import FORMS, FORMULAS, MAYBE_A_LIST, NO_ONE_NUMBER, UNITS
 
 from routerlib.gather.judges import JUDGES, BadReference, check_reference
-from routerlib.gather.judges.numbers import number_of, read_number
+from routerlib.gather.judges.numbers import read_number
+from routerlib.gather.judges.quantities import number_of
 
 
 def _parts(form: str) -> tuple[Fraction, str]:

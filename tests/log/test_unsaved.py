@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from routerlib.log.call_log import CallLog, LogError
+from routerlib.log.call_log import CallLog
+from routerlib.log.schema import LogError
 from routerlib.log.unsaved import side_file
 from routerlib.log.writer import LogWriter
 from routerlib.records.call import Call, Usage

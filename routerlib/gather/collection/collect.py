@@ -30,8 +30,6 @@ from routerlib.records.answers_inside import refuse_answers_inside
 from routerlib.records.call import Call, CandidateModel, Score, Usage
 from routerlib.records.prompt import Prompt
 
-__all__ = ["Collection", "collect", "plan_collection", "run_interruptibly"]
-
 # What a budget is the cap on.
 Scope = Literal["run", "log"]
 SCOPES: tuple[str, ...] = get_args(Scope)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from routerlib.gather.judges.answers import answer_text, is_same_text
-from routerlib.gather.judges.numbers import agree, number_of, read_number
+from routerlib.gather.judges.numbers import read_number
+from routerlib.gather.judges.quantities import agree, number_of
 from routerlib.gather.judges.rules import BadReference, reference_texts, verdict
 from routerlib.records.call import Score
 

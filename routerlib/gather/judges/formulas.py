@@ -16,7 +16,8 @@ from routerlib.gather.judges.formula_text import (
     last_formula,
     without_unit,
 )
-from routerlib.gather.judges.numbers import Number, Reading, agree, number_of, read_number, spelled
+from routerlib.gather.judges.numbers import Number, Reading, read_number
+from routerlib.gather.judges.quantities import agree, number_of, spelled
 from routerlib.gather.judges.rules import BadReference, reference_texts, verdict
 from routerlib.gather.judges.spelling import boxed, without_inner_boxes
 from routerlib.gather.judges.units import Unit

@@ -24,12 +24,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from routerlib.gather.judges.amounts import Amount
-from routerlib.gather.judges.quantities import Number, agree, number_of, spelled
+from routerlib.gather.judges.quantities import Number
 from routerlib.gather.judges.scanning import Found, numbers_in
 from routerlib.gather.judges.spelling import boxed, plain, without_inner_boxes
 from routerlib.gather.judges.units import unit_at
-
-__all__ = ["Number", "Reading", "agree", "last_value", "number_of", "read_number", "spelled"]
 
 _LONGEST = 4000  # characters at the end of a line that are looked at
 

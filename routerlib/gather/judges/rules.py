@@ -16,7 +16,8 @@ from routerlib.gather.judges.answers import (
     result_line,
     words,
 )
-from routerlib.gather.judges.numbers import Number, agree, number_of, read_number
+from routerlib.gather.judges.numbers import Number, read_number
+from routerlib.gather.judges.quantities import agree, number_of
 from routerlib.records.brief import shortened
 from routerlib.records.call import Score
 from routerlib.records.errors import RouterlibError

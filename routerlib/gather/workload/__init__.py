@@ -9,7 +9,8 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from routerlib.gather.judges.numbers import last_value, number_of
+from routerlib.gather.judges.numbers import last_value
+from routerlib.gather.judges.quantities import number_of
 from routerlib.gather.workload import documents as document
 from routerlib.gather.workload import gym, language
 from routerlib.gather.workload import numbers as number
