@@ -91,6 +91,16 @@ def test_close_calls_buy_candidates_that_are_in_doubt() -> None:
     assert counts[0] < 0.5 * counts[1:].min()
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_with_a_single_candidate_any_cell_is_as_good_as_another(strategy: Strategy) -> None:
+    quality = np.full((3, 1), np.nan)
+    table = rl.Outcomes(
+        ["What is 2 + 2?", "Name a river.", "Say it in French: house"], ["m"], quality
+    )
+    buyer = Buyer(table, np.full((3, 1), 0.1), strategy)
+    assert [cell.propensity for cell in buyer.choose(0.35)] == pytest.approx([1 / 3, 1 / 2, 1])
+
+
 def test_close_calls_reach_more_with_the_same_money_than_random() -> None:
     gains = []
     for seed in range(6):

@@ -192,15 +192,18 @@ def expected_gain(distances: Floats, sds: Floats) -> Floats:
     Frazier, Powell and Dayanik (2009), The knowledge-gradient policy for correlated normal
     beliefs, INFORMS Journal on Computing 21.
 
-    `distances` (...): at least 0.
+    `distances` (...): at least 0; infinite where nothing rivals the candidate.
     `sds`: at least 0.
     """
     from scipy.special import ndtr
 
+    is_open = np.isfinite(distances)  # with a single candidate there is nothing to decide
+    finite = np.where(is_open, distances, 0.0)
     steps = np.maximum(sds, _TINY)
-    ratio = distances / steps
+    ratio = finite / steps
     density = np.exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
-    return np.asarray(np.maximum(steps * density - distances * ndtr(-ratio), 0.0))
+    gains = np.maximum(steps * density - finite * ndtr(-ratio), 0.0)
+    return np.asarray(np.where(is_open, gains, 0.0))
 
 
 def _distances(means: Floats) -> Floats:
