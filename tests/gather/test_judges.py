@@ -401,3 +401,10 @@ def test_the_command_tells_which_answers_got_no_score(
     assert "1 scores written" in told
     assert "2 answers can't be graded: 2 for " in told
     assert "see --reference" in told
+
+
+@pytest.mark.parametrize("text", ["word and more " * 300_000, "x" * 4_000_000, "a b\n" * 900_000])
+@pytest.mark.parametrize("name", ["exact", "match", "contains", "verbatim", "numeric"])
+def test_answers_of_megabytes_are_judged_as_wrong_as_short_ones(name: str, text: str) -> None:
+    assert JUDGES[name](text, 4 if name == "numeric" else "4").score == 0
+    assert JUDGES[name](f"{text}\nAnswer: 4", 4 if name == "numeric" else "4").score == 1
