@@ -202,7 +202,10 @@ def _inspect_log(path: Path, judge: str | None) -> None:
     from routerlib.log.candidates_seen import changes_of_model
 
     with existing_log(path) as log:
-        n_prompts = log.sql("select task, count(*) as prompts from prompts group by task")
+        n_prompts = log.sql(
+            "select task, count(*) as prompts from prompts group by task "
+            "order by prompts desc, task"
+        )
         say_blended(log, judge)
         typer.echo(log.summary(judge).T.to_string())
         for line in changes_of_model(log):

@@ -154,7 +154,9 @@ class LogAppender:
             for prompt in prompts:
                 row = log_rows.prompt_row(prompt)
                 self._uncommitted.append(("prompts", row))
-                is_new = self._run(_insertion("prompts", row) + " on conflict do nothing", row)
+                is_new = self._run(
+                    log_rows.insertion("prompts", row) + " on conflict do nothing", row
+                )
                 n_new += is_new.rowcount
                 self._run(_ADD_FACTS, row)
         return n_new
@@ -276,7 +278,7 @@ class LogAppender:
                     return self._insert(table, row)
             self._uncommitted.append((table, row))
             # SQLite undoes a single statement that fails by itself: it needs no savepoint.
-            return int(self._run(_insertion(table, row), row).lastrowid or 0)
+            return int(self._run(log_rows.insertion(table, row), row).lastrowid or 0)
 
     def _run(self, statement: str, row: Mapping[str, Any]) -> sqlite3.Cursor:
         try:
@@ -304,10 +306,6 @@ class LogAppender:
         """
         with self._lock, surprises(self.path):
             return self._connection.execute(query, values).fetchall()
-
-
-def _insertion(table: str, row: Mapping[str, Any]) -> str:
-    return f"insert into {table} ({', '.join(row)}) values ({', '.join(f':{key}' for key in row)})"
 
 
 def _found_in(row: Mapping[str, Any]) -> str:

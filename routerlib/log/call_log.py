@@ -82,7 +82,8 @@ class CallLog(LogAppender):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-        if isinstance(error, Exception):  # what it read may have been damaged
+        # What it read may have been damaged; what the library itself said on purpose was not.
+        if isinstance(error, Exception) and not isinstance(error, RuntimeError):
             with surprises(self.path):
                 raise error
 

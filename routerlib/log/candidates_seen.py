@@ -24,7 +24,7 @@ from calls group by candidate order by min(call_id)
 """
 _COMMONEST = """
 select coalesce(error_type, status), max(error), count(*) as n from calls
-where candidate = ? and status <> 'ok' group by 1 order by n desc limit 1
+where candidate = ? and status <> 'ok' group by 1 order by n desc, 1 limit 1
 """
 
 

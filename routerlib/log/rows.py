@@ -129,6 +129,11 @@ def decision_row(prompt_id: str, decision: Decision, run_id: int | None) -> dict
     }
 
 
+def insertion(table: str, row: Mapping[str, Any]) -> str:
+    """Return the statement that writes a row, its values given by name."""
+    return f"insert into {table} ({', '.join(row)}) values ({', '.join(f':{key}' for key in row)})"
+
+
 def _json(value: Any) -> str | None:
     return None if value is None else canonical_json(value)
 

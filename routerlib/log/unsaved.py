@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from routerlib.log.rows import insertion
+
 Row = tuple[str, Mapping[str, Any]]
 
 # Tables whose rows can't be had again without paying, and the prompts that they refer to.
@@ -80,7 +82,7 @@ def bring_back(connection: sqlite3.Connection, path: Path) -> int:
                 if connection.execute(_IS_THERE, row).fetchone():
                     continue
                 n_calls += 1
-            connection.execute(_insertion(each["table"], row), row)
+            connection.execute(insertion(each["table"], row) + " on conflict do nothing", row)
         connection.execute("commit")
     except BaseException:
         if connection.in_transaction:
@@ -88,11 +90,6 @@ def bring_back(connection: sqlite3.Connection, path: Path) -> int:
         raise
     beside.unlink()
     return n_calls
-
-
-def _insertion(table: str, row: Mapping[str, Any]) -> str:
-    columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
-    return f"insert into {table} ({columns}) values ({values}) on conflict do nothing"
 
 
 def _known_references(connection: sqlite3.Connection, row: Mapping[str, Any]) -> dict[str, Any]:

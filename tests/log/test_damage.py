@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +88,10 @@ def test_a_mistake_of_the_user_stays_one(tmp_path: Path) -> None:
         CallLog(SAMPLE, read_only=True) as log,
     ):
         log.sql("select * from cals")
+
+
+def test_tasks_of_a_log_are_told_in_one_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(SAMPLE)]) == 0
+    told = re.findall(r"(?m)^ *([a-z]+) +(\d+)$", capsys.readouterr().out)
+    assert len(told) == 9
+    assert told == sorted(told, key=lambda row: (-int(row[1]), row[0]))
