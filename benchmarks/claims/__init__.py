@@ -1,0 +1,1 @@
+"""Studies that measure the promises of docs/promises.md, one file per subject."""
