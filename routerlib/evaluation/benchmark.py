@@ -17,12 +17,14 @@ from routerlib.evaluation.benchmark_fits import (
     estimates_of,
     fit_parts,
 )
+from routerlib.evaluation.curve_metrics import CURVE_METRICS
 from routerlib.metrics.intervals import (
     Interval,
     cluster_weights,
     percentile_interval,
     widen_for_unseen,
 )
+from routerlib.metrics.tails import interval_between
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.splits import Parts, Rows, folds
 from routerlib.records.arrays import Floats
@@ -55,8 +57,9 @@ class Benchmark:
         Groups of near-duplicates among them.
     values : mapping of str to mapping of str to ndarray of shape (n_parts,)
         Per router and baseline each metric of `BENCHMARKED` on each part.
-    replicates : mapping of str to mapping of str to ndarray of shape (n_bootstrap,)
-        Means over the parts on resampled prompts.
+    replicates : mapping of str to mapping of str to ndarray of shape (2, n_bootstrap)
+        Means over the parts on resampled prompts; metrics of a curve as what they lie between
+        (`routerlib.evaluation.curve_metrics`), the others twice.
     """
 
     outcomes: Outcomes
@@ -81,7 +84,9 @@ class Benchmark:
         return self._frame(
             {
                 name: {
-                    metric: percentile_interval(float(parts.mean()), self.replicates[name][metric])
+                    metric: _interval(
+                        metric, float(parts.mean()), self.replicates[name][metric], self.n_groups
+                    )
                     for metric, parts in values.items()
                 }
                 for name, values in self.values.items()
@@ -194,7 +199,7 @@ def benchmark(
     """Train routers on parts of the prompts, and compare them on the others.
 
     Choices are those at cost weight 0, where every router seeks quality alone; what follows the
-    curve sweeps the cost weight on tested prompts, which flatters all routers alike, by little.
+    curve is measured on tested prompts that didn't choose what is mixed there.
     What baselines need is chosen on the training prompts of each part.
 
     Parameters
@@ -253,10 +258,10 @@ def measure_fits(
     ]
     once = _over_parts(held_out, np.ones((1, len(outcomes))))
     blocks = [
-        _over_parts(held_out, weights).mean(axis=2)
+        _over_parts(held_out, weights).mean(axis=3)
         for weights in cluster_weights(outcomes.groups, n_bootstrap, random_state)
     ]
-    drawn = np.concatenate(blocks, axis=2) if blocks else np.zeros((*once.shape[:2], 0))
+    drawn = np.concatenate(blocks, axis=3) if blocks else np.zeros((*once.shape[:3], 0))
     names = [*fits, *BASELINES]
     measured = np.unique(np.concatenate([part.rows for part in held_out]))
     return Benchmark(
@@ -267,10 +272,13 @@ def measure_fits(
         len(measured),
         len(np.unique(outcomes.groups[measured])),
         {
-            name: dict(zip(BENCHMARKED, once[at, :, :, 0], strict=True))
+            name: dict(zip(BENCHMARKED, once[0, at, :, :, 0], strict=True))
             for at, name in enumerate(names)
         },
-        {name: dict(zip(BENCHMARKED, drawn[at], strict=True)) for at, name in enumerate(names)},
+        {
+            name: dict(zip(BENCHMARKED, drawn[1:, at].swapaxes(0, 1), strict=True))
+            for at, name in enumerate(names)
+        },
     )
 
 
@@ -278,8 +286,8 @@ def difference(
     benchmark: Benchmark, router: str, to_benchmark: Benchmark, to: str
 ) -> dict[str, Interval]:
     """Return each metric of a row minus that of another, also of another training."""
-    for mine, theirs in zip(benchmark.divided, to_benchmark.divided, strict=True):
-        if not np.array_equal(mine.test, theirs.test):
+    for our_parts, their_parts in zip(benchmark.divided, to_benchmark.divided, strict=True):
+        if not np.array_equal(our_parts.test, their_parts.test):
             raise ValueError(
                 "a difference needs the same test prompts on both sides, got others; keep "
                 "`Parts.test` and change `Parts.train` alone"
@@ -287,18 +295,26 @@ def difference(
     found: dict[str, Interval] = {}
     for metric in BENCHMARKED:
         ours, other = benchmark.values[router][metric], to_benchmark.values[to][metric]
-        drawn = benchmark.replicates[router][metric] - to_benchmark.replicates[to][metric]
+        apart = benchmark.replicates[router][metric] - to_benchmark.replicates[to][metric]
         # Sums in another order differ by 1e-16; the same choices must differ by 0.
         value = round(float((ours - other).mean()), _EXACT_DIGITS) + 0.0
-        found[metric] = percentile_interval(value, np.round(drawn, _EXACT_DIGITS) + 0.0)
+        drawn = np.sort(np.round(apart, _EXACT_DIGITS) + 0.0, axis=0)
+        found[metric] = _interval(metric, value, drawn, benchmark.n_groups)
     if found["quality"].se > 0:
         found["quality"] = widen_for_unseen(found["quality"], benchmark.n_groups)
     return found
 
 
+def _interval(metric: str, value: float, drawn: Floats, n_groups: int) -> Interval:
+    """Return the interval of a mean over the parts; `drawn` has shape (2, n_bootstrap)."""
+    if metric in CURVE_METRICS:
+        return interval_between(value, drawn[0], drawn[1], n_groups)
+    return percentile_interval(value, drawn[0])
+
+
 def _over_parts(parts: Sequence[HeldOut], weights: Floats) -> Floats:
-    """Return all metrics of each part, shape (n_lines, n_metrics, n_parts, n_replicates)."""
-    return np.stack([part.measure(weights[:, part.rows]) for part in parts], axis=2)
+    """Return all metrics of each part, shape (3, n_lines, n_metrics, n_parts, n_replicates)."""
+    return np.stack([part.measure(weights[:, part.rows]) for part in parts], axis=3)
 
 
 def _sd(values: Floats) -> float:

@@ -18,7 +18,7 @@ from routerlib.evaluation.contenders import (
     baseline_contenders,
     estimates_contender,
 )
-from routerlib.evaluation.replicates import Metric, replicates_of
+from routerlib.evaluation.resampled import Laid, Metric, Replicates, replicates_of
 from routerlib.features.prompt_features import GROUPS, PLAIN
 from routerlib.metrics.calibration import weighted_errors
 from routerlib.metrics.pairs import apgr, is_complete
@@ -183,13 +183,13 @@ def _decision_s(router: Router, prompt: str) -> float:
 class HeldOut:
     """The test prompts of one part, with all that doesn't change from draw to draw.
 
+    `laid`: contenders on the tested prompts.
     `rows` (n_prompts,): which rows of all outcomes these are.
     `expected` (n_prompts, n_models): expected quality, of those that expect any.
     """
 
-    tested: TestedPrompts
+    laid: Laid
     rows: Rows
-    contenders: dict[str, Contender]
     expected: dict[str, Floats]
 
     @classmethod
@@ -201,7 +201,8 @@ class HeldOut:
         means = train.compared()
         by = means.quality if np.isnan(means.cost_usd).all() else means.cost_usd
         tested = TestedPrompts.of(test, train.best_single, train.models[int(np.nanargmin(by))])
-        contenders, expected = {}, {}
+        contenders: dict[str, Contender] = {}
+        expected = {}
         for name, fit in fits.items():
             found = estimates_of(fit, is_told, name)
             quality, cost_usd = found.quality[tested.kept], found.cost_usd[tested.kept]
@@ -213,29 +214,36 @@ class HeldOut:
         at_cost_usd = next(iter(contenders.values())).cost_usd
         baselines = baseline_contenders(tested, means.quality, means.cost_usd, at_cost_usd)
         expected["best single"] = np.tile(means.quality, (len(tested), 1))
-        return cls(tested, parts.test[tested.kept], {**contenders, **baselines}, expected)
+        laid = Laid.of(tested, {**contenders, **baselines})
+        return cls(laid, parts.test[tested.kept], expected)
 
     def measure(self, weights: Floats) -> Floats:
         """Measure all contenders on prompts that were drawn so many times.
 
         `weights` (n_replicates, n_prompts): how often each prompt was drawn.
+        Returns shape (3, n_lines, n_metrics, n_replicates): the metrics, and what those of the
+            curve lie between; the others three times.
         """
-        found = replicates_of(self.tested, self.contenders, weights)
-        unknown = np.full(len(weights), np.nan)
-        quality = self.tested.quality
-        pair = quality[:, self.tested.weak], quality[:, self.tested.strong]
-        for name, contender in self.contenders.items():
-            # The oracle's score has three values: deciles would jump over its best cut.
-            n_bins = None if name in BASELINES else _N_APGR_BINS
-            found[name]["APGR"] = apgr(*pair, contender.score, n_bins, weights)
-            found[name]["ECE"], found[name]["Brier"] = (
-                weighted_errors(self.expected[name], quality, weights)
-                if name in self.expected
-                else (unknown, unknown)
+        drawn = replicates_of(self.laid, weights)
+        lines = [self._readings(name, drawn[name], weights) for name in self.laid.contenders]
+        return np.stack(lines, axis=1)
+
+    def _readings(self, name: str, drawn: Replicates, weights: Floats) -> Floats:
+        """Return one line of the above, shape (3, n_metrics, n_replicates)."""
+        tested, contender = self.laid.tested, self.laid.contenders[name]
+        pair = tested.quality[:, tested.weak], tested.quality[:, tested.strong]
+        # The oracle's score has three values: deciles would jump over its best cut.
+        n_bins = None if name in BASELINES else _N_APGR_BINS
+        found: dict[str, Floats] = {**drawn.metrics}
+        found["APGR"] = apgr(*pair, contender.score, n_bins, weights)
+        found["ECE"] = found["Brier"] = np.full(len(weights), np.nan)
+        if name in self.expected:
+            found["ECE"], found["Brier"] = weighted_errors(
+                self.expected[name], tested.quality, weights
             )
-        return np.array(
-            [[found[name][metric] for metric in BENCHMARKED] for name in self.contenders]
-        )
+        lows = found | {metric: between.low for metric, between in drawn.curve.items()}
+        highs = found | {metric: between.high for metric, between in drawn.curve.items()}
+        return np.array([[each[metric] for metric in BENCHMARKED] for each in (found, lows, highs)])
 
 
 def estimates_of(fit: Fit, is_told: bool, name: str) -> Estimates:

@@ -14,7 +14,8 @@ from routerlib.evaluation.contenders import (
     baseline_contenders,
     estimates_contender,
 )
-from routerlib.evaluation.replicates import METRICS, measure
+from routerlib.evaluation.replicates import measure
+from routerlib.evaluation.resampled import METRICS
 from routerlib.evaluation.routing import check_held_out, means_on_train, route_all, topic_table_of
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
@@ -41,8 +42,9 @@ def compare(
 
     Everything that is chosen was chosen on train: each router brings its cost weight, the best
     single and the cheapest candidate model are the routers' own. Only what follows the curve
-    (AIQ, cost at equal quality, quality at equal cost) sweeps the cost weight on test, which
-    flatters all routers alike, by little.
+    (AIQ, cost at equal quality, quality at equal cost) needs the tested prompts to choose what is
+    mixed where; each mixture is measured on a tenth of them and chosen on the other nine tenths.
+    ``docs/reports.md`` says what exactly is estimated.
 
     Parameters
     ----------

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.evaluation.contenders import TestedPrompts, arms_contender, estimates_contender
-from routerlib.evaluation.replicates import Metric, measure
+from routerlib.evaluation.replicates import measure
+from routerlib.evaluation.resampled import Metric
 from routerlib.evaluation.routing import route_all, topic_table_of
 from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes

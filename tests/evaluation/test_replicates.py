@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from plain_metrics import aiq, regret, zero_router_quality
+from plain_metrics import regret, zero_router_quality
 
 from routerlib.evaluation import contenders as laid
 from routerlib.evaluation.compare import compare
@@ -59,8 +59,6 @@ def test_each_replicate_equals_plain_functions_on_repeated_rows(tested, estimate
         means, means_usd = quality.mean(axis=0), cost.mean(axis=0)
         best, ceiling = means[tested.strong], quality.max(axis=1).mean()
         pair = (quality[:, tested.weak], quality[:, tested.strong], contender.score[drawn])
-        curve_usd = np.append(contender.curve_cost_usd[drawn].mean(axis=0), means_usd.min())
-        curve = np.append(contender.curve_quality[drawn].mean(axis=0), means[means_usd.argmin()])
         mixed = float(zero_router_quality(paid, means_usd, means))
         expected = {
             "quality": obtained,
@@ -68,7 +66,6 @@ def test_each_replicate_equals_plain_functions_on_repeated_rows(tested, estimate
             "cost_share": paid / means_usd[tested.strong],
             "quality_difference": obtained - best,
             "gain_over_zero": obtained - mixed,
-            "AIQ": aiq(curve_usd, curve, (means_usd.min(), means_usd.max())),
             "regret": regret(quality, cost, arms[drawn], WEIGHT),
             "gap_closed": (obtained - best) / (ceiling - best),
             "PGR": float(pgr(obtained, means[tested.weak], best)),
