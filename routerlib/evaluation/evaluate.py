@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from routerlib.evaluation.bands import CurveBand, curve_band
 from routerlib.evaluation.contenders import (
     Contender,
     TestedPrompts,
@@ -94,6 +95,9 @@ class Evaluation:
         candidate model has no quality or cost there.
     curve : CostQuality
         The router as its cost weight sweeps, sorted by cost.
+    band : CurveBand
+        The same points, with 95 % bands round quality and round the difference to best single
+        that hold at all cost weights at once: pick any point after looking.
     singles : CostQuality
         Always calling one candidate model; in the order of ``models``.
     operating : dict of str to Interval
@@ -132,6 +136,7 @@ class Evaluation:
     n_groups: int
     n_skipped: int
     curve: CostQuality
+    band: CurveBand
     singles: CostQuality
     operating: Mapping[str, Interval]
     baselines: Mapping[str, Mapping[str, Interval]]
@@ -220,6 +225,7 @@ def evaluate(
         n_groups=measured.n_groups,
         n_skipped=tested.n_skipped,
         curve=_curve(contenders[_ROUTER]),
+        band=curve_band(tested, contenders[_ROUTER], **bootstrap._asdict()),
         singles=_means(tested.cost_usd, tested.quality),
         operating=measured.intervals(_ROUTER),
         baselines={each: measured.intervals(each) for each in baselines},

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from routerlib.evaluation.routing import route_all
+from routerlib.metrics.intervals import cluster_weights
 from routerlib.metrics.pairs import is_complete
+from routerlib.metrics.tails import joint_width
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
-from routerlib.records.arrays import Floats
+from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
 
-_Z95 = 1.96
 _N_WEIGHTS = 48
+# Prices at which each candidate is tried, at a part of the cost weights, for the joint width.
+_TRIED_FACTORS = (0.1, 0.32, 3.2, 10.0)
+_N_BOOTSTRAP = 500
+_Z95 = 1.96
 # What a page holds must stay small: at most so many prompts times candidate models.
 MAX_CELLS = 20_000
 # Tenths of a decade, rounded as people expect them.
@@ -26,7 +32,10 @@ PRICE_FACTORS = (*(step / 10 for step in _STEPS), *_STEPS, 10.0)
 
 
 class WhatIf(NamedTuple):
-    """What the decisions are worth under one supposition."""
+    """What the decisions are worth under one supposition.
+
+    `half_width`: of the band of 95 % round the difference that holds wherever the sliders stand.
+    """
 
     quality: float
     cost_usd: float
@@ -45,6 +54,7 @@ class HeldOutDecisions:
 
     `expected_quality, expected_cost_usd` (n_prompts, n_models): what the router expects.
     `quality, cost_usd` (n_prompts, n_models): what was observed.
+    `groups` (n_prompts,): group of near-duplicates of each prompt; None = each by itself.
     """
 
     models: tuple[str, ...]
@@ -56,6 +66,7 @@ class HeldOutDecisions:
     cost_usd: Floats
     n_left_out: int
     keeps_to_best: bool = False
+    groups: Arms | None = None
 
     @classmethod
     def of(cls, router: Router, test: Outcomes, max_cells: int = MAX_CELLS) -> Self | None:
@@ -80,6 +91,7 @@ class HeldOutDecisions:
             cost_usd=kept.cost_usd,
             n_left_out=len(test) - len(kept),
             keeps_to_best=router.fallback_ is not None,
+            groups=np.unique(kept.groups, return_inverse=True)[1],
         )
 
     def __len__(self) -> int:
@@ -108,9 +120,57 @@ class HeldOutDecisions:
             best_cost_usd=best_cost,
             saving=1 - cost / best_cost if best_cost else float("nan"),
             quality_difference=float(gains.mean()),
-            half_width=_half_width(gains, is_rerouted=bool((arms != best).any())),
+            half_width=self.joint_width * float(self._se(gains, arms)),
             n_changed=int((arms != self._arms(None, np.ones(len(factors)))).sum()),
         )
+
+    @cached_property
+    def joint_width(self) -> float:
+        """Standard errors that hold wherever the sliders stand: for all cost weights at once.
+
+        And for a price of each candidate that is others' multiple, at some of the cost weights.
+        """
+        best, weights = self.models.index(self.best_single), self.cost_weights()
+        tried = {}
+        for factors, taken in self._tried(weights):
+            for weight in taken:
+                arms = self._arms(weight, factors)
+                tried[arms.tobytes()] = arms
+        chosen = [arms for arms in tried.values() if (arms != best).any()]
+        if not chosen or len(self) < 2:
+            return _Z95
+        rows = np.arange(len(self))
+        gains = np.stack([self.quality[rows, arms] for arms in chosen], axis=1)
+        gains = gains - self.quality[:, [best]]
+        se = np.array([self._se(gains[:, at], arms) for at, arms in enumerate(chosen)])
+        blocks = [
+            weights @ gains / weights.sum(axis=1, keepdims=True)
+            for weights in cluster_weights(self._group_of, _N_BOOTSTRAP, 0)
+        ]
+        return max(_Z95, joint_width(np.concatenate(blocks) - gains.mean(axis=0), se))
+
+    def _tried(self, weights: list[float]) -> Iterator[tuple[Floats, list[float]]]:
+        """Yield price factors, and the cost weights to try at them."""
+        yield np.ones(len(self.models)), weights
+        for arm in range(len(self.models)):
+            for factor in _TRIED_FACTORS:
+                yield np.where(np.arange(len(self.models)) == arm, factor, 1.0), weights[::4]
+
+    @property
+    def _group_of(self) -> Arms:
+        return np.arange(len(self)) if self.groups is None else self.groups
+
+    def _se(self, gains: Floats, arms: Arms) -> float:
+        """Return the standard error of a mean gain, whole groups at a time.
+
+        One loss more than was seen: a few rerouted prompts without a loss are no proof.
+        """
+        sums = np.bincount(self._group_of, weights=gains - gains.mean())
+        if len(sums) < 2:
+            return float("nan")
+        is_rerouted = bool((arms != self.models.index(self.best_single)).any())
+        squares = float((sums**2).sum()) + is_rerouted
+        return float(np.sqrt(squares * len(sums) / (len(sums) - 1))) / len(gains)
 
     def cost_weights(self) -> list[float]:
         """Return the cost weights worth trying: 0, the router's own, and where choices change."""
@@ -132,6 +192,8 @@ class HeldOutDecisions:
             "cost_weight": self.cost_weight,
             "cost_weights": self.cost_weights(),
             "price_factors": list(PRICE_FACTORS),
+            "groups": self._group_of.tolist(),
+            "joint_width": self.joint_width,
             **{name: getattr(self, name).tolist() for name in matrices},
         }
 
@@ -143,11 +205,3 @@ class HeldOutDecisions:
 
     def _estimates(self, factors: Floats) -> Estimates:
         return Estimates(self.models, self.expected_quality, self.expected_cost_usd * factors)
-
-
-def _half_width(gains: Floats, *, is_rerouted: bool) -> float:
-    n = len(gains)
-    if n < 2:
-        return float("nan")
-    squares = float(((gains - gains.mean()) ** 2).sum()) + is_rerouted
-    return _Z95 * float(np.sqrt(squares / (n - 1) / n))

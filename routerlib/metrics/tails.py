@@ -98,24 +98,40 @@ def group_products(groups: NDArray[np.intp], first: Floats, second: Floats) -> F
     return products
 
 
-def joint_band(
-    values: Floats, replicates: Floats, n_groups: int, level: float = 0.95
-) -> tuple[Floats, Floats]:
-    """Put a band round many numbers that covers all of them at once (max-t bootstrap).
+def joint_width(deviations: Floats, se: Floats, level: float = 0.95) -> float:
+    """Say how many standard errors cover many numbers at once (max-t bootstrap).
 
-    Each is as wide as its own standard error asks; how many of them is read off the largest
-    deviation of each replicate. So whichever of them is picked afterwards, its interval holds.
+    Read off the largest deviation of each replicate, so that whichever number is picked
+    afterwards, its interval holds.
+
+    `deviations` (n_bootstrap, n_values): of resampled prompts from the measured values.
+    `se` (n_values,): their standard errors; what never varies is left out.
+    Returns at least what a single number needs.
+    """
+    off = np.divide(np.abs(deviations), se, out=np.zeros_like(deviations), where=se > 0)
+    alone = NormalDist().inv_cdf((1 + level) / 2)
+    if not off.size:
+        return alone
+    return max(alone, float(np.quantile(off.max(axis=1), level)))
+
+
+def joint_band(
+    values: Floats,
+    replicates: Floats,
+    n_groups: int,
+    unseen: Floats | float = 0.0,
+    level: float = 0.95,
+) -> tuple[Floats, Floats]:
+    """Put a band round many numbers that covers all of them at once.
 
     `values` (n_values,): measured.
     `replicates` (n_bootstrap, n_values): the same on resampled prompts.
+    `unseen` (n_values,): standard error of what no replicate can show, if any.
     Returns shape (n_values,): low and high ends.
     """
     if len(replicates) < 2:
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
-    se = replicates.std(axis=0, ddof=1)
-    off = np.divide(np.abs(replicates - values), se, out=np.zeros_like(replicates), where=se > 0)
-    widest = float(np.quantile(off.max(axis=1, initial=0.0), level))
-    normal = NormalDist().inv_cdf((1 + level) / 2)
-    half = max(widest, normal) * se
-    unit = widen_for_few(Interval(0.0, -1.0, 1.0, 1.0), n_groups, level).high
-    return values - unit * half, values + unit * half
+    se = np.hypot(replicates.std(axis=0, ddof=1), unseen)
+    wider = widen_for_few(Interval(0.0, -1.0, 1.0, 1.0), n_groups, level).high
+    half = wider * joint_width(replicates - values, se, level) * se
+    return values - half, values + half

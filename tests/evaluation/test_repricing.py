@@ -171,3 +171,38 @@ def test_a_router_that_keeps_to_the_best_single_does_so_at_any_price(
     assert names[0] == "as it stands: keeps to large, at any price"
     assert all(name.startswith("its estimates choose") for name in names[1:])
     assert not any("weighs" in name for name in names)
+
+
+def test_wherever_the_slider_stands_the_interval_holds() -> None:
+    # Every choice is noise: no cost weight gains anything, yet the best of 50 looks as if.
+    n, wrong, wrong_alone = 150, 0, 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        held_out = HeldOutDecisions(
+            models=("small", "middle", "large"),
+            best_single="large",
+            cost_weight=0.1,
+            expected_quality=rng.random((n, 3)),
+            expected_cost_usd=np.tile([1.0, 2.0, 4.0], (n, 1)),
+            quality=(rng.random((n, 3)) < 0.5).astype(float),
+            cost_usd=np.tile([1.0, 2.0, 4.0], (n, 1)),
+            n_left_out=0,
+        )
+        every = [held_out.at(weight) for weight in held_out.cost_weights()[::4]]
+        off = np.array([abs(each.quality_difference) / each.half_width for each in every])
+        wrong += bool((off > 1).any())
+        wrong_alone += bool((off * held_out.joint_width / 1.96 > 1).any())
+    assert wrong == 0 < wrong_alone
+
+
+def test_prompts_of_a_group_count_together(held_out: HeldOutDecisions) -> None:
+    alone = replace(held_out, groups=None)
+    assert held_out.at().half_width == pytest.approx(alone.at().half_width)  # no two are alike
+    copies = {
+        name: np.concatenate([getattr(held_out, name)] * 2)
+        for name in ("expected_quality", "expected_cost_usd", "quality", "cost_usd")
+    }
+    twice = replace(held_out, **copies, groups=np.tile(np.arange(len(held_out)), 2))
+    # A second copy of each prompt tells nothing new.
+    assert twice.at().half_width == pytest.approx(alone.at().half_width, rel=0.1)
+    assert replace(twice, groups=None).at().half_width < 0.8 * twice.at().half_width

@@ -96,6 +96,11 @@ def curve_line(
     ax.plot(cost_usd * _PROMPTS_PER_UNIT, quality, color=color, linewidth=width, label=label)
 
 
+def curve_band(ax: Axes, cost_usd: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Shade the band round a curve, US dollars a prompt against quality."""
+    ax.fill_between(cost_usd * _PROMPTS_PER_UNIT, low, high, color=ROUTER_BLACK, alpha=0.12, lw=0)
+
+
 def cost_dot(
     ax: Axes,
     cost_usd: float,

@@ -10,6 +10,7 @@ from routerlib.show.plots.drawing import (
     COST_LABEL,
     Row,
     cost_dot,
+    curve_band,
     curve_line,
     diagonal,
     finish_reliability,
@@ -75,7 +76,10 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     curve, singles = evaluation.curve, evaluation.singles
     right = max(float(np.nanmax(singles.cost_usd)), float(np.nanmax(curve.cost_usd)))
     mixing_line(ax, singles.cost_usd, singles.quality, right, "zero router (random mixing)")
-    curve_line(ax, curve.cost_usd, curve.quality, f"{evaluation.name}, all cost weights")
+    band = evaluation.band
+    curve_band(ax, band.cost_usd, band.quality_low, band.quality_high)
+    label = f"{evaluation.name}, all cost weights (95 % band for all at once)"
+    curve_line(ax, curve.cost_usd, curve.quality, label)
     _draw_singles(evaluation, ax)
     _draw_baseline(evaluation, ax, "oracle", "oracle (upper bound)", "*", 13)
     _draw_baseline(evaluation, ax, "topic table", "topic table, same cost weight", "x", 8)

@@ -1,10 +1,10 @@
 // What if prices or the cost weight were others? The same rule as the router's, over the page's data.
 "use strict";
 (() => {
-  const Z95 = 1.96;
   const root = document.getElementById("what-if");
   const data = JSON.parse(document.getElementById("held-out").textContent);
   const n = data.quality.length;
+  const nGroups = new Set(data.groups).size;
   const best = data.models.indexOf(data.best_single);
   const own = data.cost_weights.indexOf(data.cost_weight);
   const plain = data.price_factors.indexOf(1);
@@ -36,7 +36,9 @@
     const difference = mean(gains);
     // One loss more than was seen: a few rerouted prompts without a loss are no proof.
     const unseen = arms.some((arm) => arm !== best) ? 1 : 0;
-    const squares = gains.reduce((sum, gain) => sum + (gain - difference) ** 2, unseen);
+    const sums = new Array(nGroups).fill(0); // prompts of a group count together
+    gains.forEach((gain, row) => { sums[data.groups[row]] += gain - difference; });
+    const squares = sums.reduce((sum, each) => sum + each ** 2, unseen);
     return {
       quality: mean(arms.map((arm, row) => data.quality[row][arm])),
       cost_usd: mean(paid),
@@ -45,7 +47,7 @@
       best_cost_usd: bestCost,
       saving: bestCost ? 1 - mean(paid) / bestCost : NaN,
       quality_difference: difference,
-      half_width: n > 1 ? Z95 * Math.sqrt(squares / (n - 1) / n) : NaN,
+      half_width: nGroups > 1 ? data.joint_width * Math.sqrt((squares * nGroups) / (nGroups - 1)) / n : NaN,
       n_changed: arms.filter((arm, row) => arm !== today[row]).length,
     };
   };
