@@ -142,11 +142,16 @@ def drift(
         int | None, typer.Option(min=1, help="Only the latest so many new prompts.")
     ] = None,
 ) -> None:
-    """Compare recent prompts and outcomes with the training data; say whether to retrain."""
+    """Compare recent prompts and outcomes with the training data; say whether to retrain.
+
+    A line per candidate: estimated and observed quality since training, their difference with
+    bounds that hold at every look, and what to do. Look as often as you like, daily say: at most
+    one of twenty routers ever alarms without a change.
+    """
     check_router(model_path)
     with existing_log(log_path):
         pass
-    from routerlib.evaluation.drift import measure_drift
+    from routerlib.evaluation.drift import measure_drift, since_training
     from routerlib.log.candidates_seen import changes_of_model
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.loading import load_router
@@ -156,7 +161,7 @@ def drift(
     with existing_log(log_path) as log:
         outcomes = Outcomes.from_log(log, models=list(router.models_))
         changes = changes_of_model(log)
-    found = measure_drift(router, outcomes, recent)
+    found = measure_drift(router, since_training(router, outcomes), recent)
     typer.echo(str(drift_table(found)))
     typer.echo(str(calibration_table(found)))
     typer.echo(found.sentence)

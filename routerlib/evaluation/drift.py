@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routerlib.evaluation.misjudged import MIN_ANSWERS, Misjudged, judge_estimates
 from routerlib.features.names import readable_name
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import detect_task
-from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
+from routerlib.records.canonical import tagged_hash
 from routerlib.records.prompt import TASKS
 from routerlib.routers.router import Router
 
@@ -24,9 +25,13 @@ _N_BINS = 10
 # The usual reading of the index: under 0.1 stable, from 0.2 on another population.
 _SHIFTED = 0.2
 _LEVEL = 0.05
-# A mean error of the estimates that can change decisions.
-_MISJUDGED = 0.05
-_MIN_PROMPTS = 30
+# Share of the level that is spent on prompts; the rest is the candidates'.
+_SHARE_OF_FEATURES = 0.1
+# Prompts are compared when there are so many, and each time that they have doubled.
+_FIRST_LOOK = 40
+# Estimates hold on changed prompts where a larger mean error is excluded.
+_TOLERATED = 0.1
+_MIN_PROMPTS = MIN_ANSWERS
 _EMPTY_COUNT = 0.5
 _N_NAMED = 3
 
@@ -38,15 +43,20 @@ class Drift:
     Parameters
     ----------
     features : DataFrame, index feature
-        psi (population stability index), p_value, before and now (means), is_shifted; the most
-        shifted first.
+        psi (population stability index), p_value (at all looks together), before and now (means),
+        is_shifted; the most shifted first.
     calibration : DataFrame, index model
         expected and observed (mean quality), error (observed - expected) with error_low and
-        error_high (95 %), n, is_misjudged.
+        error_high, which hold at all looks together, n (scored answers since training), n_since
+        (those that the error is about: all, or those since it changed), is_misjudged, and to_do:
+        ``retrain`` (worse than estimated), ``recalibrate`` (better than estimated), ``nothing``
+        or ``judge more``.
     n_before, n_now : int
         Training prompts found, and recent prompts.
     reasons : tuple of str
-        Why to retrain; empty when there is no reason.
+        Why to retrain or recalibrate; empty when there is no reason.
+    notes : tuple of str
+        What is worth knowing and no reason.
     """
 
     features: pd.DataFrame
@@ -54,16 +64,46 @@ class Drift:
     n_before: int
     n_now: int
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def to_do(self) -> str:
+        """In a word: ``retrain``, ``recalibrate``, ``nothing`` or ``wait``."""
+        if self.n_now < _MIN_PROMPTS or self.n_before < _MIN_PROMPTS:
+            return "wait"
+        if not self.reasons:
+            return "nothing"
+        is_better = self.calibration.to_do == "recalibrate"
+        return "recalibrate" if is_better.sum() == len(self.reasons) else "retrain"
 
     @property
     def sentence(self) -> str:
         """In words, whether to retrain."""
         compared = f"{self.n_now} recent prompts against {self.n_before} training prompts"
-        if self.n_now < _MIN_PROMPTS or self.n_before < _MIN_PROMPTS:
+        told = "".join(f" {note[0].upper()}{note[1:]}." for note in self.notes)
+        if self.to_do == "wait":
             return f"Too few prompts to tell ({compared}; {_MIN_PROMPTS} of each are needed)."
-        if not self.reasons:
-            return f"No reason to retrain: {compared}, nothing has shifted beyond chance."
-        return f"Retrain: {'; '.join(self.reasons)} ({compared})."
+        if self.to_do == "nothing":
+            return (
+                f"No reason to retrain: {compared}, nothing has changed for the worse beyond "
+                f"chance.{told}"
+            )
+        return f"{self.to_do.capitalize()}: {'; '.join(self.reasons)} ({compared}).{told}"
+
+
+def since_training(router: Router, outcomes: Outcomes) -> Outcomes:
+    """Leave out what the log held already when a router was trained, and it hasn't learnt from.
+
+    Prompts that were held out of training, asked before the last one that was learnt from, tell
+    nothing of a change since.
+
+    `outcomes`: all that was observed, in the order of logging.
+    """
+    seen = set(router.train_prompt_ids_)
+    is_seen = np.array([key in seen for key in outcomes.prompt_ids], dtype=bool)
+    if not is_seen.any():
+        return outcomes
+    return outcomes.take(is_seen | (np.arange(len(outcomes)) > np.flatnonzero(is_seen)[-1]))
 
 
 def measure_drift(
@@ -71,16 +111,21 @@ def measure_drift(
 ) -> Drift:
     """Compare recent prompts and outcomes with those that a router was trained on.
 
+    Look as often as you like, daily say: the chance of an alarm without a change is that of all
+    looks together.
+
     Parameters
     ----------
     router : Router
-        Fitted; it remembers its training prompts.
+        Fitted; it remembers its training prompts, and its errors out of fold.
     outcomes : Outcomes
         All that was observed, in the order of logging, of the router's candidates.
     n_recent : int or None, default=None
-        Only the latest so many prompts that the router was not trained on; None = all of them.
+        Only the latest so many prompts that the router was not trained on; None = all of them,
+        for which alone `alpha` is promised.
     alpha : float, default=0.05
-        Chance, over all features or candidates together, of seeing a shift where there is none.
+        Chance, over all features, candidates and looks together, of a reason where nothing has
+        changed.
 
     Returns
     -------
@@ -88,10 +133,14 @@ def measure_drift(
 
     Notes
     -----
-    The index of two samples of one population isn't 0: scaled by ``n m / (n + m)`` it is nearly
-    chi-squared with one degree of freedom fewer than bins. A feature counts as shifted where the
-    index reaches 0.2 and chance explains it with a probability under ``alpha`` over the number of
-    features (Bonferroni).
+    Expected of a candidate is what such estimates meant out of fold when the router was trained,
+    so that other prompts are no drift of a candidate where estimates account for them. The bound
+    of the error holds the uncertainty of that expectation too, and holds at all looks (normal
+    mixture of Howard et al. 2021, see `routerlib.metrics.sequences`); a change is looked for from
+    every hundredth answer on. Prompts are compared once 40 are there and each time that they have
+    doubled: a feature counts as shifted where the index reaches 0.2 and chance explains it with a
+    probability under a tenth of ``alpha``, divided by features and looks. That alone is a reason
+    only until enough answers show that the estimates hold on the new prompts.
 
     Examples
     --------
@@ -100,18 +149,45 @@ def measure_drift(
     >>> outcomes = make_world(n_prompts=240, seed=2).outcomes
     >>> router = KNNRouter().fit(outcomes.take(range(160)))
     >>> measure_drift(router, outcomes).sentence
-    'No reason to retrain: 80 recent prompts against 160 training prompts, nothing has shifted ...
+    'No reason to retrain: 80 recent prompts against 160 training prompts, nothing has changed ...
     """
     seen = set(router.train_prompt_ids_)
     is_seen = np.array([key in seen for key in outcomes.prompt_ids], dtype=bool)
-    now = np.flatnonzero(~is_seen)[-n_recent if n_recent else 0 :]
-    before = outcomes.take(is_seen)
-    recent = outcomes.take(now)
-    features = _features(before.prompts, recent.prompts, alpha)
-    calibration = _calibration(router, recent, alpha)
-    enough = min(len(before), len(recent)) >= _MIN_PROMPTS
-    reasons = (*_feature_reasons(features), *_calibration_reasons(calibration)) if enough else ()
-    return Drift(features, calibration, len(before), len(recent), reasons)
+    now = _in_order(is_seen, outcomes)[-n_recent if n_recent else 0 :]
+    before, recent = outcomes.take(is_seen), outcomes.take(now)
+    features = _features(before, recent, alpha * _SHARE_OF_FEATURES)
+    judged = judge_estimates(router, recent, alpha * (1 - _SHARE_OF_FEATURES))
+    if min(len(before), len(recent)) < _MIN_PROMPTS:
+        return Drift(features, _calibration(judged), len(before), len(recent), ())
+    shifts = _feature_reasons(features)
+    hold = len(judged) == len(router.models_) and all(map(_is_shown_to_hold, judged.values()))
+    notes = [f"{shift}, and the estimates hold for them" for shift in shifts] if hold else []
+    if router.held_out_errors_ is None:
+        notes.append(
+            "the router keeps no errors out of fold, so wider bounds are assumed: it was fitted "
+            "at a given cost weight or by an older version"
+        )
+    reasons = (*([] if hold else shifts), *_calibration_reasons(judged))
+    return Drift(features, _calibration(judged), len(before), len(recent), reasons, tuple(notes))
+
+
+def _in_order(is_seen: np.ndarray, outcomes: Outcomes) -> np.ndarray:
+    """Return the rows not learnt from; those among the learnt ones first, in no order of topics.
+
+    What was held out at random stands in the order of its file, by topic often, which is no
+    order of time.
+    """
+    unseen = np.flatnonzero(~is_seen)
+    if not is_seen.any():
+        return unseen
+    is_among = unseen < np.flatnonzero(is_seen)[-1]
+    among = sorted(unseen[is_among], key=lambda row: tagged_hash(outcomes.prompt_ids[row]))
+    return np.array([*among, *unseen[~is_among]], dtype=int)
+
+
+def _is_shown_to_hold(judged: Misjudged) -> bool:
+    error = judged.error
+    return judged.n >= _MIN_PROMPTS and error.low > -_TOLERATED and error.high < _TOLERATED
 
 
 def _stability(before: Floats, now: Floats, n_bins: int) -> tuple[float, float]:
@@ -132,28 +208,51 @@ def _stability(before: Floats, now: Floats, n_bins: int) -> tuple[float, float]:
     return index, float(chi2.sf(scaled, max(len(inner), 1)))
 
 
-def _features(before: Sequence[str], now: Sequence[str], alpha: float) -> pd.DataFrame:
+def _features(before: Outcomes, now: Outcomes, alpha: float) -> pd.DataFrame:
     import pandas as pd
 
     columns = ["psi", "p_value", "before", "now", "is_shifted"]
-    if not before or not now:
+    if not len(before) or not len(now):
         return pd.DataFrame(columns=columns, index=pd.Index([], name="feature"))
-    old, new = _numbers(before), _numbers(now)
+    old, new = _numbers(before.prompts), _numbers(now.prompts)
     names = [*SURFACE_NAMES, *(f"task_{task}" for task in TASKS)]
     varying = [i for i in range(len(names)) if np.ptp(np.concatenate([old[:, i], new[:, i]])) > 0]
+    independent = _firsts(before.groups)
+    judged, look = _latest_look(_firsts(now.groups))
     rows = {}
     for column in varying:
         index, p_value = _stability(old[:, column], new[:, column], _N_BINS)
+        if len(judged):
+            _, p_value = _stability(old[independent, column], new[judged, column], _N_BINS)
+        p_value = min(1.0, p_value * look * (look + 1))
         rows[readable_name(names[column])] = {
             "psi": index,
-            "p_value": p_value,
+            "p_value": p_value if len(judged) else np.nan,
             "before": float(old[:, column].mean()),
             "now": float(new[:, column].mean()),
-            "is_shifted": bool(index >= _SHIFTED and p_value < alpha / len(varying)),
+            "is_shifted": bool(
+                len(judged) and index >= _SHIFTED and p_value < alpha / len(varying)
+            ),
         }
     frame = pd.DataFrame(rows, index=columns).T.infer_objects()
     frame.index.name = "feature"
     return frame.sort_values(["is_shifted", "psi"], ascending=False)
+
+
+def _firsts(groups: np.ndarray) -> np.ndarray:
+    """Return one row of each group of near-duplicates, in order: copies are no evidence."""
+    return np.sort(np.unique(groups, return_index=True)[1])
+
+
+def _latest_look(rows: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the prompts of the last doubling, and which look that is, from 1.
+
+    Looks between two doublings see the same prompts: they are one look.
+    """
+    if len(rows) < _FIRST_LOOK:
+        return rows[:0], 1
+    look = int(np.log2(len(rows) / _FIRST_LOOK)) + 1
+    return rows[: _FIRST_LOOK * 2 ** (look - 1)], look
 
 
 def _numbers(prompts: Sequence[str]) -> Floats:
@@ -162,35 +261,23 @@ def _numbers(prompts: Sequence[str]) -> Floats:
     return np.hstack([surface_features(list(prompts)), is_task])
 
 
-def _calibration(router: Router, recent: Outcomes, alpha: float) -> pd.DataFrame:
+def _calibration(judged: Mapping[str, Misjudged]) -> pd.DataFrame:
     import pandas as pd
-    from scipy.stats import t
 
-    rows = {}
-    expected = router.predict(recent.prompts).quality
-    for arm, name in enumerate(router.models_):
-        observed = recent.quality[:, recent.models.index(name)]
-        known = np.isfinite(observed) & np.isfinite(expected[:, arm])
-        if known.sum() < 2:
-            continue
-        errors = observed[known] - expected[known, arm]
-        n = len(errors)
-        # One unseen surprise, as in `intervals.widen_for_unseen`.
-        se = float(np.sqrt((((errors - errors.mean()) ** 2).sum() + 1) / n / (n - 1)))
-        half, wide = (
-            float(t.ppf(1 - a / 2, n - 1)) * se for a in (_LEVEL, alpha / expected.shape[1])
-        )
-        error = float(errors.mean())
-        rows[name] = {
-            "expected": float(expected[known, arm].mean()),
-            "observed": float(observed[known].mean()),
-            **Interval(error, error - half, error + half, se).columns("error"),
-            "n": n,
-            "is_misjudged": bool(
-                n >= _MIN_PROMPTS and abs(error) >= _MISJUDGED and abs(error) > wide
-            ),
+    rows = {
+        name: {
+            "expected": each.expected,
+            "observed": each.observed,
+            **each.error.columns("error"),
+            "n": each.n,
+            "n_since": each.n_since,
+            "is_misjudged": each.is_misjudged,
+            "to_do": each.to_do,
         }
-    columns = ["expected", "observed", "error", "error_low", "error_high", "n", "is_misjudged"]
+        for name, each in judged.items()
+    }
+    columns = ["expected", "observed", "error", "error_low", "error_high", "n", "n_since"]
+    columns += ["is_misjudged", "to_do"]
     frame = pd.DataFrame(rows, index=columns).T.infer_objects()
     frame.index.name = "model"
     return frame
@@ -208,10 +295,17 @@ def _feature_reasons(features: pd.DataFrame) -> list[str]:
     return [f"prompts have changed in {', '.join(named)}{more}"]
 
 
-def _calibration_reasons(calibration: pd.DataFrame) -> list[str]:
+def _calibration_reasons(judged: Mapping[str, Misjudged]) -> list[str]:
     return [
-        f"{name} is {'worse' if row.error < 0 else 'better'} than estimated by "
-        f"{abs(row.error):.2f} [{min(abs(row.error_low), abs(row.error_high)):.2f}, "
-        f"{max(abs(row.error_low), abs(row.error_high)):.2f}] on {int(row.n)} prompts"
-        for name, row in calibration[calibration.is_misjudged.astype(bool)].iterrows()
+        f"{name} is {'worse' if each.error.value < 0 else 'better'} than estimated by "
+        f"{abs(each.error.value):.2f} [{min(abs(each.error.low), abs(each.error.high)):.2f}, "
+        f"{max(abs(each.error.low), abs(each.error.high)):.2f}] on {_answers(each)}"
+        for name, each in judged.items()
+        if each.is_misjudged
     ]
+
+
+def _answers(judged: Misjudged) -> str:
+    if judged.n_since == judged.n:
+        return f"{judged.n} prompts"
+    return f"the last {judged.n_since} of {judged.n} prompts"

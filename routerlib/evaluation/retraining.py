@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from routerlib.evaluation.drift import Drift, measure_drift
+from routerlib.evaluation.drift import Drift, measure_drift, since_training
 from routerlib.evaluation.off_policy.targets import ThinOverlap
 from routerlib.evaluation.off_policy.value import estimate_difference
 from routerlib.evaluation.routing import route_all
@@ -350,7 +350,7 @@ def _drift(champion: Router, outcomes: Outcomes) -> Drift | None:
     """Measure drift where the log still has the champion's candidates."""
     if not set(champion.models_) <= set(outcomes.models):
         return None
-    return measure_drift(champion, outcomes)
+    return measure_drift(champion, since_training(champion, outcomes))
 
 
 def _cost_weight(champion: Router, challenger: Router) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 
 from routerlib.records.canonical import tagged_hash
 from routerlib.routers import artifact
+from routerlib.routers.held_out_errors import HeldOutErrors
 from routerlib.routers.topic_table import TopicMeans
 
 
@@ -30,6 +31,7 @@ class Fitted(ABC):
     cost_weight_: float
     fallback_: str | None
     training_: dict[str, Any]
+    held_out_errors_: HeldOutErrors | None = None
 
     def stand_at(
         self,
@@ -93,7 +95,7 @@ class Fitted(ABC):
     def router_hash_(self) -> str:
         """Tagged hash of what was learnt; the operating point is left out."""
         state = self.to_state()
-        del state["cost_weight"], state["fallback"], state["training"]
+        del state["cost_weight"], state["fallback"], state["training"], state["held_out_errors"]
         return tagged_hash(_hashable(state))
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
@@ -124,6 +126,7 @@ class Fitted(ABC):
             "cost_weight": float(self.cost_weight_),
             "fallback": self.fallback_,
             "training": self.training_,
+            "held_out_errors": self.held_out_errors_ and self.held_out_errors_.to_state(),
             "parameters": self._parameters(),
             "learned": self._learned(),
         }
@@ -143,6 +146,10 @@ class Fitted(ABC):
         known = state.get("topic_means")  # files of older versions have none
         router.topic_means_ = (
             None if known is None else TopicMeans.from_state(known, router.models_)
+        )
+        errors = state.get("held_out_errors")  # files of older versions have none
+        router.held_out_errors_ = (
+            None if errors is None else HeldOutErrors.from_state(errors, len(router.models_))
         )
         router.train_prompt_ids_ = tuple(state["train_prompt_ids"])
         router.data_hash_ = state["data_hash"]

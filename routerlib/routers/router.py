@@ -51,6 +51,9 @@ class Router(Fitted):
         Why `route` keeps to the best single model, in words; None = it doesn't.
     training_ : dict
         How the operating point was chosen, as JSON values; empty when it wasn't.
+    held_out_errors_ : HeldOutErrors or None
+        How wrong the estimates were on prompts not learnt from, by which `measure_drift` tells
+        change from chance; None where training measured none, as after a plain `fit`.
     """
 
     def fit(self, outcomes: Outcomes) -> Self:
@@ -79,6 +82,7 @@ class Router(Fitted):
         self.topic_means_ = TopicMeans.of(outcomes)
         self.train_prompt_ids_ = tuple(outcomes.prompt_ids)
         self.data_hash_ = outcomes.data_hash
+        self.held_out_errors_ = None
         self.stand_at(0.0)
         self._learn(outcomes)
         return self

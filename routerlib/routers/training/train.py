@@ -14,6 +14,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import sweep_cost_weights
 from routerlib.records.canonical import plain_json
 from routerlib.records.decision import Estimates
+from routerlib.routers.held_out_errors import HeldOutErrors
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.router import Router
 from routerlib.routers.training.certification import certified_operating_point
@@ -151,7 +152,9 @@ def at_operating_point(
     """
     router.fit(train)
     _check_estimates(router, train)
-    point = _cross_fitted_point(router, train, random_state, max_quality_loss)
+    point, router.held_out_errors_ = _cross_fitted_point(
+        router, train, random_state, max_quality_loss
+    )
     how = {
         "cost_weight_is": "chosen out of fold",
         "max_quality_loss": float(max_quality_loss),
@@ -217,8 +220,12 @@ def at_certified_point(
     router.fit(fitting)
     _check_estimates(router, fitting)
     own = router.predict(fitting.prompts)
+    estimates = router.predict(calibration.prompts)
+    router.held_out_errors_ = HeldOutErrors.of(
+        estimates.quality, calibration.quality, calibration.groups
+    )
     certificate = certified_operating_point(
-        router.predict(calibration.prompts),
+        estimates,
         calibration,
         epsilon=epsilon,
         delta=delta,
@@ -249,9 +256,10 @@ def _check_estimates(router: Router, train: Outcomes) -> None:
 
 def _cross_fitted_point(
     router: Router, train: Outcomes, random_state: int, max_quality_loss: float
-) -> OperatingPoint:
+) -> tuple[OperatingPoint, HeldOutErrors | None]:
     n_complete = int(np.isfinite(train.quality).all(axis=1).sum())
     if n_complete < MIN_PROMPTS or len(np.unique(train.groups)) < 2:
-        return kept_to_best_single(train, n_complete, too_few(n_complete))
+        return kept_to_best_single(train, n_complete, too_few(n_complete)), None
     estimates = cross_fit(lambda: copy(router), train, random_state=random_state)
-    return choose_cost_weight(estimates, train, max_quality_loss)
+    errors = HeldOutErrors.of(estimates.quality, train.quality, train.groups)
+    return choose_cost_weight(estimates, train, max_quality_loss), errors

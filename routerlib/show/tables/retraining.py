@@ -67,7 +67,7 @@ def drift_table(drift: Drift, n_features: int = _N_FEATURES) -> Table:
     frame = drift.features.head(n_features).rename(
         columns={
             "psi": "stability index",
-            "p_value": "chance of it without a shift",
+            "p_value": "chance of it, at any look, without a shift",
             "before": "mean in training",
             "now": "mean now",
             "is_shifted": "has shifted",
@@ -88,7 +88,7 @@ def calibration_table(drift: Drift) -> Table:
     -------
     Table
     """
-    frame = drift.calibration.rename(
+    frame = drift.calibration.drop(columns="is_misjudged").rename(
         columns={
             "expected": "estimated quality",
             "observed": "observed quality",
@@ -96,10 +96,14 @@ def calibration_table(drift: Drift) -> Table:
             "error_low": "observed - estimated_low",
             "error_high": "observed - estimated_high",
             "n": "scored prompts",
-            "is_misjudged": "is misjudged",
+            "n_since": "of these told of",
+            "to_do": "what to do",
         }
     )
-    return table(frame, "Estimates against outcomes on recent prompts, 95 % intervals")
+    return table(
+        frame,
+        "Estimates against outcomes since training; the bounds hold at every look, however often",
+    )
 
 
 def models_table(kept: list[Kept]) -> Table:
