@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.outcomes.worlds import make_world
+from routerlib.outcomes.worlds import World, make_world
 from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
 from routerlib.routers.baselines import RandomRouter
@@ -16,6 +18,7 @@ from routerlib.routers.rivals import KNNRouter
 from routerlib.routers.training.certification import (
     certified_operating_point,
     gain_p_values,
+    saving_p_value,
     try_in_order,
 )
 from routerlib.routers.training.train import at_certified_point, train_router
@@ -35,6 +38,7 @@ def simulated(kind: str, n_prompts: int, noise: float, seed: int) -> tuple[int, 
     """
     population = make_world(n_prompts=600, seed=seed, kind=kind)
     truth, cost_usd = population.expected_quality, population.outcomes.cost_usd
+    best = len(truth.T) - 1  # the dearest; among equals it is the one named
     topics = np.unique(population.outcomes.topics, return_inverse=True)[1]
     weights = np.concatenate([[0], np.geomspace(300, 3e4, 15)])
     rng = np.random.default_rng(seed)
@@ -50,17 +54,19 @@ def simulated(kind: str, n_prompts: int, noise: float, seed: int) -> tuple[int, 
             np.arange(n_prompts),
             epsilon=EPSILON,
             delta=DELTA,
+            best=best,
             cost_weights=weights,
         )
-        accepted = [each.cost_weight for each in tested if each.p_value <= DELTA]
-        true_loss = [
-            truth.mean(axis=0).max()
-            - np.take_along_axis(truth, choose_arms(believed, weight)[:, None], axis=1).mean()
-            for weight in accepted
+        accepted = [
+            choose_arms(believed, each.cost_weight)[:, None] for each in tested if each.is_accepted
         ]
+        kept = [np.take_along_axis(truth, arms, axis=1).mean() for arms in accepted]
+        paid = [np.take_along_axis(cost_usd, arms, axis=1).mean() for arms in accepted]
         n_certified += bool(accepted)
         # The strictest count: a repeat fails if any accepted cost weight breaks the promise.
-        n_wrong += any(loss > EPSILON for loss in true_loss)
+        n_wrong += any(each < truth.mean(axis=0).max() - EPSILON for each in kept) or any(
+            each >= cost_usd[:, best].mean() for each in paid
+        )
     return n_certified, n_wrong
 
 
@@ -141,8 +147,16 @@ def test_numbers_out_of_range_are_refused(epsilon: float, delta: float) -> None:
         at_certified_point(KNNRouter(), outcomes, epsilon=epsilon, delta=delta)
 
 
+def with_a_dear_best(n_prompts: int, seed: int) -> World:
+    """Return a world with much to gain, in which the best single model is the dearer one."""
+    made = make_world(n_prompts=n_prompts, n_models=2, seed=seed, kind="skill")
+    truth = np.add(made.expected_quality, [0.0, 0.08])
+    drawn = np.random.default_rng(seed).random(truth.shape) < truth
+    return World(replace(made.outcomes, quality=drawn.astype(float)), truth)
+
+
 def test_trained_routers_keep_the_promise_too() -> None:
-    population = make_world(n_prompts=3000, n_models=2, seed=3, kind="skill")
+    population = with_a_dear_best(3000, seed=3)
     n_certified = n_wrong = 0
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(3000)
@@ -164,7 +178,7 @@ def test_trained_routers_keep_the_promise_too() -> None:
 
 
 def test_train_router_certifies_or_keeps_to_the_best_single() -> None:
-    skill = make_world(n_prompts=600, n_models=2, seed=1, kind="skill").outcomes
+    skill = with_a_dear_best(600, seed=1).outcomes
     router = train_router(skill, certify=(0.05, 0.1))
     assert isinstance(router, LGBMRouter)
     assert router.fallback_ is None
@@ -175,6 +189,66 @@ def test_train_router_certifies_or_keeps_to_the_best_single() -> None:
     router = train_router(few, certify=(0.01, 0.05))
     assert router.route(few.prompts[0]).model == router.best_single_
     assert "could be certified to lose at most 1 points" in str(router.fallback_)
+
+
+def test_what_is_better_but_no_cheaper_is_refused() -> None:
+    # The router is right where the best single model, the cheapest of all, is wrong: for more.
+    n = 300
+    quality = np.tile([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], (n // 3, 1))
+    cost = np.tile([1.0, 4.0], (n, 1))
+    prompts = make_world(n_prompts=n).outcomes.prompts
+    outcomes = Outcomes(prompts, ["cheap", "dear"], quality, cost)
+    truth = Estimates(("cheap", "dear"), quality, cost)
+    how = {"epsilon": 0.05, "delta": 0.1, "cost_weights": [0.0, 0.1]}
+    against_cheap = certified_operating_point(truth, outcomes, best_single="cheap", **how)
+    against_dear = certified_operating_point(truth, outcomes, best_single="dear", **how)
+    assert not against_cheap.is_certified
+    assert against_cheap.shortage.startswith(
+        "no cost weight could be certified to lose at most 5 points of quality and to cost less"
+    )
+    assert against_dear.is_certified
+    assert against_dear.sentence.endswith("whichever that is, and cheaper than dear.")
+
+
+def test_a_cost_weight_that_fails_does_not_end_the_others() -> None:
+    # At cost weight 0 the dearest is always called; higher up the middle one, which is as good.
+    n = 400
+    quality = np.tile([0.2, 0.9, 0.9], (n, 1))
+    cost = np.tile([1.0, 2.0, 20.0], (n, 1))
+    expected = Estimates(("a", "b", "c"), np.tile([0.2, 0.9, 0.91], (n, 1)), cost)
+    tested = try_in_order(
+        expected,
+        quality,
+        cost,
+        np.arange(n),
+        epsilon=EPSILON,
+        delta=DELTA,
+        best=2,
+        cost_weights=[0.0, 1e-5, 1e-4, 0.01, 0.02, 0.05, 0.1, 0.2],
+    )
+    assert [each.cost_weight for each in tested if each.is_accepted] == [0.01, 0.02, 0.05, 0.1, 0.2]
+    assert sum(each.level for each in tested if each.cost_weight in (0, 1e-5)) <= DELTA
+    assert all(each.level <= DELTA for each in tested)
+
+
+def test_at_the_edge_of_no_saving_it_is_rejected_at_most_as_often_as_the_level() -> None:
+    # Most prompts save a little, a few cost much more: the mean saving is 0, each rejection wrong.
+    rng = np.random.default_rng(0)
+    for share_dear in (0.5, 0.1, 0.01):
+        dear = rng.random((N_REPEATS, 300)) < share_dear
+        savings = np.where(dear, -(1 - share_dear), share_dear)
+        groups = np.arange(300)
+        p_values = [saving_p_value(row, groups, most_usd=1.0) for row in savings]
+        assert np.sum(np.array(p_values) <= DELTA) <= MOST_VIOLATIONS
+
+
+def test_a_saving_that_is_there_is_found_whatever_the_scale_of_the_bound() -> None:
+    savings = np.tile([0.5, 0.0], 100)
+    groups = np.arange(200)
+    assert saving_p_value(savings, groups, most_usd=1.0) < 1e-6
+    assert saving_p_value(savings, groups, most_usd=10.0) < 0.1
+    assert saving_p_value(-savings, groups, most_usd=1.0) == 1
+    assert saving_p_value(np.zeros(0), [], most_usd=1.0) == 1
 
 
 def test_a_given_cost_weight_is_not_certified() -> None:

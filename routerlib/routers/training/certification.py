@@ -12,11 +12,19 @@ from numpy.typing import NDArray
 from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms
-from routerlib.records.arrays import Floats
+from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 
 # Share of what can be staked that is staked at most, so that no single loss ends the game.
 _LARGEST_STAKE = 0.9
+# Stakes of the bet on costs, each half of the one before.
+_N_STAKES = 10
+# No call is believed to cost more than so many times the dearest that was seen. Of calls to others
+# than the best single model: calling it is no loss.
+_BEYOND_THE_DEAREST = 2.0
+# Where a sequence begins, as shares of the way through the cost weights: from the bottom, where the
+# quality is, and higher up, for the bottom may be as dear as the best single model or dearer.
+_STARTS = (0, 1 / 8, 3 / 8)
 # Variance that is believed of differences before any was seen, with the weight of one draw.
 _FIRST_VARIANCE = 0.25
 
@@ -28,11 +36,15 @@ class Certificate:
     The promise: if new prompts come from where the calibration prompts came from, then with
     confidence ``1 - delta`` (over the draw of the calibration prompts) the router's expected
     quality at this cost weight is at most ``epsilon`` below that of *every* single candidate
-    model, and so below the best one, whichever that truly is.
+    model, and so below the best one, whichever that truly is; and its expected cost is below that
+    of ``best_single``, which would be called otherwise, provided that no call to another
+    candidate costs more than twice the dearest among the calibration prompts. Without some such
+    bound nothing can be said of the mean of costs.
 
     `epsilon`: mean quality that may be lost, in [0, 1).
     `delta`: probability with which the promise may fail, in (0, 1).
     `cost_weight`: the certified cost weight; None = none could be certified.
+    `promises_saving`: whether costs were known, so that "cheaper" is part of it.
     `quality_difference`: observed mean quality at that cost weight minus that of
         ``best_single`` on the calibration prompts; NaN without prompts.
     """
@@ -45,6 +57,7 @@ class Certificate:
     n_groups: int
     p_value: float
     quality_difference: float
+    promises_saving: bool = True
 
     @property
     def is_certified(self) -> bool:
@@ -56,18 +69,20 @@ class Certificate:
         """The promise in words, or why there is none."""
         if self.cost_weight is None:
             return f"Not certified, so it keeps to {self.best_single}: {self.shortage}."
+        cheaper = f", and cheaper than {self.best_single}" if self.promises_saving else ""
         return (
             f"Certified with {self._confidence} on {self.n_prompts} calibration prompts: at cost "
             f"weight {self.cost_weight:.4g} the router is at most {100 * self.epsilon:g} points of "
-            "quality below the best single candidate model, whichever that is."
+            f"quality below the best single candidate model, whichever that is{cheaper}."
         )
 
     @property
     def shortage(self) -> str:
         """What could not be shown."""
+        cheaper = " and to cost less" if self.promises_saving else ""
         return (
             f"no cost weight could be certified to lose at most {100 * self.epsilon:g} points of "
-            f"quality with {self._confidence} on {self.n_prompts} calibration prompts"
+            f"quality{cheaper} with {self._confidence} on {self.n_prompts} calibration prompts"
         )
 
     @property
@@ -113,6 +128,31 @@ def gain_p_values(
     return np.exp(-np.maximum(log_wealth.max(axis=0), 0.0))
 
 
+def saving_p_value(
+    savings: Floats, groups: NDArray[np.intp] | Sequence[int], most_usd: float
+) -> float:
+    """Test whether the mean saving is above 0, by betting.
+
+    Costs have heavy tails, so the stakes are the smallest and the largest that a bound allows, and
+    many between, each with a part of the coins: what the best of them wins remains, without
+    a guess about the spread. Savings may be as large as they like; only the loss needs a bound.
+
+    `savings` (n_prompts,): US dollars saved, each at least ``-most_usd``.
+    `groups` (length n_prompts): as in `gain_p_values`.
+    `most_usd`: largest loss on one prompt.
+    Returns a p-value, valid for any number of prompts and any distribution above that bound.
+    """
+    drawn = _group_sums(np.asarray(savings, dtype=float)[:, None] / most_usd, groups)[:, 0]
+    if not len(drawn):
+        return 1.0
+    drawn = drawn[np.random.default_rng(0).permutation(len(drawn))]
+    stakes = _LARGEST_STAKE / 2.0 ** np.arange(_N_STAKES)
+    log_wealth = np.cumsum(np.log1p(stakes * drawn[:, None]), axis=0)
+    largest = log_wealth.max(axis=1)
+    together = largest + np.log(np.exp(log_wealth - largest[:, None]).mean(axis=1))
+    return float(np.exp(-max(together.max(), 0.0)))
+
+
 def _group_sums(values: Floats, groups: NDArray[np.intp] | Sequence[int]) -> Floats:
     """Add up the values of each group, in units of the largest group's size."""
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
@@ -130,36 +170,43 @@ def certified_operating_point(
     best_single: str,
     cost_weights: Sequence[float] | Floats,
 ) -> Certificate:
-    """Choose the cheapest cost weight of which a bounded loss can be promised.
+    """Choose the cheapest cost weight of which a bounded loss and a saving can be promised.
 
     Learn then test: each cost weight is a hypothesis "the loss against some single candidate
-    model exceeds epsilon". They are tested in the order of rising cost weight, each at level
-    ``delta``, until one can't be rejected (fixed sequence); so the probability that any accepted
-    one is wrong is at most ``delta``, and among them the one with the lowest observed cost is
-    free to be chosen. A hypothesis over several candidates is rejected only if it is for each of
-    them, so the promise holds against the truly best single model, not only against the one
-    named.
+    model exceeds epsilon, or it isn't cheaper than the best single one". It is rejected only if
+    each of its parts is, so the promise holds against the truly best single model, not only
+    against the one named; the costs are those of the one named, which would be called otherwise.
+    They are tested in the order of rising cost weight (fallback procedure): the starts share
+    ``delta``, each accepted cost weight hands what it was tested at on to the next, so one that
+    fails ends a sequence and another begins at the next start. The probability that any accepted
+    one is wrong is at most ``delta``, so the one with the lowest observed cost is free to be
+    chosen.
 
     Angelopoulos, Bates, Candes, Jordan and Lei (2021), Learn then test, arXiv:2110.01052.
+    Wiens and Dmitrienko (2005), The fallback procedure for evaluating a single family of
+    hypotheses, Journal of Biopharmaceutical Statistics 15.
 
     `epsilon`: mean quality that may be lost, in [0, 1).
     `delta`: probability with which the promise may fail, in (0, 1).
     `cost_weights`: to be tested, each at least 0, fixed without looking at the calibration
         prompts: of `sweep_cost_weights` on other prompts, say.
     """
-    keep = np.flatnonzero(is_complete(outcomes.quality))
-    has_costs = bool(len(estimates)) and bool(np.isfinite(estimates.cost_usd).all())
+    has_costs = _knows_costs(estimates, outcomes)
+    needed = (outcomes.quality, outcomes.cost_usd) if has_costs else (outcomes.quality,)
+    keep = np.flatnonzero(is_complete(*needed))
     groups = outcomes.groups[keep]
+    best = outcomes.models.index(best_single)
     tested = try_in_order(
         Estimates(estimates.models, estimates.quality[keep], estimates.cost_usd[keep]),
         outcomes.quality[keep],
-        outcomes.cost_usd[keep],
+        outcomes.cost_usd[keep] if has_costs else None,
         groups,
         epsilon=epsilon,
         delta=delta,
+        best=best,
         cost_weights=cost_weights if has_costs else [0.0],
     )
-    shown = [each for each in tested if each.p_value <= delta]
+    shown = [each for each in tested if each.is_accepted]
     chosen = min(shown, key=lambda each: each.cost_usd, default=tested[0])
     return Certificate(
         epsilon=epsilon,
@@ -169,13 +216,20 @@ def certified_operating_point(
         n_prompts=len(keep),
         n_groups=len(np.unique(groups)),
         p_value=chosen.p_value,
-        quality_difference=float(chosen.gains[outcomes.models.index(best_single)]),
+        quality_difference=float(chosen.gains[best]),
+        promises_saving=has_costs,
     )
+
+
+def _knows_costs(estimates: Estimates, outcomes: Outcomes) -> bool:
+    is_expected = bool(len(estimates)) and bool(np.isfinite(estimates.cost_usd).all())
+    return is_expected and bool((~np.isnan(outcomes.cost_usd)).any(axis=0).all())
 
 
 class Trial(NamedTuple):
     """One cost weight as the calibration prompts saw it.
 
+    `level`: what its p-value was compared with.
     `cost_usd`: mean US dollars of its choices; 0 where costs are unknown.
     `gains` (n_models,): mean quality of its choices minus that of each candidate model; NaN
         without prompts.
@@ -183,42 +237,82 @@ class Trial(NamedTuple):
 
     cost_weight: float
     p_value: float
+    level: float
     cost_usd: float
     gains: Floats
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the hypothesis that it loses too much, or saves nothing, is rejected."""
+        return self.p_value <= self.level
 
 
 def try_in_order(
     estimates: Estimates,
     quality: Floats,
-    cost_usd: Floats,
+    cost_usd: Floats | None,
     groups: NDArray[np.intp],
     *,
     epsilon: float,
     delta: float,
+    best: int,
     cost_weights: Sequence[float] | Floats,
 ) -> list[Trial]:
-    """Test cost weights from the lowest up, until one fails at level delta.
+    """Test cost weights from the lowest up, each at what it starts with or was handed on.
 
-    `quality, cost_usd` (n_prompts, n_models): observed on them; no quality missing.
+    `quality, cost_usd` (n_prompts, n_models): observed on them, nothing missing; None = costs
+        are unknown and promised nothing of.
     `groups` (n_prompts,): group of near-duplicates of each prompt.
+    `best`: column of the best single model, named before.
     """
     check_probabilities(epsilon, delta)
     if not len(cost_weights):
         raise ValueError("at least one cost weight must be tested, got none")
-    rows = np.arange(len(quality))
+    weights = np.unique(np.asarray(cost_weights, dtype=float))
     tested: list[Trial] = []
-    for weight in np.unique(np.asarray(cost_weights, dtype=float)):
+    handed_on = 0.0
+    for weight, own in zip(weights, _levels(len(weights), delta), strict=True):
+        level = own + handed_on
+        if level == 0:
+            continue
         arms = choose_arms(estimates, float(weight))
-        gains = quality[rows, arms][:, None] - quality
-        # "Worse than some model" is refuted only where "worse than it" is for each of them.
-        p_value = float(gain_p_values(gains, groups, epsilon, delta).max())
-        paid = np.nan_to_num(cost_usd[rows, arms])
-        n = max(len(rows), 1)
-        means = gains.sum(axis=0) / n if len(rows) else np.full(quality.shape[1], np.nan)
-        tested.append(Trial(float(weight), p_value, float(paid.sum()) / n, means))
-        if p_value > delta:
-            break
+        tested.append(
+            _tried(float(weight), level, arms, quality, cost_usd, groups, (epsilon, delta, best))
+        )
+        handed_on = level if tested[-1].is_accepted else 0.0
     return tested
+
+
+def _levels(n_weights: int, delta: float) -> list[float]:
+    """Share delta among the starts, length n_weights; what is no start gets nothing."""
+    starts = {int(share * n_weights) for share in _STARTS}
+    return [delta / len(starts) if at in starts else 0.0 for at in range(n_weights)]
+
+
+def _tried(
+    weight: float,
+    level: float,
+    arms: Arms,
+    quality: Floats,
+    cost_usd: Floats | None,
+    groups: NDArray[np.intp],
+    promised: tuple[float, float, int],
+) -> Trial:
+    epsilon, delta, best = promised
+    rows = np.arange(len(quality))
+    gains = quality[rows, arms][:, None] - quality
+    # "Worse than some model" is refuted only where "worse than it" is for each of them.
+    p_value = float(gain_p_values(gains, groups, epsilon, delta).max())
+    paid = 0.0
+    if cost_usd is not None and len(rows):
+        others = np.delete(cost_usd, best, axis=1)
+        most_usd = _BEYOND_THE_DEAREST * float(others.max(initial=0.0))
+        savings = cost_usd[:, best] - cost_usd[rows, arms]
+        # "Loses too much or isn't cheaper" is refuted only where both are.
+        p_value = max(p_value, saving_p_value(savings, groups, most_usd) if most_usd else 1.0)
+        paid = float(cost_usd[rows, arms].mean())
+    means = gains.mean(axis=0) if len(rows) else np.full(quality.shape[1], np.nan)
+    return Trial(weight, p_value, level, paid, means)
 
 
 def check_probabilities(epsilon: float, delta: float) -> None:

@@ -73,9 +73,9 @@ def train_router(
         Mean quality that the chosen operating point may give up, in [0, 1].
     certify : tuple (epsilon, delta) of float or None, default=None
         Take the cheapest cost weight of which can be promised, with confidence ``1 - delta``, that
-        it loses at most ``epsilon`` of mean quality; see `at_certified_point`. A part of the
-        training prompts is then not trained on. Not with `cost_weight`; `max_quality_loss` plays
-        no part.
+        it loses at most ``epsilon`` of mean quality and is cheaper than the best single model; see
+        `at_certified_point`. A part of the training prompts is then not trained on. Not with
+        `cost_weight`; `max_quality_loss` plays no part.
 
     Returns
     -------
@@ -213,8 +213,8 @@ def at_certified_point(
     >>> train = make_world(n_prompts=120, n_models=2, kind="nothing").outcomes
     >>> router = at_certified_point(KNNRouter(), train, epsilon=0.02, delta=0.1)
     >>> router.fallback_
-    'no cost weight could be certified to lose at most 2 points of quality with 90 % confidence on
-     36 calibration prompts'
+    'no cost weight could be certified to lose at most 2 points of quality and to cost less with
+     90 % confidence on 36 calibration prompts'
     """
     fitting, calibration = train.split(calibration_size, random_state)
     router.fit(fitting)
