@@ -52,6 +52,7 @@ _WORLDS = {
     "edge": World(tail=0.8),
     "dearest": World(dearest=-0.8, skill=1.2),
     "rarely": World(dearest=-0.5, skill=1.2, tail=1.5),
+    "cheapest": World(lowest=1.2, highest=0.8, skill=1.5, noise=0.4),
     "wrong": World(noise=2.5),
     "clustered": World(skill=2.0, noise=0.5, per_family=4),
 }
@@ -61,6 +62,7 @@ _WORDS = {
     "edge": "four models, little can be saved within epsilon",
     "dearest": "the dearest model is not the best: at small cost weights routing is dearer than it",
     "rarely": "the same with heavy tails: a few long calls to the dearest decide",
+    "cheapest": "the best single model is the cheapest: routing gains quality, for more",
     "wrong": "estimates are hardly more than noise",
     "clustered": "much to gain, families of four prompts",
 }

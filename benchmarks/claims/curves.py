@@ -62,6 +62,7 @@ WORLDS = {
     "correlated": World(
         lowest=0.8, highest=0.95, skill=0.3, difficulty=0.6, price_range=1.4, shared_luck=0.9
     ),
+    "easy": World(lowest=1.5, highest=3.0, noise=0.5),
     "clustered": World(per_family=_PER_FAMILY),
 }
 _WORDS = {
@@ -71,6 +72,7 @@ _WORDS = {
     "nothing": "four models, nothing to learn",
     "small": "four models, small gains",
     "correlated": "four models of nearly the same price and quality, wrong together",
+    "easy": "four models, hardly any wrong answer",
     "clustered": "four models, families of four prompts",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ CURVE_METRICS = ("AIQ", "cost_at_equal_quality", "quality_at_equal_cost")
 # Sums in another order differ by about this much.
 _SAME_QUALITY = 1e-12
 _EXACT_DIGITS = 12
+# Its multiples fill [0, 1) evenly, however many there are.
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 class Between(NamedTuple):
@@ -53,11 +56,14 @@ def along_the_curve(
     model_quality: Floats,
     model_cost_usd: Floats,
     strong: int,
+    n_groups: int,
 ) -> dict[str, Between]:
     """Measure each of the metrics of a curve.
 
     The fixed mixtures are worth no more than the hull of the population, for they are what some
-    prompts chose; the hull of the prompts themselves is worth more, for it fits their luck.
+    prompts chose; the hull of the prompts themselves is worth more, for it fits their luck. A
+    mixture that differs from best single on a handful of prompts, and there lost nothing, is no
+    proof of equal quality: what it has to reach varies by what the sample can't show.
 
     `mean` (n_replicates, n_prompts): share of each prompt in the means.
     `model_quality, model_cost_usd` (n_replicates, n_models): means of the candidate models.
@@ -68,7 +74,8 @@ def along_the_curve(
     fixed, fitted = lines(mixtures, mean)
     ends = model_cost_usd.min(axis=1), model_cost_usd.max(axis=1)
     best_usd, best = model_cost_usd[:, strong], model_quality[:, strong] - _SAME_QUALITY
-    costs = first_costs_at(fitted, best, best_usd), last_costs_at(fixed, best, best_usd)
+    wanted = best + _unseen(len(mean), n_groups)
+    costs = first_costs_at(fitted, best, best_usd), last_costs_at(fixed, wanted, best_usd)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = [np.round(each / best_usd, _EXACT_DIGITS) + 0.0 for each in costs]
     return {
@@ -76,6 +83,13 @@ def along_the_curve(
         "cost_at_equal_quality": Between(*(np.where(best_usd > 0, each, 1.0) for each in shares)),
         "quality_at_equal_cost": Between(*(heights_at(line, best_usd) for line in (fixed, fitted))),
     }
+
+
+def _unseen(n_replicates: int, n_groups: int) -> Floats:
+    """Spread losses that no replicate can draw as `widen_for_unseen` does; the first is 0."""
+    places = (0.5 + np.arange(n_replicates) * _GOLDEN) % 1
+    normal = NormalDist(0.0, 1 / (n_groups + 2))
+    return np.array([normal.inv_cdf(place) for place in np.clip(places, 1e-9, 1 - 1e-9)])
 
 
 def careful(name: str, between: Between) -> Floats:

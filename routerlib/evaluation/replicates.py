@@ -57,6 +57,8 @@ class Measured:
         }
         for name in CURVE_METRICS:
             found[name] = interval_between(found[name].value, *drawn.curve[name], self.n_groups)
+            if name != "cost_at_equal_quality":
+                found[name] = widen_for_unseen(found[name], self.n_groups)
         equal = found["cost_at_equal_quality"]
         found["cost_at_equal_quality"] = equal._replace(
             low=float(np.maximum(equal.low, 0.0)), high=float(np.minimum(equal.high, 1.0))

@@ -96,6 +96,11 @@ class Laid:
     products: Mapping[str, Floats]
     best_products: Floats
 
+    @property
+    def n_groups(self) -> int:
+        """Groups among the tested prompts: each has one product."""
+        return int(np.count_nonzero(self.best_products[:, 1]))
+
     @classmethod
     def of(cls, tested: TestedPrompts, contenders: Mapping[str, Contender]) -> Laid:
         """Fix the mixtures and multiply the sums of each group."""
@@ -189,7 +194,12 @@ def _replicates(laid: Laid, name: str, shared: _Shared) -> Replicates:
         )
     strong = laid.tested.strong
     curve = along_the_curve(
-        laid.mixtures[name], shared.mean, shared.model_quality, shared.model_cost_usd, strong
+        laid.mixtures[name],
+        shared.mean,
+        shared.model_quality,
+        shared.model_cost_usd,
+        strong,
+        laid.n_groups,
     )
     metrics = _at_the_point(laid.tested, laid.contenders[name], shared)
     along = {each: careful(each, between) for each, between in curve.items()}

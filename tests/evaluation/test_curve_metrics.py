@@ -79,6 +79,19 @@ def test_an_interval_reaches_from_the_fixed_mixtures_to_the_fitted_hull(tested, 
     assert found["cost_at_equal_quality"].high == 1
 
 
+def test_one_prompt_that_lost_nothing_elsewhere_is_no_proof_of_equal_quality(tested):
+    # Large is called but for every tenth prompt, where by chance the answer is as good or better.
+    quality = tested.quality * [0.0, 1.0]
+    quality[::10] = 1.0
+    quality[0, 1] = 0.0
+    same = made_of(quality, tested.cost_usd)
+    arms = np.where(np.arange(N) % 10, 1, 0)
+    router = laid.arms_contender(same, arms)
+    found = measure(same, {"router": router}, n_bootstrap=200, random_state=0).intervals("router")
+    assert found["cost_at_equal_quality"].value < 1
+    assert found["cost_at_equal_quality"].high == 1
+
+
 def test_folds_keep_groups_and_know_no_order_of_rows():
     groups = np.arange(40) // 2
     names = [f"{at * 7919 % 997:03d}" for at in range(40)]
