@@ -6,19 +6,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from routerlib.evaluation.drift import Drift, measure_drift, since_training
+from routerlib.evaluation.duel import MIN_COMPARED, Comparison
+from routerlib.evaluation.gate import Evidence, Found, Gate, apart_from, now
 from routerlib.evaluation.off_policy.targets import ThinOverlap
-from routerlib.evaluation.off_policy.value import estimate_difference
-from routerlib.evaluation.routing import route_all
-from routerlib.log.choices import LoggedChoices
-from routerlib.metrics.intervals import Interval, paired_bootstrap, widen_for_unseen
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.policies.utility import utility
 from routerlib.records.canonical import plain_json
+from routerlib.records.files import sha256_of
 from routerlib.routers import archive
 from routerlib.routers.loading import load_router
+from routerlib.routers.promotions import Promotions, keep_challenger
 from routerlib.routers.router import Router
 from routerlib.routers.training.train import train_router
 
@@ -27,37 +24,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["installed", "replaced", "kept", "not yet"]
 
-# With fewer prompts that neither router saw the comparison says nothing.
-_MIN_COMPARED = 40
 _MIN_TAUGHT = 40
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How a challenger did beside the champion, on prompts that neither was trained on.
-
-    Parameters
-    ----------
-    how : str
-        ``observed`` (every candidate's outcome is known there) or ``off-policy`` (only what was
-        chosen is known, with its propensity).
-    utility : Interval
-        Challenger minus champion, mean per prompt, 95 %.
-    quality, cost_usd : Interval
-        The same for quality and US dollars; NaN where only utility was estimated.
-    n, n_groups : int
-        Prompts, and groups of near-duplicates.
-    cost_weight : float
-        Of the utility.
-    """
-
-    how: str
-    utility: Interval
-    quality: Interval
-    cost_usd: Interval
-    n: int
-    n_groups: int
-    cost_weight: float
 
 
 @dataclass(frozen=True)
@@ -78,6 +45,8 @@ class Retraining:
         Utility that a challenger may be worse by.
     comparison : Comparison or None
         None when nothing was compared.
+    evidence : Evidence or None
+        That the challenger is no worse than the margin allows; None when nothing was weighed.
     drift : Drift or None
         None without a champion.
     champion, challenger : str
@@ -92,6 +61,7 @@ class Retraining:
     n_train: int = 0
     margin: float = 0.0
     comparison: Comparison | None = None
+    evidence: Evidence | None = None
     drift: Drift | None = None
     champion: str = ""
     challenger: str = ""
@@ -100,12 +70,14 @@ class Retraining:
     def as_dict(self) -> dict[str, Any]:
         """Return verdict and comparison as plain builtins for JSON."""
         compared = None if self.comparison is None else asdict(self.comparison)
+        weighed = None if self.evidence is None else asdict(self.evidence)
         return {
             "verdict": self.verdict,
             "sentence": self.sentence,
             "margin": self.margin,
             "n_train": self.n_train,
             "comparison": plain_json(compared),
+            "evidence": plain_json(weighed),
         }
 
 
@@ -124,10 +96,18 @@ def retrain(
 
     The prompts that the champion has not seen, near-duplicates of what it has seen left out, are
     divided: the challenger learns from the champion's prompts and a part of the new ones, and
-    both are compared on the rest. Where every candidate was observed there, differences are
-    bootstrapped in pairs; else, where decisions were logged with propensities, they are estimated
-    doubly robust. The challenger goes in use if the lower end of the 95 % interval of its gain in
-    utility is not under ``-margin``.
+    both are compared on the rest. Where that doesn't suffice, the challenger stands by, and each
+    later call compares the two on what has come in since; a prompt judges one challenger only.
+
+    Where every candidate was observed, a coin is bet on the challenger, prompt by prompt
+    (`routerlib.metrics.sequences.log_e_values`): rare large losses are allowed for, and looking
+    daily costs nothing. The challenger goes in use once the coin has grown so much, against the
+    champion and against the anchor, that "worse by more than the margin" is refuted; how much is
+    needed rises with each challenger, so that all of them since the anchor put a worse router in
+    use with a probability of at most 5 %. The anchor is the router that a person put in use last:
+    many small losses can't add up. Else, where decisions were logged with propensities, the
+    interval of a doubly robust estimate, at the level that the look may spend, decides. Where
+    both choose the same, nothing changes. What was spent is kept beside the archive.
 
     Parameters
     ----------
@@ -136,7 +116,8 @@ def retrain(
     model_path : str or Path
         The router file in use; where there is none, the challenger is installed.
     margin : float, default=0.02
-        Utility (in quality) that may be lost without calling it worse, at least 0.
+        Utility (in quality) that may be lost without calling it worse, in [0, 1): against the
+        router in use, and altogether against the anchor.
     if_new : int, default=0
         Do nothing unless there are so many new scored prompts.
     keep : int, default=5
@@ -156,7 +137,8 @@ def retrain(
     Raises
     ------
     ValueError
-        If the log holds no scored answer, or a number is out of range.
+        If the log holds no scored answer, a number is out of range, or the record of earlier
+        retrainings is damaged.
 
     Examples
     --------
@@ -174,156 +156,78 @@ def retrain(
     >>> retrain(log, log.path.with_name("router.pkl")).verdict
     'installed'
     """
-    if not margin >= 0:
-        raise ValueError(f"margin must be at least 0, got {margin!r}")
+    if not 0 <= margin < 1:
+        raise ValueError(f"margin must be at least 0 and under 1, got {margin!r}")
     outcomes = Outcomes.from_log(log)
     if not Path(model_path).is_file():
         return _install_first(outcomes, model_path, if_new, keep, random_state)
     champion = load_router(model_path)
-    unseen = _unseen(outcomes, champion)
+    unseen = apart_from(outcomes, set(champion.train_prompt_ids_))
     drift = _drift(champion, outcomes)
     known: dict[str, Any] = {"drift": drift, "champion": champion.router_hash_, "margin": margin}
     n_new = len(unseen)
     if n_new < if_new:
         return Retraining("not yet", _not_yet(n_new, if_new), n_new, **known)
-    if n_new < _MIN_COMPARED:
+    if n_new < MIN_COMPARED:
         sentence = (
-            f"Kept: {n_new} new prompts, {_MIN_COMPARED} that neither router has seen are needed "
+            f"Kept: {n_new} new prompts, {MIN_COMPARED} that neither router has seen are needed "
             "to compare; collect or serve more."
         )
         return Retraining("kept", sentence, n_new, **known)
-    taught, held_out = _divide(outcomes, unseen, test_size, random_state)
-    challenger = train_router(taught, random_state=random_state)
-    weight = _cost_weight(champion, challenger) if cost_weight is None else cost_weight
-    known |= {"challenger": challenger.router_hash_, "n_train": len(taught)}
+    promotions = Promotions.of(model_path)
+    gate = Gate(log, outcomes, Path(model_path), champion, margin, cost_weight, random_state)
+    challenger, promotions = gate.standing(promotions)
+    if challenger is None:
+        fresh = gate.fresh(promotions.used, champion)
+        if test_size * len(fresh) < MIN_COMPARED - 1:
+            return Retraining("kept", _too_few_fresh(len(fresh), test_size), n_new, **known)
+        challenger, promotions = gate.another(promotions, fresh, test_size)
+    known |= {
+        "challenger": challenger.router_hash_,
+        "n_train": len(challenger.train_prompt_ids_),
+        "n_new": n_new,
+    }
     try:
-        comparison = _compare(challenger, champion, held_out, log, weight, random_state)
+        found = gate.judge(challenger, promotions)
     except ThinOverlap as thin:
-        return Retraining("kept", f"Kept: the two can't be compared; {thin}.", n_new, **known)
-    verdict: Verdict = "replaced" if comparison.utility.low >= -margin else "kept"
+        return Retraining("kept", f"Kept: the two can't be compared; {thin}.", **known)
     done = Retraining(
-        verdict, _sentence(verdict, comparison, margin), n_new, comparison=comparison, **known
+        "replaced" if found.is_promoted else "kept",
+        found.sentence(margin),
+        comparison=found.comparison,
+        evidence=found.evidence,
+        **known,
     )
-    if verdict == "kept":
+    return _carry_out(done, found, challenger, promotions, Path(model_path), keep)
+
+
+def _carry_out(
+    done: Retraining,
+    found: Found,
+    challenger: Router,
+    promotions: Promotions,
+    model_path: Path,
+    keep: int,
+) -> Retraining:
+    """Put the challenger in use, let it stand by, or set it aside; and remember that."""
+    decision = {**done.as_dict(), "when": now(), "challenger": done.challenger}
+    if done.verdict == "replaced":
+        put = archive.install(challenger, model_path, {"retraining": done.as_dict()}, keep=keep)
+        settled = replace(promotions.settled(decision), in_use=sha256_of(model_path))
+        settled.save(model_path)
+        return replace(done, kept=put.name)
+    if found.is_same and len(promotions.batches) == 1:
+        return done  # nothing was spent: such a look can't put anything in use
+    if found.is_same or found.is_set_aside:
+        promotions.settled(decision).save(model_path)
         return done
-    put = archive.install(challenger, model_path, {"retraining": done.as_dict()}, keep=keep)
-    return replace(done, kept=put.name)
-
-
-def compare_observed(
-    challenger: Router,
-    champion: Router,
-    test: Outcomes,
-    *,
-    cost_weight: float = 0.0,
-    random_state: int = 0,
-) -> Comparison:
-    """Compare two routers on prompts where every candidate was observed, in pairs.
-
-    Parameters
-    ----------
-    challenger, champion : Router
-        Fitted; at their operating points.
-    test : Outcomes
-        Prompts that neither was trained on; incomplete ones are left out.
-    cost_weight : float, default=0
-        Of the utility of both.
-    random_state : int, default=0
-        Seed of the bootstrap.
-
-    Returns
-    -------
-    Comparison
-        Intervals of challenger minus champion; groups of near-duplicates are drawn together.
-
-    Raises
-    ------
-    ThinOverlap
-        If there are fewer than 40 such prompts.
-
-    Examples
-    --------
-    >>> from routerlib.routers.baselines import BestSingle
-    >>> from routerlib.routers.rivals import KNNRouter
-    >>> from routerlib.outcomes.worlds import make_world
-    >>> train, test = make_world(n_prompts=400).outcomes.split(random_state=0)
-    >>> found = compare_observed(KNNRouter().fit(train), BestSingle().fit(train), test)
-    >>> found.how, found.utility.low > 0
-    ('observed', True)
-    """
-    complete = test.complete()
-    if cost_weight:
-        complete = complete.take(np.isfinite(complete.cost_usd).all(axis=1))
-    if len(complete) < _MIN_COMPARED:
-        raise ThinOverlap(
-            f"every candidate was observed on {len(complete)} of the prompts that neither router "
-            f"has seen, {_MIN_COMPARED} are needed"
+    if found.comparison.how != "observed":
+        promotions = replace(
+            promotions, n_looked=found.comparison.n, n_tests=promotions.n_tests + 1
         )
-    rows = np.arange(len(complete))
-    new, old = (route_all(router, complete).arms for router in (challenger, champion))
-    quality = complete.quality[rows, new] - complete.quality[rows, old]
-    cost_usd = complete.cost_usd[rows, new] - complete.cost_usd[rows, old]
-    differences = {"quality": quality, "cost_usd": cost_usd}
-    differences["utility"] = utility(quality, cost_usd, cost_weight)
-    measured = paired_bootstrap(
-        lambda drawn: {
-            name: drawn @ values / drawn.sum(axis=1) for name, values in differences.items()
-        },
-        complete.groups,
-        random_state=random_state,
-    )
-    n_groups = len(np.unique(complete.groups))
-    for name in ("quality", "utility"):
-        measured[name] = widen_for_unseen(measured[name], n_groups)
-    return Comparison(
-        "observed", n=len(complete), n_groups=n_groups, cost_weight=cost_weight, **measured
-    )
-
-
-def _compare(
-    challenger: Router,
-    champion: Router,
-    held_out: Outcomes,
-    log: CallLog,
-    cost_weight: float,
-    random_state: int,
-) -> Comparison:
-    """Compare on complete prompts where there are enough, else on logged decisions."""
-    settings: dict[str, Any] = {"cost_weight": cost_weight, "random_state": random_state}
-    try:
-        return compare_observed(challenger, champion, held_out, **settings)
-    except ThinOverlap as too_few:
-        try:
-            logged = LoggedChoices.from_log(log)
-        except ValueError:
-            raise too_few from None
-    ids = set(held_out.prompt_ids)
-    logged = logged.take(np.array([key in ids for key in logged.prompt_ids], dtype=bool))
-    if len(logged) < _MIN_COMPARED:
-        raise ThinOverlap(
-            f"{len(logged)} decisions were logged on the prompts that neither router has seen, "
-            f"{_MIN_COMPARED} are needed"
-        )
-    gained = estimate_difference(challenger, champion, logged, **settings)
-    unknown = Interval(np.nan, np.nan, np.nan, np.nan)
-    n_groups = len(set(logged.prompt_ids))
-    return Comparison("off-policy", gained, unknown, unknown, len(logged), n_groups, cost_weight)
-
-
-def _unseen(outcomes: Outcomes, router: Router) -> np.ndarray:
-    """Return the rows that are neither training prompts of a router nor nearly so."""
-    seen = set(router.train_prompt_ids_)
-    groups = outcomes.groups
-    is_seen = np.array([key in seen for key in outcomes.prompt_ids], dtype=bool)
-    return np.flatnonzero(~np.isin(groups, groups[is_seen]))
-
-
-def _divide(
-    outcomes: Outcomes, unseen: np.ndarray, test_size: float, random_state: int
-) -> tuple[Outcomes, Outcomes]:
-    """Hold a part of the new prompts out; everything else may be learnt from."""
-    _, test = outcomes.take(unseen).split(test_size, random_state)
-    return outcomes.without(test.prompt_ids), test
+    keep_challenger(challenger, model_path)
+    promotions.save(model_path)
+    return done
 
 
 def _install_first(
@@ -343,6 +247,7 @@ def _install_first(
         "installed", sentence, n_new, n_train=len(train), challenger=router.router_hash_
     )
     put = archive.install(router, model_path, {"retraining": done.as_dict()}, keep=keep)
+    Promotions.of(model_path)  # the first router is the anchor
     return replace(done, kept=put.name)
 
 
@@ -353,21 +258,13 @@ def _drift(champion: Router, outcomes: Outcomes) -> Drift | None:
     return measure_drift(champion, since_training(champion, outcomes))
 
 
-def _cost_weight(champion: Router, challenger: Router) -> float:
-    return float(champion.cost_weight_ or challenger.cost_weight_)
-
-
 def _not_yet(n_new: int, needed: int) -> str:
     return f"Not yet: {n_new} new scored prompts, {needed} are needed."
 
 
-def _sentence(verdict: Verdict, comparison: Comparison, margin: float) -> str:
-    gained = comparison.utility
-    what = "Replaced" if verdict == "replaced" else "Kept"
-    how = "" if comparison.how == "observed" else ", estimated from logged propensities"
-    rule = "at least" if verdict == "replaced" else "not shown to be at least"
+def _too_few_fresh(n_fresh: int, test_size: float) -> str:
     return (
-        f"{what}: on {comparison.n} prompts that neither was trained on the new router gains "
-        f"{gained.value:+.3f} [{gained.low:+.3f}, {gained.high:+.3f}] utility a prompt{how}, "
-        f"{rule} -{margin:g}."
+        f"Kept: {n_fresh} new prompts have judged no router yet, about "
+        f"{MIN_COMPARED / test_size:.0f} are needed to train another one and compare it; collect "
+        "or serve more."
     )

@@ -16,11 +16,12 @@ from logged_worlds import make_log
 import routerlib as rl
 from routerlib.cli import main
 from routerlib.cli.schedule import run_every, seconds_of
-from routerlib.evaluation import retraining
+from routerlib.evaluation import duel
 from routerlib.evaluation.drift import measure_drift
+from routerlib.evaluation.duel import compare_observed
 from routerlib.evaluation.off_policy.targets import ThinOverlap
 from routerlib.evaluation.off_policy.value import estimate_difference
-from routerlib.evaluation.retraining import compare_observed, retrain
+from routerlib.evaluation.retraining import retrain
 from routerlib.log.choices import LoggedChoices
 from routerlib.outcomes.worlds import make_world
 from routerlib.policies.exploration import EpsilonGreedy
@@ -145,13 +146,13 @@ def test_help_and_readme_say_how_many_prompts_are_needed(
 ) -> None:
     assert main(["retrain", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    n_held_out = retraining._MIN_COMPARED
+    n_held_out = duel.MIN_COMPARED
     assert f"compared on {n_held_out} prompts at least" in told
-    share = signature(retraining.retrain).parameters["test_size"].default
+    share = signature(retrain).parameters["test_size"].default
     assert f"{share:.0%}".replace("%", " %") + " of the new prompts are held out" in told
     assert f"about {n_held_out / share:.0f} new ones" in told
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert f"fewer than {retraining._MIN_COMPARED} such prompts" in readme
+    assert f"fewer than {duel.MIN_COMPARED} such prompts" in readme
 
 
 def test_a_poor_champion_is_replaced_and_can_be_put_back(log: rl.CallLog, tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_compared_prompts_are_seen_by_neither_router_nor_nearly(
         compared.update(challenger=challenger, test=test)
         return compare_observed(challenger, champion, test, **rest)
 
-    monkeypatch.setattr("routerlib.evaluation.retraining.compare_observed", spy)
+    monkeypatch.setattr("routerlib.evaluation.gate.compare_observed", spy)
     done = retrain(log, path)
     assert done.n_new == 170
     tested = set(compared["test"].prompt_ids)
@@ -207,10 +208,10 @@ def test_compared_prompts_are_seen_by_neither_router_nor_nearly(
 def test_a_challenger_that_is_not_shown_to_be_as_good_does_not_replace(
     log: rl.CallLog, tmp_path: Path
 ) -> None:
-    nothing = make_world(n_prompts=200, n_models=2, kind="nothing", seed=3).outcomes
-    fill(log, nothing)
+    skill = make_world(n_prompts=200, n_models=2, seed=3).outcomes
+    fill(log, skill)
     path = tmp_path / "router_model.pkl"
-    BestSingle().fit(nothing.take(range(60))).save(path)
+    KNNRouter().fit(skill.take(range(90))).save(path)
     before = path.read_bytes()
     done = retrain(log, path, margin=0.0)
     assert done.verdict == "kept"
@@ -489,7 +490,7 @@ def test_the_command_retrains_reports_lists_and_goes_back(
     assert "no router is archived" in capsys.readouterr().out
     assert main(["retrain", "--if-new", "1000"]) == 0
     assert "Not yet: 280 new scored prompts" in capsys.readouterr().out
-    assert main(["retrain", "--margin", "0.05"]) == 0
+    assert main(["retrain", "--margin", "0.3"]) == 0
     assert "Replaced: on " in capsys.readouterr().out
     page = Path("reports/retraining.html").read_text()
     for text in ("Replaced by a better or equal router", "Has the traffic changed?", "0002-"):

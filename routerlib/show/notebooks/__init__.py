@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evaluation.off_policy.value": ["why_no_value"],
         "evaluation.replay.replay": ["replay", "summarise", "usual_players"],
         "evaluation.replay.traffic": ["explore", "make_year"],
-        "evaluation.retraining": ["compare_observed"],
+        "evaluation.duel": ["compare_observed"],
         "gather.labels.replayed": ["replay_splits"],
         "outcomes.splits": ["folds"],
         "show.notebooks.benchmarks": [

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from routerlib.evaluation.drift import Drift
+    from routerlib.evaluation.duel import Comparison
     from routerlib.evaluation.replay.traffic import Year
-    from routerlib.evaluation.retraining import Comparison
     from routerlib.log.choices import LoggedChoices
 
 

@@ -8,7 +8,7 @@ from routerlib.show.tables.rendering import Table, table
 
 if TYPE_CHECKING:
     from routerlib.evaluation.drift import Drift
-    from routerlib.evaluation.retraining import Comparison
+    from routerlib.evaluation.duel import Comparison
     from routerlib.routers.archive import Kept
 
 _N_FEATURES = 8
