@@ -76,6 +76,7 @@ def train(
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
         _tell(left_out(log, outcomes.models))
         # Heavy: whatever can be wrong with what was given has been said before.
+        from routerlib.evaluation.bounds import Lacking
         from routerlib.evaluation.evaluate import evaluate
         from routerlib.routers.archive import install
         from routerlib.routers.training.train import train_router
@@ -84,6 +85,9 @@ def train(
 
         training, test = outcomes.split(test_size, random_state)
         typer.echo(describe_split(training, test))
+        lacking = Lacking.of(training)
+        if lacking.n_skipped:
+            typer.echo(f"{lacking.told('training')}: of these the router learns what there is")
         strict = failures_as_wrong(log, test, judge)
     router = train_router(
         training, random_state=random_state, cost_weight=cost_weight, certify=certify

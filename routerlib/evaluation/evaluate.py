@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from routerlib.evaluation.bands import CurveBand, curve_band
+from routerlib.evaluation.bounds import MissingCells, bound_missing
 from routerlib.evaluation.contenders import (
     Contender,
     TestedPrompts,
@@ -120,6 +121,9 @@ class Evaluation:
         The same per task, and ``n``, the number of prompts of the task.
     calibration : Calibration or None
         None when the router estimates nothing.
+    missing : MissingCells or None
+        Held-out prompts that lack a quality or a cost, and what they could change; None when
+        nothing is missing.
     failures : dict of str to Interval or None
         ``quality`` and ``quality_difference`` when failed calls count as wrong, with ``n``;
         None when not asked for.
@@ -145,6 +149,7 @@ class Evaluation:
     routed_shares: Mapping[str, float]
     routed_by_task: Mapping[str, Mapping[str, float]]
     calibration: Calibration | None
+    missing: MissingCells | None
     failures: Mapping[str, Any] | None
     verdict: Verdict
 
@@ -215,6 +220,9 @@ def evaluate(
     measured = measure(tested, contenders, **bootstrap._asdict(), cost_weight=weighed)
     baselines = [each for each in contenders if each not in (_ROUTER, _EQUAL)]
     shares = _shares(routed.arms, test.models)
+    # Where failed calls are known, they are wrong answers, and only the rest is unknown.
+    everything = (counted_wrong[0], wrong[0]) if wrong else (test, whole)
+    missing = bound_missing(*everything, train, **bootstrap._asdict())
     return Evaluation(
         name=name or str(getattr(router, "name", type(router).__name__)),
         models=tuple(test.models),
@@ -234,8 +242,9 @@ def evaluate(
         routed_shares=shares,
         routed_by_task=_shares_by_task(tested.outcomes, routed.arms),
         calibration=_calibration(whole.estimates.quality, test, bootstrap),
+        missing=missing,
         failures=_failures(router, counted_wrong[0], wrong[0], bootstrap) if wrong else None,
-        verdict=_verdict(router, tested, measured, shares[train.strong]),
+        verdict=_verdict(router, tested, measured, shares[train.strong], missing),
     )
 
 
@@ -265,7 +274,11 @@ def _contenders(
 
 
 def _verdict(
-    router: Router, tested: TestedPrompts, measured: Measured, share_of_best_single: float
+    router: Router,
+    tested: TestedPrompts,
+    measured: Measured,
+    share_of_best_single: float,
+    missing: MissingCells | None,
 ) -> Verdict:
     return judge_by_intervals(
         measured.intervals(_ROUTER),
@@ -274,11 +287,12 @@ def _verdict(
         n=len(tested),
         n_groups=measured.n_groups,
         fallback=getattr(router, "fallback_", None),
+        missing=missing,
     )
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Verdict):
+    if isinstance(value, Verdict | MissingCells):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}

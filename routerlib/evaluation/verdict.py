@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from routerlib.evaluation.bounds import MissingCells
 from routerlib.metrics.intervals import Interval
 from routerlib.metrics.sample_size import plan_sample_size, sd_of
 from routerlib.records.canonical import finite_or_none
@@ -44,6 +45,8 @@ class Verdict:
             return "Routing doesn't pay on these prompts"
         if self.fallback is not None:
             return "Not measurable yet: the router keeps to the best single model"
+        if self.kind == "not_measurable" and self.numbers.get("holds_on_complete_only"):
+            return f"Not measurable yet: {self.numbers['n_skipped']} prompts lack a score"
         if self.kind == "not_measurable":
             return f"Not measurable yet with {self.numbers['n']} prompts"
         if self.kind == "saves_at_a_price":
@@ -65,24 +68,40 @@ def judge_by_intervals(
     n_groups: int,
     margin: float = QUALITY_MARGIN,
     fallback: str | None = None,
+    missing: MissingCells | None = None,
 ) -> Verdict:
     """Decide by intervals alone; where the router fell back, there is nothing to decide by.
 
+    What is claimed of the prompts with nothing missing must hold on all held-out prompts too, with
+    what is missing as bad for the claim as it can be.
+
     `fallback`: why the router keeps to the best single model whatever it estimates; None = it
         doesn't.
+    `missing`: None = every candidate has a quality and a cost on each held-out prompt.
     """
     if fallback is not None:
         kind: VerdictKind = "not_measurable"
         needed: int | None
         needed, more, sentence = _kept(best_single, fallback, n, n_groups)
+        of_complete = kind
     else:
         kind = _kind(measured, share_of_best_single, n_groups, margin)
         needed = _n_needed(measured, n, margin) if kind == "not_measurable" else None
         more = _more_prompts(needed, n)
-        sentence = _WRITERS[kind](measured, best_single, n, more)
+        of_complete = kind
+        if missing is not None:
+            kind = _kind_on_all(kind, missing, n_groups, margin)
+        sentence = _WRITERS[kind if kind in _CLAIMS else of_complete](
+            measured, best_single, n, more
+        )
+    if missing is not None:
+        sentence = _on_all(sentence, kind, of_complete, n, missing)
     numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
     numbers["share_of_best_single"] = finite_or_none(share_of_best_single)
     numbers["more_prompts_needed"], numbers["prompts_needed"] = more, needed
+    if missing is not None:
+        numbers |= _numbers_of(missing)
+        numbers["holds_on_complete_only"] = float(fallback is None and kind != of_complete)
     for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
         columns = measured[name].columns(name)
         numbers |= {column: finite_or_none(value) for column, value in columns.items()}
@@ -109,6 +128,23 @@ def _kind(
         return "saves_at_a_price"
     if _is_hopeless(difference, saving, gain, margin):
         return "does_not_pay"
+    return "not_measurable"
+
+
+def _kind_on_all(
+    kind: VerdictKind, missing: MissingCells, n_groups: int, margin: float
+) -> VerdictKind:
+    """Keep of a verdict what holds against every candidate that may be the best single one."""
+    if kind == "not_measurable":
+        return kind
+    kinds = {
+        _kind(each, missing.share_of_best_single, n_groups, margin)
+        for each in missing.bounds.values()
+    }
+    if kinds == {kind}:
+        return kind
+    if kind == "pays" and kinds <= {"pays", "saves_at_a_price"}:
+        return "saves_at_a_price"
     return "not_measurable"
 
 
@@ -268,6 +304,42 @@ def _kept(best_single: str, fallback: str, n: int, n_groups: int) -> tuple[int, 
     plan = f"Label at least {more} more prompts and train again to tell ({guess})."
     return needed, more, f"{start} {plan}"
 
+
+def _on_all(
+    sentence: str, kind: VerdictKind, of_complete: VerdictKind, n: int, missing: MissingCells
+) -> str:
+    """Add to a sentence about complete prompts what the others could change of it."""
+    lacking = missing.lacking.told("held-out")
+    if kind == of_complete == "not_measurable":
+        return f"{sentence} {lacking} and were left out."
+    if kind in _CLAIMS:
+        return f"{sentence} {lacking}; it holds also with all that is missing at its worst."
+    claim = sentence[0].lower() + sentence[1:].rstrip(".")
+    low, high = (100 * end for end in missing.quality_difference)
+    return (
+        f"Not measurable yet: on the {n} held-out prompts with nothing missing, {claim}. But "
+        f"{lacking}; on all {missing.lacking.n} the difference in quality lies between "
+        f"{_plain(low, 1)} and {_plain(high, 1)} points. Have these answered and judged (a larger "
+        "max_tokens where answers were cut off) to tell."
+    )
+
+
+def _numbers_of(missing: MissingCells) -> dict[str, float | None]:
+    low, high = missing.quality_difference
+    numbers: dict[str, float | None] = {
+        "n_held_out": missing.lacking.n,
+        "n_skipped": missing.lacking.n_skipped,
+        "quality_difference_at_worst": finite_or_none(low),
+        "quality_difference_at_best": finite_or_none(high),
+    }
+    if missing.adjusted is not None:
+        columns = missing.adjusted.columns("quality_difference_adjusted")
+        numbers |= {column: finite_or_none(value) for column, value in columns.items()}
+    return numbers
+
+
+# What may only be said if it holds on all held-out prompts.
+_CLAIMS = ("pays", "saves_at_a_price", "does_not_pay")
 
 _WRITERS = {
     "pays": _pays,

@@ -14,6 +14,7 @@ from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.numbers import percent, short
 
 if TYPE_CHECKING:
+    from routerlib.evaluation.bounds import MissingCells
     from routerlib.evaluation.evaluate import Evaluation
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.records.decision import Decision
@@ -197,8 +198,10 @@ def failure_sensitivity(evaluation: Evaluation) -> Table:
 
     counted = [("failures left out", evaluation.operating, evaluation.n)]
     if evaluation.failures is not None:
-        counted.append(("failure counts as wrong", evaluation.failures, evaluation.failures["n"]))
-    rows = [
+        known = "" if evaluation.failures["n"] > evaluation.n else " (none is known to have failed)"
+        label = f"failure counts as wrong{known}"
+        counted.append((label, evaluation.failures, evaluation.failures["n"]))
+    rows: list[dict[str, Any]] = [
         {
             "how failed calls count": label,
             "n": n,
@@ -207,7 +210,28 @@ def failure_sensitivity(evaluation: Evaluation) -> Table:
         }
         for label, interval, n in counted
     ]
-    return table(pd.DataFrame(rows), "Router's quality, with failed calls left out and as wrong")
+    if evaluation.missing is not None:
+        rows += _missing_rows(evaluation.missing, evaluation.strong)
+    return table(
+        pd.DataFrame(rows),
+        "Router's quality, with failed calls left out, as wrong, and with all that is missing",
+    )
+
+
+def _missing_rows(missing: MissingCells, strong: str) -> list[dict[str, Any]]:
+    """Lay bounds and adjusted estimate of all held-out prompts out as rows."""
+    counted = [("missing cells from worst to best", missing.bounds[strong]["quality_difference"])]
+    if missing.adjusted is not None:
+        counted.append(("missing cells like others of their kind", missing.adjusted))
+    return [
+        {
+            "how failed calls count": label,
+            "n": missing.lacking.n,
+            **Interval(*[float("nan")] * 4).columns("quality"),
+            **interval.columns("quality_difference"),
+        }
+        for label, interval in counted
+    ]
 
 
 def routed_table(evaluation: Evaluation) -> Table:

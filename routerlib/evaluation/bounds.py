@@ -1,0 +1,269 @@
+"""Bound what routing is worth on all held-out prompts, those with missing cells among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from routerlib.evaluation.pseudo_outcomes import augmented, probability_observed
+from routerlib.evaluation.routing import Routed, TrainMeans
+from routerlib.metrics.curves import hull
+from routerlib.metrics.intervals import (
+    Interval,
+    cluster_weights,
+    percentile_interval,
+    widen_for_unseen,
+)
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.arrays import Arms, Floats
+
+# So many times the usual share of prompts lack something: that is worth a word.
+_UNEVEN = 1.5
+LENGTHS = ("short", "middle", "long")
+
+
+class Lacking(NamedTuple):
+    """Prompts that lack a quality or a cost.
+
+    Attributes
+    ----------
+    n, n_skipped : int
+        Prompts, and those among them that lack something.
+    by_candidate : dict of str to int
+        Cells without quality.
+    by_length : dict of str to float
+        Share of prompts that lack something among the third of the shortest, middle and longest.
+    """
+
+    n: int
+    n_skipped: int
+    by_candidate: Mapping[str, int]
+    by_length: Mapping[str, float]
+
+    @classmethod
+    def of(cls, outcomes: Outcomes) -> Lacking:
+        """Count what some outcomes lack; costs only where each candidate has some."""
+        is_missing = np.isnan(outcomes.quality)
+        is_skipped = is_missing.any(axis=1)
+        if _has_costs(outcomes):
+            is_skipped |= np.isnan(outcomes.cost_usd).any(axis=1)
+        counts = zip(outcomes.models, is_missing.sum(axis=0), strict=True)
+        return cls(
+            n=len(outcomes),
+            n_skipped=int(is_skipped.sum()),
+            by_candidate={name: int(count) for name, count in counts},
+            by_length=_by_length(outcomes, is_skipped),
+        )
+
+    def told(self, which: str) -> str:
+        """Say how many prompts lack something, of whom, and of what length they are.
+
+        >>> few = Lacking(10, 2, {"small": 2}, {"short": 0.0, "middle": 0.0, "long": 0.6})
+        >>> few.told("held-out")
+        '2 of 10 held-out prompts lack a score or a cost (no score of small on 2; 60 % of the long
+         ones)'
+        """
+        whose = ", ".join(f"{name} on {n}" for name, n in self.by_candidate.items() if n)
+        longest = max(self.by_length, key=lambda each: self.by_length[each])
+        share = self.by_length[longest]
+        is_uneven = share > _UNEVEN * self.n_skipped / max(self.n, 1)
+        where = f"{100 * share:.0f} % of the {longest} ones" if is_uneven else ""
+        reasons = "; ".join(each for each in (whose and f"no score of {whose}", where) if each)
+        start = f"{self.n_skipped} of {self.n} {which} prompts lack a score or a cost"
+        return f"{start} ({reasons})" if reasons else start
+
+
+@dataclass(frozen=True)
+class MissingCells:
+    """Held-out prompts on which some candidate has no quality, and what they could change.
+
+    Manski (1990), Nonparametric bounds on treatment effects, American Economic Review 80: what
+    isn't known is taken as bad for a claim as it can be.
+
+    Parameters
+    ----------
+    lacking : Lacking
+        How many, of whom, how long.
+    share_of_best_single : float
+        Share of all held-out prompts that the router sends to the best single model.
+    bounds : dict of str to dict of str to Interval
+        Per candidate that may be the best single one: ``quality_difference``, ``gain_over_zero``
+        and ``saving``, from the low end of the worst case to the high end of the best, 95 %;
+        ``value`` is the middle of both cases.
+    adjusted : Interval or None
+        Difference to the best single model on all held-out prompts if what is missing depends on
+        length and expected quality only; None where the router estimates nothing.
+    n_out_of_reach : int
+        Missing cells that `adjusted` only predicts, since none like them was observed.
+    """
+
+    lacking: Lacking
+    share_of_best_single: float
+    bounds: Mapping[str, Mapping[str, Interval]]
+    adjusted: Interval | None
+    n_out_of_reach: int
+
+    @property
+    def quality_difference(self) -> tuple[float, float]:
+        """Lowest and highest difference in quality that can't be excluded."""
+        ends = [each["quality_difference"] for each in self.bounds.values()]
+        return min(each.low for each in ends), max(each.high for each in ends)
+
+
+def _has_costs(outcomes: Outcomes) -> bool:
+    return bool((~np.isnan(outcomes.cost_usd)).any(axis=0).all())
+
+
+def bound_missing(
+    test: Outcomes,
+    routed: Routed,
+    train: TrainMeans,
+    *,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
+) -> MissingCells | None:
+    """Bound what routing is worth on all held-out prompts; None where nothing is missing.
+
+    `test`: a failed call has quality 0 there, if it is known to have failed.
+    """
+    lacking = Lacking.of(test)
+    if not lacking.n_skipped:
+        return None
+    strong = test.models.index(train.strong)
+    world = _World(test, routed.arms, _has_costs(test), n_bootstrap, random_state)
+    adjusted, n_out = _adjusted(world, routed, strong)
+    rivals = _possible_best(test.quality, strong)
+    return MissingCells(
+        lacking=lacking,
+        share_of_best_single=float((routed.arms == strong).mean()),
+        bounds={test.models[arm]: world.bounds(arm, train) for arm in rivals},
+        adjusted=adjusted,
+        n_out_of_reach=n_out,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _World:
+    """All held-out prompts, what the router chose there, and how the bootstrap draws."""
+
+    test: Outcomes
+    arms: Arms
+    has_costs: bool
+    n_bootstrap: int
+    random_state: int
+
+    def bounds(self, best: int, train: TrainMeans) -> dict[str, Interval]:
+        """Bound difference, gain over mixing and saving against one candidate."""
+        nothing = Interval(np.nan, np.nan, np.nan, np.nan)
+        found = {"quality_difference": nothing, "gain_over_zero": nothing, "saving": nothing}
+        singles = np.eye(len(self.test.models))[best]
+        found["quality_difference"] = self._contrast(singles)
+        if self.has_costs:
+            found["saving"], at_usd = self._saving(best)
+            mixture = _mixture(train.quality, train.cost_usd, at_usd)
+            found["gain_over_zero"] = self._contrast(mixture)
+        return found
+
+    def mean(self, values: Floats) -> Interval:
+        """Put an interval round a mean over all held-out prompts."""
+        drawn = self._sums(np.column_stack([values, np.ones(len(values))]))
+        found = percentile_interval(float(values.mean()), drawn[:, 0] / drawn[:, 1])
+        return widen_for_unseen(found, len(np.unique(self.test.groups)))
+
+    def _sums(self, columns: Floats) -> Floats:
+        """Add up columns over resampled prompts, shape (n_bootstrap, n_columns)."""
+        draws = cluster_weights(self.test.groups, self.n_bootstrap, self.random_state)
+        return np.vstack([weights @ columns for weights in draws])
+
+    def _contrast(self, mixture: Floats) -> Interval:
+        """Bound the mean quality of the choices minus that of a fixed mixture of candidates."""
+        quality = self.test.quality
+        ours = np.eye(quality.shape[1])[self.arms] - mixture
+        if not ours.any():
+            return Interval(0.0, 0.0, 0.0, 0.0)
+        known = ours * np.nan_to_num(quality)
+        low, high = (
+            np.where(np.isnan(quality), end, known).sum(axis=1)
+            for end in (np.minimum(ours, 0), np.maximum(ours, 0))
+        )
+        return _between(self.mean(low), self.mean(high))
+
+    def _saving(self, best: int) -> tuple[Interval, float]:
+        """Bound the share of a candidate's cost that is saved, and say the mean cost of choices.
+
+        An unknown cost is the highest, or the lowest, that was seen of its candidate.
+        """
+        cost, rows = self.test.cost_usd, np.arange(len(self.test))
+        middle = np.nanmean(cost, axis=0)
+        # The very same call on both sides costs the same.
+        is_same = (self.arms == best) & np.isnan(cost[:, best])
+        cost = np.where(is_same[:, None] & np.isnan(cost), middle, cost)
+        ends = []
+        for ours, theirs in ((np.nanmax, np.nanmin), (np.nanmin, np.nanmax)):
+            paid = np.where(np.isnan(cost), ours(cost, axis=0), cost)[rows, self.arms]
+            single = np.where(np.isnan(cost[:, best]), theirs(cost[:, best]), cost[:, best])
+            drawn = self._sums(np.column_stack([paid, single]))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                value = 1 - np.float64(paid.sum()) / single.sum()
+                ends.append(percentile_interval(float(value), 1 - drawn[:, 0] / drawn[:, 1]))
+        known = np.where(np.isnan(cost), middle, cost)[rows, self.arms]
+        return _between(*ends), float(known.mean())
+
+
+def _between(worst: Interval, best: Interval) -> Interval:
+    middle = (worst.value + best.value) / 2
+    return Interval(middle, worst.low, best.high, max(worst.se, best.se))
+
+
+def _possible_best(quality: Floats, strong: int) -> list[int]:
+    """Return the best single model of train, and those that may be it on all held-out prompts."""
+    found = [strong]
+    for arm in range(quality.shape[1]):
+        pair = quality[:, [arm, strong]]
+        if arm == strong or not np.isnan(pair).any():
+            continue
+        ours, theirs = np.nan_to_num(pair[:, 0], nan=1.0), np.nan_to_num(pair[:, 1], nan=0.0)
+        if ours.mean() > theirs.mean():
+            found.append(arm)
+    return found
+
+
+def _mixture(quality: Floats, cost_usd: Floats, at_usd: float) -> Floats:
+    """Return the shares of candidates that mix best at a mean cost, by their means on train."""
+    corners_usd, heights = hull(cost_usd, quality)
+    weights = np.zeros(len(quality))
+    arms = [
+        int(np.nanargmin(np.abs(cost_usd - cost) + np.abs(quality - height)))
+        for cost, height in zip(corners_usd, heights, strict=True)
+    ]
+    right = int(np.clip(np.searchsorted(corners_usd, at_usd), 0, len(arms) - 1))
+    left = max(right - 1, 0)
+    run = corners_usd[right] - corners_usd[left]
+    share = np.clip((at_usd - corners_usd[left]) / run, 0, 1) if run > 0 else 1.0
+    weights[arms[left]] += 1 - share
+    weights[arms[right]] += share
+    return weights
+
+
+def _by_length(test: Outcomes, is_skipped: np.ndarray) -> dict[str, float]:
+    order = np.argsort([len(prompt) for prompt in test.prompts], kind="stable")
+    thirds = np.array_split(is_skipped[order], len(LENGTHS))
+    return {
+        name: float(part.mean()) if len(part) else 0.0
+        for name, part in zip(LENGTHS, thirds, strict=True)
+    }
+
+
+def _adjusted(world: _World, routed: Routed, strong: int) -> tuple[Interval | None, int]:
+    """Estimate the difference to the best single model by what is like the missing cells."""
+    test, expected = world.test, routed.estimates.quality
+    if not np.isfinite(expected).all() or not np.isnan(test.quality).any():
+        return None, 0
+    lengths = np.log1p([len(prompt) for prompt in test.prompts])
+    seen = probability_observed(test.quality, np.column_stack([lengths, expected]), test.groups)
+    made_up = augmented(test.quality, expected, seen.probability)
+    rows = np.arange(len(test))
+    return world.mean(made_up[rows, routed.arms] - made_up[:, strong]), seen.n_out_of_reach
