@@ -69,6 +69,7 @@ class Contender:
     `quality, cost_usd` (n_prompts,): obtained at the operating point.
     `curve_quality, curve_cost_usd` (n_prompts, n_points): obtained at each cost weight of a
         sweep.
+    `cost_weights` (n_points,): that sweep; None = there is none.
     `score` (n_prompts,): how much the strong model is wanted; NaN = this way estimates nothing.
     """
 
@@ -77,6 +78,7 @@ class Contender:
     curve_quality: Floats
     curve_cost_usd: Floats
     score: Floats
+    cost_weights: Floats | None = None
     is_zero_router: bool = False
     is_single: bool = False
 
@@ -101,7 +103,7 @@ def estimates_contender(
 
     `arms` (n_prompts,): column chosen at the operating point.
     """
-    swept = _sweep(estimates, arms, n_points)
+    swept, cost_weights = _sweep(estimates, arms, n_points)
     with np.errstate(invalid="ignore"):
         score = estimates.quality[:, tested.strong] - estimates.quality[:, tested.weak]
     return Contender(
@@ -110,17 +112,20 @@ def estimates_contender(
         curve_quality=take_arms(tested.quality, swept),
         curve_cost_usd=take_arms(tested.cost_usd, swept),
         score=np.where(np.isfinite(score), score, np.nan),
+        cost_weights=cost_weights,
         is_single=_is_single(arms),
     )
 
 
-def _sweep(estimates: Estimates, arms: NDArray[np.intp], n_points: int) -> NDArray[np.intp]:
+def _sweep(
+    estimates: Estimates, arms: NDArray[np.intp], n_points: int
+) -> tuple[NDArray[np.intp], Floats | None]:
     if not is_complete(estimates.quality).all():
-        return arms[:, None]
+        return arms[:, None], None
     if not is_complete(estimates.cost_usd).all():
-        return choose_arms(estimates, 0.0)[:, None]
+        return choose_arms(estimates, 0.0)[:, None], np.zeros(1)
     weights = sweep_cost_weights(estimates, n_points)
-    return np.stack([choose_arms(estimates, weight) for weight in weights], axis=1)
+    return np.stack([choose_arms(estimates, weight) for weight in weights], axis=1), weights
 
 
 def arms_contender(tested: TestedPrompts, arms: NDArray[np.intp]) -> Contender:

@@ -97,8 +97,8 @@ class Evaluation:
     curve : CostQuality
         The router as its cost weight sweeps, sorted by cost.
     band : CurveBand
-        The same points, with 95 % bands round quality and round the difference to best single
-        that hold at all cost weights at once: pick any point after looking.
+        The same points by cost weight, with 95 % bands round quality, and round difference to
+        best single and saving, that hold at all cost weights at once: pick any after looking.
     singles : CostQuality
         Always calling one candidate model; in the order of ``models``.
     operating : dict of str to Interval

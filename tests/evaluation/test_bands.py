@@ -59,3 +59,24 @@ def test_without_prompts_nothing_is_known():
     band = evaluate(BestSingle().fit(train), test.take([]), n_bootstrap=30).band
     assert np.isnan(band.quality).all()
     assert np.isnan(band.difference_low).all()
+
+
+def test_savings_stand_beside_what_they_cost_in_quality():
+    train, test = make_world(n_prompts=240).outcomes.split(random_state=0)
+    router = KNNRouter().fit(train)
+    band = evaluate(router, test, n_bootstrap=60).band
+    assert (band.saving_low <= band.saving + 1e-12).all()
+    assert (band.saving <= band.saving_high + 1e-12).all()
+    for at in (0, 20, -1):
+        router.stand_at(float(band.cost_weights[at]))
+        found = evaluate(router, test, n_bootstrap=60).operating
+        assert found["saving"].value == pytest.approx(band.saving[at])
+        assert found["quality_difference"].value == pytest.approx(band.difference[at])
+
+
+def test_without_costs_the_band_round_quality_remains():
+    train, test = make_world(n_prompts=240).outcomes.split(random_state=0)
+    bare = Outcomes(test.prompts, test.models, test.quality)
+    band = evaluate(KNNRouter().fit(train), bare, n_bootstrap=60).band
+    assert np.isnan(band.saving_low).all()
+    assert (band.difference_low < band.difference_high).any()
