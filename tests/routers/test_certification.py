@@ -262,3 +262,40 @@ def test_a_router_without_estimates_can_not_be_certified() -> None:
         at_certified_point(
             RandomRouter(), make_world(n_prompts=60).outcomes, epsilon=0.1, delta=0.1
         )
+
+
+def test_what_is_missing_counts_at_its_worst() -> None:
+    # Cheap is as good wherever its answer came; where it was cut off nobody knows.
+    n = 300
+    quality = np.tile([1.0, 1.0], (n, 1))
+    cost = np.tile([1.0, 4.0], (n, 1))
+    prompts = make_world(n_prompts=n).outcomes.prompts
+    expected = Estimates(("cheap", "dear"), np.tile([1.0, 1.0], (n, 1)), cost)
+    how = {"epsilon": 0.05, "delta": 0.1, "best_single": "dear", "cost_weights": [0.0]}
+    whole = certified_operating_point(
+        expected, Outcomes(prompts, expected.models, quality, cost), **how
+    )
+    assert whole.is_certified
+    assert (whole.n_prompts, whole.n_incomplete) == (n, 0)
+    quality = quality.copy()
+    quality[::8, 0] = np.nan
+    cut_off = Outcomes(prompts, expected.models, quality, cost)
+    holey = certified_operating_point(expected, cut_off, **how)
+    assert not holey.is_certified
+    assert (holey.n_prompts, holey.n_incomplete, holey.quality_difference) == (n, 38, 0)
+    assert "300 calibration prompts (38 with something missing, counted at its worst)" in (
+        holey.sentence
+    )
+    # Never called, what it misses doesn't matter.
+    always_dear = Estimates(expected.models, np.tile([0.0, 1.0], (n, 1)), cost)
+    tested = try_in_order(
+        always_dear,
+        quality,
+        None,
+        np.arange(n),
+        epsilon=0.5,
+        delta=0.1,
+        best=1,
+        cost_weights=[0.0],
+    )
+    assert tested[0].is_accepted

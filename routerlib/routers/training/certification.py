@@ -44,6 +44,8 @@ class Certificate:
     `epsilon`: mean quality that may be lost, in [0, 1).
     `delta`: probability with which the promise may fail, in (0, 1).
     `cost_weight`: the certified cost weight; None = none could be certified.
+    `n_incomplete`: how many of the prompts miss a quality or a cost, which then counts at its
+        worst: nothing for the choice, all for the others.
     `promises_saving`: whether costs were known, so that "cheaper" is part of it.
     `quality_difference`: observed mean quality at that cost weight minus that of
         ``best_single`` on the calibration prompts; NaN without prompts.
@@ -58,6 +60,7 @@ class Certificate:
     p_value: float
     quality_difference: float
     promises_saving: bool = True
+    n_incomplete: int = 0
 
     @property
     def is_certified(self) -> bool:
@@ -71,7 +74,7 @@ class Certificate:
             return f"Not certified, so it keeps to {self.best_single}: {self.shortage}."
         cheaper = f", and cheaper than {self.best_single}" if self.promises_saving else ""
         return (
-            f"Certified with {self._confidence} on {self.n_prompts} calibration prompts: at cost "
+            f"Certified with {self._confidence} on {self._prompts}: at cost "
             f"weight {self.cost_weight:.4g} the router is at most {100 * self.epsilon:g} points of "
             f"quality below the best single candidate model, whichever that is{cheaper}."
         )
@@ -82,8 +85,13 @@ class Certificate:
         cheaper = " and to cost less" if self.promises_saving else ""
         return (
             f"no cost weight could be certified to lose at most {100 * self.epsilon:g} points of "
-            f"quality{cheaper} with {self._confidence} on {self.n_prompts} calibration prompts"
+            f"quality{cheaper} with {self._confidence} on {self._prompts}"
         )
+
+    @property
+    def _prompts(self) -> str:
+        missing = f" ({self.n_incomplete} with something missing, counted at its worst)"
+        return f"{self.n_prompts} calibration prompts" + missing * bool(self.n_incomplete)
 
     @property
     def _confidence(self) -> str:
@@ -193,7 +201,7 @@ def certified_operating_point(
     """
     has_costs = _knows_costs(estimates, outcomes)
     needed = (outcomes.quality, outcomes.cost_usd) if has_costs else (outcomes.quality,)
-    keep = np.flatnonzero(is_complete(*needed))
+    keep = np.flatnonzero(~np.isnan(outcomes.quality).all(axis=1))
     groups = outcomes.groups[keep]
     best = outcomes.models.index(best_single)
     tested = try_in_order(
@@ -218,6 +226,7 @@ def certified_operating_point(
         p_value=chosen.p_value,
         quality_difference=float(chosen.gains[best]),
         promises_saving=has_costs,
+        n_incomplete=int((~is_complete(*needed)[keep]).sum()),
     )
 
 
@@ -260,8 +269,8 @@ def try_in_order(
 ) -> list[Trial]:
     """Test cost weights from the lowest up, each at what it starts with or was handed on.
 
-    `quality, cost_usd` (n_prompts, n_models): observed on them, nothing missing; None = costs
-        are unknown and promised nothing of.
+    `quality, cost_usd` (n_prompts, n_models): observed on them; NaN = missing, and counted at its
+        worst. None = costs are unknown and promised nothing of.
     `groups` (n_prompts,): group of near-duplicates of each prompt.
     `best`: column of the best single model, named before.
     """
@@ -300,19 +309,29 @@ def _tried(
 ) -> Trial:
     epsilon, delta, best = promised
     rows = np.arange(len(quality))
-    gains = quality[rows, arms][:, None] - quality
+    own = quality[rows, arms][:, None]
+    # What is missing counts at its worst; the choice beside itself is the same call.
+    gains = np.where(np.isnan(own), 0.0, own) - np.where(np.isnan(quality), 1.0, quality)
+    gains[rows, arms] = 0.0
     # "Worse than some model" is refuted only where "worse than it" is for each of them.
     p_value = float(gain_p_values(gains, groups, epsilon, delta).max())
     paid = 0.0
     if cost_usd is not None and len(rows):
-        others = np.delete(cost_usd, best, axis=1)
+        others = np.nan_to_num(np.delete(cost_usd, best, axis=1))
         most_usd = _BEYOND_THE_DEAREST * float(others.max(initial=0.0))
-        savings = cost_usd[:, best] - cost_usd[rows, arms]
+        own_usd = np.nan_to_num(cost_usd[rows, arms], nan=most_usd)
+        savings = np.where(arms == best, 0.0, np.nan_to_num(cost_usd[:, best]) - own_usd)
         # "Loses too much or isn't cheaper" is refuted only where both are.
         p_value = max(p_value, saving_p_value(savings, groups, most_usd) if most_usd else 1.0)
-        paid = float(cost_usd[rows, arms].mean())
-    means = gains.mean(axis=0) if len(rows) else np.full(quality.shape[1], np.nan)
-    return Trial(weight, p_value, level, paid, means)
+        paid = float(own_usd.mean())
+    return Trial(weight, p_value, level, paid, _known_means(own - quality))
+
+
+def _known_means(values: Floats) -> Floats:
+    """Return the mean of each column over what is known; NaN where nothing is."""
+    n_known = (~np.isnan(values)).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.nansum(values, axis=0) / np.where(n_known, n_known, np.nan)
 
 
 def check_probabilities(epsilon: float, delta: float) -> None:
