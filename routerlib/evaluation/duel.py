@@ -157,12 +157,14 @@ class Weighed(NamedTuple):
     `e_value`: what a coin bet on it has grown to; it ever reaches x, if the router is worse by
         more, with a probability of at most 1 / x.
     `is_same`: whether both chose the same on every prompt.
-    `variance`: of the differences in utility, one a prompt.
+    `variance`: of the differences in utility, one a prompt; NaN without prompts.
+    `lowest`: the least that a prompt can add to the margin.
     """
 
     e_value: float
     is_same: bool
     variance: float
+    lowest: float
 
 
 def weigh(
@@ -195,9 +197,10 @@ def weigh(
         sums = np.bincount(group_of, weights=np.maximum(found.utility + margin, lowest))
         draws.append(sums / np.bincount(group_of).max())
     if not draws:
-        return Weighed(1.0, True, np.nan)
+        return Weighed(1.0, True, np.nan, lowest)
     grown = log_e_values(np.concatenate(draws), lowest)
-    return Weighed(float(np.exp(grown[-1])), same, float(np.concatenate(differences).var()))
+    variance = float(np.concatenate(differences).var())
+    return Weighed(float(np.exp(grown[-1])), same, variance, lowest)
 
 
 class _Differences(NamedTuple):

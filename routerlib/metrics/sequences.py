@@ -20,7 +20,7 @@ from routerlib.records.arrays import Floats
 
 # Shares of what can be staked that are staked; a coin is divided evenly among them. The least one
 # is for small gains in much noise, the largest leaves something after the worst loss.
-_STAKES = 0.9 * 0.5 ** np.arange(8)
+_STAKES = [0.9 * 0.5**halvings for halvings in range(8)]
 # What the division of the coin costs, in nats, as seen: the best stake and its neighbours share.
 _NATS_OF_DIVISION = 1.5
 
@@ -43,7 +43,7 @@ def log_e_values(values: ArrayLike, lowest: ArrayLike) -> Floats:
     least = np.broadcast_to(np.asarray(lowest, dtype=float), drawn.shape)
     if (least >= 0).any() or (drawn < least - 1e-9).any():
         raise ValueError("every draw must be at least its lowest value, and that below 0")
-    grown = np.cumsum(np.log1p(_STAKES[:, None] * drawn / -least), axis=1)
+    grown = np.cumsum(np.log1p(np.outer(_STAKES, drawn / -least)), axis=1)
     return np.asarray(np.logaddexp.reduce(grown, axis=0) - math.log(len(_STAKES)))
 
 
@@ -59,18 +59,21 @@ def level_of_test(number: int, alpha: float) -> float:
     return alpha / (number * (number + 1))
 
 
-def draws_needed(mean: float, variance: float, level: float) -> float:
+def draws_needed(mean: float, variance: float, level: float, lowest: float = -1.0) -> float:
     """Estimate how many draws `log_e_values` needs until it reaches 1 / level.
 
-    `mean, variance`: of the draws, whose range is [-1, 1]; infinite without a mean above 0.
+    `mean, variance`: of the draws; infinite without a mean above 0.
     `level`: in (0, 1).
+    `lowest`: the least value that a draw can have; it bounds what can be staked.
 
     >>> round(draws_needed(mean=0.07, variance=0.1, level=0.025))
     222
     """
     if not mean > 0:
         return math.inf
-    growth = mean**2 / (2 * (variance + mean**2))
+    squared = variance + mean**2
+    stake = min(_STAKES[0] / -lowest, mean / squared)
+    growth = stake * mean - stake**2 * squared / 2
     return (_NATS_OF_DIVISION + math.log(1 / level)) / growth
 
 

@@ -55,6 +55,12 @@ def test_a_gain_is_shown_by_about_as_many_draws_as_were_announced() -> None:
     assert draws_needed(0.0, 0.1, 0.025) == np.inf
 
 
+def test_hardly_varying_draws_need_what_the_largest_stake_needs() -> None:
+    steady = log_e_values(np.full(400, 0.05), -1.0)
+    assert draws_needed(0.05, 0.0, 0.025) == pytest.approx(np.argmax(steady >= np.log(40)), rel=0.2)
+    assert draws_needed(0.05, 0.0, 0.025, lowest=-2.0) > 1.9 * draws_needed(0.05, 0.0, 0.025)
+
+
 def test_all_tests_together_spend_the_level() -> None:
     assert sum(level_of_test(k, 0.05) for k in range(1, 5000)) == pytest.approx(0.05, rel=1e-3)
 
