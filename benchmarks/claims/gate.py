@@ -48,6 +48,30 @@ def churn(seed: int) -> dict[str, float]:
     return {"worse": float(worse), "promotions": float(n_promoted)}
 
 
+def improvement(seed: int) -> dict[str, float]:
+    """Count the days until a challenger is promoted that is 5 points better than the champion."""
+    rng = np.random.default_rng(seed)
+    table = _drawn(rng, _N_FIRST + _PER_DAY * _DAYS, np.array([0.70, 0.65]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "router_model.pkl"
+        BestSingle().fit(_telling(table.take(range(_N_FIRST)), 1)).save(path)
+        for day in range(1, _DAYS + 1):
+            log = SimpleNamespace(
+                outcomes=lambda n=_N_FIRST + _PER_DAY * day, **_: table.take(range(n))
+            )
+            with (
+                patch(
+                    "routerlib.evaluation.gate.train_router",
+                    lambda taught, **_: BestSingle().fit(_telling(taught, 0)),
+                ),
+                patch("routerlib.evaluation.retraining._drift", lambda *_: None),
+            ):
+                done = retrain(log, path, margin=_MARGIN)  # type: ignore[arg-type]
+            if done.verdict == "replaced":
+                return {"by day 20": float(day <= 20), "ever": 1.0}
+    return {"by day 20": 0.0, "ever": 0.0}
+
+
 def rare_losses(seed: int) -> dict[str, float]:
     """Judge, daily for 100 days, a challenger that loses all on 1 prompt of 25, else nothing."""
     rng = np.random.default_rng(seed)
@@ -74,14 +98,14 @@ def power_of_2(seed: int) -> dict[str, float]:
     return power(seed, 0.02)
 
 
-def _drawn(rng: np.random.Generator, n: int) -> Outcomes:
+def _drawn(rng: np.random.Generator, n: int, truth: np.ndarray = _QUALITY) -> Outcomes:
     """Return outcomes in which candidates are right on the same prompts mostly."""
     common = rng.random(n)[:, None]
-    own = rng.random((n, len(_QUALITY)))
-    level = np.where(rng.random((n, len(_QUALITY))) < 0.8, common, own)
+    own = rng.random((n, len(truth)))
+    level = np.where(rng.random((n, len(truth))) < 0.8, common, own)
     texts = [f"{word:016x}" for word in rng.integers(2**62, size=n)]
-    names = [f"m{arm}" for arm in range(len(_QUALITY))]
-    outcomes = Outcomes(texts, names, (level < _QUALITY).astype(float))
+    names = [f"m{arm}" for arm in range(len(truth))]
+    outcomes = Outcomes(texts, names, (level < truth).astype(float))
     _ = outcomes.groups  # once for all days
     return outcomes
 
@@ -114,6 +138,17 @@ STUDIES = {
             "promotions": Claim("promotions in 100 days", at_most=2),
         },
         n_quick=12,
+        n_full=300,
+    ),
+    "improvement": Study(
+        "Two models, the router in use keeps to the one that is 5 points worse, 50 new prompts and "
+        "one retraining a day",
+        improvement,
+        {
+            "by day 20": Claim("the better router is promoted within 20 days", at_least=0.5),
+            "ever": Claim("it is promoted within 100 days", at_least=0.9),
+        },
+        n_quick=20,
         n_full=300,
     ),
     "rare losses": Study(

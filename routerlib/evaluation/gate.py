@@ -83,9 +83,14 @@ class Found:
 
     @property
     def is_set_aside(self) -> bool:
-        """Whether another challenger has better prospects."""
+        """Whether another challenger has better prospects.
+
+        It has where this one has gained nothing, or has had as many prompts as it learnt from and
+        as many as show a gain of 2 points.
+        """
         n, gained = self.comparison.n, self.comparison.utility.value
-        return (n >= _ENOUGH and gained < 0) or n >= self.n_train
+        most = np.fmax(self.n_train, self.evidence.prompts_for_2_points)
+        return bool((n >= _ENOUGH and gained < 0) or n >= most)
 
     def sentence(self, margin: float) -> str:
         """Say what was decided, with its numbers."""

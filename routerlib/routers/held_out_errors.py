@@ -14,6 +14,7 @@ from routerlib.records.arrays import Floats
 _MIN_KNOWN = 20
 # Standard deviation of the slope that is believed before anything is seen: 1 = estimates hold.
 _SLOPE_SD = 0.5
+_ABOVE_0 = ("variance", "mean_variance")
 # How much less sure the mean of a router is whose errors were never measured out of fold.
 _UNMEASURED = 2.0
 
@@ -86,11 +87,10 @@ class HeldOutErrors:
         arrays = {each.name: np.array(state[each.name], dtype=float) for each in fields(cls)}
         if any(array.shape != (n_models,) for array in arrays.values()):
             raise ValueError(f"held-out errors must have one number for each of {n_models} models")
-        spreads = ("n", "slope_variance", "variance", "mean_variance")
-        if not all(np.isfinite(array).all() for array in arrays.values()) or any(
-            (arrays[name] < 0).any() for name in spreads
-        ):
-            raise ValueError("held-out errors must be finite, and variances at least 0")
+        is_finite = all(np.isfinite(array).all() for array in arrays.values())
+        least = min(arrays[name].min() for name in ("n", "slope_variance"))
+        if not (is_finite and least >= 0 and min(arrays[x].min() for x in _ABOVE_0) > 0):
+            raise ValueError("held-out errors must be finite, and variances above 0")
         return cls(**arrays)
 
 

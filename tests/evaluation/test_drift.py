@@ -154,7 +154,7 @@ def test_a_file_of_before_opens_and_drift_says_what_it_lacks(
     assert found.calibration.error_low["m0"] < known.calibration.error_low["m0"]
 
 
-@pytest.mark.parametrize("odd", [[-1.0, 0.1], [float("nan"), 0.1], [0.1], [[0.1, 0.1]]])
+@pytest.mark.parametrize("odd", [[-1.0, 0.1], [0.0, 0.1], [float("nan"), 0.1], [0.1], [[0.1, 0.1]]])
 def test_altered_errors_are_refused(trained: tuple[KNNRouter, Outcomes], odd: Any) -> None:
     state = trained[0].to_state()
     state["held_out_errors"]["variance"] = odd
