@@ -21,13 +21,21 @@ _logger = logging.getLogger(__name__)
 # A candidate that was asked a question or two in the playground must not thin out all others.
 _LEAST_COVERAGE = 0.1
 
-_LABELS = "select prompt_id, text, coalesce(topic, task, 'other') as label from prompts"
+_LABELS = """
+select
+    prompt_id,
+    text,
+    coalesce(topic, task, 'other') as label,
+    nullif(json_extract_string(extra, '$.group'), '') as group_id
+from prompts
+"""
 
 
 class Cells(NamedTuple):
     """Everything that Outcomes are made of.
 
-    `prompts, topics, prompt_ids` (length n_prompts): in the order of logging.
+    `prompts, topics, prompt_ids, group_ids` (length n_prompts): in the order of logging; a group
+        is the prompt's further field of that name, None where it has none.
     `models` (length n_models): candidate names.
     `quality, cost_usd` (n_prompts, n_models): NaN where unknown; US dollars.
     """
@@ -38,6 +46,7 @@ class Cells(NamedTuple):
     cost_usd: np.ndarray
     topics: list[str]
     prompt_ids: list[str]
+    group_ids: list[str | None]
 
 
 def read_cells(
@@ -69,6 +78,7 @@ def read_cells(
         cost_usd=grid.cost_usd.loc[wanted, names].to_numpy(float),
         topics=known.label.tolist(),
         prompt_ids=wanted.tolist(),
+        group_ids=known.group_id.astype(object).where(known.group_id.notna(), None).tolist(),
     )
 
 

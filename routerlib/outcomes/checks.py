@@ -27,6 +27,35 @@ def texts_of(values: Sequence[str], n_prompts: int, name: str) -> tuple[str, ...
     return tuple(str(value) for value in values)
 
 
+def group_ids_of(values: Sequence[object] | None, n_prompts: int) -> tuple[str | None, ...] | None:
+    """Return one group or None per prompt, or None where no prompt has one."""
+    if values is None:
+        return None
+    if len(values) != n_prompts:
+        raise ValueError(
+            f"group_ids must have one entry per prompt ({n_prompts}), got {len(values)}"
+        )
+    # NaN is what tables have where a cell is empty; it alone differs from itself.
+    known = [None if value is None or value != value or value == "" else value for value in values]
+    if all(value is None for value in known):
+        return None
+    return tuple(None if value is None else str(value) for value in known)
+
+
+def inclusion_of(values: object, shape: tuple[int, int], models: Sequence[str]) -> np.ndarray:
+    """Return probabilities of being observed as a matrix, each in (0, 1], or say which is none."""
+    inclusion = matrix_of(values, shape, "inclusion")
+    out = ~((inclusion > 0) & (inclusion <= 1))
+    if out.any():
+        row, column = np.argwhere(out)[0]
+        raise ValueError(
+            f"inclusion must lie in (0, 1], got {inclusion[row, column]!r} for model "
+            f"{models[column]!r} on prompt {row}; a cell that could not be observed tells nothing, "
+            "leave its prompt or its model out"
+        )
+    return inclusion
+
+
 def check_ranges(quality: np.ndarray, cost_usd: np.ndarray, models: Sequence[str]) -> None:
     """Raise ValueError where a quality or a cost can't be one.
 

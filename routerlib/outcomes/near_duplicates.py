@@ -63,11 +63,38 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
         raise ValueError(f"threshold must lie in (0, 1], got {threshold!r}")
     if len(prompts) == 0:
         return np.zeros(0, dtype=int)
+    links = np.hstack([_similar(_shingles(prompts), threshold), _same_text(prompts)])
+    return _components(links, len(prompts))
+
+
+def joined(groups: np.ndarray, group_ids: Sequence[str | None] | None) -> np.ndarray:
+    """Join groups that share a group's name, in order of appearance.
+
+    `groups` (n_prompts,): as of `near_duplicate_groups`.
+    `group_ids` (length n_prompts): what each prompt belongs to; None = to nothing of a name.
+    """
+    if group_ids is None:
+        return groups
+    first_of_name: dict[str, int] = {}
+    first_of_group: dict[int, int] = {}
+    links = []
+    for row, (group, name) in enumerate(zip(groups.tolist(), group_ids, strict=True)):
+        links.append((first_of_group.setdefault(group, row), row))
+        if name is not None:
+            links.append((first_of_name.setdefault(name, row), row))
+    return _components(np.array(links, dtype=int).reshape(-1, 2).T, len(groups))
+
+
+def _components(links: np.ndarray, n_prompts: int) -> np.ndarray:
+    """Return the connected component of each prompt, numbered in order of appearance.
+
+    `links` (2, n_links): rows that belong together.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    links = np.hstack([_similar(_shingles(prompts), threshold), _same_text(prompts)])
-    n_prompts = len(prompts)
+    if not n_prompts:
+        return np.zeros(0, dtype=int)
     graph = coo_array((np.ones(links.shape[1]), tuple(links)), shape=(n_prompts, n_prompts))
     labels = connected_components(graph, directed=False)[1]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from routerlib.outcomes.checks import check_ranges, matrix_of, texts_of
-from routerlib.outcomes.means import Means, nanmean
-from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.outcomes.checks import check_ranges, group_ids_of, inclusion_of, matrix_of, texts_of
+from routerlib.outcomes.frames import columns_of
+from routerlib.outcomes.identity import data_hash
+from routerlib.outcomes.means import Means, compared_means, nanmean
+from routerlib.outcomes.near_duplicates import joined, near_duplicate_groups
 from routerlib.outcomes.splits import SplitBy, divide
 from routerlib.records.call import Price
 from routerlib.records.canonical import tagged_hash
@@ -18,11 +20,6 @@ from routerlib.records.prompt import check_names
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Candidates are compared on prompts that all answered where these are at least so many ...
-_MIN_COMPARED = 30
-# ... and at least this share of all.
-_MIN_COMPARED_SHARE = 0.5
 
 # What a cell without any complete answer is.
 Failures = Literal["left_out", "wrong"]
@@ -61,6 +58,12 @@ class Outcomes:
         Known task labels, length n_prompts.
     prompt_ids : sequence of str or None, default=None
         Identifiers; None = derived from the texts.
+    group_ids : sequence of str or None, or None, default=None
+        What each prompt was made from or belongs to (template, document, session, user), length
+        n_prompts; prompts of one group never stand on both sides of a split. None, "" or NaN =
+        belongs to no group.
+    inclusion : array-like of shape (n_prompts, n_models) or None, default=None
+        Probability in (0, 1] with which a cell was to be observed; None = 1 everywhere.
 
     Raises
     ------
@@ -78,10 +81,12 @@ class Outcomes:
     prompts: Sequence[str]
     models: Sequence[str]
     quality: np.ndarray
-    # None is accepted for the next and the last; both are filled in once constructed.
+    # None is accepted for cost_usd and prompt_ids; both are filled in once constructed.
     cost_usd: np.ndarray = None  # type: ignore[assignment]
     topics: Sequence[str] | None = None
     prompt_ids: Sequence[str] = None  # type: ignore[assignment]
+    group_ids: Sequence[str | None] | None = None
+    inclusion: np.ndarray | None = None
     _groups: np.ndarray | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +105,9 @@ class Outcomes:
             single_turn = ([{"role": "user", "content": text}] for text in self.prompts)
             put(self, "prompt_ids", tuple(map(tagged_hash, single_turn)))
         put(self, "prompt_ids", texts_of(self.prompt_ids, shape[0], "prompt_ids"))
+        put(self, "group_ids", group_ids_of(self.group_ids, shape[0]))
+        if self.inclusion is not None:
+            put(self, "inclusion", inclusion_of(self.inclusion, shape, self.models))
 
     @classmethod
     def from_log(
@@ -150,6 +158,7 @@ class Outcomes:
         quality: Sequence[str],
         cost_usd: Sequence[str] | None = None,
         topic: str | None = None,
+        group: str | None = None,
     ) -> Outcomes:
         """Make outcomes from a wide table: one row per prompt, one column per candidate.
 
@@ -165,6 +174,8 @@ class Outcomes:
             Columns of costs in US dollars, in the same order.
         topic : str or None, default=None
             Column of known task labels.
+        group : str or None, default=None
+            Column of what prompts were made from or belong to; empty cells belong to no group.
 
         Returns
         -------
@@ -176,19 +187,8 @@ class Outcomes:
         ValueError
             If a column is missing.
         """
-        wanted = [prompt, *quality, *(cost_usd or ()), *([topic] if topic else ())]
-        missing = [name for name in wanted if name not in frame.columns]
-        if missing:
-            raise ValueError(
-                f"the table has no column {missing[0]!r}, it has {', '.join(map(str, frame))}"
-            )
-        return cls(
-            prompts=frame[prompt].astype(str).tolist(),
-            models=list(quality),
-            quality=frame[list(quality)].to_numpy(float),
-            cost_usd=frame[list(cost_usd)].to_numpy(float) if cost_usd else None,  # type: ignore[arg-type]
-            topics=None if topic is None else frame[topic].astype(str).tolist(),
-        )
+        columns = columns_of(frame, prompt, quality, cost_usd, topic, group)
+        return cls(models=list(quality), **columns)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -234,15 +234,7 @@ class Outcomes:
         >>> outcomes.mean_quality.round(3).tolist(), outcomes.compared().quality.round(3).tolist()
         ([0.375, 0.4], [0.5, 0.4])
         """
-        complete = np.isfinite(self.quality).all(axis=1)
-        n_complete = int(complete.sum())
-        if n_complete < max(_MIN_COMPARED, _MIN_COMPARED_SHARE * len(self)):
-            return Means(self.mean_quality, self.mean_cost_usd)
-        cost_usd = nanmean(self.cost_usd[complete])
-        is_known = np.isfinite(cost_usd)
-        return Means(
-            nanmean(self.quality[complete]), np.where(is_known, cost_usd, self.mean_cost_usd)
-        )
+        return compared_means(self.quality, self.cost_usd)
 
     @property
     def best_single(self) -> str:
@@ -259,21 +251,23 @@ class Outcomes:
 
     @property
     def data_hash(self) -> str:
-        """Tagged hash of prompts, candidates, qualities and costs."""
-        return tagged_hash(
-            [
-                list(self.prompt_ids),
-                list(self.models),
-                np.asarray(self.quality, "<f8").tobytes().hex(),
-                np.asarray(self.cost_usd, "<f8").tobytes().hex(),
-            ]
+        """Tagged hash of prompts, candidates, qualities, costs, known groups and inclusion."""
+        return data_hash(
+            self.prompt_ids,
+            self.models,
+            self.quality,
+            self.cost_usd,
+            group_ids=self.group_ids,
+            inclusion=self.inclusion,
         )
 
     @property
     def groups(self) -> np.ndarray:
-        """Near-duplicate groups, shape (n_prompts,)."""
-        groups = near_duplicate_groups(self.prompts) if self._groups is None else self._groups
-        object.__setattr__(self, "_groups", groups)
+        """Groups, shape (n_prompts,): near-duplicates, joined with those of one `group_ids`."""
+        groups = self._groups
+        if groups is None:
+            groups = joined(near_duplicate_groups(self.prompts), self.group_ids)
+            object.__setattr__(self, "_groups", groups)
         return groups
 
     def _grouped(self, groups: np.ndarray | None) -> Outcomes:
@@ -303,6 +297,8 @@ class Outcomes:
             cost_usd=self.cost_usd[rows],
             topics=None if self.topics is None else [self.topics[row] for row in rows],
             prompt_ids=[self.prompt_ids[row] for row in rows],
+            group_ids=None if self.group_ids is None else [self.group_ids[row] for row in rows],
+            inclusion=None if self.inclusion is None else self.inclusion[rows],
         )
         # Links among fewer prompts can only be fewer: keep the coarser groups.
         return taken._grouped(None if self._groups is None else self._groups[rows])
@@ -338,14 +334,18 @@ class Outcomes:
             raise ValueError(f"models must be among {', '.join(self.models)}, got {unknown[0]!r}")
         arms = [self.models.index(name) for name in names]
         chosen = replace(
-            self, models=names, quality=self.quality[:, arms], cost_usd=self.cost_usd[:, arms]
+            self,
+            models=names,
+            quality=self.quality[:, arms],
+            cost_usd=self.cost_usd[:, arms],
+            inclusion=None if self.inclusion is None else self.inclusion[:, arms],
         )
         return chosen._grouped(self._groups)
 
     def split(
         self, test_size: float = 0.3, random_state: int = 0, by: SplitBy = "random"
     ) -> tuple[Outcomes, Outcomes]:
-        """Split into train and test with near-duplicates on the same side.
+        """Split into train and test with each group (see `groups`) on one side.
 
         Parameters
         ----------

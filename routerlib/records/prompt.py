@@ -98,6 +98,12 @@ class Prompt:
         return cls(messages=({"role": "user", "content": text},), **known)
 
     @property
+    def group(self) -> str | None:
+        """What it was made from or belongs to: its further field ``group``, None without one."""
+        value = (self.extra or {}).get("group")
+        return None if value is None or value == "" else str(value)
+
+    @property
     def text(self) -> str:
         """The content of all messages, joined by blank lines: what features are drawn from."""
         return "\n\n".join(message["content"] for message in self.messages)

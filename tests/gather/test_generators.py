@@ -104,3 +104,18 @@ def test_a_field_that_is_nearly_a_known_one_is_named(tmp_path: Path) -> None:
     path.write_text('{"prompt": "2 + 2?", "refrence": 4, "colour": "red"}\n')
     assert "'refrence' (did you mean 'reference'?)" in str(check_prompts(path))
     assert "colour" not in str(check_prompts(path))
+
+
+def test_a_check_counts_the_groups_that_a_file_names(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("prompt,group\ncook rice,a\nplay chess,a\ntax law,b\nboil an egg,\n")
+    report = check_prompts(path)
+    assert [each.group for each in report.prompts] == ["a", "a", "b", None]
+    assert "3 prompts name 2 groups, which splits keep together" in str(report)
+    assert "unknown fields" not in str(report)
+
+
+def test_a_misspelled_group_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("prompt,Group\ncook rice,a\n")
+    assert "'Group' (did you mean 'group'?)" in str(check_prompts(path))

@@ -202,3 +202,15 @@ def test_a_row_that_is_too_long_is_refused(log: CallLog, tmp_path: Path) -> None
     (tmp_path / "t.csv").write_text("prompt,m\na, or b,1\n")
     with pytest.raises(ValueError, match="row 1 has 3 fields, the header 2; put texts"):
         import_log("table", tmp_path / "t.csv", log)
+
+
+def test_a_column_of_groups_is_no_model_and_comes_back_with_the_outcomes(
+    log: CallLog, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("prompt,small,group\ncook rice,1,1\nplay chess,0,1\ntax law,1,\n")
+    import_log("table", path, log)
+    outcomes = log.outcomes()
+    assert outcomes.models == ("small",)
+    assert outcomes.group_ids == ("1", "1", None)
+    assert outcomes.groups.tolist() == [0, 0, 1]

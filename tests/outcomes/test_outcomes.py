@@ -231,3 +231,91 @@ def test_some_candidates_keep_their_order_and_the_groups_that_are_known() -> Non
     assert outcomes.of_models(["a", "b", "c"]) is outcomes
     with pytest.raises(ValueError, match="models must be among a, b, c, got 'd'"):
         outcomes.of_models(["a", "d"])
+
+
+def _three_families() -> Outcomes:
+    prompts = ["cook rice", "boil an egg", "tax law", "Tax  law", "play chess"]
+    names = ["kitchen", "kitchen", "law", None, None]
+    return Outcomes(prompts, ["m"], [[1], [0], [1], [0], [1]], group_ids=names)
+
+
+def test_prompts_of_one_named_group_or_of_one_text_are_one_group() -> None:
+    assert _three_families().groups.tolist() == [0, 0, 1, 1, 2]
+
+
+def test_a_near_duplicate_joins_two_named_groups() -> None:
+    outcomes = Outcomes(
+        ["tax law", "cook rice", "Tax law", "boil an egg"],
+        ["m"],
+        [[1]] * 4,
+        group_ids=["a", "a", "b", "b"],
+    )
+    assert outcomes.groups.tolist() == [0, 0, 0, 0]
+
+
+def test_a_named_group_is_never_on_both_sides_of_a_split() -> None:
+    texts = [f"{word} {number}" for number in range(10) for word in ("alpha", "omega", "zeta")]
+    outcomes = Outcomes(
+        texts, ["m"], [[1]] * 30, group_ids=[str(number) for number in range(10) for _ in "abc"]
+    )
+    train, test = outcomes.split()
+    assert not set(train.group_ids or ()) & set(test.group_ids or ())
+    assert len(train) + len(test) == 30
+
+
+def test_groups_and_inclusion_go_where_their_prompts_and_candidates_go() -> None:
+    outcomes = Outcomes(
+        ["a?", "b?", "c?"],
+        ["small", "large"],
+        [[0, 1], [np.nan, 1], [1, 1]],
+        group_ids=["x", None, "z"],
+        inclusion=[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]],
+    )
+    complete = outcomes.complete().of_models(["large"])
+    assert complete.group_ids == ("x", "z")
+    assert complete.inclusion is not None
+    assert complete.inclusion.tolist() == [[0.2], [0.6]]
+    rest = outcomes.without([outcomes.prompt_ids[0]])
+    assert rest.group_ids == (None, "z")
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.1, np.nan])
+def test_an_inclusion_that_is_no_probability_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"inclusion must lie in \(0, 1\]"):
+        Outcomes(["a"], ["m"], [[1]], inclusion=[[bad]])
+
+
+def test_the_hash_knows_groups_only_where_there_are_any() -> None:
+    plain = Outcomes(["a", "b"], ["m"], [[1], [0]])
+    empty = Outcomes(["a", "b"], ["m"], [[1], [0]], group_ids=[None, ""])
+    named = Outcomes(["a", "b"], ["m"], [[1], [0]], group_ids=["x", "x"])
+    weighted = Outcomes(["a", "b"], ["m"], [[1], [0]], inclusion=[[0.5], [0.5]])
+    assert plain.data_hash == empty.data_hash
+    assert len({plain.data_hash, named.data_hash, weighted.data_hash}) == 3
+
+
+def test_a_frame_names_groups_and_its_empty_cells_name_none() -> None:
+    frame = pd.DataFrame({"prompt": ["a", "b", "c"], "m": [1, 0, 1], "doc": ["x", np.nan, "x"]})
+    outcomes = Outcomes.from_frame(frame, quality=["m"], group="doc")
+    assert outcomes.group_ids == ("x", None, "x")
+    with pytest.raises(ValueError, match="no column 'user'"):
+        Outcomes.from_frame(frame, quality=["m"], group="user")
+
+
+def test_the_group_of_a_logged_prompt_is_its_field_of_that_name(log: CallLog) -> None:
+    fields = [{"group": "invoice"}, {"group": 7}, {"group": ""}, {"page": 1}, None]
+    prompts = [
+        Prompt.from_text(text, judge="numeric", reference=1, extra=extra)
+        for text, extra in zip(["rice?", "eggs?", "tax?", "law?", "chess?"], fields, strict=True)
+    ]
+    log.add_prompts(prompts)
+    small = CandidateModel("small", "small", "custom", "http://x", None, Price(1, 1))
+    for prompt in prompts:
+        call = Call(prompt.prompt_id, "small", small.params_hash, "ok", "1", Usage(60, 40))
+        log.add_call(call, scores=[Score("numeric", 1.0)])
+    assert Outcomes.from_log(log).group_ids == ("invoice", "7", None, None, None)
+
+
+def test_a_log_whose_prompts_name_no_group_has_none(log: CallLog) -> None:
+    _logged(log)
+    assert Outcomes.from_log(log).group_ids is None

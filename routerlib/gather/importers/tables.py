@@ -127,7 +127,7 @@ def _cost_columns(table: Table, options: Options) -> dict[str, str]:
 def _score_columns(
     table: Table, columns: _Columns, path: Path, options: Options, costs: Mapping[str, str]
 ) -> list[str]:
-    taken = {options.prompt, options.topic, *costs.values(), *_KNOWN}
+    taken = {options.prompt, options.topic, *costs.values(), *_KNOWN, "group"}
     guessed = [
         name
         for name in table.columns

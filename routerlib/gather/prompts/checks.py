@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_COMPARED = 10_000
 _EXAMPLES = 3
 _SHOWN_CHARS = 60
+# Fields that something is done with; `group` is the one of those in `extra`.
+_USED = (*COLUMNS, "group")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class PromptReport:
         """Return unknown fields that are nearly a known one, with that one."""
         unknown = sorted({name for each in self.prompts for name in each.extra or ()})
         close = {
-            name: get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.8) for name in unknown
+            name: get_close_matches(name.lower(), _USED, n=1, cutoff=0.8)
+            for name in unknown
+            if name not in _USED
         }
         return {name: known[0] for name, known in close.items() if known}
 
@@ -109,6 +113,10 @@ class PromptReport:
             lines.append(
                 f"{n_alike} prompts are near-copies in {len(self.near_copies)} groups, which "
                 f"splits keep together: {_examples(self.near_copies)}"
+            )
+        if named := Counter(each.group for each in self.prompts if each.group is not None):
+            lines.append(
+                f"{named.total()} prompts name {len(named)} groups, which splits keep together"
             )
         return "\n".join(lines)
 
