@@ -229,6 +229,8 @@ def test_a_failure_is_one_clear_line(
         ["train", "--log", "SAMPLE", "--judge", "nobody"],
         ["train", "--log", "SAMPLE", "--models", "nobody"],
         ["train", "--log", "SAMPLE", "--epsilon", "2"],
+        ["train", "--log", "SAMPLE", "--max-quality-loss", "2"],
+        ["train", "--log", "SAMPLE", "--max-quality-loss", "0.1", "--cost-weight", "3"],
         ["report", "--log", "none.db"],
         ["report", "--log", "SAMPLE", "--model", "none.pkl"],
         ["route", "hi", "--model", "none.pkl"],

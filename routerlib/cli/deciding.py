@@ -36,6 +36,13 @@ Epsilon = Annotated[
     float | None,
     typer.Option(help="Certify that at most this much mean quality is lost, such as 0.03."),
 ]
+MaxQualityLoss = Annotated[
+    float | None,
+    typer.Option(
+        help="Mean quality that may be given up to save cost, and that the verdict counts as the "
+        "same; left out = 0.03."
+    ),
+]
 Delta = Annotated[
     float | None,
     typer.Option(
@@ -60,6 +67,7 @@ def train(
     random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
     epsilon: Epsilon = None,
     delta: Delta = None,
+    max_quality_loss: MaxQualityLoss = None,
     judge: JudgeName = None,
     models: ModelNames = None,
     keep: Keep = 5,
@@ -70,6 +78,7 @@ def train(
     from routerlib.outcomes.splits import check_test_size
 
     certify = _certificate_asked(epsilon, delta)
+    _check_loss_allowed(max_quality_loss, is_chosen=cost_weight is None and certify is None)
     check_test_size(test_size)
     with existing_log(log_path) as log:
         say_blended(log, judge)
@@ -79,6 +88,7 @@ def train(
         from routerlib.evaluation.bounds import Lacking
         from routerlib.evaluation.evaluate import evaluate
         from routerlib.routers.archive import install
+        from routerlib.routers.training.operating_points import QUALITY_MARGIN
         from routerlib.routers.training.train import train_router
         from routerlib.show.words.sentences import describe_split
         from routerlib.show.workspace import failures_as_wrong
@@ -90,7 +100,11 @@ def train(
             typer.echo(f"{lacking.told('training')}: of these the router learns what there is")
         strict = failures_as_wrong(log, test, judge)
     router = train_router(
-        training, random_state=random_state, cost_weight=cost_weight, certify=certify
+        training,
+        random_state=random_state,
+        cost_weight=cost_weight,
+        certify=certify,
+        max_quality_loss=QUALITY_MARGIN if max_quality_loss is None else max_quality_loss,
     )
     evaluation = evaluate(router, test, test_failures_wrong=strict)
     kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
@@ -175,6 +189,19 @@ def _certificate_asked(epsilon: float | None, delta: float | None) -> tuple[floa
     delta = _DEFAULT_DELTA if delta is None else delta
     check_probabilities(epsilon, delta)
     return epsilon, delta
+
+
+def _check_loss_allowed(given: float | None, *, is_chosen: bool) -> None:
+    """Refuse a loss that is out of range or would play no part."""
+    if given is None:
+        return
+    if not is_chosen:
+        raise ValueError(
+            "--max-quality-loss is about a cost weight that training chooses: leave out "
+            "--cost-weight and --epsilon, or it"
+        )
+    if not 0 <= given <= 1:
+        raise ValueError(f"--max-quality-loss must lie in [0, 1], got {given!r}")
 
 
 def _names(text: str | None) -> list[str] | None:

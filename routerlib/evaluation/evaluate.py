@@ -18,7 +18,8 @@ from routerlib.evaluation.contenders import (
     baseline_contenders,
     estimates_contender,
 )
-from routerlib.evaluation.replicates import Measured, measure
+from routerlib.evaluation.fallback import Tried, judge_router, without_fallback
+from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.routing import (
     Routed,
     TrainMeans,
@@ -27,7 +28,7 @@ from routerlib.evaluation.routing import (
     route_each,
     topic_table_of,
 )
-from routerlib.evaluation.verdict import Verdict, judge_by_intervals
+from routerlib.evaluation.verdict import Verdict
 from routerlib.features.tasks import detect_task
 from routerlib.metrics.calibration import (
     Reliability,
@@ -48,8 +49,8 @@ from routerlib.routers.router import Router
 
 # Cost weights among which the one for equal quality is looked for.
 _N_EQUAL_QUALITY_WEIGHTS = 200
-# Contenders that are no baselines: the router, and where it expects no loss.
-_ROUTER, _EQUAL = "router", "equal quality"
+# Contenders that are no baselines: the router, where it expects no loss, and without fallback.
+_ROUTER, _EQUAL, _TRIED = "router", "equal quality", "without fallback"
 
 
 class CostQuality(NamedTuple):
@@ -218,11 +219,16 @@ def evaluate(
     weight = float(router.cost_weight_)
     weighed = weight if tested.has_costs else 0.0
     measured = measure(tested, contenders, **bootstrap._asdict(), cost_weight=weighed)
-    baselines = [each for each in contenders if each not in (_ROUTER, _EQUAL)]
+    baselines = [each for each in contenders if each not in (_ROUTER, _EQUAL, _TRIED)]
     shares = _shares(routed.arms, test.models)
     # Where failed calls are known, they are wrong answers, and only the rest is unknown.
     everything = (counted_wrong[0], wrong[0]) if wrong else (test, whole)
     missing = bound_missing(*everything, train, **bootstrap._asdict())
+    without = without_fallback(router, routed)
+    let_loose = without_fallback(router, everything[1])
+    missing_without = let_loose and bound_missing(
+        everything[0], let_loose, train, **bootstrap._asdict()
+    )
     return Evaluation(
         name=name or str(getattr(router, "name", type(router).__name__)),
         models=tuple(test.models),
@@ -244,7 +250,12 @@ def evaluate(
         calibration=_calibration(whole.estimates.quality, test, bootstrap),
         missing=missing,
         failures=_failures(router, counted_wrong[0], wrong[0], bootstrap) if wrong else None,
-        verdict=_verdict(router, tested, measured, shares[train.strong], missing),
+        verdict=judge_router(
+            router,
+            tested,
+            Tried(measured, _ROUTER, routed, missing),
+            Tried(measured, _TRIED, without, missing_without) if without else None,
+        ),
     )
 
 
@@ -270,25 +281,10 @@ def _contenders(
     )
     equal = _equal_quality_arms(routed.estimates, tested.strong)
     further = {} if equal is None else {_EQUAL: arms_contender(tested, equal)}
+    tried = without_fallback(router, routed)
+    if tried is not None:
+        further[_TRIED] = arms_contender(tested, tried.arms)
     return {_ROUTER: ours, **baselines, **further}
-
-
-def _verdict(
-    router: Router,
-    tested: TestedPrompts,
-    measured: Measured,
-    share_of_best_single: float,
-    missing: MissingCells | None,
-) -> Verdict:
-    return judge_by_intervals(
-        measured.intervals(_ROUTER),
-        best_single=tested.outcomes.models[tested.strong],
-        share_of_best_single=share_of_best_single,
-        n=len(tested),
-        n_groups=measured.n_groups,
-        fallback=getattr(router, "fallback_", None),
-        missing=missing,
-    )
 
 
 def _plain(value: Any) -> Any:

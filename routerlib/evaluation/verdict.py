@@ -11,16 +11,18 @@ from routerlib.evaluation.bounds import MissingCells
 from routerlib.metrics.intervals import Interval
 from routerlib.metrics.sample_size import plan_sample_size, sd_of
 from routerlib.records.canonical import finite_or_none
+from routerlib.routers.training.operating_points import QUALITY_MARGIN
 
 VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurable"]
 
-# A loss of one point of a hundred in mean quality counts as "the same quality".
-QUALITY_MARGIN = 0.01
+# Ends of 95 % intervals move in by so many standard errors to be those of a test at 5 %: whether
+# a loss is smaller than the margin is asked on one side, and so is whether a gain is.
+_TO_ONE_SIDED = 1.96 - 1.645
 # With fewer independent prompts a percentile interval is too narrow to be believed.
 MIN_PROMPTS = 30
 # A router that keeps to the best single model shows no difference to plan from, so a guess is made
 # and said: the loss that training allows by default, and a fifth of the scores differing.
-_PLANNED_POINTS = 3
+_PLANNED_POINTS = round(100 * QUALITY_MARGIN)
 _PLANNED_DISAGREEMENT = 0.2
 
 
@@ -75,6 +77,7 @@ def judge_by_intervals(
     What is claimed of the prompts with nothing missing must hold on all held-out prompts too, with
     what is missing as bad for the claim as it can be.
 
+    `margin`: mean quality that counts as none; `QUALITY_MARGIN`, or what training was allowed.
     `fallback`: why the router keeps to the best single model whatever it estimates; None = it
         doesn't.
     `missing`: None = every candidate has a quality and a cost on each held-out prompt.
@@ -92,7 +95,7 @@ def judge_by_intervals(
         if missing is not None:
             kind = _kind_on_all(kind, missing, n_groups, margin)
         sentence = _WRITERS[kind if kind in _CLAIMS else of_complete](
-            measured, best_single, n, more
+            measured, best_single, n, more, margin
         )
     if missing is not None:
         sentence = _on_all(sentence, kind, of_complete, n, missing)
@@ -122,7 +125,7 @@ def _kind(
     # Without costs there is no mixing at equal cost: only quality can decide.
     beats_mixing = gain.low > 0 or math.isnan(gain.value)
     is_cheaper = saving.low > 0
-    if beats_mixing and (difference.low > 0 or (is_cheaper and difference.low >= -margin)):
+    if beats_mixing and (difference.low > 0 or (is_cheaper and _at_least(difference) >= -margin)):
         return "pays"
     if beats_mixing and is_cheaper:
         return "saves_at_a_price"
@@ -151,8 +154,16 @@ def _kind_on_all(
 def _is_hopeless(difference: Interval, saving: Interval, gain: Interval, margin: float) -> bool:
     """Tell whether the intervals exclude that routing is worth its trouble."""
     if math.isnan(gain.value):
-        return difference.high < margin
-    return gain.high < margin or (difference.high < 0 and saving.high <= 0)
+        return _at_most(difference) < margin
+    return _at_most(gain) < margin or (difference.high < 0 and saving.high <= 0)
+
+
+def _at_least(interval: Interval) -> float:
+    return min(interval.low + _TO_ONE_SIDED * interval.se, interval.value)
+
+
+def _at_most(interval: Interval) -> float:
+    return max(interval.high - _TO_ONE_SIDED * interval.se, interval.value)
 
 
 def _n_needed(measured: Mapping[str, Interval], n: int, margin: float) -> int | None:
@@ -162,7 +173,7 @@ def _n_needed(measured: Mapping[str, Interval], n: int, margin: float) -> int | 
         deciding = measured["quality_difference"]
     if n < MIN_PROMPTS or not deciding.se > 0:
         return MIN_PROMPTS if n < MIN_PROMPTS else None
-    effect = min(max(abs(deciding.value), margin), 1.0)
+    effect = min(max(abs(deciding.value), margin or QUALITY_MARGIN), 1.0)
     return max(plan_sample_size(effect, sd=sd_of(deciding, n)), n + 1)
 
 
@@ -206,7 +217,9 @@ def _mixing(measured: Mapping[str, Interval]) -> str:
     return f"mixing models at random at that cost would lose {points_of(zero, -1)}"
 
 
-def _pays(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+def _pays(
+    measured: Mapping[str, Interval], best_single: str, n: int, more: int | None, margin: float
+) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     if difference.low > 0:
         start = (
@@ -218,12 +231,15 @@ def _pays(measured: Mapping[str, Interval], best_single: str, n: int, more: int 
         return f"{start}; {_mixing(measured)} {_sample(n)}."
     return (
         f"Routing pays: it saves {percent_of(saving)} of the cost of always calling {best_single} "
-        f"at about the same quality (difference {points_of(difference)}); "
+        f"at about the same quality (difference {points_of(difference)}, "
+        f"a loss above {100 * margin:g} points is excluded); "
         f"{_mixing(measured)} {_sample(n)}."
     )
 
 
-def _saves(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+def _saves(
+    measured: Mapping[str, Interval], best_single: str, n: int, more: int | None, margin: float
+) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     price = f"for {points_of(difference, -1)} less quality"
     if difference.value >= 0:
@@ -236,7 +252,9 @@ def _saves(measured: Mapping[str, Interval], best_single: str, n: int, more: int
     )
 
 
-def _no(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+def _no(
+    measured: Mapping[str, Interval], best_single: str, n: int, more: int | None, margin: float
+) -> str:
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     saving = measured["saving"]
     is_same = difference.value == difference.low == difference.high == 0
@@ -261,19 +279,21 @@ def _no(measured: Mapping[str, Interval], best_single: str, n: int, more: int | 
         change = f"loses {points_of(difference, -1)}"
     return (
         f"Routing doesn't pay: it {cost} always calling {best_single} and {change} of quality; "
-        f"mixing models at random at that cost does {_mixing_does(gain)} "
+        f"mixing models at random at that cost does {_mixing_does(gain, margin)} "
         f"(routing's advantage {points_of(gain)}) {_sample(n)}."
     )
 
 
-def _mixing_does(gain: Interval) -> str:
+def _mixing_does(gain: Interval, margin: float) -> str:
     """Say how mixing stands against routing, given that routing isn't clearly better."""
     if gain.high < 0:
         return "better"
-    return "about as well" if gain.low >= -QUALITY_MARGIN else "about as well or better"
+    return "about as well" if gain.low >= -margin else "about as well or better"
 
 
-def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, more: int | None) -> str:
+def _undecided(
+    measured: Mapping[str, Interval], best_single: str, n: int, more: int | None, margin: float
+) -> str:
     start = "Not measurable yet: "
     label = (
         f" Label about {more} more held-out prompts to tell."

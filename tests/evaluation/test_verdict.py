@@ -26,13 +26,14 @@ def measured(difference, saving, gain, zero=(-0.09, -0.1, -0.08)):
     }
 
 
-def judged(*intervals, share=0.5, n=600, n_groups=600):
+def judged(*intervals, share=0.5, n=600, n_groups=600, margin=0.01):
     return judge_by_intervals(
         measured(*intervals),
         best_single="large",
         share_of_best_single=share,
         n=n,
         n_groups=n_groups,
+        margin=margin,
     )
 
 
@@ -199,3 +200,22 @@ def test_no_number_of_prompts_is_promised_where_the_planned_ones_were_not_enough
     )
     assert verdict.numbers["more_prompts_needed"] is None
     assert verdict.sentence.endswith("Label more prompts and train again to tell.")
+
+
+def test_the_margin_is_the_loss_that_training_was_allowed_by_default():
+    losing = ((-0.005, -0.02, 0.01), (0.4, 0.33, 0.48), (0.05, 0.03, 0.07))
+    assert judged(*losing, margin=0.03).kind == "pays"
+    assert "a loss above 3 points is excluded" in judged(*losing, margin=0.03).sentence
+    assert judged(*losing, margin=0.01).kind == "saves_at_a_price"
+
+
+def test_a_gain_below_the_margin_is_a_finding_and_an_unknown_one_is_not():
+    nothing = ((-0.05, -0.07, -0.03), (0.3, 0.27, 0.33))
+    assert judged(*nothing, (0.0, -0.025, 0.025), margin=0.03).kind == "does_not_pay"
+    assert judged(*nothing, (0.0, -0.04, 0.04), margin=0.03).kind == "not_measurable"
+
+
+def test_a_loss_is_excluded_at_five_percent_on_its_one_side():
+    # The low end of the 95 % interval lies at -3.1 points, that of the test at 5 % at -2.7.
+    cheaper = ((-0.006, -0.031, 0.019), (0.4, 0.33, 0.48), (0.05, 0.03, 0.07))
+    assert judged(*cheaper, margin=0.03).kind == "pays"

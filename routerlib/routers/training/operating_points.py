@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,9 @@ _STANDARD_ERRORS = 2.0
 # cheapest of many cost weights could lose twice as much on new prompts as was allowed.
 _STANDARD_ERRORS_OF_LOSS = 1.64
 MIN_PROMPTS = 20
+# What may be given up to save cost, and what counts as the same quality, in training and verdict
+# alike. Less can't be shown where answers differ on one prompt in ten, without a thousand held out.
+QUALITY_MARGIN = 0.03
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class OperatingPoint:
 
     `quality, cost_usd`: mean out-of-fold quality and US dollars at this point; NaN when not
         measured.
+    `tried_cost_weight`: the most promising one, where the router falls back all the same, so that
+        held-out prompts can tell what it would have been worth; None = none.
     """
 
     cost_weight: float
@@ -38,10 +43,11 @@ class OperatingPoint:
     best_single_cost_usd: float
     gain_over_mixing: float
     gain_standard_error: float
+    tried_cost_weight: float | None = None
 
 
 def choose_cost_weight(
-    estimates: Estimates, outcomes: Outcomes, max_quality_loss: float = 0.03
+    estimates: Estimates, outcomes: Outcomes, max_quality_loss: float = QUALITY_MARGIN
 ) -> OperatingPoint:
     """Choose the cost weight that saves most while losing little, by out-of-fold estimates.
 
@@ -70,9 +76,10 @@ def choose_cost_weight(
         return _point(saving, bench, outcomes)
     if is_better:
         return _point(unweighed, bench, outcomes)
-    return kept_to_best_single(
+    kept = kept_to_best_single(
         outcomes, len(bench.quality), "no gain over it could be shown on the training prompts"
     )
+    return replace(kept, tried_cost_weight=bench.most_promising())
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +140,16 @@ class _Bench:
             and _is_positive(point.gain)
         ]
         return min(allowed, key=lambda point: float(point.cost_usd.mean()), default=None)
+
+    def most_promising(self) -> float:
+        """Return the cost weight with the surest gain over mixing, of those that do route."""
+        if not self.has_cost:
+            return 0.0
+        weights = sweep_cost_weights(self.estimates)
+        routing = [w for w in weights if len(set(choose_arms(self.estimates, w))) > 1]
+        measured = [self.measure(float(weight)) for weight in routing]
+        best = max(measured, key=lambda at: at.gain.mean() / _standard_error(at.gain), default=None)
+        return 0.0 if best is None else best.cost_weight
 
     def _mixed(self, cost_usd: np.ndarray) -> np.ndarray:
         """Return per prompt what random mixing gives at the mean of these costs.

@@ -20,6 +20,7 @@ from routerlib.routers.router import Router
 from routerlib.routers.training.certification import certified_operating_point
 from routerlib.routers.training.operating_points import (
     MIN_PROMPTS,
+    QUALITY_MARGIN,
     OperatingPoint,
     choose_cost_weight,
     kept_to_best_single,
@@ -56,7 +57,7 @@ def train_router(
     *,
     random_state: int = 0,
     cost_weight: float | None = None,
-    max_quality_loss: float = 0.03,
+    max_quality_loss: float = QUALITY_MARGIN,
     certify: tuple[float, float] | None = None,
 ) -> LGBMRouter:
     """Train an LGBMRouter, with its operating point chosen out of fold or certified.
@@ -70,7 +71,8 @@ def train_router(
     cost_weight : float or None, default=None
         Operating point, at least 0; None = chosen by `choose_cost_weight`.
     max_quality_loss : float, default=0.03
-        Mean quality that the chosen operating point may give up, in [0, 1].
+        Mean quality that the chosen operating point may give up, in [0, 1]; the verdict on the
+        router counts as little as the same quality.
     certify : tuple (epsilon, delta) of float or None, default=None
         Take the cheapest cost weight of which can be promised, with confidence ``1 - delta``, that
         it loses at most ``epsilon`` of mean quality and is cheaper than the best single model; see
@@ -116,7 +118,7 @@ def at_operating_point(
     train: Outcomes,
     *,
     random_state: int = 0,
-    max_quality_loss: float = 0.03,
+    max_quality_loss: float = QUALITY_MARGIN,
 ) -> AnyRouter:
     """Fit any router, with its operating point chosen out of fold as `train_router` does.
 
@@ -129,7 +131,8 @@ def at_operating_point(
     random_state : int, default=0
         Seed of the folds.
     max_quality_loss : float, default=0.03
-        Mean quality that the chosen operating point may give up, in [0, 1].
+        Mean quality that the chosen operating point may give up, in [0, 1]; the verdict on the
+        router counts as little as the same quality.
 
     Returns
     -------

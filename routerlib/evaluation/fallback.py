@@ -1,0 +1,100 @@
+"""Tell what a router that keeps to the best single model would have been worth without that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from routerlib.evaluation.bounds import MissingCells
+from routerlib.evaluation.contenders import TestedPrompts
+from routerlib.evaluation.replicates import Measured
+from routerlib.evaluation.routing import Routed
+from routerlib.evaluation.verdict import Verdict, judge_by_intervals
+from routerlib.policies.utility import choose_arms
+from routerlib.routers.router import Router
+from routerlib.routers.training.operating_points import QUALITY_MARGIN
+
+_NOT_YET = "Not measurable yet: "
+_NO = "Routing doesn't pay: "
+
+
+class Tried(NamedTuple):
+    """A way to choose, and what was measured of it under a name."""
+
+    measured: Measured
+    name: str
+    routed: Routed
+    missing: MissingCells | None
+
+
+def judge_router(
+    router: Router, tested: TestedPrompts, in_use: Tried, without: Tried | None
+) -> Verdict:
+    """Judge a router as it is used and, where it keeps to the best single model, without that."""
+    verdict = _judged(router, tested, in_use, getattr(router, "fallback_", None))
+    if without is None:
+        return verdict
+    return with_what_was_tried(verdict, _judged(router, tested, without, None))
+
+
+def _judged(router: Router, tested: TestedPrompts, tried: Tried, fallback: str | None) -> Verdict:
+    arms = tried.routed.arms
+    return judge_by_intervals(
+        tried.measured.intervals(tried.name),
+        best_single=tested.outcomes.models[tested.strong],
+        share_of_best_single=float((arms == tested.strong).sum()) / max(len(arms), 1),
+        n=len(tested),
+        n_groups=tried.measured.n_groups,
+        margin=margin_of(router),
+        fallback=fallback,
+        missing=tried.missing,
+    )
+
+
+def _training(router: Router) -> dict[str, Any]:
+    return getattr(router, "training_", {})
+
+
+def margin_of(router: Router) -> float:
+    """Return the mean quality that training was allowed to give up: the verdict's margin too."""
+    allowed = _training(router).get("max_quality_loss", _training(router).get("epsilon"))
+    return QUALITY_MARGIN if allowed is None else float(allowed)
+
+
+def without_fallback(router: Router, routed: Routed) -> Routed | None:
+    """Choose where training saw most promise, though the router keeps to the best single model.
+
+    None = it doesn't, or training named no such cost weight.
+    """
+    cost_weight = _training(router).get("tried_cost_weight")
+    if getattr(router, "fallback_", None) is None or cost_weight is None:
+        return None
+    if np.isnan(routed.estimates.quality).any():
+        return None
+    return Routed(routed.estimates, choose_arms(routed.estimates, float(cost_weight)))
+
+
+def with_what_was_tried(kept: Verdict, tried: Verdict) -> Verdict:
+    """Join the verdict on a router that keeps to the best single model and on it let loose.
+
+    That it gains nothing is a finding. A gain isn't one of the router in use: its training has to
+    show it, and not these prompts.
+
+    `kept`: with its fallback.
+    `tried`: without, on the same prompts.
+    """
+    numbers = {f"tried_{name}": value for name, value in tried.numbers.items()}
+    both = {**kept.numbers, **numbers}
+    if tried.numbers["share_of_best_single"] == 1:  # nothing was tried
+        return kept
+    if tried.kind == "does_not_pay":
+        found = tried.sentence.removeprefix(_NO)
+        sentence = f"{_NO}tried on these prompts without its fallback, {found} In use it keeps to "
+        sentence += f"the best single model, because {kept.fallback}."
+        both |= {"more_prompts_needed": None, "prompts_needed": None}
+        return Verdict("does_not_pay", sentence, both, kept.fallback)
+    found = tried.sentence.removeprefix(_NOT_YET).partition(" Label ")[0]
+    said = f"{kept.sentence} Tried on these prompts without that: {found}"
+    return replace(kept, sentence=said, numbers=both)
