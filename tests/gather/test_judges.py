@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -408,3 +409,19 @@ def test_the_command_tells_which_answers_got_no_score(
 def test_answers_of_megabytes_are_judged_as_wrong_as_short_ones(name: str, text: str) -> None:
     assert JUDGES[name](text, 4 if name == "numeric" else "4").score == 0
     assert JUDGES[name](f"{text}\nAnswer: 4", 4 if name == "numeric" else "4").score == 1
+
+
+def test_words_are_looked_for_in_little_more_memory_than_the_answer_takes() -> None:
+    text = "Answer: " + "word and more " * 50_000
+    tracemalloc.start()
+    try:
+        assert JUDGES["match"](text, "4").score == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * len(text)
+
+
+def test_words_are_found_at_the_end_of_a_long_answer() -> None:
+    text = "Answer: " + "word " * 10_000 + "New-York"
+    assert JUDGES["match"](text, "new york").score == 1

@@ -91,7 +91,9 @@ class Clients:
     ) -> None:
         self._stopping = stopping or asyncio.Event()
         self._first_wait_s = first_wait_s
-        self._pools = ConnectionPools(self._stopping, most_bytes)
+        # Held by whoever reads, judges or logs a large answer, so that their memory doesn't add up.
+        self.large = asyncio.Lock()
+        self._pools = ConnectionPools(self._stopping, most_bytes, self.large)
 
     async def __aenter__(self) -> Clients:
         return self

@@ -38,14 +38,15 @@ class ConnectionPools:
     """Open clients as they are needed, over pools of connections that several share.
 
     `most_bytes`: of one answer, unpacked, in bytes.
+    `large`: held while a large answer is read.
     """
 
-    def __init__(self, stopping: asyncio.Event, most_bytes: int) -> None:
+    def __init__(self, stopping: asyncio.Event, most_bytes: int, large: asyncio.Lock) -> None:
         self._open: dict[str, Endpoint] = {}
         self._http: dict[tuple[bool, int], Any] = {}
         self._starting = asyncio.Lock()
         self._stopping = stopping
-        self._reading = Reading(most_bytes)
+        self._reading = Reading(most_bytes, large)
 
     async def close(self) -> None:
         """Close every connection."""

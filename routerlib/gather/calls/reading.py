@@ -11,10 +11,10 @@ from typing import Any
 from routerlib.gather.calls.replies import OverlongAnswer, SentElsewhere
 
 # Far above the longest answer that a model gives: a million tokens are some four megabytes. An
-# answer is held several times while it is parsed, judged and logged.
+# answer is held several times, at up to four bytes a letter, while it is parsed, judged and logged.
 MOST_BYTES = 16 * 2**20
 # Answers above this are read one after the other, so that their memory doesn't add up.
-_LARGE_BYTES = 4 * 2**20
+_LARGE_BYTES = 2**20
 _PIECE_BYTES = 2**16
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 ACCEPTED = "gzip, deflate"
@@ -25,11 +25,12 @@ class Reading:
     """What holds for all answers of a pool of connections: their length, and who may send them.
 
     `most_bytes`: of one answer, unpacked, in bytes.
+    `large`: held while a large answer is read; whoever works on one holds it too.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES, large: asyncio.Lock | None = None) -> None:
         self._most_bytes = most_bytes
-        self._large = asyncio.Lock()
+        self._large = large or asyncio.Lock()
 
     @property
     def hooks(self) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from routerlib.gather.judges.amounts import GROUPED
 from routerlib.gather.judges.spelling import boxed
@@ -106,18 +107,18 @@ def has_words(text: str, phrase: str) -> bool:
     >>> has_words("It is New-York.", "new york"), has_words("about -7 or 3.5", "7")
     (True, False)
     """
-    wanted = _squash(phrase)
-    pieces = [_squash(piece) for piece in text.split()]
-    for start in range(len(pieces)):
-        run = ""
-        for place in range(start, len(pieces)):
-            piece = pieces[place]
-            # two numbers side by side are not one
-            run += " " + piece if run[-1:].isdigit() and piece[:1].isdigit() else piece
-            if run == wanted:
-                return True
-            if len(run) > len(wanted):
-                break
+    wanted, runs = _squash(phrase), set[str]()
+    squash = lru_cache(maxsize=1_000)(_squash)
+    for found in re.finditer(r"\S+", text):
+        piece = squash(found[0])
+        # two numbers side by side are not one
+        longer = (
+            f"{run} {piece}" if run[-1:].isdigit() and piece[:1].isdigit() else run + piece
+            for run in (*runs, "")
+        )
+        runs = {run for run in longer if len(run) <= len(wanted)}
+        if wanted in runs:
+            return True
     return False
 
 
