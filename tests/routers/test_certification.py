@@ -19,6 +19,7 @@ from routerlib.routers.training.certification import (
     certified_operating_point,
     gain_p_values,
     saving_p_value,
+    starts_of,
     try_in_order,
 )
 from routerlib.routers.training.train import at_certified_point, train_router
@@ -282,8 +283,8 @@ def test_what_is_missing_counts_at_its_worst() -> None:
     cut_off = Outcomes(prompts, expected.models, quality, cost)
     holey = certified_operating_point(expected, cut_off, **how)
     assert not holey.is_certified
-    assert (holey.n_prompts, holey.n_incomplete, holey.quality_difference) == (n, 38, 0)
-    assert "300 calibration prompts (38 with something missing, counted at its worst)" in (
+    assert (holey.n_prompts, holey.n_incomplete, holey.quality_difference) == (n - 38, 38, 0)
+    assert "262 calibration prompts (38 more with something missing, counted at its worst)" in (
         holey.sentence
     )
     # Never called, what it misses doesn't matter.
@@ -299,3 +300,13 @@ def test_what_is_missing_counts_at_its_worst() -> None:
         cost_weights=[0.0],
     )
     assert tested[0].is_accepted
+
+
+def test_a_sequence_begins_where_a_third_and_two_thirds_are_sent_elsewhere() -> None:
+    # The large model is worth 1, .5 and .1 of quality more, at a price of 1.
+    quality = np.array([[0.0, 1.0], [0.4, 0.9], [0.8, 0.9]])
+    estimates = Estimates(("small", "large"), quality, np.tile([0.0, 1.0], (3, 1)))
+    weights = [0.0, 0.05, 0.2, 0.6, 2.0]
+    assert starts_of(estimates, "large", weights) == [0.2, 0.6]
+    assert starts_of(estimates, "large", [0.0, 2.0]) == [2.0]
+    assert starts_of(estimates, "large", [0.0]) == []

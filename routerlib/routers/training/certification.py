@@ -22,9 +22,13 @@ _N_STAKES = 10
 # No call is believed to cost more than so many times the dearest that was seen. Of calls to others
 # than the best single model: calling it is no loss.
 _BEYOND_THE_DEAREST = 2.0
-# Where a sequence begins, as shares of the way through the cost weights: from the bottom, where the
-# quality is, and higher up, for the bottom may be as dear as the best single model or dearer.
+# Where a sequence begins if nothing is known of the choices, as shares of the way through the cost
+# weights: from the bottom, where the quality is, and higher up, for the bottom may be as dear as
+# the best single model or dearer.
 _STARTS = (0, 1 / 8, 3 / 8)
+# Where one begins otherwise: the first cost weights at which no more than this share of prompts is
+# sent to the best single model; of fewer changes a saving is hard to show.
+_STARTING_SHARES = (2 / 3, 1 / 3)
 # Variance that is believed of differences before any was seen, with the weight of one draw.
 _FIRST_VARIANCE = 0.25
 
@@ -44,8 +48,9 @@ class Certificate:
     `epsilon`: mean quality that may be lost, in [0, 1).
     `delta`: probability with which the promise may fail, in (0, 1).
     `cost_weight`: the certified cost weight; None = none could be certified.
-    `n_incomplete`: how many of the prompts miss a quality or a cost, which then counts at its
-        worst: nothing for the choice, all for the others.
+    `n_prompts, n_incomplete`: calibration prompts with nothing missing, and those that miss a
+        quality or a cost, which then counts at its worst: nothing for the choice, all for the
+        others.
     `promises_saving`: whether costs were known, so that "cheaper" is part of it.
     `quality_difference`: observed mean quality at that cost weight minus that of
         ``best_single`` on the calibration prompts; NaN without prompts.
@@ -90,7 +95,7 @@ class Certificate:
 
     @property
     def _prompts(self) -> str:
-        missing = f" ({self.n_incomplete} with something missing, counted at its worst)"
+        missing = f" ({self.n_incomplete} more with something missing, counted at its worst)"
         return f"{self.n_prompts} calibration prompts" + missing * bool(self.n_incomplete)
 
     @property
@@ -177,6 +182,7 @@ def certified_operating_point(
     delta: float,
     best_single: str,
     cost_weights: Sequence[float] | Floats,
+    starts: Sequence[float] = (),
 ) -> Certificate:
     """Choose the cheapest cost weight of which a bounded loss and a saving can be promised.
 
@@ -198,6 +204,8 @@ def certified_operating_point(
     `delta`: probability with which the promise may fail, in (0, 1).
     `cost_weights`: to be tested, each at least 0, fixed without looking at the calibration
         prompts: of `sweep_cost_weights` on other prompts, say.
+    `starts`: those at which a sequence begins, fixed in the same way, as by `starts_of`; none =
+        shares of the way through them.
     """
     has_costs = _knows_costs(estimates, outcomes)
     needed = (outcomes.quality, outcomes.cost_usd) if has_costs else (outcomes.quality,)
@@ -213,6 +221,7 @@ def certified_operating_point(
         delta=delta,
         best=best,
         cost_weights=cost_weights if has_costs else [0.0],
+        starts=starts if has_costs else (),
     )
     shown = [each for each in tested if each.is_accepted]
     chosen = min(shown, key=lambda each: each.cost_usd, default=tested[0])
@@ -221,7 +230,7 @@ def certified_operating_point(
         delta=delta,
         cost_weight=chosen.cost_weight if shown else None,
         best_single=best_single,
-        n_prompts=len(keep),
+        n_prompts=int(is_complete(*needed).sum()),
         n_groups=len(np.unique(groups)),
         p_value=chosen.p_value,
         quality_difference=float(chosen.gains[best]),
@@ -266,6 +275,7 @@ def try_in_order(
     delta: float,
     best: int,
     cost_weights: Sequence[float] | Floats,
+    starts: Sequence[float] = (),
 ) -> list[Trial]:
     """Test cost weights from the lowest up, each at what it starts with or was handed on.
 
@@ -273,6 +283,7 @@ def try_in_order(
         worst. None = costs are unknown and promised nothing of.
     `groups` (n_prompts,): group of near-duplicates of each prompt.
     `best`: column of the best single model, named before.
+    `starts`: as in `certified_operating_point`.
     """
     check_probabilities(epsilon, delta)
     if not len(cost_weights):
@@ -280,7 +291,7 @@ def try_in_order(
     weights = np.unique(np.asarray(cost_weights, dtype=float))
     tested: list[Trial] = []
     handed_on = 0.0
-    for weight, own in zip(weights, _levels(len(weights), delta), strict=True):
+    for weight, own in zip(weights, _levels(weights, starts, delta), strict=True):
         level = own + handed_on
         if level == 0:
             continue
@@ -292,10 +303,27 @@ def try_in_order(
     return tested
 
 
-def _levels(n_weights: int, delta: float) -> list[float]:
+def starts_of(
+    estimates: Estimates, best_single: str, cost_weights: Sequence[float] | Floats
+) -> list[float]:
+    """Return the cost weights at which to begin, by what is chosen for other prompts.
+
+    `estimates`: of prompts that play no part in the tests.
+    """
+    best, found = estimates.models.index(best_single), list[float]()
+    for weight in np.unique(np.asarray(cost_weights, dtype=float)):
+        share = float((choose_arms(estimates, float(weight)) == best).mean())
+        while len(found) < len(_STARTING_SHARES) and share <= _STARTING_SHARES[len(found)]:
+            found.append(float(weight))
+    return sorted(set(found))
+
+
+def _levels(weights: Floats, starts: Sequence[float], delta: float) -> list[float]:
     """Share delta among the starts, length n_weights; what is no start gets nothing."""
-    starts = {int(share * n_weights) for share in _STARTS}
-    return [delta / len(starts) if at in starts else 0.0 for at in range(n_weights)]
+    begun = {int(np.argmin(np.abs(weights - start))) for start in starts}
+    if not begun:
+        begun = {int(share * len(weights)) for share in _STARTS}
+    return [delta / len(begun) if at in begun else 0.0 for at in range(len(weights))]
 
 
 def _tried(

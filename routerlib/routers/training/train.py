@@ -17,7 +17,7 @@ from routerlib.records.decision import Estimates
 from routerlib.routers.held_out_errors import HeldOutErrors
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.router import Router
-from routerlib.routers.training.certification import certified_operating_point
+from routerlib.routers.training.certification import certified_operating_point, starts_of
 from routerlib.routers.training.operating_points import (
     MIN_PROMPTS,
     QUALITY_MARGIN,
@@ -227,13 +227,15 @@ def at_certified_point(
     router.held_out_errors_ = HeldOutErrors.of(
         estimates.quality, calibration.quality, calibration.groups
     )
+    cost_weights = sweep_cost_weights(own, _N_CERTIFIED_WEIGHTS)
     certificate = certified_operating_point(
         estimates,
         calibration,
         epsilon=epsilon,
         delta=delta,
         best_single=router.best_single_,
-        cost_weights=sweep_cost_weights(own, _N_CERTIFIED_WEIGHTS),
+        cost_weights=cost_weights,
+        starts=starts_of(own, router.best_single_, cost_weights),
     )
     how = {
         "cost_weight_is": "certified" if certificate.is_certified else "not certified",
