@@ -53,6 +53,7 @@ def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
         (ENTRY + "  colour: red", "candidate 'small': unknown field 'colour'; known are name"),
         (ENTRY + "  max_concurrency: 0", "candidate 'small': max_concurrency"),
         (ENTRY + "  prise: {}", "unknown field 'prise', did you mean price?"),
+        (ENTRY + "  max_tokens: 9", "'max_tokens' is a parameter of requests; write it under par"),
         (ENTRY + "  parameters: {max_token: 64}", "'max_token', did you mean 'max_tokens'?"),
         (
             ENTRY.replace("openai", "local"),

@@ -23,6 +23,9 @@ from pydantic import (
 
 from routerlib.gather.candidates.keys import key_complaints
 from routerlib.gather.candidates.parameters import (
+    KNOWN as KNOWN_PARAMETERS,
+)
+from routerlib.gather.candidates.parameters import (
     check_extra,
     check_for_ollama,
     check_parameters,
@@ -292,6 +295,8 @@ def _complaint(error: ValidationError) -> str:
     loc = [str(part) for part in first["loc"]]
     field = ".".join(loc)
     if first["type"] == "extra_forbidden":
+        if len(loc) == 1 and loc[0] in KNOWN_PARAMETERS:
+            return f"{field!r} is a parameter of requests; write it under parameters"
         known = list(_PriceEntry.model_fields if loc[0] == "price" else _Entry.model_fields)
         meant = get_close_matches(loc[-1], known, n=1)
         advice = f"did you mean {meant[0]}?" if meant else "known are " + ", ".join(known)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from routerlib.gather.calls.tokens import MOST_TOKENS
 from routerlib.gather.importers.records import text_of
 from routerlib.records.call import Usage
 
@@ -93,7 +94,13 @@ class Spent(NamedTuple):
 
 
 def spent(usages: Sequence[Any]) -> Spent:
-    """Add up usages of Inspect, whose input leaves out what a cache held or took."""
+    """Add up usages of Inspect, whose input leaves out what a cache held or took.
+
+    >>> spent([{"input_tokens": 3, "output_tokens": 5, "input_tokens_cache_read": 4}]).usage
+    Usage(input_tokens=7, output_tokens=5, cached_input_tokens=4, reasoning_tokens=0)
+    >>> spent([{"input_tokens": 10**12, "output_tokens": 5}]).usage is None
+    True
+    """
     if not usages or not all(isinstance(each, Mapping) for each in usages):
         return Spent(None, None)
     try:
@@ -115,8 +122,8 @@ def spent(usages: Sequence[Any]) -> Spent:
 def _count(usage: Mapping[str, Any], name: str, missing: int | None = 0) -> int:
     value = usage.get(name)
     value = missing if value is None else value
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_TOKENS:
+        raise ValueError(f"{name} must be a whole number up to {MOST_TOKENS:,}, got {value!r}")
     return value
 
 
