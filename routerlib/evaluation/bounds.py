@@ -121,15 +121,16 @@ def bound_missing(
     test: Outcomes,
     routed: Routed,
     train: TrainMeans,
+    lacking: Lacking,
     *,
     n_bootstrap: int = 1000,
     random_state: int = 0,
 ) -> MissingCells | None:
-    """Bound what routing is worth on all held-out prompts; None where nothing is missing.
+    """Bound what routing is worth on all held-out prompts; None where none was left out.
 
     `test`: a failed call has quality 0 there, if it is known to have failed.
+    `lacking`: what they lack where such a call has no quality.
     """
-    lacking = Lacking.of(test)
     if not lacking.n_skipped:
         return None
     strong = test.models.index(train.strong)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from routerlib.evaluation.bands import CurveBand, curve_band
-from routerlib.evaluation.bounds import MissingCells, bound_missing
+from routerlib.evaluation.bounds import Lacking, MissingCells, bound_missing
 from routerlib.evaluation.contenders import (
     Contender,
     TestedPrompts,
@@ -223,11 +223,12 @@ def evaluate(
     shares = _shares(routed.arms, test.models)
     # Where failed calls are known, they are wrong answers, and only the rest is unknown.
     everything = (counted_wrong[0], wrong[0]) if wrong else (test, whole)
-    missing = bound_missing(*everything, train, **bootstrap._asdict())
+    lacking = Lacking.of(test)
+    missing = bound_missing(*everything, train, lacking, **bootstrap._asdict())
     without = without_fallback(router, routed)
     let_loose = without_fallback(router, everything[1])
     missing_without = let_loose and bound_missing(
-        everything[0], let_loose, train, **bootstrap._asdict()
+        everything[0], let_loose, train, lacking, **bootstrap._asdict()
     )
     return Evaluation(
         name=name or str(getattr(router, "name", type(router).__name__)),

@@ -94,6 +94,9 @@ def judge_by_intervals(
         of_complete = kind
         if missing is not None:
             kind = _kind_on_all(kind, missing, n_groups, margin)
+            if kind in _CLAIMS and kind != of_complete:  # then all held-out prompts decide
+                measured = {**measured, **missing.bounds[best_single]}
+                n = missing.lacking.n
         sentence = _WRITERS[kind if kind in _CLAIMS else of_complete](
             measured, best_single, n, more, margin
         )
@@ -146,7 +149,7 @@ def _kind_on_all(
     }
     if kinds == {kind}:
         return kind
-    if kind == "pays" and kinds <= {"pays", "saves_at_a_price"}:
+    if {kind, *kinds} <= {"pays", "saves_at_a_price"}:
         return "saves_at_a_price"
     return "not_measurable"
 
@@ -333,7 +336,9 @@ def _on_all(
     if kind == of_complete == "not_measurable":
         return f"{sentence} {lacking} and were left out."
     if kind in _CLAIMS:
-        return f"{sentence} {lacking}; it holds also with all that is missing at its worst."
+        how = "; what is missing counts at its worst" if kind != of_complete else ""
+        how = how or "; it holds also with all that is missing at its worst"
+        return f"{sentence} {lacking}{how}."
     claim = sentence[0].lower() + sentence[1:].rstrip(".")
     low, high = (100 * end for end in missing.quality_difference)
     return (

@@ -74,7 +74,7 @@ def test_the_bounds_are_the_worst_and_the_best_that_missing_cells_can_be():
         Estimates(MODELS, np.full((4, 2), NAN), np.full((4, 2), NAN)), np.array([0, 0, 0, 1])
     )
     train = TrainMeans(np.array([0.5, 0.8]), np.array([1.0, 2.0]), "large", "small")
-    missing = bound_missing(outcomes, routed, train, n_bootstrap=200)
+    missing = bound_missing(outcomes, routed, train, Lacking.of(outcomes), n_bootstrap=200)
     found = missing.bounds["large"]["quality_difference"]
     # Prompt by prompt: 0, -1 to 0, 0 to 1, and 0 where both are the same call.
     assert found.value == pytest.approx((-1 / 4 + 1 / 4) / 2)
@@ -112,8 +112,14 @@ def test_a_call_that_is_known_to_have_failed_is_a_wrong_answer_not_an_unknown_on
     test = world(missing=long_ones)
     as_wrong = Outcomes(test.prompts, MODELS, np.nan_to_num(test.quality), test.cost_usd)
     found = evaluate(router, test, as_wrong, n_bootstrap=100)
-    assert found.missing is None
-    assert found.failures["quality_difference"].value < 0
+    assert found.operating["quality_difference"].low > 0
+    worst = found.missing.bounds["large"]["quality_difference"]
+    assert worst.value == pytest.approx(found.failures["quality_difference"].value)
+    assert worst.high < 0
+    assert found.verdict.kind == "saves_at_a_price"
+    assert found.verdict.numbers["quality_difference"] == pytest.approx(worst.value)
+    assert f"for {-100 * worst.value:.1f} points" in found.verdict.sentence
+    assert "n = 400" in found.verdict.sentence
 
 
 def test_a_candidate_that_may_be_the_best_single_is_compared_with_too(router):
