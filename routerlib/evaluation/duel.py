@@ -184,7 +184,7 @@ def weigh(
     `margin`: utility that may be lost, at least 0.
     `largest_cost_usd`: of one call, US dollars.
     """
-    lowest = margin - 1 - cost_weight * largest_cost_usd
+    lowest = margin + utility(-1.0, largest_cost_usd, cost_weight)
     draws, differences, same = [], [], True
     for batch in batches:
         complete = _complete(batch, cost_weight)
