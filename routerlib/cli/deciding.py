@@ -90,8 +90,8 @@ def train(
         from routerlib.routers.archive import install
         from routerlib.routers.training.operating_points import QUALITY_MARGIN
         from routerlib.routers.training.train import train_router
+        from routerlib.show.held_out import failures_as_wrong
         from routerlib.show.words.sentences import describe_split
-        from routerlib.show.workspace import failures_as_wrong
 
         training, test = outcomes.split(test_size, random_state)
         typer.echo(describe_split(training, test))

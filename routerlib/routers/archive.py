@@ -143,6 +143,14 @@ def _previous(kept: list[Kept], model_path: str | Path) -> Kept:
     return kept[position - 1]
 
 
+def learned_from(model_path: str | Path) -> str:
+    """Return the log that a router file says it was learned from; empty where it says nothing."""
+    try:
+        return str(_description(Path(model_path)).get("learned_from", ""))
+    except artifact.ArtifactError:  # a damaged file says nothing either
+        return ""
+
+
 def _is_whole(path: Path) -> bool:
     """Tell whether a file is a router with its own description."""
     try:

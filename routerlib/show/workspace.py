@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from routerlib.gather.candidates.candidates import POOLS, load_candidates, select_candidates
 from routerlib.log.call_log import CallLog
+from routerlib.log.shortage import MIN_CANDIDATES, MIN_SCORED_PROMPTS, shortage_of
 from routerlib.routers import archive, artifact
+from routerlib.show.words.prose import Caution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +23,16 @@ if TYPE_CHECKING:
     from routerlib.routers.router import Router
 
 SAMPLE_LOG = "data/sample_logs.db"
+_SAMPLE_SERVED = "data/sample_served.db"
+_DEFAULT_CANDIDATES = "local"
+# What a notebook works on that was given no other file.
+_DEFAULTS = {
+    "prompts": "data/prompts.jsonl",
+    "log": "data/logs.db",
+    "router": "data/router_model.pkl",
+}
 # A checkout is known by the two folders that every notebook needs.
 _LANDMARKS = ("notebooks", "data")
-# With fewer scored prompts a third held out says nothing, and one candidate leaves no choice.
-_MIN_CANDIDATES = 2
-_MIN_SCORED_PROMPTS = 60
 
 
 @dataclass
@@ -40,12 +47,16 @@ class Workspace:
     Attributes
     ----------
     log_origin, router_origin : str
-        What was opened last and why, in one sentence; empty before.
+        What was opened last and why, in one sentence; empty before. A `Caution`, which shows in
+        colour, where it isn't what one would expect.
+    is_sample : bool
+        Whether the log that was opened last is the sample, standing in for an own one.
     """
 
     root: Path
     log_origin: str = field(default="", init=False)
     router_origin: str = field(default="", init=False)
+    is_sample: bool = field(default=False, init=False)
 
     @classmethod
     def find(cls, start: str | Path | None = None) -> Workspace:
@@ -88,13 +99,20 @@ class Workspace:
             "start in a checkout or set ROUTERLIB_HOME to one"
         )
 
-    def path(self, relative: str | Path) -> Path:
+    def path(
+        self,
+        relative: str | Path | None,
+        role: Literal["prompts", "log", "router"] | None = None,
+    ) -> Path:
         """Return where a file of the checkout is.
 
         Parameters
         ----------
-        relative : str or Path
+        relative : str, Path or None
             Path from the root, such as ``"data/logs.db"``; an absolute path stays as it is.
+            None = the usual one of its role.
+        role : {"prompts", "log", "router"} or None, default=None
+            What the file is for, where it may be left out.
 
         Returns
         -------
@@ -103,20 +121,28 @@ class Workspace:
 
         Examples
         --------
-        >>> Workspace(Path("/checkout")).path("data/logs.db").as_posix()
+        >>> Workspace(Path("/checkout")).path("data/my_logs.db").as_posix()
+        '/checkout/data/my_logs.db'
+        >>> Workspace(Path("/checkout")).path(None, "log").as_posix()
         '/checkout/data/logs.db'
         """
-        return self.root / Path(relative).expanduser()
+        if relative is None and role is not None:
+            relative = _DEFAULTS[role]
+        return self.root / Path(relative or "").expanduser()
 
-    def candidates(self, source: str, names: Sequence[str] = ()) -> list[CandidateModel]:
+    def candidates(
+        self, source: str | None = None, names: Sequence[str] | None = ()
+    ) -> list[CandidateModel]:
         """Read the candidate models of a pool or file.
 
         Parameters
         ----------
-        source : str
-            Name of a pool that ships, such as ``"local"``, or path of a candidates.yaml.
-        names : Sequence of str, default=()
-            Which of them, in this order; none = all.
+        source : str or None, default=None
+            Name of a pool that ships, such as ``"local"``, or path of a candidates.yaml;
+            None = the local pool.
+        names : Sequence of str or None, default=()
+            Which of them, in this order; none of them = all. None = all of a file, and the
+            smallest of a pool, for a first try.
 
         Returns
         -------
@@ -124,19 +150,81 @@ class Workspace:
 
         Examples
         --------
-        >>> [each.name for each in Workspace(Path.cwd()).candidates("local", ["smollm2-135m"])]
+        >>> workspace = Workspace(Path.cwd())
+        >>> [each.name for each in workspace.candidates("local", ["qwen2.5-coder-0.5b"])]
+        ['qwen2.5-coder-0.5b']
+        >>> [each.name for each in workspace.candidates(names=None)]
         ['smollm2-135m']
         """
-        known = load_candidates(source if source in POOLS else self.path(source))
+        source = source or _DEFAULT_CANDIDATES
+        is_pool = source in POOLS
+        known = load_candidates(source if is_pool else self.path(source))
+        if names is None:
+            return known[:1] if is_pool else known
         return select_candidates(known, names) if names else known
 
-    def open_log(self, path: str | Path) -> CallLog:
-        """Open the log if it can teach a router, else the sample log that ships.
+    def open_log(self, path: str | Path | None = None) -> CallLog:
+        """Open a log that can teach a router.
+
+        A log that was asked for is read or refused. Only where none was asked for, and the own
+        one can't teach a router yet, the sample log that ships stands in for it.
 
         Parameters
         ----------
-        path : str or Path
-            The live log, from the root; it is not made if absent.
+        path : str, Path or None, default=None
+            The log, from the root; it is not made if absent. None = ``data/logs.db``.
+
+        Returns
+        -------
+        CallLog
+            Read-only. `log_origin` says in words which one it is, `is_sample` whether it is
+            the sample standing in.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the log that was asked for is not there, or no sample either.
+        ValueError
+            If the log that was asked for holds too little; the message says what is missing.
+        """
+        live = self.path(path, "log")
+        shown = _shown(path or _DEFAULTS["log"])
+        self.is_sample = False
+        shortage = shortage_of(live)
+        if not shortage:
+            self.log_origin = f"This run reads the live log {shown}."
+            return CallLog(live, read_only=True)
+        if path is not None:
+            if not live.is_file():
+                raise FileNotFoundError(
+                    f"expected a log at {shown}, found none at {live}; correct the path, or write "
+                    "one with notebooks/01_collect.ipynb or `routerlib collect`"
+                )
+            raise ValueError(f"{shown} can't teach a router yet: {shortage}")
+        return self._open_sample(shown, shortage)
+
+    def _open_sample(self, instead_of: str, shortage: str) -> CallLog:
+        sample = self.path(SAMPLE_LOG)
+        if not sample.is_file():
+            raise FileNotFoundError(
+                f"expected calls to learn from in {instead_of}, but {shortage}, and there is no "
+                f"{SAMPLE_LOG} either; run notebooks/01_collect.ipynb with at least "
+                f"{MIN_CANDIDATES} candidate models and {MIN_SCORED_PROMPTS} prompts"
+            )
+        self.is_sample = True
+        self.log_origin = Caution(
+            f"This run reads the sample log {SAMPLE_LOG}, not {instead_of}: {shortage}. "
+            "What it finds holds for the sample, not for prompts of your own."
+        )
+        return CallLog(sample, read_only=True)
+
+    def open_served(self, path: str | Path | None = None) -> CallLog:
+        """Open a log of served traffic.
+
+        Parameters
+        ----------
+        path : str, Path or None, default=None
+            A log that ``routerlib serve`` wrote, from the root; None = the sample that ships.
 
         Returns
         -------
@@ -146,34 +234,28 @@ class Workspace:
         Raises
         ------
         FileNotFoundError
-            If neither the live log nor the sample can be used.
+            If there is no such log.
         """
-        live = self.path(path)
-        shortage = "it does not exist yet"
-        if live.is_file():
-            log = CallLog(live, read_only=True)
-            shortage = _shortage(log)
-            if not shortage:
-                self.log_origin = f"This run reads the live log {_shown(path)}."
-                return log
-        sample = self.path(SAMPLE_LOG)
-        if not sample.is_file():
+        served = self.path(path or _SAMPLE_SERVED)
+        if not served.is_file():
             raise FileNotFoundError(
-                f"expected calls to learn from in {_shown(path)}, but {shortage}, and there is no "
-                f"{SAMPLE_LOG} either; run notebooks/01_collect.ipynb with at least "
-                f"{_MIN_CANDIDATES} candidate models and {_MIN_SCORED_PROMPTS} prompts"
+                f"expected a log that `routerlib serve` wrote at {served}, found none"
             )
         self.log_origin = (
-            f"This run reads the sample log {SAMPLE_LOG}, not {_shown(path)}: {shortage}."
+            f"The served traffic is read from {_shown(path)}."
+            if path
+            else Caution(f"The served traffic is the sample {_SAMPLE_SERVED}, not your own.")
         )
-        return CallLog(sample, read_only=True)
+        return CallLog(served, read_only=True)
 
-    def open_outcomes(self, log_path: str | Path, table_path: str | Path = "") -> Outcomes:
+    def open_outcomes(
+        self, log_path: str | Path | None = None, table_path: str | Path = ""
+    ) -> Outcomes:
         """Read the outcomes of a table of scores, or of a log.
 
         Parameters
         ----------
-        log_path : str or Path
+        log_path : str, Path or None, default=None
             As of `open_log`; it plays no part where a table is given.
         table_path : str or Path, default=""
             A .parquet or .csv file with a score column per candidate model, from the root, as
@@ -203,13 +285,16 @@ class Workspace:
             self.log_origin = f"This run reads {_shown(table_path)}: {report}."
             return Outcomes.from_log(log)
 
-    def open_router(self, path: str | Path, train: Outcomes) -> Router:
-        """Load the router if it fits the outcomes, else train one on them.
+    def open_router(self, path: str | Path | None, train: Outcomes) -> Router:
+        """Load a router that fits the outcomes.
+
+        One that was asked for is used or refused. Only where none was asked for, and there is
+        none that fits, one is trained on the outcomes.
 
         Parameters
         ----------
-        path : str or Path
-            The router file, from the root.
+        path : str, Path or None
+            The router file, from the root; None = ``data/router_model.pkl``.
         train : Outcomes
             Training prompts; they say which candidate models there are, and they train
             the router when there is no file that fits.
@@ -223,12 +308,21 @@ class Workspace:
         ------
         ArtifactError
             If the file is there and can't be trusted or read.
+        FileNotFoundError
+            If the router that was asked for is not there.
+        ValueError
+            If the router that was asked for chooses among other candidate models.
         """
         from routerlib.routers.loading import load_router  # LightGBM takes its time to import
         from routerlib.routers.training.train import train_router
 
-        file = self.path(path)
+        file = self.path(path, "router")
         shortage = f"there is no {file.name} yet"
+        if path is not None and not file.is_file():
+            raise FileNotFoundError(
+                f"expected a router at {_shown(path)}, found none at {file}; correct the path, or "
+                "train one with notebooks/02_train.ipynb or `routerlib train`"
+            )
         if file.is_file():
             router = load_router(file)
             if set(router.models_) == set(train.models):
@@ -238,16 +332,20 @@ class Workspace:
                 f"{file.name} chooses among {', '.join(router.models_)}, "
                 f"the log holds {', '.join(train.models)}"
             )
-        self.router_origin = f"A router was trained here, and not saved: {shortage}."
+        if path is not None:
+            raise ValueError(f"{shortage}; give the log that it was trained on, or train another")
+        self.router_origin = Caution(f"A router was trained here, and not saved: {shortage}.")
         return train_router(train)
 
-    def install_router(self, path: str | Path, router: Router) -> str:
+    def install_router(self, path: str | Path | None, router: Router) -> str:
         """Put a router in use; it and the one before are archived.
+
+        One that was learned from the sample log, standing in, never replaces one that wasn't.
 
         Parameters
         ----------
-        path : str or Path
-            The router file, from the root.
+        path : str, Path or None
+            The router file, from the root; None = ``data/router_model.pkl``.
         router : Router
             Fitted.
 
@@ -256,16 +354,25 @@ class Workspace:
         str
             What was done, in one sentence.
         """
-        archive.install(router, self.path(path))
+        file = self.path(path, "router")
+        learned_from = {"learned_from": SAMPLE_LOG} if self.is_sample else {}
+        if self.is_sample and not may_hold_sample(file):
+            return Caution(
+                f"Not saved: {file.name} holds a router that was not learned from the sample log, "
+                "and stays in use."
+            )
+        archive.install(router, file, learned_from)
         return f"Saved and archived, identity {router.router_hash_}."
 
-    def record_test(self, path: str | Path, router: Router, evaluation: Evaluation) -> str:
+    def record_test(self, path: str | Path | None, router: Router, evaluation: Evaluation) -> str:
         """Write what a router is worth into its description, if the file is this router's.
+
+        What the sample log, standing in, says of a router that was learned elsewhere is not.
 
         Parameters
         ----------
-        path : str or Path
-            The router file, from the root.
+        path : str, Path or None
+            The router file, from the root; None = ``data/router_model.pkl``.
         router : Router
             The router that was judged.
         evaluation : Evaluation
@@ -276,101 +383,25 @@ class Workspace:
         str
             What was done, in one sentence.
         """
-        file = self.path(path)
+        file = self.path(path, "router")
         description = artifact.json_path(file)
         if not file.is_file() or artifact.load(file).metadata.get("router_hash") != (
             router.router_hash_
         ):
             return "Nothing was written: this router is in no file."
+        if self.is_sample and not may_hold_sample(file):
+            return Caution(
+                f"Nothing was written: this was measured on the sample log, and {file.name} was "
+                "learned from another."
+            )
         artifact.update_metadata(file, test=evaluation.as_dict())
         return f"Written to {description.name}: {evaluation.verdict.kind}."
 
 
-class SeenAndUnseen(NamedTuple):
-    """Outcomes as one router divides them.
-
-    Attributes
-    ----------
-    train : Outcomes
-        Prompts that the router was trained on, as far as these outcomes hold them.
-    test : Outcomes
-        Prompts on which it may be judged.
-    """
-
-    train: Outcomes
-    test: Outcomes
-
-
-def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
-    """Divide outcomes into what a router has seen, and what it may be judged on.
-
-    Near-duplicates of training prompts are in neither part, so that the judgement stays
-    honest when the log has grown, or was split otherwise, since the training.
-
-    Parameters
-    ----------
-    outcomes : Outcomes
-        All that was observed.
-    router : Router
-        A fitted router; it remembers its training prompts.
-
-    Returns
-    -------
-    SeenAndUnseen
-
-    Raises
-    ------
-    ValueError
-        If the router has seen every prompt.
-    """
-    seen = set(router.train_prompt_ids_)
-    is_seen = [prompt_id in seen for prompt_id in outcomes.prompt_ids]
-    seen_groups = {group for group, known in zip(outcomes.groups, is_seen, strict=True) if known}
-    unseen = [index for index, group in enumerate(outcomes.groups) if group not in seen_groups]
-    if not unseen:
-        raise ValueError(
-            f"expected prompts that the router has not seen, got {len(outcomes)} that it was all "
-            "trained on; train on a part (outcomes.split) or collect more prompts"
-        )
-    trained = [index for index, known in enumerate(is_seen) if known]
-    return SeenAndUnseen(train=outcomes.take(trained), test=outcomes.take(unseen))
-
-
-def failures_as_wrong(log: CallLog, test: Outcomes, judge: str | None = None) -> Outcomes:
-    """Read the outcomes of the very same prompts with failed calls as quality 0.
-
-    Parameters
-    ----------
-    log : CallLog
-        The log that `test` was read from.
-    test : Outcomes
-        What a router is judged on, such as `split_as_trained` gives.
-    judge : str or None, default=None
-        The judge that `test` was read by; None = the mean over judges.
-
-    Returns
-    -------
-    Outcomes
-        Of the same prompts and candidate models, for `routerlib.evaluation.evaluate.evaluate`.
-    """
-    from routerlib.outcomes.outcomes import Outcomes
-
-    wrong = Outcomes.from_log(log, failures="wrong", judge=judge, models=test.models)
-    rows = {prompt_id: row for row, prompt_id in enumerate(wrong.prompt_ids)}
-    return wrong.take([rows[prompt_id] for prompt_id in test.prompt_ids if prompt_id in rows])
-
-
-def _shortage(log: CallLog) -> str:
-    """Say what a log lacks to teach a router; empty when nothing."""
-    n_scored = log.summary()["scored"]
-    n_taught = int((n_scored >= _MIN_SCORED_PROMPTS).sum())
-    if n_taught >= _MIN_CANDIDATES:
-        return ""
-    return (
-        f"it has {n_taught} candidate models with at least {_MIN_SCORED_PROMPTS} scored answers, "
-        f"and {_MIN_CANDIDATES} are needed"
-    )
-
-
 def _shown(path: str | Path) -> str:
     return Path(path).as_posix()
+
+
+def may_hold_sample(file: Path) -> bool:
+    """Tell whether a router of the sample log may go there: nothing else would be lost."""
+    return not file.exists() or archive.learned_from(file) == SAMPLE_LOG

@@ -15,7 +15,9 @@ from routerlib.routers.archive import rollback
 from routerlib.routers.baselines import BestSingle
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
-from routerlib.show.workspace import Workspace, failures_as_wrong, split_as_trained
+from routerlib.show.held_out import failures_as_wrong, split_as_trained
+from routerlib.show.words.prose import Caution, say
+from routerlib.show.workspace import Workspace
 
 
 @pytest.fixture
@@ -76,26 +78,83 @@ def test_live_log_that_can_teach_is_read(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(("n_prompts", "models"), [(59, ("small", "large")), (60, ("small",))])
-def test_live_log_that_is_too_thin_gives_way_to_the_sample(
+def test_default_log_that_is_too_thin_gives_way_to_the_sample_and_says_so(
     workspace: Workspace, n_prompts: int, models: tuple[str, ...]
 ) -> None:
     write_log(workspace.path("data/logs.db"), n_prompts, models)
     write_log(workspace.path("data/sample_logs.db"), 1)
-    with workspace.open_log("data/logs.db") as log:
+    with workspace.open_log() as log:
         assert log.path.name == "sample_logs.db"
+    assert workspace.is_sample
     assert "sample log data/sample_logs.db, not data/logs.db: it has" in workspace.log_origin
+    assert '<p class="caution" style="color:' in say(workspace.log_origin)._repr_html_()
 
 
-def test_absent_live_log_gives_way_to_the_sample_and_is_not_made(workspace: Workspace) -> None:
+def test_absent_default_log_gives_way_to_the_sample_and_is_not_made(workspace: Workspace) -> None:
     write_log(workspace.path("data/sample_logs.db"), 1)
-    with workspace.open_log("data/logs.db"):
-        assert workspace.log_origin.endswith("not data/logs.db: it does not exist yet.")
+    with workspace.open_log():
+        assert "not data/logs.db: it does not exist yet." in workspace.log_origin
     assert not workspace.path("data/logs.db").exists()
+
+
+def test_log_that_was_asked_for_is_never_replaced_by_the_sample(workspace: Workspace) -> None:
+    write_log(workspace.path("data/sample_logs.db"), 60)
+    write_log(workspace.path("data/mine.db"), 30)
+    with pytest.raises(
+        ValueError,
+        match=r"data/mine\.db can't teach a router yet: it has 0 candidate models with at least 60 "
+        r"scored answers \(large 30, small 30\), and 2 are needed; ask more prompts, or judge",
+    ):
+        workspace.open_log("data/mine.db")
+    with pytest.raises(FileNotFoundError, match=r"expected a log at data/mien\.db, found none at"):
+        workspace.open_log("data/mien.db")
+    with pytest.raises(FileNotFoundError, match=r"a log at data/mien\.db"):
+        workspace.open_outcomes("data/mien.db")
+    with pytest.raises(FileNotFoundError, match=r"`routerlib serve` wrote at .*mien\.db"):
+        workspace.open_served("data/mien.db")
 
 
 def test_no_log_at_all_says_which_notebook_makes_one(workspace: Workspace) -> None:
     with pytest.raises(FileNotFoundError, match=r"but it does not exist yet.*01_collect\.ipynb"):
-        workspace.open_log("data/logs.db")
+        workspace.open_log()
+
+
+def test_router_of_the_sample_never_replaces_one_that_was_learned_elsewhere(
+    workspace: Workspace, outcomes: Outcomes
+) -> None:
+    write_log(workspace.path("data/sample_logs.db"), 60)
+    write_log(workspace.path("data/mine.db"), 60)
+    own, sampled, later = (BestSingle().fit(outcomes.take(range(n))) for n in (20, 30, 40))
+    evaluation = evaluate(own, outcomes.take(range(20, 60)), n_bootstrap=20)
+    workspace.open_log().close()
+    assert workspace.install_router(None, sampled).startswith("Saved")
+    assert workspace.install_router(None, later).startswith("Saved")  # only the sample's is lost
+    assert workspace.record_test(None, later, evaluation).startswith("Written to")
+
+    workspace.open_log("data/mine.db").close()
+    assert not workspace.is_sample
+    assert workspace.install_router(None, own).startswith("Saved")
+    workspace.open_log().close()
+    refused = workspace.install_router(None, sampled)
+    assert isinstance(refused, Caution)
+    assert "not learned from the sample log, and stays in use" in refused
+    assert load_router(workspace.path(None, "router")).router_hash_ == own.router_hash_
+    untold = workspace.record_test(None, own, evaluation)
+    assert isinstance(untold, Caution)
+    assert '"verdict"' not in workspace.path("data/router_model.json").read_text()
+
+
+def test_router_that_was_asked_for_is_used_or_refused(
+    workspace: Workspace, outcomes: Outcomes
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"expected a router at data/mien\.pkl, found none"):
+        workspace.open_router("data/mien.pkl", outcomes)
+    other = Outcomes(["a?", "b?"], ["x", "y"], [[0, 1], [1, 0]], [[1, 2], [1, 2]])
+    BestSingle().fit(other).save(workspace.path("data/mine.pkl"))
+    with pytest.raises(
+        ValueError, match=r"chooses among x, y, the log holds .*; give the log that"
+    ):
+        workspace.open_router("data/mine.pkl", outcomes)
 
 
 def test_outcomes_come_from_a_table_of_scores_where_one_is_given(workspace: Workspace) -> None:
@@ -142,7 +201,7 @@ def test_router_of_other_candidates_is_not_used_and_not_overwritten(
     other = Outcomes(["a?", "b?"], ["x", "y"], [[0, 1], [1, 0]], [[1, 2], [1, 2]])
     BestSingle().fit(other).save(workspace.path("data/router_model.pkl"))
     before = workspace.path("data/router_model.pkl").read_bytes()
-    router = workspace.open_router("data/router_model.pkl", outcomes)
+    router = workspace.open_router(None, outcomes)
     assert set(router.models_) == set(outcomes.models)
     assert "chooses among x, y, the log holds" in workspace.router_origin
     assert workspace.path("data/router_model.pkl").read_bytes() == before
@@ -181,12 +240,13 @@ def test_verdict_is_written_into_the_description_of_this_router_only(
 
 
 def test_candidates_come_from_the_pool_or_from_a_file_of_the_checkout(workspace: Workspace) -> None:
-    assert len(workspace.candidates("local")) == 3
+    assert len(workspace.candidates("local")) == len(workspace.candidates()) == 3
+    assert [each.name for each in workspace.candidates(names=None)] == ["smollm2-135m"]
     workspace.path("mine.yaml").write_text(
         "- {name: a, model: a-1, base_url: 'http://127.0.0.1:9/v1',"
         " price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}\n"
     )
-    assert [each.name for each in workspace.candidates("mine.yaml")] == ["a"]
+    assert [each.name for each in workspace.candidates("mine.yaml", None)] == ["a"]
     with pytest.raises(ValueError, match="unknown candidate 'gpt'"):
         workspace.candidates("local", ["gpt"])
 

@@ -21,7 +21,7 @@ from notebook_servers import make_checkout
 import routerlib as rl
 from routerlib.routers.loading import load_router
 from routerlib.show.notebooks import pipeline
-from routerlib.show.notebooks.run import known_parameters
+from routerlib.show.notebooks.run import NotebookFailed, known_parameters, run_notebook
 from routerlib.show.pages.notebook import to_html
 
 if TYPE_CHECKING:
@@ -199,12 +199,30 @@ def test_plain_papermill_sets_the_cost_weight(alone: dict[str, Path]) -> None:
     assert router.cost_weight_ == 20
 
 
+@pytest.mark.parametrize("name", [*pipeline.NOTEBOOKS[1:], *pipeline.FURTHER_NOTEBOOKS])
+def test_notebook_refuses_a_log_that_is_not_there(tmp_path: Path, name: str) -> None:
+    checkout = make_checkout(tmp_path / "checkout")
+    source = checkout / f"notebooks/{name}.ipynb"
+    parameters = {"log_path": "data/mien.db"}
+    with pytest.raises(NotebookFailed, match=r"expected a log at data/mien\.db, found none at"):
+        run_notebook(source, tmp_path / "out.ipynb", parameters, cwd=checkout, stream=io.StringIO())
+    assert not list((checkout / "data").glob("*.pkl"))
+    assert not (checkout / "data/mien.db").exists()
+
+
 @pytest.mark.parametrize("name", [*pipeline.NOTEBOOKS[2:], *pipeline.FURTHER_NOTEBOOKS])
 def test_notebook_runs_alone_in_a_fresh_checkout(alone: dict[str, Path], name: str) -> None:
     shown = (alone[name] / "out.ipynb").read_text()
     is_said = "A router was trained here, and not saved: there is no router_model.pkl yet." in shown
     assert is_said == ("router_path" in known_parameters(alone[name] / f"notebooks/{name}.ipynb"))
     assert not (alone[name] / "data/router_model.pkl").exists()
+
+
+def test_what_stands_in_for_own_data_is_said_in_colour(alone: dict[str, Path]) -> None:
+    for name, root in alone.items():
+        page = to_html(root / "out.ipynb", root / f"{name}.html").read_text()
+        said = re.findall(r'<p class="caution" style="color:[^"]+">([^<]+)</p>', page)
+        assert any("reads the sample log data/sample_logs.db, not" in each for each in said), name
 
 
 @pytest.mark.browser

@@ -132,6 +132,25 @@ def test_router_that_a_run_replaces_is_archived(checkout: Path, outcomes: Outcom
     assert not (checkout / "data/.staging").exists()
 
 
+def test_router_of_the_sample_is_not_published_over_one_that_was_learned_elsewhere(
+    checkout: Path, outcomes: Outcomes
+) -> None:
+    BestSingle().fit(outcomes).save(checkout / "data/router_model.pkl")
+    before = (checkout / "data/router_model.pkl").read_bytes()
+    write_notebook(
+        checkout / "notebooks/02_train.ipynb",
+        'router_path = "data/router_model.pkl"',
+        "import routerlib as rl\nfrom routerlib.outcomes.worlds import make_world",
+        "router = rl.BestSingle().fit(make_world(n_prompts=20).outcomes)",
+        "workspace = rl.Workspace.find()\nworkspace.is_sample = True",
+        "workspace.install_router(router_path, router)",
+    )
+    with pytest.raises(PipelineError, match=r"stay as they are: .*sample_logs\.db, since it does"):
+        pipeline.run(only=["02", "04"], root=checkout, stream=io.StringIO())
+    assert (checkout / "data/router_model.pkl").read_bytes() == before
+    assert (checkout / "reports/index.html").read_text() == "old"
+
+
 def test_failed_run_keeps_the_old_products_and_says_where_to_look(checkout: Path) -> None:
     write_notebook(checkout / "notebooks/04_explain.ipynb", "level = 1", "1 / 0")
     with pytest.raises(NotebookFailed, match=r"04_explain failed in cell \[2\] with ZeroDiv"):

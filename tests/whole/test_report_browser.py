@@ -16,8 +16,8 @@ from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.loading import load_router
 from routerlib.routers.training.train import train_router
+from routerlib.show.held_out import split_as_trained
 from routerlib.show.pages import index as report
-from routerlib.show.workspace import split_as_trained
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

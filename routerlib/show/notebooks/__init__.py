@@ -42,6 +42,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "served_values_plot",
             "value_before",
         ],
-        "show.workspace": ["failures_as_wrong", "split_as_trained"],
+        "show.held_out": ["failures_as_wrong", "split_as_trained"],
     },
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from routerlib.log.call_log import CallLog
+from routerlib.log.shortage import shortage_of
 from routerlib.routers import archive
 from routerlib.show.notebooks.run import (
     NotebookFailed,
@@ -21,14 +22,12 @@ from routerlib.show.notebooks.run import (
     run_notebook,
 )
 from routerlib.show.pages.notebook import to_html
-from routerlib.show.workspace import Workspace
+from routerlib.show.workspace import SAMPLE_LOG, Workspace, may_hold_sample
 
 NOTEBOOKS = ("01_collect", "02_train", "03_evaluate", "04_explain", "05_playground")
 # These build on what the five above leave, and run where they are asked for.
 FURTHER_NOTEBOOKS = ("06_active_learning", "07_off_policy", "08_benchmarks")
 
-# Where the notebooks write, unless they are told otherwise.
-_DEFAULT_PATHS = {"log_path": "data/logs.db", "router_path": "data/router_model.pkl"}
 # Beside the final place, so that publishing is a rename on one file system.
 _STAGING = ".staging"
 
@@ -82,6 +81,7 @@ def run(
             _say(stream, f"[{number}/{len(names)}] {name} ...")
             started = time.monotonic()
             _run_staged(workspace, name, given[name], staged, stream)
+            _check_learned_from(workspace, staged)
             seconds[name] = time.monotonic() - started
             _say(stream, f"[{number}/{len(names)}] {name} done in {seconds[name]:.0f} s")
         verdict = ""
@@ -101,7 +101,7 @@ class _Staged:
     final_router: Path
     reports: Path
     final_reports: Path
-    log_path: str
+    log_path: str | None
 
 
 def _selected(only: Sequence[str] | None) -> tuple[str, ...]:
@@ -140,15 +140,15 @@ def _plan_parameters(
 @contextmanager
 def _staging(workspace: Workspace, given: Mapping[str, dict[str, Any]]) -> Iterator[_Staged]:
     """Make the staging folders, and remove them however the run ends."""
-    settings = {**_DEFAULT_PATHS, **{k: v for each in given.values() for k, v in each.items()}}
-    final_router = workspace.path(settings["router_path"])
+    settings = {name: value for each in given.values() for name, value in each.items()}
+    final_router = workspace.path(settings.get("router_path"), "router")
     final_reports = workspace.path("reports")
     staged = _Staged(
         router=final_router.parent / _STAGING / final_router.name,
         final_router=final_router,
         reports=final_reports / _STAGING,
         final_reports=final_reports,
-        log_path=settings["log_path"],
+        log_path=settings.get("log_path"),
     )
     folders = (staged.router.parent, staged.reports)
     try:
@@ -170,7 +170,8 @@ def _run_staged(
 ) -> None:
     """Run one notebook into the staging folder; keep it apart when it fails."""
     source = _source(workspace, name)
-    if "router_path" in known_parameters(source):
+    makes_router = name == "02_train"
+    if "router_path" in known_parameters(source) and (makes_router or staged.router.is_file()):
         given = {**given, "router_path": _from_root(workspace, staged.router)}
     failed = staged.final_reports / "failed" / f"{name}.ipynb"
     failed.unlink(missing_ok=True)
@@ -184,6 +185,16 @@ def _run_staged(
     to_html(out, out.with_suffix(".html"))
 
 
+def _check_learned_from(workspace: Workspace, staged: _Staged) -> None:
+    """Raise before a router of the sample log would replace one that was learned elsewhere."""
+    is_of_sample = staged.router.is_file() and archive.learned_from(staged.router) == SAMPLE_LOG
+    if is_of_sample and not may_hold_sample(staged.final_router):
+        raise PipelineError(
+            f"{staged.final_router.name} and its reports stay as they are: this run learned from "
+            f"{SAMPLE_LOG}, since {shortage_of(workspace.path(staged.log_path, 'log'))}"
+        )
+
+
 def _prepare_collection(workspace: Workspace, given: Mapping[str, Any], stream: TextIO) -> None:
     """Say what will be asked, how long and dear that may be; then fetch the weights it needs."""
     from routerlib.gather.collection.plan import plan_collection
@@ -191,9 +202,10 @@ def _prepare_collection(workspace: Workspace, given: Mapping[str, Any], stream: 
     from routerlib.weights.cache import ensure
 
     chosen = {**known_parameters(_source(workspace, "01_collect")), **given}
-    prompts = load_prompts(workspace.path(chosen["prompts_path"]))[: chosen["n_prompts"]]
+    path = workspace.path(chosen["prompts_path"], "prompts")
+    prompts = load_prompts(path)[: chosen["n_prompts"]]
     candidates = workspace.candidates(chosen["candidates_path"], chosen["candidate_names"])
-    with CallLog(workspace.path(chosen["log_path"])) as log:
+    with CallLog(workspace.path(chosen["log_path"], "log")) as log:
         plan = plan_collection(prompts, candidates, log)
     names = ", ".join(each.name for each in candidates)
     _say(stream, f"{len(prompts)} prompts, {len(candidates)} candidate models ({names}): {plan}")

@@ -20,6 +20,7 @@ from routerlib.routers import artifact
 from routerlib.routers.explanation.why import is_explainable
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
+from routerlib.show.held_out import failures_as_wrong, split_as_trained
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
 from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.plots.importance import beeswarm, importance_by_model
@@ -29,9 +30,8 @@ from routerlib.show.tables import routing
 from routerlib.show.tables.decisions import decide_all, examples_table, reasons, what_if_table
 from routerlib.show.tables.evaluation import comparison_table, key_numbers
 from routerlib.show.tables.rendering import Table, table
-from routerlib.show.words.prose import explain_words
+from routerlib.show.words.prose import Caution, explain_words
 from routerlib.show.words.sentences import describe_router
-from routerlib.show.workspace import failures_as_wrong, split_as_trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,6 +157,7 @@ def write_index(
         policy=policy(scripts),
         scripts=[each.code for each in scripts],
         log_origin=log_origin,
+        is_caution=isinstance(log_origin, Caution),
         notebooks=list(notebooks),
         identity=_identity(findings, metadata or {}),
         what_if=_what_if(findings.router, findings.test),

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from routerlib.records.prompt import Prompt
 
 
-def prompts_by_task(prompts: Sequence[Prompt]) -> Table:
+def prompts_by_task(prompts: Sequence[Prompt], n_known: int | None = None) -> Table:
     """Count prompts by task, with those that a program can judge.
 
     Parameters
     ----------
     prompts : Sequence of Prompt
         What will be asked.
+    n_known : int or None, default=None
+        How many prompts there are, where these are but the first of them.
 
     Returns
     -------
@@ -49,7 +51,10 @@ def prompts_by_task(prompts: Sequence[Prompt]) -> Table:
             "for example": [example[task] for task in counts],
         }
     ).sort_values("task")
-    return table(frame, f"{len(prompts)} prompts by task")
+    extent = f"{len(prompts)} prompts"
+    if n_known is not None and n_known > len(prompts):
+        extent = f"The first {len(prompts)} of {n_known} prompts"
+    return table(frame, f"{extent} by task")
 
 
 def candidates_table(candidates: Sequence[CandidateModel]) -> Table:

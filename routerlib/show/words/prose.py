@@ -33,6 +33,22 @@ _REASONS = {
 _WORDS = _MEASURES | _REASONS
 
 
+# Both colours are given, so that it reads alike on a light and on a dark page.
+_CAUTION_STYLE = (
+    "color:#5c3700;background:#fdf1dc;border-left:4px solid #b26a00;padding:.4rem .7rem"
+)
+
+
+class Caution(str):
+    """A sentence that nobody should overlook; it shows in colour.
+
+    >>> say(Caution("This is the sample."))._repr_html_().startswith('<p class="caution" style=')
+    True
+    >>> print(Caution("This is the sample."))
+    This is the sample.
+    """
+
+
 @dataclass(frozen=True)
 class Prose:
     """Text that was computed; it shows itself, and everything in it is escaped.
@@ -50,7 +66,7 @@ class Prose:
 
     def _repr_html_(self) -> str:
         """Render as paragraphs and a list."""
-        paragraphs = "".join(f"<p>{escape(text)}</p>" for text in self.sentences)
+        paragraphs = "".join(map(_paragraph, self.sentences))
         items = "".join(f"<li>{escape(text)}</li>" for text in self.bullets)
         return paragraphs + (f"<ul>{items}</ul>" if items else "")
 
@@ -79,7 +95,13 @@ def say(*sentences: object) -> Prose:
     >>> say("See <b>.")._repr_html_()
     '<p>See &lt;b&gt;.</p>'
     """
-    return Prose(tuple(str(sentence) for sentence in sentences if str(sentence)))
+    texts = (each if isinstance(each, Caution) else str(each) for each in sentences)
+    return Prose(tuple(text for text in texts if text))
+
+
+def _paragraph(text: str) -> str:
+    shape = f' class="caution" style="{_CAUTION_STYLE}"' if isinstance(text, Caution) else ""
+    return f"<p{shape}>{escape(text)}</p>"
 
 
 def explain_words(*texts: str) -> tuple[str, ...]:

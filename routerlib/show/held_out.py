@@ -1,0 +1,84 @@
+"""Divide the outcomes of a log into what a router has learnt from, and what may judge it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from routerlib.log.call_log import CallLog
+    from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.routers.router import Router
+
+
+class SeenAndUnseen(NamedTuple):
+    """Outcomes as one router divides them.
+
+    Attributes
+    ----------
+    train : Outcomes
+        Prompts that the router was trained on, as far as these outcomes hold them.
+    test : Outcomes
+        Prompts on which it may be judged.
+    """
+
+    train: Outcomes
+    test: Outcomes
+
+
+def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
+    """Divide outcomes into what a router has seen, and what it may be judged on.
+
+    Near-duplicates of training prompts are in neither part, so that the judgement stays
+    honest when the log has grown, or was split otherwise, since the training.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        All that was observed.
+    router : Router
+        A fitted router; it remembers its training prompts.
+
+    Returns
+    -------
+    SeenAndUnseen
+
+    Raises
+    ------
+    ValueError
+        If the router has seen every prompt.
+    """
+    seen = set(router.train_prompt_ids_)
+    is_seen = [prompt_id in seen for prompt_id in outcomes.prompt_ids]
+    seen_groups = {group for group, known in zip(outcomes.groups, is_seen, strict=True) if known}
+    unseen = [index for index, group in enumerate(outcomes.groups) if group not in seen_groups]
+    if not unseen:
+        raise ValueError(
+            f"expected prompts that the router has not seen, got {len(outcomes)} that it was all "
+            "trained on; train on a part (outcomes.split) or collect more prompts"
+        )
+    trained = [index for index, known in enumerate(is_seen) if known]
+    return SeenAndUnseen(train=outcomes.take(trained), test=outcomes.take(unseen))
+
+
+def failures_as_wrong(log: CallLog, test: Outcomes, judge: str | None = None) -> Outcomes:
+    """Read the outcomes of the very same prompts with failed calls as quality 0.
+
+    Parameters
+    ----------
+    log : CallLog
+        The log that `test` was read from.
+    test : Outcomes
+        What a router is judged on, such as `split_as_trained` gives.
+    judge : str or None, default=None
+        The judge that `test` was read by; None = the mean over judges.
+
+    Returns
+    -------
+    Outcomes
+        Of the same prompts and candidate models, for `routerlib.evaluation.evaluate.evaluate`.
+    """
+    from routerlib.outcomes.outcomes import Outcomes
+
+    wrong = Outcomes.from_log(log, failures="wrong", judge=judge, models=test.models)
+    rows = {prompt_id: row for row, prompt_id in enumerate(wrong.prompt_ids)}
+    return wrong.take([rows[prompt_id] for prompt_id in test.prompt_ids if prompt_id in rows])
