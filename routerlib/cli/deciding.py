@@ -231,14 +231,19 @@ def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
 
 def _inspect_log(path: Path, judge: str | None) -> None:
     from routerlib.log.candidates_seen import changes_of_model
+    from routerlib.log.judging import SOURCE
 
     with existing_log(path) as log:
         n_prompts = log.sql(
-            "select task, count(*) as prompts from prompts group by task "
+            f"select task, count(*) as prompts from prompts where source not like '{SOURCE}%' "
+            "group by task "
             "order by prompts desc, task"
         )
         say_blended(log, judge)
         typer.echo(log.summary(judge).T.to_string())
+        if len(judging := log.judging()):
+            typer.echo("calls that judges made, which describe no candidate:")
+            typer.echo(judging.to_string())
         for line in changes_of_model(log):
             typer.echo(line)
         typer.echo(n_prompts.sort_values("prompts", ascending=False).to_string(index=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _BY_LLM = ("llm", "pairwise")
 _MOST_REASONS = 2
 
+MaxTokens = Annotated[
+    int, typer.Option(min=1, help="llm, pairwise: longest reply of the judge, in tokens.")
+]
 BudgetUsd = Annotated[
     float | None, typer.Option(min=0, help="llm, pairwise: cap on spending, US dollars.")
 ]
@@ -46,18 +49,21 @@ def judge(
     against: Annotated[
         str | None, typer.Option(help="pairwise: compare all with this one only.")
     ] = None,
+    max_tokens: MaxTokens = 1024,
     budget_usd: BudgetUsd = None,
     dry_run: DryRun = False,
 ) -> None:
     """Score logged answers that a judge has not seen yet; no candidate is asked again."""
     with existing_log(log_path, read_only=False) as log:
         if name in _BY_LLM:
-            done = _by_llm(
-                log, name, judge_candidate, candidates_source, rubric, against, budget_usd, dry_run
-            )
-            typer.echo(str(done.collection.plan) if dry_run else str(done))
+            by_llm = _ByLLM(name, rubric, against, max_tokens, budget_usd, dry_run)
+            done = by_llm.judge(log, judge_candidate, candidates_source)
+            planned = "; ".join(filter(None, [done.self_judging, str(done.collection.plan)]))
+            typer.echo(planned if dry_run else str(done))
             if not (dry_run or done.collection.is_complete):
                 raise RuntimeError(f"not everything is judged: {done}")
+            if done.complaint:
+                raise RuntimeError(f"{done.complaint}; one said: {done.unreadable!r}")
         else:
             typer.echo(_by_rule(log, name, _reference(reference)))
     if dry_run and name in _BY_LLM:
@@ -80,35 +86,44 @@ def _by_rule(log: CallLog, name: str | None, reference: Any) -> str:
     return f"{n_written} scores written to {log.path}{told and f': {told}'}"
 
 
-def _by_llm(
-    log: CallLog,
-    name: str,
-    judge_candidate: str | None,
-    candidates_source: str,
-    rubric: str | None,
-    against: str | None,
-    budget_usd: float | None,
-    dry_run: bool,
-) -> LLMJudgement:
-    from routerlib.gather.candidates.candidates import load_candidates, select_candidates
-    from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
-    from routerlib.gather.llm_judges.wording import COMPARISON, RUBRIC
+class _ByLLM(NamedTuple):
+    """How a model is to judge."""
 
-    if judge_candidate is None:
-        raise typer.BadParameter("name who judges with --judge-candidate")
-    (candidate,) = select_candidates(load_candidates(candidates_source), [judge_candidate])
-    if name == "llm":
-        return judge_with_llm(
-            log, candidate, rubric=rubric or RUBRIC, budget_usd=budget_usd, dry_run=dry_run
+    name: str
+    rubric: str | None
+    against: str | None
+    max_tokens: int
+    budget_usd: float | None
+    dry_run: bool
+
+    def judge(
+        self, log: CallLog, judge_candidate: str | None, candidates_source: str
+    ) -> LLMJudgement:
+        from routerlib.gather.candidates.candidates import load_candidates, select_candidates
+        from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
+        from routerlib.gather.llm_judges.wording import COMPARISON, RUBRIC
+
+        if judge_candidate is None:
+            raise typer.BadParameter("name who judges with --judge-candidate")
+        (candidate,) = select_candidates(load_candidates(candidates_source), [judge_candidate])
+        if self.name == "llm":
+            return judge_with_llm(
+                log,
+                candidate,
+                rubric=self.rubric or RUBRIC,
+                max_tokens=self.max_tokens,
+                budget_usd=self.budget_usd,
+                dry_run=self.dry_run,
+            )
+        return compare_with_llm(
+            log,
+            candidate,
+            against=self.against,
+            rubric=self.rubric or COMPARISON,
+            max_tokens=self.max_tokens,
+            budget_usd=self.budget_usd,
+            dry_run=self.dry_run,
         )
-    return compare_with_llm(
-        log,
-        candidate,
-        against=against,
-        rubric=rubric or COMPARISON,
-        budget_usd=budget_usd,
-        dry_run=dry_run,
-    )
 
 
 def _nothing_left(name: str | None) -> str:

@@ -169,7 +169,7 @@ class LogAppender:
         Parameters
         ----------
         kind : str
-            Such as ``collect``, ``train``, ``ask``.
+            Such as ``collect``, ``judge``, ``train``, ``ask``.
         parameters : mapping
             What it was started with; JSON values only, and no key.
         budget_usd : float or None, default=None

@@ -18,6 +18,7 @@ from routerlib.log import queries
 from routerlib.log import rows as log_rows
 from routerlib.log.appending import LogAppender
 from routerlib.log.damage import surprises
+from routerlib.log.judging import IS_ASKED, SOURCE
 from routerlib.records.call import Call, Price, Usage
 from routerlib.records.prompt import Prompt
 
@@ -36,7 +37,7 @@ _UNJUDGED = f"""
 select call_id, prompt_id, candidate, params_hash, response, repeat,
     input_tokens, output_tokens, {_KNOWN}
 from calls join known_prompts as known using (prompt_id)
-where status = 'ok' and response is not null and source not like 'judge/%'
+where status = 'ok' and response is not null and {IS_ASKED}
     and coalesce(?1, known.judge) is not null and not exists (
         select 1 from scores where scores.call_id = calls.call_id
         and scores.judge = coalesce(?1, known.judge)
@@ -108,14 +109,16 @@ class CallLog(LogAppender):
         )
 
     def prompts(self) -> list[Prompt]:
-        """Return every logged prompt, in the order of logging.
+        """Return every prompt that candidates were asked, or are to be, in the order of logging.
 
         Returns
         -------
         list of Prompt
-            Each once.
+            Each once; what a judge was asked is left out.
         """
-        rows = self.lookup(f"select {_KNOWN} from known_prompts as known")
+        rows = self.lookup(
+            f"select {_KNOWN} from known_prompts as known where source not like '{SOURCE}%'"
+        )
         return [log_rows.prompt_from_row(row) for row in rows]
 
     def unjudged_calls(self, judge: str | None = None) -> list[tuple[int, Call, Prompt]]:
@@ -176,13 +179,26 @@ class CallLog(LogAppender):
         Returns
         -------
         DataFrame, index candidate
-            Calls and each status (counts), scored (calls with a score), quality (mean score,
-            NaN without scores), input_tokens and output_tokens (sums), cost_usd (US dollars at
-            the prices logged last), cost_unknown (calls that cost_usd leaves out), latency_p50_s
-            and latency_p95_s (seconds, of ok calls).
+            A judge's own calls are left out (`judging`). Calls and each status (counts), scored
+            (calls with a score), quality (mean score, NaN without scores), input_tokens and
+            output_tokens (sums), cost_usd (US dollars at the prices logged last), cost_unknown
+            (calls that cost_usd leaves out), latency_p50_s and latency_p95_s (seconds, of ok
+            calls).
         """
         summary = queries.run(self.path, queries.SUMMARY, parameters={"judge": judge})
         return summary.set_index("candidate")
+
+    def judging(self) -> pd.DataFrame:
+        """Summarise the calls that judges made of their own, which describe no candidate.
+
+        Returns
+        -------
+        DataFrame, index judge
+            A row for each judge and model that it asked: asked (name of the model), calls, ok and
+            failed (counts), input_tokens and output_tokens (sums), cost_usd (US dollars at the
+            prices logged last).
+        """
+        return queries.run(self.path, queries.JUDGING).set_index("judge")
 
     def outcomes(
         self,

@@ -6,25 +6,27 @@ from collections.abc import Collection
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from routerlib.log.judging import IS_ASKED
+
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
 
-_ANSWERED_BY = """
+_ANSWERED_BY = f"""
 select candidate, json_extract(extra, '$.answered_by') as model, count(*),
     min(coalesce(asked_at, created_at))
-from calls where json_extract(extra, '$.answered_by') is not null
+from calls where json_extract(extra, '$.answered_by') is not null and {IS_ASKED}
 group by candidate, model order by candidate, min(call_id)
 """
-_ENDS = """
+_ENDS = f"""
 select
     candidate, count(*), count(*) filter (where status = 'ok'),
     count(*) filter (where status = 'ok' and exists
         (select 1 from scores where scores.call_id = calls.call_id))
-from calls group by candidate order by min(call_id)
+from calls where {IS_ASKED} group by candidate order by min(call_id)
 """
-_COMMONEST = """
+_COMMONEST = f"""
 select coalesce(error_type, status), max(error), count(*) as n from calls
-where candidate = ? and status <> 'ok' group by 1 order by n desc, 1 limit 1
+where candidate = ? and status <> 'ok' and {IS_ASKED} group by 1 order by n desc, 1 limit 1
 """
 
 

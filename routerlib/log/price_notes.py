@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from routerlib.log import queries
+from routerlib.log.judging import IS_ASKED
 from routerlib.records.call import Price
 
 _PRICED = """
@@ -13,13 +14,13 @@ select candidate, source, coalesce(as_of, left(created_at, 10)) as as_of from pr
 qualify row_number() over (partition by candidate order by price_id desc) = 1
 """
 # Calls whose cost another tool gave, as far as no price and tokens tell it better.
-_GIVEN = """
+_GIVEN = f"""
 select candidate, count(*) as n from calls
-where given_cost_usd is not null
+where given_cost_usd is not null and {IS_ASKED}
     and (input_tokens is null or output_tokens is null or not list_contains($priced, candidate))
 group by candidate
 """
-_ASKED = "select distinct candidate from calls where status = 'ok'"
+_ASKED = f"select distinct candidate from calls where status = 'ok' and {IS_ASKED}"
 
 
 def price_sentence(

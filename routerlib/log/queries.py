@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from routerlib.log.damage import surprises
+from routerlib.log.judging import IS_ASKED, SOURCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,20 +35,22 @@ TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "c
 
 # The price that was logged last for each candidate, and what each call cost at it. What another
 # tool says of a call's cost counts only where it can't be worked out.
-_PRICED = """
+_COSTS = """
 priced as (
     select * from prices
     qualify row_number() over (partition by candidate order by price_id desc) = 1
 ), costed as (
-    select calls.*, coalesce((
+    select asked.*, coalesce((
         (input_tokens - least(cached_input_tokens, input_tokens)) * input_usd_per_mtok
         + least(cached_input_tokens, input_tokens)
         * coalesce(cached_input_usd_per_mtok, input_usd_per_mtok)
         + output_tokens * output_usd_per_mtok
     ) / 1e6, given_cost_usd) as cost_usd
-    from calls left join priced using (candidate)
+    from asked left join priced using (candidate)
 )
 """
+# What describes candidates leaves a judge's own calls out.
+_PRICED = f"asked as (select * from calls where {IS_ASKED}), {_COSTS}"
 
 # A judge that spoke twice on a call has corrected itself: its last word counts.
 _JUDGED = """
@@ -91,9 +94,26 @@ group by candidate
 order by cost_usd, candidate
 """
 
+# One row per judge that made calls of its own, and per model that it asked.
+JUDGING = f"""
+with asked as (select * from calls where not ({IS_ASKED})), {_COSTS}
+select
+    if(starts_with(source, '{SOURCE}'), substr(source, {len(SOURCE) + 1}), 'judge') as judge,
+    candidate as asked,
+    count(*) as calls,
+    count(*) filter (status = 'ok') as ok,
+    count(*) filter (status <> 'ok') as failed,
+    sum(input_tokens)::bigint as input_tokens,
+    sum(output_tokens)::bigint as output_tokens,
+    sum(cost_usd) as cost_usd
+from costed join prompts using (prompt_id)
+group by all
+order by judge, asked
+"""
+
 # Known costs of the calls that each run logged.
 SPENT_BY_RUN = f"""
-with {_PRICED}
+with asked as (select * from calls), {_COSTS}
 select coalesce(run_id, 0) as run_id, sum(cost_usd) as cost_usd from costed
 where cost_usd is not null and isfinite(cost_usd) group by all
 """
@@ -103,7 +123,7 @@ where cost_usd is not null and isfinite(cost_usd) group by all
 _CURRENT = """
 ways as (
     select candidate, params_hash
-    from calls left join judged using (call_id)
+    from asked left join judged using (call_id)
     group by candidate, params_hash
     qualify row_number() over (
         partition by candidate

@@ -73,7 +73,7 @@ def test_every_answer_gets_a_score_and_every_judgement_is_a_logged_call(
     done = judge_with_llm(log, critic, progress=False)
     assert (done.judge, done.n_scores, done.n_unreadable) == ("llm:critic", 2, 0)
     assert scores(log, "llm:critic") == {"small": 0.1, "large": 0.9}
-    assert log.summary().cost_usd["critic"] == pytest.approx(2 * (10 * 1 + 5 * 2) / 1e6)
+    assert log.judging().cost_usd["llm:critic"] == pytest.approx(2 * (10 * 1 + 5 * 2) / 1e6)
     told = log.sql("select extra from scores").extra
     judged_by = {json.loads(extra)["judge_calls"][0] for extra in told}
     own = log.sql("select call_id from calls where candidate = 'critic'").call_id
@@ -91,7 +91,7 @@ def test_the_judge_sees_question_reference_and_answer_and_not_its_own_system_pro
     (body,) = server.bodies
     (message,) = body["messages"]
     assert all(text in message["content"] for text in ("What is 2 + 2?", "\n4\n", "\ngood\n"))
-    assert body["max_tokens"] == 50
+    assert body["max_tokens"] == 1024, "its own cap, not the 50 that the candidate may say"
 
 
 def test_judging_again_asks_nobody(

@@ -75,10 +75,14 @@ def capped(candidate: CandidateModel) -> CandidateModel:
     """Return the candidate with a cap on its output, so that a call has a worst case."""
     if candidate.max_output_tokens is not None:
         return candidate
-    # OpenAI's reasoning models refuse the older name; other servers may know only that.
-    name = "max_completion_tokens" if candidate.provider == "openai" else "max_tokens"
-    parameters = {**candidate.parameters, name: OUTPUT_CAP_UNDER_BUDGET}
+    parameters = {**candidate.parameters, cap_name(candidate): OUTPUT_CAP_UNDER_BUDGET}
     return replace(candidate, parameters=parameters)
+
+
+def cap_name(candidate: CandidateModel) -> str:
+    """Return how a candidate's provider calls the cap on its output."""
+    # OpenAI's reasoning models refuse the older name; other servers may know only that.
+    return "max_completion_tokens" if candidate.provider == "openai" else "max_tokens"
 
 
 def _texts(candidate: CandidateModel, prompt: Prompt) -> list[str]:

@@ -8,17 +8,22 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from routerlib.gather.calls import faults
 from routerlib.gather.calls.budget import Budget, SharedBudget, capped
 from routerlib.gather.calls.client import Clients, NotAsked
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.candidates.keys import KeyFault
-from routerlib.gather.collection.plan import LOCAL_AT_ONCE, Cell, Plan, plan_collection
+from routerlib.gather.collection.plan import (
+    LOCAL_AT_ONCE,
+    Cell,
+    plan_collection,
+    run_parameters,
+)
 from routerlib.gather.collection.progress import Progress
 from routerlib.gather.collection.result import Collection, Tally
 from routerlib.gather.judges import judge
@@ -33,6 +38,8 @@ from routerlib.records.prompt import Prompt
 # What a budget is the cap on.
 Scope = Literal["run", "log"]
 SCOPES: tuple[str, ...] = get_args(Scope)
+# Looks at a call, and says why its candidate is asked no more; "" = go on.
+Watch = Callable[[Call], str]
 
 _logger = logging.getLogger(__name__)
 
@@ -69,6 +76,8 @@ def collect(
     limit: int | None = None,
     dry_run: bool = False,
     progress: bool = True,
+    kind: Literal["collect", "judge"] = "collect",
+    watch: Watch | None = None,
 ) -> Collection:
     """Put every prompt to every candidate, log each call, and score the answers.
 
@@ -101,6 +110,10 @@ def collect(
         Only plan.
     progress : bool, default=True
         Write the plan and show progress.
+    kind : {"collect", "judge"}, default="collect"
+        What the run is logged as: a judge's calls describe no candidate.
+    watch : callable or None, default=None
+        Told of each logged call; where it says why, its candidate is asked no more.
 
     Returns
     -------
@@ -123,7 +136,7 @@ def collect(
         sys.stdout.write(f"{plan.table().to_string()}\n{plan}\n")
     if dry_run or not plan.cells:
         return Collection(None, plan)
-    run_id = log.start_run("collect", _run_parameters(candidates, plan, concurrency), budget_usd)
+    run_id = log.start_run(kind, run_parameters(candidates, plan, concurrency), budget_usd)
     log.add_prompts(prompts[:limit])
     log.add_prices(candidates, run_id)
     collection = Collection(run_id, plan, budget_usd)
@@ -135,7 +148,8 @@ def collect(
         LogWriter(log) as writer,
         _shared(budget, budget_scope, log, run_id) as shared,
     ):
-        worker = _Collector(collection, shared, claims, writer, Progress(totals, progress))
+        shown = Progress(totals, progress)
+        worker = _Collector(collection, shared, claims, writer, shown, watch)
         run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
     return collection
@@ -181,12 +195,14 @@ class _Collector:
         claims: Claims,
         writer: LogWriter,
         progress: Progress,
+        watch: Watch | None,
     ) -> None:
         self.collection = collection
         self.budget = budget
         self._claims = claims
         self._writer = writer
         self._progress = progress
+        self._watch = watch
         self._started = time.monotonic()
         self._n_in_flight = 0
         self._local_slots = asyncio.Semaphore(LOCAL_AT_ONCE)
@@ -314,6 +330,8 @@ class _Collector:
             why = f"its first {n_same} prompts all failed in the same way"
         if why:
             self._switch_off(candidate, f"{why} ({call.error_type}: {call.error})")
+        elif self._watch is not None and (said := self._watch(call)):
+            self._switch_off(candidate, said)
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:
         given_up = self.collection.switched_off
@@ -375,23 +393,3 @@ async def _scores(prompt: Prompt, call: Call) -> list[Score]:
     except Exception:  # the answer was paid for: it is logged, and can be judged again later
         _logger.exception("judge %r failed on prompt %s", prompt.judge, prompt.prompt_id)
         return []
-
-
-def _run_parameters(
-    candidates: Sequence[CandidateModel], plan: Plan, concurrency: int | None
-) -> dict[str, Any]:
-    return {
-        "candidates": {
-            candidate.name: {
-                "model": candidate.model,
-                "provider": candidate.provider,
-                "params_hash": candidate.params_hash,
-                "system": candidate.system,
-                "parameters": dict(candidate.parameters),
-            }
-            for candidate in candidates
-        },
-        "n_cells": len(plan.cells),
-        "n_done_before": sum(plan.n_done.values()),
-        "concurrency": concurrency,
-    }

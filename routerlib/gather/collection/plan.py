@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.budget import (
     OUTPUT_CAP_UNDER_BUDGET,
@@ -17,6 +17,7 @@ from routerlib.gather.calls.budget import (
 )
 from routerlib.log.call_log import CallLog
 from routerlib.log.claims import CellKey, in_flight_at_a_kill
+from routerlib.log.judging import IS_ASKED, SOURCE
 from routerlib.records.call import CandidateModel
 from routerlib.records.prompt import Prompt, check_names
 
@@ -153,7 +154,8 @@ def plan_collection(
         raise ValueError(f"repeats must be at least 1, got {repeats!r}")
     check_names([candidate.name for candidate in candidates], "candidate")
     finished = log.finished_cells() if log else set()
-    means = _measured_means(log) if log else {}
+    is_judging = all(prompt.source.startswith(SOURCE) for prompt in prompts)
+    means = _measured_means(log, is_judging) if log else {}
     distinct = list({prompt.prompt_id: prompt for prompt in prompts[:limit]}.items())
     cells: list[Cell] = []
     n_done: dict[str, int] = {}
@@ -179,11 +181,36 @@ def plan_collection(
     return Plan(tuple(cells), n_done, expected_s, pace, in_flight)
 
 
-def _measured_means(log: CallLog) -> dict[str, tuple[float, float]]:
-    """Return mean output tokens and seconds of each candidate's ok calls in the log."""
+def run_parameters(
+    candidates: Sequence[CandidateModel], plan: Plan, concurrency: int | None
+) -> dict[str, Any]:
+    """Return what the log keeps of how a run was started."""
+    return {
+        "candidates": {
+            candidate.name: {
+                "model": candidate.model,
+                "provider": candidate.provider,
+                "params_hash": candidate.params_hash,
+                "system": candidate.system,
+                "parameters": dict(candidate.parameters),
+            }
+            for candidate in candidates
+        },
+        "n_cells": len(plan.cells),
+        "n_done_before": sum(plan.n_done.values()),
+        "concurrency": concurrency,
+    }
+
+
+def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, float]]:
+    """Return mean output tokens and seconds of each candidate's ok calls in the log.
+
+    What a model did as a judge says nothing of it as a candidate, nor the other way round.
+    """
+    alike = f"not ({IS_ASKED})" if is_judging else IS_ASKED
     means = log.sql(
         "select candidate, avg(output_tokens) as tokens, avg(latency_s) as seconds "
-        "from calls where status in ('ok', 'truncated') and output_tokens is not null "
+        f"from calls where status in ('ok', 'truncated') and output_tokens is not null and {alike} "
         "group by candidate"
     )
     return {

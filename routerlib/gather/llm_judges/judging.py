@@ -4,58 +4,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from routerlib.gather.collection.collect import collect
 from routerlib.gather.llm_judges import wording
+from routerlib.gather.llm_judges.asking import (
+    MAX_TOKENS,
+    LLMJudgement,
+    NoVerdicts,
+    Reply,
+    as_judge,
+    ask_judge,
+    judge_name,
+    names_of_model,
+    replies_of,
+    shown,
+)
+from routerlib.log.judging import SOURCE
 from routerlib.records.call import CandidateModel, Score
-from routerlib.records.canonical import tagged_hash
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
 
 if TYPE_CHECKING:
-    from routerlib.gather.collection.result import Collection
     from routerlib.log.call_log import CallLog
 
-_SHOWN_CHARS = 300
 # Points for the first answer: what the two orders of a comparison say together.
 _POINTS = {"first": 1.0, "tie": 0.5, "second": 0.0}
-
-
-@dataclass(frozen=True)
-class LLMJudgement:
-    """What an LLM judge did.
-
-    Parameters
-    ----------
-    judge : str
-        What its scores are called.
-    n_scores : int
-        Scores written.
-    n_unreadable : int
-        Replies that gave no verdict, and so no score.
-    collection : Collection
-        Its calls, what they cost, and whether the budget stopped them.
-    """
-
-    judge: str
-    n_scores: int
-    n_unreadable: int
-    collection: Collection
-
-    def __str__(self) -> str:
-        told = f"{self.n_scores} scores by {self.judge}"
-        if self.n_unreadable:
-            told += f"; {self.n_unreadable} replies gave no verdict, so no score"
-        return f"{told}; its calls: {self.collection}"
-
-
-class _Reply(NamedTuple):
-    call_id: int
-    text: str
 
 
 class _Answer(NamedTuple):
@@ -83,6 +58,7 @@ def judge_with_llm(
     candidate: CandidateModel,
     *,
     rubric: str = wording.RUBRIC,
+    max_tokens: int = MAX_TOKENS,
     budget_usd: float | None = None,
     concurrency: int | None = None,
     dry_run: bool = False,
@@ -91,17 +67,19 @@ def judge_with_llm(
     """Let an LLM score every logged answer in [0, 1] by a rubric.
 
     No candidate is asked again. The judge's calls go through `collect`: they
-    are logged with its name, counted against the budget, retried, and not made twice. A reply
-    without a clear score gives no score.
+    are logged as a run of kind ``judge``, counted against the budget, retried, and not made twice.
+    A reply without a clear score gives no score; after ten in a row nothing more is asked.
 
     Parameters
     ----------
     log : CallLog
         Answers that this judge has scored already are left alone.
     candidate : CandidateModel
-        Who judges; its system prompt is left out, its parameters are kept.
+        Who judges; its system prompt is left out, its parameters but for the cap are kept.
     rubric : str, default=RUBRIC
         What earns 1 and what 0. With another rubric, the judge has another name.
+    max_tokens : int, default=1024
+        The longest reply of the judge, in place of what the candidate may say.
     budget_usd : float, optional
         Stop before spending more, US dollars; None = no limit.
     concurrency : int, optional
@@ -134,18 +112,24 @@ def judge_with_llm(
     >>> print(judge_with_llm(log, candidate, dry_run=True, progress=False))
     0 scores by llm:smollm2-135m; its calls: ... 1 cells are still missing ...
     """
-    name = _name("llm", candidate, rubric, wording.RUBRIC)
-    asked = {
-        call_id: Prompt(
-            wording.rubric_messages(prompt, said.answer, rubric), source=f"judge/{name}"
-        )
-        for call_id, call, prompt in log.unjudged_calls(name)
-        if not (said := separate(call.response or "")).is_only_thought
-    }
-    judge = replace(candidate, system=None)
-    collection = _ask(log, judge, asked.values(), budget_usd, concurrency, dry_run, progress)
-    replies = {} if dry_run else _replies(log, judge)
+    name = judge_name("llm", candidate, rubric, wording.RUBRIC)
+    own = {candidate.name, *names_of_model(log, candidate.model)}
+    n_own = 0
+    asked: dict[int, Prompt] = {}
+    for call_id, call, prompt in log.unjudged_calls(name):
+        if (said := separate(call.response or "")).is_only_thought:
+            continue
+        messages = wording.rubric_messages(prompt, said.answer, rubric)
+        asked[call_id] = Prompt(messages, source=f"{SOURCE}{name}")
+        n_own += call.candidate in own
+    judge = as_judge(candidate, max_tokens)
+    watch = NoVerdicts(wording.read_score)
+    collection = ask_judge(
+        log, judge, asked.values(), budget_usd, concurrency, dry_run, progress, watch
+    )
+    replies = {} if dry_run else replies_of(log, judge)
     n_scores = n_unreadable = 0
+    unreadable = watch.shown
     with log.transaction():
         for call_id, prompt in asked.items():
             reply = replies.get(prompt.prompt_id)
@@ -154,10 +138,11 @@ def judge_with_llm(
             score = wording.read_score(reply.text)
             if score is None:
                 n_unreadable += 1
+                unreadable = unreadable or shown(reply.text)
                 continue
             extra = {"judge_calls": [reply.call_id]}
-            n_scores += log.add_scores(call_id, [Score(name, score, _shown(reply.text), extra)])
-    return LLMJudgement(name, n_scores, n_unreadable, collection)
+            n_scores += log.add_scores(call_id, [Score(name, score, shown(reply.text), extra)])
+    return LLMJudgement(name, n_scores, n_unreadable, collection, unreadable, n_own, watch.n_read)
 
 
 def compare_with_llm(
@@ -166,6 +151,7 @@ def compare_with_llm(
     *,
     against: str | None = None,
     rubric: str = wording.COMPARISON,
+    max_tokens: int = MAX_TOKENS,
     budget_usd: float | None = None,
     concurrency: int | None = None,
     dry_run: bool = False,
@@ -187,6 +173,8 @@ def compare_with_llm(
         Compare all with this candidate only; None = every pair.
     rubric : str, default=COMPARISON
         What makes an answer better. With another rubric, the judge has another name.
+    max_tokens : int, default=1024
+        The longest reply of the judge, in place of what the candidate may say.
     budget_usd : float, optional
         Stop before spending more, US dollars; None = no limit.
     concurrency : int, optional
@@ -220,7 +208,7 @@ def compare_with_llm(
     >>> print(compare_with_llm(log, candidate, dry_run=True, progress=False))
     0 scores by pairwise:smollm2-135m; its calls: ... 2 cells are still missing ...
     """
-    name = _name("pairwise", candidate, rubric, wording.COMPARISON)
+    name = judge_name("pairwise", candidate, rubric, wording.COMPARISON)
     answers, prompts = _answers(log)
     pairs = list(_pairs(answers, against))
     if against is not None and not pairs:
@@ -228,26 +216,33 @@ def compare_with_llm(
     asked = {
         (prompt_id, one, other): Prompt(
             wording.comparison_messages(prompts[prompt_id], one.response, other.response, rubric),
-            source=f"judge/{name}",
+            source=f"{SOURCE}{name}",
         )
         for prompt_id, first, second in pairs
         if first.response != second.response
         for one, other in ((first, second), (second, first))
     }
-    judge = replace(candidate, system=None)
-    collection = _ask(log, judge, asked.values(), budget_usd, concurrency, dry_run, progress)
+    judge = as_judge(candidate, max_tokens)
+    watch = NoVerdicts(wording.read_winner)
+    collection = ask_judge(
+        log, judge, asked.values(), budget_usd, concurrency, dry_run, progress, watch
+    )
+    own = {candidate.name, *names_of_model(log, candidate.model)}
+    n_own = sum(name in own for by_name in answers.values() for name in by_name) if pairs else 0
     if dry_run:
-        return LLMJudgement(name, 0, 0, collection)
-    results = list(_results(pairs, asked, _replies(log, judge)))
+        return LLMJudgement(name, 0, 0, collection, n_own=n_own)
+    results = list(_results(pairs, asked, replies_of(log, judge)))
     read = [each for each in results if each.won is not None]
     n_scores = _add_changed(log, name, read)
-    return LLMJudgement(name, n_scores, len(results) - len(read), collection)
+    return LLMJudgement(
+        name, n_scores, len(results) - len(read), collection, watch.shown, n_own, watch.n_read
+    )
 
 
 def _results(
     pairs: Sequence[_Pair],
     asked: Mapping[tuple[str, _Answer, _Answer], Prompt],
-    replies: Mapping[str, _Reply],
+    replies: Mapping[str, Reply],
 ) -> Iterator[_Result]:
     """Yield what came of each pair; pairs that were not asked in both orders are left out."""
     for prompt_id, first, second in pairs:
@@ -261,58 +256,9 @@ def _results(
             yield _Result(first, second, won, (straight.call_id, swapped.call_id))
 
 
-def _name(kind: str, candidate: CandidateModel, rubric: str, default: str) -> str:
-    name = f"{kind}:{candidate.name}"
-    return name if rubric == default else f"{name}#{tagged_hash(rubric)[3:9]}"
-
-
-def _ask(
-    log: CallLog,
-    judge: CandidateModel,
-    prompts: Iterable[Prompt],
-    budget_usd: float | None,
-    concurrency: int | None,
-    dry_run: bool,
-    progress: bool,
-) -> Collection:
-    from routerlib.gather.collection.plan import Plan
-    from routerlib.gather.collection.result import Collection
-
-    distinct = list({prompt.prompt_id: prompt for prompt in prompts}.values())
-    if not distinct:
-        return Collection(None, Plan((), {judge.name: 0}, 0.0))
-    return collect(
-        distinct,
-        [judge],
-        log,
-        budget_usd=budget_usd,
-        concurrency=concurrency,
-        dry_run=dry_run,
-        progress=progress,
-    )
-
-
-def _replies(log: CallLog, judge: CandidateModel) -> dict[str, _Reply]:
-    """Return the judge's newest complete reply to each prompt."""
-    rows = log.lookup(
-        "select prompt_id, call_id, response from calls where status = 'ok' and candidate = ? "
-        "and params_hash = ? order by call_id",
-        judge.name,
-        judge.params_hash,
-    )
-    return {
-        prompt_id: _Reply(call_id, separate(response or "").answer)
-        for prompt_id, call_id, response in rows
-    }
-
-
 def _answers(log: CallLog) -> tuple[dict[str, dict[str, _Answer]], dict[str, Prompt]]:
     """Return the newest ok answer of each candidate to each prompt, and the prompts."""
-    prompts = {
-        prompt.prompt_id: prompt
-        for prompt in log.prompts()
-        if not prompt.source.startswith("judge/")
-    }
+    prompts = {prompt.prompt_id: prompt for prompt in log.prompts()}
     answers: dict[str, dict[str, _Answer]] = defaultdict(dict)
     for prompt_id, name, call_id, response in log.lookup(
         "select prompt_id, candidate, call_id, response from calls "
@@ -365,7 +311,3 @@ def _add_changed(log: CallLog, name: str, results: Iterable[_Result]) -> int:
                 rationale = f"mean of {len(won)} comparisons"
                 n_added += log.add_scores(call_id, [Score(name, score, rationale, extra)])
     return n_added
-
-
-def _shown(reply: str) -> str:
-    return " ".join(reply.split())[:_SHOWN_CHARS]

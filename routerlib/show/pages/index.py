@@ -206,6 +206,7 @@ def _of_log(log: CallLog, models: Sequence[str]) -> dict[str, Any]:
     """Return what the page shows of the log."""
     return {
         "calls": log_tables.log_summary(log),
+        "judging": log_tables.judging(log),
         "statuses": log_tables.statuses(log),
         "prices": _prices(log),
         "price_sentence": log.price_sentence(models=list(models)),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from routerlib.log.judging import IS_ASKED
 from routerlib.records.call import CALL_STATUSES
 from routerlib.records.thoughts import separate
 from routerlib.show.tables.rendering import Table, table
@@ -105,6 +106,31 @@ def log_summary(log: CallLog) -> Table:
     return table(summary, "All calls in the log, by candidate model")
 
 
+def judging(log: CallLog) -> Table:
+    """Show what judges that call a model did and cost, apart from what candidates did.
+
+    Parameters
+    ----------
+    log : CallLog
+        Any log.
+
+    Returns
+    -------
+    Table
+        The columns of `CallLog.judging`; without rows where no judge made a call.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from routerlib.log.call_log import CallLog
+    >>> judging(CallLog(Path(tempfile.mkdtemp()) / "logs.db")).rows
+    ()
+    """
+    summary = log.judging().rename(columns={"cost_usd": "total_usd"})
+    return table(summary, "Calls that judges made, which describe no candidate model")
+
+
 def statuses(log: CallLog) -> Table:
     """Show how calls ended that gave no complete answer, by type.
 
@@ -128,7 +154,8 @@ def statuses(log: CallLog) -> Table:
     """
     frame = log.sql(
         "select candidate, status, coalesce(error_type, finish_reason, '') as why, "
-        "count(*) as calls from calls where status <> 'ok' group by all order by all"
+        f"count(*) as calls from calls where status <> 'ok' and {IS_ASKED} "
+        "group by all order by all"
     )
     return table(frame, "Calls without a complete answer (none of them is ever a label)")
 
@@ -149,7 +176,8 @@ def example_answers(log: CallLog, n_prompts: int = 4) -> Table:
     """
     frame = log.sql(
         "with answers as (select call_id, prompt_id, candidate, response, avg(score) as score "
-        "from calls left join scores using (call_id) where status = 'ok' group by all), "
+        f"from calls left join scores using (call_id) where status = 'ok' and {IS_ASKED} "
+        "group by all), "
         "telling as (select prompt_id, min(call_id) as first_call from answers group by prompt_id "
         "order by coalesce(max(score) - min(score), 0) desc, max(call_id) desc "
         f"limit {int(n_prompts)}) "
