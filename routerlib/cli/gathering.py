@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.cli.options import DEFAULT_LOG, INTERRUPTED, AnswersInside, CandidatesSource, LogPath
+from routerlib.cli.options import (
+    DEFAULT_LOG,
+    INTERRUPTED,
+    AnswersInside,
+    CandidatesSource,
+    Columns,
+    GivenJudge,
+    LogPath,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +53,8 @@ def collect(
     repeats: Annotated[int, typer.Option(min=1, help="How often each prompt is asked.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first prompts.")] = None,
     answers_inside: AnswersInside = "refuse",
+    columns: Columns = None,
+    judge: GivenJudge = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
 ) -> None:
     """Put prompts to candidates, live, and log every call; run again to go on.
@@ -55,9 +65,12 @@ def collect(
     from routerlib.gather.candidates.candidates import load_candidates
     from routerlib.gather.collection.collect import collect
     from routerlib.gather.prompts.checks import check_prompts
+    from routerlib.gather.prompts.shapes import parse_columns
     from routerlib.log.call_log import CallLog
 
-    report = check_prompts(prompts_path, answers_inside=answers_inside)
+    report = check_prompts(
+        prompts_path, answers_inside=answers_inside, columns=parse_columns(columns), judge=judge
+    )
     typer.echo(str(report))
     asked = list(report.prompts)
     chosen = load_candidates(candidates_source)

@@ -33,7 +33,11 @@ def judge(
     log_path: LogPath = DEFAULT_LOG,
     name: Annotated[
         str | None,
-        typer.Option("--judge", help="A judge, llm or pairwise; left out = the prompts' own."),
+        typer.Option(
+            "--judge",
+            help="A judge, llm or pairwise; left out = the prompts' own; auto = that, and the "
+            "one that fits for prompts with a reference and no judge.",
+        ),
     ] = None,
     reference: Annotated[
         str | None,
@@ -75,14 +79,19 @@ def judge(
 def _by_rule(log: CallLog, name: str | None, reference: Any) -> str:
     """Score with a judge of the library; say how many scores there are now, and what has none."""
     from routerlib.gather.judges import JUDGES, judge_log
+    from routerlib.gather.judges.proposing import AUTO, proposal, with_judge, without_judge
 
+    if name == AUTO:
+        prompts = log.prompts()
+        log.add_prompts(with_judge(without_judge(prompts), AUTO))
+        name = None
     if name is not None and name not in JUDGES:
-        known = ", ".join([*JUDGES, *_BY_LLM])
+        known = ", ".join([AUTO, *JUDGES, *_BY_LLM])
         raise ValueError(f"judge must be one of {known}, got {name!r}")
     n_written = judge_log(log, name, reference=reference)
     told = _ungraded(log, name, reference)
     if not (n_written or told):
-        told = _nothing_left(name)
+        told = (name is None and proposal(log.prompts())) or _nothing_left(name)
     return f"{n_written} scores written to {log.path}{told and f': {told}'}"
 
 

@@ -12,7 +12,9 @@ from routerlib.cli.options import (
     DEFAULT_MODEL,
     AnswersInside,
     CandidatesSource,
+    Columns,
     CostWeight,
+    GivenJudge,
     Keep,
     LogPath,
     ModelPath,
@@ -58,17 +60,25 @@ def acquire(
     batches: Annotated[int, typer.Option(min=1, help="Looks at what was learnt.")] = 4,
     random_state: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     answers_inside: AnswersInside = "refuse",
+    columns: Columns = None,
+    judge: GivenJudge = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would ask.")] = False,
 ) -> None:
     """Ask and judge the cells that teach most per dollar; every choice keeps its probability."""
     from routerlib.gather.candidates.candidates import load_candidates
+    from routerlib.gather.judges.proposing import proposal, with_judge
     from routerlib.gather.labels.buy import buy_labels
     from routerlib.gather.prompts.files import load_prompts
+    from routerlib.gather.prompts.shapes import parse_columns
     from routerlib.log.call_log import CallLog
 
     prompts = None
     if prompts_path is not None:
-        prompts = load_prompts(prompts_path, answers_inside=answers_inside)
+        named = parse_columns(columns)
+        loaded = load_prompts(prompts_path, answers_inside=answers_inside, columns=named)
+        prompts = with_judge(loaded, judge)
+        if told := proposal(prompts):
+            typer.echo(told)
     candidates = load_candidates(candidates_source)
     opened = existing_log(log_path, read_only=dry_run) if prompts is None else CallLog(log_path)
     with opened as log:

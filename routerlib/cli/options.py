@@ -21,6 +21,19 @@ AnswersInside = Annotated[
         help="Prompts that end with the assistant's turn: refuse, or cut it off as the reference.",
     ),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns", help="What the file calls ours, such as prompt=question,reference=answer."
+    ),
+]
+GivenJudge = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        help="For prompts with a reference and no judge: a judge, or auto for what fits each.",
+    ),
+]
 LogPath = Annotated[Path, typer.Option("--log", help="The log, an SQLite file.")]
 ModelPath = Annotated[Path, typer.Option("--model", help="The router, a .pkl file.")]
 OptionalModelPath = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.cli.options import AnswersInside
+from routerlib.cli.options import AnswersInside, Columns
 
 if TYPE_CHECKING:
     from routerlib.records.prompt import Prompt
@@ -28,6 +28,7 @@ def prompts(
         Path | None, typer.Option("--check", help="Look this file over instead: copies, judges.")
     ] = None,
     answers_inside: AnswersInside = "refuse",
+    columns: Columns = None,
 ) -> None:
     """Write verifiable prompts made from a seed, or look a file of prompts over."""
     if show_list:
@@ -35,17 +36,19 @@ def prompts(
 
         typer.echo(generators().to_string())
     elif check is not None:
-        _check(check, answers_inside)
+        _check(check, answers_inside, columns)
     elif out is None:
         raise typer.BadParameter("name a file with --out (or use --list, or --check FILE)")
     else:
         _write(out, per_family, task, size, seed)
 
 
-def _check(path: Path, answers_inside: AnswersInside) -> None:
+def _check(path: Path, answers_inside: AnswersInside, columns: str | None) -> None:
     from routerlib.gather.prompts.checks import check_prompts
+    from routerlib.gather.prompts.shapes import parse_columns
 
-    report = check_prompts(path, answers_inside=answers_inside)
+    named = parse_columns(columns)
+    report = check_prompts(path, answers_inside=answers_inside, columns=named)
     typer.echo(str(report))
     table = report.table()
     if len(table):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from routerlib.gather.prompts.files import COLUMNS, read_prompts
+from routerlib.gather.judges.proposing import proposal, with_judge
+from routerlib.gather.prompts.files import read_prompts
+from routerlib.gather.prompts.shapes import COLUMNS
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
 from routerlib.records.answers_inside import AnswersInside, tells_its_reference
 from routerlib.records.prompt import Prompt
@@ -42,6 +44,8 @@ class PromptReport:
         for, since there are more than `MOST_COMPARED`.
     places : dict of str to str
         Place of each prompt's first row, by its `prompt_id`.
+    shape : str, default=""
+        What was recognised of a file with other columns, in words.
     """
 
     n_rows: int
@@ -49,6 +53,7 @@ class PromptReport:
     copies: tuple[tuple[str, ...], ...]
     near_copies: tuple[tuple[str, ...], ...] | None
     places: dict[str, str]
+    shape: str = ""
 
     def _meant(self) -> dict[str, str]:
         """Return unknown fields that are nearly a known one, with that one."""
@@ -96,6 +101,7 @@ class PromptReport:
             + ", ".join(f"{name}: {n}" for name, n in tasks)
             + f"); answers of {self.n_judged} can be judged without a person or an LLM"
         ]
+        lines += filter(None, [self.shape, proposal(self.prompts)])
         if meant := self._meant():
             told = ", ".join(f"{name!r} (did you mean {known!r}?)" for name, known in meant.items())
             lines.append(f"unknown fields are kept but not used: {told}")
@@ -121,7 +127,13 @@ class PromptReport:
         return "\n".join(lines)
 
 
-def check_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse") -> PromptReport:
+def check_prompts(
+    path: str | Path,
+    *,
+    answers_inside: AnswersInside = "refuse",
+    columns: Mapping[str, str] | None = None,
+    judge: str | None = None,
+) -> PromptReport:
     r"""Read a file of prompts and report what is in it.
 
     Near-copies are found as `near_duplicate_groups` finds them: by the share of
@@ -133,6 +145,11 @@ def check_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse")
         As in `routerlib.load_prompts`, which also says what is raised.
     answers_inside : {"refuse", "cut"}, default="refuse"
         As in `routerlib.load_prompts`.
+    columns : mapping of str to str or None, default=None
+        As in `routerlib.load_prompts`.
+    judge : str or None, default=None
+        For prompts with a reference and no judge: a judge, or ``auto`` for the one that fits
+        each; None = they stay without, and the report says which would fit.
 
     Returns
     -------
@@ -149,16 +166,18 @@ def check_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse")
     """
     places: dict[str, list[str]] = defaultdict(list)
     prompts: dict[str, Prompt] = {}
-    for where, prompt in read_prompts(path, answers_inside):
+    said: list[str] = []
+    for where, prompt in read_prompts(path, answers_inside, columns, said.append):
         places[prompt.prompt_id].append(where)
         prompts.setdefault(prompt.prompt_id, prompt)
     first = {prompt_id: wheres[0] for prompt_id, wheres in places.items()}
     return PromptReport(
         n_rows=sum(map(len, places.values())),
-        prompts=tuple(prompts.values()),
+        prompts=tuple(with_judge(list(prompts.values()), judge)),
         copies=tuple(tuple(wheres) for wheres in places.values() if len(wheres) > 1),
         near_copies=_near_copies(prompts, first),
         places=first,
+        shape="; ".join(said),
     )
 
 

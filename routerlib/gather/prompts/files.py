@@ -7,11 +7,12 @@ import io
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from routerlib.gather.judges import check_reference
+from routerlib.gather.prompts.shapes import COLUMNS, Shape, check_there, shape_of, whole_row
 from routerlib.records.answers_inside import AnswersInside, check_choice, without_answer
 from routerlib.records.brief import brief, shortened
 from routerlib.records.canonical import plain_json
@@ -20,14 +21,18 @@ from routerlib.records.prompt import Prompt
 
 _LOGGER = logging.getLogger(__name__)
 _SUFFIXES = (".jsonl", ".csv", ".parquet")
-COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source", "topic", "extra")
 # Columns that hold JSON in a CSV file and a Parquet file, whose cells are plain.
 _JSON_COLUMNS = ("messages", "reference", "extra")
 # The csv module's own limit, 128 KiB, is less than a long document.
 _LONGEST_CSV_FIELD = 1 << 30
 
 
-def load_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse") -> list[Prompt]:
+def load_prompts(
+    path: str | Path,
+    *,
+    answers_inside: AnswersInside = "refuse",
+    columns: Mapping[str, str] | None = None,
+) -> list[Prompt]:
     r"""Read prompts; the second copy of a prompt is left out, and the log says how many.
 
     A row has ``prompt`` (a text) or ``messages`` (a list of role and content), and may have
@@ -43,6 +48,10 @@ def load_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse") 
         What becomes of messages that end with the assistant's turn, as in chat data: it would show
         every candidate the answer. ``refuse``, or ``cut`` it off and keep it as the reference,
         where there is no other.
+    columns : mapping of str to str or None, default=None
+        Our name of a column -> the file's, such as ``{"prompt": "question"}``; None = ours, or
+        those of a common shape (question and answer, instruction and output, and others), which
+        the log says.
 
     Returns
     -------
@@ -67,7 +76,7 @@ def load_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse") 
     """
     prompts: dict[str, Prompt] = {}
     n_rows = 0
-    for _, prompt in read_prompts(path, answers_inside):
+    for _, prompt in read_prompts(path, answers_inside, columns, _LOGGER.warning):
         prompts.setdefault(prompt.prompt_id, prompt)
         n_rows += 1
     if n_rows > len(prompts):
@@ -76,17 +85,27 @@ def load_prompts(path: str | Path, *, answers_inside: AnswersInside = "refuse") 
 
 
 def read_prompts(
-    path: str | Path, answers_inside: AnswersInside = "refuse"
+    path: str | Path,
+    answers_inside: AnswersInside = "refuse",
+    columns: Mapping[str, str] | None = None,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Iterator[tuple[str, Prompt]]:
-    """Yield each row of a prompt file with its place, repeated prompts too."""
+    """Yield each row of a prompt file with its place, repeated prompts too.
+
+    `columns`: as of `load_prompts`. `say`: told once what was recognised, where the file has a
+    shape of its own.
+    """
     path = Path(path)
     check_choice(answers_inside)
     _check_readable(path)
     records = {".jsonl": _jsonl_records, ".csv": _csv_records, ".parquet": _parquet_records}
     n_rows = 0
-    for where, record in records[path.suffix.lower()](path):
+    told: dict[str, None] = {}
+    for where, record in records[path.suffix.lower()](path, columns or {}, told):
         yield where, prompt_from_record(record, f"{path} {where}", answers_inside)
         n_rows += 1
+    for said in told:
+        say(f"{path}: {said}")
     if not n_rows:
         raise ValueError(f"{path} holds no prompts; write one row per prompt, with 'prompt'")
 
@@ -189,7 +208,10 @@ def _text_of(path: Path) -> str:
         ) from error
 
 
-def _jsonl_records(path: Path) -> Iterable[tuple[str, Any]]:
+def _jsonl_records(
+    path: Path, columns: Mapping[str, str], told: dict[str, None]
+) -> Iterable[tuple[str, Any]]:
+    found: dict[str, None] = {}
     # Not splitlines(): a prompt may hold U+2028 or a form feed, which end no JSON line.
     for number, line in enumerate(_text_of(path).split("\n"), start=1):
         if not line.strip():
@@ -200,28 +222,71 @@ def _jsonl_records(path: Path) -> Iterable[tuple[str, Any]]:
             raise ValueError(
                 f"{path} line {number}: not valid JSON ({error}); write one object a line"
             ) from error
+        if isinstance(record, Mapping):
+            found |= dict.fromkeys(record)
+            record = _whole(record, columns, told)
+            shape = _shape(path, record, columns, told, is_sure=False)
+            record = shape.named(record)
         yield f"line {number}", record
+    check_there(path, found, columns)
+
+
+def _shape(
+    path: Path,
+    found: Iterable[Any],
+    columns: Mapping[str, str],
+    told: dict[str, None],
+    *,
+    is_sure: bool = True,
+) -> Shape:
+    """Return how columns are read, and note what was recognised."""
+    shape = shape_of(path, list(found), columns, is_sure=is_sure)
+    if shape.said:
+        told[shape.said] = None
+    return shape
+
+
+def _whole(
+    row: Mapping[Any, Any], columns: Mapping[str, str], told: dict[str, None]
+) -> Mapping[Any, Any]:
+    """Put a row of a common shape together, unless its columns were named."""
+    if columns:
+        return row
+    whole, said = whole_row(row)
+    if said:
+        told[said] = None
+    return whole
+
+
+def _needs_prompts(found: Iterable[Any], where: str) -> None:
+    """Refuse a table without prompts, whose columns are no common shape either."""
+    names = set(found)
+    if not ({"prompt", "messages"} & names or {"instruction", "input"} <= names):
+        raise ValueError(
+            f"{where}: needs a column 'prompt' or 'messages', got {brief(list(found))}; "
+            "--columns prompt=NAME says which it is"
+        )
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value, write null")
 
 
-def _csv_records(path: Path) -> Iterable[tuple[str, Any]]:
+def _csv_records(
+    path: Path, columns: Mapping[str, str], told: dict[str, None]
+) -> Iterable[tuple[str, Any]]:
     text = _text_of(path)
     before = csv.field_size_limit(_LONGEST_CSV_FIELD)
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        if not {"prompt", "messages"} & set(reader.fieldnames or ()):
-            raise ValueError(
-                f"{path} line 1: needs a column 'prompt' or 'messages', "
-                f"got {brief(reader.fieldnames)}"
-            )
+        shape = _shape(path, reader.fieldnames or (), columns, told)
+        _needs_prompts(shape.named(dict.fromkeys(reader.fieldnames or ())), f"{path} line 1")
         rows = [(f"line {reader.line_num}", row) for row in _rows(reader, path)]
     finally:
         csv.field_size_limit(before)
     for where, row in rows:
-        yield where, _from_plain_cells(row, f"{path} {where}")
+        record = _whole(shape.named(row), columns, told)
+        yield where, _from_plain_cells(record, f"{path} {where}")
 
 
 def _rows(reader: csv.DictReader, path: Path) -> Iterator[dict[str, Any]]:
@@ -233,7 +298,9 @@ def _rows(reader: csv.DictReader, path: Path) -> Iterator[dict[str, Any]]:
         ) from error
 
 
-def _parquet_records(path: Path) -> Iterable[tuple[str, Any]]:
+def _parquet_records(
+    path: Path, columns: Mapping[str, str], told: dict[str, None]
+) -> Iterable[tuple[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -243,11 +310,11 @@ def _parquet_records(path: Path) -> Iterable[tuple[str, Any]]:
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: not a readable Parquet file ({reason})") from error
-    if not {"prompt", "messages"} & set(table.column_names):
-        raise ValueError(
-            f"{path}: needs a column 'prompt' or 'messages', got {brief(table.column_names)}"
-        )
-    for number, row in enumerate(table.to_pylist(), start=1):
+    check_there(path, table.column_names, columns)
+    for number, cells in enumerate(table.to_pylist(), start=1):
+        row = _whole(cells, columns, told)
+        row = _shape(path, row, columns, told).named(row)
+        _needs_prompts(row, str(path))
         yield f"row {number}", _from_plain_cells(row, f"{path} row {number}")
 
 

@@ -1,0 +1,133 @@
+"""Read rows whose columns have other names: named by the reader, or of a common shape."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from routerlib.records.brief import brief
+
+COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source", "topic", "extra")
+
+_PROMPTS = ("question", "instruction", "problem", "query", "input")
+_REFERENCES = ("answer", "output", "solution", "target", "ideal", "expected", "response")
+_OPTIONS = ("choices", "options")
+_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+_ROLES["system"] = "system"
+
+
+class Shape(NamedTuple):
+    """How the columns of a file are read.
+
+    `names`: the file's column -> ours. `said`: what was recognised, in words; "" where nothing
+    had to be.
+    """
+
+    names: Mapping[str, str]
+    said: str = ""
+
+    def named(self, row: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return a row under our names."""
+        return {self.names.get(name, name): cell for name, cell in row.items()}
+
+
+def parse_columns(text: str | None) -> dict[str, str]:
+    """Read what the command line says of columns: ours, then the file's.
+
+    >>> parse_columns("prompt=question,reference=answer")
+    {'prompt': 'question', 'reference': 'answer'}
+    """
+    pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    columns = {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+    for ours, theirs in columns.items():
+        if ours not in COLUMNS or not theirs:
+            raise ValueError(
+                "columns are named as OURS=THEIRS, such as prompt=question,reference=answer, where "
+                f"OURS is one of {', '.join(COLUMNS)}; got {text!r}"
+            )
+    return columns
+
+
+def shape_of(
+    path: Path, found: Collection[Any], columns: Mapping[str, str], *, is_sure: bool = True
+) -> Shape:
+    """Return how the columns of a file are read.
+
+    `found`: the file's columns. `columns`: ours -> the file's, as the reader named them; none =
+    recognise a common shape. `is_sure`: whether further rows can't have further columns.
+
+    >>> shape_of(Path("p.csv"), ["question", "answer"], {}).names
+    {'question': 'prompt', 'answer': 'reference'}
+    """
+    if columns:
+        if is_sure:
+            check_there(path, found, columns)
+        return Shape({theirs: ours for ours, theirs in columns.items()})
+    if {"prompt", "messages"} & set(found):
+        return Shape({})
+    known = {str(name).strip().lower(): name for name in found}
+    prompt = next((known[name] for name in _PROMPTS if name in known), None)
+    if prompt is None or _is_structured(known):
+        return Shape({})
+    if options := next((known[name] for name in _OPTIONS if name in known), None):
+        raise ValueError(
+            f"{path}: {brief(sorted(map(str, found)))} look like multiple choice: write the "
+            f"options of {options!r} into 'prompt' and the right letter into 'reference', with "
+            "judge 'letter'"
+        )
+    reference = next((known[name] for name in _REFERENCES if name in known), None)
+    names = {prompt: "prompt"} | ({reference: "reference"} if reference else {})
+    if "reference" in found:
+        names = {prompt: "prompt"}
+    told = " and ".join(f"{theirs!r} as the {ours}" for theirs, ours in names.items())
+    return Shape(names, f"reading {told}; --columns prompt=...,reference=... names others")
+
+
+def _is_structured(known: Mapping[str, Any]) -> bool:
+    """Tell whether rows are put together by `whole_row`, whatever their columns are called."""
+    return {"instruction", "input"} <= set(known)
+
+
+def check_there(path: Path, found: Iterable[Any], columns: Mapping[str, str]) -> None:
+    """Raise ValueError for a named column that the file doesn't have."""
+    there = sorted({str(name) for name in found})
+    for ours, theirs in columns.items():
+        if theirs not in there:
+            near = get_close_matches(theirs, there, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{path}: there is no column {theirs!r} for {ours!r} in {brief(there)}{meant}"
+            )
+
+
+def whole_row(row: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], str]:
+    """Put a row of a common shape together; return it, and what was recognised in words.
+
+    Chats of ``conversations`` (from, value), an ``input`` that is a list of messages beside
+    ``ideal``, and an ``instruction`` that has an ``input``.
+    """
+    if {"prompt", "messages"} & set(row):
+        return row, ""
+    if isinstance(chat := row.get("conversations"), list):
+        rest = {name: cell for name, cell in row.items() if name != "conversations"}
+        return {**rest, "messages": [_turn(each) for each in chat]}, "reading 'conversations'"
+    if isinstance(row.get("input"), list):
+        rest = {name: cell for name, cell in row.items() if name not in ("input", "ideal")}
+        answer = {"reference": row["ideal"]} if "ideal" in row else {}
+        return {**rest, **answer, "messages": row["input"]}, "reading 'input' as the messages"
+    if {"instruction", "input"} <= set(row):
+        taken = ("instruction", "input", "output")
+        rest = {name: cell for name, cell in row.items() if name not in taken}
+        texts = [str(row[name]) for name in ("instruction", "input") if row[name]]
+        answer = {"reference": row["output"]} if row.get("output") is not None else {}
+        joined = {**rest, **answer, "prompt": "\n\n".join(texts)}
+        return joined, "reading 'instruction' with its 'input' as the prompt"
+    return row, ""
+
+
+def _turn(each: Any) -> Any:
+    if not isinstance(each, Mapping) or each.get("from") not in _ROLES:
+        return each
+    return {"role": _ROLES[each["from"]], "content": each.get("value")}
