@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from routerlib.evaluation.benchmark import benchmark as benchmark
     from routerlib.evaluation.compare import compare as compare
+    from routerlib.evaluation.cross_fit import cross_evaluate as cross_evaluate
     from routerlib.evaluation.drift import measure_drift as measure_drift
     from routerlib.evaluation.evaluate import evaluate as evaluate
     from routerlib.evaluation.learning_curve import learning_curve as learning_curve
@@ -79,6 +80,7 @@ else:
         submod_attrs={
             "evaluation.benchmark": ["benchmark"],
             "evaluation.compare": ["compare"],
+            "evaluation.cross_fit": ["cross_evaluate"],
             "evaluation.drift": ["measure_drift"],
             "evaluation.evaluate": ["evaluate"],
             "evaluation.learning_curve": ["learning_curve"],

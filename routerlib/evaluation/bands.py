@@ -63,7 +63,7 @@ def curve_band(
     n_groups = len(np.unique(groups))
     order = _by_cost(contender)
     quality, cost_usd = contender.curve_quality[:, order], contender.curve_cost_usd[:, order]
-    best, best_usd = tested.quality[:, [tested.strong]], tested.cost_usd[:, [tested.strong]]
+    best, best_usd = tested.best_quality[:, None], tested.best_cost_usd[:, None]
     columns = np.hstack([quality - best, best, cost_usd, best_usd])
     n_drawn = min(n_bootstrap, _MOST_REPLICATES)
     once, drawn = _means(columns, groups, n_drawn, random_state)

@@ -134,13 +134,15 @@ def bound_missing(
     if not lacking.n_skipped:
         return None
     strong = test.models.index(train.strong)
+    best = np.full(len(test), strong) if routed.best is None else routed.best
     world = _World(test, routed.arms, _has_costs(test), n_bootstrap, random_state)
-    adjusted, n_out = _adjusted(world, routed, strong)
+    adjusted, n_out = _adjusted(world, routed, best)
     rivals = _possible_best(test.quality, strong)
+    singles = {arm: best if arm == strong else np.full(len(test), arm) for arm in rivals}
     return MissingCells(
         lacking=lacking,
-        share_of_best_single=float((routed.arms == strong).mean()),
-        bounds={test.models[arm]: world.bounds(arm, train) for arm in rivals},
+        share_of_best_single=float((routed.arms == best).mean()),
+        bounds={test.models[arm]: world.bounds(each, train) for arm, each in singles.items()},
         adjusted=adjusted,
         n_out_of_reach=n_out,
     )
@@ -156,8 +158,8 @@ class _World:
     n_bootstrap: int
     random_state: int
 
-    def bounds(self, best: int, train: TrainMeans) -> dict[str, Interval]:
-        """Bound difference, gain over mixing and saving against one candidate."""
+    def bounds(self, best: Arms, train: TrainMeans) -> dict[str, Interval]:
+        """Bound difference, gain over mixing and saving against one candidate of each prompt."""
         nothing = Interval(np.nan, np.nan, np.nan, np.nan)
         found = {"quality_difference": nothing, "gain_over_zero": nothing, "saving": nothing}
         singles = np.eye(len(self.test.models))[best]
@@ -180,7 +182,10 @@ class _World:
         return np.vstack([weights @ columns for weights in draws])
 
     def _contrast(self, mixture: Floats) -> Interval:
-        """Bound the mean quality of the choices minus that of a fixed mixture of candidates."""
+        """Bound the mean quality of the choices minus that of mixtures of candidates.
+
+        `mixture` (n_models,) or (n_prompts, n_models): shares of each.
+        """
         quality = self.test.quality
         ours = np.eye(quality.shape[1])[self.arms] - mixture
         if not ours.any():
@@ -192,20 +197,20 @@ class _World:
         )
         return _between(self.mean(low), self.mean(high))
 
-    def _saving(self, best: int) -> tuple[Interval, float]:
-        """Bound the share of a candidate's cost that is saved, and say the mean cost of choices.
+    def _saving(self, best: Arms) -> tuple[Interval, float]:
+        """Bound the share of candidates' cost that is saved, and say the mean cost of choices.
 
         An unknown cost is the highest, or the lowest, that was seen of its candidate.
         """
         cost, rows = self.test.cost_usd, np.arange(len(self.test))
         middle = np.nanmean(cost, axis=0)
         # The very same call on both sides costs the same.
-        is_same = (self.arms == best) & np.isnan(cost[:, best])
+        is_same = (self.arms == best) & np.isnan(cost[rows, best])
         cost = np.where(is_same[:, None] & np.isnan(cost), middle, cost)
         ends = []
         for ours, theirs in ((np.nanmax, np.nanmin), (np.nanmin, np.nanmax)):
             paid = np.where(np.isnan(cost), ours(cost, axis=0), cost)[rows, self.arms]
-            single = np.where(np.isnan(cost[:, best]), theirs(cost[:, best]), cost[:, best])
+            single = np.where(np.isnan(cost), theirs(cost, axis=0), cost)[rows, best]
             drawn = self._sums(np.column_stack([paid, single]))
             with np.errstate(invalid="ignore", divide="ignore"):
                 value = 1 - np.float64(paid.sum()) / single.sum()
@@ -258,7 +263,7 @@ def _by_length(test: Outcomes, is_skipped: np.ndarray) -> dict[str, float]:
     }
 
 
-def _adjusted(world: _World, routed: Routed, strong: int) -> tuple[Interval | None, int]:
+def _adjusted(world: _World, routed: Routed, best: Arms) -> tuple[Interval | None, int]:
     """Estimate the difference to the best single model by what is like the missing cells."""
     test, expected = world.test, routed.estimates.quality
     if not np.isfinite(expected).all() or not np.isnan(test.quality).any():
@@ -267,4 +272,4 @@ def _adjusted(world: _World, routed: Routed, strong: int) -> tuple[Interval | No
     seen = probability_observed(test.quality, np.column_stack([lengths, expected]), test.groups)
     made_up = augmented(test.quality, expected, seen.probability)
     rows = np.arange(len(test))
-    return world.mean(made_up[rows, routed.arms] - made_up[:, strong]), seen.n_out_of_reach
+    return world.mean(made_up[rows, routed.arms] - made_up[rows, best]), seen.n_out_of_reach

@@ -20,6 +20,8 @@ class TestedPrompts:
     """What every way of choosing is measured on: prompts that all candidate models answered.
 
     `kept` (n_prompts,): which prompts of the tested outcomes these are.
+    `best` (n_prompts,): column of the best single model that other prompts than this one chose;
+        None = `strong` on each.
     """
 
     __test__ = False  # pytest takes the name for a test
@@ -30,9 +32,12 @@ class TestedPrompts:
     strong: int
     weak: int
     kept: NDArray[np.intp]
+    best: NDArray[np.intp] | None = None
 
     @classmethod
-    def of(cls, test: Outcomes, strong: str, weak: str) -> TestedPrompts:
+    def of(
+        cls, test: Outcomes, strong: str, weak: str, best: NDArray[np.intp] | None = None
+    ) -> TestedPrompts:
         """Keep the prompts of `test` that can be measured."""
         has_costs = bool((~np.isnan(test.cost_usd)).any(axis=0).all())
         needed = (test.quality, test.cost_usd) if has_costs else (test.quality,)
@@ -44,6 +49,7 @@ class TestedPrompts:
             strong=test.models.index(strong),
             weak=test.models.index(weak),
             kept=keep,
+            best=None if best is None else best[keep],
         )
 
     @property
@@ -57,6 +63,26 @@ class TestedPrompts:
         if self.has_costs:
             return self.outcomes.cost_usd
         return np.full(self.quality.shape, np.nan)
+
+    @property
+    def best_arms(self) -> NDArray[np.intp]:
+        """Column of the best single model, shape (n_prompts,)."""
+        return np.full(len(self), self.strong) if self.best is None else self.best
+
+    @property
+    def best_quality(self) -> Floats:
+        """Observed quality of the best single model, shape (n_prompts,)."""
+        return take_arms(self.quality, self.best_arms)
+
+    @property
+    def best_cost_usd(self) -> Floats:
+        """Observed US dollars of the best single model, shape (n_prompts,)."""
+        return take_arms(self.cost_usd, self.best_arms)
+
+    def is_single(self, arms: NDArray[np.intp]) -> bool:
+        """Tell whether choices are one and the same model throughout, or the best single one."""
+        is_one = bool((arms == arms[:1]).all()) or bool((arms == self.best_arms).all())
+        return bool(len(arms)) and is_one
 
     def __len__(self) -> int:
         return len(self.quality)
@@ -113,7 +139,7 @@ def estimates_contender(
         curve_cost_usd=take_arms(tested.cost_usd, swept),
         score=np.where(np.isfinite(score), score, np.nan),
         cost_weights=cost_weights,
-        is_single=_is_single(arms),
+        is_single=tested.is_single(arms),
     )
 
 
@@ -136,12 +162,8 @@ def arms_contender(tested: TestedPrompts, arms: NDArray[np.intp]) -> Contender:
     quality, cost = take_arms(tested.quality, arms), take_arms(tested.cost_usd, arms)
     unknown = np.full(len(tested), np.nan)
     return Contender(
-        quality, cost, quality[:, None], cost[:, None], unknown, is_single=_is_single(arms)
+        quality, cost, quality[:, None], cost[:, None], unknown, is_single=tested.is_single(arms)
     )
-
-
-def _is_single(arms: NDArray[np.intp]) -> bool:
-    return bool(len(arms)) and bool((arms == arms[0]).all())
 
 
 def baseline_contenders(
@@ -159,7 +181,7 @@ def baseline_contenders(
     `at_cost_usd` (n_prompts,): costs whose mean the zero router is to match.
     """
     n, shape = len(tested), tested.quality.shape
-    singles = np.full(n, tested.strong)
+    singles = tested.best_arms
     means = Estimates(
         tuple(tested.outcomes.models),
         np.broadcast_to(train_quality, shape),

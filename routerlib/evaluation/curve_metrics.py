@@ -53,9 +53,8 @@ def mixtures_of(tested: TestedPrompts, contender: Contender, folds: Arms) -> Mix
 def along_the_curve(
     mixtures: Mixtures | None,
     mean: Floats,
-    model_quality: Floats,
     model_cost_usd: Floats,
-    strong: int,
+    best_single: tuple[Floats, Floats],
     n_groups: int,
 ) -> dict[str, Between]:
     """Measure each of the metrics of a curve.
@@ -66,14 +65,15 @@ def along_the_curve(
     proof of equal quality: what it has to reach varies by what the sample can't show.
 
     `mean` (n_replicates, n_prompts): share of each prompt in the means.
-    `model_quality, model_cost_usd` (n_replicates, n_models): means of the candidate models.
+    `model_cost_usd` (n_replicates, n_models): mean costs of the candidate models.
+    `best_single`: mean quality and mean cost of the best single model, each (n_replicates,).
     """
     if mixtures is None:
         unknown = np.full(len(mean), np.nan)
         return dict.fromkeys(CURVE_METRICS, Between(unknown, unknown))
     fixed, fitted = lines(mixtures, mean)
     ends = model_cost_usd.min(axis=1), model_cost_usd.max(axis=1)
-    best_usd, best = model_cost_usd[:, strong], model_quality[:, strong] - _SAME_QUALITY
+    best_usd, best = best_single[1], best_single[0] - _SAME_QUALITY
     wanted = best + _unseen(len(mean), n_groups)
     costs = first_costs_at(fitted, best, best_usd), last_costs_at(fixed, wanted, best_usd)
     with np.errstate(invalid="ignore", divide="ignore"):

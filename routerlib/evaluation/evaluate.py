@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from routerlib.evaluation.bands import CurveBand, curve_band
+from routerlib.evaluation.between_folds import CrossTested, held, held_with_missing
 from routerlib.evaluation.bounds import Lacking, MissingCells, bound_missing
 from routerlib.evaluation.contenders import (
     Contender,
@@ -25,7 +26,7 @@ from routerlib.evaluation.routing import (
     TrainMeans,
     check_held_out,
     means_on_train,
-    route_each,
+    route_unseen,
     topic_table_of,
 )
 from routerlib.evaluation.verdict import Verdict
@@ -122,6 +123,9 @@ class Evaluation:
         The same per task, and ``n``, the number of prompts of the task.
     calibration : Calibration or None
         None when the router estimates nothing.
+    crossed : CrossTested or None
+        Prompts that routers of other folds were tested on in this one's place; None where all were
+        held out from this very router.
     missing : MissingCells or None
         Held-out prompts that lack a quality or a cost, and what they could change; None when
         nothing is missing.
@@ -150,6 +154,7 @@ class Evaluation:
     routed_shares: Mapping[str, float]
     routed_by_task: Mapping[str, Mapping[str, float]]
     calibration: Calibration | None
+    crossed: CrossTested | None
     missing: MissingCells | None
     failures: Mapping[str, Any] | None
     verdict: Verdict
@@ -176,7 +181,8 @@ def evaluate(
     router : Router
         Fitted; its ``cost_weight_`` is the operating point.
     test : Outcomes
-        Prompts that it was not trained on.
+        Prompts that it was not trained on, or for which it has choices out of fold
+        (`routerlib.evaluation.cross_fit.cross_evaluate`).
     test_failures_wrong : Outcomes, optional
         The same prompts with failed calls counted as quality 0, for the sensitivity.
     n_bootstrap : int, default=1000
@@ -212,8 +218,8 @@ def evaluate(
         check_held_out(router, outcomes)
     bootstrap = _Bootstrap(n_bootstrap, random_state)
     train = means_on_train(router, test)
-    tested = TestedPrompts.of(test, train.strong, train.weak)
-    whole, *wrong = route_each(router, [test, *counted_wrong], use_topics=use_topics)
+    whole, *wrong = route_unseen(router, [test, *counted_wrong], use_topics=use_topics)
+    tested = TestedPrompts.of(test, train.strong, train.weak, whole.best)
     routed = whole.take(tested.kept)
     contenders = _contenders(router, tested, train, routed)
     weight = float(router.cost_weight_)
@@ -224,6 +230,9 @@ def evaluate(
     # Where failed calls are known, they are wrong answers, and only the rest is unknown.
     everything = (counted_wrong[0], wrong[0]) if wrong else (test, whole)
     lacking = Lacking.of(test)
+    crossed = CrossTested.of(router, test, tested, train)
+    # Always the best single model: that was not learnt on any fold.
+    in_use = None if getattr(router, "fallback_", None) is not None else crossed
     missing = bound_missing(*everything, train, lacking, **bootstrap._asdict())
     without = without_fallback(router, routed)
     let_loose = without_fallback(router, everything[1])
@@ -242,20 +251,24 @@ def evaluate(
         curve=_curve(contenders[_ROUTER]),
         band=curve_band(tested, contenders[_ROUTER], **bootstrap._asdict()),
         singles=_means(tested.cost_usd, tested.quality),
-        operating=measured.intervals(_ROUTER),
+        operating=held(measured.intervals(_ROUTER), in_use),
         baselines={each: measured.intervals(each) for each in baselines},
         leads={each: measured.differences(_ROUTER, each) for each in baselines},
         equal_quality=measured.intervals(_EQUAL) if _EQUAL in contenders else None,
         routed_shares=shares,
         routed_by_task=_shares_by_task(tested.outcomes, routed.arms),
         calibration=_calibration(whole.estimates.quality, test, bootstrap),
-        missing=missing,
+        crossed=crossed,
+        missing=held_with_missing(missing, in_use),
         failures=_failures(router, counted_wrong[0], wrong[0], bootstrap) if wrong else None,
         verdict=judge_router(
             router,
             tested,
-            Tried(measured, _ROUTER, routed, missing),
-            Tried(measured, _TRIED, without, missing_without) if without else None,
+            Tried(measured, _ROUTER, routed, held_with_missing(missing, in_use)),
+            Tried(measured, _TRIED, without, held_with_missing(missing_without, crossed))
+            if without
+            else None,
+            crossed,
         ),
     )
 
@@ -376,7 +389,7 @@ def _failures(
     """Measure quality alone: a failed call often has no known cost."""
     train = means_on_train(router, test)
     without_costs = replace(test, cost_usd=np.full(test.cost_usd.shape, np.nan))
-    tested = TestedPrompts.of(without_costs, train.strong, train.weak)
+    tested = TestedPrompts.of(without_costs, train.strong, train.weak, routed.best)
     contender = arms_contender(tested, routed.arms[tested.kept])
     measured = measure(tested, {_ROUTER: contender}, **bootstrap._asdict())
     counted = measured.intervals(_ROUTER)

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from routerlib.evaluation.between_folds import CrossTested, held
 from routerlib.evaluation.bounds import MissingCells
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.replicates import Measured
 from routerlib.evaluation.routing import Routed
 from routerlib.evaluation.verdict import Verdict, judge_by_intervals
 from routerlib.policies.utility import choose_arms
+from routerlib.routers.out_of_fold import UNKNOWN
 from routerlib.routers.router import Router
 from routerlib.routers.training.operating_points import QUALITY_MARGIN
 
@@ -30,22 +32,41 @@ class Tried(NamedTuple):
 
 
 def judge_router(
-    router: Router, tested: TestedPrompts, in_use: Tried, without: Tried | None
+    router: Router,
+    tested: TestedPrompts,
+    in_use: Tried,
+    without: Tried | None,
+    crossed: CrossTested | None = None,
 ) -> Verdict:
     """Judge a router as it is used and, where it keeps to the best single model, without that."""
-    verdict = _judged(router, tested, in_use, getattr(router, "fallback_", None))
-    if without is None:
+    verdict = _judged(router, tested, in_use, getattr(router, "fallback_", None), crossed)
+    if without is not None:
+        verdict = with_what_was_tried(verdict, _judged(router, tested, without, None, crossed))
+    if crossed is None:
         return verdict
-    return with_what_was_tried(verdict, _judged(router, tested, without, None))
+    told = crossed.told(len(tested) + tested.n_skipped)
+    numbers = {**verdict.numbers, "n_folds": crossed.n_folds}
+    return replace(verdict, sentence=f"{verdict.sentence} {told}", numbers=numbers)
 
 
-def _judged(router: Router, tested: TestedPrompts, tried: Tried, fallback: str | None) -> Verdict:
-    arms = tried.routed.arms
+def _judged(
+    router: Router,
+    tested: TestedPrompts,
+    tried: Tried,
+    fallback: str | None,
+    crossed: CrossTested | None,
+) -> Verdict:
+    arms, best = tried.routed.arms, tested.outcomes.models[tested.strong]
+    found, n = tried.measured.intervals(tried.name), len(tested)
+    measured = held(found, crossed if fallback is None else None)
+    if crossed is not None and tried.missing is not None:  # none is dropped: bounds speak for it
+        measured = {**measured, **tried.missing.bounds[best]}
+        n = tried.missing.lacking.n
     return judge_by_intervals(
-        tried.measured.intervals(tried.name),
-        best_single=tested.outcomes.models[tested.strong],
-        share_of_best_single=float((arms == tested.strong).sum()) / max(len(arms), 1),
-        n=len(tested),
+        measured,
+        best_single=best,
+        share_of_best_single=float((arms == tested.best_arms).sum()) / max(len(arms), 1),
+        n=n,
         n_groups=tried.measured.n_groups,
         margin=margin_of(router),
         fallback=fallback,
@@ -73,7 +94,10 @@ def without_fallback(router: Router, routed: Routed) -> Routed | None:
         return None
     if np.isnan(routed.estimates.quality).any():
         return None
-    return Routed(routed.estimates, choose_arms(routed.estimates, float(cost_weight)))
+    arms = choose_arms(routed.estimates, float(cost_weight))
+    if routed.tried is not None:
+        arms = np.where(routed.tried == UNKNOWN, arms, routed.tried)
+    return routed._replace(arms=arms)
 
 
 def with_what_was_tried(kept: Verdict, tried: Verdict) -> Verdict:

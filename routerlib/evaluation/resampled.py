@@ -107,7 +107,7 @@ class Laid:
         if not len(tested):
             return cls(tested, contenders, {}, {}, np.zeros((0, 2)))
         folds, groups = folds_of(tested), tested.outcomes.groups
-        best, one = tested.cost_usd[:, tested.strong], np.ones(len(tested))
+        best, one = tested.best_cost_usd, np.ones(len(tested))
 
         def with_each(cost: Floats, *others: Floats) -> Floats:
             return np.column_stack([group_products(groups, cost, other) for other in others])
@@ -127,7 +127,7 @@ class Laid:
         """Return what the farthest group adds to the logarithm of each ratio."""
         if not len(self.tested):
             return dict.fromkeys(RATIOS, np.nan)
-        best, one = self.tested.cost_usd[:, self.tested.strong], np.ones(len(self.tested))
+        best, one = self.tested.best_cost_usd, np.ones(len(self.tested))
         _, group_of = np.unique(self.tested.outcomes.groups, return_inverse=True)
         shares = []
         for values in (contender.cost_usd, one, best):
@@ -158,6 +158,8 @@ class _Shared:
     mean: Floats
     model_quality: Floats
     model_cost_usd: Floats
+    best_quality: Floats
+    best_cost_usd: Floats
     oracle_quality: Floats
     oracle_utility: Floats
     best_products: Floats
@@ -177,6 +179,8 @@ class _Shared:
             mean,
             mean @ tested.quality,
             mean @ tested.cost_usd,
+            mean @ tested.best_quality,
+            mean @ tested.best_cost_usd,
             mean @ best,
             mean @ highest,
             weights @ laid.best_products,
@@ -192,13 +196,11 @@ def _replicates(laid: Laid, name: str, shared: _Shared) -> Replicates:
             dict.fromkeys(CURVE_METRICS, Between(unknown, unknown)),
             dict.fromkeys(RATIOS, unknown),
         )
-    strong = laid.tested.strong
     curve = along_the_curve(
         laid.mixtures[name],
         shared.mean,
-        shared.model_quality,
         shared.model_cost_usd,
-        strong,
+        (shared.best_quality, shared.best_cost_usd),
         laid.n_groups,
     )
     metrics = _at_the_point(laid.tested, laid.contenders[name], shared)
@@ -206,17 +208,17 @@ def _replicates(laid: Laid, name: str, shared: _Shared) -> Replicates:
     return Replicates(
         {each: (metrics | along)[each] for each in METRICS},
         curve,
-        _spreads(metrics["cost_usd"], laid.products[name], strong, shared),
+        _spreads(metrics["cost_usd"], laid.products[name], shared),
     )
 
 
-def _spreads(cost_usd: Floats, products: Floats, strong: int, shared: _Shared) -> dict[str, Floats]:
+def _spreads(cost_usd: Floats, products: Floats, shared: _Shared) -> dict[str, Floats]:
     """Return the standard errors of the logarithms of mean cost and of its share."""
     n = shared.weights.sum(axis=1)
     own, with_best, with_one = (shared.weights @ products).T
     best, one = shared.best_products.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        total, best_total = cost_usd * n, shared.model_cost_usd[:, strong] * n
+        total, best_total = cost_usd * n, shared.best_cost_usd * n
         squared = own / total**2
         of_share = squared - 2 * with_best / (total * best_total) + best / best_total**2
         of_cost = squared - 2 * with_one / (total * n) + one / n**2
@@ -232,13 +234,13 @@ def _at_the_point(
     tested: TestedPrompts, contender: Contender, shared: _Shared
 ) -> dict[str, Floats]:
     mean = shared.mean
-    best = shared.model_quality[:, tested.strong]
+    best = shared.best_quality
     quality, cost = mean @ contender.quality, mean @ contender.cost_usd
     zero = _zero_router(shared, cost)
     if contender.is_zero_router:
         quality = zero
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = cost / shared.model_cost_usd[:, tested.strong]
+        share = cost / shared.best_cost_usd
         headroom = shared.oracle_quality - best
         closed = (quality - best) / np.where(headroom > _NO_HEADROOM, headroom, np.nan)
     pair = pair_metrics(

@@ -14,6 +14,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms
 from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
+from routerlib.routers.out_of_fold import UNKNOWN, OutOfFold
 from routerlib.routers.router import Router
 
 # A prompt, and its topic where that is told.
@@ -26,15 +27,22 @@ class Routed(NamedTuple):
     `estimates`: one column per candidate model of the outcomes; NaN = the router estimates
         nothing.
     `arms` (n_prompts,): column chosen at the router's operating point.
+    `tried` (n_prompts,): column that was chosen out of fold where nobody keeps to the best single
+        model, or `UNKNOWN`; None = none was.
+    `best` (n_prompts,): column of the best single model; None = the router's own on each.
     """
 
     estimates: Estimates
     arms: Arms
+    tried: Arms | None = None
+    best: Arms | None = None
 
     def take(self, rows: NDArray[np.intp]) -> Routed:
         """Return the same of some prompts."""
         quality, cost_usd = self.estimates.quality[rows], self.estimates.cost_usd[rows]
-        return Routed(Estimates(self.estimates.models, quality, cost_usd), self.arms[rows])
+        tried, best = (None if arms is None else arms[rows] for arms in (self.tried, self.best))
+        part = Estimates(self.estimates.models, quality, cost_usd)
+        return Routed(part, self.arms[rows], tried, best)
 
 
 class TrainMeans(NamedTuple):
@@ -59,9 +67,16 @@ def _columns(router: Router, outcomes: Outcomes) -> NDArray[np.intp]:
     return np.array([outcomes.models.index(name) for name in router.models_], dtype=np.intp)
 
 
+def out_of_fold_of(router: Router) -> OutOfFold | None:
+    """Return what is known of a router's training prompts by others that haven't seen them."""
+    return getattr(router, "out_of_fold_", None)
+
+
 def check_held_out(router: Router, outcomes: Outcomes) -> None:
-    """Refuse prompts that a router was trained on."""
-    seen = set(router.train_prompt_ids_).intersection(outcomes.prompt_ids)
+    """Refuse prompts that a router was trained on and has no choices out of fold for."""
+    record = out_of_fold_of(router)
+    known = () if record is None else record.prompt_ids
+    seen = set(router.train_prompt_ids_).difference(known).intersection(outcomes.prompt_ids)
     if seen:
         raise ValueError(
             f"evaluation needs prompts that the router was not trained on, got {len(seen)} of "
@@ -93,9 +108,56 @@ def topic_table_of(router: Router, outcomes: Outcomes) -> Estimates | None:
     means = getattr(router, "topic_means_", None)
     if means is None or outcomes.topics is None:
         return None
-    return _spread(
-        means.estimates(outcomes.topics), _columns(router, outcomes), tuple(outcomes.models)
-    )
+    found = means.estimates(outcomes.topics)
+    record = out_of_fold_of(router)
+    if record is not None:
+        rows = record.rows_of(outcomes.prompt_ids)
+        is_known = (rows != UNKNOWN)[:, None]
+        found = Estimates(
+            found.models,
+            np.where(is_known, record.topic_quality[rows], found.quality),
+            np.where(is_known, record.topic_cost_usd[rows], found.cost_usd),
+        )
+    return _spread(found, _columns(router, outcomes), tuple(outcomes.models))
+
+
+def route_unseen(
+    router: Router, several: Sequence[Outcomes], *, use_topics: bool = False
+) -> list[Routed]:
+    """Do as `route_each`, but for no prompt by a router that has seen it.
+
+    A training prompt gets what a router gave it that was trained alike on other prompts.
+    """
+    record = out_of_fold_of(router)
+    if record is None:
+        return route_each(router, several, use_topics=use_topics)
+    places = [record.rows_of(outcomes.prompt_ids) for outcomes in several]
+    new = [
+        outcomes.take(np.flatnonzero(rows == UNKNOWN))
+        for outcomes, rows in zip(several, places, strict=True)
+    ]
+    routed = route_each(router, new, use_topics=use_topics)
+    return [
+        _joined(router, record, _columns(router, outcomes), rows, own)
+        for outcomes, rows, own in zip(several, places, routed, strict=True)
+    ]
+
+
+def _joined(
+    router: Router, record: OutOfFold, columns: NDArray[np.intp], rows: Arms, new: Routed
+) -> Routed:
+    """Lay what is recorded out of fold beside what the router itself gives new prompts."""
+    is_new = rows == UNKNOWN
+    models = new.estimates.models
+    known = Estimates(router.models_, record.quality[rows], record.cost_usd[rows])
+    estimates = _spread(known, columns, models)
+    estimates.quality[is_new] = new.estimates.quality
+    estimates.cost_usd[is_new] = new.estimates.cost_usd
+    tried, best = columns[record.arms[rows]], columns[record.best_arms[rows]]
+    arms = (best if router.fallback_ is not None else tried).copy()
+    own = models.index(router.best_single_)
+    arms[is_new], tried[is_new], best[is_new] = new.arms, UNKNOWN, own
+    return Routed(estimates, arms, tried, best)
 
 
 def route_all(

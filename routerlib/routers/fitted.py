@@ -14,6 +14,7 @@ import numpy as np
 from routerlib.records.canonical import tagged_hash
 from routerlib.routers import artifact
 from routerlib.routers.held_out_errors import HeldOutErrors
+from routerlib.routers.out_of_fold import OutOfFold
 from routerlib.routers.topic_table import TopicMeans
 
 
@@ -32,6 +33,7 @@ class Fitted(ABC):
     fallback_: str | None
     training_: dict[str, Any]
     held_out_errors_: HeldOutErrors | None = None
+    out_of_fold_: OutOfFold | None = None
 
     def stand_at(
         self,
@@ -95,7 +97,8 @@ class Fitted(ABC):
     def router_hash_(self) -> str:
         """Tagged hash of what was learnt; the operating point is left out."""
         state = self.to_state()
-        del state["cost_weight"], state["fallback"], state["training"], state["held_out_errors"]
+        for name in ("cost_weight", "fallback", "training", "held_out_errors", "out_of_fold"):
+            del state[name]
         return tagged_hash(_hashable(state))
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
@@ -127,6 +130,7 @@ class Fitted(ABC):
             "fallback": self.fallback_,
             "training": self.training_,
             "held_out_errors": self.held_out_errors_ and self.held_out_errors_.to_state(),
+            "out_of_fold": None if self.out_of_fold_ is None else self.out_of_fold_.to_state(),
             "parameters": self._parameters(),
             "learned": self._learned(),
         }
@@ -150,6 +154,10 @@ class Fitted(ABC):
         errors = state.get("held_out_errors")  # files of older versions have none
         router.held_out_errors_ = (
             None if errors is None else HeldOutErrors.from_state(errors, len(router.models_))
+        )
+        chosen = state.get("out_of_fold")  # files of older versions have none
+        router.out_of_fold_ = (
+            None if chosen is None else OutOfFold.from_state(chosen, len(router.models_))
         )
         router.train_prompt_ids_ = tuple(state["train_prompt_ids"])
         router.data_hash_ = state["data_hash"]

@@ -54,6 +54,10 @@ class Router(Fitted):
     held_out_errors_ : HeldOutErrors or None
         How wrong the estimates were on prompts not learnt from, by which `measure_drift` tells
         change from chance; None where training measured none, as after a plain `fit`.
+    out_of_fold_ : OutOfFold or None
+        What routers gave that were trained alike on a part of the prompts, for those of the other
+        part, by which this one may be judged on its own training prompts; None where there are
+        none.
     """
 
     def fit(self, outcomes: Outcomes) -> Self:
@@ -83,6 +87,7 @@ class Router(Fitted):
         self.train_prompt_ids_ = tuple(outcomes.prompt_ids)
         self.data_hash_ = outcomes.data_hash
         self.held_out_errors_ = None
+        self.out_of_fold_ = None
         self.stand_at(0.0)
         self._learn(outcomes)
         return self

@@ -1,0 +1,233 @@
+"""Every prompt is tested once, by a router that hasn't seen its group; the router learns all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from routerlib.evaluation.between_folds import CrossTested
+from routerlib.evaluation.cross_fit import cross_evaluate
+from routerlib.evaluation.evaluate import evaluate
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.baselines import RandomRouter, TopicTable
+from routerlib.routers.loading import load_router
+from routerlib.routers.router import Router
+from routerlib.routers.training.cross_trained import cross_trained
+from routerlib.routers.training.train import at_operating_point
+
+MODELS = ("small", "large")
+WORDS = "river stone market window garden letter engine copper planet harbour winter".split()  # noqa: SIM905
+
+
+def prompts_of(n, rng):
+    return [f"{' '.join(rng.choice(WORDS, 8))} {rng.integers(10**9)}" for _ in range(n)]
+
+
+class Remembers(Router):
+    """Estimate 1 for prompts of families that it has seen, and 0.5 for others."""
+
+    name = "remembers"
+
+    def _learn(self, outcomes):
+        self.seen = {prompt.split()[0] for prompt in outcomes.prompts}
+
+    def _estimate(self, prompts, topics=None):
+        quality = np.where([prompt.split()[0] in self.seen for prompt in prompts], 1.0, 0.5)
+        return np.column_stack([quality, quality]), np.tile([0.1, 1.0], (len(prompts), 1))
+
+
+class ByLetter(Router):
+    """Expect of a prompt what others of its first letter had."""
+
+    name = "by letter"
+
+    def _learn(self, outcomes):
+        letters = np.array([prompt[0] for prompt in outcomes.prompts])
+        self.means = {
+            letter: np.nan_to_num(np.nanmean(outcomes.quality[letters == letter], axis=0))
+            for letter in set(letters)
+        }
+
+    def _estimate(self, prompts, topics=None):
+        quality = np.array([self.means.get(p[0], self.mean_quality_) for p in prompts])
+        return quality, np.tile(self.mean_cost_usd_, (len(prompts), 1))
+
+
+def letter_world(n, seed, chances=((0.85, 0.85), (0.3, 0.85)), usd=(0.1, 1.0)):
+    """Draw prompts of a few letters, each with its chance to be right of both models."""
+    rng = np.random.default_rng(seed)
+    letter = rng.integers(len(chances), size=n)
+    prompts = [
+        f"{'abcdefgh'[at]}{text}" for at, text in zip(letter, prompts_of(n, rng), strict=True)
+    ]
+    expected = np.array(chances)[letter]
+    quality = (rng.random((n, 2)) < expected).astype(float)
+    return Outcomes(prompts, MODELS, quality, np.tile(usd, (n, 1))), expected
+
+
+def trained(outcomes):
+    return at_operating_point(ByLetter(), outcomes)
+
+
+def chosen_by_hand(router, outcomes):
+    """Return per prompt the quality of what its fold's router chose minus its best single's."""
+    record, rows = router.out_of_fold_, np.arange(len(outcomes))
+    return outcomes.quality[rows, record.arms] - outcomes.quality[rows, record.best_arms]
+
+
+def test_no_prompt_is_tested_by_a_router_that_has_seen_its_group():
+    rng = np.random.default_rng(0)
+    family = np.repeat(np.arange(20), 4)
+    prompts = [f"family{at} {text}" for at, text in zip(family, prompts_of(80, rng), strict=True)]
+    quality = rng.integers(0, 2, (80, 2)).astype(float)
+    ids = [f"template {at}" for at in family]
+    outcomes = Outcomes(prompts, MODELS, quality, np.tile([0.1, 1.0], (80, 1)), group_ids=ids)
+    router = cross_trained(outcomes, Remembers().fit)
+    assert (router.out_of_fold_.quality == 0.5).all()
+    assert router.out_of_fold_.n_folds == 5
+    assert router.train_prompt_ids_ == tuple(outcomes.prompt_ids)
+    assert (router.predict(outcomes.prompts).quality == 1).all()
+
+
+def test_the_difference_is_that_of_choices_out_of_fold():
+    outcomes, _ = letter_world(300, seed=1, chances=((0.95, 0.7), (0.3, 0.85)))
+    router, evaluation = cross_evaluate(outcomes, fit_router=trained, n_bootstrap=100)
+    by_hand = chosen_by_hand(router, outcomes)
+    assert evaluation.operating["quality_difference"].value == pytest.approx(by_hand.mean())
+    assert evaluation.n == 300
+    assert evaluation.verdict.kind == "pays"
+    assert evaluation.verdict.sentence.endswith(
+        "Tested on all 300 prompts by routers trained on 4/5 of them; the router in use is "
+        "trained on all."
+    )
+    assert evaluation.verdict.numbers["n_folds"] == 5
+    assert evaluation.as_dict()["crossed"]["n_prompts"] == 300
+
+
+def test_it_is_the_router_that_training_on_all_prompts_gives():
+    outcomes, _ = letter_world(120, seed=2)
+    router = cross_trained(outcomes, TopicTable().fit)
+    assert router.router_hash_ == TopicTable().fit(outcomes).router_hash_
+
+
+def test_a_saved_router_is_judged_as_before_it_was_saved(tmp_path):
+    outcomes, _ = letter_world(90, seed=3)
+    router = cross_trained(outcomes, TopicTable().fit, n_folds=3)
+    before = evaluate(router, outcomes, n_bootstrap=50)
+    router.save(tmp_path / "router.pkl")
+    again = evaluate(load_router(tmp_path / "router.pkl"), outcomes, n_bootstrap=50)
+    assert again.as_dict() == before.as_dict()
+
+
+def test_what_no_router_could_have_chosen_is_refused():
+    outcomes, _ = letter_world(60, seed=3)
+    record = cross_trained(outcomes, TopicTable().fit).out_of_fold_
+    state = record.to_state()
+    assert type(record).from_state(state, 2).to_state() == state
+    with pytest.raises(ValueError, match="must be among 2 models"):
+        type(record).from_state(state | {"best": [0, 1, 2, 0, 0]}, 2)
+    with pytest.raises(ValueError, match="must be 5 for each of 60"):
+        type(record).from_state(state | {"fold": state["fold"][:-1]}, 2)
+
+
+def test_prompts_that_were_learnt_without_folds_are_refused_all_the_same():
+    outcomes, _ = letter_world(90, seed=4)
+    with pytest.raises(ValueError, match="was not trained on"):
+        evaluate(trained(outcomes), outcomes)
+
+
+def test_new_prompts_are_tested_by_the_router_itself_beside_those_of_the_folds():
+    outcomes, _ = letter_world(300, seed=5)
+    old, new = outcomes.take(range(200)), outcomes.take(range(200, 300))
+    router = cross_trained(old, trained)
+    found = evaluate(router, outcomes, n_bootstrap=50)
+    assert found.crossed is not None
+    assert found.crossed.n_prompts == 200
+    assert found.n == 300
+    alone = evaluate(router, new, n_bootstrap=50)
+    assert alone.crossed is None
+    assert (
+        alone.operating["quality_difference"]
+        == evaluate(trained(old), new, n_bootstrap=50).operating["quality_difference"]
+    )
+
+
+def test_a_router_without_estimates_is_refused():
+    outcomes, _ = letter_world(60, seed=6)
+    with pytest.raises(ValueError, match="estimates no quality"):
+        cross_trained(outcomes, RandomRouter().fit)
+
+
+def test_best_single_is_chosen_by_other_prompts_than_those_it_is_compared_on():
+    # Both models are equally good: whichever looks better on all prompts was lucky on them.
+    differences = []
+    for seed in range(40):
+        outcomes, _ = letter_world(60, seed, chances=((0.5, 0.5),), usd=(1.0, 1.0))
+        record = cross_trained(outcomes, TopicTable().fit).out_of_fold_
+        best = outcomes.quality[np.arange(60), record.best_arms].mean()
+        differences.append(best - 0.5)
+    # The lucky one of two would be 4.1 points over its truth on average, with a spread of 5.6.
+    assert abs(np.mean(differences)) < 0.025
+
+
+def test_a_missing_cell_that_nobody_would_choose_costs_nothing():
+    outcomes, _ = letter_world(400, seed=7, chances=((0.9, 0.85), (0.2, 0.85)))
+    quality = outcomes.quality.copy()
+    is_cut = np.array([prompt[0] == "b" for prompt in outcomes.prompts])
+    is_cut &= np.random.default_rng(0).random(400) < 0.5
+    quality[is_cut, 0] = np.nan  # the small model, where the large one is called
+    cut = Outcomes(outcomes.prompts, MODELS, quality, outcomes.cost_usd)
+    whole, less = (
+        cross_evaluate(each, fit_router=trained, n_bootstrap=200).evaluation
+        for each in (outcomes, cut)
+    )
+    assert less.n < 400
+    assert less.verdict.numbers["n"] == 400
+    ends = ("quality_difference_low", "quality_difference_high")
+    width, full = (
+        each.verdict.numbers[ends[1]] - each.verdict.numbers[ends[0]] for each in (less, whole)
+    )
+    assert width == pytest.approx(full, rel=0.15)
+    assert "Tested on all 400 prompts" in less.verdict.sentence
+
+
+def test_folds_that_choose_alike_bring_no_further_spread():
+    outcomes, _ = letter_world(400, seed=8, chances=((0.9, 0.6), (0.2, 0.9)))
+    evaluation = cross_evaluate(outcomes, fit_router=trained, n_bootstrap=100).evaluation
+    assert evaluation.crossed is not None
+    assert evaluation.crossed.spread["quality_difference"] == 0
+
+
+def test_folds_that_choose_differently_widen_the_interval():
+    chances = ((0.7, 0.75), (0.75, 0.7), (0.6, 0.7), (0.7, 0.6), (0.7, 0.7), (0.65, 0.7))
+    outcomes, _ = letter_world(150, seed=9, chances=chances)
+    router, evaluation = cross_evaluate(outcomes, fit_router=ByLetter().fit, n_bootstrap=100)
+    found = evaluation.operating["quality_difference"]
+    by_hand = chosen_by_hand(router, outcomes)
+    naive = by_hand.std(ddof=1) / np.sqrt(150)
+    assert evaluation.crossed.spread["quality_difference"] > 0.3 * naive
+    assert found.se > 1.04 * naive
+    assert found.high - found.low > 2 * 1.96 * 1.04 * naive
+
+
+def test_intervals_hold_the_truth_of_the_router_that_is_trained_on_all():
+    chances = ((0.7, 0.8), (0.85, 0.7), (0.6, 0.75), (0.8, 0.6), (0.75, 0.75), (0.5, 0.7))
+    covered = 0
+    for seed in range(40):
+        outcomes, _ = letter_world(150, seed, chances)
+        router, evaluation = cross_evaluate(outcomes, fit_router=ByLetter().fit, n_bootstrap=100)
+        new, expected = letter_world(1000, 1000 + seed, chances)
+        arms = router.predict(new.prompts).quality.argmax(axis=1)
+        best = new.models.index(router.best_single_)
+        truth = (expected[np.arange(1000), arms] - expected[:, best]).mean()
+        low, high = evaluation.operating["quality_difference"][1:3]
+        covered += low <= truth <= high
+    assert covered >= 36  # 93 % of 40, less what chance takes
+
+
+def test_who_was_tested_is_told():
+    told = CrossTested(10, 90, {}).told(120)
+    assert told == (
+        "Tested on 90 prompts by routers trained on 9/10 of them; the router in use is trained "
+        "on all, and tested itself on 30 more."
+    )
