@@ -22,6 +22,7 @@ from routerlib.cli.options import (
     existing_log,
     read_text,
     say_blended,
+    tell_blended,
 )
 
 if TYPE_CHECKING:
@@ -230,23 +231,18 @@ def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
 
 
 def _inspect_log(path: Path, judge: str | None) -> None:
-    from routerlib.log.candidates_seen import changes_of_model
-    from routerlib.log.judging import SOURCE
+    from routerlib.log.overview import overview
 
     with existing_log(path) as log:
-        n_prompts = log.sql(
-            f"select task, count(*) as prompts from prompts where source not like '{SOURCE}%' "
-            "group by task "
-            "order by prompts desc, task"
-        )
-        say_blended(log, judge)
-        typer.echo(log.summary(judge).T.to_string())
-        if len(judging := log.judging()):
-            typer.echo("calls that judges made, which describe no candidate:")
-            typer.echo(judging.to_string())
-        for line in changes_of_model(log):
-            typer.echo(line)
-        typer.echo(n_prompts.sort_values("prompts", ascending=False).to_string(index=False))
+        found = overview(log, judge)
+    tell_blended(found.blended)
+    typer.echo(found.summary.T.to_string())
+    if len(found.judging):
+        typer.echo("calls that judges made, which describe no candidate:")
+        typer.echo(found.judging.to_string())
+    for line in found.changes:
+        typer.echo(line)
+    typer.echo(found.tasks.to_string(index=False))
 
 
 def _inspect_router(path: Path) -> None:

@@ -81,8 +81,14 @@ def say_blended(log: CallLog, judge: str | None) -> None:
     """Say which judges' scores of the same calls are averaged, unless one was chosen."""
     from routerlib.log.cells import blended_judges
 
-    if judge is None and (names := blended_judges(log.path)):
-        typer.echo(f"quality is the mean of judges {', '.join(names)}; --judge NAME counts one")
+    if judge is None:
+        tell_blended(blended_judges(log.path))
+
+
+def tell_blended(judges: list[str]) -> None:
+    """Say that the scores of these judges are averaged, if there are any."""
+    if judges:
+        typer.echo(f"quality is the mean of judges {', '.join(judges)}; --judge NAME counts one")
 
 
 def read_text(prompt: str) -> str:

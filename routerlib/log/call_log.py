@@ -4,7 +4,7 @@ What is logged is never changed: what becomes known later is a new row. Token co
 stored, money is derived from them and the dated price table, so that a new price needs no
 new call. A failed call is a row with its status and never a score. Writes go through
 sqlite3, each in its own committed transaction; every read that aggregates goes through
-DuckDB over Arrow tables, safely while another process writes.
+DuckDB over the columns that it names, safely while another process writes.
 """
 
 from __future__ import annotations
@@ -145,9 +145,10 @@ class CallLog(LogAppender):
     def sql(self, query: str, **tables: Any) -> pd.DataFrame:
         """Run a DuckDB query over the log as it is now.
 
-        The query sees a copy of the tables in memory, all as of one moment, also while a
-        collection writes. It can change neither the log nor any file, nor read one: DuckDB's
-        access to files, network and extensions is switched off.
+        The query sees all tables as of one moment, also while a collection writes; of them only
+        the columns that it names are read, some megabytes at a time. It can change neither the
+        log nor any file, nor read one: DuckDB's access to files, network and extensions is
+        switched off.
 
         Parameters
         ----------

@@ -21,13 +21,27 @@ _logger = logging.getLogger(__name__)
 # A candidate that was asked a question or two in the playground must not thin out all others.
 _LEAST_COVERAGE = 0.1
 
+# Candidates with a scored answer, the cheapest first.
+_SCORED = """
+select candidate, count(*) as n_scored from cells where quality is not null
+group by candidate order by avg(cost_usd) nulls last, candidate
+"""
+# Prompts with a scored answer of a candidate that is wanted, in the order of logging.
+_WANTED = """
+select prompt_id, row_number() over (order by min(first_call)) - 1 as row from cells
+where quality is not null and list_contains($names, candidate) group by prompt_id
+"""
 _LABELS = """
 select
-    prompt_id,
     text,
     coalesce(topic, task, 'other') as label,
+    prompt_id,
     nullif(json_extract_string(extra, '$.group'), '') as group_id
-from prompts
+from prompts join wanted using (prompt_id) order by row
+"""
+_GRID = """
+select row, list_position($names, candidate) - 1 as model, quality, cost_usd, is_failed
+from cells join wanted using (prompt_id) where list_contains($names, candidate)
 """
 
 
@@ -60,26 +74,35 @@ def read_cells(
     if failures not in get_args(Failures):
         raise ValueError(f"failures must be 'left_out' or 'wrong', got {failures!r}")
     tables = {} if prices is None else {"prices": _price_table(prices)}
-    cells = queries.run(path, queries.CELLS, tables, {"judge": judge})
-    scored = cells[cells.quality.notna()]
-    if scored.empty:
-        raise ValueError(_nothing_scored(path, judge))
-    names = _order_models(scored, models, path)
+    with queries.opened(path, tables) as reader:
+        reader.keep("cells", queries.CELLS, {"judge": judge})
+        scored = reader.frame(_SCORED)
+        if scored.empty:
+            raise ValueError(_nothing_scored(reader, path, judge))
+        names = _order_models(scored.set_index("candidate").n_scored, models, path)
+        reader.keep("wanted", _WANTED, {"names": names})
+        row, model, quality, cost_usd, is_failed = reader.arrays(_GRID, {"names": names})
+        known = reader.frame(_LABELS)
     if failures == "wrong":
-        cells = cells.assign(quality=cells.quality.mask(cells.is_failed, 0.0))
-    wanted = scored.prompt_id[scored.candidate.isin(names)].unique()
-    grid = cells.set_index(["prompt_id", "candidate"])[["quality", "cost_usd"]].unstack()
-    known = queries.run(path, _LABELS).set_index("prompt_id")
-    known = known.loc[wanted]
+        quality[is_failed] = 0.0
+    group_ids = known.group_id.astype(object)
     return Cells(
         prompts=known.text.tolist(),
         models=names,
-        quality=grid.quality.loc[wanted, names].to_numpy(float),
-        cost_usd=grid.cost_usd.loc[wanted, names].to_numpy(float),
+        quality=_grid(row, model, quality, (len(known), len(names))),
+        cost_usd=_grid(row, model, cost_usd, (len(known), len(names))),
         topics=known.label.tolist(),
-        prompt_ids=wanted.tolist(),
-        group_ids=known.group_id.astype(object).where(known.group_id.notna(), None).tolist(),
+        prompt_ids=known.prompt_id.tolist(),
+        group_ids=group_ids.where(group_ids.notna(), None).tolist(),
     )
+
+
+def _grid(
+    row: np.ndarray, model: np.ndarray, values: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    grid = np.full(shape, np.nan)
+    grid[row, model] = values
+    return grid
 
 
 def blended_judges(path: Path) -> list[str]:
@@ -87,8 +110,8 @@ def blended_judges(path: Path) -> list[str]:
     return [str(name) for name in queries.run(path, queries.BLENDED).judge]
 
 
-def _nothing_scored(path: Path, judge: str | None) -> str:
-    known = queries.run(path, "select distinct judge from scores order by judge").judge.tolist()
+def _nothing_scored(reader: queries.Reader, path: Path, judge: str | None) -> str:
+    known = reader.frame("select distinct judge from scores order by judge").judge.tolist()
     if judge is None or not known:
         return f"the log {path} holds no scored answer yet; collect and judge some first"
     return (
@@ -97,10 +120,12 @@ def _nothing_scored(path: Path, judge: str | None) -> str:
     )
 
 
-def _order_models(scored: pd.DataFrame, models: Sequence[str] | None, path: Path) -> list[str]:
-    by_cost = scored.groupby("candidate").cost_usd.mean().sort_values(na_position="last")
+def _order_models(n_scored: pd.Series, models: Sequence[str] | None, path: Path) -> list[str]:
+    """Return the candidates that count, as named or the cheapest first.
+
+    `n_scored`: scored prompts by candidate, the cheapest first.
+    """
     if models is None:
-        n_scored = scored.candidate.value_counts()
         is_seldom = n_scored < n_scored.max() * _LEAST_COVERAGE
         for name in n_scored.index[is_seldom]:
             _logger.warning(
@@ -108,11 +133,11 @@ def _order_models(scored: pd.DataFrame, models: Sequence[str] | None, path: Path
                 name,
                 n_scored[name],
             )
-        return [name for name in by_cost.index if not is_seldom[name]]
+        return [name for name in n_scored.index if not is_seldom[name]]
     for name in models:
-        if name not in by_cost.index:
+        if name not in n_scored.index:
             raise ValueError(
-                f"the log {path} has no scored answer of {name!r}; got {', '.join(by_cost.index)}"
+                f"the log {path} has no scored answer of {name!r}; got {', '.join(n_scored.index)}"
             )
     return list(models)
 

@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routerlib.log import file as log_file
-from routerlib.log.queries import TABLES, read_arrow
+from routerlib.log.damage import surprises
+from routerlib.log.queries import TABLES
 from routerlib.log.schema import VERSION
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
+    from routerlib.log.snapshot import LogTable
+
+# Files of days that are written to at the same time.
+_MOST_OPEN = 64
 # Marks a folder as an export, so that no other folder is ever replaced.
 MANIFEST = "export.json"
 
@@ -24,7 +30,7 @@ MANIFEST = "export.json"
 def export_log(path: str | Path, folder: str | Path) -> dict[str, int]:
     """Copy every table of a log, as of one moment, to Parquet files.
 
-    The files are ``<table>/day=<YYYY-MM-DD>/part-0.parquet``, by the day on which a row was
+    The files are ``<table>/day=<YYYY-MM-DD>/part-<n>.parquet``, by the day on which a row was
     logged (UTC); a table without rows is one file with its columns. The folder appears when it
     is whole. An older export at its place is replaced, so that the folder always mirrors the log.
     """
@@ -53,26 +59,53 @@ def _refuse_other_content(folder: Path) -> None:
 
 
 def _write_tables(path: Path, fresh: Path) -> dict[str, int]:
+    from routerlib.log.snapshot import Snapshot
+
+    with surprises(path), Snapshot(path) as snapshot:
+        return {name: _write_days(snapshot.table(name), fresh / name) for name in TABLES}
+
+
+def _write_days(table: LogTable, folder: Path) -> int:
+    """Write the rows of a table as they come, each to the file of its day; return their number."""
     import pyarrow.parquet as pq
 
-    tables = read_arrow(path, TABLES, views={})
-    for name, table in tables.items():
-        for part, rows in _parts(table):
-            target = fresh / name / part
-            target.parent.mkdir(parents=True)
-            pq.write_table(rows, target, compression="zstd")
-    return {name: table.num_rows for name, table in tables.items()}
+    folder.mkdir()
+    n_rows = 0
+    writers: dict[str, pq.ParquetWriter] = {}
+    try:
+        for batch in table.batches(table.column_names):
+            n_rows += len(batch)
+            for day, rows in _days(batch):
+                if day not in writers:
+                    _make_room(writers)
+                    target = _next_part(folder / f"day={day}")
+                    writers[day] = pq.ParquetWriter(target, table.schema, compression="zstd")
+                writers[day].write_batch(rows)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    if not n_rows:
+        pq.write_table(table.schema.empty_table(), folder / "part-0.parquet")
+    return n_rows
 
 
-def _parts(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+def _days(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
     import pyarrow.compute as pc
 
-    if not table.num_rows:
-        yield "part-0.parquet", table
-        return
-    days = pc.utf8_slice_codeunits(table["created_at"], 0, len("2026-01-31"))
+    days = pc.utf8_slice_codeunits(batch["created_at"], 0, len("2026-01-31"))
     for day in sorted(pc.unique(days).to_pylist()):
-        yield f"day={day}/part-0.parquet", table.filter(pc.equal(days, day))
+        yield day, batch.filter(pc.equal(days, day))
+
+
+def _make_room(writers: dict[str, pq.ParquetWriter]) -> None:
+    """Finish the file that was begun first, so that only so many are open at once."""
+    if len(writers) >= _MOST_OPEN:
+        writers.pop(next(iter(writers))).close()
+
+
+def _next_part(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder / f"part-{sum(1 for _ in folder.iterdir())}.parquet"
 
 
 def _write_manifest(path: Path, fresh: Path, n_rows: dict[str, int]) -> None:

@@ -1,26 +1,30 @@
-"""Aggregating reads of a log: SQLite to Arrow, then DuckDB."""
+"""Aggregating reads of a log: DuckDB, over the columns that a query names."""
 
 from __future__ import annotations
 
 import re
-import sqlite3
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from routerlib.log.damage import surprises
-from routerlib.log.judging import IS_ASKED, SOURCE
+from routerlib.log.judging import IS_ASKED, RUN_KIND, SOURCE
 
 if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
     import pandas as pd
-    import pyarrow as pa
+
+    from routerlib.log.snapshot import Snapshot
 
 # A query is often pasted from somewhere: it may read what it is given, and nothing else.
 _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
+    "temp_directory": "",  # nothing of a log is ever left in a file
+    "threads": 1,  # sums in one order: the same log gives the same numbers
     "python_enable_replacements": False,
     "lock_configuration": True,
 }
@@ -56,9 +60,9 @@ _PRICED = f"asked as (select * from calls where {IS_ASKED}), {_COSTS}"
 _JUDGED = """
 judged as (
     select call_id, avg(score) as quality from (
-        select * from scores
+        select call_id, judge, arg_max(score, score_id) as score from scores
         where $judge is null or judge = $judge
-        qualify row_number() over (partition by call_id, judge order by score_id desc) = 1
+        group by call_id, judge
     ) group by call_id
 )
 """
@@ -66,7 +70,7 @@ judged as (
 # Judges of calls that more than one has scored: their mean is what counts as quality.
 BLENDED = """
 select judge, count(distinct call_id) as n_calls from scores
-where call_id in (select call_id from scores group by call_id having count(distinct judge) > 1)
+where call_id in (select call_id from scores group by call_id having min(judge) <> max(judge))
 group by judge order by judge
 """
 
@@ -121,25 +125,29 @@ where cost_usd is not null and isfinite(cost_usd) group by all
 # A candidate that was asked in several ways counts by the way with the most scored prompts, the
 # newest among ties.
 _CURRENT = """
-ways as (
-    select candidate, params_hash
-    from asked left join judged using (call_id)
+told as materialized (
+    select call_id, prompt_id, candidate, params_hash, {further} status, cost_usd, quality
+    from costed left join judged using (call_id)
+), several as (
+    select candidate from told group by candidate having min(params_hash) <> max(params_hash)
+), ways as (
+    select candidate, params_hash from told semi join several using (candidate)
     group by candidate, params_hash
     qualify row_number() over (
         partition by candidate
         order by count(distinct prompt_id) filter (quality is not null) desc, max(call_id) desc
     ) = 1
 ), current as (
-    select costed.*, quality
-    from costed semi join ways using (candidate, params_hash)
-    left join judged using (call_id)
+    select told.* from told
+    left join ways using (candidate)
+    where ways.params_hash is null or ways.params_hash = told.params_hash
 )
 """
 
-# One row per (prompt, candidate). A cell with any ok call is judged by its ok calls; without one
-# it has failed.
+# One row per (prompt, candidate), in no order. A cell with any ok call is judged by its ok calls;
+# without one it has failed.
 CELLS = f"""
-with {_PRICED}, {_JUDGED}, {_CURRENT}
+with {_PRICED}, {_JUDGED}, {_CURRENT.format(further="")}
 select
     prompt_id,
     candidate,
@@ -152,12 +160,11 @@ select
     min(call_id) as first_call
 from current
 group by prompt_id, candidate
-order by first_call
 """
 
 # One row per scored (prompt, candidate, repeat).
 REPEATS = f"""
-with {_PRICED}, {_JUDGED}, {_CURRENT}
+with {_PRICED}, {_JUDGED}, {_CURRENT.format(further="repeat,")}
 select prompt_id, candidate, repeat, avg(quality) as quality, min(call_id) as first_call
 from current
 where quality is not null
@@ -198,19 +205,94 @@ def run(
     parameters: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Run a DuckDB query over the log as it is now."""
+    with opened(path, tables) as reader:
+        return reader.frame(query, parameters)
+
+
+@contextmanager
+def opened(path: Path, tables: Mapping[str, Any] | None = None) -> Iterator[Reader]:
+    """Open a log for several queries, all as of one moment.
+
+    `tables`: further tables, or such that stand in place of the log's own.
+    """
     import duckdb
 
-    given = dict(tables or {})
-    named = [name for name in TABLES if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
-    with duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection:
-        given |= read_arrow(path, [name for name in named if name not in given])
+    from routerlib.log.snapshot import Snapshot
+
+    with surprises(path):
+        snapshot = Snapshot(path)
+    with snapshot, duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection:
+        with surprises(path):
+            given = {name: snapshot.table(name, _VIEWS.get(name)) for name in TABLES}
+        given |= tables or {}
         for name, table in given.items():
             connection.register(name, table)
+        yield Reader(path, snapshot, connection, given)
+
+
+class Reader:
+    """DuckDB over the tables of a log as of one moment."""
+
+    def __init__(
+        self,
+        path: Path,
+        snapshot: Snapshot,
+        connection: duckdb.DuckDBPyConnection,
+        tables: Mapping[str, Any],
+    ) -> None:
+        self._path = path
+        self._snapshot = snapshot
+        self._connection = connection
+        self._tables = tables
+
+    def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return what a query finds."""
+        return self._found(query, parameters, "df")
+
+    def arrays(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[np.ndarray]:
+        """Return what a query finds as arrays, one for each column; NaN where a number is null."""
+        import numpy as np
+
+        found = self._found(query, parameters, "fetchnumpy")
+        return [
+            np.ma.filled(column, np.nan) if column.dtype.kind == "f" else np.ma.getdata(column)
+            for column in found.values()
+        ]
+
+    @cached_property
+    def _has_judges_calls(self) -> bool:
+        """Tell whether there may be calls that a judge made of its own."""
+        found = self._connection.execute(
+            f"select exists (from runs where kind = '{RUN_KIND}') "
+            f"or exists (from prompts where source like '{SOURCE}%')"
+        ).fetchone()
+        return found is None or bool(found[0])
+
+    def keep(self, name: str, query: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Keep what a query finds in memory as a table, for the queries that follow.
+
+        Under the name of one of the log's tables it stands in place of it, so that the file is
+        read once for several queries.
+        """
+        made = f"kept_{name}"
+        self._found(f"create temp table {made} as {query}", parameters, "fetchall")
+        if name in self._tables:
+            self._connection.unregister(name)
+        self._connection.execute(f"create temp view {name} as from {made}")
+
+    def _found(self, query: str, parameters: Mapping[str, Any] | None, how: str) -> Any:
+        import duckdb
+
         try:
-            return connection.execute(query, dict(parameters or {})).df()
+            if IS_ASKED in query and not self._has_judges_calls:
+                query = query.replace(IS_ASKED, "true")  # fewer columns to read
+            return getattr(self._connection.execute(query, dict(parameters or {})), how)()
         except duckdb.Error as error:
-            why = _unknown_name(str(error), given) or str(error)
-            raise ValueError(f"the query over {path} failed: {why}") from error
+            if self._snapshot.failure is not None:
+                with surprises(self._path):
+                    raise self._snapshot.failure from error
+            why = _unknown_name(str(error), self._tables) or str(error)
+            raise ValueError(f"the query over {self._path} failed: {why}") from error
 
 
 def _unknown_name(complaint: str, tables: Mapping[str, Any]) -> str | None:
@@ -235,50 +317,3 @@ def _suggested(kind: str, unknown: str, known: set[str]) -> str | None:
 
 def _columns(table: Any) -> list[str]:
     return list(getattr(table, "column_names", None) or table.columns)
-
-
-def read_arrow(
-    path: Path, names: Sequence[str], views: Mapping[str, str] = _VIEWS
-) -> dict[str, pa.Table]:
-    """Read whole tables of a log, all as of one moment."""
-    import pyarrow as pa
-    from adbc_driver_sqlite import dbapi
-
-    arrow_types = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
-    found = {}
-    with (
-        surprises(path),
-        _copied(path) as copy,
-        dbapi.connect(f"{copy.as_uri()}?immutable=1") as connection,
-        connection.cursor() as cursor,
-    ):
-        # One batch: the driver takes a column's type from its first batch only.
-        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "10000000"})
-        for name in names:
-            cursor.execute(f"select name, type from pragma_table_info('{name}')")
-            columns = cursor.fetchall()
-            wanted = pa.schema([(column, arrow_types[kind]) for column, kind in columns])
-            source = views.get(name, name)
-            cursor.execute(f"select {', '.join(wanted.names)} from {source}")
-            found[name] = cursor.fetch_arrow_table().cast(wanted)
-    return found
-
-
-@contextmanager
-def _copied(path: Path) -> Iterator[Path]:
-    """Copy a log as of this moment, for the driver to read.
-
-    Why a copy: the driver brings an SQLite library of its own, and two of them in one process must
-    never have the same file open. Where one closes it, POSIX drops the locks that the other holds;
-    whoever opens the log next believes itself alone and cuts off the shared memory that others
-    are using, which kills them with SIGBUS in the middle of a write. This happened.
-    """
-    with tempfile.TemporaryDirectory(prefix="routerlib-") as folder:
-        copy = Path(folder) / "log.db"
-        with (
-            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", 30, uri=True)) as source,
-            closing(sqlite3.connect(copy)) as target,
-        ):
-            target.execute("pragma synchronous = off")
-            source.backup(target)
-        yield copy

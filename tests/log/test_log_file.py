@@ -201,7 +201,7 @@ def test_an_export_that_fails_leaves_the_older_one(
     def full_disk(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("pyarrow.parquet.write_table", full_disk)
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_batch", full_disk)
     with pytest.raises(OSError, match="No space left"):
         export_log(full_log, tmp_path / "export")
     assert (tmp_path / "export" / MANIFEST).read_text() == before

@@ -1,0 +1,62 @@
+"""What `routerlib inspect` tells of a log, read in one pass over its calls and scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from routerlib.log import queries
+from routerlib.log.candidates_seen import changes_of_model
+from routerlib.log.judging import IS_ASKED, SOURCE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routerlib.log.call_log import CallLog
+
+# The rest is about candidates: a judge's own calls are left out here, once for all.
+_CALLS = f"""
+select '' as prompt_id, null::bigint as run_id, call_id, candidate, status, input_tokens,
+    cached_input_tokens, output_tokens, latency_s, given_cost_usd,
+    json_extract_string(extra, '$.answered_by') as answered_by
+from calls where {IS_ASKED}
+"""
+_SCORES = "select score_id, call_id, judge, score from scores"
+_TASKS = f"""
+select task, count(*) as prompts from prompts where source not like '{SOURCE}%'
+group by task order by prompts desc, task
+"""
+_SEVERAL_MODELS = """
+select candidate from calls group by candidate having min(answered_by) <> max(answered_by)
+"""
+
+
+class Overview(NamedTuple):
+    """A log in a few tables and lines.
+
+    `summary, judging`: as of `CallLog.summary` and `CallLog.judging`.
+    `tasks`: columns task and prompts (a count), the most frequent first.
+    `blended`: judges whose scores of the same calls are averaged; none where one was chosen.
+    `changes`: as of `changes_of_model`.
+    """
+
+    summary: pd.DataFrame
+    judging: pd.DataFrame
+    tasks: pd.DataFrame
+    blended: list[str]
+    changes: list[str]
+
+
+def overview(log: CallLog, judge: str | None = None) -> Overview:
+    """Summarise a log, as of one moment.
+
+    `judge`: count only this judge's scores; None = the mean over judges.
+    """
+    with queries.opened(log.path) as reader:
+        judging = reader.frame(queries.JUDGING).set_index("judge")
+        reader.keep("calls", _CALLS)
+        reader.keep("scores", _SCORES)
+        summary = reader.frame(queries.SUMMARY, {"judge": judge}).set_index("candidate")
+        blended = reader.frame(queries.BLENDED).judge.tolist() if judge is None else []
+        has_changes = not reader.frame(_SEVERAL_MODELS).empty
+        tasks = reader.frame(_TASKS)
+    return Overview(summary, judging, tasks, blended, changes_of_model(log) if has_changes else [])
