@@ -29,11 +29,17 @@ from routerlib.outcomes.worlds import make_world
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.clusters import ClusterTable
+from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
+from routerlib.routers.untuned import UntunedLGBMRouter
 
-KINDS = (LGBMRouter, KNNRouter, LinearRouter, MLPRouter, TopicTable, BestSingle, RandomRouter)
+KINDS = (
+    *(LGBMRouter, KNNRouter, LinearRouter, MLPRouter, TopicTable, BestSingle, RandomRouter),
+    *(OneFactorRouter, LowRankRouter, MFRouter, ClusterTable, UntunedLGBMRouter),
+)
 PROMPTS = ["How much is 12 times 7?", "Tell me something nice about the sea.", "tax " * 50]
 LONGEST_S = 30
 MOST_BYTES = 4 * 2**30

@@ -100,7 +100,8 @@ def pair(choice: Choice) -> None:
     outcomes = read_pair()
     if outcomes is not None:
         parts = random_parts(outcomes, N_LABELS, SEEDS)
-        report("pair, 1,500 labels", outcomes, parts, usual_routers(), PAIR_METRICS, choice)
+        makes = usual_routers(all_families=True)
+        report("pair, 1,500 labels", outcomes, parts, makes, PAIR_METRICS, choice)
 
 
 def pair5(choice: Choice) -> None:
@@ -108,7 +109,8 @@ def pair5(choice: Choice) -> None:
     outcomes = read_pair()
     if outcomes is not None:
         parts = folds(outcomes.groups, N_FOLDS)
-        report("pair, folds", outcomes, parts, usual_routers(), PAIR_METRICS, choice)
+        makes = usual_routers(all_families=True)
+        report("pair, folds", outcomes, parts, makes, PAIR_METRICS, choice)
 
 
 def nine(choice: Choice) -> None:
@@ -116,7 +118,7 @@ def nine(choice: Choice) -> None:
     outcomes = read_nine()
     if outcomes is not None:
         parts = folds(outcomes.groups, N_FOLDS)
-        makes = usual_routers()
+        makes = usual_routers(all_families=True)
         report("nine", outcomes, parts, makes, NINE_METRICS, choice, tell_topics=True)
 
 

@@ -56,9 +56,13 @@ if TYPE_CHECKING:
     from routerlib.routers.baselines import BestSingle as BestSingle
     from routerlib.routers.baselines import RandomRouter as RandomRouter
     from routerlib.routers.baselines import TopicTable as TopicTable
+    from routerlib.routers.clusters import ClusterTable as ClusterTable
     from routerlib.routers.explanation.explain import explain as explain
     from routerlib.routers.explanation.margin import explain_margin as explain_margin
     from routerlib.routers.explanation.similar import similar_prompts as similar_prompts
+    from routerlib.routers.factors import LowRankRouter as LowRankRouter
+    from routerlib.routers.factors import MFRouter as MFRouter
+    from routerlib.routers.factors import OneFactorRouter as OneFactorRouter
     from routerlib.routers.lightgbm.router import LGBMRouter as LGBMRouter
     from routerlib.routers.loading import load_router as load_router
     from routerlib.routers.rivals import KNNRouter as KNNRouter
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
     from routerlib.routers.training.train import at_certified_point as at_certified_point
     from routerlib.routers.training.train import at_operating_point as at_operating_point
     from routerlib.routers.training.train import train_router as train_router
+    from routerlib.routers.untuned import UntunedLGBMRouter as UntunedLGBMRouter
     from routerlib.show.widget.playground import playground as playground
     from routerlib.show.workspace import Workspace as Workspace
 
@@ -113,14 +118,17 @@ else:
             "records.prompt": ["Prompt"],
             "routers.artifact": ["ArtifactError"],
             "routers.baselines": ["BestSingle", "RandomRouter", "TopicTable"],
+            "routers.clusters": ["ClusterTable"],
             "routers.explanation.explain": ["explain"],
             "routers.explanation.margin": ["explain_margin"],
             "routers.explanation.similar": ["similar_prompts"],
+            "routers.factors": ["LowRankRouter", "MFRouter", "OneFactorRouter"],
             "routers.lightgbm.router": ["LGBMRouter"],
             "routers.loading": ["load_router"],
             "routers.rivals": ["KNNRouter", "LinearRouter", "MLPRouter"],
             "routers.rules": ["RuleRouter"],
             "routers.training.train": ["at_certified_point", "at_operating_point", "train_router"],
+            "routers.untuned": ["UntunedLGBMRouter"],
             "show.widget.playground": ["playground"],
             "show.workspace": ["Workspace"],
         },

@@ -72,13 +72,16 @@ class Fit:
     decision_s: Floats
 
 
-def usual_routers(random_state: int = 0) -> dict[str, MakeRouter]:
-    """Return a maker of every kind of learned router, ours first, and of the topic table.
+def usual_routers(random_state: int = 0, *, all_families: bool = False) -> dict[str, MakeRouter]:
+    """Return makers of the usual learned routers, ours first, and of the topic table.
 
     Parameters
     ----------
     random_state : int, default=0
         Seed of each.
+    all_families : bool, default=False
+        The other families that the field uses as well (``docs/families.md``): one factor, low
+        rank, matrix factorisation, table of clusters, LightGBM as it comes.
 
     Returns
     -------
@@ -89,12 +92,17 @@ def usual_routers(random_state: int = 0) -> dict[str, MakeRouter]:
     --------
     >>> list(usual_routers())
     ['lightgbm', 'lightgbm plain', 'lightgbm best_model', 'mlp', 'linear', 'knn', 'topic table']
+    >>> list(usual_routers(all_families=True))[7:]
+    ['one-factor', 'low-rank', 'mf', 'cluster table', 'lightgbm untuned']
     """
     from routerlib.routers.baselines import TopicTable
+    from routerlib.routers.clusters import ClusterTable
+    from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
     from routerlib.routers.lightgbm.router import LGBMRouter
     from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
+    from routerlib.routers.untuned import UntunedLGBMRouter
 
-    return {
+    makes: dict[str, MakeRouter] = {
         "lightgbm": partial(LGBMRouter, random_state),
         "lightgbm plain": partial(LGBMRouter, random_state, groups=PLAIN),
         "lightgbm best_model": partial(LGBMRouter, random_state, objective="best_model"),
@@ -103,6 +111,15 @@ def usual_routers(random_state: int = 0) -> dict[str, MakeRouter]:
         "knn": partial(KNNRouter, random_state=random_state),
         "topic table": partial(TopicTable, random_state),
     }
+    if all_families:
+        makes |= {
+            "one-factor": partial(OneFactorRouter, random_state),
+            "low-rank": partial(LowRankRouter, random_state=random_state),
+            "mf": partial(MFRouter, random_state),
+            "cluster table": partial(ClusterTable, random_state=random_state),
+            "lightgbm untuned": partial(UntunedLGBMRouter, random_state),
+        }
+    return makes
 
 
 def without_each_group(random_state: int = 0) -> dict[str, MakeRouter]:

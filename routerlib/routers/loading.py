@@ -10,10 +10,13 @@ from routerlib.features.encoders import EncoderChoice
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.clusters import ClusterTable
+from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
 from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
+from routerlib.routers.untuned import UntunedLGBMRouter
 
 # Prompts that a router must be able to estimate as soon as it is loaded.
 _TRIED = ("", "How much is 2 + 3?", "Summarise in one line: the sea is wide, and blue.")
@@ -21,6 +24,7 @@ _ROUTERS: dict[str, type[Router]] = {
     router.name: router
     for router in (
         *(LGBMRouter, KNNRouter, LinearRouter, MLPRouter),
+        *(OneFactorRouter, LowRankRouter, MFRouter, ClusterTable, UntunedLGBMRouter),
         *(BestSingle, RandomRouter, TopicTable, RuleRouter),
     )
 }

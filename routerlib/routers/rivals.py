@@ -15,7 +15,7 @@ from routerlib.features.learners.linear import LinearFit
 from routerlib.features.learners.stack import (
     NeighboursLearner,
     NetworkLearner,
-    SimplerLearner,
+    QualityLearner,
     Targets,
     WordsLearner,
 )
@@ -43,11 +43,11 @@ class LearnerRouter(Router):
         self.encoder = encoder
 
     @abstractmethod
-    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> SimplerLearner:
+    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         """Return the fitted learner of quality."""
 
     @abstractmethod
-    def _open_quality(self, state: Mapping[str, Any]) -> SimplerLearner:
+    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
         """Return the learner of quality of a saved router."""
 
     def _learn(self, outcomes: Outcomes) -> None:
@@ -159,12 +159,12 @@ class KNNRouter(LearnerRouter):
         assert isinstance(self._quality, NeighboursLearner)
         return self._quality.nearest(place, k)
 
-    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> SimplerLearner:
+    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         return NeighboursLearner.remember(
             place, outcomes.quality, self.n_neighbors, self.temperature
         )
 
-    def _open_quality(self, state: Mapping[str, Any]) -> SimplerLearner:
+    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
         return NeighboursLearner.from_state(state)
 
     def _parameters(self) -> dict[str, Any]:
@@ -192,11 +192,11 @@ class LinearRouter(LearnerRouter):
 
     name = "linear"
 
-    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> SimplerLearner:
+    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         fit = LinearFit.fit_out_of_fold(place.coordinates, outcomes.quality, folds)[0]
         return WordsLearner(fit)
 
-    def _open_quality(self, state: Mapping[str, Any]) -> SimplerLearner:
+    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
         return WordsLearner.from_state(state)
 
 
@@ -220,11 +220,11 @@ class MLPRouter(LearnerRouter):
 
     name = "mlp"
 
-    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> SimplerLearner:
+    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         labels, are_topics = topic_labels(place, outcomes.topics, self.random_state)
         nothing = np.zeros((len(outcomes), 0))
         targets = Targets(outcomes.quality, nothing, labels, are_topics)
         return NetworkLearner.fit(place, targets, self.random_state)
 
-    def _open_quality(self, state: Mapping[str, Any]) -> SimplerLearner:
+    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
         return NetworkLearner.from_state(state)

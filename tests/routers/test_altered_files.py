@@ -14,10 +14,13 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.clusters import ClusterTable
+from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
 from routerlib.routers.router import Router
+from routerlib.routers.untuned import UntunedLGBMRouter
 
 PROMPTS = ["What is 3 times 4?", "Tell me about the sea.", ""]
 Damage = Callable[[bytearray, int, int, np.random.Generator], None]
@@ -88,7 +91,11 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize(
-    "make", [KNNRouter, LinearRouter, MLPRouter, TopicTable, BestSingle, RandomRouter]
+    "make",
+    [
+        *(KNNRouter, LinearRouter, MLPRouter, TopicTable, BestSingle, RandomRouter),
+        *(OneFactorRouter, LowRankRouter, MFRouter, ClusterTable, UntunedLGBMRouter),
+    ],
 )
 def test_odd_values_under_a_right_checksum_are_refused_or_do_no_harm(
     outcomes: Outcomes, make: type[Router], tmp_path: Path

@@ -17,11 +17,14 @@ import routerlib as rl
 from routerlib.features.learners.neighbours import Neighbours
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.clusters import ClusterTable
+from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
 from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
+from routerlib.routers.untuned import UntunedLGBMRouter
 
 ROLES = {"cheapest": "tiny", "cheap": "small", "coder": "small", "strongest": "large"}
 NEW = ["What is 31 times 417, item 99?", "Tell me something nice about the sea.", ""]
@@ -46,6 +49,12 @@ def make_routers() -> dict[str, Router]:
         "linear encoder": LinearRouter(encoder=letters),
         "mlp": MLPRouter(),
         "mlp encoder": MLPRouter(encoder=letters),
+        "one_factor": OneFactorRouter(),
+        "low_rank": LowRankRouter(),
+        "mf": MFRouter(),
+        "cluster_table": ClusterTable(),
+        "cluster_table encoder": ClusterTable(encoder=letters),
+        "lightgbm_untuned": UntunedLGBMRouter(),
         "topic_table": TopicTable(),
         "best_single": BestSingle(),
         "random": RandomRouter(),

@@ -17,12 +17,15 @@ from routerlib.records.prompt import TASKS
 from routerlib.routers import artifact
 from routerlib.routers.artifact import FORMAT, ArtifactError, json_path
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.clusters import ClusterTable
+from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
 from routerlib.routers.lightgbm.blend import believed_share
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
 from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
+from routerlib.routers.untuned import UntunedLGBMRouter
 
 ROLES = {"cheapest": "tiny", "cheap": "small", "coder": "small", "strongest": "large"}
 NEW = ["What is 31 times 417, item 99?", "Tell me something nice about the sea.", ""]
@@ -35,6 +38,11 @@ def make_routers() -> dict[str, Router]:
         "knn": KNNRouter(n_neighbors=7),
         "linear": LinearRouter(),
         "mlp": MLPRouter(),
+        "one_factor": OneFactorRouter(),
+        "low_rank": LowRankRouter(n_factors=2),
+        "mf": MFRouter(),
+        "cluster_table": ClusterTable(),
+        "lightgbm_untuned": UntunedLGBMRouter(),
         "topic_table": TopicTable(),
         "best_single": BestSingle(),
         "random": RandomRouter(random_state=3),
@@ -58,7 +66,7 @@ def changed(outcomes: Outcomes, **parts: object) -> Outcomes:
     return Outcomes(**{**known, **parts})  # type: ignore[arg-type]
 
 
-LEARNED = ["lightgbm", "best_model", "knn", "linear", "mlp", "topic_table", "best_single"]
+LEARNED = [name for name in make_routers() if name not in ("random", "rules")]
 
 
 @pytest.mark.parametrize("name", LEARNED)
@@ -208,12 +216,9 @@ def test_duplicate_prompts_are_fine(outcomes: Outcomes) -> None:
     np.testing.assert_allclose(quality, one.mean_quality, atol=0.05)
 
 
-@pytest.mark.parametrize(
-    "router",
-    [LGBMRouter(), KNNRouter(), LinearRouter(), MLPRouter(), TopicTable(), BestSingle()],
-)
-def test_unknown_costs_stay_unknown(outcomes: Outcomes, router: Router) -> None:
-    router.fit(changed(outcomes, cost_usd=None))
+@pytest.mark.parametrize("name", [name for name in LEARNED if name != "best_model"])
+def test_unknown_costs_stay_unknown(outcomes: Outcomes, name: str) -> None:
+    router = make_routers()[name].fit(changed(outcomes, cost_usd=None))
 
     assert np.isnan(router.predict(NEW).cost_usd).all()
     assert math.isnan(router.route(NEW[0]).expected_cost_usd)
@@ -395,6 +400,10 @@ def test_wrong_parameters_are_refused() -> None:
         LGBMRouter(objective="cost")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="n_neighbors must be at least 1, got 0"):
         KNNRouter(n_neighbors=0)
+    with pytest.raises(ValueError, match="n_factors must be at least 1, got 0"):
+        LowRankRouter(n_factors=0)
+    with pytest.raises(ValueError, match="n_clusters must be None or at least 1, got 0"):
+        ClusterTable(n_clusters=0)
 
 
 def test_topics_need_one_label_a_prompt(fitted: dict[str, Router]) -> None:

@@ -61,6 +61,14 @@ def test_each_router_has_a_curve_and_a_line_of_its_own(found):
     assert all(f"{name}: ECE" in text for name in found.fits)
 
 
+def test_twelve_routers_are_drawn_in_twelve_ways(outcomes):
+    makes = {f"flat {number}": BestSingle for number in range(12)}
+    found = benchmark(makes, outcomes, folds(outcomes.groups, 2), n_bootstrap=20)
+    curves = benchmarks.curves_plot(found)
+    looks = {(line.get_color(), line.get_linestyle()) for line in curves.lines[:12]}
+    assert len(looks) == 12
+
+
 def test_the_title_says_how_many_are_not_told_from_the_leader(found):
     title = benchmarks.curves_plot(found).get_title(loc="left")
     best = found.table().AIQ[list(found.fits)].idxmax()

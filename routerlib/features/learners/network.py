@@ -120,7 +120,7 @@ def _train(columns: np.ndarray, labels: Labels, rng: np.random.Generator) -> lis
         rows, order = order[:batch], order[batch:]
         slopes = _slopes(weights, columns[rows], labels.take(rows), rng)
         rate = _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / n_steps))
-        _step(weights, slopes, moments, step + 1, rate)
+        adam_step(weights, slopes, moments, step + 1, rate)
     return weights
 
 
@@ -166,13 +166,14 @@ def _mask(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> np.
     return (rng.random(shape, dtype=np.float32) >= share).astype(np.float32) / np.float32(1 - share)
 
 
-def _step(
+def adam_step(
     weights: list[np.ndarray],
     slopes: list[np.ndarray],
     moments: list[tuple[np.ndarray, np.ndarray]],
     count: int,
     rate: float,
 ) -> None:
+    """Change weights by one step of Adam with weight decay, and the running moments with them."""
     for weight, slope, (first, second) in zip(weights, slopes, moments, strict=True):
         first += (1 - _FIRST_MOMENT) * (slope - first)
         second += (1 - _SECOND_MOMENT) * (slope * slope - second)

@@ -54,20 +54,24 @@ class Estimated(NamedTuple):
     told: np.ndarray
 
 
-class SimplerLearner(Protocol):
-    """What is asked of a simpler learner."""
+class QualityLearner(Protocol):
+    """What is asked of a fitted learner that serves as a router's estimate of quality."""
+
+    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
+        """Return estimates of shape (n_prompts, n_columns), one for each candidate first."""
+
+    def to_state(self) -> dict[str, Any]:
+        """Return plain builtins."""
+
+
+class SimplerLearner(QualityLearner, Protocol):
+    """What is asked of a learner that the trees build upon."""
 
     @classmethod
     def fit_out_of_fold(
         cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
     ) -> tuple[Self, Estimated]:
         """Fit on all prompts, and estimate each prompt from the other folds."""
-
-    def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
-        """Return estimates of shape (n_prompts, n_columns)."""
-
-    def to_state(self) -> dict[str, Any]:
-        """Return plain builtins."""
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:

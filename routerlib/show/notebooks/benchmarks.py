@@ -158,7 +158,8 @@ def curves_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
     for number, name in enumerate(benchmark.fits):
         rows, curve = _curve(benchmark, name)
         color = styles[name].color if number else ROUTER_BLACK
-        curve_line(ax, *hull(curve.cost_usd, curve.quality), name, color)
+        points = hull(curve.cost_usd, curve.quality)
+        curve_line(ax, *points, name, color, line=styles[name].line)
     tested = benchmark.outcomes.take(rows).complete()
     costs, heights = tested.mean_cost_usd, tested.mean_quality
     mixing_line(ax, costs, heights, float(costs.max()), "random mixing")
@@ -231,7 +232,7 @@ def reliability_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
         bins = reliability(expected.quality, benchmark.outcomes.quality[rows], n_bins=8)
         color = ROUTER_BLACK if name == next(iter(benchmark.fits)) else styles[name].color
         label = f"{name}: ECE {eces[name]:.3f}, Brier {briers[name]:.3f}"
-        reliability_line(ax, bins, label, color, styles[name].marker)
+        reliability_line(ax, bins, label, color, styles[name].marker, styles[name].line)
     note = "8 bins; few prompts scatter honest estimates too"
     finish_reliability(ax, _leader(benchmark, "Brier"), note)
     return ax

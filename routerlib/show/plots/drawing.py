@@ -91,9 +91,10 @@ def curve_line(
     label: str,
     color: str = ROUTER_BLACK,
     width: float = 1.6,
+    line: str = "-",
 ) -> None:
     """Draw what a router offers at all cost weights, US dollars a prompt against quality."""
-    ax.plot(cost_usd * _PROMPTS_PER_UNIT, quality, color=color, linewidth=width, label=label)
+    ax.plot(cost_usd * _PROMPTS_PER_UNIT, quality, line, color=color, linewidth=width, label=label)
 
 
 def curve_band(ax: Axes, cost_usd: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
@@ -157,9 +158,12 @@ def reliability_line(
     label: str | None = None,
     color: str = ROUTER_BLACK,
     marker: str | None = None,
+    line: str = "-",
 ) -> None:
     """Draw observed against expected quality, bin by bin."""
-    ax.plot(bins.expected, bins.observed, color=color, linewidth=1, marker=marker, label=label)
+    ax.plot(
+        bins.expected, bins.observed, line, color=color, linewidth=1, marker=marker, label=label
+    )
 
 
 def finish_reliability(ax: Axes, title: str, note: str) -> None:

@@ -22,6 +22,8 @@ _COLORS = (
     "#882255",
     "#332288",
 )
+# Where the colours begin anew, lines are drawn otherwise; dashes are the baselines'.
+_LINES = ("-", "-.", ":")
 # One marker fewer than colours: all pairs differ for the first 72 candidate models.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "--", "++", "oo")
@@ -37,10 +39,11 @@ class Style(NamedTuple):
     color: str
     marker: str
     hatch: str
+    line: str
 
 
 def candidate_styles(models: Sequence[str]) -> dict[str, Style]:
-    """Return colour, marker and hatch of each candidate model.
+    """Return colour, marker, hatch and kind of line of each candidate model.
 
     Parameters
     ----------
@@ -62,6 +65,7 @@ def candidate_styles(models: Sequence[str]) -> dict[str, Style]:
             _COLORS[number % len(_COLORS)],
             _MARKERS[number % len(_MARKERS)],
             _HATCHES[number % len(_HATCHES)],
+            _LINES[number // len(_COLORS) % len(_LINES)],
         )
         for number, name in enumerate(models)
     }
