@@ -65,6 +65,13 @@ RUNS = (
         13,
     ),
     Run(
+        "Does the default router lose to any other, from 50 to 500 training prompts?",
+        "small_samples.py reasoning mmlu-pro --sizes 50,200 --draws 3",
+        4,
+        "small_samples.py",
+        75,
+    ),
+    Run(
         "Is the chosen operating point safe after few training prompts?",
         "evaluation.py copies safety --draws 3",
         3,

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, NoReturn
 from routerlib.records.errors import RouterlibError
 from routerlib.records.files import write_atomically
 
-FORMAT = 2
+FORMAT = 3
 _MAGIC = "routerlib router"
 _PACKAGES = ("lightgbm", "numpy", "scikit-learn", "wordllama")
 # Behind the end of a pickle nobody reads on: joblib and older versions open the file as before.

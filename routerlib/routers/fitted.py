@@ -13,6 +13,7 @@ import numpy as np
 
 from routerlib.records.canonical import tagged_hash
 from routerlib.routers import artifact
+from routerlib.routers.held_out import HeldOut
 from routerlib.routers.held_out_errors import HeldOutErrors
 from routerlib.routers.out_of_fold import OutOfFold
 from routerlib.routers.topic_table import TopicMeans
@@ -32,6 +33,7 @@ class Fitted(ABC):
     cost_weight_: float
     fallback_: str | None
     training_: dict[str, Any]
+    held_out_: HeldOut | None = None
     held_out_errors_: HeldOutErrors | None = None
     out_of_fold_: OutOfFold | None = None
 

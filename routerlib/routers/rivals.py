@@ -64,10 +64,10 @@ class LearnerRouter(Router):
 
     def _fit_cost(self, place: Place, cost_usd: np.ndarray, folds: np.ndarray) -> None:
         logs = log_cost_usd(cost_usd)
-        self._log_cost = LinearFit.fit_out_of_fold(place.coordinates, logs, folds)[0]
-        typical = np.exp(self._log_cost.predict(place.coordinates))
+        self._log_cost, held_out = LinearFit.fit_out_of_fold(place.coordinates, logs, folds)
+        typical = np.exp(held_out)
         known = np.isfinite(cost_usd)
-        # exp(mean of logs) lies under the mean: scale to the mean that was paid.
+        # exp(mean of logs) lies under the mean: scale to the mean that was paid, out of fold.
         paid = np.where(known, np.exp(logs), 0).sum(axis=0)
         expected = np.where(known, typical, 0).sum(axis=0)
         self._smear = np.where(known.any(axis=0), paid / np.maximum(expected, 1e-300), np.nan)

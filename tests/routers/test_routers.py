@@ -19,7 +19,6 @@ from routerlib.routers.artifact import FORMAT, ArtifactError, json_path
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
 from routerlib.routers.clusters import ClusterTable
 from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
-from routerlib.routers.lightgbm.blend import believed_share
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter, LinearRouter, MLPRouter
@@ -409,13 +408,3 @@ def test_wrong_parameters_are_refused() -> None:
 def test_topics_need_one_label_a_prompt(fitted: dict[str, Router]) -> None:
     with pytest.raises(ValueError, match=r"one entry per prompt \(2\), got 1"):
         fitted["knn"].predict(["a", "b"], topics=["math"])
-
-
-def test_noise_seldom_makes_differences_and_a_clear_signal_is_believed() -> None:
-    rng = np.random.default_rng(0)
-    estimated = rng.uniform(0.3, 0.7, (100, 200, 2))
-    noise = (rng.random((100, 200, 2)) < 0.5).astype(float)
-    kept = [believed_share(*pair) for pair in zip(estimated, noise, strict=True)]
-    assert np.mean(np.array(kept) > 0) < 0.2
-    signal = (rng.random((200, 2)) < 5 * (estimated[0] - 0.5) + 0.5).astype(float)
-    assert believed_share(estimated[0], signal) > 0.9

@@ -13,6 +13,7 @@ from routerlib.outcomes.worlds import make_world
 from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
 from routerlib.routers.baselines import BestSingle, RandomRouter
+from routerlib.routers.held_out import HeldOut
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter
@@ -44,13 +45,17 @@ def estimates_of(quality: np.ndarray) -> Estimates:
     return Estimates(("small", "large"), quality, COST_USD)
 
 
+def held(estimates: Estimates) -> HeldOut:
+    return HeldOut(estimates, np.arange(len(estimates.quality)) % 5)
+
+
 def test_cross_fitting_never_shows_a_prompt_or_its_copy() -> None:
     prompts = ["red apple pie", "Red  apple pie", "blue whale song", "green tea leaves"]
     outcomes = Outcomes(prompts, ["m"], quality=[[1], [1], [0], [0]])
 
-    estimates = cross_fit(BestSingle, outcomes, n_folds=3)
+    held_out = cross_fit(BestSingle, outcomes, n_folds=3)
 
-    assert estimates.quality[:2].ravel().tolist() == [0, 0]
+    assert held_out.estimates.quality[:2].ravel().tolist() == [0, 0]
 
 
 def test_cross_fitting_needs_two_distinct_prompts() -> None:
@@ -59,7 +64,7 @@ def test_cross_fitting_needs_two_distinct_prompts() -> None:
 
 
 def test_good_estimates_save_without_loss() -> None:
-    point = choose_cost_weight(estimates_of(0.1 + 0.8 * QUALITY), HALF_EASY)
+    point = choose_cost_weight(held(estimates_of(0.1 + 0.8 * QUALITY)), HALF_EASY)
 
     assert point.fallback is None
     assert (point.quality, point.best_single_quality) == (1.0, 1.0)
@@ -71,7 +76,7 @@ def test_a_loss_that_can_not_be_excluded_is_not_risked() -> None:
     # Never a loss on 100 prompts: that excludes 3 points, but not half a point, and never 0.
     estimates = estimates_of(0.1 + 0.8 * QUALITY)
     for max_quality_loss in (0.005, 0.0):
-        assert choose_cost_weight(estimates, HALF_EASY, max_quality_loss).fallback is not None
+        assert choose_cost_weight(held(estimates), HALF_EASY, max_quality_loss).fallback is not None
 
 
 @pytest.mark.parametrize("n_prompts", [50, 100, 200])
@@ -87,7 +92,7 @@ def test_an_operating_point_loses_no_more_than_noise_whatever_the_size(
         truth, cost_usd = world.expected_quality, world.outcomes.cost_usd
         guess = truth + rng.normal(0, 0.15, truth.shape)
         estimates = Estimates(world.outcomes.models, guess, cost_usd)
-        point = choose_cost_weight(estimates, world.outcomes)
+        point = choose_cost_weight(held(estimates), world.outcomes)
         best = world.outcomes.models.index(world.outcomes.best_single)
         arms = np.full(n_prompts, best)
         if point.fallback is None:
@@ -98,7 +103,7 @@ def test_an_operating_point_loses_no_more_than_noise_whatever_the_size(
 
 def test_estimates_that_tell_nothing_keep_to_the_best_single() -> None:
     noise = np.random.default_rng(0).random((100, 2)) * 0.05 + [0.5, 0.9]
-    point = choose_cost_weight(estimates_of(noise), HALF_EASY)
+    point = choose_cost_weight(held(estimates_of(noise)), HALF_EASY)
 
     assert point.cost_weight == 0
     assert point.fallback == "no gain over it could be shown on the training prompts"
@@ -106,7 +111,9 @@ def test_estimates_that_tell_nothing_keep_to_the_best_single() -> None:
 
 
 def test_mirrored_estimates_keep_to_the_best_single() -> None:
-    assert choose_cost_weight(estimates_of(0.9 - 0.8 * QUALITY), HALF_EASY).fallback is not None
+    assert (
+        choose_cost_weight(held(estimates_of(0.9 - 0.8 * QUALITY)), HALF_EASY).fallback is not None
+    )
 
 
 def test_without_costs_only_quality_counts() -> None:
@@ -114,8 +121,8 @@ def test_without_costs_only_quality_counts() -> None:
     unpriced = Outcomes(HALF_EASY.prompts, ["small", "large"], quality)
     nothing = np.full((100, 2), np.nan)
 
-    skilled = choose_cost_weight(Estimates(("small", "large"), quality, nothing), unpriced)
-    blind = choose_cost_weight(Estimates(("small", "large"), 1 - quality, nothing), unpriced)
+    skilled = choose_cost_weight(held(Estimates(("small", "large"), quality, nothing)), unpriced)
+    blind = choose_cost_weight(held(Estimates(("small", "large"), 1 - quality, nothing)), unpriced)
 
     assert (skilled.cost_weight, skilled.fallback, skilled.quality) == (0, None, 1)
     assert blind.fallback is not None
@@ -124,7 +131,7 @@ def test_without_costs_only_quality_counts() -> None:
 @pytest.mark.parametrize("max_quality_loss", [-0.1, 1.5, float("nan")])
 def test_a_loss_out_of_range_is_refused(max_quality_loss: float) -> None:
     with pytest.raises(ValueError, match=r"max_quality_loss must lie in \[0, 1\]"):
-        choose_cost_weight(estimates_of(QUALITY), HALF_EASY, max_quality_loss)
+        choose_cost_weight(held(estimates_of(QUALITY)), HALF_EASY, max_quality_loss)
 
 
 def test_training_learns_to_save_where_prompts_tell() -> None:

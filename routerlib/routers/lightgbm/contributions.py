@@ -11,16 +11,14 @@ import numpy as np
 from routerlib.features.inputs import texts_of
 from routerlib.features.learners.log_odds import LogOddsScale, logits
 from routerlib.features.prompt_features import PromptFeatures
-from routerlib.routers.lightgbm.blend import Addition, Blend
+from routerlib.routers.lightgbm.addition import Addition
+from routerlib.routers.lightgbm.blend import Blend
+from routerlib.routers.lightgbm.fit_blend import PARTS
 from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees
 from routerlib.routers.router import Router
 
 Objective = Literal["quality", "best_model"]
 Target = Literal["quality", "cost"]
-
-# Learners whose estimates may be blended with the trees', beside being columns of theirs: the first
-# one that there is. The network adds to what the topic suggests, so it stands for both.
-_BLENDED = ("network", "topic")
 
 
 class ExplainedRouter(Router):
@@ -154,7 +152,7 @@ class ExplainedRouter(Router):
         if arm in self._additions:
             scale = self._additions[arm].scale
             return LogOddsScale(1.0, 0.0, scale.weight, scale.pooled)
-        return self._blend.final_scale(self._main.index(arm))
+        return self._blend.final_scale()
 
     def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
         """Find the training prompts nearest in wording, meaning and surface.
@@ -192,29 +190,27 @@ class ExplainedRouter(Router):
 
     def _parts(self, columns: np.ndarray) -> list[np.ndarray]:
         """Return the log-odds that are blended, each of shape (n_prompts, n_main)."""
-        return [self._trees.log_odds(columns), *self._simpler_parts(columns)]
+        return [self._trees.log_odds(columns), *self._simpler_parts(columns).values()]
 
-    def _simpler_parts(self, columns: np.ndarray) -> list[np.ndarray]:
-        return [logits(columns[:, start:end]) for start, end in self._blended_columns()]
+    def _simpler_parts(self, columns: np.ndarray) -> dict[str, np.ndarray]:
+        spans = self._blended_columns().items()
+        return {name: logits(columns[:, start:end]) for name, (start, end) in spans}
 
-    def _blended_columns(self) -> list[tuple[int, int]]:
-        """Return where the estimates of each blended learner begin and end."""
-        starts = self._features.starts()
-        n_main = len(self._main)
-        names = [name for name in _BLENDED if name in starts][:1]
-        return [(starts[name], starts[name] + n_main) for name in names]
+    def _blended_columns(self) -> dict[str, tuple[int, int]]:
+        """Return where the estimates of each blended simpler learner begin and end."""
+        starts, n_main = self._features.starts(), len(self._main)
+        return {name: (starts[name], starts[name] + n_main) for name in PARTS if name in starts}
 
     def _quality_contributions(self, columns: np.ndarray) -> np.ndarray:
         """Return those of candidates with trees, shape (n_prompts, n_main, n_features + 1)."""
-        blend, arms = self._blend, range(len(self._main))
-        mixing = np.array([blend.mixing(arm) for arm in arms])
-        values = blend.weights[0] * (mixing @ self._trees.contributions(columns))
-        values[:, :, -1] += [blend.constant(arm) for arm in arms]
-        for number, (start, end) in enumerate(self._blended_columns(), start=1):
-            weighed, centre = blend.weights[number] * mixing, blend.centres[number]
+        blend = self._blend
+        values = blend.mixing(0) @ self._trees.contributions(columns)
+        values[:, :, -1] += blend.levels
+        for number, (start, end) in enumerate(self._blended_columns().values(), start=1):
+            mixing, centre = blend.mixing(number), blend.centres[number]
             above = logits(columns[:, start:end]) - centre
-            values[:, :, start:end] += weighed * above[:, np.newaxis]
-            values[:, :, -1] += weighed @ centre
+            values[:, :, start:end] += mixing * above[:, np.newaxis]
+            values[:, :, -1] += mixing @ centre
         return np.asarray(values)
 
     def _arm(self, model: str, target: Target) -> int:

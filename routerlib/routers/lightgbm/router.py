@@ -11,12 +11,16 @@ import numpy as np
 from routerlib.features.encoders import EncoderChoice
 from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.folds import folds_of
-from routerlib.features.learners.log_odds import TopicShift, shrunk_mean
+from routerlib.features.learners.log_odds import TopicShift
 from routerlib.features.prompt_features import GROUPS, PromptFeatures
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import tagged_hash
-from routerlib.routers.lightgbm.blend import Addition, Blend
+from routerlib.records.decision import Estimates
+from routerlib.routers.held_out import HeldOut
+from routerlib.routers.lightgbm.addition import Addition
+from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
+from routerlib.routers.lightgbm.fit_blend import blend_out_of_fold, fit_blend
 from routerlib.routers.lightgbm.tree_text import open_booster
 from routerlib.routers.lightgbm.trees import (
     CostTrees,
@@ -35,11 +39,11 @@ class LGBMRouter(ExplainedRouter):
 
     The trees (LightGBM, soft labels, strongly regularised) see the columns of `PromptFeatures`:
     surface, task, meaning, and out-of-fold estimates of a ridge regression, nearest neighbours,
-    topic means and a small network. Their log-odds are blended with those of the network, which
-    adds to what the topic suggests, with weights learnt out of fold; `Blend` tells how the blend
-    becomes expected quality, and why noise alone seldom routes. Topics are those of the log: told
+    topic means and a small network. The log-odds of all of them are blended, from coarse to fine:
+    how good a candidate is, how hard the prompt, who differs on it; `Blend` tells how far each step
+    is believed, and why noise is worth little. Topics are those of the log: told
     to `predict`, or detected by a classifier learnt from the log. Trees of log cost are scaled to
-    the mean cost.
+    what was paid, out of fold.
 
     A candidate with few labels beside well-known ones, or added later, is estimated from what is
     expected of the others (`Addition`).
@@ -161,6 +165,7 @@ class LGBMRouter(ExplainedRouter):
         if not np.isfinite(outcomes.quality).any(axis=0).all():
             raise ValueError("each new candidate needs at least one observed quality")
         self.__dict__.pop("router_hash_", None)
+        self.held_out_ = None
         columns = self.features(outcomes.prompts, outcomes.topics)
         common = self._blend.final(self._parts(columns)).mean(axis=1)
         log_cost = self._common_log_cost(columns)
@@ -188,6 +193,7 @@ class LGBMRouter(ExplainedRouter):
             self._learn_all(outcomes)
 
     def _learn_all(self, outcomes: Outcomes) -> None:
+        self.held_out_ = None
         few = _few_labels(outcomes.quality)
         if self.objective == "best_model":
             few[:] = False
@@ -201,31 +207,57 @@ class LGBMRouter(ExplainedRouter):
             random_state=self.random_state,
         )
         columns = self._features.learn(list(main.prompts), main, folds)
-        self._cost = CostTrees.fit(columns.detected, main.cost_usd, self.random_state)
+        self._cost, held_out_usd = CostTrees.fit_out_of_fold(
+            columns.detected, main.cost_usd, folds, self.random_state
+        )
         self._additions: dict[int, Addition] = {}
         self._topic_shift = TopicShift({})
         if self.objective == "best_model":
             self._learn_best_model(columns.detected, outcomes)
             return
         raw = quality_out_of_fold(columns, main.quality, folds, self.random_state)
-        parts = [raw.detected, *self._simpler_parts(columns.detected)]
-        told = [raw.told, *self._simpler_parts(columns.told)]
-        pooled, labels = shrunk_mean(main.quality, 0.5), self._features.labels_
-        self._blend = Blend.fit(parts, main.quality, pooled, labels)
-        self._told_blend = Blend.fit(told, main.quality, pooled, labels)
+        parts = {"trees": raw.detected, **self._simpler_parts(columns.detected)}
+        told = {"trees": raw.told, **self._simpler_parts(columns.told)}
+        known = (main.quality, folds, main.groups, self._features.labels_)
+        self._blend, self._told_blend = fit_blend(parts, *known), fit_blend(told, *known)
         self._trees = QualityTrees.fit(columns, main.quality, self.random_state)
         if main.topics is not None and "topic" not in self._features.starts():
-            expected = self._blend.quality(self._blend.final(parts))
+            expected = self._blend.quality(self._blend.final(list(parts.values())))
             self._topic_shift = TopicShift.fit(main.topics, main.quality - expected)
-        common = self._blend.final(parts).mean(axis=1)
+        common = self._blend.final(list(parts.values())).mean(axis=1)
         log_cost = self._common_log_cost(columns.detected)
         for arm in map(int, np.flatnonzero(few)):
             self._additions[arm] = self._addition(common, log_cost, outcomes, arm)
+        final = blend_out_of_fold(parts, *known)
+        self.held_out_ = HeldOut(self._held_out(final, held_out_usd, outcomes, folds), folds)
+
+    def _held_out(
+        self, final: np.ndarray, known_usd: np.ndarray, outcomes: Outcomes, folds: np.ndarray
+    ) -> Estimates:
+        """Return what is expected of training prompts from the other folds.
+
+        `final` (n_prompts, n_main): final log-odds, out of fold.
+        `known_usd` (n_prompts, n_main): US dollars, out of fold.
+        """
+        quality, cost_usd = (np.full(outcomes.quality.shape, np.nan) for _ in range(2))
+        quality[:, self._main], cost_usd[:, self._main] = self._blend.quality(final), known_usd
+        common, log_cost = final.mean(axis=1), _mean_log(known_usd)
+        for arm in self._additions:
+            for fold in np.unique(folds):
+                out = folds == fold
+                others = outcomes.take(~out)
+                if not np.isfinite(others.quality[:, arm]).any():
+                    quality[out, arm] = self._blend.pooled
+                    continue
+                addition = self._addition(common[~out], log_cost[~out], others, arm)
+                quality[out, arm] = addition.quality(common[out])
+                cost_usd[out, arm] = addition.cost_usd(log_cost[out])
+        return Estimates(self.models_, quality, cost_usd)
 
     def _addition(
         self, common: np.ndarray, common_log_cost: np.ndarray, outcomes: Outcomes, arm: int
     ) -> Addition:
-        pooled = float(self._blend.scales[0].pooled)
+        pooled = self._blend.pooled
         log_cost = log_cost_usd(outcomes.cost_usd)[:, arm]
         return Addition.fit(common, outcomes.quality[:, arm], pooled, common_log_cost, log_cost)
 

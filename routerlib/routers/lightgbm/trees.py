@@ -160,40 +160,66 @@ class QualityTrees:
 class CostTrees:
     """Expected cost of those candidates whose cost is known.
 
+    `levels` (n_costed,): mean log cost.
+    `shares` (n_costed,): how much of the trees' deviations from it to believe, in [0, 1]: the slope
+        of what was paid on what they said out of fold.
     `smear` (n_costed,): the exponential of a mean logarithm lies under the mean: factors to the
-        mean that was paid.
+        mean that was paid, out of fold as well.
     """
 
     def __init__(
-        self, arms: Sequence[int], text: str, smear: np.ndarray, n_columns: int, n_models: int
+        self,
+        arms: Sequence[int],
+        text: str,
+        levels: np.ndarray,
+        shares: np.ndarray,
+        smear: np.ndarray,
+        n_columns: int,
+        n_models: int,
     ) -> None:
         self.arms = list(arms)
         self.text = text
+        self.levels = levels
+        self.shares = shares
         self.smear = smear
         self.n_models = n_models
         self.booster = open_booster(text, n_columns, len(self.arms)) if self.arms else None
 
     @classmethod
-    def fit(cls, columns: np.ndarray, cost_usd: np.ndarray, random_state: int) -> Self:
-        """Train on US dollars of shape (n_prompts, n_models), NaN = unknown."""
+    def fit_out_of_fold(
+        cls, columns: np.ndarray, cost_usd: np.ndarray, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, np.ndarray]:
+        """Train on US dollars of shape (n_prompts, n_models), NaN = unknown.
+
+        Also returns what is expected of each prompt by the trees of the other folds, same shape.
+        """
         log_costs = log_cost_usd(cost_usd)
+        held_out = np.full(cost_usd.shape, np.nan)
         arms = [int(arm) for arm in np.flatnonzero(np.isfinite(cost_usd).any(axis=0))]
-        texts, smear = [], []
+        texts, scales = [], []
         for arm in arms:
             known = np.isfinite(cost_usd[:, arm])
+            raw = _cost_out_of_fold(columns, log_costs[:, arm], folds, random_state)
+            level, share, smear = scale = _cost_scale(
+                raw[known], log_costs[known, arm], cost_usd[known, arm]
+            )
+            held_out[:, arm] = np.exp(level + share * (raw - level)) * smear
             booster = train_cost(columns[known], log_costs[known, arm], random_state)
-            typical = np.exp(raw_scores(booster, columns[known])).mean()
-            smear.append(cost_usd[known, arm].mean() / typical)
             texts.append([booster.model_to_string()])
+            scales.append(scale)
+        levels, shares, smears = np.ascontiguousarray(np.array(scales).reshape(-1, 3).T)
         text = merge_models(texts) if texts else ""
-        return cls(arms, text, np.array(smear, dtype=float), columns.shape[1], cost_usd.shape[1])
+        fitted = cls(arms, text, levels, shares, smears, columns.shape[1], cost_usd.shape[1])
+        return fitted, held_out
 
     def cost_usd(self, columns: np.ndarray) -> np.ndarray:
         """Return expected US dollars, shape (n_prompts, n_models); NaN where unknown."""
         cost_usd = np.full((len(columns), self.n_models), np.nan)
         if self.booster is not None:
             raw = raw_scores(self.booster, columns).reshape(len(columns), len(self.arms))
-            cost_usd[:, self.arms] = np.exp(raw) * self.smear
+            cost_usd[:, self.arms] = (
+                np.exp(self.levels + self.shares * (raw - self.levels)) * self.smear
+            )
         return cost_usd
 
     def contributions(self, columns: np.ndarray) -> np.ndarray:
@@ -201,7 +227,8 @@ class CostTrees:
         if self.booster is None:
             return np.zeros((len(columns), 0, columns.shape[1] + 1))
         values = np.asarray(self.booster.predict(columns, pred_contrib=True, num_threads=1))
-        values = values.reshape(len(columns), len(self.arms), -1).copy()
+        values = values.reshape(len(columns), len(self.arms), -1) * self.shares[:, np.newaxis]
+        values[:, :, -1] += (1 - self.shares) * self.levels
         values[:, :, -1] += np.log(np.maximum(self.smear, _SMALLEST_SMEAR))
         return values
 
@@ -211,13 +238,47 @@ class CostTrees:
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
-        return {"arms": self.arms, "text": self.text, "smear": pack_array(self.smear)}
+        scales = {name: pack_array(getattr(self, name)) for name in _COST_SCALES}
+        return {"arms": self.arms, "text": self.text, **scales}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], n_columns: int, n_models: int) -> Self:
         """Rebuild from `to_state`."""
-        smear = unpack_array(state["smear"])
-        return cls(state["arms"], state["text"], smear, n_columns, n_models)
+        levels, shares, smear = (unpack_array(state[name]) for name in _COST_SCALES)
+        return cls(state["arms"], state["text"], levels, shares, smear, n_columns, n_models)
+
+
+_COST_SCALES = ("levels", "shares", "smear")
+
+
+def _cost_out_of_fold(
+    columns: np.ndarray, log_costs: np.ndarray, folds: np.ndarray, random_state: int
+) -> np.ndarray:
+    """Return log cost of each prompt, shape (n_prompts,), by trees of the other folds."""
+    known = np.isfinite(log_costs)
+    raw = np.full(len(log_costs), log_costs[known].mean())
+    if known.sum() < MIN_ROWS_FOR_TREES:
+        return raw
+    for fold in np.unique(folds):
+        out = folds == fold
+        kept = known & ~out
+        if kept.any():
+            booster = train_cost(columns[kept], log_costs[kept], random_state)
+            raw[out] = raw_scores(booster, columns[out])
+    return raw
+
+
+def _cost_scale(
+    raw: np.ndarray, log_costs: np.ndarray, cost_usd: np.ndarray
+) -> tuple[float, float, float]:
+    """Return the level, the share of deviations to believe, and the factor to the mean."""
+    level = float(log_costs.mean())
+    deviations = raw - raw.mean()
+    squares = float(deviations @ deviations)
+    share = float(deviations @ log_costs) / squares if squares > 1e-9 else 0.0
+    share = float(np.clip(share, 0, 1))
+    smear = float(cost_usd.mean() / np.exp(level + share * (raw - level)).mean())
+    return level, share, smear
 
 
 def told_or_detected(columns: Estimated, bag: int, random_state: int) -> np.ndarray:

@@ -10,8 +10,9 @@ from routerlib.metrics.curves import hull
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.records.decision import Estimates
+from routerlib.routers.held_out import HeldOut
 
-# A gain counts when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
+# A gain is shown when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
 # test, because the best of many cost weights is looked at.
 _STANDARD_ERRORS = 2.0
 # A loss is excluded at the far end of a one-sided interval of 95 %. Comparing means alone, the
@@ -47,35 +48,46 @@ class OperatingPoint:
 
 
 def choose_cost_weight(
-    estimates: Estimates, outcomes: Outcomes, max_quality_loss: float = QUALITY_MARGIN
+    held_out: HeldOut, outcomes: Outcomes, max_quality_loss: float = QUALITY_MARGIN
 ) -> OperatingPoint:
     """Choose the cost weight that saves most while losing little, by out-of-fold estimates.
 
-    The yardstick is the best single model, or the router at cost weight 0 where that is better
-    by more than chance. Among the cost weights of which a loss above `max_quality_loss` against
-    the yardstick is excluded (one-sided, 95 %), the one with the lowest mean cost is chosen,
-    provided that it is cheaper than the yardstick and better than mixing candidates at random at
-    the same cost, by more than chance. Otherwise the cost weight is 0 if that is the yardstick,
-    else the router shall keep to the best single model. So few prompts lead to the best single
-    model, not to a gamble; for a promise that holds for new prompts see
-    `routerlib.routers.training.train.at_certified_point`.
+    Each prompt's choice is compared with the model that was the best single one of the other
+    folds: neither side has seen the prompt.
+
+    1. The yardstick is the best single model, or the router at cost weight 0 where that is better
+       by more than chance. Among the cost weights of which a loss above `max_quality_loss`
+       against the yardstick is excluded (one-sided, 95 %), the one with the lowest mean cost is
+       chosen, provided that it is cheaper than the yardstick and better than mixing candidates
+       at random at the same cost, by more than chance.
+    2. Otherwise the cost weight is 0 if that is the yardstick.
+    3. Otherwise a gain that is seen without being shown is taken where it costs nothing: the cost
+       weight with the largest mean gain among those that cost no more than the best single model
+       and of which a loss above `max_quality_loss` is excluded.
+    4. Otherwise the router shall keep to the best single model.
+
+    So few prompts lead to the best single model, not to a gamble; for a promise that holds for new
+    prompts see `routerlib.routers.training.train.at_certified_point`.
 
     `max_quality_loss`: mean quality that may be given up, in [0, 1]; with 0 only a gain that
         can be shown counts.
     """
     if not 0 <= max_quality_loss <= 1:
         raise ValueError(f"max_quality_loss must lie in [0, 1], got {max_quality_loss!r}")
-    bench = _Bench.of(estimates, outcomes)
+    bench = _Bench.of(held_out, outcomes)
     if len(bench.quality) < MIN_PROMPTS:
         return kept_to_best_single(outcomes, len(bench.quality), too_few(len(bench.quality)))
     unweighed = bench.measure(0.0)
-    is_better = _is_positive(unweighed.quality - bench.quality[:, bench.best])
+    is_better = _is_positive(unweighed.quality - bench.always_best_single().quality)
     yardstick = unweighed if is_better else bench.always_best_single()
     saving = bench.largest_saving(yardstick, max_quality_loss)
     if saving is not None:
         return _point(saving, bench, outcomes)
     if is_better:
         return _point(unweighed, bench, outcomes)
+    gain = bench.largest_gain(max_quality_loss)
+    if gain is not None:
+        return _point(gain, bench, outcomes)
     kept = kept_to_best_single(
         outcomes, len(bench.quality), "no gain over it could be shown on the training prompts"
     )
@@ -99,11 +111,12 @@ class _Bench:
     estimates: Estimates
     quality: np.ndarray
     cost_usd: np.ndarray
-    best: int
+    best: np.ndarray
     has_cost: bool
 
     @classmethod
-    def of(cls, estimates: Estimates, outcomes: Outcomes) -> _Bench:
+    def of(cls, held_out: HeldOut, outcomes: Outcomes) -> _Bench:
+        estimates = held_out.estimates
         has_cost = bool(np.isfinite(estimates.cost_usd).all())
         is_complete = np.isfinite(outcomes.quality).all(axis=1)
         if has_cost:
@@ -111,7 +124,7 @@ class _Bench:
         kept = Estimates(
             estimates.models, estimates.quality[is_complete], estimates.cost_usd[is_complete]
         )
-        best = outcomes.models.index(outcomes.best_single)
+        best = _best_of_other_folds(outcomes, held_out.folds)[is_complete]
         return cls(
             kept, outcomes.quality[is_complete], outcomes.cost_usd[is_complete], best, has_cost
         )
@@ -123,7 +136,8 @@ class _Bench:
         return _Measured(cost_weight, quality, cost_usd, quality - self._mixed(cost_usd))
 
     def always_best_single(self) -> _Measured:
-        quality, cost_usd = self.quality[:, self.best], self.cost_usd[:, self.best]
+        rows = np.arange(len(self.best))
+        quality, cost_usd = self.quality[rows, self.best], self.cost_usd[rows, self.best]
         return _Measured(0.0, quality, cost_usd, np.zeros(len(quality)))
 
     def largest_saving(self, yardstick: _Measured, max_quality_loss: float) -> _Measured | None:
@@ -140,6 +154,20 @@ class _Bench:
             and _is_positive(point.gain)
         ]
         return min(allowed, key=lambda point: float(point.cost_usd.mean()), default=None)
+
+    def largest_gain(self, max_quality_loss: float) -> _Measured | None:
+        """Return the point that gains most at no more than the best single model's cost."""
+        kept = self.always_best_single()
+        weights = sweep_cost_weights(self.estimates) if self.has_cost else np.zeros(1)
+        measured = [self.measure(float(weight)) for weight in weights]
+        allowed = [
+            point
+            for point in measured
+            if point.quality.mean() > kept.quality.mean()
+            and (not self.has_cost or point.cost_usd.mean() <= kept.cost_usd.mean())
+            and _excludes_loss(point.quality - kept.quality, max_quality_loss)
+        ]
+        return max(allowed, key=lambda point: float(point.quality.mean()), default=None)
 
     def most_promising(self) -> float:
         """Return the cost weight with the surest gain over mixing, of those that do route."""
@@ -159,7 +187,7 @@ class _Bench:
         vertical distance from the hull.
         """
         if not self.has_cost:
-            return self.quality[:, self.best]
+            return self.always_best_single().quality
         low, high = self._corners(float(cost_usd.mean()))
         low_usd, high_usd = self.cost_usd[:, low], self.cost_usd[:, high]
         run = float(high_usd.mean() - low_usd.mean())
@@ -182,6 +210,15 @@ class _Bench:
         ]
         right = int(np.searchsorted(costs, mean_usd))
         return arms[max(min(right, len(arms)) - 1, 0)], arms[min(right, len(arms) - 1)]
+
+
+def _best_of_other_folds(outcomes: Outcomes, folds: np.ndarray) -> np.ndarray:
+    """Return for each prompt the best single model of the folds that it isn't in."""
+    best = np.empty(len(outcomes), dtype=int)
+    for fold in np.unique(folds):
+        others = outcomes.take(folds != fold) if (folds != fold).any() else outcomes
+        best[folds == fold] = outcomes.models.index(others.best_single)
+    return best
 
 
 def _is_positive(gains: np.ndarray) -> bool:
@@ -221,6 +258,7 @@ def kept_to_best_single(outcomes: Outcomes, n_prompts: int, reason: str) -> Oper
 
 
 def _point(measured: _Measured, bench: _Bench, outcomes: Outcomes) -> OperatingPoint:
+    kept = bench.always_best_single()
     return OperatingPoint(
         cost_weight=measured.cost_weight,
         fallback=None,
@@ -228,8 +266,8 @@ def _point(measured: _Measured, bench: _Bench, outcomes: Outcomes) -> OperatingP
         best_single=outcomes.best_single,
         quality=float(measured.quality.mean()),
         cost_usd=float(measured.cost_usd.mean()),
-        best_single_quality=float(bench.quality[:, bench.best].mean()),
-        best_single_cost_usd=float(bench.cost_usd[:, bench.best].mean()),
+        best_single_quality=float(kept.quality.mean()),
+        best_single_cost_usd=float(kept.cost_usd.mean()),
         gain_over_mixing=float(measured.gain.mean()),
         gain_standard_error=_standard_error(measured.gain),
     )

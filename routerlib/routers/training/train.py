@@ -14,6 +14,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import sweep_cost_weights
 from routerlib.records.canonical import plain_json
 from routerlib.records.decision import Estimates
+from routerlib.routers.held_out import HeldOut
 from routerlib.routers.held_out_errors import HeldOutErrors
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.router import Router
@@ -38,7 +39,7 @@ def cross_fit(
     outcomes: Outcomes,
     n_folds: int = 5,
     random_state: int = 0,
-) -> Estimates:
+) -> HeldOut:
     """Estimate each prompt by a router that saw neither it nor its near-duplicates."""
     n_groups = len(np.unique(outcomes.groups))
     folds = grouped_folds(outcomes.groups, max(min(n_folds, n_groups), 2), random_state)
@@ -49,7 +50,7 @@ def cross_fit(
         router = router_factory().fit(outcomes.take(folds != fold))
         estimates = router.predict(outcomes.take(held_out).prompts)
         quality[held_out], cost_usd[held_out] = estimates.quality, estimates.cost_usd
-    return Estimates(tuple(outcomes.models), quality, cost_usd)
+    return HeldOut(Estimates(tuple(outcomes.models), quality, cost_usd), folds)
 
 
 def train_router(
@@ -265,6 +266,8 @@ def _cross_fitted_point(
     n_complete = int(np.isfinite(train.quality).all(axis=1).sum())
     if n_complete < MIN_PROMPTS or len(np.unique(train.groups)) < 2:
         return kept_to_best_single(train, n_complete, too_few(n_complete)), None
-    estimates = cross_fit(lambda: copy(router), train, random_state=random_state)
-    errors = HeldOutErrors.of(estimates.quality, train.quality, train.groups)
-    return choose_cost_weight(estimates, train, max_quality_loss), errors
+    held_out = router.held_out_
+    if held_out is None:
+        held_out = cross_fit(lambda: copy(router), train, random_state=random_state)
+    errors = HeldOutErrors.of(held_out.estimates.quality, train.quality, train.groups)
+    return choose_cost_weight(held_out, train, max_quality_loss), errors
