@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from routerlib.log import queries
 from routerlib.metrics.intervals import Interval, paired_bootstrap
-from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.outcomes.families import families_of
 from routerlib.records.arrays import Floats
 from routerlib.records.errors import RouterlibError
 
@@ -183,7 +183,7 @@ def noise_ceiling(
     repeats : Repeats
         At least two per cell; prompts with fewer are left out.
     n_bootstrap : int, default=1000
-        Replicates; near-duplicates are drawn together.
+        Replicates; prompts of one family are drawn together.
     random_state : int, default=0
         Its seed.
 
@@ -226,7 +226,7 @@ def noise_ceiling(
 
     measured = paired_bootstrap(
         statistics,
-        near_duplicate_groups(kept.prompts),
+        families_of(kept.prompts).groups,
         n_bootstrap=n_bootstrap,
         random_state=random_state,
     )

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from routerlib.features.embedding import N_TOKENS, Encoded
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import detect_task
 from routerlib.records.prompt import TASKS
+from routerlib.weights.embedding import N_TOKENS, Encoded
 
 # A token whose place in the vocabulary is behind these shares of it.
 _UNCOMMON, _RARE = 0.25, 0.5
@@ -47,7 +47,7 @@ def count_columns(texts: Sequence[str], encoded: Encoded, groups: Collection[str
     Returns shape (n_texts, n_counts): surface counts, number and rarity of tokens, then 1 in
         the column of the task that rules find.
 
-    >>> from routerlib.features.embedding import encode
+    >>> from routerlib.weights.embedding import encode
     >>> count_columns(["Hi there!"], encode(["Hi there!"]), ["task"])[0, TASKS.index("chat")]
     np.float64(1.0)
     """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from routerlib.features.embedding import Encoder, unit_rows
 from routerlib.weights.cache import ENCODERS, ensure_encoder
+from routerlib.weights.embedding import Encoder, unit_rows
 
 EncoderChoice = str | Encoder | None
 _MAX_TOKENS = 256

@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from routerlib.features.columns import count_columns, count_names, with_told_tasks
-from routerlib.features.embedding import encode
 from routerlib.features.encoders import EncoderChoice, encoder_name, resolve_encoder
 from routerlib.features.inputs import as_outcomes, log_cost_usd, texts_of
 from routerlib.features.learners.folds import folds_of
@@ -25,6 +24,7 @@ from routerlib.features.learners.stack import (
 from routerlib.features.learners.topics import topic_labels
 from routerlib.features.text_space import Place, TextSpace
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.weights.embedding import encode
 
 STACKED = ("words", "neighbours", "topic", "network")
 PLAIN = ("surface", "task", "embedding")

@@ -20,6 +20,7 @@ from routerlib.features.vocabulary import (
     WORD_COUNTS,
     WORD_SHARES,
 )
+from routerlib.records.brief import both_ends
 
 # A longer prompt is read at both ends only, so that a pasted book costs milliseconds.
 _HEAD_CHARACTERS = 16_000
@@ -115,15 +116,6 @@ def surface_features(texts: Sequence[str]) -> np.ndarray:
     """
     rows = [_describe(text) for text in texts]
     return np.array(rows, dtype=float).reshape(len(rows), len(SURFACE_NAMES))
-
-
-def both_ends(text: str, head: int, tail: int) -> str:
-    """Return the text, or its first and last characters when it is longer than both.
-
-    >>> both_ends("abcdefgh", 3, 2).splitlines()
-    ['abc', 'gh']
-    """
-    return text if len(text) <= head + tail else f"{text[:head]}\n{text[-tail:]}"
 
 
 def _describe(text: str) -> list[float]:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from routerlib.features.surface import both_ends
+from routerlib.records.brief import both_ends
 
 # Between Latin letters and scripts without spaces there is no word boundary for the rules.
 _SCRIPT_CHANGE = re.compile(

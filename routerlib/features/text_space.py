@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from routerlib.features.embedding import N_TOKENS, Encoded, unit_rows
 from routerlib.records.arrays import pack_array, unpack_array
+from routerlib.weights.embedding import N_TOKENS, Encoded, unit_rows
 
 _MAX_TERMS = 20_000
 # Dimensions kept of the wording (latent semantic analysis), and of everything together.

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from routerlib.outcomes.masking import (
+    BEGINNING_CHARS,
+    FIRST_OPTION,
+    MAX_SHARED_BEGINNING,
+    STEM_CHARS,
+    letters_of,
+    without_forms,
+)
+from routerlib.outcomes.similar_sets import components, connected, merged, sets_of, similar_sets
 
 _SHINGLE_CHARS = 5
 _HASH_BITS = 22
 # Odd and without pattern, as multiplicative hashing wants it (2^64 / golden ratio).
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-_PAIRS_AT_ONCE = 4096
-# Letters and digits that a beginning must have to tell one text from others.
-_BEGINNING_CHARS = 120
-_STEM_CHARS = 40
-# What more prompts than this begin with is a form that they were written in, not a shared text.
-_MAX_SHARED_BEGINNING = 20
-_FIRST_OPTION = re.compile(r"^[ \t]*\(?[Aa][.):][ \t]", re.MULTILINE)
 
 
 class GroupStatistics(NamedTuple):
@@ -49,12 +51,9 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
     Two prompts are linked when the Jaccard similarity of their sets of five-character shingles
     (lower case, white space folded) reaches the threshold; when they are the same multiple-choice
     question with other options; or when they begin with the same 120 letters and digits, as
-    questions about one passage do, unless more than 20 prompts begin so, which is a form. A group
-    is a connected component of links. Exact, not sampled: pairs are looked at only where they
-    share one of their rarest shingles, which no pair above the threshold can avoid. Translations
+    questions about one passage do, unless more than 20 prompts begin so, which is a form and
+    isn't compared. A group is a connected component of links. Exact, not sampled. Translations
     of one prompt are not found.
-
-    Bayardo, Ma and Srikant (2007), Scaling up all pairs similarity search, WWW (prefix filter).
 
     `prompts` (length n_prompts): texts.
     `threshold`: jaccard similarity in (0, 1] from which two prompts count as copies.
@@ -63,8 +62,8 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
         raise ValueError(f"threshold must lie in (0, 1], got {threshold!r}")
     if len(prompts) == 0:
         return np.zeros(0, dtype=int)
-    links = np.hstack([_similar(_shingles(prompts), threshold), _same_text(prompts)])
-    return _components(links, len(prompts))
+    alike = connected(similar_sets(_shingles(without_forms(prompts)), threshold), len(prompts))
+    return merged(alike, components(_same_text(prompts), len(prompts)))
 
 
 def joined(groups: np.ndarray, group_ids: Sequence[str | None] | None) -> np.ndarray:
@@ -82,29 +81,11 @@ def joined(groups: np.ndarray, group_ids: Sequence[str | None] | None) -> np.nda
         links.append((first_of_group.setdefault(group, row), row))
         if name is not None:
             links.append((first_of_name.setdefault(name, row), row))
-    return _components(np.array(links, dtype=int).reshape(-1, 2).T, len(groups))
+    return components(np.array(links, dtype=int).reshape(-1, 2).T, len(groups))
 
 
-def _components(links: np.ndarray, n_prompts: int) -> np.ndarray:
-    """Return the connected component of each prompt, numbered in order of appearance.
-
-    `links` (2, n_links): rows that belong together.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    if not n_prompts:
-        return np.zeros(0, dtype=int)
-    graph = coo_array((np.ones(links.shape[1]), tuple(links)), shape=(n_prompts, n_prompts))
-    labels = connected_components(graph, directed=False)[1]
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
-
-
-def _shingles(prompts: Sequence[str]):  # type: ignore[no-untyped-def]
+def _shingles(prompts: Sequence[str]) -> Any:
     """Return which hashed shingles each prompt holds, a sparse matrix of ones."""
-    from scipy.sparse import csr_array
-
     texts = [" ".join(text.lower().split()).ljust(_SHINGLE_CHARS) for text in prompts]
     characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), "<u4")
     n_shingles = len(characters) - _SHINGLE_CHARS + 1
@@ -117,44 +98,7 @@ def _shingles(prompts: Sequence[str]):  # type: ignore[no-untyped-def]
     is_inside = row_of[:n_shingles] == row_of[_SHINGLE_CHARS - 1 :]
     cells = np.unique(row_of[:n_shingles][is_inside] << _HASH_BITS | columns[is_inside])
     rows, columns = cells >> _HASH_BITS, cells & (2**_HASH_BITS - 1)
-    starts = np.searchsorted(rows, np.arange(len(texts) + 1))
-    ones = np.ones(len(cells), np.float32)
-    return csr_array((ones, columns, starts), shape=(len(texts), 2**_HASH_BITS))
-
-
-def _similar(shingles, threshold: float) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Return the pairs of rows that reach the threshold, shape (2, n_pairs)."""
-    from scipy.sparse import csr_array
-
-    sizes = np.diff(shingles.indptr)
-    row_of = np.repeat(np.arange(len(sizes)), sizes)
-    frequency = np.bincount(shingles.indices, minlength=shingles.shape[1])
-    order = np.lexsort((shingles.indices, frequency[shingles.indices], row_of))
-    # Of two sets that alike, one of the few rarest elements of each is in both.
-    n_prefix = sizes - np.ceil(threshold * sizes - 1e-9).astype(int) + 1
-    rank = np.arange(len(order)) - np.repeat(shingles.indptr[:-1], sizes)
-    kept = order[rank < np.repeat(n_prefix, sizes)]
-    prefix = csr_array(
-        (np.ones(len(kept), np.float32), (row_of[kept], shingles.indices[kept])), shingles.shape
-    )
-    candidates = (prefix @ prefix.T).tocoo()
-    smaller = np.minimum(sizes[candidates.row], sizes[candidates.col])
-    larger = np.maximum(sizes[candidates.row], sizes[candidates.col])
-    is_close = (candidates.row < candidates.col) & (smaller >= threshold * larger)
-    left, right = candidates.row[is_close], candidates.col[is_close]
-    shared = _shared(shingles, left, right)
-    jaccard = shared / (sizes[left] + sizes[right] - shared)
-    return np.stack([left, right])[:, jaccard >= threshold]
-
-
-def _shared(shingles, left: np.ndarray, right: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Count the shingles that pairs of rows share, a block of pairs at a time."""
-    counts = np.zeros(len(left))
-    for start in range(0, len(left), _PAIRS_AT_ONCE):
-        block = slice(start, start + _PAIRS_AT_ONCE)
-        both = shingles[left[block]].multiply(shingles[right[block]])
-        counts[block] = np.asarray(both.sum(axis=1)).ravel()
-    return counts
+    return sets_of(rows, columns, (len(texts), 2**_HASH_BITS))
 
 
 def _same_text(prompts: Sequence[str]) -> np.ndarray:
@@ -166,20 +110,20 @@ def _same_text(prompts: Sequence[str]) -> np.ndarray:
     links = [
         (rows[0], row)
         for rows in by_key.values()
-        if len(rows) <= _MAX_SHARED_BEGINNING
+        if len(rows) <= MAX_SHARED_BEGINNING
         for row in rows[1:]
     ]
     return np.array(links, dtype=int).reshape(-1, 2).T
 
 
 def _keys(text: str) -> Iterator[tuple[str, str]]:
-    letters = "".join(filter(str.isalnum, text.lower()))
-    if len(letters) >= _BEGINNING_CHARS:
-        yield "beginning", letters[:_BEGINNING_CHARS]
-    option = _FIRST_OPTION.search(text)
+    letters = letters_of(text)
+    if len(letters) >= BEGINNING_CHARS:
+        yield "beginning", letters[:BEGINNING_CHARS]
+    option = FIRST_OPTION.search(text)
     if option:
-        stem = "".join(filter(str.isalnum, text[: option.start()].lower()))
-        if len(stem) >= _STEM_CHARS:
+        stem = letters_of(text[: option.start()])
+        if len(stem) >= STEM_CHARS:
             yield "question", stem
 
 

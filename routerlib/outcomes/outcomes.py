@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from routerlib.outcomes.checks import check_ranges, group_ids_of, inclusion_of, matrix_of, texts_of
+from routerlib.outcomes.families import families_of
 from routerlib.outcomes.frames import columns_of
 from routerlib.outcomes.identity import data_hash
 from routerlib.outcomes.means import Means, compared_means, nanmean
-from routerlib.outcomes.near_duplicates import joined, near_duplicate_groups
+from routerlib.outcomes.near_duplicates import joined
 from routerlib.outcomes.splits import SplitBy, divide
 from routerlib.records.call import Price
 from routerlib.records.canonical import tagged_hash
@@ -263,10 +264,10 @@ class Outcomes:
 
     @property
     def groups(self) -> np.ndarray:
-        """Groups, shape (n_prompts,): near-duplicates, joined with those of one `group_ids`."""
+        """Groups, shape (n_prompts,): families of prompts, joined with those of one `group_ids`."""
         groups = self._groups
         if groups is None:
-            groups = joined(near_duplicate_groups(self.prompts), self.group_ids)
+            groups = joined(families_of(self.prompts).groups, self.group_ids)
             object.__setattr__(self, "_groups", groups)
         return groups
 

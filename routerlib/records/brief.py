@@ -31,3 +31,12 @@ def shortened(message: str, most_chars: int = 400) -> str:
         return message
     n_kept = most_chars - len(" ... ")
     return f"{message[: n_kept // 2]} ... {message[-(n_kept - n_kept // 2) :]}"
+
+
+def both_ends(text: str, head: int, tail: int) -> str:
+    """Return the text, or its first and last characters when it is longer than both.
+
+    >>> both_ends("abcdefgh", 3, 2).splitlines()
+    ['abc', 'gh']
+    """
+    return text if len(text) <= head + tail else f"{text[:head]}\n{text[-tail:]}"

@@ -1,1 +1,1 @@
-"""Verified weights of models that run here, in the user's cache."""
+"""Weights that run here: verified ones in the user's cache, and an embedding for every text."""

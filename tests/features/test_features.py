@@ -17,7 +17,6 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from routerlib.features.columns import rarity_columns
-from routerlib.features.embedding import encode
 from routerlib.features.prompt_features import PromptFeatures
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import _RULES, _Rule, detect_task
@@ -25,6 +24,7 @@ from routerlib.features.vocabulary import PATTERN_COUNTS, SHARES
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.records.prompt import TASKS
+from routerlib.weights.embedding import encode
 
 PROMPTS = [
     "What is 17 * 23?",
@@ -340,7 +340,7 @@ def test_the_texts_that_a_phrase_needs_are_part_of_it(rule: _Rule) -> None:
 
 def test_the_embedding_leaves_the_logging_of_the_program_alone() -> None:
     code = (
-        "import logging; from routerlib.features.embedding import encode; encode(['Hello']); "
+        "import logging; from routerlib.weights.embedding import encode; encode(['Hello']); "
         "import sys; assert 'wordllama' in sys.modules; root = logging.getLogger(); "
         "assert root.handlers == [] and root.level == logging.WARNING, (root.handlers, root.level)"
     )

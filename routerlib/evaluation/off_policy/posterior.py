@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from routerlib.features.embedding import encode, unit_rows
 from routerlib.features.tasks import detect_task
 from routerlib.records.arrays import Floats
 from routerlib.records.prompt import TASKS
+from routerlib.weights.embedding import encode, unit_rows
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from routerlib.features.embedding import unit_rows
 from routerlib.features.learners.linear import observed_means
 from routerlib.records.arrays import pack_array, unpack_array
+from routerlib.weights.embedding import unit_rows
 
 _ROWS_AT_ONCE = 1024
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from routerlib.gather.judges.proposing import proposal, with_judge
 from routerlib.gather.prompts.files import read_prompts
 from routerlib.gather.prompts.shapes import COLUMNS
-from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.outcomes.families import Families, families_of
 from routerlib.records.answers_inside import AnswersInside, tells_its_reference
 from routerlib.records.prompt import Prompt
 
@@ -42,6 +42,9 @@ class PromptReport:
     near_copies : tuple of tuple of str or None
         Places of distinct prompts that are nearly the same, two or more each; None = not looked
         for, since there are more than `MOST_COMPARED`.
+    families : Families or None
+        Which of the distinct prompts are of one family, near-copies among them, and by which
+        rule; None = not looked for.
     places : dict of str to str
         Place of each prompt's first row, by its `prompt_id`.
     shape : str, default=""
@@ -52,6 +55,7 @@ class PromptReport:
     prompts: tuple[Prompt, ...]
     copies: tuple[tuple[str, ...], ...]
     near_copies: tuple[tuple[str, ...], ...] | None
+    families: Families | None
     places: dict[str, str]
     shape: str = ""
 
@@ -120,6 +124,8 @@ class PromptReport:
                 f"{n_alike} prompts are near-copies in {len(self.near_copies)} groups, which "
                 f"splits keep together: {_examples(self.near_copies)}"
             )
+        if self.families is not None and any(self.families.n_joined.values()):
+            lines.append(f"splits keep families together; {self.families.told}")
         if named := Counter(each.group for each in self.prompts if each.group is not None):
             lines.append(
                 f"{named.total()} prompts name {len(named)} groups, which splits keep together"
@@ -136,8 +142,8 @@ def check_prompts(
 ) -> PromptReport:
     r"""Read a file of prompts and report what is in it.
 
-    Near-copies are found as `near_duplicate_groups` finds them: by the share of
-    five-character pieces that two prompts have in common.
+    Families are found as `families_of` finds them, near-copies by the share of five-character
+    pieces that two prompts have in common.
 
     Parameters
     ----------
@@ -171,25 +177,28 @@ def check_prompts(
         places[prompt.prompt_id].append(where)
         prompts.setdefault(prompt.prompt_id, prompt)
     first = {prompt_id: wheres[0] for prompt_id, wheres in places.items()}
+    families = _families(prompts)
     return PromptReport(
         n_rows=sum(map(len, places.values())),
         prompts=tuple(with_judge(list(prompts.values()), judge)),
         copies=tuple(tuple(wheres) for wheres in places.values() if len(wheres) > 1),
-        near_copies=_near_copies(prompts, first),
+        near_copies=None if families is None else _listed_copies(families, first),
+        families=families,
         places=first,
         shape="; ".join(said),
     )
 
 
-def _near_copies(
-    prompts: dict[str, Prompt], places: dict[str, str]
-) -> tuple[tuple[str, ...], ...] | None:
+def _families(prompts: dict[str, Prompt]) -> Families | None:
     if len(prompts) > MOST_COMPARED:
         return None
+    return families_of([prompt.text for prompt in prompts.values()])
+
+
+def _listed_copies(families: Families, places: dict[str, str]) -> tuple[tuple[str, ...], ...]:
     groups: dict[int, list[str]] = defaultdict(list)
-    numbers = near_duplicate_groups([prompt.text for prompt in prompts.values()])
-    for prompt_id, number in zip(prompts, numbers.tolist(), strict=True):
-        groups[number].append(places[prompt_id])
+    for place, number in zip(places.values(), families.copies.tolist(), strict=True):
+        groups[number].append(place)
     return tuple(tuple(each) for each in groups.values() if len(each) > 1)
 
 

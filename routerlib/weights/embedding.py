@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from routerlib.features.surface import both_ends
+from routerlib.records.brief import both_ends
 
 # The tokenizer has no word splitter, so its time grows faster than the text.
 _HEAD_CHARACTERS = 3_000

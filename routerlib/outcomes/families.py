@@ -1,0 +1,216 @@
+"""Recognise prompts of one family: one template, one text with a word changed, one question."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from routerlib.outcomes.masking import MIN_WORDS, Masked, masked, without_forms
+from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.outcomes.similar_sets import (
+    ROWS_AT_ONCE,
+    connected,
+    merged,
+    sets_of,
+    shared,
+    similar_sets,
+)
+from routerlib.weights.embedding import encode, unit_rows
+
+Rule = Literal["copies", "templates", "wording", "meaning"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+# Share of words that stand in the same order in both. Two prompts of a family in each of which
+# one word of fourteen was redrawn have .86 or more; of the unrelated ones in worlds of 26 words,
+# none has more than .58 (benchmarks/claims/families.py).
+WORDING_THRESHOLD = 0.8
+# Cosine of the embeddings of the words, and the share of words that both have, in any order. In
+# the same worlds no two unrelated prompts have a cosine of more than .93.
+MEANING_THRESHOLD = 0.95
+_SHARED_WORDS = 0.6
+# A pattern that more than a fifth of the prompts follow, and more than ten, is what they are about
+# and no draw among many patterns: as groups, five of them could tell nothing.
+_LARGEST_SHARE, _LARGEST_SURE = 0.2, 10
+
+
+class Families(NamedTuple):
+    """Which prompts are of one family, and by which rule.
+
+    `groups` (n_prompts,): numbers in order of appearance.
+    `copies` (n_prompts,): the same by the first rule alone.
+    `n_joined`: by how many groups each rule in turn left fewer.
+    """
+
+    groups: np.ndarray
+    copies: np.ndarray
+    n_joined: dict[Rule, int]
+
+    @property
+    def told(self) -> str:
+        """What was joined by which rule, with its threshold.
+
+        >>> families_of(["What is 17 * 23?", "What is 4 * 39?", "Sing a song."]).told
+        '2 groups of 3 prompts: 1 joined as prompts of one template (numbers and names masked)'
+        """
+        start = f"{len(np.unique(self.groups))} groups of {len(self.groups)} prompts"
+        joined = [f"{n} {_TOLD[rule]}" for rule, n in self.n_joined.items() if n]
+        return f"{start}: {', '.join(joined)}" if joined else start
+
+
+_TOLD: dict[Rule, str] = {
+    "copies": "joined as near-copies",
+    "templates": "joined as prompts of one template (numbers and names masked)",
+    "wording": f"by wording (at least {100 * WORDING_THRESHOLD:.0f} % of the words, in order)",
+    "meaning": f"by meaning (cosine at least {MEANING_THRESHOLD})",
+}
+
+
+def families_of(prompts: Sequence[str]) -> Families:
+    """Group prompts that were made from one another, or from one pattern.
+
+    Four rules, one after the other. *copies*: `near_duplicate_groups`. *templates*: equal once
+    numbers and names are masked. *wording*: at least 80 % of the words, numbers and names left
+    out, stand in both in the same order (length of the longest common subsequence, times two, by
+    the number of words). *meaning*: the embedded words have a cosine of at least 0.95, and at least
+    60 % of them are the same, in whichever order. Instructions and examples that more than 20
+    prompts begin with are not compared. What more than a fifth of all prompts (and more than 10)
+    would be joined into is what they are about, and no family.
+
+    `prompts` (length n_prompts): texts.
+    """
+    groups = copies = near_duplicate_groups(prompts)
+    n_joined: dict[Rule, int] = {"copies": len(prompts) - len(np.unique(groups))}
+    wordings = [masked(text) for text in without_forms(prompts)]
+    asked = _Asked.of([each.words for each in wordings])
+    found = {
+        "templates": _equal([masked(text) for text in prompts]),
+        "wording": asked.spread(asked.by_wording()),
+        "meaning": asked.spread(asked.by_meaning()),
+    }
+    for rule in RULES[1:]:
+        wider = merged(groups, _without_large(found[rule]))
+        n_joined[rule] = len(np.unique(groups)) - len(np.unique(wider))
+        groups = wider
+    return Families(groups, copies, n_joined)
+
+
+def _equal(texts: Sequence[Masked]) -> np.ndarray:
+    """Join what is equal once masked; what is too short for a template is alone."""
+    first: dict[str, int] = {}
+    return np.array(
+        [
+            first.setdefault(each.text, row) if each.is_template else row
+            for row, each in enumerate(texts)
+        ],
+        dtype=int,
+    )
+
+
+def _without_large(groups: np.ndarray) -> np.ndarray:
+    """Take a group apart that a large part of the prompts are of."""
+    _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    is_form = sizes[group_of] > max(_LARGEST_SURE, _LARGEST_SHARE * len(groups))
+    alone = groups.max(initial=0) + 1 + np.arange(len(groups))
+    return np.where(is_form, alone, groups)
+
+
+class _Asked(NamedTuple):
+    """Distinct wordings that are long enough to be compared.
+
+    `at` (n_prompts,): which one each prompt has, -1 = none.
+    `sets`: sparse (n_wordings, n_elements); the second time a word stands is another element.
+    """
+
+    wordings: list[tuple[str, ...]]
+    at: np.ndarray
+    sets: Any
+
+    @classmethod
+    def of(cls, words: Sequence[Sequence[str]]) -> _Asked:
+        numbers: dict[tuple[str, ...], int] = {}
+        at = [
+            numbers.setdefault(tuple(each), len(numbers)) if len(each) >= MIN_WORDS else -1
+            for each in words
+        ]
+        wordings = list(numbers)
+        return cls(wordings, np.array(at, dtype=int), _counted(wordings))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.diff(self.sets.indptr)
+
+    def spread(self, groups: np.ndarray) -> np.ndarray:
+        """Return groups of prompts from those of wordings; prompts without one are alone."""
+        alone = len(groups) + np.arange(len(self.at))
+        return np.where(self.at < 0, alone, groups[self.at] if len(groups) else alone)
+
+    def by_wording(self) -> np.ndarray:
+        """Join what has most words in the same order; then most words are shared, too."""
+        pairs = similar_sets(self.sets, WORDING_THRESHOLD / (2 - WORDING_THRESHOLD))
+        return connected(pairs, len(self.wordings), self._in_order)
+
+    def _in_order(self, pairs: np.ndarray) -> np.ndarray:
+        masks: dict[int, dict[str, int]] = {}
+        found = []
+        for left, right in pairs.T.tolist():
+            one, other = self.wordings[left], self.wordings[right]
+            if left not in masks:
+                masks = {left: _places(one)}
+            common = _longest_common(masks[left], len(one), other)
+            found.append(2 * common >= WORDING_THRESHOLD * (len(one) + len(other)))
+        return np.array(found, dtype=bool)
+
+    def by_meaning(self) -> np.ndarray:
+        """Join what the embedding puts into nearly one place."""
+        return connected(self._close(), len(self.wordings), self._of_the_same_words)
+
+    def _close(self) -> Iterator[np.ndarray]:
+        if not self.wordings:
+            return
+        units = unit_rows(encode([" ".join(each) for each in self.wordings]).vectors)
+        for start in range(0, len(units), ROWS_AT_ONCE):
+            block = units[start : start + ROWS_AT_ONCE] @ units[start:].T
+            left, right = np.nonzero(np.triu(block, 1) >= MEANING_THRESHOLD)
+            yield np.stack([left, right]) + start
+
+    def _of_the_same_words(self, pairs: np.ndarray) -> np.ndarray:
+        left, right = pairs
+        n_words = self.sizes[left] + self.sizes[right]
+        return 2 * shared(self.sets, left, right) >= _SHARED_WORDS * n_words
+
+
+def _counted(wordings: Sequence[Sequence[str]]) -> Any:
+    """Return which words each text holds; its second "the" is another element than the first."""
+    numbers: dict[tuple[str, int], int] = {}
+    rows, columns = [], []
+    for row, words in enumerate(wordings):
+        held = Counter(words)
+        elements = [(word, time) for word, n in held.items() for time in range(n)]
+        columns += sorted(numbers.setdefault(each, len(numbers)) for each in elements)
+        rows += [row] * len(words)
+    shape = (len(wordings), max(len(numbers), 1))
+    return sets_of(np.array(rows, dtype=int), np.array(columns, dtype=int), shape)
+
+
+def _places(words: Sequence[str]) -> dict[str, int]:
+    """Return per word the bits of its places."""
+    places: dict[str, int] = {}
+    for place, word in enumerate(words):
+        places[word] = places.get(word, 0) | 1 << place
+    return places
+
+
+def _longest_common(places: dict[str, int], n_words: int, other: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence, a word of the other at a time.
+
+    Hyyrö (2004), Bit-parallel LCS-length computation revisited.
+    """
+    every = (1 << n_words) - 1
+    unmatched = every
+    for word in other:
+        here = unmatched & places.get(word, 0)
+        unmatched = (unmatched + here | unmatched - here) & every
+    return n_words - unmatched.bit_count()

@@ -1,0 +1,130 @@
+"""Find rows that belong together: pairs of sets that are much alike, and what they connect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+# Rows that are compared with all others at once, and pairs whose elements are counted at once.
+ROWS_AT_ONCE = 256
+_PAIRS_AT_ONCE = 4096
+
+
+def components(links: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return the connected component of each row, numbered in order of appearance.
+
+    `links` (2, n_links): rows that belong together.
+
+    >>> components(np.array([[0], [2]]), 3).tolist()
+    [0, 1, 0]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not n_rows:
+        return np.zeros(0, dtype=int)
+    graph = coo_array((np.ones(links.shape[1]), tuple(links)), shape=(n_rows, n_rows))
+    labels = connected_components(graph, directed=False)[1]
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
+
+
+def merged(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return what is together in one of two groupings, or through both.
+
+    >>> merged(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])).tolist()
+    [0, 0, 0, 1]
+    """
+    links = [_to_first(one), _to_first(other)]
+    return components(np.hstack(links), len(one))
+
+
+def connected(
+    blocks: Iterable[np.ndarray],
+    n_rows: int,
+    belong: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """Return components of pairs that come in blocks; pairs that are connected aren't asked again.
+
+    `blocks`: pairs of rows, shape (2, n_pairs) each.
+    `belong`: takes pairs, returns which of them belong together; None = all.
+    """
+    groups = np.arange(n_rows)
+    for pairs in blocks:
+        pairs = pairs[:, groups[pairs[0]] != groups[pairs[1]]]
+        if belong is not None and pairs.shape[1]:
+            pairs = pairs[:, belong(pairs)]
+        if pairs.shape[1]:
+            groups = components(np.hstack([pairs, _to_first(groups)]), n_rows)
+    return groups
+
+
+def _to_first(groups: np.ndarray) -> np.ndarray:
+    """Link each row to the first of its group, shape (2, n_rows)."""
+    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    return np.stack([first[group_of], np.arange(len(groups))])
+
+
+def sets_of(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Any:
+    """Return a sparse matrix of ones.
+
+    `rows, columns` (n_cells,): sorted by row, then by column; each cell once.
+    """
+    from scipy.sparse import csr_array
+
+    starts = np.searchsorted(rows, np.arange(shape[0] + 1))
+    return csr_array((np.ones(len(rows), np.float32), columns, starts), shape=shape)
+
+
+def similar_sets(sets: Any, threshold: float) -> Iterator[np.ndarray]:
+    """Yield the pairs of rows whose Jaccard similarity reaches a threshold, shape (2, n_pairs).
+
+    Exact: pairs are looked at only where they share one of their rarest elements, which no pair
+    above the threshold can avoid.
+
+    Bayardo, Ma and Srikant (2007), Scaling up all pairs similarity search, WWW (prefix filter).
+
+    `sets` (n_rows, n_elements): sparse, ones.
+    """
+    sizes = np.diff(sets.indptr)
+    prefix = _rarest(sets, threshold)
+    for start in range(0, len(sizes), ROWS_AT_ONCE):
+        found = (prefix[start : start + ROWS_AT_ONCE] @ prefix.T).tocoo()
+        left, right = found.row + start, found.col
+        smaller = np.minimum(sizes[left], sizes[right])
+        larger = np.maximum(sizes[left], sizes[right])
+        is_close = (left < right) & (smaller >= threshold * larger)
+        left, right = left[is_close], right[is_close]
+        n_shared = shared(sets, left, right)
+        jaccard = n_shared / (sizes[left] + sizes[right] - n_shared)
+        yield np.stack([left, right])[:, jaccard >= threshold]
+
+
+def _rarest(sets: Any, threshold: float) -> Any:
+    """Keep of each set so many of its rarest elements that a similar one has one of them."""
+    from scipy.sparse import csr_array
+
+    sizes = np.diff(sets.indptr)
+    row_of = np.repeat(np.arange(len(sizes)), sizes)
+    frequency = np.bincount(sets.indices, minlength=sets.shape[1])
+    order = np.lexsort((sets.indices, frequency[sets.indices], row_of))
+    n_kept = sizes - np.ceil(threshold * sizes - 1e-9).astype(int) + 1
+    rank = np.arange(len(order)) - np.repeat(sets.indptr[:-1], sizes)
+    kept = order[rank < np.repeat(n_kept, sizes)]
+    ones = np.ones(len(kept), np.float32)
+    return csr_array((ones, (row_of[kept], sets.indices[kept])), sets.shape)
+
+
+def shared(sets: Any, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Count the elements that pairs of rows share, a block of pairs at a time.
+
+    `left, right` (n_pairs,): rows.
+    """
+    counts = np.zeros(len(left))
+    for start in range(0, len(left), _PAIRS_AT_ONCE):
+        block = slice(start, start + _PAIRS_AT_ONCE)
+        both = sets[left[block]].multiply(sets[right[block]])
+        counts[block] = np.asarray(both.sum(axis=1)).ravel()
+    return counts
