@@ -11,12 +11,14 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from fault_server import fault_server
 
 import routerlib as rl
 from routerlib.cli import main
+from routerlib.outcomes.worlds import make_world
 from routerlib.records.call import Score
 
 ROOT = Path(__file__).parents[1]
@@ -143,11 +145,16 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_the_command_trains_with_a_certificate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = tmp_path / "router.pkl"
-    log = Path(__file__).parents[1] / "data/sample_logs.db"
+    model, log, table = (tmp_path / name for name in ("router.pkl", "logs.db", "table.parquet"))
+    world = make_world(400, n_models=2, kind="price").outcomes
+    columns = {"prompt": world.prompts}
+    for arm, name in enumerate(world.models):
+        columns |= {name: world.quality[:, arm], f"cost_usd_{name}": world.cost_usd[:, arm]}
+    pd.DataFrame(columns).to_parquet(table)
+    assert main(["import", "table", str(table), "--log", str(log)]) == 0
     arguments = ["train", "--log", str(log), "--model", str(model), "--delta", "0.2"]
     assert main([*arguments, "--epsilon", "0.2"]) == 0
-    assert "Certified with 80 % confidence on 86 calibration prompts" in capsys.readouterr().out
+    assert "Certified with 80 % confidence on 84 calibration prompts" in capsys.readouterr().out
     router = rl.load_router(model)
     assert router.training_["cost_weight_is"] == "certified"
     assert router.cost_weight_ > 0

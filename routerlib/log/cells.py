@@ -31,12 +31,12 @@ _WANTED = """
 select prompt_id, row_number() over (order by min(first_call)) - 1 as row from cells
 where quality is not null and list_contains($names, candidate) group by prompt_id
 """
-_LABELS = """
+_LABELS = f"""
 select
     text,
     coalesce(topic, task, 'other') as label,
     prompt_id,
-    nullif(json_extract_string(extra, '$.group'), '') as group_id
+    {queries.GROUP_ID} as group_id
 from prompts join wanted using (prompt_id) order by row
 """
 _GRID = """
@@ -48,8 +48,8 @@ from cells join wanted using (prompt_id) where list_contains($names, candidate)
 class Cells(NamedTuple):
     """Everything that Outcomes are made of.
 
-    `prompts, topics, prompt_ids, group_ids` (length n_prompts): in the order of logging; a group
-        is the prompt's further field of that name, None where it has none.
+    `prompts, topics, prompt_ids, group_ids` (length n_prompts): in the order of logging; groups
+        are as `Prompt.group` says, None where a prompt has none.
     `models` (length n_models): candidate names.
     `quality, cost_usd` (n_prompts, n_models): NaN where unknown; US dollars.
     """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from routerlib.log.damage import surprises
 from routerlib.log.judging import IS_ASKED, RUN_KIND, SOURCE
+from routerlib.records.prompt import TEMPLATE_SOURCE
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,6 +37,12 @@ _NO_COLUMN = re.compile(r'column "(\w+)" not found|not have a column named "(\w+
 _VIEWS = {"prompts": "known_prompts"}
 
 TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "calls", "scores")
+
+# What a prompt was made from or belongs to, as `Prompt.group` says it.
+GROUP_ID = f"""coalesce(
+    nullif(json_extract_string(extra, '$.group'), ''),
+    case when starts_with(source, '{TEMPLATE_SOURCE}') then source end
+)"""
 
 # The price that was logged last for each candidate, and what each call cost at it. What another
 # tool says of a call's cost counts only where it can't be worked out.

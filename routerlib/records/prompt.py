@@ -23,6 +23,10 @@ Task = Literal[
 ]
 TASKS: tuple[str, ...] = get_args(Task)
 
+# How sources begin that name the template which a prompt was filled into: such prompts are of one
+# group without saying so.
+TEMPLATE_SOURCE = "workload/"
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -99,9 +103,14 @@ class Prompt:
 
     @property
     def group(self) -> str | None:
-        """What it was made from or belongs to: its further field ``group``, None without one."""
+        """What it was made from or belongs to: its further field ``group``, or its template.
+
+        A prompt of the workload has its source as template; else None without a field.
+        """
         value = (self.extra or {}).get("group")
-        return None if value is None or value == "" else str(value)
+        if value is not None and value != "":
+            return str(value)
+        return self.source if self.source.startswith(TEMPLATE_SOURCE) else None
 
     @property
     def text(self) -> str:

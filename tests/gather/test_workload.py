@@ -14,7 +14,9 @@ import pytest
 from routerlib.gather.judges import judge
 from routerlib.gather.prompts.files import load_prompts
 from routerlib.gather.workload import FAMILIES, make_prompts
+from routerlib.log.call_log import CallLog
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
+from routerlib.records.call import Call, Score
 from routerlib.records.prompt import TASKS, Prompt
 
 STORED = Path(__file__).parents[2] / "data" / "prompts.jsonl"
@@ -146,3 +148,17 @@ def test_the_stored_prompts_of_own_families_are_what_the_seed_gives() -> None:
     stored = [p for p in load_prompts(STORED) if p.source.removeprefix("workload/") in OWN]
     made = make_prompts(len(stored) // len(OWN), seed=1, families=OWN)
     assert {p.prompt_id: p for p in made} == {p.prompt_id: p for p in stored}
+
+
+def test_a_template_of_the_workload_is_one_group_in_prompts_and_logs(log: CallLog) -> None:
+    prompts = [prompt for prompt in load_prompts(STORED) if prompt.source != "workload/repeat"][:90]
+    named = Prompt.from_text("Once more", source="workload/gcd", extra={"group": "mine"})
+    assert {prompt.group for prompt in prompts} == {prompt.source for prompt in prompts}
+    assert named.group == "mine"
+    for prompt in (*prompts, named):
+        log.add_prompts([prompt])
+        call = Call(prompt.prompt_id, "small", "b2:x", "ok", "5")
+        log.add_call(call, scores=[Score("mine", 1.0)])
+    outcomes = log.outcomes()
+    assert outcomes.group_ids == tuple(prompt.group for prompt in (*prompts, named))
+    assert outcomes.groups.max() == len({prompt.source for prompt in prompts})

@@ -15,7 +15,7 @@ from routerlib.gather.workload import documents as document
 from routerlib.gather.workload import gym, language
 from routerlib.gather.workload import numbers as number
 from routerlib.gather.workload.language import Item
-from routerlib.records.prompt import Prompt
+from routerlib.records.prompt import TEMPLATE_SOURCE, Prompt
 
 # reasoning-gym draws item i from seed + i: neighbouring seeds would share nearly all items.
 _SEED_STEP = 1_000_000
@@ -72,7 +72,7 @@ def _distinct_prompts(family: Family, n_prompts: int, seed: int) -> list[Prompt]
             task=family.task,
             reference=item.reference,
             judge=family.judge,
-            source=f"workload/{family.name}",
+            source=f"{TEMPLATE_SOURCE}{family.name}",
         )
         prompts.setdefault(prompt.prompt_id, prompt)
     if len(prompts) < n_prompts:

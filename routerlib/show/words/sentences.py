@@ -67,14 +67,14 @@ def describe_split(train: Outcomes, test: Outcomes) -> str:
     >>> both = Outcomes(["Add 2 and 3", "Add 2 and 3!", "Hi there"], ["m"], [[1]] * 3,
     ...                 topics=["math", "math", "chat"])
     >>> describe_split(both.take([0, 1]), both.take([2]))
-    '2 prompts (1 distinct, 1 topic) are for training and 1 prompt (1 distinct, 1 topic) is held
-     out; those that are nearly the same are on the same side. Nothing is learnt about chat, which
-     stands among the held-out prompts only. Nothing is measured on math, which stands among the
-     training prompts only.'
+    '2 prompts (1 group, 1 topic) are for training and 1 prompt (1 group, 1 topic) is held
+     out; those of one group (nearly the same, or of one make) are on the same side. Nothing is
+     learnt about chat, which stands among the held-out prompts only. Nothing is measured on math,
+     which stands among the training prompts only.'
     """
     told = [
-        f"{_extent(train)} for training and {_extent(test)} held out; those that are nearly the "
-        "same are on the same side."
+        f"{_extent(train)} for training and {_extent(test)} held out; those of one group "
+        "(nearly the same, or of one make) are on the same side."
     ]
     known, measured = set(train.topics or ()), set(test.topics or ())
     if unknown := sorted(measured - known):
@@ -91,10 +91,10 @@ def describe_split(train: Outcomes, test: Outcomes) -> str:
 
 
 def _extent(part: Outcomes) -> str:
-    n_distinct = len(np.unique(part.groups))
+    groups = _counted(len(np.unique(part.groups)), "group")
     topics = "" if part.topics is None else f", {_counted(len(set(part.topics)), 'topic')}"
     verb = "is" if len(part) == 1 else "are"
-    return f"{_counted(len(part), 'prompt')} ({n_distinct} distinct{topics}) {verb}"
+    return f"{_counted(len(part), 'prompt')} ({groups}{topics}) {verb}"
 
 
 def _stand(topics: Sequence[str]) -> str:
