@@ -13,7 +13,7 @@ from outcome_tables import read_nine
 
 from routerlib.evaluation.replay.players import RouterPlayer
 from routerlib.evaluation.replay.replay import replay, summarise, usual_players
-from routerlib.features.prompt_features import PLAIN
+from routerlib.features.prompt_columns import PLAIN
 from routerlib.policies.exploration import EpsilonGreedy
 from routerlib.routers.lightgbm.router import LGBMRouter
 

@@ -19,7 +19,7 @@ from routerlib.evaluation.contenders import (
     estimates_contender,
 )
 from routerlib.evaluation.resampled import Laid, Metric, Replicates, replicates_of
-from routerlib.features.prompt_features import GROUPS, PLAIN
+from routerlib.features.prompt_columns import GROUPS, PLAIN
 from routerlib.metrics.calibration import weighted_errors
 from routerlib.metrics.pairs import apgr, is_complete
 from routerlib.outcomes.outcomes import Outcomes

@@ -107,6 +107,8 @@ class LogAppender:
                 self._connection.execute(begin)
                 yield self._connection
                 self._connection.execute(commit)
+                if not is_part:
+                    self._uncommitted.clear()  # it may hold texts of megabytes
             except BaseException as error:
                 if self._connection.in_transaction:  # a full disk may have ended it already
                     for statement in rollback:

@@ -55,18 +55,25 @@ class LogWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        while (first := self._writes.get()) is not None:
-            batch = [first]
-            is_last = False
-            while len(batch) < _MOST_PER_COMMIT and not self._writes.empty():
-                write = self._writes.get()
-                if write is None:
-                    is_last = True
-                    break
-                batch.append(write)
-            self._commit(batch)
-            if is_last:
-                return
+        while self._commit_next():
+            pass
+
+    def _commit_next(self) -> bool:
+        """Wait for a write, and commit it with those behind it; return whether more may come.
+
+        Nothing of a write, which may hold a text of megabytes, is kept while waiting for another.
+        """
+        if (first := self._writes.get()) is None:
+            return False
+        batch = [first]
+        while len(batch) < _MOST_PER_COMMIT and not self._writes.empty():
+            write = self._writes.get()
+            if write is None:
+                self._commit(batch)
+                return False
+            batch.append(write)
+        self._commit(batch)
+        return True
 
     def _commit(self, batch: list[_Write]) -> None:
         try:

@@ -5,15 +5,60 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain, repeat
 from typing import Any
 
 _HASH_TAG = "b2:"
+# Longer texts are written in pieces: each copy of a text takes up to four bytes a character.
+_PIECE_CHARACTERS = 2**18
 
 
 def canonical_json(value: Any) -> str:
     """Serialise a value so that equal values give equal text."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    if not _holds_long_text(value):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    pieces = (piece.encode("utf-8", "surrogatepass") for piece in json_pieces(value))
+    return b"".join(pieces).decode("utf-8", "surrogatepass")
+
+
+def json_pieces(value: Any) -> Iterator[str]:
+    """Yield the text of `canonical_json`, long texts in pieces, so that none is copied whole.
+
+    >>> "".join(json_pieces([{"b": 1, "a": None}, "x"]))
+    '[{"a":null,"b":1},"x"]'
+    """
+    if not _holds_long_text(value):
+        yield canonical_json(value)
+    elif isinstance(value, str):
+        yield '"'
+        for start in range(0, len(value), _PIECE_CHARACTERS):
+            yield canonical_json(value[start : start + _PIECE_CHARACTERS])[1:-1]
+        yield '"'
+    elif isinstance(value, dict):
+        for before, name in zip(_marks("{"), sorted(value), strict=False):
+            yield f"{before}{canonical_json(name)}:"
+            yield from json_pieces(value[name])
+        yield "}"
+    else:
+        for before, each in zip(_marks("["), value, strict=False):
+            yield before
+            yield from json_pieces(each)
+        yield "]"
+
+
+def _marks(opening: str) -> Iterator[str]:
+    """Yield what stands before each value of a list: its opening, then commas."""
+    return chain([opening], repeat(","))
+
+
+def _holds_long_text(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) > _PIECE_CHARACTERS
+    if isinstance(value, dict):  # JSON makes texts of other names, which is left to its writer
+        are_plain = all(isinstance(name, str) for name in value)
+        return are_plain and any(map(_holds_long_text, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_long_text, value))
 
 
 def plain_json(value: Any) -> Any:
@@ -48,11 +93,14 @@ def finite_or_none(value: float) -> float | None:
 
 def tagged_hash(value: Any) -> str:
     """Hash a JSON value into a short identifier that names its algorithm."""
+    digest = hashlib.blake2b(digest_size=16)
     try:
-        payload = canonical_json(value).encode()
+        for piece in json_pieces(value):
+            digest.update(piece.encode())
     except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.start]
         raise ValueError(
-            f"text must be valid Unicode, got a lone surrogate at character {error.start}; "
+            f"text must be valid Unicode, got a lone surrogate after {near!r}; "
             "decode the source with errors='replace' before logging"
         ) from error
-    return _HASH_TAG + hashlib.blake2b(payload, digest_size=16).hexdigest()
+    return _HASH_TAG + digest.hexdigest()

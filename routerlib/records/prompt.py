@@ -75,7 +75,7 @@ class Prompt:
                     "each message needs text, and nothing but text, in 'role' and 'content', "
                     f"got {brief(dict(message))}"
                 )
-        if not self.text.strip():
+        if all(not said or said.isspace() for said in (m["content"] for m in self.messages)):
             raise ValueError("a prompt needs text, got only white space")
         if self.task is not None and self.task not in TASKS:
             raise ValueError(

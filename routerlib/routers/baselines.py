@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from routerlib.features.learners.topics import TopicClassifier, main_topics
-from routerlib.features.prompt_features import PLAIN, PromptFeatures
+from routerlib.features.prompt_columns import PLAIN, PromptColumns
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.router import Router
 from routerlib.routers.rules import BlindChoice, BlindRouter
@@ -166,14 +166,15 @@ class TopicTable(Router):
 class TopicDetector:
     """Name the topic of a prompt."""
 
-    def __init__(self, space: PromptFeatures, classifier: TopicClassifier) -> None:
+    def __init__(self, space: PromptColumns, classifier: TopicClassifier) -> None:
         self.space = space
         self.classifier = classifier
 
     @classmethod
     def fit(cls, texts: list[str], topics: Sequence[str], random_state: int) -> Self:
         """Learn from prompts and their topics."""
-        space = PromptFeatures(groups=PLAIN, random_state=random_state).fit(texts)
+        space = PromptColumns(groups=PLAIN, random_state=random_state)
+        space.learn(texts)
         names, is_main = main_topics(topics)
         _, place = space.locate(texts, None)
         labels = np.array(topics, dtype=str)
@@ -197,6 +198,6 @@ class TopicDetector:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from `to_state`."""
         return cls(
-            PromptFeatures.from_state(state["space"]),
+            PromptColumns.from_state(state["space"]),
             TopicClassifier.from_state(state["classifier"]),
         )

@@ -20,7 +20,7 @@ from routerlib.features.learners.stack import (
     WordsLearner,
 )
 from routerlib.features.learners.topics import topic_labels
-from routerlib.features.prompt_features import PLAIN, PromptFeatures
+from routerlib.features.prompt_columns import PLAIN, PromptColumns
 from routerlib.features.text_space import Place
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import pack_array, unpack_array
@@ -54,9 +54,10 @@ class LearnerRouter(Router):
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(limits=1):
-            self._space = PromptFeatures(
+            self._space = PromptColumns(
                 groups=PLAIN, encoder=self.encoder, random_state=self.random_state
-            ).fit(outcomes.prompts)
+            )
+            self._space.learn(list(outcomes.prompts))
             _, place = self._space.locate(list(outcomes.prompts), None)
             folds = folds_of(outcomes, self.random_state)
             self._quality = self._fit_quality(place, outcomes, folds)
@@ -92,7 +93,7 @@ class LearnerRouter(Router):
         }
 
     def _restore(self, learned: Mapping[str, Any]) -> None:
-        self._space = PromptFeatures.from_state(learned["space"], self.encoder)
+        self._space = PromptColumns.from_state(learned["space"], self.encoder)
         self.encoder = self._space.encoder
         self._quality = self._open_quality(learned["quality"])
         self._log_cost = LinearFit.from_state(learned["log_cost"])

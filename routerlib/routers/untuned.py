@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import lightgbm as lgb
 import numpy as np
 
 from routerlib.features.learners.stack import QualityLearner
 from routerlib.features.text_space import Place
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.routers.lightgbm.tree_text import merge_models, open_booster
+from routerlib.routers.lightgbm.scoring import Scorer
+from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models
 from routerlib.routers.rivals import LearnerRouter
 
 # As many main directions as the embedding group of `PromptFeatures` has by default.
@@ -68,11 +68,13 @@ class UntunedTrees:
         self.text = text
         self.n_columns = n_columns
         self.n_models = n_models
-        self.booster = open_booster(text, n_columns, n_models)
+        self._scorer = Scorer(check_model_text(text, n_columns, n_models), n_models)
 
     @classmethod
     def fit(cls, place: Place, quality: np.ndarray, random_state: int) -> Self:
         """Train on quality of shape (n_prompts, n_models), NaN = not observed."""
+        import lightgbm as lgb
+
         columns = place.coordinates[:, :_DIMENSIONS].astype(float)
         settings = {**_SAME_EACH_TIME, "seed": random_state}
         texts = []
@@ -84,9 +86,7 @@ class UntunedTrees:
 
     def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
         """Return estimates of shape (n_prompts, n_models)."""
-        columns = place.coordinates[:, : self.n_columns].astype(float)
-        raw = self.booster.predict(columns, raw_score=True, num_threads=1)
-        return np.asarray(raw).reshape(len(columns), self.n_models)
+        return self._scorer.raw(place.coordinates[:, : self.n_columns])
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""

@@ -21,6 +21,7 @@ from routerlib.serve.answering import Service, Wish
 from routerlib.serve.documentation import documentation_page
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.guard import Guard
+from routerlib.serve.parsing import ParsedRoute
 from routerlib.serve.streaming import answer_headers, stream
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def make_application(service: Service, key: str | None = None) -> FastAPI:
         redoc_url=None,
         responses=_documented(_REFUSALS),
     )
+    app.router.route_class = ParsedRoute
     _add_pages(app)
     _add_addresses(app, _Endpoints(service))
     _handle_faults(app)

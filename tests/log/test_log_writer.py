@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from serving import wait_until
 
 from routerlib.log.call_log import CallLog
 from routerlib.log.schema import LogError
 from routerlib.log.writer import LogWriter
+from routerlib.records.call import Call
 from routerlib.records.prompt import Prompt
 
 
@@ -110,3 +113,28 @@ def test_a_block_inside_a_transaction_is_a_part_of_it(log: CallLog) -> None:
     with pytest.raises(ValueError, match="changed my mind"):
         _add_and_fail(log, "alone")
     assert _texts(log) == ["outer"]
+
+
+class Text(str):
+    """A text of which one can tell whether anybody still holds it."""
+
+
+def test_nothing_of_a_write_is_held_once_it_is_on_the_disk(log: CallLog) -> None:
+    log.add_prompts([prompt := Prompt.from_text("Hi")])
+    run_id = log.start_run("test", {})
+
+    def adding(response: Text) -> Callable[[CallLog], int]:
+        call = Call(prompt.prompt_id, "small", "p", "ok", response=response, latency_s=0.1)
+        return lambda log: log.add_call(call, run_id)
+
+    held: weakref.WeakSet[Text] = weakref.WeakSet()
+    with LogWriter(log) as writer:
+        for n in range(2):
+            held.add(response := Text(f"a long answer {n}"))
+            writer.submit(adding(response)).result()
+            del response
+        wait_until(lambda: not held, "a text that was written is still held")
+    held.add(response := Text("written without a writer"))
+    adding(response)(log)
+    del response
+    assert not held

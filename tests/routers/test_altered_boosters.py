@@ -15,7 +15,8 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.lightgbm.router import LGBMRouter
-from routerlib.routers.lightgbm.tree_text import open_booster
+from routerlib.routers.lightgbm.scoring import Scorer
+from routerlib.routers.lightgbm.tree_text import check_model_text
 from routerlib.routers.lightgbm.trees import train_classifier, train_cost, train_quality
 from routerlib.routers.loading import load_router
 
@@ -84,7 +85,7 @@ ALTERATIONS: dict[str, tuple[str, Callable[[list[str]], list[str]], str]] = {
 def test_a_tree_that_is_none_is_refused(model_text: str, name: str) -> None:
     field, change, message = ALTERATIONS[name]
     with pytest.raises(ValueError, match=f"LightGBM model text is altered: .*{message}"):
-        open_booster(changed_tree(model_text, field, change), n_features=3)
+        check_model_text(changed_tree(model_text, field, change), n_features=3)
 
 
 @pytest.mark.parametrize(
@@ -106,13 +107,13 @@ def test_a_head_that_does_not_fit_is_refused(
 ) -> None:
     assert old in model_text
     with pytest.raises(ValueError, match=message):
-        open_booster(model_text.replace(old, new, 1), n_features=3)
+        check_model_text(model_text.replace(old, new, 1), n_features=3)
 
 
 @pytest.mark.parametrize("text", ["", "tree\n", None, 5])
 def test_what_is_no_model_text_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="LightGBM model text is altered"):
-        open_booster(text, n_features=3)
+        check_model_text(text, n_features=3)
 
 
 def test_boosters_of_every_kind_open_and_predict_the_same() -> None:
@@ -127,8 +128,10 @@ def test_boosters_of_every_kind_open_and_predict_the_same() -> None:
         (train_classifier(columns, classes, 0), 3),
         (train_classifier(columns, rare, 0), 3),
     ]:
-        opened = open_booster(booster.model_to_string(), 3, n_classes)
-        np.testing.assert_array_equal(opened.predict(columns), booster.predict(columns))
+        scorer = Scorer(check_model_text(booster.model_to_string(), 3, n_classes), n_classes)
+        for scores, is_raw in ((scorer.raw(columns), True), (scorer.probabilities(columns), False)):
+            told = booster.predict(columns, raw_score=is_raw)
+            np.testing.assert_array_equal(scores, told.reshape(scores.shape))
 
 
 @pytest.mark.parametrize("name", ["num_leaves", "circle", "feature"])

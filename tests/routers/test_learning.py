@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from routerlib.features.learners.network import Labels, Network
-from routerlib.features.prompt_features import PLAIN
+from routerlib.features.prompt_columns import PLAIN
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.routers.baselines import BestSingle, TopicTable

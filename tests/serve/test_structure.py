@@ -51,10 +51,10 @@ def test_depth_and_size_are_those_of_the_value_whatever_its_texts_hold(value: ob
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        (b"[" * 4_000_000 + b"]" * 4_000_000, "more than 100000 values"),
-        (b"[" + b"[]," * 2_600_000 + b"[]]", "more than 100000 values"),
-        (b'["' + b'","' * 2_600_000 + b'"]', "more than 100000 values"),
-        (b'{"a":{' + b'"k":"\\"",' * 800_000 + b'"k":1}}', "more than 100000 values"),
+        (b"[" * 4_000_000 + b"]" * 4_000_000, "more than 50000 values"),
+        (b"[" + b"[]," * 2_600_000 + b"[]]", "more than 50000 values"),
+        (b'["' + b'","' * 2_600_000 + b'"]', "more than 50000 values"),
+        (b'{"a":{' + b'"k":"\\"",' * 800_000 + b'"k":1}}', "more than 50000 values"),
         (b"[" * 65 + b"]" * 65, "deeper than 64 levels"),
         ("[1]".encode("utf-16-le"), "must be JSON in UTF-8"),
         ("[1]".encode("utf-32-be"), "must be JSON in UTF-8"),

@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from routerlib.features.embedding import unit_rows
 from routerlib.features.learners.stack import NEIGHBOUR_DIMENSIONS
 from routerlib.features.learners.topics import topic_means
 from routerlib.features.text_space import Place
 from routerlib.records.arrays import pack_array, unpack_array
+from routerlib.weights.embedding import unit_rows
 
 # Numbers of clusters tried, with this many prompts a cluster on average.
 _TRIED, _FEWEST_A_CLUSTER = (4, 8, 16, 32, 64), 5

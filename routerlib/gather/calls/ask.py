@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # A refusal or a cut answer is the candidate's answer; these give the asker nothing at all.
 _NO_ANSWER = ("error", "timeout", "empty")
 _MAX_ERROR_CHARS = 500
+_LONG_CHARACTERS = 1_000_000
 # The kind of fault of a call that was never made, since the money for it wasn't there.
 OVER_BUDGET = "over_budget"
 
@@ -202,6 +203,8 @@ async def answer(
     `order`: whom to ask, see `order_of_asking`; at least one.
     """
     recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
+    if sum(len(message["content"]) for message in prompt.messages) > _LONG_CHARACTERS:
+        await recorded  # the copies that writing and sending take don't add up
     failed: list[Call] = []
     for candidate in order:
         speech = _Speech(candidate.name, on_text)

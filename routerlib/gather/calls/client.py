@@ -30,6 +30,7 @@ from routerlib.gather.candidates.keys import RedactedStream
 from routerlib.records.call import Call, CandidateModel, Usage
 from routerlib.records.endings import UNKNOWN_END, tell_unknown
 from routerlib.records.errors import RouterlibError
+from routerlib.records.memory import give_back_large_blocks
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import thought_apart
 
@@ -89,6 +90,7 @@ class Clients:
         first_wait_s: float = _FIRST_WAIT_S,
         most_bytes: int = MOST_BYTES,
     ) -> None:
+        give_back_large_blocks()
         self._stopping = stopping or asyncio.Event()
         self._first_wait_s = first_wait_s
         # Held by whoever reads, judges or logs a large answer, so that their memory doesn't add up.

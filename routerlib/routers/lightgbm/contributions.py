@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import lightgbm as lgb
 import numpy as np
 
 from routerlib.features.inputs import texts_of
 from routerlib.features.learners.log_odds import LogOddsScale, logits
-from routerlib.features.prompt_features import PromptFeatures
+from routerlib.features.prompt_columns import PromptColumns
 from routerlib.routers.lightgbm.addition import Addition
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.fit_blend import PARTS
 from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees
 from routerlib.routers.router import Router
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 Objective = Literal["quality", "best_model"]
 Target = Literal["quality", "cost"]
@@ -25,7 +27,7 @@ class ExplainedRouter(Router):
     """Explain the estimates of trees, blended with simpler learners; `LGBMRouter` learns them."""
 
     objective: Objective
-    _features: PromptFeatures
+    _features: PromptColumns
     _main: list[int]  # candidates with trees of their own
     _trees: QualityTrees
     _blend: Blend
@@ -48,7 +50,7 @@ class ExplainedRouter(Router):
             In the order of `feature_names_`.
         """
         self._check_fitted()
-        return self._features.transform(texts_of(prompts), topics)
+        return self._features.columns(texts_of(prompts), topics)
 
     def booster(self, model: str, target: Target = "quality") -> lgb.Booster:
         """Return the trees of one candidate model.
@@ -186,7 +188,7 @@ class ExplainedRouter(Router):
     def feature_names_(self) -> tuple[str, ...]:
         """Names of the columns of `features`."""
         self._check_fitted()
-        return tuple(str(name) for name in self._features.get_feature_names_out())
+        return tuple(self._features.names())
 
     def _parts(self, columns: np.ndarray) -> list[np.ndarray]:
         """Return the log-odds that are blended, each of shape (n_prompts, n_main)."""

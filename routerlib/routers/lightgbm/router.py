@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import lightgbm as lgb
 import numpy as np
 
 from routerlib.features.encoders import EncoderChoice
 from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.folds import folds_of
 from routerlib.features.learners.log_odds import TopicShift
-from routerlib.features.prompt_features import GROUPS, PromptFeatures
+from routerlib.features.prompt_columns import GROUPS, PromptColumns
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.decision import Estimates
@@ -21,7 +20,8 @@ from routerlib.routers.lightgbm.addition import Addition
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
 from routerlib.routers.lightgbm.fit_blend import blend_out_of_fold, fit_blend
-from routerlib.routers.lightgbm.tree_text import open_booster
+from routerlib.routers.lightgbm.scoring import Scorer
+from routerlib.routers.lightgbm.tree_text import check_model_text
 from routerlib.routers.lightgbm.trees import (
     CostTrees,
     QualityTrees,
@@ -200,7 +200,7 @@ class LGBMRouter(ExplainedRouter):
         self._main = [int(arm) for arm in np.flatnonzero(~few)]
         main = outcomes.of_models([outcomes.models[arm] for arm in self._main])
         folds = folds_of(main, self.random_state)
-        self._features = PromptFeatures(
+        self._features = PromptColumns(
             groups=self.groups,
             n_components=self.n_components,
             encoder=self.encoder,
@@ -267,10 +267,19 @@ class LGBMRouter(ExplainedRouter):
         rows, names = _best_labels(outcomes)
         encoder = LabelEncoder().fit(names)
         self._classes = [self.models_.index(name) for name in encoder.classes_]
-        self._classifier: lgb.Booster | None = None
+        text = None
         if len(self._classes) > 1:
             labels = encoder.transform(names)
-            self._classifier = train_classifier(columns[rows], labels, self.random_state)
+            booster = train_classifier(columns[rows], labels, self.random_state)
+            text = booster.model_to_string()
+        self._open_classifier(text, columns.shape[1])
+
+    def _open_classifier(self, text: str | None, n_columns: int) -> None:
+        """Take up the trees of ``objective="best_model"``; None: one candidate is always best."""
+        self._classifier_text, self._classifier = text, None
+        if text is not None:
+            sound = check_model_text(text, n_columns, len(self._classes))
+            self._classifier = Scorer(sound, len(self._classes))
 
     def _estimate(
         self, texts: list[str], topics: Sequence[str] | None
@@ -281,9 +290,7 @@ class LGBMRouter(ExplainedRouter):
         cost_usd[:, self._main] = known_cost = self._cost.cost_usd(columns)
         if self.objective == "best_model":
             quality[:, self._classes] = (
-                1.0
-                if self._classifier is None
-                else self._classifier.predict(columns, num_threads=1)
+                1.0 if self._classifier is None else self._classifier.probabilities(columns)
             )
             return quality, cost_usd
         parts = self._parts(columns)
@@ -328,8 +335,7 @@ class LGBMRouter(ExplainedRouter):
             "cost": self._cost.to_state(),
         }
         if self.objective == "best_model":
-            classifier = self._classifier
-            text = None if classifier is None else classifier.model_to_string()
+            text = self._classifier_text
             return {**learned, "classes": self._classes, "classifier": text}
         return {
             **learned,
@@ -341,7 +347,7 @@ class LGBMRouter(ExplainedRouter):
         }
 
     def _restore(self, learned: Mapping[str, Any]) -> None:
-        self._features = PromptFeatures.from_state(learned["features"], self.encoder)
+        self._features = PromptColumns.from_state(learned["features"], self.encoder)
         self.encoder = self._features.encoder
         n_columns = self._features.n_features_out_
         self._main = learned["main"]
@@ -349,10 +355,7 @@ class LGBMRouter(ExplainedRouter):
         self._additions, self._topic_shift = {}, TopicShift({})
         if self.objective == "best_model":
             self._classes = learned["classes"]
-            text = learned["classifier"]
-            self._classifier = (
-                None if text is None else open_booster(text, n_columns, len(self._classes))
-            )
+            self._open_classifier(learned["classifier"], n_columns)
             return
         self._trees = QualityTrees(learned["quality"], n_columns, len(self._main))
         self._blend = Blend.from_state(learned["blend"])

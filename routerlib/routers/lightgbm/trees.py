@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
-import lightgbm as lgb
 import numpy as np
 
 from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.log_odds import log_odds, shrunk_mean
 from routerlib.features.learners.stack import Estimated
 from routerlib.records.arrays import pack_array, unpack_array
-from routerlib.routers.lightgbm.tree_text import merge_models, open_booster, single_model
+from routerlib.routers.lightgbm.scoring import Scorer
+from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models, single_model
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 MIN_ROWS_FOR_TREES = 20
 
@@ -110,10 +114,19 @@ def _train(
     }
     if len(labels) < MIN_ROWS_FOR_TREES:
         settings["bagging_freq"] = 0  # seven tenths of one row would be none
+    import lightgbm as lgb
+
     table = lgb.Dataset(columns, label=labels, params=settings)
     trained = lgb.train(settings, table, num_boost_round=n_rounds)
     # Through its text, so that a router estimates the same before and after saving.
-    return lgb.Booster(model_str=trained.model_to_string())
+    return _opened(trained.model_to_string())
+
+
+def _opened(text: str) -> lgb.Booster:
+    """Open a sound text as what LightGBM's own tools take."""
+    import lightgbm as lgb
+
+    return lgb.Booster(model_str=text)
 
 
 def _rounds(n_rows: int) -> int:
@@ -125,7 +138,7 @@ class QualityTrees:
 
     def __init__(self, text: str, n_columns: int, n_models: int) -> None:
         self.text = text
-        self.booster = open_booster(text, n_columns, n_models)
+        self._scorer = Scorer(check_model_text(text, n_columns, n_models), n_models)
         self.n_models = n_models
 
     @classmethod
@@ -145,16 +158,20 @@ class QualityTrees:
 
     def log_odds(self, columns: np.ndarray) -> np.ndarray:
         """Return log-odds of shape (n_prompts, n_models)."""
-        return raw_scores(self.booster, columns).reshape(len(columns), self.n_models) / N_BAGS
+        return self._scorer.raw(columns) / N_BAGS
 
     def contributions(self, columns: np.ndarray) -> np.ndarray:
         """Return TreeSHAP values, shape (n_prompts, n_models, n_columns + 1), the base last."""
-        values = self.booster.predict(columns, pred_contrib=True, num_threads=1)
+        values = self._booster.predict(columns, pred_contrib=True, num_threads=1)
         return np.asarray(values).reshape(len(columns), self.n_models, -1) / N_BAGS
 
     def single(self, arm: int) -> lgb.Booster:
         """Return one candidate's trees alone; the raw score is the sum of its boosters."""
-        return lgb.Booster(model_str=single_model(self.text, arm))
+        return _opened(single_model(self.text, arm))
+
+    @cached_property
+    def _booster(self) -> lgb.Booster:
+        return _opened(self.text)
 
 
 class CostTrees:
@@ -183,7 +200,9 @@ class CostTrees:
         self.shares = shares
         self.smear = smear
         self.n_models = n_models
-        self.booster = open_booster(text, n_columns, len(self.arms)) if self.arms else None
+        self._scorer = None
+        if self.arms:
+            self._scorer = Scorer(check_model_text(text, n_columns, len(self.arms)), len(self.arms))
 
     @classmethod
     def fit_out_of_fold(
@@ -215,8 +234,8 @@ class CostTrees:
     def cost_usd(self, columns: np.ndarray) -> np.ndarray:
         """Return expected US dollars, shape (n_prompts, n_models); NaN where unknown."""
         cost_usd = np.full((len(columns), self.n_models), np.nan)
-        if self.booster is not None:
-            raw = raw_scores(self.booster, columns).reshape(len(columns), len(self.arms))
+        if self._scorer is not None:
+            raw = self._scorer.raw(columns)
             cost_usd[:, self.arms] = (
                 np.exp(self.levels + self.shares * (raw - self.levels)) * self.smear
             )
@@ -224,9 +243,9 @@ class CostTrees:
 
     def contributions(self, columns: np.ndarray) -> np.ndarray:
         """Return TreeSHAP values of log cost, shape (n_prompts, n_costed, n_columns + 1)."""
-        if self.booster is None:
+        if not self.arms:
             return np.zeros((len(columns), 0, columns.shape[1] + 1))
-        values = np.asarray(self.booster.predict(columns, pred_contrib=True, num_threads=1))
+        values = np.asarray(self._booster.predict(columns, pred_contrib=True, num_threads=1))
         values = values.reshape(len(columns), len(self.arms), -1) * self.shares[:, np.newaxis]
         values[:, :, -1] += (1 - self.shares) * self.levels
         values[:, :, -1] += np.log(np.maximum(self.smear, _SMALLEST_SMEAR))
@@ -234,7 +253,11 @@ class CostTrees:
 
     def single(self, arm: int) -> lgb.Booster:
         """Return one candidate's trees alone; the raw score is log cost before smearing."""
-        return lgb.Booster(model_str=single_model(self.text, self.arms.index(arm)))
+        return _opened(single_model(self.text, self.arms.index(arm)))
+
+    @cached_property
+    def _booster(self) -> lgb.Booster:
+        return _opened(self.text)
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
