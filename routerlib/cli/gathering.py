@@ -52,6 +52,9 @@ def collect(
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each prompt is asked.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first prompts.")] = None,
+    only_evaluation: Annotated[
+        bool, typer.Option("--only-evaluation", help="Only prompts that `acquire` leaves alone.")
+    ] = False,
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
     judge: GivenJudge = None,
@@ -73,6 +76,8 @@ def collect(
     )
     typer.echo(str(report))
     asked = list(report.prompts)
+    if only_evaluation:
+        asked = _kept_for_evaluation(asked, log_path)
     chosen = load_candidates(candidates_source)
     if dry_run:
         _show_plan(_planned(asked, chosen, log_path, repeats, limit), chosen, budget_usd)
@@ -90,6 +95,21 @@ def collect(
         )
         n_scored = int(log.summary().scored.sum()) if log.finished_cells() else 0
     _tell(collection, n_scored, log_path)
+
+
+def _kept_for_evaluation(prompts: Sequence[Prompt], log_path: Path) -> list[Prompt]:
+    """Return the prompts that buying leaves alone."""
+    from routerlib.gather.labels.buy import kept_for_evaluation
+    from routerlib.log.call_log import CallLog
+
+    opened = CallLog(log_path, read_only=True) if log_path.exists() else nullcontext()
+    with opened as log:
+        is_kept = kept_for_evaluation(log, prompts)
+    kept = [prompt for prompt, is_apart in zip(prompts, is_kept, strict=True) if is_apart]
+    typer.echo(f"{len(kept)} of {len(prompts)} prompts are kept for evaluation")
+    if not kept:
+        raise ValueError("no prompt is kept for evaluation; give more prompts that differ")
+    return kept
 
 
 def _planned(

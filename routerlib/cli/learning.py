@@ -59,18 +59,27 @@ def acquire(
     cost_weight: LabelsCostWeight = 0.0,
     batches: Annotated[int, typer.Option(min=1, help="Looks at what was learnt.")] = 4,
     random_state: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    evaluation_share: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.99, help="Prompts left alone to be tested on; left out = 0.2."),
+    ] = None,
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
     judge: GivenJudge = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would ask.")] = False,
 ) -> None:
-    """Ask and judge the cells that teach most per dollar; every choice keeps its probability."""
+    """Ask and judge the cells that teach most per dollar; every choice keeps its probability.
+
+    What is bought is no sample of all prompts. So a random share of them is left alone: have these
+    answered by every candidate (`routerlib collect --only-evaluation`), and `train` tests on them.
+    """
     from routerlib.gather.candidates.candidates import load_candidates
     from routerlib.gather.judges.proposing import proposal, with_judge
     from routerlib.gather.labels.buy import buy_labels
     from routerlib.gather.prompts.files import load_prompts
     from routerlib.gather.prompts.shapes import parse_columns
     from routerlib.log.call_log import CallLog
+    from routerlib.outcomes.evaluation_share import EVALUATION_SHARE
 
     prompts = None
     if prompts_path is not None:
@@ -92,6 +101,7 @@ def acquire(
             n_batches=batches,
             random_state=random_state,
             dry_run=dry_run,
+            evaluation_share=EVALUATION_SHARE if evaluation_share is None else evaluation_share,
         )
     typer.echo(str(bought))
     if bought.cells and not dry_run:

@@ -8,7 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from routerlib.evaluation.pseudo_outcomes import augmented, probability_observed
+from routerlib.evaluation.pseudo_outcomes import (
+    augmented,
+    filled,
+    left_out,
+    probability_observed,
+)
 from routerlib.evaluation.routing import Routed, TrainMeans
 from routerlib.metrics.curves import hull
 from routerlib.metrics.intervals import (
@@ -26,7 +31,7 @@ LENGTHS = ("short", "middle", "long")
 
 
 class Lacking(NamedTuple):
-    """Prompts that lack a quality or a cost.
+    """Prompts that lack a quality or a cost, other than because it wasn't bought.
 
     Attributes
     ----------
@@ -46,10 +51,11 @@ class Lacking(NamedTuple):
     @classmethod
     def of(cls, outcomes: Outcomes) -> Lacking:
         """Count what some outcomes lack; costs only where each candidate has some."""
-        is_missing = np.isnan(outcomes.quality)
+        by_design = left_out(outcomes)
+        is_missing = np.isnan(outcomes.quality) & ~by_design
         is_skipped = is_missing.any(axis=1)
         if _has_costs(outcomes):
-            is_skipped |= np.isnan(outcomes.cost_usd).any(axis=1)
+            is_skipped |= (np.isnan(outcomes.cost_usd) & ~by_design).any(axis=1)
         counts = zip(outcomes.models, is_missing.sum(axis=0), strict=True)
         return cls(
             n=len(outcomes),
@@ -135,9 +141,18 @@ def bound_missing(
         return None
     strong = test.models.index(train.strong)
     best = np.full(len(test), strong) if routed.best is None else routed.best
-    world = _World(test, routed.arms, _has_costs(test), n_bootstrap, random_state)
+    table = filled(test, routed.estimates)
+    world = _World(
+        test,
+        table.quality,
+        table.cost_usd,
+        routed.arms,
+        _has_costs(test),
+        n_bootstrap,
+        random_state,
+    )
     adjusted, n_out = _adjusted(world, routed, best)
-    rivals = _possible_best(test.quality, strong)
+    rivals = _possible_best(table.quality, strong)
     singles = {arm: best if arm == strong else np.full(len(test), arm) for arm in rivals}
     return MissingCells(
         lacking=lacking,
@@ -150,9 +165,14 @@ def bound_missing(
 
 @dataclass(frozen=True, eq=False)
 class _World:
-    """All held-out prompts, what the router chose there, and how the bootstrap draws."""
+    """All held-out prompts, what the router chose there, and how the bootstrap draws.
+
+    `quality, cost_usd` (n_prompts, n_models): what wasn't bought is made up for.
+    """
 
     test: Outcomes
+    quality: Floats
+    cost_usd: Floats
     arms: Arms
     has_costs: bool
     n_bootstrap: int
@@ -186,7 +206,7 @@ class _World:
 
         `mixture` (n_models,) or (n_prompts, n_models): shares of each.
         """
-        quality = self.test.quality
+        quality = self.quality
         ours = np.eye(quality.shape[1])[self.arms] - mixture
         if not ours.any():
             return Interval(0.0, 0.0, 0.0, 0.0)
@@ -202,7 +222,7 @@ class _World:
 
         An unknown cost is the highest, or the lowest, that was seen of its candidate.
         """
-        cost, rows = self.test.cost_usd, np.arange(len(self.test))
+        cost, rows = self.cost_usd, np.arange(len(self.test))
         middle = np.nanmean(cost, axis=0)
         # The very same call on both sides costs the same.
         is_same = (self.arms == best) & np.isnan(cost[rows, best])
@@ -266,10 +286,10 @@ def _by_length(test: Outcomes, is_skipped: np.ndarray) -> dict[str, float]:
 def _adjusted(world: _World, routed: Routed, best: Arms) -> tuple[Interval | None, int]:
     """Estimate the difference to the best single model by what is like the missing cells."""
     test, expected = world.test, routed.estimates.quality
-    if not np.isfinite(expected).all() or not np.isnan(test.quality).any():
+    if not np.isfinite(expected).all() or not np.isnan(world.quality).any():
         return None, 0
     lengths = np.log1p([len(prompt) for prompt in test.prompts])
-    seen = probability_observed(test.quality, np.column_stack([lengths, expected]), test.groups)
-    made_up = augmented(test.quality, expected, seen.probability)
+    seen = probability_observed(world.quality, np.column_stack([lengths, expected]), test.groups)
+    made_up = augmented(world.quality, expected, seen.probability)
     rows = np.arange(len(test))
     return world.mean(made_up[rows, routed.arms] - made_up[rows, best]), seen.n_out_of_reach

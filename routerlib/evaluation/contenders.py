@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from routerlib.evaluation.pseudo_outcomes import filled
 from routerlib.metrics.curves import oracle
 from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
@@ -19,7 +20,12 @@ from routerlib.records.decision import Estimates
 class TestedPrompts:
     """What every way of choosing is measured on: prompts that all candidate models answered.
 
+    Cells that weren't bought are made up for, see `filled`; then there is no oracle.
+
+    `quality` (n_prompts, n_models): observed, or made up for.
+    `cost_usd` (n_prompts, n_models): US dollars; NaN when costs aren't known.
     `kept` (n_prompts,): which prompts of the tested outcomes these are.
+    `n_bought`: prompts of which some cell had a chance to be left out.
     `best` (n_prompts,): column of the best single model that other prompts than this one chose;
         None = `strong` on each.
     """
@@ -27,42 +33,47 @@ class TestedPrompts:
     __test__ = False  # pytest takes the name for a test
 
     outcomes: Outcomes
+    quality: Floats
+    cost_usd: Floats
     n_skipped: int
     has_costs: bool
     strong: int
     weak: int
     kept: NDArray[np.intp]
+    n_bought: int = 0
     best: NDArray[np.intp] | None = None
 
     @classmethod
     def of(
-        cls, test: Outcomes, strong: str, weak: str, best: NDArray[np.intp] | None = None
+        cls,
+        test: Outcomes,
+        strong: str,
+        weak: str,
+        best: NDArray[np.intp] | None = None,
+        expected: Estimates | None = None,
     ) -> TestedPrompts:
-        """Keep the prompts of `test` that can be measured."""
+        """Keep the prompts of `test` that can be measured.
+
+        `expected`: by a router that hasn't seen them, in the columns of `test`.
+        """
+        table = filled(test, expected)
         has_costs = bool((~np.isnan(test.cost_usd)).any(axis=0).all())
-        needed = (test.quality, test.cost_usd) if has_costs else (test.quality,)
+        needed = (table.quality, table.cost_usd) if has_costs else (table.quality,)
         keep = np.flatnonzero(is_complete(*needed))
+        unknown = np.full(test.cost_usd.shape, np.nan)
+        outcomes = test.take(keep)
         return cls(
-            outcomes=test.take(keep),
+            outcomes=outcomes,
+            quality=table.quality[keep],
+            cost_usd=(table.cost_usd if has_costs else unknown)[keep],
             n_skipped=len(test) - len(keep),
             has_costs=has_costs,
             strong=test.models.index(strong),
             weak=test.models.index(weak),
             kept=keep,
+            n_bought=_n_bought(outcomes),
             best=None if best is None else best[keep],
         )
-
-    @property
-    def quality(self) -> Floats:
-        """Observed quality, shape (n_prompts, n_models)."""
-        return self.outcomes.quality
-
-    @property
-    def cost_usd(self) -> Floats:
-        """Observed US dollars, shape (n_prompts, n_models); NaN when costs aren't known."""
-        if self.has_costs:
-            return self.outcomes.cost_usd
-        return np.full(self.quality.shape, np.nan)
 
     @property
     def best_arms(self) -> NDArray[np.intp]:
@@ -86,6 +97,12 @@ class TestedPrompts:
 
     def __len__(self) -> int:
         return len(self.quality)
+
+
+def _n_bought(outcomes: Outcomes) -> int:
+    if outcomes.inclusion is None:
+        return 0
+    return int((outcomes.inclusion < 1).any(axis=1).sum())
 
 
 @dataclass(frozen=True)
@@ -189,7 +206,6 @@ def baseline_contenders(
     )
     even_quality, even_cost = tested.quality.mean(axis=1), tested.cost_usd.mean(axis=1)
     no_score = np.zeros(n)
-    truth = Estimates(tuple(tested.outcomes.models), tested.quality, tested.cost_usd)
     return {
         "best single": estimates_contender(tested, means, singles),
         "random": Contender(
@@ -199,8 +215,17 @@ def baseline_contenders(
             at_cost_usd, at_cost_usd, tested.quality, tested.cost_usd, no_score, is_zero_router=True
         ),
         **_topic_contender(tested, topic_table, cost_weight),
-        "oracle": estimates_contender(tested, truth, oracle(tested.quality, tested.cost_usd)),
+        "oracle": _oracle(tested),
     }
+
+
+def _oracle(tested: TestedPrompts) -> Contender:
+    """Choose what was best; where cells are made up for, nobody knows what that was."""
+    if tested.n_bought:
+        unknown = np.full(len(tested), np.nan)
+        return Contender(unknown, unknown, unknown[:, None], unknown[:, None], unknown)
+    truth = Estimates(tuple(tested.outcomes.models), tested.quality, tested.cost_usd)
+    return estimates_contender(tested, truth, oracle(tested.quality, tested.cost_usd))
 
 
 def _topic_contender(

@@ -43,8 +43,8 @@ def folds_of(tested: TestedPrompts) -> Arms:
 
 
 def mixtures_of(tested: TestedPrompts, contender: Contender, folds: Arms) -> Mixtures | None:
-    """Fix a contender's mixtures; None where costs are unknown or nothing was tested."""
-    if not tested.has_costs or not len(tested):
+    """Fix a contender's mixtures; None where costs are unknown or nothing was tested or known."""
+    if not tested.has_costs or not len(tested) or np.isnan(contender.curve_quality).any():
         return None
     points = (contender.curve_quality, contender.curve_cost_usd)
     return fixed_mixtures(points, (tested.quality, tested.cost_usd), folds)

@@ -95,7 +95,7 @@ class Evaluation:
         Operating point, chosen on train: quality given up per US dollar saved.
     n, n_groups, n_skipped : int
         Prompts measured, groups of near-duplicates among them, and prompts skipped because some
-        candidate model has no quality or cost there.
+        candidate model has no quality or cost there, other than because it wasn't bought.
     curve : CostQuality
         The router as its cost weight sweeps, sorted by cost.
     band : CurveBand
@@ -182,7 +182,8 @@ def evaluate(
         Fitted; its ``cost_weight_`` is the operating point.
     test : Outcomes
         Prompts that it was not trained on, or for which it has choices out of fold
-        (`routerlib.evaluation.cross_fit.cross_evaluate`).
+        (`routerlib.evaluation.cross_fit.cross_evaluate`). Where some ``inclusion`` is below 1, what
+        wasn't bought is made up for by what the router expects and the weight of what was bought.
     test_failures_wrong : Outcomes, optional
         The same prompts with failed calls counted as quality 0, for the sensitivity.
     n_bootstrap : int, default=1000
@@ -219,7 +220,7 @@ def evaluate(
     bootstrap = _Bootstrap(n_bootstrap, random_state)
     train = means_on_train(router, test)
     whole, *wrong = route_unseen(router, [test, *counted_wrong], use_topics=use_topics)
-    tested = TestedPrompts.of(test, train.strong, train.weak, whole.best)
+    tested = TestedPrompts.of(test, train.strong, train.weak, whole.best, whole.estimates)
     routed = whole.take(tested.kept)
     contenders = _contenders(router, tested, train, routed)
     weight = float(router.cost_weight_)
@@ -389,7 +390,9 @@ def _failures(
     """Measure quality alone: a failed call often has no known cost."""
     train = means_on_train(router, test)
     without_costs = replace(test, cost_usd=np.full(test.cost_usd.shape, np.nan))
-    tested = TestedPrompts.of(without_costs, train.strong, train.weak, routed.best)
+    tested = TestedPrompts.of(
+        without_costs, train.strong, train.weak, routed.best, routed.estimates
+    )
     contender = arms_contender(tested, routed.arms[tested.kept])
     measured = measure(tested, {_ROUTER: contender}, **bootstrap._asdict())
     counted = measured.intervals(_ROUTER)

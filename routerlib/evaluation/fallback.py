@@ -71,6 +71,7 @@ def _judged(
         margin=margin_of(router),
         fallback=fallback,
         missing=tried.missing,
+        n_bought=tested.n_bought,
     )
 
 

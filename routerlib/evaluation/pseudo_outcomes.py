@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from routerlib.outcomes.near_duplicates import grouped_folds
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
+from routerlib.records.decision import Estimates
 
 # A cell seen less often than this would count for more than twenty: too few carry the mean.
 LEAST_PROBABILITY = 0.05
@@ -34,6 +36,65 @@ def augmented(observed: Floats, predicted: Floats, probability: Floats) -> Float
     """
     error = np.where(np.isnan(observed), 0.0, observed - predicted)
     return predicted + error / probability
+
+
+class Filled(NamedTuple):
+    """Outcomes in which cells that were left out by design are made up for.
+
+    `quality, cost_usd` (n_prompts, n_models): NaN = missing for no known reason. Means are right;
+        single cells may leave the range of qualities and costs.
+    """
+
+    quality: Floats
+    cost_usd: Floats
+
+
+def left_out(outcomes: Outcomes) -> np.ndarray:
+    """Tell which cells have no quality because they weren't bought, (n_prompts, n_models)."""
+    if outcomes.inclusion is None:
+        return np.zeros(outcomes.quality.shape, dtype=bool)
+    return np.isnan(outcomes.quality) & (outcomes.inclusion < 1)
+
+
+def filled(outcomes: Outcomes, expected: Estimates | None = None) -> Filled:
+    """Make up for cells that weren't bought, by the chance that each had.
+
+    Prompts of which nothing was bought don't stand in outcomes of a log. Where none stands there,
+    those that do stand for as many as had the same chance to be bought from.
+
+    Kossen, Farquhar, Gal and Rainforth (2021), Active testing: sample-efficient model evaluation,
+    ICML, https://arxiv.org/abs/2103.05331
+
+    `expected`: by somebody who hasn't seen these outcomes; None, and where it isn't finite, the
+        mean of each candidate is expected.
+    """
+    inclusion = outcomes.inclusion
+    if inclusion is None or (inclusion == 1).all():
+        return Filled(outcomes.quality, outcomes.cost_usd)
+    by_design = left_out(outcomes)
+    is_whole = bool(by_design.all(axis=1).any())
+    stands = np.ones(len(outcomes)) if is_whole else 1 - np.prod(1 - inclusion, axis=1)
+    weights = len(outcomes) * (1 / stands) / (1 / stands).sum()
+    probability = inclusion / stands[:, None]
+
+    def table(values: Floats, means: Floats, guess: Floats | None) -> Floats:
+        predicted = np.broadcast_to(means, values.shape)
+        if guess is not None:
+            predicted = np.where(np.isfinite(guess), guess, predicted)
+        found = np.where(inclusion == 1, values, augmented(values, predicted, probability))
+        found = np.where(np.isnan(values) & ~by_design, np.nan, found)
+        if is_whole:
+            return found
+        centre = float(np.nanmean(means)) if np.isfinite(means).any() else 0.0
+        return np.asarray(centre + weights[:, None] * (found - centre))
+
+    of_quality, of_cost = (
+        (None, None) if expected is None else (expected.quality, expected.cost_usd)
+    )
+    return Filled(
+        table(outcomes.quality, outcomes.mean_quality, of_quality),
+        table(outcomes.cost_usd, outcomes.mean_cost_usd, of_cost),
+    )
 
 
 class Observed(NamedTuple):

@@ -172,7 +172,8 @@ class _Shared:
         mean = weights / np.where(n > 0, n, np.nan)
         weighed = utility(tested.quality, tested.cost_usd, cost_weight)
         best, highest = (
-            values.max(axis=1, initial=-np.inf) for values in (tested.quality, weighed)
+            np.full(len(tested), np.nan) if tested.n_bought else values.max(axis=1, initial=-np.inf)
+            for values in (tested.quality, weighed)
         )
         return cls(
             weights,

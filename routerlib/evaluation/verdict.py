@@ -71,6 +71,7 @@ def judge_by_intervals(
     margin: float = QUALITY_MARGIN,
     fallback: str | None = None,
     missing: MissingCells | None = None,
+    n_bought: int = 0,
 ) -> Verdict:
     """Decide by intervals alone; where the router fell back, there is nothing to decide by.
 
@@ -81,6 +82,7 @@ def judge_by_intervals(
     `fallback`: why the router keeps to the best single model whatever it estimates; None = it
         doesn't.
     `missing`: None = every candidate has a quality and a cost on each held-out prompt.
+    `n_bought`: prompts whose labels were bought with a known chance.
     """
     if fallback is not None:
         kind: VerdictKind = "not_measurable"
@@ -102,7 +104,12 @@ def judge_by_intervals(
         )
     if missing is not None:
         sentence = _on_all(sentence, kind, of_complete, n, missing)
+    if n_bought:
+        sentence = (
+            f"{sentence} Labels of {n_bought} of them were bought: each counts by its chance."
+        )
     numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
+    numbers["n_bought"] = n_bought
     numbers["share_of_best_single"] = finite_or_none(share_of_best_single)
     numbers["more_prompts_needed"], numbers["prompts_needed"] = more, needed
     if missing is not None:

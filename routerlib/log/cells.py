@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 import numpy as np
 
 from routerlib.log import queries
+from routerlib.log.purchases import Purchases
 from routerlib.outcomes.outcomes import Failures
 from routerlib.records.call import Price
 
@@ -52,6 +53,8 @@ class Cells(NamedTuple):
         are as `Prompt.group` says, None where a prompt has none.
     `models` (length n_models): candidate names.
     `quality, cost_usd` (n_prompts, n_models): NaN where unknown; US dollars.
+    `inclusion` (n_prompts, n_models): probability with which a cell was to be observed; None = no
+        label was bought.
     """
 
     prompts: list[str]
@@ -61,6 +64,7 @@ class Cells(NamedTuple):
     topics: list[str]
     prompt_ids: list[str]
     group_ids: list[str | None]
+    inclusion: np.ndarray | None
 
 
 def read_cells(
@@ -86,14 +90,17 @@ def read_cells(
     if failures == "wrong":
         quality[is_failed] = 0.0
     group_ids = known.group_id.astype(object)
+    qualities = _grid(row, model, quality, (len(known), len(names)))
+    prompt_ids = known.prompt_id.tolist()
     return Cells(
         prompts=known.text.tolist(),
         models=names,
-        quality=_grid(row, model, quality, (len(known), len(names))),
+        quality=qualities,
         cost_usd=_grid(row, model, cost_usd, (len(known), len(names))),
         topics=known.label.tolist(),
-        prompt_ids=known.prompt_id.tolist(),
+        prompt_ids=prompt_ids,
         group_ids=group_ids.where(group_ids.notna(), None).tolist(),
+        inclusion=Purchases.read(path).inclusion(prompt_ids, names, qualities),
     )
 
 

@@ -25,19 +25,39 @@ class Means(NamedTuple):
     cost_usd: np.ndarray
 
 
-def nanmean(matrix: np.ndarray) -> np.ndarray:
-    """Return the mean of what was observed in each column."""
+def nanmean(matrix: np.ndarray, inclusion: np.ndarray | None = None) -> np.ndarray:
+    """Return the mean of what was observed in each column.
+
+    A cell that was to be observed with a probability of 1/4 stands for four (Hajek's mean).
+
+    Farquhar, Gal and Rainforth (2021), On statistical bias in active learning: how and when to fix
+    it, ICLR, https://arxiv.org/abs/2101.11665
+
+    `inclusion` (n_prompts, n_models): that probability, in (0, 1]; None = 1 everywhere.
+
+    >>> nanmean(np.array([[1.0], [0.0], [np.nan]]), np.array([[0.25], [1.0], [1.0]])).tolist()
+    [0.8]
+    """
     known = np.isfinite(matrix)
-    counts = known.sum(axis=0)
-    sums = np.where(known, matrix, 0.0).sum(axis=0)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    weights = known if inclusion is None else known / inclusion
+    counts = weights.sum(axis=0)
+    sums = np.where(known, matrix * weights, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.where(counts > 0, counts, 1.0), np.nan)
 
 
-def compared_means(quality: np.ndarray, cost_usd: np.ndarray) -> Means:
+def compared_means(
+    quality: np.ndarray, cost_usd: np.ndarray, inclusion: np.ndarray | None = None
+) -> Means:
     """Return means over the prompts that all candidates answered, where these are enough.
 
+    Where labels were bought, the prompts that all answered are no sample of all: then everything
+    that was observed counts, by its probability.
+
     `quality, cost_usd` (n_prompts, n_models): NaN where unknown; US dollars.
+    `inclusion` (n_prompts, n_models): probability with which a cell was to be observed; None = 1.
     """
+    if inclusion is not None and (inclusion < 1).any():
+        return Means(nanmean(quality, inclusion), nanmean(cost_usd, inclusion))
     complete = np.isfinite(quality).all(axis=1)
     n_complete = int(complete.sum())
     mean_cost_usd = nanmean(cost_usd)

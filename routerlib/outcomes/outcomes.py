@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from routerlib.outcomes.checks import check_ranges, group_ids_of, inclusion_of, matrix_of, texts_of
+from routerlib.outcomes.evaluation_share import left_alone
 from routerlib.outcomes.families import families_of
 from routerlib.outcomes.frames import columns_of
 from routerlib.outcomes.identity import data_hash
@@ -125,7 +126,7 @@ class Outcomes:
         Parameters
         ----------
         log : CallLog
-            The log; it may be written to meanwhile.
+            The log; it may be written to meanwhile. What was bought has its `inclusion`.
         prices : mapping of str to Price or None, default=None
             Prices to derive cost from; None = those logged last. Where tokens or price are
             unknown, the cost that another tool gave with a call counts, if there is one.
@@ -208,13 +209,13 @@ class Outcomes:
 
     @property
     def mean_quality(self) -> np.ndarray:
-        """Mean observed quality of each candidate, shape (n_models,); NaN where never observed."""
-        return nanmean(self.quality)
+        """Mean quality of each candidate by `inclusion`, shape (n_models,); NaN = never seen."""
+        return nanmean(self.quality, self.inclusion)
 
     @property
     def mean_cost_usd(self) -> np.ndarray:
         """Mean known cost of one call, US dollars, shape (n_models,); NaN where unknown."""
-        return nanmean(self.cost_usd)
+        return nanmean(self.cost_usd, self.inclusion)
 
     def compared(self) -> Means:
         """Return means by which candidates can be compared fairly.
@@ -226,7 +227,7 @@ class Outcomes:
         -------
         Means
             Over the prompts on which every candidate was observed, if these are at least 30 and
-            at least half of all; else over whatever was observed of each.
+            at least half of all; else, and where labels were bought, over all that was observed.
 
         Examples
         --------
@@ -235,7 +236,7 @@ class Outcomes:
         >>> outcomes.mean_quality.round(3).tolist(), outcomes.compared().quality.round(3).tolist()
         ([0.375, 0.4], [0.5, 0.4])
         """
-        return compared_means(self.quality, self.cost_usd)
+        return compared_means(self.quality, self.cost_usd, self.inclusion)
 
     @property
     def best_single(self) -> str:
@@ -289,8 +290,7 @@ class Outcomes:
         Outcomes
             Of the same candidates.
         """
-        rows: np.ndarray = np.arange(len(self))
-        rows = rows[np.asarray(indices)] if len(indices) else rows[:0]
+        rows = np.arange(len(self))[np.asarray(indices) if len(indices) else slice(0)]
         taken = replace(
             self,
             prompts=[self.prompts[row] for row in rows],
@@ -351,7 +351,8 @@ class Outcomes:
         Parameters
         ----------
         test_size : float, default=0.3
-            Share of prompts for test, in (0, 1).
+            Share of prompts for test, in (0, 1). Where labels were bought, a random split tests on
+            what buying left alone instead; see `routerlib.outcomes.evaluation_share`.
         random_state : int, default=0
             Seed.
         by : {"random", "topic", "time"}, default="random"
@@ -369,7 +370,8 @@ class Outcomes:
         ValueError
             If the share is out of range, topics are missing or all prompts are copies of one.
         """
-        parts = divide(self.groups, test_size, random_state, by, self.topics)
+        kept = left_alone(self.groups, self.prompt_ids, self.inclusion) if by == "random" else None
+        parts = divide(self.groups, test_size, random_state, by, self.topics, kept)
         return self.take(parts.train), self.take(parts.test)
 
     def without(self, prompt_ids: Sequence[str]) -> Outcomes:

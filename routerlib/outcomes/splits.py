@@ -34,15 +34,19 @@ def divide(
     random_state: int = 0,
     by: SplitBy = "random",
     topics: Sequence[str] | None = None,
+    kept: NDArray[np.bool_] | None = None,
 ) -> Parts:
     """Divide prompts once.
 
     `groups` (n_prompts,): near-duplicate groups, as of
         `routerlib.outcomes.near_duplicates.near_duplicate_groups`.
     `test_size`: share of prompts for test, in (0, 1).
+    `kept` (n_prompts,): whole groups that are the test, whatever its size; None = drawn.
     """
     check_test_size(test_size)
     _check(by, topics)
+    if kept is not None:
+        return _parts(groups, kept)
     units = _units(groups, by, topics)
     sizes = np.bincount(units) if len(units) else np.zeros(0, dtype=int)
     order = np.random.default_rng(random_state).permutation(len(sizes))

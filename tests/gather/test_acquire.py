@@ -12,7 +12,9 @@ from fault_server import fault_server
 import routerlib as rl
 from routerlib.cli import main
 from routerlib.evaluation.off_policy.posterior import Design, Posterior
+from routerlib.gather.labels.buy import kept_for_evaluation
 from routerlib.gather.labels.strategies import STRATEGIES, Buyer, Strategy, expected_gain
+from routerlib.gather.prompts.files import load_prompts
 from routerlib.log.choices import LoggedChoices
 from routerlib.outcomes.worlds import make_world
 
@@ -62,6 +64,45 @@ def test_closed_cells_are_never_bought() -> None:
     bought = Buyer(half_known(), np.array(POOL.cost_usd), is_open=is_open).choose(1e9)
     assert {cell.arm for cell in bought} == {1}
     assert {cell.row for cell in bought} <= set(range(5))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_cells_are_bought_as_often_as_their_chances_say(strategy: Strategy) -> None:
+    pool = POOL.take(range(40))
+    known = np.where(np.arange(40)[:, None] < 8, pool.quality, np.nan)
+    table = rl.Outcomes(pool.prompts, pool.models, known)
+    often, chances = np.zeros(known.shape), np.zeros(known.shape)
+    for seed in range(80):
+        buyer = Buyer(table, np.ones(known.shape), strategy, random_state=seed)
+        for cell in buyer.choose(30):
+            often[cell.row, cell.arm] += 1 / 80
+        chances += buyer.chances / 80
+    is_open = np.isnan(known)
+    assert chances[is_open].sum() == pytest.approx(30, rel=0.1)
+    wide = chances[is_open] > np.median(chances[is_open])
+    for part in (wide, ~wide):
+        if part.any():
+            assert often[is_open][part].mean() == pytest.approx(
+                chances[is_open][part].mean(), abs=0.04
+            )
+
+
+def test_what_a_cell_turned_out_to_be_does_not_change_its_chance_afterwards() -> None:
+    chances = []
+    for quality in (0.0, 1.0):
+        known = np.where(np.arange(150)[:, None] < 20, POOL.quality, np.nan)
+        known[30, 1] = quality
+        buyer = Buyer(rl.Outcomes(POOL.prompts, POOL.models, known), np.ones(known.shape))
+        buyer.strategy = "close calls"
+        buyer.choose(40)
+        chances.append(buyer.chances[30, 1])
+    assert chances[0] == pytest.approx(chances[1], rel=0.1)
+
+
+def test_all_that_money_can_buy_was_certain_to_be_bought() -> None:
+    buyer = Buyer(half_known(), np.array(POOL.cost_usd), "close calls")
+    buyer.choose(1e9)
+    assert (buyer.chances == 1).all()
 
 
 def test_the_gain_of_knowing_agrees_with_a_million_draws() -> None:
@@ -175,6 +216,55 @@ def test_labels_are_bought_live_with_their_propensities_in_the_log(
         assert int(log.summary().scored.sum()) == len(calls)
         with pytest.raises(ValueError, match="holds no scored decision"):
             LoggedChoices.from_log(log)
+
+
+def many_files(folder: Path, url: str) -> list[str]:
+    """Write 60 prompts that have little in common."""
+    given = files(folder, url)
+    lines = [
+        {"prompt": text, "task": "math", "reference": 4, "judge": "numeric"}
+        for text in make_world(n_prompts=60, seed=5).outcomes.prompts
+    ]
+    Path(given[1]).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return given
+
+
+def test_buying_leaves_a_share_alone_and_the_log_knows_every_chance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_path = tmp_path / "logs.db"
+    with fault_server() as server:
+        given = [*many_files(tmp_path, server.url), "--log", str(log_path)]
+        assert main(["acquire", *given, "--budget-usd", "0.012"]) == 0
+        said = capsys.readouterr().out
+        with rl.CallLog(log_path) as log:
+            prompts = load_prompts(tmp_path / "prompts.jsonl")
+            kept = {
+                prompt.prompt_id
+                for prompt, is_kept in zip(prompts, kept_for_evaluation(log, prompts), strict=True)
+                if is_kept
+            }
+            asked = set(log.sql("select distinct prompt_id from calls").prompt_id)
+            outcomes = rl.Outcomes.from_log(log, models=["small", "large"])
+        assert 5 <= len(kept) <= 20
+        assert asked
+        assert not asked & kept
+        assert f"{len(kept)} of 60 prompts ({len(kept) / 60:.0%}) are kept for evaluation" in said
+        assert f"{len(kept)} of them lack an answer" in said
+        assert outcomes.inclusion is not None
+        assert (outcomes.inclusion < 1).mean() > 0.5
+        assert main(["collect", *given, "--only-evaluation"]) == 0
+        assert main(["acquire", *given, "--budget-usd", "0.001", "--evaluation-share", "0"]) == 0
+    said = capsys.readouterr().out
+    assert f"{len(kept)} of 60 prompts are kept for evaluation" in said
+    assert "lack an answer" not in said  # what was kept once stays kept
+    with rl.CallLog(log_path) as log:
+        outcomes = rl.Outcomes.from_log(log)
+    assert outcomes.inclusion is not None
+    is_kept = np.isin(outcomes.prompt_ids, list(kept))
+    assert is_kept.sum() == len(kept)
+    assert (outcomes.inclusion[is_kept] == 1).all()
+    assert np.isfinite(outcomes.quality[is_kept]).all()
 
 
 def test_a_dry_run_asks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

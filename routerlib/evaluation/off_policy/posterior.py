@@ -128,13 +128,19 @@ class Posterior:
         variances = np.einsum("ni,kij,nj->nk", columns, self._covariance, columns, optimize=True)
         return np.asarray(np.sqrt(variances))
 
-    def changes(self, columns: Floats, asked: Floats, arm: int) -> Floats:
+    def changes(
+        self, columns: Floats, asked: Floats, arm: int, is_learnt: np.ndarray | None = None
+    ) -> Floats:
         """Return by how much one more outcome of a candidate is expected to move its means.
 
         `columns` (n_rows, n_columns): prompts whose means are looked at.
         `asked` (n_asked, n_columns): prompts of which the outcome may be asked, one at a time.
+        `is_learnt` (n_asked,): of which it was learnt already; what it moved counts there.
         """
         covariance = self._covariance[arm]
         together = columns @ covariance @ asked.T
         own = np.einsum("ni,ij,nj->n", asked, covariance, asked, optimize=True)
+        if is_learnt is not None:  # as it was before that outcome
+            leverage = np.where(is_learnt, own / self.noise_sd**2, 0.0)
+            together, own = together / (1 - leverage), own / (1 - leverage)
         return np.asarray(np.abs(together) / np.sqrt(own + self.noise_sd**2))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from routerlib.gather.calls.budget import (
     OUTPUT_CAP_UNDER_BUDGET,
     capped,
@@ -18,6 +20,7 @@ from routerlib.gather.calls.budget import (
 from routerlib.log.call_log import CallLog
 from routerlib.log.claims import CellKey, in_flight_at_a_kill
 from routerlib.log.judging import IS_ASKED, SOURCE
+from routerlib.records.arrays import Floats
 from routerlib.records.call import CandidateModel
 from routerlib.records.prompt import Prompt, check_names
 
@@ -200,6 +203,23 @@ def run_parameters(
         "n_done_before": sum(plan.n_done.values()),
         "concurrency": concurrency,
     }
+
+
+def expected_costs_usd(
+    prompts: Sequence[Prompt], candidates: Sequence[CandidateModel], log: CallLog
+) -> Floats:
+    """Return what each cell is expected to cost, asked or not, shape (n_prompts, n_candidates)."""
+    means = _measured_means(log, is_judging=False)
+    tokens = [means.get(candidate.name, (None, None))[0] for candidate in candidates]
+    return np.array(
+        [
+            [
+                expected_cost_usd(candidate, prompt, each)
+                for candidate, each in zip(candidates, tokens, strict=True)
+            ]
+            for prompt in prompts
+        ]
+    )
 
 
 def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, float]]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import numpy as np
 
 from routerlib.gather.collection.collect import collect
-from routerlib.gather.collection.plan import plan_collection
+from routerlib.gather.collection.plan import expected_costs_usd, plan_collection
 from routerlib.gather.labels.strategies import Buyer, Purchase, Strategy
+from routerlib.log.purchases import Purchases
+from routerlib.outcomes.evaluation_share import EVALUATION_SHARE, in_evaluation_share
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.answers_inside import ends_with_answer
 from routerlib.records.arrays import Floats
@@ -40,6 +42,9 @@ class Bought:
         Whether nothing was asked.
     n_open : int
         Cells that nobody had asked at the beginning.
+    n_prompts, n_kept, n_kept_unanswered : int
+        Prompts that could be labelled, those of them that are kept for evaluation, and those of
+        these that some candidate hasn't been asked.
     """
 
     strategy: str
@@ -49,8 +54,25 @@ class Bought:
     n_scored: int = 0
     is_dry_run: bool = False
     n_open: int = 0
+    n_prompts: int = 0
+    n_kept: int = 0
+    n_kept_unanswered: int = 0
 
     def __str__(self) -> str:
+        return f"{self._bought()}{self._kept()}"
+
+    def _kept(self) -> str:
+        """Say what is kept for evaluation, and what is missing there."""
+        if not self.n_kept:
+            return ""
+        share = f"{self.n_kept} of {self.n_prompts} prompts ({self.n_kept / self.n_prompts:.0%})"
+        kept = f"{share} are kept for evaluation, and buying leaves them alone"
+        if not self.n_kept_unanswered:
+            return f"; {kept}"
+        missing = f"{self.n_kept_unanswered} of them lack an answer"
+        return f"; {kept}: {missing}, `routerlib collect --only-evaluation` asks for these"
+
+    def _bought(self) -> str:
         if not self.n_open:
             return (
                 "nothing to buy: every candidate has been asked every prompt that names a judge; "
@@ -77,12 +99,16 @@ def buy_labels(
     n_batches: int = 4,
     random_state: int = 0,
     dry_run: bool = False,
+    evaluation_share: float = EVALUATION_SHARE,
 ) -> Bought:
     """Choose, ask and judge cells of the table that the log leaves incomplete.
 
-    The propensity of each choice is stored with the batch, in the parameters of a run of kind
-    ``acquire``: a probability among cells of a table is not one among candidates on a prompt, so
-    it must never stand where routing decisions are valued.
+    The propensity of each choice and the chance of every cell are stored with the batch, in the
+    parameters of a run of kind ``acquire``: a probability among cells of a table is not one among
+    candidates on a prompt, so it must never stand where routing decisions are valued.
+    `Outcomes.from_log` turns the chances into ``inclusion``, by which means and verdicts make up
+    for what was bought more often than the rest. A random share of prompts is left alone, to be
+    answered by all candidates and tested on.
 
     Parameters
     ----------
@@ -105,6 +131,9 @@ def buy_labels(
         Seed of the draws.
     dry_run : bool, default=False
         Only choose the first batch.
+    evaluation_share : float, default=0.2
+        Share of prompts, whole groups of near-duplicates, that are never bought from; in [0, 1).
+        Those that an earlier batch kept or bought from stay on their side.
 
     Returns
     -------
@@ -113,7 +142,7 @@ def buy_labels(
     Raises
     ------
     ValueError
-        If no prompt can be judged, or the strategy is unknown.
+        If no prompt can be judged, the strategy is unknown, or the share out of range.
 
     Examples
     --------
@@ -135,8 +164,19 @@ def buy_labels(
         raise ValueError(
             f"strategy must be one of {', '.join(get_args(Strategy))}, got {strategy!r}"
         )
-    pool = _can_be_labelled(log.prompts() if prompts is None else prompts)
-    bought = Bought(strategy, is_dry_run=dry_run)
+    every = _can_be_labelled(log.prompts() if prompts is None else prompts)
+    is_kept = kept_for_evaluation(log, every, evaluation_share)
+    kept = [prompt for prompt, is_apart in zip(every, is_kept, strict=True) if is_apart]
+    pool = [prompt for prompt, is_apart in zip(every, is_kept, strict=True) if not is_apart]
+    bought = Bought(
+        strategy,
+        is_dry_run=dry_run,
+        n_prompts=len(every),
+        n_kept=len(kept),
+        n_kept_unanswered=_n_unanswered(log, kept, candidates),
+    )
+    if not pool:
+        return bought
     for batch in range(n_batches):
         left_usd = (budget_usd - bought.spent_usd) / (n_batches - batch)
         expected_usd, is_open = _plan(log, pool, candidates)
@@ -155,7 +195,14 @@ def buy_labels(
         bought.expected_usd += sum(cell.expected_usd for cell in chosen)
         if dry_run or not chosen:
             break
-        log.start_run("acquire", _record(strategy, cost_weight, cells), left_usd)
+        record = _record(strategy, cost_weight, cells) | {
+            "evaluation_share": evaluation_share,
+            "kept": [prompt.prompt_id for prompt in kept],
+            "candidates": [candidate.name for candidate in candidates],
+            "prompts": [prompt.prompt_id for prompt in pool],
+            "chances": [[float(f"{each:.5g}") for each in row] for row in buyer.chances],
+        }
+        log.start_run("acquire", record, left_usd)
         bought.spent_usd += _ask(log, pool, candidates, chosen, budget_usd - bought.spent_usd)
     bought.n_scored = _n_scored(_table(log, pool, candidates), pool, candidates, bought)
     return bought
@@ -166,6 +213,57 @@ def _can_be_labelled(prompts: Sequence[Prompt]) -> list[Prompt]:
     if not pool:
         raise ValueError("no prompt names a judge, so no answer would become a label")
     return pool
+
+
+def kept_for_evaluation(
+    log: CallLog | None, prompts: Sequence[Prompt], share: float = EVALUATION_SHARE
+) -> np.ndarray:
+    """Tell which prompts buying leaves alone, as they are to be tested on.
+
+    A group of which an earlier purchase kept a prompt is kept, one of which it bought isn't; of
+    the others a hash draws a share.
+
+    Parameters
+    ----------
+    log : CallLog or None
+        What was bought and kept before; None = nothing.
+    prompts : sequence of Prompt
+        What may be labelled.
+    share : float, default=0.2
+        Expected share of groups, in [0, 1).
+
+    Returns
+    -------
+    ndarray of bool, shape (n_prompts,)
+
+    Raises
+    ------
+    ValueError
+        If the share is out of range.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"the evaluation share must lie in [0, 1), got {share!r}")
+    ids = [prompt.prompt_id for prompt in prompts]
+    groups = Outcomes(
+        prompts=[prompt.text for prompt in prompts],
+        models=["any"],
+        quality=np.full((len(prompts), 1), np.nan),
+        prompt_ids=ids,
+        group_ids=[prompt.group for prompt in prompts],
+    ).groups
+    before = Purchases.read(log.path) if log else Purchases()
+    is_bought = np.isin(ids, [prompt_id for prompt_id, _ in before.cells])
+    is_kept = in_evaluation_share(groups, ids, share) & ~np.isin(groups, groups[is_bought])
+    return is_kept | np.isin(groups, groups[np.isin(ids, list(before.kept))])
+
+
+def _n_unanswered(
+    log: CallLog, kept: Sequence[Prompt], candidates: Sequence[CandidateModel]
+) -> int:
+    """Count the prompts that some candidate has still to be asked."""
+    if not kept:
+        return 0
+    return len({cell.prompt.prompt_id for cell in plan_collection(kept, candidates, log).cells})
 
 
 def _ask(
@@ -215,20 +313,15 @@ def _plan(
 ) -> tuple[Floats, np.ndarray]:
     """Return what each cell is expected to cost, and which may be asked.
 
-    A cell that has an answer without a verdict isn't asked again; its cost doesn't matter.
+    A cell that has an answer without a verdict isn't asked again.
     """
     planned = {
-        (cell.prompt.prompt_id, cell.candidate.name): cell.expected_usd
+        (cell.prompt.prompt_id, cell.candidate.name)
         for cell in plan_collection(pool, candidates, log).cells
     }
-    usd = np.array(
-        [
-            [planned.get((prompt.prompt_id, each.name), np.nan) for each in candidates]
-            for prompt in pool
-        ]
-    )
-    is_open = np.isfinite(usd)
-    return np.where(is_open, usd, 1.0), is_open
+    is_open = [[(prompt.prompt_id, each.name) in planned for each in candidates] for prompt in pool]
+    usd = expected_costs_usd(pool, candidates, log)
+    return np.where(np.array(is_open) | (usd > 0), usd, 1.0), np.array(is_open)
 
 
 def _record(strategy: str, cost_weight: float, cells: list[Any]) -> dict[str, Any]:

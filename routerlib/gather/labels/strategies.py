@@ -2,7 +2,8 @@
 
 A label is worth what it changes: it matters where the best candidate is in doubt, on prompts that
 stand for many others, and per US dollar. Every chosen cell comes with the probability with which
-it was drawn, so that what was bought can be reweighed later.
+it was drawn, and every cell with the chance that it had in all draws together, so that what was
+bought can be reweighed later.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ class Buyer:
     `outcomes`: all prompts that may be asked; NaN in quality = not labelled yet.
     `expected_usd` (n_prompts, n_models): what each cell would cost, above 0.
     `is_open` (n_prompts, n_models): which cells may be bought; None = all without a label.
+
+    `chances` (n_prompts, n_models): probability with which the last `choose` took each cell: of a
+    cell that was bought before, or in it, the one that it would have had without its label.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Buyer:
         self.cost_weight = cost_weight
         self.quality = np.array(outcomes.quality)
         self.is_open = np.ones(self.quality.shape, bool) if is_open is None else is_open
+        self.chances = np.zeros(self.quality.shape)
         self._rng = np.random.default_rng(random_state)
         _, self._columns = Design.fit_columns(outcomes.prompts)
         n_targets = min(_N_TARGETS, len(outcomes))
@@ -86,22 +91,29 @@ class Buyer:
         if self.strategy == "whole prompts":
             return self._whole_prompts(budget_usd)
         left = np.isnan(self.quality) & self.is_open
+        passed_over = np.ones(left.shape)
         bought: list[Purchase] = []
         score = self._scorer()
-        while True:
-            probabilities = self._probabilities(score(left), left)
+        while left.any():
+            wanted = self._wanted(score(left), left)
             for _ in range(max(_DRAWS_PER_LOOK, int(_SHARE_PER_LOOK * left.sum()))):
-                affordable = left & (self.expected_usd <= budget_usd)
-                if not affordable.any():
+                affordable = self.expected_usd <= budget_usd
+                open_to_all = np.where(left & affordable, wanted, 0.0)
+                total = open_to_all.sum()
+                if total <= 0:
+                    self.chances = 1 - passed_over if left.any() else np.ones(left.shape)
                     return bought
-                chances = np.where(affordable, probabilities, 0.0).ravel()
-                chances /= chances.sum()
-                cell = int(self._rng.choice(chances.size, p=chances))
+                probabilities = open_to_all / total
+                # A cell that is gone would have stood beside those that are left.
+                passed_over *= 1 - affordable * wanted / np.where(left, total, total + wanted)
+                cell = int(self._rng.choice(probabilities.size, p=probabilities.ravel()))
                 row, arm = divmod(cell, left.shape[1])
                 usd = float(self.expected_usd[row, arm])
-                bought.append(Purchase(row, arm, float(chances[cell]), usd))
+                bought.append(Purchase(row, arm, float(probabilities[row, arm]), usd))
                 left[row, arm] = False
                 budget_usd -= usd
+        self.chances = np.ones(left.shape)
+        return bought
 
     def learn(self, row: int, arm: int, quality: float) -> None:
         """Take in the label of a cell; NaN = no verdict, it may be bought again."""
@@ -122,6 +134,7 @@ class Buyer:
         missing = np.isnan(self.quality) & self.is_open
         rows = np.flatnonzero(missing.any(axis=1))
         bought: list[Purchase] = []
+        n_rows = 0
         for position, row in enumerate(self._rng.permutation(rows)):
             arms = np.flatnonzero(missing[row])
             usd = self.expected_usd[row, arms]
@@ -133,6 +146,8 @@ class Buyer:
                 for arm, cost in zip(arms, usd, strict=True)
             ]
             budget_usd -= float(usd.sum())
+            n_rows += 1
+        self.chances = np.full(missing.shape, n_rows / max(len(rows), 1))
         return bought
 
     def _scorer(self) -> Callable[[np.ndarray], Floats]:
@@ -142,16 +157,31 @@ class Buyer:
         if self.strategy == "cheap first":
             return lambda left: 1 / self.expected_usd
         posterior = self.posterior()
-        means = utility(posterior.means(self._columns), self.expected_usd, self.cost_weight)
+        means, sds = posterior.means(self._columns), posterior.sds(self._columns)
         if self.strategy == "close calls":
-            sds = posterior.sds(self._columns)
-            doubt = expected_gain(_distances(means), sds) / self.expected_usd
-            return lambda left: doubt
-        return self._gains(posterior, means)
+            doubt = expected_gain(*self._without_own_label(means, sds, posterior.noise_sd))
+            return lambda left: doubt / self.expected_usd
+        return self._gains(posterior, utility(means, self.expected_usd, self.cost_weight))
+
+    def _without_own_label(
+        self, means: Floats, sds: Floats, noise_sd: float
+    ) -> tuple[Floats, Floats]:
+        """Return how far each cell is from its best rival, and in how much doubt, unlabelled.
+
+        What a cell would be worth must not depend on what it turned out to be.
+        """
+        known = np.isfinite(self.quality)
+        leverage = np.where(known, (sds / noise_sd) ** 2, 0.0)
+        apart = np.where(known, means - self.quality, 0.0)
+        alone = means + leverage * apart / (1 - leverage)
+        own, others = (
+            utility(each, self.expected_usd, self.cost_weight) for each in (alone, means)
+        )
+        return _distances(own, others), sds / np.sqrt(1 - leverage)
 
     def _gains(self, posterior: Posterior, means: Floats) -> Callable[[np.ndarray], Floats]:
         """Score by the gain over all targets; what was drawn meanwhile counts as known."""
-        distances = _distances(means)[self._targets]
+        distances = _distances(means, means)[self._targets]
         drawn = np.isnan(self.quality) & self.is_open
 
         def score(left: np.ndarray) -> Floats:
@@ -160,26 +190,31 @@ class Buyer:
                 expected = np.full(len(rows), posterior.prior_mean)
                 posterior.update(self._columns[rows], np.full(len(rows), arm), expected)
             drawn[:] = left
+            is_learnt = np.isfinite(self.quality) | (self.is_open & ~left)
             gains = np.zeros(left.shape)
             for arm in range(left.shape[1]):
-                changes = posterior.changes(self._columns[self._targets], self._columns, arm)
+                changes = posterior.changes(
+                    self._columns[self._targets], self._columns, arm, is_learnt[:, arm]
+                )
                 gains[:, arm] = expected_gain(distances[:, [arm]], changes).mean(axis=0)
             return gains / self.expected_usd
 
         return score
 
-    def _probabilities(self, scores: Floats, left: np.ndarray) -> Floats:
-        """Prefer high scores, and leave every cell a chance."""
-        if self.strategy in ("random", "cheap first"):
-            preferred = np.where(left, scores, 0.0)
-        else:
+    def _wanted(self, scores: Floats, left: np.ndarray) -> Floats:
+        """Prefer high scores, and leave every cell a chance; over those that are left it sums to 1.
+
+        What stands at a cell that is gone is on the same scale.
+        """
+        wanted = scores
+        if self.strategy not in ("random", "cheap first"):
             highest = max(float(scores[left].max(initial=0)), _TINY)
-            preferred = np.where(left, (scores / highest) ** _SHARPNESS, 0.0)
-        even = left / max(left.sum(), 1)
-        total = preferred.sum()
+            wanted = (scores / highest) ** _SHARPNESS
+        even = np.full(left.shape, 1 / max(left.sum(), 1))
+        total = wanted[left].sum()
         if total <= 0:
-            return np.asarray(even)
-        return np.asarray((1 - _EVEN_SHARE) * preferred / total + _EVEN_SHARE * even)
+            return even
+        return np.asarray((1 - _EVEN_SHARE) * wanted / total + _EVEN_SHARE * even)
 
 
 def expected_gain(distances: Floats, sds: Floats) -> Floats:
@@ -206,11 +241,11 @@ def expected_gain(distances: Floats, sds: Floats) -> Floats:
     return np.asarray(np.where(is_open, gains, 0.0))
 
 
-def _distances(means: Floats) -> Floats:
+def _distances(own: Floats, others: Floats) -> Floats:
     """Return how far each candidate's utility is from the best of the others."""
-    if means.shape[1] == 1:
-        return np.full(means.shape, np.inf)
-    ordered = np.sort(means, axis=1)
+    if others.shape[1] == 1:
+        return np.full(others.shape, np.inf)
+    ordered = np.sort(others, axis=1)
     best, second = ordered[:, -1:], ordered[:, -2:-1]
-    rival = np.where(means == best, second, best)
-    return np.asarray(np.abs(means - rival))
+    rival = np.where(others == best, second, best)
+    return np.asarray(np.abs(own - rival))

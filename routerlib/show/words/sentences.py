@@ -59,7 +59,8 @@ def describe_split(train: Outcomes, test: Outcomes) -> str:
     Returns
     -------
     str
-        A sentence, and one more for each part that lacks a topic of the other.
+        A sentence, one more for each part that lacks a topic of the other, and one where labels
+        were bought.
 
     Examples
     --------
@@ -87,7 +88,16 @@ def describe_split(train: Outcomes, test: Outcomes) -> str:
             f"Nothing is measured on {', '.join(unmeasured)}, which {_stand(unmeasured)} among the "
             "training prompts only."
         )
+    if _was_bought(train) or _was_bought(test):
+        kept = (
+            "" if _was_bought(test) else "the held-out prompts are those that buying left alone; "
+        )
+        told.append(f"Labels were bought: {kept}each counts by the chance that it had.")
     return " ".join(told)
+
+
+def _was_bought(part: Outcomes) -> bool:
+    return part.inclusion is not None and bool((part.inclusion < 1).any())
 
 
 def _extent(part: Outcomes) -> str:
