@@ -50,16 +50,17 @@ class OperatingPoint:
 def choose_cost_weight(
     held_out: HeldOut, outcomes: Outcomes, max_quality_loss: float = QUALITY_MARGIN
 ) -> OperatingPoint:
-    """Choose the cost weight that saves most while losing little, by out-of-fold estimates.
+    """Choose the cost weight that saves most surely while losing little, out of fold.
 
     Each prompt's choice is compared with the model that was the best single one of the other
     folds: neither side has seen the prompt.
 
     1. The yardstick is the best single model, or the router at cost weight 0 where that is better
        by more than chance. Among the cost weights of which a loss above `max_quality_loss`
-       against the yardstick is excluded (one-sided, 95 %), the one with the lowest mean cost is
-       chosen, provided that it is cheaper than the yardstick and better than mixing candidates
-       at random at the same cost, by more than chance.
+       against the yardstick is excluded (one-sided, 95 %), that are cheaper than the yardstick
+       and better than mixing candidates at random at the same cost by more than chance, the one
+       is chosen that is most surely better: there other prompts will show it too, and no more
+       quality is given up than the saving is worth.
     2. Otherwise the cost weight is 0 if that is the yardstick.
     3. Otherwise a gain that is seen without being shown is taken where it costs nothing: the cost
        weight with the largest mean gain among those that cost no more than the best single model
@@ -80,7 +81,7 @@ def choose_cost_weight(
     unweighed = bench.measure(0.0)
     is_better = _is_positive(unweighed.quality - bench.always_best_single().quality)
     yardstick = unweighed if is_better else bench.always_best_single()
-    saving = bench.largest_saving(yardstick, max_quality_loss)
+    saving = bench.surest_saving(yardstick, max_quality_loss)
     if saving is not None:
         return _point(saving, bench, outcomes)
     if is_better:
@@ -140,8 +141,8 @@ class _Bench:
         quality, cost_usd = self.quality[rows, self.best], self.cost_usd[rows, self.best]
         return _Measured(0.0, quality, cost_usd, np.zeros(len(quality)))
 
-    def largest_saving(self, yardstick: _Measured, max_quality_loss: float) -> _Measured | None:
-        """Return the cheapest allowed point, or None when none gains by more than chance."""
+    def surest_saving(self, yardstick: _Measured, max_quality_loss: float) -> _Measured | None:
+        """Return the allowed point with the surest gain, or None when none gains beyond chance."""
         if not self.has_cost:
             return None
         weights = sweep_cost_weights(self.estimates)
@@ -153,7 +154,7 @@ class _Bench:
             and point.cost_usd.mean() < yardstick.cost_usd.mean()
             and _is_positive(point.gain)
         ]
-        return min(allowed, key=lambda point: float(point.cost_usd.mean()), default=None)
+        return max(allowed, key=_sureness, default=None)
 
     def largest_gain(self, max_quality_loss: float) -> _Measured | None:
         """Return the point that gains most at no more than the best single model's cost."""
@@ -176,7 +177,7 @@ class _Bench:
         weights = sweep_cost_weights(self.estimates)
         routing = [w for w in weights if len(set(choose_arms(self.estimates, w))) > 1]
         measured = [self.measure(float(weight)) for weight in routing]
-        best = max(measured, key=lambda at: at.gain.mean() / _standard_error(at.gain), default=None)
+        best = max(measured, key=_sureness, default=None)
         return 0.0 if best is None else best.cost_weight
 
     def _mixed(self, cost_usd: np.ndarray) -> np.ndarray:
@@ -219,6 +220,11 @@ def _best_of_other_folds(outcomes: Outcomes, folds: np.ndarray) -> np.ndarray:
         others = outcomes.take(folds != fold) if (folds != fold).any() else outcomes
         best[folds == fold] = outcomes.models.index(others.best_single)
     return best
+
+
+def _sureness(point: _Measured) -> float:
+    """Return by how many standard errors a point is better than mixing at its cost."""
+    return float(point.gain.mean()) / _standard_error(point.gain)
 
 
 def _is_positive(gains: np.ndarray) -> bool:
