@@ -1,0 +1,68 @@
+"""Ask whether a trained router loses where there is nothing to learn, or more than it may."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from claims.study import Claim, Study
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import Kind, World, make_world
+from routerlib.policies.utility import choose_arms
+from routerlib.routers.training.operating_points import QUALITY_MARGIN
+from routerlib.routers.training.train import train_router
+
+_N_TRAIN, _N_NEW = 200, 1000
+# True quality of three models that differ by less than so few prompts can tell.
+_NEARLY_EQUAL = (0.6, 0.62, 0.63)
+
+
+def trained(seed: int, world_of: str) -> dict[str, float]:
+    """Train on 200 prompts, and ask the truth about 1,000 others."""
+    world = _nearly_equal(seed) if world_of == "equal" else _usual(seed, world_of)
+    new = np.arange(_N_TRAIN, _N_TRAIN + _N_NEW)
+    router = train_router(world.outcomes.take(np.arange(_N_TRAIN)))
+    estimates = router.predict(world.outcomes.take(new).prompts)
+    truth, rows = world.expected_quality[new], np.arange(_N_NEW)
+    best = truth[:, router.models_.index(router.best_single_)].mean()
+    unweighed = choose_arms(estimates, 0.0)
+    kept = np.full(_N_NEW, router.models_.index(router.best_single_))
+    arms = choose_arms(estimates, router.cost_weight_) if router.fallback_ is None else kept
+    return {
+        "gain": float(truth[rows, unweighed].mean() - best),
+        "too much": float(best - truth[rows, arms].mean() > QUALITY_MARGIN),
+    }
+
+
+def _usual(seed: int, kind: Kind) -> World:
+    return make_world(_N_TRAIN + _N_NEW, 3, seed, kind)
+
+
+def _nearly_equal(seed: int) -> World:
+    outcomes = _usual(seed, "nothing").outcomes
+    truth = np.tile(_NEARLY_EQUAL, (len(outcomes), 1))
+    drawn = (np.random.default_rng(seed).random(truth.shape) < truth).astype(float)
+    texts = (outcomes.prompts, outcomes.models)
+    return World(Outcomes(*texts, drawn, outcomes.cost_usd, topics=outcomes.topics), truth)
+
+
+_LOSS = "mean quality lost at cost weight 0 against the best single model is at most 0.2 points"
+_TOO_MUCH = "the chosen operating point loses more than 3 points with a probability of at most 10 %"
+_GAIN = Claim(_LOSS, at_least=-0.002)
+_WORDS = {
+    "nothing": "three models, 10 points or more apart, no prompt different from others",
+    "equal": "three models of quality .60, .62, .63 on each prompt",
+    "price": "three models, prompts from easy to hard, the dearer the better on each",
+}
+
+STUDIES = {
+    name: Study(
+        world=f"{words}; {_N_TRAIN} training prompts",
+        draw=partial(trained, world_of=name),
+        claims={"gain": _GAIN, "too much": Claim(_TOO_MUCH, at_most=0.1)},
+        n_quick=10,
+        n_full=100,
+    )
+    for name, words in _WORDS.items()
+}
