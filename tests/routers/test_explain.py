@@ -19,6 +19,7 @@ from routerlib.policies.policies import CostWeight
 from routerlib.routers.explanation.explain import SCALES, explain
 from routerlib.routers.explanation.margin import explain_margin
 from routerlib.routers.explanation.similar import similar_prompts
+from routerlib.routers.explanation.why import why
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.rivals import KNNRouter
 
@@ -262,3 +263,27 @@ def test_a_router_that_keeps_to_the_best_single_is_explained_as_it_decides(world
         asked = explain_margin(kept, prompt, cost_weight=500)
         assert asked.chosen == kept.route(prompt, cost_weight=500).model
         assert "keeps to" not in asked.sentence
+
+
+def test_steps_from_coarse_to_fine_add_up_and_tell_hard_prompts_from_easy_ones() -> None:
+    world = make_world(n_prompts=300, seed=1, kind="price")
+    outcomes = world.outcomes
+    router = LGBMRouter().fit(outcomes)
+    steps = router.steps(outcomes.prompts)
+    quality = router.predict(outcomes.prompts).quality
+
+    np.testing.assert_allclose(steps.usual + steps.difficulty + steps.differences, quality)
+    # All candidates find the same prompts hard there, and nobody is a specialist.
+    truth = world.expected_quality.mean(axis=1)
+    assert np.corrcoef(steps.difficulty.mean(axis=1), truth)[0, 1] > 0.8
+    assert np.abs(steps.differences).mean() < 0.2 * np.abs(steps.difficulty).mean()
+
+
+def test_why_says_how_hard_a_prompt_is() -> None:
+    outcomes = make_world(n_prompts=300, seed=1, kind="price").outcomes
+    router = LGBMRouter().fit(outcomes)
+    difficulty = router.steps(outcomes.prompts).difficulty.mean(axis=1)
+    for row, word in ((difficulty.argmin(), "harder"), (difficulty.argmax(), "easier")):
+        prompt = outcomes.prompts[row]
+        said = why(router, prompt, router.route(prompt, cost_weight=0.0))
+        assert f"The prompt is {word} than usual: {100 * difficulty[row]:+.0f} points" in said

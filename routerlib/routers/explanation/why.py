@@ -12,11 +12,26 @@ if TYPE_CHECKING:
     from routerlib.routers.lightgbm.router import LGBMRouter
     from routerlib.routers.router import Router
 
+# A difficulty of less isn't worth a word.
+_FEWEST_POINTS = 1.5
+
 
 def why(router: Router, prompt: str, decision: Decision, task: str | None = None) -> str:
     """Say why a model was chosen and not the next best, in a few sentences."""
     margin = margin_of(router, prompt, decision, task)
-    return decision.reason if margin is None else margin.sentence
+    if margin is None or not is_explainable(router):
+        return decision.reason
+    return f"{margin.sentence} {how_hard(router, prompt, task)}"
+
+
+def how_hard(router: LGBMRouter, prompt: str, task: str | None = None) -> str:
+    """Say whether a prompt is easier or harder than usual, for all candidates alike."""
+    difficulty = router.steps([prompt], None if task is None else [task]).difficulty[0]
+    points = 100 * float(difficulty.mean())
+    if abs(points) < _FEWEST_POINTS:
+        return "The prompt is about as hard as usual for all of them."
+    word = "easier" if points > 0 else "harder"
+    return f"The prompt is {word} than usual: {points:+.0f} points for all of them, on average."
 
 
 def margin_of(

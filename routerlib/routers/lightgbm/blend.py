@@ -54,6 +54,18 @@ class Blend:
             final += difficulty * common + share * (part - common)
         return final
 
+    def usual(self) -> np.ndarray:
+        """Return final log-odds on the usual prompt, shape (n_models,)."""
+        return np.asarray(self.final(list(self.centres[:, np.newaxis]))[0])
+
+    def difficulty(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what a prompt adds to all candidates' usual log-odds, shape (n_prompts,)."""
+        above = [
+            part.mean(axis=1) - centre.mean()
+            for part, centre in zip(parts, self.centres, strict=True)
+        ]
+        return weighed(self.difficulties, above)
+
     def quality(self, final: np.ndarray) -> np.ndarray:
         """Return expected quality in (0, 1) of final log-odds."""
         return np.asarray(1 / (1 + np.exp(-final)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,25 @@ from routerlib.routers.router import Router
 
 if TYPE_CHECKING:
     import lightgbm as lgb
+
+
+class Steps(NamedTuple):
+    """Expected quality from coarse to fine; the three add up to it.
+
+    Attributes
+    ----------
+    usual : ndarray of shape (n_models,)
+        On the usual prompt, in [0, 1].
+    difficulty : ndarray of shape (n_prompts, n_models)
+        What a prompt that is easy or hard for all adds to that, in quality.
+    differences : ndarray of shape (n_prompts, n_models)
+        What the prompt adds for this candidate beyond that, in quality.
+    """
+
+    usual: np.ndarray
+    difficulty: np.ndarray
+    differences: np.ndarray
+
 
 Objective = Literal["quality", "best_model"]
 Target = Literal["quality", "cost"]
@@ -147,6 +166,54 @@ class ExplainedRouter(Router):
             level = addition.log_cost if target == "cost" else addition.scale.offset
             values[:, arm, -1] += np.nan if level is None else level
         return values
+
+    def steps(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> Steps:
+        """Take expected quality apart from coarse to fine: usual quality, difficulty, differences.
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known topics, length n_prompts.
+
+        Returns
+        -------
+        Steps
+            In quality (0.01 = one point of a hundred), candidates in the order of ``models_``.
+
+        Raises
+        ------
+        ValueError
+            If the router isn't fitted, or has one booster for all candidates.
+
+        Examples
+        --------
+        >>> from routerlib.outcomes.worlds import make_world
+        >>> from routerlib.routers.lightgbm.router import LGBMRouter
+        >>> world = make_world(n_prompts=120, kind="price")
+        >>> router = LGBMRouter().fit(world.outcomes)
+        >>> steps = router.steps(["Why does a comet orbit?"])
+        >>> total = steps.usual + steps.difficulty + steps.differences
+        >>> bool(np.allclose(total, router.predict(["Why does a comet orbit?"]).quality))
+        True
+        """
+        self._check_has_trees("quality")
+        blend = self._blend
+        parts = self._parts(self.features(prompts, topics))
+        usual = blend.usual()
+        level = self._spread_out(usual[np.newaxis])[0]
+        at_difficulty = self._spread_out(usual + blend.difficulty(parts)[:, np.newaxis])
+        expected = self.predict(prompts, topics).quality
+        return Steps(level, at_difficulty - level, expected - at_difficulty)
+
+    def _spread_out(self, final: np.ndarray) -> np.ndarray:
+        """Return expected quality of all candidates, given final log-odds of the main ones."""
+        quality = np.empty((len(final), len(self.models_)))
+        quality[:, self._main] = self._blend.quality(final)
+        for arm, addition in self._additions.items():
+            quality[:, arm] = addition.quality(final.mean(axis=1))
+        return quality
 
     def quality_scale(self, model: str) -> LogOddsScale:
         """Return how the sum of a candidate's contributions becomes expected quality."""
