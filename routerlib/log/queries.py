@@ -27,7 +27,6 @@ _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
     "temp_directory": "",  # nothing of a log is ever left in a file
     "threads": 1,  # sums in one order: the same log gives the same numbers
     "python_enable_replacements": False,
-    "lock_configuration": True,
 }
 
 _NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
@@ -229,6 +228,8 @@ def opened(path: Path, tables: Mapping[str, Any] | None = None) -> Iterator[Read
     with surprises(path):
         snapshot = Snapshot(path)
     with snapshot, duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection:
+        # What a command prints may be read by another program: no bar in between.
+        connection.execute("set enable_progress_bar = false; set lock_configuration = true")
         with surprises(path):
             given = {name: snapshot.table(name, _VIEWS.get(name)) for name in TABLES}
         given |= tables or {}

@@ -10,14 +10,8 @@ import numpy as np
 
 from routerlib.outcomes.masking import MIN_WORDS, Masked, masked, without_forms
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
-from routerlib.outcomes.similar_sets import (
-    ROWS_AT_ONCE,
-    connected,
-    merged,
-    sets_of,
-    shared,
-    similar_sets,
-)
+from routerlib.outcomes.set_join import shared, similar_sets
+from routerlib.outcomes.similar_sets import ROWS_AT_ONCE, connected, merged, sets_of
 from routerlib.weights.embedding import encode, unit_rows
 
 Rule = Literal["copies", "templates", "wording", "meaning"]

@@ -15,10 +15,12 @@ from routerlib.outcomes.masking import (
     letters_of,
     without_forms,
 )
-from routerlib.outcomes.similar_sets import components, connected, merged, sets_of, similar_sets
+from routerlib.outcomes.set_join import similar_sets
+from routerlib.outcomes.similar_sets import components, connected, merged
 
 _SHINGLE_CHARS = 5
 _HASH_BITS = 22
+_PROMPTS_AT_ONCE = 256
 # Odd and without pattern, as multiplicative hashing wants it (2^64 / golden ratio).
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
@@ -52,8 +54,9 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
     (lower case, white space folded) reaches the threshold; when they are the same multiple-choice
     question with other options; or when they begin with the same 120 letters and digits, as
     questions about one passage do, unless more than 20 prompts begin so, which is a form and
-    isn't compared. A group is a connected component of links. Exact, not sampled. Translations
-    of one prompt are not found.
+    isn't compared. A group is a connected component of links. Exact up to 100,000 prompts; of
+    more, a pair may be missed, and how many were is measured (`similar_sets`). Translations of one
+    prompt are not found.
 
     `prompts` (length n_prompts): texts.
     `threshold`: jaccard similarity in (0, 1] from which two prompts count as copies.
@@ -86,6 +89,20 @@ def joined(groups: np.ndarray, group_ids: Sequence[str | None] | None) -> np.nda
 
 def _shingles(prompts: Sequence[str]) -> Any:
     """Return which hashed shingles each prompt holds, a sparse matrix of ones."""
+    from scipy.sparse import csr_array
+
+    blocks = [
+        _cells(prompts[start : start + _PROMPTS_AT_ONCE])
+        for start in range(0, len(prompts), _PROMPTS_AT_ONCE)
+    ]
+    columns = np.concatenate([columns for columns, _ in blocks])
+    starts = np.concatenate([[0], np.cumsum(np.concatenate([sizes for _, sizes in blocks]))])
+    ones = np.ones(len(columns), np.float32)
+    return csr_array((ones, columns, starts), shape=(len(prompts), 2**_HASH_BITS))
+
+
+def _cells(prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the hashed shingles of some prompts, one after the other, and how many each has."""
     texts = [" ".join(text.lower().split()).ljust(_SHINGLE_CHARS) for text in prompts]
     characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), "<u4")
     n_shingles = len(characters) - _SHINGLE_CHARS + 1
@@ -97,8 +114,8 @@ def _shingles(prompts: Sequence[str]) -> Any:
     row_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
     is_inside = row_of[:n_shingles] == row_of[_SHINGLE_CHARS - 1 :]
     cells = np.unique(row_of[:n_shingles][is_inside] << _HASH_BITS | columns[is_inside])
-    rows, columns = cells >> _HASH_BITS, cells & (2**_HASH_BITS - 1)
-    return sets_of(rows, columns, (len(texts), 2**_HASH_BITS))
+    sizes = np.bincount(cells >> _HASH_BITS, minlength=len(texts))
+    return (cells & (2**_HASH_BITS - 1)).astype(np.int32), sizes
 
 
 def _same_text(prompts: Sequence[str]) -> np.ndarray:

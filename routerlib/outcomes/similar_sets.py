@@ -1,15 +1,14 @@
-"""Find rows that belong together: pairs of sets that are much alike, and what they connect."""
+"""Join rows that belong together: sets as sparse rows, and what pairs of them connect."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-# Rows that are compared with all others at once, and pairs whose elements are counted at once.
+# Rows that are compared with all others at once.
 ROWS_AT_ONCE = 256
-_PAIRS_AT_ONCE = 4096
 
 
 def components(links: np.ndarray, n_rows: int) -> np.ndarray:
@@ -76,55 +75,3 @@ def sets_of(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> An
 
     starts = np.searchsorted(rows, np.arange(shape[0] + 1))
     return csr_array((np.ones(len(rows), np.float32), columns, starts), shape=shape)
-
-
-def similar_sets(sets: Any, threshold: float) -> Iterator[np.ndarray]:
-    """Yield the pairs of rows whose Jaccard similarity reaches a threshold, shape (2, n_pairs).
-
-    Exact: pairs are looked at only where they share one of their rarest elements, which no pair
-    above the threshold can avoid.
-
-    Bayardo, Ma and Srikant (2007), Scaling up all pairs similarity search, WWW (prefix filter).
-
-    `sets` (n_rows, n_elements): sparse, ones.
-    """
-    sizes = np.diff(sets.indptr)
-    prefix = _rarest(sets, threshold)
-    for start in range(0, len(sizes), ROWS_AT_ONCE):
-        found = (prefix[start : start + ROWS_AT_ONCE] @ prefix.T).tocoo()
-        left, right = found.row + start, found.col
-        smaller = np.minimum(sizes[left], sizes[right])
-        larger = np.maximum(sizes[left], sizes[right])
-        is_close = (left < right) & (smaller >= threshold * larger)
-        left, right = left[is_close], right[is_close]
-        n_shared = shared(sets, left, right)
-        jaccard = n_shared / (sizes[left] + sizes[right] - n_shared)
-        yield np.stack([left, right])[:, jaccard >= threshold]
-
-
-def _rarest(sets: Any, threshold: float) -> Any:
-    """Keep of each set so many of its rarest elements that a similar one has one of them."""
-    from scipy.sparse import csr_array
-
-    sizes = np.diff(sets.indptr)
-    row_of = np.repeat(np.arange(len(sizes)), sizes)
-    frequency = np.bincount(sets.indices, minlength=sets.shape[1])
-    order = np.lexsort((sets.indices, frequency[sets.indices], row_of))
-    n_kept = sizes - np.ceil(threshold * sizes - 1e-9).astype(int) + 1
-    rank = np.arange(len(order)) - np.repeat(sets.indptr[:-1], sizes)
-    kept = order[rank < np.repeat(n_kept, sizes)]
-    ones = np.ones(len(kept), np.float32)
-    return csr_array((ones, (row_of[kept], sets.indices[kept])), sets.shape)
-
-
-def shared(sets: Any, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Count the elements that pairs of rows share, a block of pairs at a time.
-
-    `left, right` (n_pairs,): rows.
-    """
-    counts = np.zeros(len(left))
-    for start in range(0, len(left), _PAIRS_AT_ONCE):
-        block = slice(start, start + _PAIRS_AT_ONCE)
-        both = sets[left[block]].multiply(sets[right[block]])
-        counts[block] = np.asarray(both.sum(axis=1)).ravel()
-    return counts

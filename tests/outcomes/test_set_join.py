@@ -1,0 +1,100 @@
+"""Pairs of similar sets are found: all of them by the exact search, nearly all by hashing."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from routerlib.outcomes import set_join
+from routerlib.outcomes.set_join import similar_sets
+
+Pairs = set[tuple[int, int]]
+
+
+def matrix(sets: list[set[int]], n_elements: int) -> Any:
+    cells = [(row, element) for row, each in enumerate(sets) for element in sorted(each)]
+    rows, columns = np.array(cells, dtype=int).reshape(-1, 2).T
+    return csr_array((np.ones(len(cells), np.float32), (rows, columns)), (len(sets), n_elements))
+
+
+def by_definition(sets: list[set[int]], threshold: float) -> Pairs:
+    return {
+        (one, other)
+        for other in range(len(sets))
+        for one in range(other)
+        if sets[one] | sets[other]
+        and len(sets[one] & sets[other]) / len(sets[one] | sets[other]) >= threshold
+    }
+
+
+def found(sets: Any, threshold: float) -> Pairs:
+    return {(int(a), int(b)) for pairs in similar_sets(sets, threshold) for a, b in pairs.T}
+
+
+def families(n_families: int, seed: int) -> list[set[int]]:
+    """Return sets of 20 to 200 elements, each followed by one that differs from it a little."""
+    rng = np.random.default_rng(seed)
+    sets = []
+    for _ in range(n_families):
+        size = int(rng.integers(20, 200))
+        members = rng.choice(5000, size, replace=False)
+        other = np.where(
+            rng.random(size) < rng.uniform(0, 0.15), rng.integers(0, 5000, size), members
+        )
+        sets += [set(members.tolist()), set(other.tolist())]
+    return sets
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sets(st.integers(0, 11), max_size=12), min_size=1, max_size=25),
+    st.sampled_from([0.3, 0.5, 0.75, 0.8, 1.0]),
+)
+def test_the_exact_search_finds_what_the_definition_says(
+    sets: list[set[int]], threshold: float
+) -> None:
+    assert found(matrix(sets, 12), threshold) == by_definition(sets, threshold)
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.8, 0.95])
+def test_the_exact_search_works_in_blocks(
+    threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_join, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(set_join, "_ROWS_IN_MEMORY", 11)
+    monkeypatch.setattr(set_join, "_PAIRS_AT_ONCE", 5)
+    sets = families(60, seed=1)
+    expected = by_definition(sets, threshold)
+    assert found(matrix(sets, 5000), threshold) == expected
+    assert len(expected) > 3
+
+
+def test_hashing_finds_nearly_all_and_nothing_else_and_says_how_many(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sets = matrix(families(600, seed=2), 5000)
+    exact = found(sets, 0.8)
+    monkeypatch.setattr(set_join, "EXACT_UP_TO", 100)
+    with caplog.at_level(logging.WARNING):
+        hashed = found(sets, 0.8)
+    assert hashed <= exact
+    assert len(hashed) >= 0.99 * len(exact) > 300
+    n = len(exact)
+    assert f"it found {len(hashed)} of the {n} pairs that an exact search finds" in caplog.text
+
+
+def test_hashing_takes_many_equal_sets_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scipy.sparse.csgraph import connected_components
+
+    monkeypatch.setattr(set_join, "EXACT_UP_TO", 100)
+    n = 3000
+    pairs = np.hstack(list(similar_sets(matrix([{1, 2, 3}] * n, 5), 0.8)))
+    assert pairs.shape[1] < 64 * n
+    graph = csr_array((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
+    assert connected_components(graph, directed=False)[0] == 1
