@@ -117,6 +117,7 @@ def test_functions_keep_their_names_beside_modules_of_the_same_name() -> None:
 
 
 COMMANDS = (
+    "init",
     "collect",
     "judge",
     "prompts",

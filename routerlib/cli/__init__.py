@@ -18,8 +18,10 @@ from routerlib.cli import (
     logs,
     prompting,
     showing,
+    starting,
 )
 from routerlib.records.brief import shortened
+from routerlib.records.project import Project
 
 _DEBUG = "--debug"
 _MOST_ERROR_CHARS = 2_000  # of what may quote anything that a file holds
@@ -35,12 +37,23 @@ app = typer.Typer(
 
 @app.callback()
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Learn which LLM to call for which prompt, and say honestly whether it pays."""
+    """Learn which LLM to call for which prompt, and say honestly whether it pays.
+
+    In a folder with a routerlib.toml, or below one, commands work on what it names (`init` writes
+    one); what is given on the command line goes before it.
+    """
+    project = None if context.invoked_subcommand == "init" else Project.find()
+    if project is not None:
+        context.default_map = starting.defaults_of(project, context.command)
+        if not {"--help", "-h"} & set(sys.argv):
+            typer.echo(project.told, err=True)
 
 
 for _command in (
+    starting.init,
     prompting.prompts,
     gathering.candidates,
     gathering.collect,

@@ -57,7 +57,7 @@ def collect(
     ] = False,
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
-    judge: GivenJudge = None,
+    given_judge: GivenJudge = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
 ) -> None:
     """Put prompts to candidates, live, and log every call; run again to go on.
@@ -72,7 +72,10 @@ def collect(
     from routerlib.log.call_log import CallLog
 
     report = check_prompts(
-        prompts_path, answers_inside=answers_inside, columns=parse_columns(columns), judge=judge
+        prompts_path,
+        answers_inside=answers_inside,
+        columns=parse_columns(columns),
+        judge=given_judge,
     )
     typer.echo(str(report))
     asked = list(report.prompts)

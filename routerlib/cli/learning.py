@@ -20,6 +20,7 @@ from routerlib.cli.options import (
     ModelPath,
     check_router,
     existing_log,
+    reports_of,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ Margin = Annotated[
 Every = Annotated[
     str | None, typer.Option(help="Do it again at this interval, such as 6h, until Ctrl-C.")
 ]
-ReportPath = Annotated[Path, typer.Option("--report", help="The page to write.")]
+ReportPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", help="The page to write; left out = retraining.html beside the log's report."
+    ),
+]
 StrategyName = Annotated[
     str, typer.Option(help="random, whole prompts, cheap first, close calls, expected gain.")
 ]
@@ -65,7 +71,7 @@ def acquire(
     ] = None,
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
-    judge: GivenJudge = None,
+    given_judge: GivenJudge = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would ask.")] = False,
 ) -> None:
     """Ask and judge the cells that teach most per dollar; every choice keeps its probability.
@@ -85,7 +91,7 @@ def acquire(
     if prompts_path is not None:
         named = parse_columns(columns)
         loaded = load_prompts(prompts_path, answers_inside=answers_inside, columns=named)
-        prompts = with_judge(loaded, judge)
+        prompts = with_judge(loaded, given_judge)
         if told := proposal(prompts):
             typer.echo(told)
     candidates = load_candidates(candidates_source)
@@ -117,7 +123,7 @@ def retrain(
     keep: Keep = 5,
     cost_weight: CostWeight = None,
     random_state: Annotated[int, typer.Option(help="Seed.")] = 0,
-    report_path: ReportPath = Path("reports/retraining.html"),
+    report_path: ReportPath = None,
 ) -> None:
     """Train a challenger; replace the router only if it is better or equal within the margin.
 
@@ -138,6 +144,8 @@ def retrain(
     from routerlib.evaluation.retraining import retrain
     from routerlib.show.pages.retraining import write_retraining_report
 
+    page_path = report_path or reports_of(log_path) / "retraining.html"
+
     def once() -> None:
         with existing_log(log_path) as log:
             done = retrain(
@@ -149,7 +157,7 @@ def retrain(
                 cost_weight=cost_weight,
                 random_state=random_state,
             )
-        page = write_retraining_report(report_path, done, model_path)
+        page = write_retraining_report(page_path, done, model_path)
         _say(done, page)
 
     if every_s is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routerlib.records import answers_inside
+from routerlib.records.project import Project
 from routerlib.records.prompt import Task
 
 if TYPE_CHECKING:
@@ -68,6 +69,14 @@ def existing_log(path: Path, read_only: bool = True) -> CallLog:
             f"there is no log {path}; make one with `routerlib collect` or `make pipeline`"
         )
     return CallLog(path, read_only=read_only)
+
+
+def reports_of(log_path: Path) -> Path:
+    """Return the folder of a log's pages: each log but the project's own has one of its own."""
+    project = Project.find() or Project(Path())
+    folder = project.path("reports")
+    is_own = log_path.resolve() == project.path("log").resolve()
+    return folder if is_own else folder / log_path.stem
 
 
 def check_router(path: Path) -> None:

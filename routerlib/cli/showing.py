@@ -17,6 +17,7 @@ from routerlib.cli.options import (
     ModelPath,
     check_router,
     existing_log,
+    reports_of,
     say_blended,
 )
 
@@ -27,9 +28,14 @@ if TYPE_CHECKING:
 def report(
     log_path: LogPath = DEFAULT_LOG,
     model_path: ModelPath = DEFAULT_MODEL,
-    out: Annotated[Path, typer.Option("--out", help="The HTML file to write.")] = Path(
-        "reports/index.html"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The HTML file to write; left out = reports/index.html, and for another log than "
+            "the project's own index.html in a folder of its name.",
+        ),
+    ] = None,
     judge: JudgeName = None,
 ) -> None:
     """Write the report: one HTML file that opens with no kernel and no network."""
@@ -39,9 +45,10 @@ def report(
         _check_judge(log, judge)
         from routerlib.show.pages.index import write_report  # heavy
 
-        verdict = write_report(out, log, model_path, judge=judge)
+        page = out or reports_of(log_path) / "index.html"
+        verdict = write_report(page, log, model_path, judge=judge, may_replace=out is None)
     typer.echo(verdict)
-    typer.echo(f"next: open {out} in a browser")
+    typer.echo(f"next: open {page} in a browser")
 
 
 def _check_judge(log: CallLog, judge: str | None) -> None:

@@ -1,48 +1,35 @@
-"""Find the files of a checkout, and open those that a notebook builds on."""
+"""Open the files of a project or checkout that a notebook builds on."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from routerlib.gather.candidates.candidates import POOLS, load_candidates, select_candidates
 from routerlib.log.call_log import CallLog
 from routerlib.log.shortage import MIN_CANDIDATES, MIN_SCORED_PROMPTS, shortage_of
 from routerlib.routers import archive, artifact
+from routerlib.show.folder import Folder
 from routerlib.show.words.prose import Caution
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from routerlib.evaluation.evaluate import Evaluation
     from routerlib.outcomes.outcomes import Outcomes
-    from routerlib.records.call import CandidateModel
     from routerlib.routers.router import Router
 
 SAMPLE_LOG = "data/sample_logs.db"
 _SAMPLE_SERVED = "data/sample_served.db"
-_DEFAULT_CANDIDATES = "local"
-# What a notebook works on that was given no other file.
-_DEFAULTS = {
-    "prompts": "data/prompts.jsonl",
-    "log": "data/logs.db",
-    "router": "data/router_model.pkl",
-}
-# A checkout is known by the two folders that every notebook needs.
-_LANDMARKS = ("notebooks", "data")
 
 
 @dataclass
-class Workspace:
-    """A checkout of the workbench: its folder, and which files were opened from it.
+class Workspace(Folder):
+    """A project or checkout: its folder, and which files were opened from it.
 
     Parameters
     ----------
     root : Path
-        Folder that holds ``notebooks/`` and ``data/``.
+        Folder that holds ``routerlib.toml``, or ``notebooks/`` and ``data/``.
 
     Attributes
     ----------
@@ -53,115 +40,9 @@ class Workspace:
         Whether the log that was opened last is the sample, standing in for an own one.
     """
 
-    root: Path
     log_origin: str = field(default="", init=False)
     router_origin: str = field(default="", init=False)
     is_sample: bool = field(default=False, init=False)
-
-    @classmethod
-    def find(cls, start: str | Path | None = None) -> Workspace:
-        """Find the nearest checkout at or above a folder.
-
-        The environment variable ``ROUTERLIB_HOME`` names one directly, if no start is given.
-
-        Parameters
-        ----------
-        start : str, Path or None, default=None
-            Where to begin; None = the current folder. Thus the same relative paths
-            work from JupyterLab, which runs in ``notebooks/``, and from the root.
-
-        Returns
-        -------
-        Workspace
-
-        Raises
-        ------
-        FileNotFoundError
-            If no folder on the way up holds ``notebooks/`` and ``data/``.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> root = Path(tempfile.mkdtemp()).resolve()
-        >>> for folder in ("notebooks", "data"):
-        ...     (root / folder).mkdir()
-        >>> Workspace.find(root / "notebooks").root == root
-        True
-        """
-        home = os.environ.get("ROUTERLIB_HOME") if start is None else None
-        begin = Path(home or start or Path.cwd()).expanduser().resolve()
-        for folder in (begin,) if home else (begin, *begin.parents):
-            if all((folder / name).is_dir() for name in _LANDMARKS):
-                return cls(folder)
-        place = f"ROUTERLIB_HOME={home}" if home else f"{str(begin)!r} or above"
-        raise FileNotFoundError(
-            f"expected a folder with notebooks/ and data/ at {place}, found none; "
-            "start in a checkout or set ROUTERLIB_HOME to one"
-        )
-
-    def path(
-        self,
-        relative: str | Path | None,
-        role: Literal["prompts", "log", "router"] | None = None,
-    ) -> Path:
-        """Return where a file of the checkout is.
-
-        Parameters
-        ----------
-        relative : str, Path or None
-            Path from the root, such as ``"data/logs.db"``; an absolute path stays as it is.
-            None = the usual one of its role.
-        role : {"prompts", "log", "router"} or None, default=None
-            What the file is for, where it may be left out.
-
-        Returns
-        -------
-        Path
-            Absolute; it need not exist.
-
-        Examples
-        --------
-        >>> Workspace(Path("/checkout")).path("data/my_logs.db").as_posix()
-        '/checkout/data/my_logs.db'
-        >>> Workspace(Path("/checkout")).path(None, "log").as_posix()
-        '/checkout/data/logs.db'
-        """
-        if relative is None and role is not None:
-            relative = _DEFAULTS[role]
-        return self.root / Path(relative or "").expanduser()
-
-    def candidates(
-        self, source: str | None = None, names: Sequence[str] | None = ()
-    ) -> list[CandidateModel]:
-        """Read the candidate models of a pool or file.
-
-        Parameters
-        ----------
-        source : str or None, default=None
-            Name of a pool that ships, such as ``"local"``, or path of a candidates.yaml;
-            None = the local pool.
-        names : Sequence of str or None, default=()
-            Which of them, in this order; none of them = all. None = all of a file, and the
-            smallest of a pool, for a first try.
-
-        Returns
-        -------
-        list of CandidateModel
-
-        Examples
-        --------
-        >>> workspace = Workspace(Path.cwd())
-        >>> [each.name for each in workspace.candidates("local", ["qwen2.5-coder-0.5b"])]
-        ['qwen2.5-coder-0.5b']
-        >>> [each.name for each in workspace.candidates(names=None)]
-        ['smollm2-135m']
-        """
-        source = source or _DEFAULT_CANDIDATES
-        is_pool = source in POOLS
-        known = load_candidates(source if is_pool else self.path(source))
-        if names is None:
-            return known[:1] if is_pool else known
-        return select_candidates(known, names) if names else known
 
     def open_log(self, path: str | Path | None = None) -> CallLog:
         """Open a log that can teach a router.
@@ -188,20 +69,24 @@ class Workspace:
             If the log that was asked for holds too little; the message says what is missing.
         """
         live = self.path(path, "log")
-        shown = _shown(path or _DEFAULTS["log"])
+        shown = _shown(path or self.project.value("log"))
         self.is_sample = False
         shortage = shortage_of(live)
         if not shortage:
-            self.log_origin = f"This run reads the live log {shown}."
+            self.log_origin = f"This run reads the live log {shown}{self._of_project}."
             return CallLog(live, read_only=True)
-        if path is not None:
+        if path is not None or self.project.is_own:
             if not live.is_file():
                 raise FileNotFoundError(
-                    f"expected a log at {shown}, found none at {live}; correct the path, or write "
-                    "one with notebooks/01_collect.ipynb or `routerlib collect`"
+                    f"expected a log at {shown}{self._of_project}, found none at {live}; correct "
+                    "the path, or write one with notebooks/01_collect.ipynb or `routerlib collect`"
                 )
-            raise ValueError(f"{shown} can't teach a router yet: {shortage}")
+            raise ValueError(f"{shown}{self._of_project} can't teach a router yet: {shortage}")
         return self._open_sample(shown, shortage)
+
+    @property
+    def _of_project(self) -> str:
+        return f" of {self.project.told}" if self.project.has_file else ""
 
     def _open_sample(self, instead_of: str, shortage: str) -> CallLog:
         sample = self.path(SAMPLE_LOG)
@@ -213,7 +98,8 @@ class Workspace:
             )
         self.is_sample = True
         self.log_origin = Caution(
-            f"This run reads the sample log {SAMPLE_LOG}, not {instead_of}: {shortage}. "
+            f"This run reads the sample log {SAMPLE_LOG}, not {instead_of}{self._of_project}: "
+            f"{shortage}. "
             "What it finds holds for the sample, not for prompts of your own."
         )
         return CallLog(sample, read_only=True)
@@ -332,7 +218,7 @@ class Workspace:
                 f"{file.name} chooses among {', '.join(router.models_)}, "
                 f"the log holds {', '.join(train.models)}"
             )
-        if path is not None:
+        if path is not None or (file.is_file() and "model" in self.project.settings):
             raise ValueError(f"{shortage}; give the log that it was trained on, or train another")
         self.router_origin = Caution(f"A router was trained here, and not saved: {shortage}.")
         return train_router(train)

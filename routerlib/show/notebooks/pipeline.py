@@ -21,6 +21,7 @@ from routerlib.show.notebooks.run import (
     known_parameters,
     run_notebook,
 )
+from routerlib.show.pages.belonging import mark_of, pages_of
 from routerlib.show.pages.notebook import to_html
 from routerlib.show.workspace import SAMPLE_LOG, Workspace, may_hold_sample
 
@@ -66,12 +67,14 @@ def run(
     failed is left in ``reports/failed/``. The router that is replaced is archived.
 
     `only`: notebooks to run, such as ``["02", "07_off_policy"]``; None = 01 to 05.
-    `root`: the checkout; None = found from the current folder.
+    `root`: the project or checkout; None = found from the current folder.
     `stream`: where progress goes; None = standard output.
     """
     workspace = Workspace.find(root)
     stream = stream or sys.stdout
     names = _selected(only)
+    if workspace.project.has_file:
+        _say(stream, workspace.project.told)
     given = _plan_parameters(workspace, names, quick, dict(parameters or {}))
     with _staging(workspace, given) as staged:
         if "01_collect" in names:
@@ -126,7 +129,9 @@ def _plan_parameters(
     known = {name: known_parameters(_source(workspace, name)) for name in names}
     everywhere = {parameter for declared in known.values() for parameter in declared}
     check_parameters("pipeline", wanted, everywhere)
-    size = _QUICK_PARAMETERS if quick else _FULL_PARAMETERS
+    size = dict(_QUICK_PARAMETERS if quick else _FULL_PARAMETERS)
+    if (wanted.get("candidates_path") or workspace.project.value("candidates")) != "local":
+        size["candidate_names"] = []  # all of one's own
     return {
         name: {
             parameter: value
@@ -142,7 +147,7 @@ def _staging(workspace: Workspace, given: Mapping[str, dict[str, Any]]) -> Itera
     """Make the staging folders, and remove them however the run ends."""
     settings = {name: value for each in given.values() for name, value in each.items()}
     final_router = workspace.path(settings.get("router_path"), "router")
-    final_reports = workspace.path("reports")
+    final_reports = _reports_of(workspace, settings.get("log_path"))
     staged = _Staged(
         router=final_router.parent / _STAGING / final_router.name,
         final_router=final_router,
@@ -182,7 +187,24 @@ def _run_staged(
         failed.parent.mkdir(exist_ok=True)
         error.executed.replace(failed)
         raise NotebookFailed(error.reason, failed) from error
-    to_html(out, out.with_suffix(".html"))
+    to_html(out, out.with_suffix(".html"), _mark(workspace, name, staged))
+
+
+def _reports_of(workspace: Workspace, log_path: str | None) -> Path:
+    """Return where pages go: those of another log than the project's own into a folder apart."""
+    reports, log = workspace.path(None, "reports"), workspace.path(log_path, "log")
+    return reports if log == workspace.path(None, "log") else reports / log.stem
+
+
+def _mark(workspace: Workspace, name: str, staged: _Staged) -> str:
+    """Return which log a notebook's page is of."""
+    own = workspace.path(staged.log_path, "log")
+    is_own = name == "01_collect" or not shortage_of(own)
+    read = own if is_own else workspace.path(SAMPLE_LOG)
+    if not read.is_file():
+        return ""
+    with CallLog(read, read_only=True) as log:
+        return mark_of(log)
 
 
 def _check_learned_from(workspace: Workspace, staged: _Staged) -> None:
@@ -198,12 +220,10 @@ def _check_learned_from(workspace: Workspace, staged: _Staged) -> None:
 def _prepare_collection(workspace: Workspace, given: Mapping[str, Any], stream: TextIO) -> None:
     """Say what will be asked, how long and dear that may be; then fetch the weights it needs."""
     from routerlib.gather.collection.plan import plan_collection
-    from routerlib.gather.prompts.files import load_prompts
     from routerlib.weights.cache import ensure
 
     chosen = {**known_parameters(_source(workspace, "01_collect")), **given}
-    path = workspace.path(chosen["prompts_path"], "prompts")
-    prompts = load_prompts(path)[: chosen["n_prompts"]]
+    prompts = workspace.prompts(chosen["prompts_path"])[: chosen["n_prompts"]]
     candidates = workspace.candidates(chosen["candidates_path"], chosen["candidate_names"])
     with CallLog(workspace.path(chosen["log_path"], "log")) as log:
         plan = plan_collection(prompts, candidates, log)
@@ -222,9 +242,10 @@ def _write_index(workspace: Workspace, staged: _Staged, given: Mapping[str, Any]
     if not staged.router.is_file():
         return ""
     settings = {**known_parameters(_source(workspace, "03_evaluate")), **given}
-    folders = (staged.final_reports, staged.reports)
-    pages = {page.name for folder in folders for page in folder.glob("[0-9]*.html")}
     with workspace.open_log(staged.log_path) as log:
+        mark = mark_of(log)
+        pages = {page.name for page in staged.reports.glob("[0-9]*.html")}
+        pages |= set(pages_of(staged.final_reports, mark))
         return write_report(
             staged.reports / "index.html",
             log,

@@ -21,6 +21,7 @@ from routerlib.routers.explanation.why import is_explainable
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
 from routerlib.show.held_out import failures_as_wrong, split_as_trained
+from routerlib.show.pages.belonging import mark_of, meta, pages_of, refuse_other
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
 from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.plots.importance import beeswarm, importance_by_model
@@ -112,18 +113,24 @@ def write_report(
     judge: str | None = None,
     log_origin: str = "",
     notebooks: Sequence[str] | None = None,
+    may_replace: bool = True,
     n_bootstrap: int = 1000,
     random_state: int = 0,
 ) -> str:
     """Measure a saved router on a log, and write the index of all results.
 
     `judge`: count only this judge's scores; None = the mean over judges.
-    `notebooks`: file names of notebook pages to link to; None = those that lie beside the page.
+    `notebooks`: file names of notebook pages to link to; None = those of the same log that lie
+        beside the page.
+    `may_replace`: whether the page may take the place of another log's.
     """
+    mark = mark_of(log)
+    if not may_replace:
+        refuse_other(Path(path), mark)
     router = load_router(router_path)
     findings = find(log, router, judge=judge, n_bootstrap=n_bootstrap, random_state=random_state)
     if notebooks is None:
-        notebooks = sorted(page.name for page in Path(path).parent.glob("[0-9]*.html"))
+        notebooks = pages_of(Path(path).parent, mark)
     write_index(
         path,
         findings,
@@ -158,6 +165,7 @@ def write_index(
         scripts=[each.code for each in scripts],
         log_origin=log_origin,
         is_caution=isinstance(log_origin, Caution),
+        log_mark=meta(mark_of(log)),
         notebooks=list(notebooks),
         identity=_identity(findings, metadata or {}),
         what_if=_what_if(findings.router, findings.test),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from routerlib.records.files import write_atomically
+from routerlib.show.pages.belonging import meta
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -59,11 +60,13 @@ def policy(scripts: Sequence[Script]) -> str:
     )
 
 
-def to_html(executed: str | Path, html: str | Path) -> Path:
+def to_html(executed: str | Path, html: str | Path, log_mark: str = "") -> Path:
     """Turn an executed notebook into a page that needs no kernel and no network.
 
     No request, code folded away, tables that sort and filter; widgets are left out, for they
     need a kernel. The same notebook gives the same bytes.
+
+    `log_mark`: which log it is of, as `mark_of` says; "" = not told.
     """
     import nbformat
     from nbconvert import HTMLExporter
@@ -83,6 +86,7 @@ def to_html(executed: str | Path, html: str | Path) -> Path:
         "style": style(),
         "title": _heading(notebook) or Path(executed).stem,
         "policy": policy([tables]),
+        "log_mark": meta(log_mark) if log_mark else "",
         "script": tables.code,
     }
     page, _ = exporter.from_notebook_node(notebook, resources=resources)

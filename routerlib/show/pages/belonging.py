@@ -1,0 +1,63 @@
+"""Tell which log a page is of, so that pages of different logs are not mixed up."""
+
+from __future__ import annotations
+
+import re
+from html import escape, unescape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from routerlib.records.canonical import tagged_hash
+
+if TYPE_CHECKING:
+    from routerlib.log.call_log import CallLog
+
+# Whatever writes the page may put a tag's attributes in another order.
+_MARK = re.compile(r'<meta (?=[^>]*name="routerlib-log")[^>]*content="([^"]*)"')
+# The mark stands in a page's head, before anything long.
+_LOOKED_AT = 4_000
+_FIRST = "select prompt_id, created_at from prompts order by rowid limit 1"
+
+
+def mark_of(log: CallLog) -> str:
+    """Return what marks pages of a log: its first prompt's identity and moment, and its name.
+
+    A log only grows, so that this stays as it is; "" for a log without prompts.
+    """
+    first = log.lookup(_FIRST)
+    return f"{tagged_hash(list(first[0]))} {log.path.name}" if first else ""
+
+
+def meta(mark: str) -> str:
+    """Return the line of a page's head that carries its mark."""
+    return f'<meta name="routerlib-log" content="{escape(mark)}">'
+
+
+def mark_in(page: Path) -> str:
+    """Return the mark of a page; "" where there is none, or no page."""
+    if not page.is_file():
+        return ""
+    with page.open(encoding="utf-8", errors="replace") as stream:
+        found = _MARK.search(stream.read(_LOOKED_AT))
+    return unescape(found[1]) if found else ""
+
+
+def pages_of(folder: Path, mark: str) -> list[str]:
+    """Return the names of the notebooks' pages in a folder that are of this log."""
+    pages = sorted(folder.glob("[0-9]*.html"))
+    return [page.name for page in pages if mark and is_same(mark_in(page), mark)]
+
+
+def is_same(one: str, other: str) -> bool:
+    """Tell whether two marks are of one log, whatever its file is called."""
+    return one.split(" ")[0] == other.split(" ")[0]
+
+
+def refuse_other(page: Path, mark: str) -> None:
+    """Raise ValueError where a page is the report of another log."""
+    there = mark_in(page)
+    if there and mark and not is_same(there, mark):
+        raise ValueError(
+            f"{page} is the report of another log, {there.partition(' ')[2]}; name another page "
+            "with --out"
+        )
