@@ -35,6 +35,8 @@ _APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
 _SEEN_CHARS = 300
 _MOST_MARKS = 300
 _MOST_CUTS = 100
+_PIECE_CHARS = 2**18
+_LONGEST_HINT = max(len(each.hint) for each in MARKS)
 
 
 class Separated(NamedTuple):
@@ -121,8 +123,11 @@ def thought_apart(call: Call) -> Call:
 
 
 def _marks_in(text: str) -> list[ThinkingMarks]:
-    small = text.lower()
-    hinted = [each for each in MARKS if each.hint in small]
+    hints = set[str]()
+    for start in range(0, len(text), _PIECE_CHARS):  # a copy of all in small letters may be large
+        piece = text[start : start + _PIECE_CHARS + _LONGEST_HINT].lower()
+        hints.update(each.hint for each in MARKS if each.hint in piece)
+    hinted = [each for each in MARKS if each.hint in hints]
     return [each for each in hinted if each.opens.search(text) or each.closes.search(text)]
 
 

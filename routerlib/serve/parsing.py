@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
+
+from routerlib.records.canonical import read_json
 
 # For smaller ones handing over to a thread would take longer than reading.
 _SMALL_BYTES = 2**16
@@ -18,20 +18,8 @@ _SMALL_BYTES = 2**16
 _reader = ThreadPoolExecutor(1, "large-json")
 
 
-def parse(body: bytes) -> Any:
-    r"""Read JSON, as `json.loads` does; a long text is held once meanwhile, not three times.
-
-    >>> parse(b'{"a": [1, 2.5, "x"]}'), parse(rb'"\ud800"')
-    ({'a': [1, 2.5, 'x']}, '\ud800')
-    """
-    try:
-        return from_json(body)
-    except ValueError:  # no JSON, or a lone surrogate: the standard library tells them apart
-        return json.loads(body)
-
-
 class ParsedRoute(APIRoute):
-    """An address whose requests are read by `parse`."""
+    """An address whose requests are read by `read_json`."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         """Return what answers a request."""
@@ -47,5 +35,5 @@ class _ParsedRequest(Request):
     async def json(self) -> Any:
         body = await self.body()
         if len(body) <= _SMALL_BYTES:
-            return parse(body)
-        return await asyncio.get_running_loop().run_in_executor(_reader, parse, body)
+            return read_json(body)
+        return await asyncio.get_running_loop().run_in_executor(_reader, read_json, body)

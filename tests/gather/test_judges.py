@@ -18,7 +18,13 @@ from routerlib.gather.judges import (
     judge_log,
     math_process,
 )
-from routerlib.gather.judges.answers import answer_text, final_answer, is_same_text
+from routerlib.gather.judges.answers import (
+    answer_text,
+    count_words,
+    final_answer,
+    has_phrase,
+    is_same_text,
+)
 from routerlib.gather.judges.rules import BadReference
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import Call, Score, Usage
@@ -425,3 +431,12 @@ def test_words_are_looked_for_in_little_more_memory_than_the_answer_takes() -> N
 def test_words_are_found_at_the_end_of_a_long_answer() -> None:
     text = "Answer: " + "word " * 10_000 + "New-York"
     assert JUDGES["match"](text, "new york").score == 1
+
+
+def test_a_phrase_is_found_whole_wherever_it_stands_in_a_long_answer() -> None:
+    long = "New-York is large; " * 50_000
+    assert has_phrase(f"{long}The end_of it.", "END OF")
+    assert has_phrase(f"Paris {long}", "paris new york")
+    assert not has_phrase(long, "york new")
+    assert not has_phrase(long, "ew york")
+    assert count_words(long) == 200_000

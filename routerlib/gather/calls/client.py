@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from routerlib.gather.calls.endpoints import ConnectionPools, Endpoint
 from routerlib.gather.calls.faults import Fault
+from routerlib.gather.calls.large import LargeAnswers
 from routerlib.gather.calls.reading import MOST_BYTES
 from routerlib.gather.calls.replies import (
     AnswerFault,
@@ -93,8 +94,7 @@ class Clients:
         give_back_large_blocks()
         self._stopping = stopping or asyncio.Event()
         self._first_wait_s = first_wait_s
-        # Held by whoever reads, judges or logs a large answer, so that their memory doesn't add up.
-        self.large = asyncio.Lock()
+        self.large = LargeAnswers()
         self._pools = ConnectionPools(self._stopping, most_bytes, self.large)
 
     async def __aenter__(self) -> Clients:
@@ -131,25 +131,26 @@ class Clients:
         asking = _Asking(
             endpoint, candidate, prompt, permit or _Unlimited(), hear, self._first_wait_s
         )
-        outcome = await asking.run()
-        if spoken:
-            spoken.end()
-        if told := endpoint.adaptation.told:
-            outcome["extra"] = {**(outcome.get("extra") or {}), **told}
-        outcome = redacted(outcome, endpoint.redact)
-        if outcome.get("error_type") == UNKNOWN_END:
-            tell_unknown(outcome["finish_reason"])
-        call = Call(
-            prompt_id=prompt.prompt_id,
-            candidate=candidate.name,
-            params_hash=candidate.params_hash,
-            repeat=repeat,
-            decision_id=decision_id,
-            attempts=asking.attempts,
-            latency_s=asking.latency_s,
-            **outcome,
-        )
-        return thought_apart(call)
+        with self.large.kept():
+            outcome = await asking.run()
+            if spoken:
+                spoken.end()
+            if told := endpoint.adaptation.told:
+                outcome["extra"] = {**(outcome.get("extra") or {}), **told}
+            outcome = redacted(outcome, endpoint.redact)
+            if outcome.get("error_type") == UNKNOWN_END:
+                tell_unknown(outcome["finish_reason"])
+            call = Call(
+                prompt_id=prompt.prompt_id,
+                candidate=candidate.name,
+                params_hash=candidate.params_hash,
+                repeat=repeat,
+                decision_id=decision_id,
+                attempts=asking.attempts,
+                latency_s=asking.latency_s,
+                **outcome,
+            )
+            return thought_apart(call)
 
 
 class _Asking:

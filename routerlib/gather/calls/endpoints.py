@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from routerlib.gather.calls.adapting import Adaptation
+from routerlib.gather.calls.large import LargeAnswers
 from routerlib.gather.calls.pacing import Pace
 from routerlib.gather.calls.reading import ACCEPTED, Reading
 from routerlib.gather.candidates.keys import Redactor, api_key
@@ -38,10 +39,10 @@ class ConnectionPools:
     """Open clients as they are needed, over pools of connections that several share.
 
     `most_bytes`: of one answer, unpacked, in bytes.
-    `large`: held while a large answer is read.
+    `large`: taken by whoever reads a large answer.
     """
 
-    def __init__(self, stopping: asyncio.Event, most_bytes: int, large: asyncio.Lock) -> None:
+    def __init__(self, stopping: asyncio.Event, most_bytes: int, large: LargeAnswers) -> None:
         self._open: dict[str, Endpoint] = {}
         self._http: dict[tuple[bool, int], Any] = {}
         self._starting = asyncio.Lock()

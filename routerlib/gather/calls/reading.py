@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from functools import cache
 from typing import Any
 
+from routerlib.gather.calls.large import LargeAnswers
 from routerlib.gather.calls.replies import OverlongAnswer, SentElsewhere
 
 # Far above the longest answer that a model gives: a million tokens are some four megabytes. An
@@ -25,12 +25,12 @@ class Reading:
     """What holds for all answers of a pool of connections: their length, and who may send them.
 
     `most_bytes`: of one answer, unpacked, in bytes.
-    `large`: held while a large answer is read; whoever works on one holds it too.
+    `large`: taken by whoever reads a large answer.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES, large: asyncio.Lock | None = None) -> None:
+    def __init__(self, most_bytes: int, large: LargeAnswers) -> None:
         self._most_bytes = most_bytes
-        self._large = large or asyncio.Lock()
+        self._large = large
 
     @property
     def hooks(self) -> dict[str, list[Any]]:
@@ -68,23 +68,16 @@ class Reading:
 
     async def pieces(self, stream: Any, is_packed: bool) -> AsyncGenerator[bytes, None]:
         """Yield a body unpacked, in pieces, up to the limit."""
-        n_bytes, is_large = 0, False
+        n_bytes = 0
         unpack = _unpacker() if is_packed else _as_it_is
-        try:
-            async for raw in stream:
-                for piece in unpack(raw):
-                    n_bytes += len(piece)
-                    if n_bytes > self._most_bytes:
-                        raise OverlongAnswer(
-                            f"the answer is longer than {self._most_bytes:,} bytes"
-                        )
-                    if n_bytes > _LARGE_BYTES and not is_large:
-                        await self._large.acquire()
-                        is_large = True
-                    yield piece
-        finally:
-            if is_large:
-                self._large.release()
+        async for raw in stream:
+            for piece in unpack(raw):
+                n_bytes += len(piece)
+                if n_bytes > self._most_bytes:
+                    raise OverlongAnswer(f"the answer is longer than {self._most_bytes:,} bytes")
+                if n_bytes > _LARGE_BYTES:
+                    await self._large.take()
+                yield piece
 
 
 def _origin(url: Any) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from routerlib.gather.calls.faults import FLAGGED, Fault, read_fault
 from routerlib.gather.calls.tokens import find_counts, read_tokens
 from routerlib.gather.candidates.keys import Redactor
+from routerlib.records.canonical import read_json
 from routerlib.records.endings import MEANINGS, UNKNOWN_END, Meaning, meaning_of, status_of
 from routerlib.records.errors import RouterlibError
 from routerlib.records.secrets import without_secrets
@@ -55,7 +55,7 @@ class ReportedFault(AnswerFault):
 def parse_body(payload: str | bytes | bytearray) -> Any:
     """Read the JSON of an answer."""
     try:
-        body = json.loads(payload)
+        body = read_json(payload)
     except (ValueError, RecursionError) as error:
         raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
     if fault := reported_fault(body):

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -61,7 +61,6 @@ _GIVE_UP_UNANSWERED = {
 # So many first prompts that fail in the same way tell what the others would do.
 _TELLING_FAULTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.5
-_LARGE_CHARS = 500_000
 
 
 def collect(
@@ -279,33 +278,33 @@ class _Collector:
 
     async def _ask(self, cell: Cell) -> Claim | None:
         permit = _CellPermit(self, cell)
-        self._n_in_flight += 1
-        try:
-            asked = cell.candidate if self.budget.cap_usd is None else capped(cell.candidate)
-            call = await self._clients.call(asked, cell.prompt, repeat=cell.repeat, permit=permit)
-            # The cap of a budget is no other way of asking: with or without it the cell is done.
-            call = replace(call, params_hash=cell.candidate.params_hash)
-            await self._keep(cell.prompt, call)
-        except NotAsked:
-            if permit.claim == "finished":
-                self.collection.note_elsewhere(cell)
+        with self._clients.large.kept():
+            self._n_in_flight += 1
+            try:
+                call = await self._logged(cell, permit)
+            except NotAsked:
+                if permit.claim == "finished":
+                    self.collection.note_elsewhere(cell)
+                return permit.claim
+            finally:
+                self._n_in_flight -= 1
+            self.collection.note_call(cell, call)
+            self._give_up_if_hopeless(cell.candidate, call)
+            self._show(cell.candidate)
             return permit.claim
-        finally:
-            self._n_in_flight -= 1
-        self.collection.note_call(cell, call)
-        self._give_up_if_hopeless(cell.candidate, call)
-        self._show(cell.candidate)
-        return permit.claim
 
-    async def _keep(self, prompt: Prompt, call: Call) -> None:
-        """Judge an answer and log it; large ones in turn, so that their memory doesn't add up."""
-        is_large = len(call.response or "") > _LARGE_CHARS
-        async with self._clients.large if is_large else nullcontext():
-            scores = await _scores(prompt, call)
-            run_id = self.collection.run_id
-            await asyncio.wrap_future(
-                self._writer.submit(lambda log: log.add_call(call, run_id, scores))
-            )
+    async def _logged(self, cell: Cell, permit: _CellPermit) -> Call:
+        """Ask, judge the answer, and log it."""
+        asked = cell.candidate if self.budget.cap_usd is None else capped(cell.candidate)
+        call = await self._clients.call(asked, cell.prompt, repeat=cell.repeat, permit=permit)
+        # The cap of a budget is no other way of asking: with or without it the cell is done.
+        call = replace(call, params_hash=cell.candidate.params_hash)
+        scores = await _scores(cell.prompt, call)
+        run_id = self.collection.run_id
+        await asyncio.wrap_future(
+            self._writer.submit(lambda log: log.add_call(call, run_id, scores))
+        )
+        return call
 
     async def claim(self, cell: Cell) -> Claim:
         """Write that a cell is asked now, before it is."""

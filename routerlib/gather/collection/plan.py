@@ -228,17 +228,12 @@ def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, fl
     What a model did as a judge says nothing of it as a candidate, nor the other way round.
     """
     alike = f"not ({IS_ASKED})" if is_judging else IS_ASKED
-    means = log.sql(
-        "select candidate, avg(output_tokens) as tokens, avg(latency_s) as seconds "
+    measured = log.lookup(
+        "select candidate, avg(output_tokens), avg(latency_s) "
         f"from calls where status in ('ok', 'truncated') and output_tokens is not null and {alike} "
         "group by candidate"
     )
-    return {
-        name: (tokens, seconds)
-        for name, tokens, seconds in zip(
-            means["candidate"], means["tokens"], means["seconds"], strict=True
-        )
-    }
+    return {name: (tokens, seconds) for name, tokens, seconds in measured}
 
 
 def _expected_s(cells: Sequence[Cell], means: dict[str, tuple[float, float]]) -> tuple[float, str]:

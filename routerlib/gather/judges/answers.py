@@ -76,7 +76,16 @@ def _result(response: str) -> str:
 
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case, without punctuation."""
-    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold().replace("_", " "))
+    return re.findall(r"\w+", _plain(text))
+
+
+def count_words(text: str) -> int:
+    """Return how many words a text has, however many they are."""
+    return sum(1 for _ in re.finditer(r"\w+", _plain(text)))
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold().replace("_", " ")
 
 
 def has_phrase(text: str, phrase: str) -> bool:
@@ -86,7 +95,9 @@ def has_phrase(text: str, phrase: str) -> bool:
     (True, False)
     """
     wanted = words(phrase)
-    return bool(wanted) and f" {' '.join(wanted)} " in f" {' '.join(words(text))} "
+    # Not by the words of the text: of an answer of megabytes they are millions.
+    run = r"\W+".join(map(re.escape, wanted))
+    return bool(wanted) and re.search(rf"(?<!\w){run}(?!\w)", _plain(text)) is not None
 
 
 def is_same_text(got: str, gold: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from routerlib.gather.judges.answers import (
     answer_text,
+    count_words,
     final_answer,
     has_phrase,
     has_words,
@@ -156,7 +157,7 @@ def contains(response: str, reference: Any) -> Score:
     text = answer_text(response)
     found = [phrase for phrase in phrases if has_phrase(text, phrase)]
     unwanted = [phrase for phrase in forbidden if has_phrase(text, str(phrase))]
-    n_words = len(words(text))
+    n_words = count_words(text)
     is_right = len(found) >= at_least and not unwanted and min_words <= n_words <= max_words
     return verdict("contains", is_right, f"found {found + unwanted!r} in {n_words} words")
 
@@ -180,10 +181,10 @@ def summary(response: str, reference: Any) -> Score:
     source = reference_field("summary", reference, "source", str)
     facts = reference_field("summary", reference, "facts", list)
     forms_of_facts = [reference_texts("summary", fact) for fact in facts]
-    longest = len(words(source)) - 1
+    longest = count_words(source) - 1
     limit = min(reference_field("summary", reference, "max_words", int, longest), longest)
     text = " ".join(answer_text(response).split())
-    n_words = len(words(text))
+    n_words = count_words(text)
     n_sentences = len(re.findall(r"[^.!?]*\w[^.!?]*(?:[.!?](?=\s|$)|$)", _joined_numbers(text)))
     missing = [
         forms[0] for forms in forms_of_facts if not any(has_phrase(text, form) for form in forms)

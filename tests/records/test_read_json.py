@@ -1,4 +1,4 @@
-"""JSON of requests is read as the standard library reads it."""
+"""JSON is read as the standard library reads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routerlib.serve.parsing import parse
+from routerlib.records.canonical import read_json
 
 TEXTS = st.text(st.characters(exclude_categories=[]), max_size=8)
 VALUES = st.recursive(
@@ -23,7 +23,7 @@ VALUES = st.recursive(
 @given(value=VALUES)
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)
 def test_every_value_is_read_as_it_was_written(value: Any) -> None:
-    assert parse(json.dumps(value).encode()) == value
+    assert read_json(json.dumps(value).encode()) == value
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_every_value_is_read_as_it_was_written(value: Any) -> None:
     ],
 )
 def test_odd_bodies_are_read_alike(body: bytes) -> None:
-    assert repr(parse(body)) == repr(json.loads(body))
+    assert repr(read_json(body)) == repr(json.loads(body))
 
 
 @pytest.mark.parametrize(
@@ -51,5 +51,5 @@ def test_what_is_no_json_is_refused_in_the_same_words(body: bytes) -> None:
         except ValueError as error:
             return type(error), str(error)
 
-    assert complaint(parse) == complaint(json.loads)
-    assert complaint(parse)[1] != "read"
+    assert complaint(read_json) == complaint(json.loads)
+    assert complaint(read_json)[1] != "read"
