@@ -44,6 +44,15 @@ MaxQualityLoss = Annotated[
         "same; left out = 0.03."
     ),
 ]
+SmallestEffect = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        max=1,
+        help="Smallest gain in mean quality that matters: how many prompts to label is planned "
+        "for it; left out = what --max-quality-loss is.",
+    ),
+]
 Delta = Annotated[
     float | None,
     typer.Option(
@@ -69,6 +78,7 @@ def train(
     epsilon: Epsilon = None,
     delta: Delta = None,
     max_quality_loss: MaxQualityLoss = None,
+    smallest_effect: SmallestEffect = None,
     judge: JudgeName = None,
     models: ModelNames = None,
     keep: Keep = 5,
@@ -107,7 +117,7 @@ def train(
         certify=certify,
         max_quality_loss=QUALITY_MARGIN if max_quality_loss is None else max_quality_loss,
     )
-    evaluation = evaluate(router, test, test_failures_wrong=strict)
+    evaluation = evaluate(router, test, test_failures_wrong=strict, smallest_effect=smallest_effect)
     kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
     told = f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}, archived as "
     _tell([told + kept.name, router.training_.get("certificate"), evaluation.verdict.sentence])

@@ -186,7 +186,7 @@ class _World:
         found["quality_difference"] = self._contrast(singles)
         if self.has_costs:
             found["saving"], at_usd = self._saving(best)
-            mixture = _mixture(train.quality, train.cost_usd, at_usd)
+            mixture = mixture_at(train.quality, train.cost_usd, at_usd)
             found["gain_over_zero"] = self._contrast(mixture)
         return found
 
@@ -257,8 +257,8 @@ def _possible_best(quality: Floats, strong: int) -> list[int]:
     return found
 
 
-def _mixture(quality: Floats, cost_usd: Floats, at_usd: float) -> Floats:
-    """Return the shares of candidates that mix best at a mean cost, by their means on train."""
+def mixture_at(quality: Floats, cost_usd: Floats, at_usd: float) -> Floats:
+    """Return the shares of candidates that mix best at a mean cost, by their means."""
     corners_usd, heights = hull(cost_usd, quality)
     weights = np.zeros(len(quality))
     arms = [

@@ -173,6 +173,7 @@ def evaluate(
     random_state: int = 0,
     use_topics: bool = False,
     name: str | None = None,
+    smallest_effect: float | None = None,
 ) -> Evaluation:
     """Say what one router is worth on held-out prompts, and whether routing pays.
 
@@ -182,8 +183,8 @@ def evaluate(
         Fitted; its ``cost_weight_`` is the operating point.
     test : Outcomes
         Prompts that it was not trained on, or for which it has choices out of fold
-        (`routerlib.evaluation.cross_fit.cross_evaluate`). Where some ``inclusion`` is below 1, what
-        wasn't bought is made up for by what the router expects and the weight of what was bought.
+        (`routerlib.evaluation.cross_fit.cross_evaluate`). What wasn't bought (``inclusion`` below
+        1) is made up for by what the router expects and by the weight of what was bought.
     test_failures_wrong : Outcomes, optional
         The same prompts with failed calls counted as quality 0, for the sensitivity.
     n_bootstrap : int, default=1000
@@ -194,6 +195,8 @@ def evaluate(
         Tell the router the known task labels.
     name : str, optional
         How tables and figures call the router; default its own name.
+    smallest_effect : float, optional
+        Smallest gain in mean quality that matters, in (0, 1], which an open verdict plans for.
 
     Returns
     -------
@@ -224,22 +227,19 @@ def evaluate(
     routed = whole.take(tested.kept)
     contenders = _contenders(router, tested, train, routed)
     weight = float(router.cost_weight_)
-    weighed = weight if tested.has_costs else 0.0
-    measured = measure(tested, contenders, **bootstrap._asdict(), cost_weight=weighed)
+    weighed, draws = weight if tested.has_costs else 0.0, bootstrap._asdict()
+    measured = measure(tested, contenders, **draws, cost_weight=weighed)
     baselines = [each for each in contenders if each not in (_ROUTER, _EQUAL, _TRIED)]
-    shares = _shares(routed.arms, test.models)
     # Where failed calls are known, they are wrong answers, and only the rest is unknown.
     everything = (counted_wrong[0], wrong[0]) if wrong else (test, whole)
     lacking = Lacking.of(test)
     crossed = CrossTested.of(router, test, tested, train)
     # Always the best single model: that was not learnt on any fold.
-    in_use = None if getattr(router, "fallback_", None) is not None else crossed
-    missing = bound_missing(*everything, train, lacking, **bootstrap._asdict())
-    without = without_fallback(router, routed)
-    let_loose = without_fallback(router, everything[1])
-    missing_without = let_loose and bound_missing(
-        everything[0], let_loose, train, lacking, **bootstrap._asdict()
-    )
+    in_use = crossed if getattr(router, "fallback_", None) is None else None
+    missing = bound_missing(*everything, train, lacking, **draws)
+    loose = without_fallback(router, routed)
+    all_loose = without_fallback(router, everything[1])
+    missing_loose = all_loose and bound_missing(everything[0], all_loose, train, lacking, **draws)
     return Evaluation(
         name=name or str(getattr(router, "name", type(router).__name__)),
         models=tuple(test.models),
@@ -256,7 +256,7 @@ def evaluate(
         baselines={each: measured.intervals(each) for each in baselines},
         leads={each: measured.differences(_ROUTER, each) for each in baselines},
         equal_quality=measured.intervals(_EQUAL) if _EQUAL in contenders else None,
-        routed_shares=shares,
+        routed_shares=_shares(routed.arms, test.models),
         routed_by_task=_shares_by_task(tested.outcomes, routed.arms),
         calibration=_calibration(whole.estimates.quality, test, bootstrap),
         crossed=crossed,
@@ -266,10 +266,9 @@ def evaluate(
             router,
             tested,
             Tried(measured, _ROUTER, routed, held_with_missing(missing, in_use)),
-            Tried(measured, _TRIED, without, held_with_missing(missing_without, crossed))
-            if without
-            else None,
+            loose and Tried(measured, _TRIED, loose, held_with_missing(missing_loose, crossed)),
             crossed,
+            smallest_effect,
         ),
     )
 

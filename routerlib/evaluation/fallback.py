@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from routerlib.evaluation.between_folds import CrossTested, held
-from routerlib.evaluation.bounds import MissingCells
-from routerlib.evaluation.contenders import TestedPrompts
+from routerlib.evaluation.bounds import MissingCells, mixture_at
+from routerlib.evaluation.contenders import TestedPrompts, take_arms
+from routerlib.evaluation.planning import PromptColumns
 from routerlib.evaluation.replicates import Measured
 from routerlib.evaluation.routing import Routed
 from routerlib.evaluation.verdict import Verdict, judge_by_intervals
+from routerlib.metrics.intervals import Interval
 from routerlib.policies.utility import choose_arms
+from routerlib.records.arrays import Arms
 from routerlib.routers.out_of_fold import UNKNOWN
 from routerlib.routers.router import Router
 from routerlib.routers.training.operating_points import QUALITY_MARGIN
@@ -37,11 +41,14 @@ def judge_router(
     in_use: Tried,
     without: Tried | None,
     crossed: CrossTested | None = None,
+    smallest_effect: float | None = None,
 ) -> Verdict:
     """Judge a router as it is used and, where it keeps to the best single model, without that."""
-    verdict = _judged(router, tested, in_use, getattr(router, "fallback_", None), crossed)
+    fallback = getattr(router, "fallback_", None)
+    verdict = _judged(router, tested, in_use, fallback, crossed, smallest_effect)
     if without is not None:
-        verdict = with_what_was_tried(verdict, _judged(router, tested, without, None, crossed))
+        tried = _judged(router, tested, without, None, crossed, smallest_effect)
+        verdict = with_what_was_tried(verdict, tried)
     if crossed is None:
         return verdict
     told = crossed.told(len(tested) + tested.n_skipped)
@@ -55,6 +62,7 @@ def _judged(
     tried: Tried,
     fallback: str | None,
     crossed: CrossTested | None,
+    smallest_effect: float | None,
 ) -> Verdict:
     arms, best = tried.routed.arms, tested.outcomes.models[tested.strong]
     found, n = tried.measured.intervals(tried.name), len(tested)
@@ -72,6 +80,26 @@ def _judged(
         fallback=fallback,
         missing=tried.missing,
         n_bought=tested.n_bought,
+        columns=columns_of(tested, arms, measured),
+        smallest_effect=smallest_effect,
+    )
+
+
+def columns_of(
+    tested: TestedPrompts, arms: Arms, measured: Mapping[str, Interval]
+) -> PromptColumns:
+    """Lay out what was seen on each prompt, beside best single and mixing at the same cost."""
+    quality, cost_usd = take_arms(tested.quality, arms), take_arms(tested.cost_usd, arms)
+    mixed = np.full(len(arms), np.nan)
+    if tested.has_costs and len(arms):
+        means = tested.quality.mean(axis=0), tested.cost_usd.mean(axis=0)
+        mixed = tested.quality @ mixture_at(*means, float(measured["cost_usd"].value))
+    return PromptColumns(
+        groups=tested.outcomes.groups,
+        difference=quality - tested.best_quality,
+        gain=quality - mixed,
+        cost_usd=cost_usd,
+        best_cost_usd=tested.best_cost_usd,
     )
 
 
@@ -118,7 +146,7 @@ def with_what_was_tried(kept: Verdict, tried: Verdict) -> Verdict:
         found = tried.sentence.removeprefix(_NO)
         sentence = f"{_NO}tried on these prompts without its fallback, {found} In use it keeps to "
         sentence += f"the best single model, because {kept.fallback}."
-        both |= {"more_prompts_needed": None, "prompts_needed": None}
+        both |= {name: None for name in both if "prompts_needed" in name}
         return Verdict("does_not_pay", sentence, both, kept.fallback)
     found = tried.sentence.removeprefix(_NOT_YET).partition(" Label ")[0]
     said = f"{kept.sentence} Tried on these prompts without that: {found}"

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from routerlib.evaluation.bounds import MissingCells
+from routerlib.evaluation.planning import (
+    Plan,
+    PromptColumns,
+    Said,
+    guess_plan,
+    guess_told,
+    numbers_of,
+    plan_held_out,
+)
 from routerlib.metrics.intervals import Interval
-from routerlib.metrics.sample_size import plan_sample_size, sd_of
 from routerlib.records.canonical import finite_or_none
 from routerlib.routers.training.operating_points import QUALITY_MARGIN
 
@@ -20,10 +28,6 @@ VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurabl
 _TO_ONE_SIDED = 1.96 - 1.645
 # With fewer independent prompts a percentile interval is too narrow to be believed.
 MIN_PROMPTS = 30
-# A router that keeps to the best single model shows no difference to plan from, so a guess is made
-# and said: the loss that training allows by default, and a fifth of the scores differing.
-_PLANNED_POINTS = round(100 * QUALITY_MARGIN)
-_PLANNED_DISAGREEMENT = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Verdict:
     """Whether routing pays on these prompts.
 
     `numbers`: what the sentence was made from; None = unknown. ``prompts_needed`` is how many
-        would tell with 80 % power, where these don't.
+        decide in about 82 of 100 cases, where these don't, ``prompts_needed_low`` and
+        ``prompts_needed_high`` the range that these allow, for ``smallest_effect``.
     """
 
     kind: VerdictKind
@@ -72,6 +77,8 @@ def judge_by_intervals(
     fallback: str | None = None,
     missing: MissingCells | None = None,
     n_bought: int = 0,
+    columns: PromptColumns | None = None,
+    smallest_effect: float | None = None,
 ) -> Verdict:
     """Decide by intervals alone; where the router fell back, there is nothing to decide by.
 
@@ -83,16 +90,18 @@ def judge_by_intervals(
         doesn't.
     `missing`: None = every candidate has a quality and a cost on each held-out prompt.
     `n_bought`: prompts whose labels were bought with a known chance.
+    `columns`: what was seen on each prompt, to plan from; None = no plan.
+    `smallest_effect`: smallest gain in mean quality that matters, for the plan; None = `margin`, or
+        that of training where this is 0.
     """
+    effect = (margin or QUALITY_MARGIN) if smallest_effect is None else smallest_effect
     if fallback is not None:
         kind: VerdictKind = "not_measurable"
-        needed: int | None
-        needed, more, sentence = _kept(best_single, fallback, n, n_groups)
+        plan, sentence = _kept(best_single, fallback, n, n_groups, effect)
         of_complete = kind
     else:
         kind = _kind(measured, share_of_best_single, n_groups, margin)
-        needed = _n_needed(measured, n, margin) if kind == "not_measurable" else None
-        more = _more_prompts(needed, n)
+        plan = _planned(measured, columns, share_of_best_single, n, n_groups, margin, effect)
         of_complete = kind
         if missing is not None:
             kind = _kind_on_all(kind, missing, n_groups, margin)
@@ -100,7 +109,7 @@ def judge_by_intervals(
                 measured = {**measured, **missing.bounds[best_single]}
                 n = missing.lacking.n
         sentence = _WRITERS[kind if kind in _CLAIMS else of_complete](
-            measured, best_single, n, more, margin
+            measured, best_single, n, plan, margin
         )
     if missing is not None:
         sentence = _on_all(sentence, kind, of_complete, n, missing)
@@ -111,13 +120,13 @@ def judge_by_intervals(
     numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
     numbers["n_bought"] = n_bought
     numbers["share_of_best_single"] = finite_or_none(share_of_best_single)
-    numbers["more_prompts_needed"], numbers["prompts_needed"] = more, needed
+    numbers |= numbers_of(plan, n if fallback is None else n_groups, effect)
     if missing is not None:
         numbers |= _numbers_of(missing)
         numbers["holds_on_complete_only"] = float(fallback is None and kind != of_complete)
     for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
-        columns = measured[name].columns(name)
-        numbers |= {column: finite_or_none(value) for column, value in columns.items()}
+        ends = measured[name].columns(name)
+        numbers |= {column: finite_or_none(value) for column, value in ends.items()}
     return Verdict(kind, sentence, numbers, fallback)
 
 
@@ -176,24 +185,32 @@ def _at_most(interval: Interval) -> float:
     return max(interval.high - _TO_ONE_SIDED * interval.se, interval.value)
 
 
-def _n_needed(measured: Mapping[str, Interval], n: int, margin: float) -> int | None:
-    """Estimate how many prompts would decide, at 80 % power; None where nothing can be said."""
+def _planned(
+    measured: Mapping[str, Interval],
+    columns: PromptColumns | None,
+    share_of_best_single: float,
+    n: int,
+    n_groups: int,
+    margin: float,
+    effect: float,
+) -> Plan | None:
+    """Try this very rule on more prompts; with too few to try it on, have a look at more first."""
+    if _kind(measured, share_of_best_single, n_groups, margin) != "not_measurable":
+        return None
+    if n_groups < MIN_PROMPTS:
+        return Plan(MIN_PROMPTS, MIN_PROMPTS, MIN_PROMPTS, effect)
+    if columns is None:
+        return None
     deciding = measured["gain_over_zero"]
-    if math.isnan(deciding.value) or deciding.low > 0:
+    if math.isnan(deciding.value) or not measured["saving"].value > 0:
         deciding = measured["quality_difference"]
-    if n < MIN_PROMPTS or not deciding.se > 0:
-        return MIN_PROMPTS if n < MIN_PROMPTS else None
-    effect = min(max(abs(deciding.value), margin or QUALITY_MARGIN), 1.0)
-    return max(plan_sample_size(effect, sd=sd_of(deciding, n)), n + 1)
 
+    def rule(found: Mapping[str, Interval], n_drawn: int) -> Said:
+        kind = _kind(found, share_of_best_single, n_drawn, margin)
+        return _SAID.get(kind, "gain")
 
-def _more_prompts(needed: int | None, n: int) -> int | None:
-    """Return the prompts that are missing, in two digits, for a sentence."""
-    if needed is None or n < MIN_PROMPTS:
-        return None if needed is None else max(needed - n, 0) or None
-    more = needed - n
-    two_digits = min(1 - math.floor(math.log10(more)), -1)
-    return max(round(round(more, two_digits)), 10)
+    plan = plan_held_out(columns, effect, rule, deciding.se)
+    return None if plan is None else plan.beyond(n)
 
 
 def percent_of(interval: Interval) -> str:
@@ -228,7 +245,7 @@ def _mixing(measured: Mapping[str, Interval]) -> str:
 
 
 def _pays(
-    measured: Mapping[str, Interval], best_single: str, n: int, more: int | None, margin: float
+    measured: Mapping[str, Interval], best_single: str, n: int, plan: Plan | None, margin: float
 ) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     if difference.low > 0:
@@ -248,7 +265,7 @@ def _pays(
 
 
 def _saves(
-    measured: Mapping[str, Interval], best_single: str, n: int, more: int | None, margin: float
+    measured: Mapping[str, Interval], best_single: str, n: int, plan: Plan | None, margin: float
 ) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     price = f"for {points_of(difference, -1)} less quality"
@@ -263,7 +280,7 @@ def _saves(
 
 
 def _no(
-    measured: Mapping[str, Interval], best_single: str, n: int, more: int | None, margin: float
+    measured: Mapping[str, Interval], best_single: str, n: int, plan: Plan | None, margin: float
 ) -> str:
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     saving = measured["saving"]
@@ -302,14 +319,13 @@ def _mixing_does(gain: Interval, margin: float) -> str:
 
 
 def _undecided(
-    measured: Mapping[str, Interval], best_single: str, n: int, more: int | None, margin: float
+    measured: Mapping[str, Interval], best_single: str, n: int, plan: Plan | None, margin: float
 ) -> str:
     start = "Not measurable yet: "
-    label = (
-        f" Label about {more} more held-out prompts to tell."
-        if more
-        else " Label more prompts to tell."
-    )
+    label = " Label more prompts to tell."
+    if plan is not None:
+        label = f" Label about {plan.more(n)} more held-out prompts to tell"
+        label += f", if a gain of {100 * plan.effect:g} points matters."
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     if math.isnan(difference.low):
         return f"{start}{n} test prompts have an answer from every candidate model.{label}"
@@ -320,19 +336,18 @@ def _undecided(
     return f"{start}{seen} {_sample(n)}.{label}"
 
 
-def _kept(best_single: str, fallback: str, n: int, n_groups: int) -> tuple[int, int | None, str]:
-    """Return the prompts needed, those missing, and the sentence, where nothing was measured."""
-    needed = plan_sample_size(_PLANNED_POINTS / 100, disagreement=_PLANNED_DISAGREEMENT)
-    # Two digits: a guess is no better than that, however few prompts there are.
-    more = _more_prompts(needed, max(n_groups, MIN_PROMPTS)) if n_groups < needed else None
+def _kept(
+    best_single: str, fallback: str, n: int, n_groups: int, effect: float
+) -> tuple[Plan | None, str]:
+    """Return a plan by a guess, and the sentence, where nothing was measured."""
+    plan = guess_plan(effect)
     start = f"Not measurable yet: the router keeps to always calling {best_single}, because "
     start += f"{fallback} (n = {n} held-out prompts)."
-    if more is None:
-        return needed, more, f"{start} Label more prompts and train again to tell."
-    guess = f"a difference of {_PLANNED_POINTS} points, if scores differ on "
-    guess += f"{100 * _PLANNED_DISAGREEMENT:.0f} % of the prompts"
-    plan = f"Label at least {more} more prompts and train again to tell ({guess})."
-    return needed, more, f"{start} {plan}"
+    if n_groups >= plan.high:
+        return None, f"{start} Label more prompts and train again to tell."
+    more = f"Label about {plan.more(n_groups)} more prompts and train again to tell "
+    more += f"({guess_told(effect)})."
+    return plan, f"{start} {more}"
 
 
 def _on_all(
@@ -369,6 +384,8 @@ def _numbers_of(missing: MissingCells) -> dict[str, float | None]:
         numbers |= {column: finite_or_none(value) for column, value in columns.items()}
     return numbers
 
+
+_SAID: dict[str, Said] = {"does_not_pay": "none", "not_measurable": "open"}
 
 # What may only be said if it holds on all held-out prompts.
 _CLAIMS = ("pays", "saves_at_a_price", "does_not_pay")

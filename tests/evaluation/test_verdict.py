@@ -83,11 +83,10 @@ def test_few_prompts_decide_nothing():
     assert judged(*clear, n=1000, n_groups=10).kind == "not_measurable"
 
 
-def test_the_number_of_further_prompts_follows_from_the_standard_error():
-    # A gain of 2 points with an interval of +-4 has se 2.04: n * (2.8 * 2.04 / 2)^2 - n.
+def test_without_what_was_seen_on_each_prompt_no_number_is_promised():
     verdict = judged((0.0, -0.04, 0.04), (0.3, 0.2, 0.4), (0.02, -0.02, 0.06), n=200)
-    assert verdict.numbers["more_prompts_needed"] == pytest.approx(200 * (2.857**2 - 1), rel=0.03)
-    assert "Label about 1400 more held-out prompts to tell." in verdict.sentence
+    assert verdict.numbers["more_prompts_needed"] is None
+    assert verdict.sentence.endswith("Label more prompts to tell.")
 
 
 @pytest.mark.parametrize(
@@ -183,9 +182,11 @@ def test_a_router_that_fell_back_measured_nothing(n):
     assert verdict.numbers["prompts_needed"] == plan_sample_size(0.03, disagreement=0.2)
     missing = verdict.numbers["prompts_needed"] - n
     assert verdict.numbers["more_prompts_needed"] == pytest.approx(missing, rel=0.05)
-    said = re.search(r"Label at least (\d+) more prompts and train again", verdict.sentence)
+    said = re.search(r"Label about (\d+) to (\d+) more prompts and train again", verdict.sentence)
     assert said is not None
-    assert int(said[1]) == verdict.numbers["more_prompts_needed"]
+    ends = [verdict.numbers[f"more_prompts_needed_{end}"] for end in ("low", "high")]
+    assert [int(each) for each in said.groups()] == ends
+    assert ends[0] < verdict.numbers["more_prompts_needed"] < ends[1]
 
 
 def test_no_number_of_prompts_is_promised_where_the_planned_ones_were_not_enough():
