@@ -46,9 +46,9 @@ RUNS = (
     Run(
         "How good are the routers on two public tables?",
         "quality.py pair nine --quick",
-        1.5,
+        2.5,
         "quality.py pair pair5 nine",
-        12,
+        20,
     ),
     Run(
         "What does each group of columns buy and cost, and a neural encoder?",
