@@ -132,6 +132,7 @@ class Service:
         prompt: Prompt,
         wish: Wish,
         on_text: Callable[[str, str], None] | None = None,
+        on_thought: Callable[[str, str], None] | None = None,
     ) -> Answering:
         """Decide and start to ask."""
         decision = await self._decision(prompt, wish)
@@ -150,6 +151,7 @@ class Service:
             clients=self._clients,
             recording=recording,
             on_text=on_text,
+            on_thought=on_thought,
         )
         return Answering(self._start(work), recording, self.budget)
 

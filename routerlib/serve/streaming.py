@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerlib.gather.calls.ask import Answer
 from routerlib.records.prompt import Prompt
@@ -18,28 +18,46 @@ if TYPE_CHECKING:
     from fastapi.responses import StreamingResponse
 
 
+_THOUGHT = "reasoning_content"
+
+
+class _Piece(NamedTuple):
+    """What a candidate says, or thinks: a part of one field of the message."""
+
+    model: str
+    field: str
+    text: str
+
+
 async def stream(
     service: Service, prompt: Prompt, wish: Wish, with_usage: bool
 ) -> StreamingResponse:
     """Return a response that streams the answer as it comes.
 
-    It begins with the first text, so that a candidate that fails before is replaced by the next
-    best unseen, and its headers can say who answers. It ends with ``[DONE]`` only once the call is
-    on the disk; what fails after the first text ends it with an error event. A client that
-    leaves doesn't stop the call: it is answered and logged to its end. Thoughts come in one piece,
-    after the text: what of it was thought is sure only then.
+    It begins with the first text or thought, so that a candidate that fails before is replaced by
+    the next best unseen, and its headers can say who answers. It ends with ``[DONE]`` only once the
+    call is on the disk; what fails after the beginning ends it with an error event. A client that
+    leaves doesn't stop the call: it is answered and logged to its end. Thoughts that stand in the
+    text come in one piece, after it: what of it was thought is sure only then.
     """
     from fastapi.responses import StreamingResponse
 
-    pieces: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
-    asking = await service.ask(prompt, wish, lambda *piece: pieces.put_nowait(piece))
+    pieces: asyncio.Queue[_Piece | None] = asyncio.Queue()
+
+    def hear(model: str, text: str) -> None:
+        pieces.put_nowait(_Piece(model, "content", text))
+
+    def hear_thought(model: str, text: str) -> None:
+        pieces.put_nowait(_Piece(model, _THOUGHT, text))
+
+    asking = await service.ask(prompt, wish, hear, hear_thought)
     asking.task.add_done_callback(lambda _: pieces.put_nowait(None))
     first = await pieces.get()
     if first is None:  # over without a text: a failure, which is raised here, or a refusal
         answered = await asking.answered()
         model, decision_id = answered.call.candidate, answered.decision_id
     else:
-        model, decision_id = first[0], await _logged_decision(asking)
+        model, decision_id = first.model, await _logged_decision(asking)
     return StreamingResponse(
         _events(asking, first, pieces, _Chunks(model, decision_id, with_usage)),
         media_type="text/event-stream",
@@ -66,22 +84,24 @@ async def _logged_decision(asking: Answering) -> int:
 
 async def _events(
     asking: Answering,
-    first: tuple[str, str] | None,
-    pieces: asyncio.Queue[tuple[str, str] | None],
+    first: _Piece | None,
+    pieces: asyncio.Queue[_Piece | None],
     chunks: _Chunks,
 ) -> AsyncIterator[bytes]:
     yield chunks.delta({"role": "assistant", "content": ""})
-    piece = first
+    piece, thought = first, ""
     while piece is not None:
-        yield chunks.delta({"content": piece[1]})
+        thought += piece.text if piece.field == _THOUGHT else ""
+        yield chunks.delta({piece.field: piece.text})
         piece = await pieces.get()
     try:
         answered = await asking.answered()
     except Refused as refused:
         yield _event(refused.body())
         return
-    if thought := thoughts(answered):
-        yield chunks.delta(dict(thought))
+    # What was told so far is the whole thought's beginning, unless some of it stood in the text.
+    if rest := thoughts(answered).get(_THOUGHT, "").removeprefix(thought):
+        yield chunks.delta({_THOUGHT: rest})
     yield chunks.end(answered)
     if chunks.with_usage:
         yield chunks.usage(answered)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fault_server import FaultServer
+from fault_server import FaultServer, candidate_of
 
 from routerlib.gather.calls.client import Clients
 from routerlib.records.call import Call, CandidateModel, Price, Usage
@@ -33,6 +33,33 @@ def test_text_is_handed_out_piece_by_piece_and_the_call_is_whole(server: FaultSe
     assert call.usage == Usage(input_tokens=10, output_tokens=5)
     assert server.bodies[0]["stream_options"] == {"include_usage": True}
     assert server.bodies[0]["max_tokens"] == 10
+
+
+def test_thoughts_with_a_field_of_their_own_are_handed_out_before_the_answer(
+    server: FaultServer,
+) -> None:
+    heard: list[tuple[str, str]] = []
+
+    async def call(text: str) -> Call:
+        async with Clients(first_wait_s=0.01) as opened:
+            return await opened.call(
+                candidate_of(server, max_attempts=2),
+                Prompt.from_text(text),
+                on_text=lambda piece: heard.append(("text", piece)),
+                on_thought=lambda piece: heard.append(("thought", piece)),
+            )
+
+    told = asyncio.run(call("thinks aloud"))
+    assert [piece for kind, piece in heard if kind == "text"] == ["Answer: ", "4"]
+    thoughts = [piece for kind, piece in heard if kind == "thought"]
+    assert heard[: len(thoughts)] == [("thought", piece) for piece in thoughts]
+    assert len(thoughts) == 6
+    assert "".join(thoughts) == told.extra["thought"] == "Let me see: 2 + 2."
+
+    heard.clear()
+    broken = asyncio.run(call("thinks aloud, breaks after 3 quietly"))
+    assert "".join(piece for _, piece in heard) == "Let me see: "  # once: it isn't asked again
+    assert (broken.status, broken.attempts) == ("error", 1)
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,16 @@ def test_thoughts_are_told_beside_the_answer_and_never_in_it(
         assert (message["content"], message.get("reasoning_content")) == ("Answer: 4", thought)
 
 
+def test_thoughts_are_streamed_as_they_come_before_the_answer(served: httpx.Client) -> None:
+    body = {"model": "router", "messages": [{"role": "user", "content": "thinks aloud"}]}
+    fields: list[str] = []
+    with served.stream("POST", CHAT, json={**body, "stream": True}) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: {"):
+                fields += json.loads(line.removeprefix("data: "))["choices"][0]["delta"]
+    assert fields == ["role", "content", *["reasoning_content"] * 6, "content", "content"]
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"), [("plain", "stop"), ("too long", "length"), ("filtered", "content_filter")]
 )

@@ -249,8 +249,10 @@ def _echoing(text: str, echo: str) -> bytes:
 
 
 def _events(answer: dict[str, Any]) -> Iterator[str]:
-    """Cut an answer into the events of a stream: its text word by word, its end, its usage."""
+    """Cut an answer into the events of a stream: thought and text word by word, end, usage."""
     for choice in answer["choices"]:
+        for piece in re.findall(r"\S+\s*", choice["message"].pop("reasoning_content", "")):
+            yield json.dumps({"choices": [{"index": 0, "delta": {"reasoning_content": piece}}]})
         text = choice["message"].pop("content") or ""
         for piece in re.findall(r"\S+\s*", text) or [text]:
             yield json.dumps({"choices": [{"index": 0, "delta": {"content": piece}}]})

@@ -104,6 +104,7 @@ def ask(
     decision: Decision | None = None,
     fall_back: bool = True,
     on_text: Callable[[str], None] | None = None,
+    on_thought: Callable[[str], None] | None = None,
     permit: Permit | None = None,
 ) -> Answer:
     """Route a prompt, ask the chosen candidate for real, and log both.
@@ -133,6 +134,9 @@ def ask(
         Where the chosen candidate gives no answer, ask the next best.
     on_text : callable or None, default=None
         Called with each part of the answer as it comes.
+    on_thought : callable or None, default=None
+        Called with each part of what the candidate thinks, where its provider tells that apart
+        from the answer; only beside `on_text`.
     permit : routerlib.gather.calls.client.Permit or None, default=None
         Asked before each attempt, whoever it asks, and told what became of it, before anything is
         logged: so what was paid is known even where the log can't be written; None = no limit.
@@ -180,6 +184,7 @@ def ask(
                 clients=clients,
                 recording=LogRecording(log, run_id),
                 on_text=None if on_text is None else lambda _, text: on_text(text),
+                on_thought=None if on_thought is None else lambda _, text: on_thought(text),
                 permit=permit,
             )
 
@@ -194,6 +199,7 @@ async def answer(
     clients: Clients,
     recording: Recording,
     on_text: Callable[[str, str], None] | None = None,
+    on_thought: Callable[[str, str], None] | None = None,
     permit: Permit | None = None,
 ) -> Answer:
     """Ask one candidate after the other until one answers; decision and every call are logged.
@@ -207,12 +213,12 @@ async def answer(
         await recorded  # the copies that writing and sending take don't add up
     failed: list[Call] = []
     for candidate in order:
-        speech = _Speech(candidate.name, on_text)
-        call = await _call(clients, candidate, prompt, speech, permit)
+        speech, thinking = _Speech(candidate.name, on_text), _Speech(candidate.name, on_thought)
+        call = await _call(clients, candidate, prompt, (speech, thinking), permit)
         decision_id = await recorded
         call = replace(call, decision_id=decision_id)
         call_id = await recording.add_call(call)
-        if call.status not in _NO_ANSWER or speech.has_begun:
+        if call.status not in _NO_ANSWER or speech.has_begun or thinking.has_begun:
             break
         failed.append(call)
     else:
@@ -252,7 +258,7 @@ def instead(decision: Decision, model: str, reason: str, router_hash: str) -> De
 
 
 class _Speech:
-    """What a candidate says as it comes, and whether it has begun."""
+    """What a candidate says, or thinks, as it comes, and whether it has begun."""
 
     def __init__(self, name: str, listener: Callable[[str, str], None] | None) -> None:
         self.has_begun = False
@@ -260,7 +266,7 @@ class _Speech:
         self._listener = listener
 
     @property
-    def on_text(self) -> Callable[[str], None] | None:
+    def on_piece(self) -> Callable[[str], None] | None:
         return None if self._listener is None else self._hear
 
     def _hear(self, text: str) -> None:
@@ -273,12 +279,15 @@ async def _call(
     clients: Clients,
     candidate: CandidateModel,
     prompt: Prompt,
-    speech: _Speech,
+    heard: tuple[_Speech, _Speech],
     permit: Permit | None,
 ) -> Call:
     """Ask; a missing key, local model or money is a failed call too."""
     try:
-        return await clients.call(candidate, prompt, on_text=speech.on_text, permit=permit)
+        on_text, on_thought = (each.on_piece for each in heard)
+        return await clients.call(
+            candidate, prompt, on_text=on_text, on_thought=on_thought, permit=permit
+        )
     except NotAsked:
         return _never_made(candidate, prompt, OVER_BUDGET, "the budget has no room for it")
     except (ValueError, RuntimeError) as error:

@@ -116,6 +116,7 @@ class Clients:
         decision_id: int | None = None,
         permit: Permit | None = None,
         on_text: Callable[[str], None] | None = None,
+        on_thought: Callable[[str], None] | None = None,
     ) -> Call:
         """Ask a candidate and return what came of it; faults become a typed status.
 
@@ -124,6 +125,7 @@ class Clients:
             made.
         `on_text`: given each piece of the answer's text as it comes, in the thread of the event
             loop.
+        `on_thought`: the same of what it thinks, where that has a field of its own; with `on_text`.
         """
         endpoint = await self._pools.endpoint(candidate)
         spoken = SpokenAnswer(on_text) if on_text is not None else None
@@ -131,6 +133,7 @@ class Clients:
         asking = _Asking(
             endpoint, candidate, prompt, permit or _Unlimited(), hear, self._first_wait_s
         )
+        asking.on_thought = on_thought
         with self.large.kept():
             outcome = await asking.run()
             if spoken:
@@ -178,6 +181,8 @@ class _Asking:
         self._last_error: BaseException | None = None
         self._last_fault: Fault | None = None
         self._is_taught = False
+        self.on_thought: Callable[[str], None] | None = None
+        self._has_thought_aloud = False
 
     async def run(self) -> dict[str, Any]:
         from openai import OpenAIError
@@ -201,7 +206,8 @@ class _Asking:
             return {"response": self._streamed.text, **read_error(error, self._last_fault)}
 
     def _may_retry(self, error: BaseException) -> bool:
-        if isinstance(error, NotAsked) or self._streamed.text is not None:
+        has_spoken = self._streamed.text is not None or self._has_thought_aloud
+        if isinstance(error, NotAsked) or has_spoken:
             return False
         return self._is_taught or _is_passing(error, self._last_fault)
 
@@ -277,13 +283,16 @@ class _Asking:
     async def _read_stream(self, stream: Any) -> Any:
         answer = self._streamed = StreamedAnswer()
         shown, on_text = RedactedStream(self._endpoint.redact), self._on_text
+        thought = RedactedStream(self._endpoint.redact)
         try:
             async for chunk in stream:
                 piece = shown.feed(storable(answer.add(chunk)))
+                self._think(thought.feed(answer.new_thought))
                 if piece and on_text is not None:
                     on_text(piece)
         except (ValueError, RecursionError) as error:
             raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
+        self._think(thought.end())
         if (piece := shown.end()) and on_text is not None:
             on_text(piece)
         if stream.has_marked_end:
@@ -293,6 +302,12 @@ class _Asking:
         if answer.text is None:  # some send all of it at last, as a message
             self._show_whole(answer.body())
         return answer.body()
+
+    def _think(self, piece: str) -> None:
+        """Hand on a piece of a thought; after it no other attempt is made, as after a text."""
+        if piece and self.on_thought is not None:
+            self._has_thought_aloud = True
+            self.on_thought(piece)
 
     async def _read_whole(self, response: Any) -> Any:
         payload = bytearray()

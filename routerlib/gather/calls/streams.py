@@ -37,6 +37,7 @@ class StreamedAnswer:
         self._whole: dict[str, Any] = {}
         self._top: dict[str, Any] = {}
         self._has_begun = self._is_last = False
+        self.new_thought = ""  # of the last chunk
 
     @property
     def is_complete(self) -> bool:
@@ -54,6 +55,7 @@ class StreamedAnswer:
 
     def add(self, chunk: Any) -> str:
         """Take in one chunk of the stream and return its part of the answer's text."""
+        self.new_thought = ""
         try:
             return self._add(chunk)
         except (AttributeError, LookupError, TypeError) as error:
@@ -100,6 +102,7 @@ class StreamedAnswer:
             self._texts.append(piece)
         if thought:
             self._thoughts.append(thought)
+            self.new_thought = storable(thought)
         if delta.get("refusal"):
             self._refusals.append(delta["refusal"])
         return piece
