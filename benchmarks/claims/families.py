@@ -7,7 +7,9 @@ from functools import partial
 import numpy as np
 
 from claims.study import Claim, Study
+from routerlib.evaluation.contenders import TestedPrompts, arms_contender
 from routerlib.evaluation.evaluate import evaluate
+from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.routing import route_all
 from routerlib.outcomes.families import families_of
 from routerlib.outcomes.outcomes import Outcomes
@@ -35,6 +37,10 @@ _EXPECTED, _USD = np.array([0.60, 0.62, 0.66]), np.array([1e-4, 3e-4, 1e-3])
 # A prompt's answer is as good as that to its family's others, but for so many.
 _OWN = 0.1
 _EPSILON, _DELTA = 0.03, 0.1
+_FEW = {
+    "quality": Claim("the interval of quality holds the truth", at_least=0.93),
+    "quality_difference": Claim("the interval of the difference holds the truth", at_least=0.93),
+}
 _GAINS = ("pays", "saves_at_a_price")
 
 
@@ -102,6 +108,36 @@ def recognised(vocabulary: str, n_redrawn: int, seed: int) -> dict[str, float]:
     }
 
 
+def few(n_groups: int, share_own: float, seed: int) -> dict[str, float]:
+    """Measure a fixed router on few groups of unequal size whose answers are alike."""
+    rng = np.random.default_rng([seed, n_groups])
+    sizes = np.maximum(2, rng.lognormal(2.0, 0.8, n_groups).round()).astype(int)
+    group_of = np.repeat(np.arange(n_groups), sizes)
+    n = len(group_of)
+    of_group, own = (rng.random((k, len(_MODELS))) < _EXPECTED for k in (n_groups, n))
+    quality = np.where(rng.random((n, len(_MODELS))) < share_own, own, of_group[group_of])
+    words = rng.integers(10**9, size=(n, 6)).astype(str)
+    outcomes = Outcomes(
+        [" ".join(each) for each in words],
+        _MODELS,
+        quality.astype(float),
+        np.tile(_USD, (n, 1)),
+        group_ids=[f"g{group}" for group in group_of],
+    )
+    best = int(_EXPECTED.argmax())
+    tested = TestedPrompts.of(outcomes, _MODELS[best], _MODELS[0])
+    arms = rng.integers(0, 2, n) * best  # the cheap or the dear one, whatever the prompt
+    measured = measure(
+        tested, {"router": arms_contender(tested, arms)}, n_bootstrap=300, random_state=seed
+    )
+    found = measured.intervals("router")
+    truth = {"quality": _EXPECTED[arms].mean()}
+    truth["quality_difference"] = truth["quality"] - _EXPECTED[best]
+    return {
+        name: float(found[name].low <= value <= found[name].high) for name, value in truth.items()
+    }
+
+
 _RECOGNISED = {
     "found": Claim("pairs of a family that are joined", at_least=0.99),
     "wrong": Claim("prompts that are joined with another family's", at_most=0.01),
@@ -131,5 +167,17 @@ STUDIES = {
         )
         for name, words in _VOCABULARIES.items()
         for n in (1, 2)
+    },
+    **{
+        f"few {n_groups} {share_own:g}": Study(
+            f"{n_groups} named groups of 2 to some 40 prompts; a share of {share_own:g} of "
+            "the answers is a prompt's own",
+            partial(few, n_groups, share_own),
+            _FEW,
+            n_quick=100,
+            n_full=500,
+        )
+        for n_groups in (8, 15, 25)
+        for share_own in (0.1, 0.5)
     },
 }

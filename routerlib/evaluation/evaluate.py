@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from routerlib.evaluation.bands import CurveBand, curve_band
 from routerlib.evaluation.between_folds import CrossTested, held, held_with_missing
 from routerlib.evaluation.bounds import Lacking, MissingCells, bound_missing
+from routerlib.evaluation.calibrated import Calibration, calibration_of
+from routerlib.evaluation.clauses import with_topics_held_out
 from routerlib.evaluation.contenders import (
     Contender,
     TestedPrompts,
@@ -19,7 +20,7 @@ from routerlib.evaluation.contenders import (
     baseline_contenders,
     estimates_contender,
 )
-from routerlib.evaluation.fallback import Tried, judge_router, without_fallback
+from routerlib.evaluation.fallback import Tried, clustering_of, judge_router, without_fallback
 from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.routing import (
     Routed,
@@ -31,14 +32,7 @@ from routerlib.evaluation.routing import (
 )
 from routerlib.evaluation.verdict import Verdict
 from routerlib.features.tasks import detect_task
-from routerlib.metrics.calibration import (
-    Reliability,
-    brier,
-    ece,
-    ece_by_chance,
-    mean_brier_interval,
-    reliability,
-)
+from routerlib.metrics.clusters import Clustering
 from routerlib.metrics.intervals import Interval
 from routerlib.metrics.pairs import is_complete
 from routerlib.outcomes.outcomes import Outcomes
@@ -47,6 +41,9 @@ from routerlib.records.arrays import Arms, Floats
 from routerlib.records.canonical import plain_json
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Cost weights among which the one for equal quality is looked for.
 _N_EQUAL_QUALITY_WEIGHTS = 200
@@ -63,20 +60,6 @@ class CostQuality(NamedTuple):
 
     cost_usd: Floats
     quality: Floats
-
-
-class Calibration(NamedTuple):
-    """Whether estimated quality means what it says.
-
-    `ece, brier`: per candidate model; NaN = it has no estimates.
-    """
-
-    reliability: Reliability
-    ece: Mapping[str, float]
-    brier: Mapping[str, float]
-    mean_ece: float
-    mean_ece_by_chance: float
-    mean_brier: Interval
 
 
 @dataclass(frozen=True)
@@ -96,6 +79,9 @@ class Evaluation:
     n, n_groups, n_skipped : int
         Prompts measured, groups of near-duplicates among them, and prompts skipped because some
         candidate model has no quality or cost there, other than because it wasn't bought.
+    clustering : dict of str to Clustering
+        How much prompts of one group are alike, and the design effect: in the router's
+        ``quality``, and in its ``quality_difference`` to best single.
     curve : CostQuality
         The router as its cost weight sweeps, sorted by cost.
     band : CurveBand
@@ -144,6 +130,7 @@ class Evaluation:
     n: int
     n_groups: int
     n_skipped: int
+    clustering: Mapping[str, Clustering]
     curve: CostQuality
     band: CurveBand
     singles: CostQuality
@@ -158,6 +145,21 @@ class Evaluation:
     missing: MissingCells | None
     failures: Mapping[str, Any] | None
     verdict: Verdict
+
+    def with_topics_held_out(self, splits: pd.DataFrame) -> Evaluation:
+        """Add to the verdict what the same training does on topics it hasn't seen, if worse.
+
+        Parameters
+        ----------
+        splits : DataFrame
+            From `routerlib.evaluation.unseen.compare_splits`, of the same way of training.
+
+        Returns
+        -------
+        Evaluation
+            With the same numbers, and another verdict where topics held out disagree with it.
+        """
+        return replace(self, verdict=with_topics_held_out(self.verdict, splits))
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain builtins for JSON: NaN becomes None, arrays lists."""
@@ -249,6 +251,7 @@ def evaluate(
         n=len(tested),
         n_groups=measured.n_groups,
         n_skipped=tested.n_skipped,
+        clustering=clustering_of(tested, routed.arms),
         curve=_curve(contenders[_ROUTER]),
         band=curve_band(tested, contenders[_ROUTER], **bootstrap._asdict()),
         singles=_means(tested.cost_usd, tested.quality),
@@ -258,7 +261,7 @@ def evaluate(
         equal_quality=measured.intervals(_EQUAL) if _EQUAL in contenders else None,
         routed_shares=_shares(routed.arms, test.models),
         routed_by_task=_shares_by_task(tested.outcomes, routed.arms),
-        calibration=_calibration(whole.estimates.quality, test, bootstrap),
+        calibration=calibration_of(whole.estimates.quality, test, **bootstrap._asdict()),
         crossed=crossed,
         missing=held_with_missing(missing, in_use),
         failures=_failures(router, counted_wrong[0], wrong[0], bootstrap) if wrong else None,
@@ -355,32 +358,6 @@ def _shares_by_task(outcomes: Outcomes, arms: Arms) -> dict[str, dict[str, float
         }
         for task in np.unique(tasks)
     }
-
-
-def _calibration(expected: Floats, test: Outcomes, bootstrap: _Bootstrap) -> Calibration | None:
-    """Compare estimates with every observed cell, also of prompts that aren't complete."""
-    expected = np.where(np.isfinite(expected), expected, np.nan)
-    if np.isnan(expected).all():
-        return None
-    columns = list(zip(test.models, expected.T, test.quality.T, strict=True))
-    eces = {name: ece(column, observed) for name, column, observed in columns}
-    chances = {
-        name: ece_by_chance(column, observed, random_state=bootstrap.random_state)
-        for name, column, observed in columns
-    }
-    return Calibration(
-        reliability=reliability(expected, test.quality),
-        ece=eces,
-        brier={name: brier(column, observed) for name, column, observed in columns},
-        mean_ece=_mean_known(eces),
-        mean_ece_by_chance=_mean_known(chances),
-        mean_brier=mean_brier_interval(expected, test.quality, test.groups, **bootstrap._asdict()),
-    )
-
-
-def _mean_known(values: Mapping[str, float]) -> float:
-    known = [value for value in values.values() if not math.isnan(value)]
-    return sum(known) / len(known) if known else float("nan")
 
 
 def _failures(

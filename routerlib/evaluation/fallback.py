@@ -10,11 +10,13 @@ import numpy as np
 
 from routerlib.evaluation.between_folds import CrossTested, held
 from routerlib.evaluation.bounds import MissingCells, mixture_at
+from routerlib.evaluation.clauses import with_groups
 from routerlib.evaluation.contenders import TestedPrompts, take_arms
 from routerlib.evaluation.planning import PromptColumns
 from routerlib.evaluation.replicates import Measured
 from routerlib.evaluation.routing import Routed
 from routerlib.evaluation.verdict import Verdict, judge_by_intervals
+from routerlib.metrics.clusters import Clustering, clustering
 from routerlib.metrics.intervals import Interval
 from routerlib.policies.utility import choose_arms
 from routerlib.records.arrays import Arms
@@ -49,11 +51,25 @@ def judge_router(
     if without is not None:
         tried = _judged(router, tested, without, None, crossed, smallest_effect)
         verdict = with_what_was_tried(verdict, tried)
+    verdict = with_groups(verdict, clustering_of(tested, in_use.routed.arms))
     if crossed is None:
         return verdict
     told = crossed.told(len(tested) + tested.n_skipped)
     numbers = {**verdict.numbers, "n_folds": crossed.n_folds}
     return replace(verdict, sentence=f"{verdict.sentence} {told}", numbers=numbers)
+
+
+def clustering_of(tested: TestedPrompts, arms: Arms) -> dict[str, Clustering]:
+    """Say how much the tested prompts of one group are alike.
+
+    `arms` (n_prompts,): what the router chose.
+    Returns ``quality``, and ``quality_difference`` to best single.
+    """
+    quality, groups = take_arms(tested.quality, arms), tested.outcomes.groups
+    return {
+        "quality": clustering(quality, groups),
+        "quality_difference": clustering(quality - tested.best_quality, groups),
+    }
 
 
 def _judged(

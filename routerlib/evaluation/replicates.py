@@ -16,7 +16,7 @@ from routerlib.metrics.intervals import (
     percentile_interval,
     widen_for_unseen,
 )
-from routerlib.metrics.tails import interval_between, ratio_interval
+from routerlib.metrics.tails import interval_between, ratio_interval, widen_below_few
 from routerlib.records.arrays import Floats
 
 
@@ -55,6 +55,9 @@ class Measured:
             name: percentile_interval(float(value[0]), drawn.metrics[name])
             for name, value in self.once[contender].metrics.items()
         }
+        for name, each in found.items():
+            is_share = name in ("quality", "zero_difference")
+            found[name] = widen_below_few(each, self.n_groups, is_share=is_share)
         for name in CURVE_METRICS:
             found[name] = interval_between(found[name].value, *drawn.curve[name], self.n_groups)
             if name != "cost_at_equal_quality":
@@ -95,7 +98,9 @@ class Measured:
                 found[name] = interval_between(value, *apart, self.n_groups)
             else:
                 drawn = ours.metrics[name] - others.metrics[name]
-                found[name] = percentile_interval(value, exact(drawn))
+                found[name] = widen_below_few(
+                    percentile_interval(value, exact(drawn)), self.n_groups, is_share=False
+                )
         if found["quality"].se > 0:
             found["quality"] = widen_for_unseen(found["quality"], self.n_groups)
         return found

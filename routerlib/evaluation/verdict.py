@@ -17,6 +17,7 @@ from routerlib.evaluation.planning import (
     numbers_of,
     plan_held_out,
 )
+from routerlib.metrics.clusters import FEW_GROUPS
 from routerlib.metrics.intervals import Interval
 from routerlib.records.canonical import finite_or_none
 from routerlib.routers.training.operating_points import QUALITY_MARGIN
@@ -26,8 +27,7 @@ VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurabl
 # Ends of 95 % intervals move in by so many standard errors to be those of a test at 5 %: whether
 # a loss is smaller than the margin is asked on one side, and so is whether a gain is.
 _TO_ONE_SIDED = 1.96 - 1.645
-# With fewer independent prompts a percentile interval is too narrow to be believed.
-MIN_PROMPTS = 30
+MIN_PROMPTS = FEW_GROUPS
 
 
 @dataclass(frozen=True)

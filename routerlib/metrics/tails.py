@@ -7,7 +7,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from routerlib.metrics.intervals import Interval, percentile_interval
+from routerlib.metrics.clusters import FEW_GROUPS
+from routerlib.metrics.intervals import Interval, percentile_interval, widen_for_unseen
 from routerlib.records.arrays import Floats
 
 # Beyond this a number has no logarithm that comes back.
@@ -31,6 +32,23 @@ def widen_for_few(interval: Interval, n_groups: int, level: float = 0.95) -> Int
     return Interval(
         value, float(np.minimum(value, low)), float(np.maximum(value, high)), interval.se
     )
+
+
+def widen_below_few(
+    interval: Interval, n_groups: int, *, is_share: bool, level: float = 0.95
+) -> Interval:
+    """Widen an interval of fewer than 30 groups by what so few can't show.
+
+    By Student's law and, for a mean of numbers in [0, 1] or of their differences, as
+    `widen_for_unseen` does. A wild cluster bootstrap (Cameron, Gelbach and Miller 2008) alone held
+    the truth in 85 to 95 % where whole groups are right or wrong.
+
+    `is_share`: whether it is such a mean.
+    """
+    if n_groups >= FEW_GROUPS or interval.low == interval.high:
+        return interval
+    wider = widen_for_few(interval, n_groups, level)
+    return widen_for_unseen(wider, n_groups, level) if is_share else wider
 
 
 def interval_between(

@@ -1,0 +1,123 @@
+"""A verdict says how its prompts hang together, and where new topics disagree."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from routerlib.evaluation.clauses import with_topics_held_out
+from routerlib.evaluation.evaluate import evaluate
+from routerlib.evaluation.verdict import Verdict
+from routerlib.log.call_log import CallLog
+from routerlib.metrics.clusters import clustering
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import make_world
+from routerlib.routers.rivals import KNNRouter
+
+
+def grouped(n_groups: int, n_each: int, share_own: float, seed: int = 0) -> Outcomes:
+    """Draw prompts whose answers are those of their group, but for a share."""
+    rng = np.random.default_rng(seed)
+    n = n_groups * n_each
+    group_of = np.repeat(np.arange(n_groups), n_each)
+    of_group, own = rng.random((n_groups, 2)) < 0.6, rng.random((n, 2)) < 0.6
+    quality = np.where(rng.random((n, 2)) < share_own, own, of_group[group_of])
+    return Outcomes(
+        make_world(n, seed=seed).outcomes.prompts,
+        ("small", "large"),
+        quality.astype(float),
+        np.tile([0.001, 0.01], (n, 1)),
+        group_ids=[f"g{group}" for group in group_of],
+    )
+
+
+@pytest.mark.parametrize(("share_own", "expected"), [(0.0, 1.0), (0.5, 0.25), (1.0, 0.0)])
+def test_the_correlation_within_groups_is_that_of_the_world(
+    share_own: float, expected: float
+) -> None:
+    outcomes = grouped(400, 5, share_own)
+    found = clustering(outcomes.quality[:, 0], outcomes.groups)
+    assert found.correlation == pytest.approx(expected, abs=0.05)
+    assert found.design_effect == pytest.approx(1 + 4 * expected, abs=0.2)
+
+
+def test_the_design_effect_is_what_a_bootstrap_of_groups_sees() -> None:
+    outcomes = grouped(200, 6, 0.3)
+    found = clustering(outcomes.quality[:, 0], outcomes.groups)
+    values, groups = outcomes.quality[:, 0], outcomes.groups
+    sums = np.bincount(groups, weights=values - values.mean())
+    clustered, alone = (sums**2).sum(), ((values - values.mean()) ** 2).sum()
+    assert found.design_effect == pytest.approx(clustered / alone, rel=0.05)
+
+
+def test_nothing_is_said_of_groups_where_each_prompt_stands_alone() -> None:
+    found = clustering([0.0, 1.0, 1.0], [0, 1, 2])
+    assert np.isnan([found.correlation, found.design_effect]).all()
+    assert np.isnan(clustering([1.0, 1.0], [0, 0]).correlation)
+    assert clustering([], []).n_groups == 0
+
+
+def test_the_verdict_tells_groups_correlation_and_design_effect() -> None:
+    outcomes = grouped(100, 4, 0.1)
+    train, test = outcomes.split(0.3, random_state=0)
+    found = evaluate(KNNRouter().fit(train), test, n_bootstrap=50)
+    assert "stand in 30 groups (the largest of 4)" in found.verdict.sentence
+    assert "correlation within a group: quality 0." in found.verdict.sentence
+    assert found.clustering["quality"].n_groups == 30
+    assert found.verdict.numbers["quality_design_effect"] > 2
+    alone = make_world(200).outcomes
+    train, test = alone.split(0.3, random_state=0)
+    told = evaluate(KNNRouter().fit(train), test, n_bootstrap=50).verdict
+    assert "groups" not in told.sentence
+    assert told.numbers["quality_correlation"] is None
+
+
+def test_fewer_than_thirty_groups_tell_nothing_and_their_intervals_are_wide() -> None:
+    outcomes = grouped(30, 20, 0.0)
+    train, test = outcomes.split(0.3, random_state=0)
+    found = evaluate(KNNRouter().fit(train), test, n_bootstrap=200)
+    assert found.n_groups == 9
+    assert found.verdict.kind in ("not_measurable", "does_not_pay")
+    quality = found.operating["quality"]
+    # Nine groups, each right or wrong as a whole: half a width of .33 by Student's law alone.
+    assert quality.high - quality.low > 0.6
+
+
+def test_the_sample_log_stands_in_the_30_templates_of_its_workload(tmp_path: Path) -> None:
+    path = tmp_path / "logs.db"
+    shutil.copy(Path(__file__).parents[2] / "data" / "sample_logs.db", path)
+    with CallLog(path) as log:
+        outcomes = log.outcomes()
+    assert len(set(outcomes.groups.tolist())) == 30
+    complete = outcomes.complete()
+    small, _, large = complete.quality.T
+    alone, paired = (clustering(each, complete.groups) for each in (large, large - small))
+    assert 0.1 < alone.correlation < 0.25
+    assert 1.5 < paired.design_effect < 2.2 < alone.design_effect
+
+
+def splits(at_random: tuple[float, ...], by_topic: tuple[float, ...]) -> pd.DataFrame:
+    names = ["quality_difference", "quality_difference_low", "quality_difference_high"]
+    return pd.DataFrame([at_random, by_topic], index=["random", "leave topics out"], columns=names)
+
+
+PAYS = Verdict("pays", "Routing pays: +5 points.", {"margin": 0.03})
+
+
+def test_topics_held_out_that_disagree_are_a_clause() -> None:
+    told = with_topics_held_out(PAYS, splits((0.05, 0.02, 0.08), (-0.04, -0.07, -0.01)))
+    assert told.sentence.startswith("Routing pays: +5 points. That is about topics it was trained")
+    assert "-4.0 points [-7.0, -1.0], against 5.0 points." in told.sentence
+    assert told.numbers["topics_held_out_disagree"] == 1
+    assert told.kind == "pays"
+
+
+def test_topics_held_out_that_agree_are_only_numbers() -> None:
+    told = with_topics_held_out(PAYS, splits((0.05, 0.02, 0.08), (0.04, 0.01, 0.07)))
+    assert told.sentence == PAYS.sentence
+    assert told.numbers["topics_held_out_disagree"] == 0
+    assert with_topics_held_out(PAYS, splits((0.0,) * 3, (0.0,) * 3).iloc[:1]) == PAYS
