@@ -123,6 +123,9 @@ class CandidateModel:
         Seconds until one attempt is given up.
     max_attempts : int, default=4
         Attempts per call, at least 1.
+    max_wait_s : float, default=120
+        The longest wait that a provider may ask for in its words; for a longer one the candidate
+        is switched off.
     system : str or None, default=None
         System prompt that this way of asking puts first.
     parameters : dict
@@ -147,6 +150,7 @@ class CandidateModel:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
     expected_s: float | None = None
+    max_wait_s: float = 120.0
 
     @property
     def params_hash(self) -> str:

@@ -134,6 +134,20 @@ def test_a_wait_that_is_too_long_switches_the_candidate_off(log: CallLog) -> Non
     assert "try again in 7m12s" in collection.switched_off["small"]
 
 
+def test_max_wait_says_which_waits_are_kept(log: CallLog) -> None:
+    turned_away = {"error": {"message": "Rate limit reached. Please try again in 0.2s."}}
+    prompts = [Prompt.from_text("Hi")]
+    with scripted_server(Reply(429, turned_away), Reply()) as server:
+        patient = candidate_of(server, max_wait_s=1.0)  # type: ignore[arg-type]
+        assert collect(prompts, [patient], log, progress=False).statuses == {"ok": 1}
+    prompts = [Prompt.from_text(f"{i}?") for i in range(5)]
+    with scripted_server(Reply(429, turned_away)) as server:
+        hasty = candidate_of(server, max_wait_s=0.1, max_concurrency=1)  # type: ignore[arg-type]
+        collection = collect(prompts, [hasty], log, progress=False)
+    assert len(server.bodies) == 1
+    assert "its max_wait_s allows" in collection.switched_off["small"]
+
+
 # -- redirects ---------------------------------------------------------------------------------
 
 

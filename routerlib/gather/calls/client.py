@@ -249,9 +249,11 @@ class _Asking:
 
     def _note_error(self, error: BaseException, body: dict[str, Any]) -> None:
         """Keep what went wrong, and let the others who ask this candidate learn from it."""
-        self._last_error, self._last_fault = error, fault_of(error)
+        fault = fault_of(error)
+        fault = fault and fault.within(self._candidate.max_wait_s)
+        self._last_error, self._last_fault = error, fault
         self._permit.settle(None, _is_turned_away(error))
-        fault, endpoint = self._last_fault, self._endpoint
+        endpoint = self._endpoint
         self._is_taught = fault is not None and endpoint.adaptation.learn(fault, body)
         if fault is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from routerlib.gather.calls.complaints import Complaint, read_complaint
@@ -207,6 +207,19 @@ class Fault:
         if self.kind in (BUSY, RATE):
             return True
         return self.status is None or self.status in _RETRIED_STATUS or self.status >= 500
+
+    def within(self, max_wait_s: float) -> Fault:
+        """Return the same fault where waits up to so many seconds are kept, and no longer ones.
+
+        >>> told = read_fault(429, "Too many requests, try again in 7m", {})
+        >>> told.kind, told.within(600.0).kind, told.within(600.0).wait_s
+        ('long_wait', 'rate', 420.0)
+        """
+        if not self.wait_s or not (self.is_passing or self.kind == LONG_WAIT):
+            return self
+        if self.wait_s > max_wait_s:
+            return replace(self, kind=LONG_WAIT)
+        return replace(self, kind=RATE) if self.kind == LONG_WAIT else self
 
 
 def read_fault(status: int, body: Any, headers: Mapping[str, str]) -> Fault:

@@ -91,6 +91,7 @@ class _Entry(_Strict):
     requests_per_minute: float | None = Field(default=None, gt=0)
     timeout_s: float = Field(default=120.0, gt=0)
     max_attempts: int = Field(default=4, ge=1)
+    max_wait_s: float = Field(default=120.0, ge=0, le=86_400)
     system: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     extra: dict[str, Any] = Field(default_factory=dict)

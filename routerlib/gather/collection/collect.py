@@ -50,7 +50,7 @@ _GIVE_UP = {
     faults.NO_CREDIT: "its account has no credit",
     faults.NO_MODEL: "its model is not there",
     faults.WRONG_ADDRESS: "its address is not there",
-    faults.LONG_WAIT: "it asks for a longer wait than a run makes",
+    faults.LONG_WAIT: "it asks for a longer wait than its max_wait_s allows",
     "redirect": "its address sends requests elsewhere",
 }
 _GIVE_UP_UNANSWERED = {
