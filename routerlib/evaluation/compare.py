@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routerlib.evaluation.between_folds import CrossTested, held
 from routerlib.evaluation.contenders import (
     Contender,
     TestedPrompts,
@@ -16,9 +17,17 @@ from routerlib.evaluation.contenders import (
 )
 from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.resampled import METRICS
-from routerlib.evaluation.routing import check_held_out, means_on_train, route_all, topic_table_of
+from routerlib.evaluation.routing import (
+    best_unseen,
+    check_held_out,
+    means_on_train,
+    out_of_fold_of,
+    route_unseen,
+    topic_table_of,
+)
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.out_of_fold import UNKNOWN, OutOfFold
 from routerlib.routers.router import Router
 
 if TYPE_CHECKING:
@@ -103,17 +112,23 @@ def compare(
 
     if not routers:
         raise ValueError("at least one router is needed, got none")
-    entrants = {**routers, **_rivals(routers, train)}
+    reference = _reference(routers)
+    entrants = {**routers, **_rivals(routers, train, out_of_fold_of(reference))}
     for router in entrants.values():
         check_held_out(router, test)
-    reference = _reference(routers)
     tested, contenders, weight = _contenders(entrants, reference, test, use_topics)
     measured = measure(
         tested, contenders, n_bootstrap=n_bootstrap, random_state=random_state, cost_weight=weight
     )
     counts = {"n": len(tested), "n_skipped": tested.n_skipped}
+    train_means = means_on_train(reference, test)
+    crossed = {
+        name: CrossTested.of(router, test, tested, train_means)
+        for name, router in entrants.items()
+        if getattr(router, "fallback_", None) is None
+    }
     rows = [
-        _row(measured.intervals(name), "")
+        _row(held(measured.intervals(name), crossed.get(name)), "")
         | _row(measured.differences(name, next(iter(contenders))), _AGAINST)
         | counts
         for name in contenders
@@ -137,10 +152,11 @@ def _contenders(
 ) -> tuple[TestedPrompts, dict[str, Contender], float]:
     """Return tested prompts, a contender per row, and the first router's cost weight."""
     train_quality, train_cost, strong, weak = means_on_train(reference, test)
-    tested = TestedPrompts.of(test, strong, weak)
+    best = best_unseen(reference, test)
+    tested = TestedPrompts.of(test, strong, weak, best)
     contenders = {}
     for name, router in entrants.items():
-        routed = route_all(router, tested.outcomes, use_topics=use_topics)
+        routed = route_unseen(router, [tested.outcomes], use_topics=use_topics)[0]
         contenders[name] = estimates_contender(tested, routed.estimates, routed.arms)
     weight = float(next(iter(entrants.values())).cost_weight_) if tested.has_costs else 0.0
     baselines = baseline_contenders(
@@ -158,12 +174,18 @@ def _contenders(
     )
 
 
-def _rivals(routers: Mapping[str, Router], train: Outcomes | None) -> dict[str, Router]:
-    """Fit the rivals that every comparison has, but those of a kind that is there already."""
+def _rivals(
+    routers: Mapping[str, Router], train: Outcomes | None, record: OutOfFold | None
+) -> dict[str, Router]:
+    """Fit the rivals that every comparison has, but those of a kind that is there already.
+
+    `record`: choices out of fold of the routers; the rivals are then tested in the same folds.
+    """
     if train is None:
         return {}
     from routerlib.routers.lightgbm.router import LGBMRouter
     from routerlib.routers.rivals import KNNRouter
+    from routerlib.routers.training.cross_trained import cross_fitted
     from routerlib.routers.training.train import at_operating_point
 
     kinds = {(router.name, getattr(router, "objective", "")) for router in routers.values()}
@@ -171,11 +193,16 @@ def _rivals(routers: Mapping[str, Router], train: Outcomes | None) -> dict[str, 
         "nearest neighbours": KNNRouter(),
         "best-model classifier": LGBMRouter(objective="best_model"),
     }
-    return {
-        name: at_operating_point(rival, train)
+    absent = {
+        name: rival
         for name, rival in wanted.items()
         if name not in routers and (rival.name, getattr(rival, "objective", "")) not in kinds
     }
+    if record is None:
+        return {name: at_operating_point(rival, train) for name, rival in absent.items()}
+    rows = record.rows_of(train.prompt_ids)
+    learnt, folds = train.take(np.flatnonzero(rows != UNKNOWN)), record.fold[rows[rows != UNKNOWN]]
+    return {name: cross_fitted(rival, learnt, folds) for name, rival in absent.items()}
 
 
 def _reference(routers: Mapping[str, Router]) -> Router:

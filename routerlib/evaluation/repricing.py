@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from routerlib.evaluation.routing import route_all
+from routerlib.evaluation.routing import route_unseen
 from routerlib.metrics.intervals import cluster_weights
 from routerlib.metrics.pairs import is_complete
 from routerlib.metrics.tails import joint_width
@@ -78,7 +78,7 @@ class HeldOutDecisions:
         kept = known.take(np.arange(len(known))[: max(max_cells // len(test.models), 1)])
         if not len(kept):
             return None
-        expected = route_all(router, kept).estimates
+        expected = route_unseen(router, [kept])[0].estimates
         if not is_complete(expected.quality, expected.cost_usd).all():
             return None
         return cls(

@@ -122,7 +122,11 @@ def topic_table_of(router: Router, outcomes: Outcomes) -> Estimates | None:
 
 
 def route_unseen(
-    router: Router, several: Sequence[Outcomes], *, use_topics: bool = False
+    router: Router,
+    several: Sequence[Outcomes],
+    *,
+    use_topics: bool = False,
+    cost_weight: float | None = None,
 ) -> list[Routed]:
     """Do as `route_each`, but for no prompt by a router that has seen it.
 
@@ -130,17 +134,30 @@ def route_unseen(
     """
     record = out_of_fold_of(router)
     if record is None:
-        return route_each(router, several, use_topics=use_topics)
+        return route_each(router, several, use_topics=use_topics, cost_weight=cost_weight)
     places = [record.rows_of(outcomes.prompt_ids) for outcomes in several]
     new = [
         outcomes.take(np.flatnonzero(rows == UNKNOWN))
         for outcomes, rows in zip(several, places, strict=True)
     ]
-    routed = route_each(router, new, use_topics=use_topics)
-    return [
+    routed = route_each(router, new, use_topics=use_topics, cost_weight=cost_weight)
+    joined = [
         _joined(router, record, _columns(router, outcomes), rows, own)
         for outcomes, rows, own in zip(several, places, routed, strict=True)
     ]
+    if cost_weight is None:
+        return joined
+    return [each._replace(arms=choose_arms(each.estimates, cost_weight)) for each in joined]
+
+
+def best_unseen(router: Router, outcomes: Outcomes) -> Arms | None:
+    """Return per prompt the best single model that other prompts chose; None = the router's own."""
+    record = out_of_fold_of(router)
+    if record is None:
+        return None
+    rows, columns = record.rows_of(outcomes.prompt_ids), _columns(router, outcomes)
+    own = outcomes.models.index(router.best_single_)
+    return np.where(rows == UNKNOWN, own, columns[record.best_arms[rows]])
 
 
 def _joined(

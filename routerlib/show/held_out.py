@@ -18,7 +18,8 @@ class SeenAndUnseen(NamedTuple):
     train : Outcomes
         Prompts that the router was trained on, as far as these outcomes hold them.
     test : Outcomes
-        Prompts on which it may be judged.
+        Prompts on which it may be judged: by itself, or by routers that were trained alike and
+        haven't seen them (`Router.out_of_fold_`); these stand in both parts.
     """
 
     train: Outcomes
@@ -50,7 +51,15 @@ def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
     seen = set(router.train_prompt_ids_)
     is_seen = [prompt_id in seen for prompt_id in outcomes.prompt_ids]
     seen_groups = {group for group, known in zip(outcomes.groups, is_seen, strict=True) if known}
-    unseen = [index for index, group in enumerate(outcomes.groups) if group not in seen_groups]
+    record = router.out_of_fold_
+    crossed = set() if record is None else set(record.prompt_ids)
+    unseen = [
+        index
+        for index, (group, prompt_id) in enumerate(
+            zip(outcomes.groups, outcomes.prompt_ids, strict=True)
+        )
+        if group not in seen_groups or prompt_id in crossed
+    ]
     if not unseen:
         raise ValueError(
             f"expected prompts that the router has not seen, got {len(outcomes)} that it was all "

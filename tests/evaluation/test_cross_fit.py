@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from routerlib.evaluation.between_folds import CrossTested
+from routerlib.evaluation.compare import compare
 from routerlib.evaluation.cross_fit import cross_evaluate
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import make_world
 from routerlib.routers.baselines import RandomRouter, TopicTable
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
-from routerlib.routers.training.cross_trained import cross_trained
+from routerlib.routers.training.cross_trained import cross_fitted, cross_trained, divide_for_test
 from routerlib.routers.training.train import at_operating_point
+from routerlib.show.held_out import split_as_trained
 
 MODELS = ("small", "large")
 WORDS = "river stone market window garden letter engine copper planet harbour winter".split()  # noqa: SIM905
@@ -231,3 +234,53 @@ def test_who_was_tested_is_told():
         "Tested on 90 prompts by routers trained on 9/10 of them; the router in use is trained "
         "on all, and tested itself on 30 more."
     )
+
+
+def test_few_prompts_are_dealt_into_folds_and_many_are_held_out():
+    small, _ = letter_world(200, seed=10)
+    dealt = divide_for_test(small)
+    assert (dealt.n_folds, len(dealt.train), len(dealt.test)) == (5, 200, 200)
+    held = divide_for_test(small, n_folds=0, test_size=0.25)
+    assert (held.n_folds, len(held.train), len(held.test)) == (0, 150, 50)
+    large, _ = letter_world(1000, seed=10)
+    assert divide_for_test(large).n_folds == 0
+    assert divide_for_test(large, n_folds=3).n_folds == 3
+    with pytest.raises(ValueError, match="2 or more, or 0"):
+        divide_for_test(small, n_folds=1)
+
+
+def test_a_candidate_that_some_fold_could_not_learn_is_no_reason_to_fail():
+    outcomes, _ = letter_world(60, seed=11)
+    quality = outcomes.quality.copy()
+    quality[1:, 0] = np.nan
+    rare = Outcomes(outcomes.prompts, MODELS, quality, outcomes.cost_usd)
+    assert divide_for_test(rare).n_folds == 0
+
+
+def test_a_router_tested_out_of_fold_may_be_judged_on_all_prompts_it_knows():
+    outcomes, _ = letter_world(120, seed=12)
+    old = outcomes.take(range(100))
+    train, test = split_as_trained(outcomes, cross_trained(old, TopicTable().fit))
+    assert len(train) == 100
+    assert len(test) == 120
+
+
+def test_rivals_are_tested_in_the_same_folds():
+    outcomes = make_world(n_prompts=90, n_models=2).outcomes
+    router = cross_trained(outcomes, TopicTable().fit, n_folds=3)
+    table = compare({"router": router}, outcomes, train=outcomes, n_bootstrap=50)
+    assert table.loc["nearest neighbours", "n"] == 90
+    evaluation = evaluate(router, outcomes, n_bootstrap=50)
+    assert table.loc["router", "quality"] == pytest.approx(evaluation.operating["quality"].value)
+    assert table.loc["best single", "quality_difference"] == 0
+
+
+def test_a_rival_chooses_for_no_prompt_of_a_family_that_it_has_seen():
+    family = np.repeat(np.arange(20), 4)
+    rng = np.random.default_rng(0)
+    prompts = [f"family{at} {text}" for at, text in zip(family, prompts_of(80, rng), strict=True)]
+    quality = rng.integers(0, 2, (80, 2)).astype(float)
+    outcomes = Outcomes(prompts, MODELS, quality, np.tile([0.1, 1.0], (80, 1)))
+    rival = cross_fitted(Remembers(), outcomes, family % 4)
+    assert (rival.out_of_fold_.quality == 0.5).all()
+    assert (rival.predict(outcomes.prompts).quality == 1).all()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -12,13 +13,129 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms
 from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
+from routerlib.routers.held_out import HeldOut
+from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.out_of_fold import OutOfFold
 from routerlib.routers.router import Router
+from routerlib.routers.training.operating_points import QUALITY_MARGIN, choose_cost_weight
 from routerlib.routers.training.train import train_router
 
 N_FOLDS = 5
-
 AnyRouter = TypeVar("AnyRouter", bound=Router)
+
+# With more scored prompts a third of them held out tells enough, in one training.
+FEW_PROMPTS = 1000
+
+
+class Division(NamedTuple):
+    """What a router learns from, and what it is judged on.
+
+    `train, test`: all outcomes both, where every prompt is tested out of fold.
+    `n_folds`: folds of that; 0 = `test` is held out from `train`.
+    `random_state`: seed of the division.
+    """
+
+    train: Outcomes
+    test: Outcomes
+    n_folds: int
+    random_state: int
+
+
+def divide_for_test(
+    outcomes: Outcomes,
+    *,
+    test_size: float = 0.3,
+    n_folds: int | None = None,
+    random_state: int = 0,
+) -> Division:
+    """Hold a part of the prompts out or, where they are few, deal all of them into folds.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        All prompts.
+    test_size : float, default=0.3
+        Share to hold out where no folds are dealt, in (0, 1).
+    n_folds : int or None, default=None
+        0 = hold a part out; None = 5 with fewer than 1,000 scored prompts, unless a candidate
+        would be missing from a part that is learnt from.
+    random_state : int, default=0
+        Seed of the division.
+
+    Returns
+    -------
+    Division
+        What to train on and what to test on: all prompts both, where folds are dealt.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or the prompts can't be divided.
+    """
+    if n_folds == 1 or (n_folds or 0) < 0:
+        raise ValueError(f"folds must be 2 or more, or 0 to hold a part out, got {n_folds!r}")
+    if n_folds is None:
+        is_small = _n_scored(outcomes) < FEW_PROMPTS
+        n_folds = N_FOLDS if is_small and _is_learnable(outcomes, N_FOLDS, random_state) else 0
+    if n_folds:
+        return Division(outcomes, outcomes, n_folds, random_state)
+    train, test = outcomes.split(test_size, random_state)
+    return Division(train, test, 0, random_state)
+
+
+def train_for_test(
+    division: Division,
+    *,
+    random_state: int = 0,
+    cost_weight: float | None = None,
+    max_quality_loss: float = QUALITY_MARGIN,
+    certify: tuple[float, float] | None = None,
+) -> LGBMRouter:
+    """Train a router, as `train_router` does, so that it can be judged on ``division.test``.
+
+    Parameters
+    ----------
+    division : Division
+        As of `divide_for_test`.
+    random_state : int, default=0
+        Seed of everything random in training.
+    cost_weight : float or None, default=None
+        Operating point, at least 0; None = chosen.
+    max_quality_loss : float, default=0.03
+        Mean quality that the chosen operating point may give up, in [0, 1].
+    certify : tuple (epsilon, delta) of float or None, default=None
+        Take a certified operating point.
+
+    Returns
+    -------
+    LGBMRouter
+        With ``out_of_fold_`` where folds were dealt.
+    """
+    fit_router = partial(
+        train_router,
+        random_state=random_state,
+        cost_weight=cost_weight,
+        max_quality_loss=max_quality_loss,
+        certify=certify,
+    )
+    if not division.n_folds:
+        return fit_router(division.train)
+    return cross_trained(
+        division.train, fit_router, n_folds=division.n_folds, random_state=division.random_state
+    )
+
+
+def _n_scored(outcomes: Outcomes) -> int:
+    return int(np.isfinite(outcomes.quality).any(axis=1).sum())
+
+
+def _is_learnable(outcomes: Outcomes, n_folds: int, random_state: int) -> bool:
+    """Tell whether every candidate has a quality in what each fold's router would learn from."""
+    if len(np.unique(outcomes.groups)) < n_folds:
+        return False
+    folds = grouped_folds(outcomes.groups, n_folds, random_state)
+    is_seen = np.isfinite(outcomes.quality)
+    return all(is_seen[folds != fold].any(axis=0).all() for fold in range(n_folds))
 
 
 def cross_trained(
@@ -69,11 +186,57 @@ def cross_trained(
         _OfFold.of(fit_router(outcomes.take(folds != fold)), outcomes) for fold in range(n_folds)
     ]
     router = fit_router(outcomes)  # last, for `KNNRouter().fit` fits one and the same object anew
+    router.out_of_fold_ = _joined(outcomes, folds, found)
+    return router
+
+
+def cross_fitted(
+    router: AnyRouter, outcomes: Outcomes, folds: Arms, *, max_quality_loss: float = QUALITY_MARGIN
+) -> AnyRouter:
+    """Do as `cross_trained` in a sixth of the time, for rivals that only stand beside a router.
+
+    Each fold's operating point is chosen by the estimates that the other folds' prompts got out of
+    fold, not in folds of its own.
+
+    `folds` (n_prompts,): number of each prompt's fold, such as ``out_of_fold_.fold``.
+    """
+    n_folds = int(folds.max()) + 1
+    own = []
+    for fold in range(n_folds):
+        router.fit(outcomes.take(folds != fold))
+        own.append((router.predict(outcomes.prompts), _of_topics(router, outcomes)))
+    rows = np.arange(len(outcomes))
+    estimates = Estimates(
+        tuple(outcomes.models),
+        np.stack([each.quality for each, _ in own])[folds, rows],
+        np.stack([each.cost_usd for each, _ in own])[folds, rows],
+    )
+    found = []
+    for fold, (given, topics) in enumerate(own):
+        others = np.flatnonzero(folds != fold)
+        learnt = outcomes.take(others)
+        out_of_fold = Estimates(
+            estimates.models, estimates.quality[others], estimates.cost_usd[others]
+        )
+        point = choose_cost_weight(HeldOut(out_of_fold, folds[others]), learnt, max_quality_loss)
+        best = outcomes.models.index(learnt.best_single)
+        chosen = np.full(len(outcomes), best)
+        if point.fallback is None:
+            chosen = choose_arms(given, point.cost_weight)
+        means = (topics.quality, topics.cost_usd)
+        found.append(_OfFold(given.quality, given.cost_usd, *means, chosen, best))
+    point = choose_cost_weight(HeldOut(estimates, folds), outcomes, max_quality_loss)
+    router.fit(outcomes).stand_at(point.cost_weight, point.fallback)
+    router.out_of_fold_ = _joined(outcomes, folds, found)
+    return router
+
+
+def _joined(outcomes: Outcomes, folds: Arms, found: Sequence[_OfFold]) -> OutOfFold:
     rows = np.arange(len(outcomes))
     quality, cost_usd, topic_quality, topic_cost_usd = (
         np.stack([getattr(each, name) for each in found])[folds, rows] for name in _MATRICES
     )
-    router.out_of_fold_ = OutOfFold(
+    return OutOfFold(
         prompt_ids=tuple(outcomes.prompt_ids),
         fold=folds,
         quality=quality,
@@ -83,7 +246,6 @@ def cross_trained(
         chosen=np.stack([each.chosen for each in found]),
         best=np.array([each.best for each in found], dtype=np.intp),
     )
-    return router
 
 
 _MATRICES = ("quality", "cost_usd", "topic_quality", "topic_cost_usd")

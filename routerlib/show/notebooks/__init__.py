@@ -43,5 +43,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "value_before",
         ],
         "show.held_out": ["failures_as_wrong", "split_as_trained"],
+        "routers.training.cross_trained": ["divide_for_test", "train_for_test"],
     },
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from routerlib.evaluation.routing import route_all
+from routerlib.evaluation.routing import route_all, route_unseen
 from routerlib.metrics.intervals import Interval
 from routerlib.show.tables.decisions import prompt_groups
 from routerlib.show.tables.rendering import Table, table
@@ -116,7 +116,7 @@ def where_each_wins(router: Router, test: Outcomes) -> Table:
     import pandas as pd
 
     complete = test.complete()
-    arms = route_all(router, complete).arms
+    arms = route_unseen(router, [complete])[0].arms
     rows = []
     for group in prompt_groups(complete):
         part = complete.take(group.is_member)
@@ -177,7 +177,9 @@ def seen_and_unseen(router: Router, train: Outcomes, test: Outcomes) -> Table:
     rows = []
     for label, outcomes in (("seen in training", train), ("held out", test)):
         complete = outcomes.complete()
-        arms = route_all(router, complete).arms
+        own = route_all(router, complete)
+        routed = own if label == "seen in training" else route_unseen(router, [complete])[0]
+        arms = routed.arms
         chosen = complete.quality[np.arange(len(complete)), arms].mean()
         best = complete.quality[:, complete.models.index(router.best_single_)].mean()
         rows.append(

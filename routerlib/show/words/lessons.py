@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.evaluation.routing import route_all
+from routerlib.evaluation.routing import route_unseen
 from routerlib.show.words.numbers import percent
 from routerlib.show.words.prose import Prose, explain_words
 from routerlib.show.words.sentences import (
@@ -158,7 +158,7 @@ def playground_lessons(router: Router, test: Outcomes) -> Prose:
     best, own = test.models.index(router.best_single_), router.cost_weight_
 
     def best_share(cost_weight: float | None) -> str:
-        arms = route_all(router, test, cost_weight=cost_weight).arms
+        arms = route_unseen(router, [test], cost_weight=cost_weight)[0].arms
         return percent(float(np.mean(arms == best)))
 
     if router.fallback_ is not None:

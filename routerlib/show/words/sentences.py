@@ -72,7 +72,17 @@ def describe_split(train: Outcomes, test: Outcomes) -> str:
      out; those of one group (nearly the same, or of one make) are on the same side. Nothing is
      learnt about chat, which stands among the held-out prompts only. Nothing is measured on math,
      which stands among the training prompts only.'
+    >>> describe_split(both, both)
+    '3 prompts (2 groups, 2 topics) are for training; each is tested by a router that was trained
+     in the same way on others, and has seen none of its group.'
     """
+    if set(test.prompt_ids) & set(train.prompt_ids):
+        n_more = len(set(test.prompt_ids) - set(train.prompt_ids))
+        more = f" {_counted(n_more, 'more prompt')} came in since." if n_more else ""
+        return (
+            f"{_extent(train)} for training; each is tested by a router that was trained in the "
+            f"same way on others, and has seen none of its group.{more}"
+        )
     told = [
         f"{_extent(train)} for training and {_extent(test)} held out; those of one group "
         "(nearly the same, or of one make) are on the same side."
