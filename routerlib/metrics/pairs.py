@@ -53,7 +53,7 @@ def share_quality_curve(
     `weights` (n_replicates, n_prompts): bootstrap multiplicities; default one replicate of
         ones.
     Returns shape (n_replicates, n_cuts + 1): share of strong calls from 0 to 1 and mean quality
-        there.
+        there; NaN for a replicate in which no prompt was drawn.
     """
     weak, strong, wanted = _floats(quality_weak), _floats(quality_strong), _floats(score)
     many = np.ones((1, len(weak))) if weights is None else np.atleast_2d(_floats(weights))
@@ -64,6 +64,7 @@ def share_quality_curve(
     last_of_tie = np.append(np.flatnonzero(np.diff(wanted[order])), len(order) - 1)
     many = many[:, order]
     total = many.sum(axis=1, keepdims=True)
+    total = np.where(total > 0, total, np.nan)  # nothing drawn: no curve
     share = np.cumsum(many, axis=1)[:, last_of_tie] / total
     gained = np.cumsum(many * (strong - weak)[order], axis=1)[:, last_of_tie] / total
     start = np.zeros((len(many), 1))

@@ -118,6 +118,15 @@ def test_nothing_measured_is_nan_and_never_zero():
     assert np.isnan(zero_router_quality(1.0, [np.nan], [np.nan]))
 
 
+def test_a_replicate_that_drew_no_prompt_has_no_curve_and_leaves_the_others_alone():
+    drawn = np.array([[1.0] * len(SCORE), [0.0] * len(SCORE)])
+    found = pairs.pair_metrics(WEAK, STRONG, SCORE, drawn)
+    alone = pairs.pair_metrics(WEAK, STRONG, SCORE)
+    for both, one in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(both, [one[0], np.nan])
+    np.testing.assert_array_equal(pairs.apgr(WEAK, STRONG, SCORE, 10, drawn)[1], np.nan)
+
+
 def test_apgr_of_a_strong_model_that_is_not_better_is_undefined():
     assert np.isnan(pairs.apgr([1, 1], [0, 1], [0, 1])).all()
     assert np.isnan(pairs.cpt(0.5, [1, 1], [0, 1], [0, 1])).all()
