@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from routerlib.log import queries
 from routerlib.metrics.intervals import Interval, paired_bootstrap
 from routerlib.outcomes.families import families_of
+from routerlib.outcomes.near_duplicates import joined
 from routerlib.records.arrays import Floats
 from routerlib.records.errors import RouterlibError
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 # With one repeat luck can't be told from skill; with few prompts neither can be told at all.
 _MIN_REPEATS = 2
 _MIN_PROMPTS = 10
+
+
+_LABELS = f"select prompt_id, text, task, {queries.GROUP_ID} as group_id from prompts"
 
 
 class TooFewRepeats(RouterlibError, ValueError):
@@ -44,12 +48,15 @@ class Repeats:
         In [0, 1]; NaN = not asked, or not scored.
     topics : tuple of str, length n_prompts
         Topic of each prompt; one for all where none is known.
+    group_ids : tuple of str or None, length n_prompts, or None, default=None
+        What each prompt was made from or belongs to.
     """
 
     prompts: tuple[str, ...]
     models: tuple[str, ...]
     quality: Floats
     topics: tuple[str, ...]
+    group_ids: tuple[str | None, ...] | None = None
 
     def complete(self) -> Repeats:
         """Keep prompts on which every model was asked the usual number of times, at least two."""
@@ -65,6 +72,7 @@ class Repeats:
             self.models,
             quality,
             tuple(self.topics[row] for row in rows),
+            None if self.group_ids is None else tuple(self.group_ids[row] for row in rows),
         )
 
 
@@ -106,8 +114,8 @@ def _read(path: Path, models: Sequence[str] | None) -> Repeats:
     names = tuple(models) if models is not None else tuple(cells.candidate.unique())
     cells = cells[cells.candidate.isin(names)]
     ids, numbers = cells.prompt_id.unique(), np.sort(cells.repeat.unique())
-    known = queries.run(path, "select prompt_id, text, task from prompts").set_index("prompt_id")
-    known = known.loc[ids]
+    known = queries.run(path, _LABELS).set_index("prompt_id").loc[ids]
+    group_ids = known.group_id.astype(object)
     rows = {prompt_id: row for row, prompt_id in enumerate(ids)}
     quality = np.full((len(ids), len(names), len(numbers)), np.nan)
     at = (
@@ -116,7 +124,13 @@ def _read(path: Path, models: Sequence[str] | None) -> Repeats:
         np.searchsorted(numbers, cells.repeat),
     )
     quality[at] = cells.quality
-    return Repeats(tuple(known.text), names, quality, tuple(known.task.fillna("other")))
+    return Repeats(
+        tuple(known.text),
+        names,
+        quality,
+        tuple(known.task.fillna("other")),
+        tuple(group_ids.where(group_ids.notna(), None)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +240,7 @@ def noise_ceiling(
 
     measured = paired_bootstrap(
         statistics,
-        families_of(kept.prompts).groups,
+        joined(families_of(kept.prompts).groups, kept.group_ids),
         n_bootstrap=n_bootstrap,
         random_state=random_state,
     )

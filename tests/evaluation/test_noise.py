@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,22 @@ def test_a_log_gives_its_repeats_apart_while_outcomes_average_them(log: CallLog)
     assert repeats.quality.tolist() == [[[1, 0, 1]]]
     assert (repeats.models, repeats.topics) == (("small",), ("math",))
     assert Outcomes.from_log(log).quality[0, 0] == pytest.approx(2 / 3)
+
+
+def test_prompts_of_a_named_group_are_drawn_together(log: CallLog) -> None:
+    rng = np.random.default_rng(0)
+    prompts = make_world(60, seed=2).outcomes.prompts
+    quality = np.repeat(rng.integers(0, 2, (12, 2, 1)), 5, axis=0) * np.ones((1, 1, 3))
+    alone = Repeats(prompts, ("small", "large"), quality, ("one",) * 60)
+    named = replace(alone, group_ids=tuple(f"g{row // 5}" for row in range(60)))
+    narrow, wide = (
+        noise_ceiling(each, n_bootstrap=300).values["best single"] for each in (alone, named)
+    )
+    assert wide.se > 1.6 * narrow.se
+    for number, text in enumerate(("Say hello", "Count sheep")):
+        prompt = Prompt.from_text(text, extra={"group": "me"} if number else None)
+        log.add_prompts([prompt])
+        for repeat in (0, 1):
+            call = Call(prompt.prompt_id, "small", "b2:x", "ok", "5", repeat=repeat)
+            log.add_call(call, scores=[Score("numeric", 1.0)])
+    assert repeats_from_log(log).group_ids == (None, "me")
