@@ -106,6 +106,13 @@ RUNS = (
         "damage.py --copies 200",
         1,
     ),
+    Run(
+        "What does reading a large log take?",
+        "log_reading.py --calls 100000",
+        1,
+        "log_reading.py --answers-gib 4",
+        6,
+    ),
     Run("Does a server under attack answer everybody else?", None, 0, "attack.py", 4),
     Run(
         "Is every damaged router file refused, and is none harmful?",

@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 _NO_BENCHMARK = {
     "bench",
     "fake_candidate",
+    "large_log",
     "outcome_tables",
     "parts",
     "processes",

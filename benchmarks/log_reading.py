@@ -1,0 +1,134 @@
+"""Print what reading a large log takes: processor seconds and peak memory, beside another build.
+
+Run ``python benchmarks/log_reading.py [--calls 1000000] [--before CHECKOUT] [--answers-gib 4]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from large_log import make_log
+
+HERE = Path(__file__).resolve().parents[1]
+# What is measured, by name: Python that has the log as `path` and a free place as `folder`.
+READINGS = {
+    "a query of one row (`select count(*) from runs`)": "sql('select count(*) from runs')",
+    "one call by its number": "sql('select * from calls where call_id = 7')",
+    "`select count(*) from calls`": "sql('select count(*) from calls')",
+    "`inspect`": "command('inspect', path)",
+    "`Outcomes.from_log`": "rl.Outcomes.from_log(log)",
+}
+# Commands that read a log, for the one whose answers add up to gigabytes.
+COMMANDS = {
+    "`log sql` (calls by candidate)": (
+        "command('log', 'sql', 'select candidate, count(*) from calls group by all', '--log', path)"
+    ),
+    "`log sql` (the longest answer)": (
+        "command('log', 'sql', 'select max(length(response)) from calls', '--log', path)"
+    ),
+    "`inspect`": "command('inspect', path)",
+    "`Outcomes.from_log`": "rl.Outcomes.from_log(log)",
+    "`log check`": "command('log', 'check', '--log', path)",
+    "`log export`": "command('log', 'export', '--log', path, '--parquet', folder)",
+}
+_MEASURE = """
+import contextlib, io, resource, sys, time
+import duckdb, numpy, pandas, pyarrow, pyarrow.dataset
+import routerlib as rl
+from routerlib.cli import main
+path, folder, reading = sys.argv[1:]
+log = rl.CallLog(path, read_only=True)
+sql = log.sql
+def command(*arguments):
+    if main([*arguments]):
+        raise SystemExit(1)
+start = time.process_time()
+with contextlib.redirect_stdout(io.StringIO()):
+    eval(reading)
+seconds = time.process_time() - start
+print()
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+"""
+
+
+class Taken(NamedTuple):
+    """What one reading took, in a process of its own; imports not counted as time.
+
+    Attributes
+    ----------
+    cpu_s, peak_gb : float
+        Processor seconds, and the largest resident memory with everything that is imported.
+    """
+
+    cpu_s: float
+    peak_gb: float
+
+
+def main() -> None:
+    """Make the logs in a temporary folder and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=1_000_000, help="of the first log")
+    parser.add_argument("--before", type=Path, help="a checkout to compare with")
+    parser.add_argument("--answers-gib", type=float, default=0, help="of a second log")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "logs.db"
+        make_log(path, given.calls)
+        report_readings(path, folder, given.calls, given.before)
+        path.unlink()
+        if given.answers_gib:
+            long = folder / "long.db"
+            make_log(long, int(given.answers_gib * 1.05 * 2**30 / 2_000_000), 2_000_000)
+            report_commands(long, folder)
+
+
+def report_readings(path: Path, folder: Path, n_calls: int, before: Path | None) -> None:
+    """Print one row per reading, this build beside another where one is given."""
+    print(f"{n_calls:,} calls, {path.stat().st_size / 1e9:.2f} GB, load {os.getloadavg()[0]:.0f}\n")
+    print("| reading | CPU s | peak GB | before: CPU s | peak GB | CPU ratio | memory ratio |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, reading in READINGS.items():
+        now = measure(HERE, path, folder, reading)
+        cells = [f"{now.cpu_s:.2f}", f"{now.peak_gb:.2f}", *["-"] * 4]
+        if before is not None:
+            then = measure(before, path, folder, reading)
+            cells[2:] = [
+                f"{then.cpu_s:.2f}",
+                f"{then.peak_gb:.2f}",
+                f"1/{then.cpu_s / now.cpu_s:.1f}",
+                f"1/{then.peak_gb / now.peak_gb:.1f}",
+            ]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def report_commands(path: Path, folder: Path) -> None:
+    """Print what commands take on a log of long answers."""
+    print(f"\nlong answers, {path.stat().st_size / 2**30:.2f} GiB\n")
+    print("| reading | CPU s | peak GB |\n| --- | --- | --- |")
+    for name, reading in COMMANDS.items():
+        taken = measure(HERE, path, folder / "export", reading)
+        print(f"| {name} | {taken.cpu_s:.2f} | {taken.peak_gb:.2f} |", flush=True)
+
+
+def measure(checkout: Path, path: Path, folder: Path, reading: str) -> Taken:
+    """Read once, by the code of a checkout."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, str(path), str(folder), reading],
+        env={**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"},
+        cwd=folder if folder.is_dir() else folder.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Taken(*map(float, done.stdout.splitlines()[-1].split()))
+
+
+if __name__ == "__main__":
+    main()
