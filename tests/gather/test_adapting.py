@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -241,3 +242,49 @@ def test_a_damaged_package_is_an_error() -> None:
     with scripted_server(Reply(body=b"\x1f\x8bno", headers={"content-encoding": "gzip"})) as server:
         (call,) = _calls(server)
     assert (call.status, call.error_type) == ("error", "malformed")
+
+
+# -- servers that answer in a way of their own ----------------------------------------------------
+
+_OLLAMA = {"model": "m", "message": {"role": "assistant", "content": "Answer: 4"}, "done": True}
+_LINES = b"".join(
+    json.dumps({**_OLLAMA, "done": done}).encode() + b"\n" for done in (False, False, True)
+)
+_EVENTS = b"".join(
+    b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+    for choice in (
+        {"delta": {"content": "Answer: "}},
+        {"delta": {"content": "4"}},
+        {"delta": {}, "finish_reason": "stop"},
+    )
+)
+
+
+@pytest.mark.parametrize("body", [_OLLAMA, _LINES], ids=["whole", "line by line"])
+def test_an_address_of_ollamas_own_api_is_told_with_what_to_write(
+    log: CallLog, body: dict | bytes
+) -> None:
+    with scripted_server(Reply(200, body)) as server:
+        candidate = candidate_of(server)  # type: ignore[arg-type]
+        collection = collect([Prompt.from_text("Hi")], [candidate], log, progress=False)
+        assert len(server.bodies) == 1
+    assert "write base_url so that it ends with /v1" in collection.switched_off["small"]
+    assert log.lookup("select status, error_type from calls") == [("error", "wrong_address")]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "response"),
+    [
+        (_EVENTS + b"data: [DONE]\n\n", "ok", "Answer: 4"),
+        (_EVENTS[:80], "error", None),
+        (b"data: {broken\n\n", "error", None),
+    ],
+    ids=["whole", "cut off", "broken"],
+)
+def test_a_server_that_streams_unasked_and_calls_it_a_text_is_read(
+    log: CallLog, body: bytes, status: str, response: str | None
+) -> None:
+    with scripted_server(Reply(200, body)) as server:
+        candidate = candidate_of(server, max_attempts=1)  # type: ignore[arg-type]
+        collect([Prompt.from_text("Hi")], [candidate], log, progress=False)
+    assert log.lookup("select status, response from calls") == [(status, response)]

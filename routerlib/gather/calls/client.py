@@ -26,7 +26,7 @@ from routerlib.gather.calls.replies import (
     storable,
 )
 from routerlib.gather.calls.spoken import SpokenAnswer
-from routerlib.gather.calls.streams import StreamedAnswer
+from routerlib.gather.calls.streams import StreamedAnswer, body_of_events
 from routerlib.gather.candidates.keys import RedactedStream
 from routerlib.records.call import Call, CandidateModel, Usage
 from routerlib.records.endings import UNKNOWN_END, tell_unknown
@@ -316,7 +316,8 @@ class _Asking:
         try:
             async for piece in response.aiter_bytes():
                 payload += piece
-            body = parse_body(payload)
+            is_stream = payload[:5] == b"data:"
+            body = body_of_events(payload) if is_stream else parse_body(payload)
         except AnswerFault:
             raise
         except Exception as error:  # of the HTTP library, which the SDK doesn't wrap here

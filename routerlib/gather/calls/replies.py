@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from routerlib.gather.calls.faults import FLAGGED, Fault, read_fault
+from routerlib.gather.calls.faults import FLAGGED, WRONG_ADDRESS, Fault, read_fault
 from routerlib.gather.calls.tokens import find_counts, read_tokens
 from routerlib.gather.candidates.keys import Redactor
 from routerlib.records.canonical import read_json
@@ -52,15 +52,37 @@ class ReportedFault(AnswerFault):
         super().__init__(fault.text)
 
 
-def parse_body(payload: str | bytes | bytearray) -> Any:
+def parse_body(payload: bytes | bytearray) -> Any:
     """Read the JSON of an answer."""
     try:
         body = read_json(payload)
     except (ValueError, RecursionError) as error:
+        _refuse_ollama(_first_line(payload))
         raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
     if fault := reported_fault(body):
         raise ReportedFault(fault)
+    _refuse_ollama(body)
     return body
+
+
+def _first_line(payload: bytes | bytearray) -> Any:
+    """Return the first of several lines of JSON; None where it is none."""
+    try:
+        return read_json(payload.partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_ollama(body: Any) -> None:
+    """Say what to do where Ollama answers in its own way, which knows no choices."""
+    if not isinstance(body, dict) or "choices" in body or not isinstance(body.get("done"), bool):
+        return
+    if "message" in body or "response" in body:
+        why = (
+            "this address is Ollama's own API; write base_url so that it ends with /v1, such as "
+            "http://localhost:11434/v1"
+        )
+        raise ReportedFault(Fault(why, WRONG_ADDRESS, 200))
 
 
 def reported_fault(body: Any) -> Fault | None:

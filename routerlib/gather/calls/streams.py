@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from routerlib.gather.calls.replies import (
+    BrokenOff,
     MalformedAnswer,
     ReportedFault,
     parts_of,
@@ -13,6 +14,7 @@ from routerlib.gather.calls.replies import (
     thoughts_of,
 )
 from routerlib.gather.calls.tokens import find_counts
+from routerlib.records.canonical import read_json
 from routerlib.records.endings import MEANINGS, meaning_of
 
 
@@ -119,6 +121,27 @@ class StreamedAnswer:
         if not (self._texts or self._refusals or self._thoughts) and self._whole:
             message = self._whole
         return {**self._top, "choices": [{**self._choice, "message": message}]}
+
+
+def body_of_events(payload: bytes | bytearray) -> dict[str, Any]:
+    """Return the answer of a server that streams whatever it was asked, and calls it a text."""
+    answer = StreamedAnswer()
+    for line in payload.splitlines():
+        event = line.removeprefix(b"data:").strip()
+        if event == b"[DONE]":
+            answer.note_end()
+        elif event and line.startswith(b"data:"):
+            answer.add(_chunk(event))
+    if not answer.is_complete:
+        raise BrokenOff("the stream ended before the answer was complete")
+    return answer.body()
+
+
+def _chunk(event: bytes | bytearray) -> Any:
+    try:
+        return read_json(event)
+    except (ValueError, RecursionError) as error:
+        raise MalformedAnswer(f"{type(error).__name__}: {error}") from error
 
 
 def _is_thought(delta: dict[str, Any]) -> bool:
