@@ -26,15 +26,19 @@ if TYPE_CHECKING:
     from routerlib.gather.collection.collect import collect as collect
     from routerlib.gather.importers import import_log as import_log
     from routerlib.gather.judges import judge_log as judge_log
+    from routerlib.gather.labels.audit import draw_audit as draw_audit
+    from routerlib.gather.labels.audit import read_scores as read_scores
     from routerlib.gather.labels.buy import buy_labels as buy_labels
     from routerlib.gather.llm_judges.judging import compare_with_llm as compare_with_llm
     from routerlib.gather.llm_judges.judging import judge_with_llm as judge_with_llm
     from routerlib.gather.prompts.checks import check_prompts as check_prompts
     from routerlib.gather.prompts.files import load_prompts as load_prompts
+    from routerlib.log.audits import read_audit as read_audit
     from routerlib.log.call_log import CallLog as CallLog
     from routerlib.log.choices import LoggedChoices as LoggedChoices
     from routerlib.log.schema import LogError as LogError
     from routerlib.metrics.sample_size import plan_sample_size as plan_sample_size
+    from routerlib.outcomes.audit import Audit as Audit
     from routerlib.outcomes.outcomes import Outcomes as Outcomes
     from routerlib.policies.exploration import EpsilonGreedy as EpsilonGreedy
     from routerlib.policies.exploration import Greedy as Greedy
@@ -99,14 +103,17 @@ else:
             "gather.collection.collect": ["collect"],
             "gather.importers": ["import_log"],
             "gather.judges": ["judge_log"],
+            "gather.labels.audit": ["draw_audit", "read_scores"],
             "gather.labels.buy": ["buy_labels"],
             "gather.llm_judges.judging": ["compare_with_llm", "judge_with_llm"],
             "gather.prompts.checks": ["check_prompts"],
             "gather.prompts.files": ["load_prompts"],
+            "log.audits": ["read_audit"],
             "log.call_log": ["CallLog"],
             "log.choices": ["LoggedChoices"],
             "log.schema": ["LogError"],
             "metrics.sample_size": ["plan_sample_size"],
+            "outcomes.audit": ["Audit"],
             "outcomes.outcomes": ["Outcomes"],
             "policies.exploration": ["EpsilonGreedy", "Greedy", "Thompson", "UpperConfidence"],
             "policies.pacer": ["BudgetPacer"],

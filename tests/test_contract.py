@@ -120,6 +120,7 @@ COMMANDS = (
     "init",
     "collect",
     "judge",
+    "audit",
     "prompts",
     "import",
     "log",

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from routerlib.cli import (
+    auditing,
     deciding,
     gathering,
     importing,
@@ -71,6 +72,7 @@ for _command in (
 ):
     app.command()(_command)
 app.command("import")(importing.import_file)
+app.add_typer(auditing.app, name="audit")
 app.add_typer(logs.app, name="log")
 app.add_typer(learning.models, name="models")
 

@@ -107,6 +107,7 @@ def train(
     Few prompts are dealt into folds: each is tested by a router that was trained on the others,
     and the one that is saved learns from all. That takes about six times as long as one training.
     """
+    from routerlib.log.audits import read_audit
     from routerlib.log.candidates_seen import left_out
     from routerlib.outcomes.outcomes import Outcomes
 
@@ -138,7 +139,7 @@ def train(
         lacking = Lacking.of(training)
         if lacking.n_skipped:
             typer.echo(f"{lacking.told('training')}: of these the router learns what there is")
-        strict = failures_as_wrong(log, test, judge)
+        strict, audit = failures_as_wrong(log, test, judge), read_audit(log)
     if division.n_folds:
         typer.echo(f"training {division.n_folds + 1} routers, one after the other")
     router = train_for_test(
@@ -148,7 +149,9 @@ def train(
         certify=certify,
         max_quality_loss=QUALITY_MARGIN if max_quality_loss is None else max_quality_loss,
     )
-    evaluation = evaluate(router, test, test_failures_wrong=strict, smallest_effect=smallest_effect)
+    evaluation = evaluate(
+        router, test, test_failures_wrong=strict, audit=audit, smallest_effect=smallest_effect
+    )
     kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
     told = f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}, archived as "
     _tell([told + kept.name, router.training_.get("certificate"), evaluation.verdict.sentence])

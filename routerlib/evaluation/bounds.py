@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from routerlib.evaluation.pseudo_outcomes import (
+    Corrected,
     augmented,
+    corrected,
     filled,
     left_out,
     probability_observed,
@@ -22,6 +24,7 @@ from routerlib.metrics.intervals import (
     percentile_interval,
     widen_for_unseen,
 )
+from routerlib.outcomes.audit import Audit
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Arms, Floats
 
@@ -129,6 +132,7 @@ def bound_missing(
     train: TrainMeans,
     lacking: Lacking,
     *,
+    audit: Audit | None = None,
     n_bootstrap: int = 1000,
     random_state: int = 0,
 ) -> MissingCells | None:
@@ -136,13 +140,14 @@ def bound_missing(
 
     `test`: a failed call has quality 0 there, if it is known to have failed.
     `lacking`: what they lack where such a call has no quality.
+    `audit`: a person's scores of a random part of them, by which quality is corrected.
     """
     if not lacking.n_skipped:
         return None
     strong = test.models.index(train.strong)
     best = np.full(len(test), strong) if routed.best is None else routed.best
     table = filled(test, routed.estimates)
-    world = _World(
+    world = Chosen(
         test,
         table.quality,
         table.cost_usd,
@@ -150,6 +155,7 @@ def bound_missing(
         _has_costs(test),
         n_bootstrap,
         random_state,
+        audit,
     )
     adjusted, n_out = _adjusted(world, routed, best)
     rivals = _possible_best(table.quality, strong)
@@ -164,8 +170,8 @@ def bound_missing(
 
 
 @dataclass(frozen=True, eq=False)
-class _World:
-    """All held-out prompts, what the router chose there, and how the bootstrap draws.
+class Chosen:
+    """Held-out prompts, what the router chose there, how the bootstrap draws, and an audit.
 
     `quality, cost_usd` (n_prompts, n_models): what wasn't bought is made up for.
     """
@@ -177,17 +183,20 @@ class _World:
     has_costs: bool
     n_bootstrap: int
     random_state: int
+    audit: Audit | None = None
 
     def bounds(self, best: Arms, train: TrainMeans) -> dict[str, Interval]:
         """Bound difference, gain over mixing and saving against one candidate of each prompt."""
         nothing = Interval(np.nan, np.nan, np.nan, np.nan)
         found = {"quality_difference": nothing, "gain_over_zero": nothing, "saving": nothing}
-        singles = np.eye(len(self.test.models))[best]
-        found["quality_difference"] = self._contrast(singles)
+        one = np.eye(len(self.test.models))
+        chosen, singles = one[self.arms], one[best]
+        found["quality_difference"] = self.contrast(chosen - singles)
         if self.has_costs:
             found["saving"], at_usd = self._saving(best)
             mixture = mixture_at(train.quality, train.cost_usd, at_usd)
-            found["gain_over_zero"] = self._contrast(mixture)
+            found["gain_over_zero"] = self.contrast(chosen - mixture)
+            found["zero_difference"] = self.contrast(mixture - singles)
         return found
 
     def mean(self, values: Floats) -> Interval:
@@ -201,21 +210,34 @@ class _World:
         draws = cluster_weights(self.test.groups, self.n_bootstrap, self.random_state)
         return np.vstack([weights @ columns for weights in draws])
 
-    def _contrast(self, mixture: Floats) -> Interval:
-        """Bound the mean quality of the choices minus that of mixtures of candidates.
+    def contrast(self, shares: Floats) -> Interval:
+        """Bound the mean quality of candidates in some shares, such as 1 of one less 1 of another.
 
-        `mixture` (n_models,) or (n_prompts, n_models): shares of each.
+        `shares` (n_prompts, n_models): of each candidate on each prompt.
         """
-        quality = self.quality
-        ours = np.eye(quality.shape[1])[self.arms] - mixture
-        if not ours.any():
+        if not shares.any():
             return Interval(0.0, 0.0, 0.0, 0.0)
-        known = ours * np.nan_to_num(quality)
-        low, high = (
-            np.where(np.isnan(quality), end, known).sum(axis=1)
-            for end in (np.minimum(ours, 0), np.maximum(ours, 0))
+        ends = _ends(self.quality, shares)
+        if self.audit is None:
+            return _between(*map(self.mean, ends))
+        return _between(*(each.interval for each in self.corrected(shares)))
+
+    def corrected(self, shares: Floats) -> tuple[Corrected, Corrected]:
+        """Correct such a mean by the audit, with what is missing at its worst and at its best."""
+        assert self.audit is not None, "there is nothing to correct by"
+        rows, audit = self.audit.beside(self.test)
+        judged = _ends(self.quality[rows], shares[rows])
+        scored = _ends(audit.quality, shares[rows])
+        worst, best = (
+            corrected(
+                ours,
+                np.where(audit.is_drawn, told, np.nan),
+                audit.probability,
+                self.test.groups[rows],
+            )
+            for ours, told in zip(judged, scored, strict=True)
         )
-        return _between(self.mean(low), self.mean(high))
+        return worst, best
 
     def _saving(self, best: Arms) -> tuple[Interval, float]:
         """Bound the share of candidates' cost that is saved, and say the mean cost of choices.
@@ -237,6 +259,16 @@ class _World:
                 ends.append(percentile_interval(float(value), 1 - drawn[:, 0] / drawn[:, 1]))
         known = np.where(np.isnan(cost), middle, cost)[rows, self.arms]
         return _between(*ends), float(known.mean())
+
+
+def _ends(quality: Floats, shares: Floats) -> tuple[Floats, Floats]:
+    """Weigh each prompt's qualities by shares, an unknown one at its worst and at its best."""
+    known = shares * np.nan_to_num(quality)
+    low, high = (
+        np.where(np.isnan(quality), end, known).sum(axis=1)
+        for end in (np.minimum(shares, 0), np.maximum(shares, 0))
+    )
+    return low, high
 
 
 def _between(worst: Interval, best: Interval) -> Interval:
@@ -283,7 +315,7 @@ def _by_length(test: Outcomes, is_skipped: np.ndarray) -> dict[str, float]:
     }
 
 
-def _adjusted(world: _World, routed: Routed, best: Arms) -> tuple[Interval | None, int]:
+def _adjusted(world: Chosen, routed: Routed, best: Arms) -> tuple[Interval | None, int]:
     """Estimate the difference to the best single model by what is like the missing cells."""
     test, expected = world.test, routed.estimates.quality
     if not np.isfinite(expected).all() or not np.isnan(world.quality).any():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from routerlib.evaluation.evaluate import Evaluation, evaluate
+from routerlib.outcomes.audit import Audit
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.router import Router
 from routerlib.routers.training.cross_trained import N_FOLDS, cross_trained
@@ -28,6 +29,7 @@ def cross_evaluate(
     failures_wrong: Outcomes | None = None,
     *,
     fit_router: Callable[[Outcomes], Router] = train_router,
+    audit: Audit | None = None,
     n_folds: int = N_FOLDS,
     n_bootstrap: int = 1000,
     random_state: int = 0,
@@ -52,6 +54,8 @@ def cross_evaluate(
         The same prompts with failed calls counted as quality 0.
     fit_router : callable, default=train_router
         Takes outcomes, returns a router that was trained on them, with estimates.
+    audit : Audit, optional
+        A person's scores of answers to prompts that were drawn at random.
     n_folds : int, default=5
         Folds, at least 2.
     n_bootstrap : int, default=1000
@@ -92,6 +96,7 @@ def cross_evaluate(
         router,
         outcomes,
         failures_wrong,
+        audit=audit,
         n_bootstrap=n_bootstrap,
         random_state=random_state,
         name=name,

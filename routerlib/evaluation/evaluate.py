@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from routerlib.evaluation.audited import Audited, Auditor
 from routerlib.evaluation.bands import CurveBand, curve_band
-from routerlib.evaluation.between_folds import CrossTested, held, held_with_missing
-from routerlib.evaluation.bounds import Lacking, MissingCells, bound_missing
+from routerlib.evaluation.between_folds import CrossTested, held
+from routerlib.evaluation.bounds import Lacking, MissingCells
 from routerlib.evaluation.calibrated import Calibration, calibration_of
 from routerlib.evaluation.clauses import with_topics_held_out
 from routerlib.evaluation.contenders import (
@@ -20,7 +21,12 @@ from routerlib.evaluation.contenders import (
     baseline_contenders,
     estimates_contender,
 )
-from routerlib.evaluation.fallback import Tried, clustering_of, judge_router, without_fallback
+from routerlib.evaluation.fallback import (
+    HeldOut,
+    clustering_of,
+    judge_router,
+    without_fallback,
+)
 from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.routing import (
     Routed,
@@ -35,6 +41,7 @@ from routerlib.features.tasks import detect_task
 from routerlib.metrics.clusters import Clustering
 from routerlib.metrics.intervals import Interval
 from routerlib.metrics.pairs import is_complete
+from routerlib.outcomes.audit import Audit
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.records.arrays import Arms, Floats
@@ -118,6 +125,8 @@ class Evaluation:
     failures : dict of str to Interval or None
         ``quality`` and ``quality_difference`` when failed calls count as wrong, with ``n``;
         None when not asked for.
+    audited : Audited or None
+        What a person's random set corrects of all above, which is by the judge; None = no set.
     verdict : Verdict
         Whether routing pays.
     """
@@ -144,6 +153,7 @@ class Evaluation:
     crossed: CrossTested | None
     missing: MissingCells | None
     failures: Mapping[str, Any] | None
+    audited: Audited | None
     verdict: Verdict
 
     def with_topics_held_out(self, splits: pd.DataFrame) -> Evaluation:
@@ -171,6 +181,7 @@ def evaluate(
     test: Outcomes,
     test_failures_wrong: Outcomes | None = None,
     *,
+    audit: Audit | None = None,
     n_bootstrap: int = 1000,
     random_state: int = 0,
     use_topics: bool = False,
@@ -189,6 +200,8 @@ def evaluate(
         1) is made up for by what the router expects and by the weight of what was bought.
     test_failures_wrong : Outcomes, optional
         The same prompts with failed calls counted as quality 0, for the sensitivity.
+    audit : Audit, optional
+        A person's scores of prompts that were drawn at random: the verdict is corrected by it.
     n_bootstrap : int, default=1000
         Replicates of the bootstrap; prompts are drawn in groups of near-duplicates.
     random_state : int, default=0
@@ -234,14 +247,14 @@ def evaluate(
     baselines = [each for each in contenders if each not in (_ROUTER, _EQUAL, _TRIED)]
     # Where failed calls are known, they are wrong answers, and only the rest is unknown.
     everything = (counted_wrong[0], wrong[0]) if wrong else (test, whole)
-    lacking = Lacking.of(test)
+    auditor = Auditor.of(audit, test, everything[0], tested, train, bootstrap)
+    held_out = HeldOut(tested, everything[0], Lacking.of(test), auditor, bootstrap)
     crossed = CrossTested.of(router, test, tested, train)
     # Always the best single model: that was not learnt on any fold.
-    in_use = crossed if getattr(router, "fallback_", None) is None else None
-    missing = bound_missing(*everything, train, lacking, **draws)
-    loose = without_fallback(router, routed)
-    all_loose = without_fallback(router, everything[1])
-    missing_loose = all_loose and bound_missing(everything[0], all_loose, train, lacking, **draws)
+    of_folds = None if getattr(router, "fallback_", None) is not None else crossed
+    in_use = held_out.tried(measured, _ROUTER, routed, everything[1], of_folds)
+    without, let_loose = (without_fallback(router, each) for each in (routed, everything[1]))
+    tried = let_loose and without and held_out.tried(measured, _TRIED, without, let_loose, crossed)
     return Evaluation(
         name=name or str(getattr(router, "name", type(router).__name__)),
         models=tuple(test.models),
@@ -255,7 +268,7 @@ def evaluate(
         curve=_curve(contenders[_ROUTER]),
         band=curve_band(tested, contenders[_ROUTER], **bootstrap._asdict()),
         singles=_means(tested.cost_usd, tested.quality),
-        operating=held(measured.intervals(_ROUTER), in_use),
+        operating=held(measured.intervals(_ROUTER), of_folds),
         baselines={each: measured.intervals(each) for each in baselines},
         leads={each: measured.differences(_ROUTER, each) for each in baselines},
         equal_quality=measured.intervals(_EQUAL) if _EQUAL in contenders else None,
@@ -263,15 +276,11 @@ def evaluate(
         routed_by_task=_shares_by_task(tested.outcomes, routed.arms),
         calibration=calibration_of(whole.estimates.quality, test, **bootstrap._asdict()),
         crossed=crossed,
-        missing=held_with_missing(missing, in_use),
+        missing=in_use.missing,
         failures=_failures(router, counted_wrong[0], wrong[0], bootstrap) if wrong else None,
-        verdict=judge_router(
-            router,
-            tested,
-            Tried(measured, _ROUTER, routed, held_with_missing(missing, in_use)),
-            loose and Tried(measured, _TRIED, loose, held_with_missing(missing_loose, crossed)),
-            crossed,
-            smallest_effect,
+        audited=in_use.audited,
+        verdict=auditor.told(
+            judge_router(router, tested, in_use, tried, crossed, smallest_effect), in_use.audited
         ),
     )
 
@@ -305,7 +314,7 @@ def _contenders(
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Verdict | MissingCells):
+    if isinstance(value, Verdict | MissingCells | Audited):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from routerlib.evaluation.between_folds import CrossTested, held
-from routerlib.evaluation.bounds import MissingCells, mixture_at
+from routerlib.evaluation.audited import Audited, Auditor
+from routerlib.evaluation.between_folds import CrossTested, held, held_with_missing
+from routerlib.evaluation.bounds import Lacking, MissingCells, bound_missing, mixture_at
 from routerlib.evaluation.clauses import with_groups
 from routerlib.evaluation.contenders import TestedPrompts, take_arms
 from routerlib.evaluation.planning import PromptColumns
@@ -18,6 +19,7 @@ from routerlib.evaluation.routing import Routed
 from routerlib.evaluation.verdict import Verdict, judge_by_intervals
 from routerlib.metrics.clusters import Clustering, clustering
 from routerlib.metrics.intervals import Interval
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms
 from routerlib.records.arrays import Arms
 from routerlib.routers.out_of_fold import UNKNOWN
@@ -29,12 +31,53 @@ _NO = "Routing doesn't pay: "
 
 
 class Tried(NamedTuple):
-    """A way to choose, and what was measured of it under a name."""
+    """A way to choose, what was measured of it under a name, and what a person corrects of it."""
 
     measured: Measured
     name: str
     routed: Routed
     missing: MissingCells | None
+    audited: Audited | None = None
+
+
+class HeldOut(NamedTuple):
+    """What ways to choose are tried on.
+
+    `everything`: all held-out prompts, failed calls as quality 0 where they are known.
+    `bootstrap`: replicates, and their seed.
+    """
+
+    tested: TestedPrompts
+    everything: Outcomes
+    lacking: Lacking
+    auditor: Auditor
+    bootstrap: tuple[int, int]
+
+    def tried(
+        self,
+        measured: Measured,
+        name: str,
+        routed: Routed,
+        everywhere: Routed,
+        crossed: CrossTested | None,
+    ) -> Tried:
+        """Bound and correct what a way to choose is worth.
+
+        `routed`: on tested prompts. `everywhere`: on all.
+        `crossed`: None = it was learnt on none of these prompts.
+        """
+        n_bootstrap, random_state = self.bootstrap
+        missing = bound_missing(
+            self.everything,
+            everywhere._replace(best=None) if self.auditor.has_other_best else everywhere,
+            self.auditor.train,
+            self.lacking,
+            audit=self.auditor.audit,
+            n_bootstrap=n_bootstrap,
+            random_state=random_state,
+        )
+        audited = self.auditor.measure(routed.arms)
+        return Tried(measured, name, routed, held_with_missing(missing, crossed), audited)
 
 
 def judge_router(
@@ -80,8 +123,13 @@ def _judged(
     crossed: CrossTested | None,
     smallest_effect: float | None,
 ) -> Verdict:
-    arms, best = tried.routed.arms, tested.outcomes.models[tested.strong]
-    found, n = tried.measured.intervals(tried.name), len(tested)
+    arms, audited, n = tried.routed.arms, tried.audited, len(tested)
+    best = tested.outcomes.models[tested.strong]
+    share = float((arms == tested.best_arms).sum()) / max(len(arms), 1)
+    found = tried.measured.intervals(tried.name)
+    if audited is not None:
+        found |= audited.intervals
+        best, share = audited.best_single, audited.share_of_best_single
     measured = held(found, crossed if fallback is None else None)
     if crossed is not None and tried.missing is not None:  # none is dropped: bounds speak for it
         measured = {**measured, **tried.missing.bounds[best]}
@@ -89,7 +137,7 @@ def _judged(
     return judge_by_intervals(
         measured,
         best_single=best,
-        share_of_best_single=float((arms == tested.best_arms).sum()) / max(len(arms), 1),
+        share_of_best_single=share,
         n=n,
         n_groups=tried.measured.n_groups,
         margin=margin_of(router),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from routerlib.log.damage import surprises
 from routerlib.log.judging import IS_ASKED, RUN_KIND, SOURCE
+from routerlib.records.call import AUDIT
 from routerlib.records.prompt import TEMPLATE_SOURCE
 
 if TYPE_CHECKING:
@@ -62,21 +63,23 @@ priced as (
 # What describes candidates leaves a judge's own calls out.
 _PRICED = f"asked as (select * from calls where {IS_ASKED}), {_COSTS}"
 
-# A judge that spoke twice on a call has corrected itself: its last word counts.
-_JUDGED = """
+# A judge that spoke twice on a call has corrected itself: its last word counts. What a person says
+# of an answer that was drawn at random checks the other judges, and enters no mean with them.
+_JUDGED = f"""
 judged as (
     select call_id, avg(score) as quality from (
         select call_id, judge, arg_max(score, score_id) as score from scores
-        where $judge is null or judge = $judge
+        where ($judge is null and judge <> '{AUDIT}') or judge = $judge
         group by call_id, judge
     ) group by call_id
 )
 """
 
 # Judges of calls that more than one has scored: their mean is what counts as quality.
-BLENDED = """
-select judge, count(distinct call_id) as n_calls from scores
-where call_id in (select call_id from scores group by call_id having min(judge) <> max(judge))
+BLENDED = f"""
+with meant as (select * from scores where judge <> '{AUDIT}')
+select judge, count(distinct call_id) as n_calls from meant
+where call_id in (select call_id from meant group by call_id having min(judge) <> max(judge))
 group by judge order by judge
 """
 
@@ -166,6 +169,16 @@ select
     min(call_id) as first_call
 from current
 group by prompt_id, candidate
+"""
+
+# One row per (prompt, candidate) with an answer that can be shown: of the first repeat, the newest.
+ANSWERS = f"""
+with {_PRICED}, {_JUDGED}, {_CURRENT.format(further="repeat, response is not null as is_stored,")}
+select prompt_id, candidate, call_id
+from current
+where status = 'ok' and is_stored
+qualify row_number() over (partition by prompt_id, candidate order by repeat, call_id desc) = 1
+order by call_id
 """
 
 # One row per scored (prompt, candidate, repeat).

@@ -225,6 +225,11 @@ class Call:
         return self.status == "ok"
 
 
+# Who judges where a person does, and where a person scores answers that were drawn at random.
+PERSON = "person"
+AUDIT = "audit"
+
+
 @dataclass(frozen=True)
 class Score:
     """One judge's verdict on one call.

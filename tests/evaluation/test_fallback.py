@@ -59,6 +59,7 @@ def test_that_it_gains_nothing_without_its_fallback_is_a_finding():
         "Routing doesn't pay: tried on these prompts without its fallback, it saves "
     )
     assert verdict.sentence.endswith(f"keeps to the best single model, because {REASON}.")
+    assert "by this judge" in verdict.sentence
     assert verdict.headline == "Routing doesn't pay on these prompts"
     assert verdict.numbers["tried_gain_over_zero"] < QUALITY_MARGIN
     assert verdict.numbers["prompts_needed"] is None

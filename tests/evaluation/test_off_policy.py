@@ -11,14 +11,10 @@ from logged_worlds import make_log
 
 import routerlib as rl
 from routerlib.evaluation.off_policy import estimators
-from routerlib.evaluation.off_policy.estimators import (
-    Rows,
-    effective_sample_size,
-    interval,
-    why_too_thin,
-)
+from routerlib.evaluation.off_policy.estimators import why_too_thin
 from routerlib.evaluation.off_policy.targets import ThinOverlap
 from routerlib.evaluation.off_policy.value import estimate_value
+from routerlib.evaluation.pseudo_outcomes import Rows, effective_sample_size, interval
 from routerlib.log.choices import LoggedChoices
 from routerlib.outcomes.worlds import make_world
 from routerlib.policies.exploration import EpsilonGreedy, Greedy, Thompson

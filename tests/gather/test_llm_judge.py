@@ -11,10 +11,12 @@ from fault_server import FaultServer
 
 from routerlib.cli import main
 from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
+from routerlib.gather.llm_judges.order import order_bias
 from routerlib.gather.llm_judges.wording import read_score, read_winner, rubric_messages
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import Call, CandidateModel, Price, Usage
 from routerlib.records.prompt import Prompt
+from routerlib.show.tables.audits import order_table
 
 ASKED = Prompt.from_text("What is 2 + 2?", reference=4)
 OPEN = Prompt.from_text("Write a line about the sea.")
@@ -144,6 +146,25 @@ def test_a_comparison_that_the_order_decides_is_a_tie(
     assert scores(log, "pairwise:critic") == {"a": 1.0, "b": 0.25, "c": 0.25}
     again = compare_with_llm(log, critic, progress=False)
     assert (again.n_scores, server.requests.total()) == (0, 6)
+
+
+def test_the_bias_for_a_place_is_measured_on_both_orders_of_each_pair(
+    log: CallLog, server: FaultServer, critic: CandidateModel
+) -> None:
+    assert order_table(log) is None
+    for number in range(5):
+        asked = Prompt.from_text(f"Write line {number} about the sea.")
+        # The judge finds "good" in either place; of the other pair it prefers the first place.
+        answered(log, ("a", "good"), ("b", f"so {number}"), ("c", f"much {number}"), prompt=asked)
+    answered(log, ("a", "so so"), ("b", "meh"), ("c", "meh"), prompt=OPEN)
+    answered(log, ("a", "odd"), ("b", "good"))
+    server.reply = preferred
+    compare_with_llm(log, critic, progress=False)
+    (found,) = order_bias(log)
+    assert (found.judge, found.n_pairs, found.n_by_place) == ("pairwise:critic", 16, 6)
+    assert found.bias.value == pytest.approx(6 / 16)
+    assert found.bias.low < 6 / 16 < found.bias.high == 1
+    assert "38 %" in str(order_table(log))
 
 
 def test_equal_answers_tie_without_a_call_and_unreadable_ones_count_for_nobody(

@@ -7,12 +7,12 @@ importance weight is w_i = t_i / p_i, whose expectation is 1.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from routerlib.metrics.intervals import Interval
+from routerlib.evaluation.pseudo_outcomes import Rows, effective_sample_size
 from routerlib.records.arrays import Floats
 
 # Below this effective sample size intervals stop covering the truth.
@@ -23,16 +23,6 @@ _MAX_OFF_ONE_SE = 4.0
 _ROUNDING = 0.01
 
 Method = Literal["dr", "snips", "ips"]
-
-
-class Rows(NamedTuple):
-    """An estimate, and how much each row moves it.
-
-    `influence` (n,): mean 0; the standard error is that of their mean.
-    """
-
-    value: float
-    influence: Floats
 
 
 def ips(outcomes: ArrayLike, weights: ArrayLike) -> Rows:
@@ -91,18 +81,6 @@ def doubly_robust(
     return Rows(float(rows.mean()), rows - rows.mean())
 
 
-def effective_sample_size(weights: ArrayLike) -> float:
-    """Return how many evenly weighed rows would tell as much (Kish).
-
-    Kish (1965), Survey Sampling, section 11.7.
-
-    `weights` (n,): importance weights, at least 0.
-    """
-    w = _floats(weights)
-    squares = float((w**2).sum())
-    return float(w.sum() ** 2 / squares) if squares > 0 else 0.0
-
-
 def why_too_thin(weights: ArrayLike) -> str:
     """Say why logged choices overlap too little with the target's, or nothing where they do.
 
@@ -125,45 +103,6 @@ def why_too_thin(weights: ArrayLike) -> str:
         f"{se:.2f}): the logged propensities are not those of this log, or what the target would "
         "do was hardly ever tried"
     )
-
-
-def interval(
-    rows: Rows,
-    weights: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    scale: float = 1.0,
-    level: float = 0.95,
-) -> Interval:
-    """Put an interval round an off-policy value that holds what the sample could not show.
-
-    Student's t on the influence of each group of rows, with two cautions without which it covers
-    far too seldom where propensities are small (in a world where one choice in twenty explores,
-    0.7 instead of 0.95): the degrees of freedom are those of the effective sample size, and one
-    win and one loss of the largest weight, off by `scale`, are added to the variance. A good
-    policy seldom fails, so that the one failure with a large weight is often not in the sample.
-
-    `weights` (n,): importance weights.
-    `groups` (n,): rows that belong together, such as those of one prompt; None = all
-        independent.
-    `level`: confidence, in (0, 1).
-    """
-    from scipy.stats import t
-
-    w = _floats(weights)
-    n = len(w)
-    keys = np.arange(n) if groups is None else np.asarray(groups)
-    _, group_of = np.unique(keys, return_inverse=True)
-    sums = np.bincount(group_of.ravel(), weights=rows.influence)
-    n_groups = len(sums)
-    if n_groups < 2:
-        return Interval(rows.value, np.nan, np.nan, np.nan)
-    unseen = 2 * (float(np.bincount(group_of.ravel(), weights=w).max()) * scale) ** 2
-    squares = (float((sums**2).sum()) + unseen) * n_groups / (n_groups - 1)
-    se = float(np.sqrt(squares)) / n
-    freedom = max(min(effective_sample_size(w), n_groups) - 1, 1.0)
-    half = float(t.ppf((1 + level) / 2, freedom)) * se
-    return Interval(rows.value, rows.value - half, rows.value + half, se)
 
 
 def _floats(values: ArrayLike) -> Floats:

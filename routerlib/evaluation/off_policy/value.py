@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from routerlib.evaluation.off_policy import estimators
-from routerlib.evaluation.off_policy.estimators import Method, effective_sample_size
+from routerlib.evaluation.off_policy.estimators import Method
 from routerlib.evaluation.off_policy.posterior import Design, Posterior
 from routerlib.evaluation.off_policy.targets import (
     ThinOverlap,
@@ -17,6 +17,7 @@ from routerlib.evaluation.off_policy.targets import (
     target_probabilities,
     unseen,
 )
+from routerlib.evaluation.pseudo_outcomes import effective_sample_size, interval
 from routerlib.log.choices import LoggedChoices
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.near_duplicates import grouped_folds
@@ -217,9 +218,7 @@ def estimate_difference(
         outcomes, weights, expected[rows, logged.arms], (difference * expected).sum(axis=1)
     )
     scale = float(np.ptp(outcomes))
-    return estimators.interval(
-        estimate, np.abs(weights), logged.prompt_ids, scale=scale, level=level
-    )
+    return interval(estimate, np.abs(weights), logged.prompt_ids, scale=scale, level=level)
 
 
 def why_no_value(
@@ -284,7 +283,7 @@ class _Bench:
         else:
             rows = (estimators.snips if self.method == "snips" else estimators.ips)(r, w)
         scale = float(r.max() - r.min())
-        return estimators.interval(rows, w, self.groups[known], scale=scale, level=level)
+        return interval(rows, w, self.groups[known], scale=scale, level=level)
 
     def _cross_fitted(self, values: Floats, known: np.ndarray) -> Floats:
         """Expect each candidate's value on the known rows from the other folds."""

@@ -14,6 +14,7 @@ from routerlib.evaluation.compare import compare
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.evaluate import Evaluation, evaluate
 from routerlib.evaluation.repricing import HeldOutDecisions
+from routerlib.log.audits import read_audit
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.files import write_atomically
 from routerlib.routers import artifact
@@ -28,6 +29,7 @@ from routerlib.show.plots.importance import beeswarm, importance_by_model
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
+from routerlib.show.tables.audits import audit_table, order_table
 from routerlib.show.tables.decisions import decide_all, examples_table, reasons, what_if_table
 from routerlib.show.tables.evaluation import comparison_table, key_numbers
 from routerlib.show.tables.rendering import Table, table
@@ -93,7 +95,12 @@ def find(
         router=router,
         test=test,
         evaluation=evaluate(
-            router, test, wrong, n_bootstrap=n_bootstrap, random_state=random_state
+            router,
+            test,
+            wrong,
+            audit=read_audit(log),
+            n_bootstrap=n_bootstrap,
+            random_state=random_state,
         ),
         comparison=compare(
             {"router": router},
@@ -192,6 +199,7 @@ def _of_evaluation(findings: Findings) -> dict[str, Any]:
         "comparison": comparison_table(findings.comparison),
         "routed": routing.routed_table(evaluation),
         "failures": routing.failure_sensitivity(evaluation),
+        "audit": audit_table(evaluation),
         "tiles": key_numbers(evaluation),
         "shares": evaluation.routed_shares,
         "unused": [name for name, share in evaluation.routed_shares.items() if not share],
@@ -218,6 +226,7 @@ def _of_log(log: CallLog, models: Sequence[str]) -> dict[str, Any]:
         "statuses": log_tables.statuses(log),
         "prices": _prices(log),
         "price_sentence": log.price_sentence(models=list(models)),
+        "order": order_table(log),
     }
 
 

@@ -213,7 +213,9 @@ def failure_sensitivity(evaluation: Evaluation) -> Table:
         for label, interval, n in counted
     ]
     if evaluation.missing is not None:
-        rows += _missing_rows(evaluation.missing, evaluation.strong)
+        audited = evaluation.audited
+        against = evaluation.strong if audited is None else audited.best_single
+        rows += _missing_rows(evaluation.missing, against)
     return table(
         pd.DataFrame(rows),
         "Router's quality, with failed calls left out, as wrong, and with all that is missing",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from routerlib.gather.calls.ask import ask
 from routerlib.gather.calls.budget import Budget, capped, worst_cost_usd
 from routerlib.gather.candidates.candidates import select_candidates
-from routerlib.records.call import CandidateModel, Score, Usage
+from routerlib.records.call import PERSON, CandidateModel, Score, Usage
 from routerlib.records.decision import Decision
 from routerlib.records.prompt import Prompt
 
@@ -124,7 +124,7 @@ class Asking:
         if asked.answer is None or self.log is None or not asked.is_ratable:
             return "Ask first: a verdict needs a complete answer."
         try:
-            self.log.add_scores(asked.answer.call_id, [Score("person", score)])
+            self.log.add_scores(asked.answer.call_id, [Score(PERSON, score)])
         except EXPECTED_ERRORS as error:
             return f"The verdict was not logged: {error}"
         asked.score = score
