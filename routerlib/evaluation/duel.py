@@ -131,8 +131,7 @@ def compare_logged(
     `level`: confidence of the interval, in (0, 1).
     Raises ThinOverlap where the log can't tell.
     """
-    ids = set(prompt_ids)
-    logged = logged.take(np.array([key in ids for key in logged.prompt_ids], dtype=bool))
+    logged = logged.of_prompts(prompt_ids)
     if len(logged) < MIN_COMPARED:
         raise ThinOverlap(
             f"{len(logged)} decisions were logged on the prompts that neither router has seen, "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +26,8 @@ NOT_DRAWN = {
     CONVERSATION: "the turn stayed with its conversation's model",
 }
 _UNSCORED = "no verdict on the answer"
+# How a turn that stays with its conversation's model names the decision it goes on from.
+_GOES_ON_FROM = re.compile(r"under decision (\d+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +47,25 @@ class LoggedChoices:
     propensities : ndarray of shape (n,)
         Probability, in (0, 1], with which it was chosen, as stored at decision time.
     quality : ndarray of shape (n,)
-        Of the chosen candidate, in [0, 1].
+        Of the chosen candidate, in [0, 1]: of a conversation that stayed with it, the mean of the
+        turns with a verdict. NaN = no verdict (yet).
     cost_usd : ndarray of shape (n,)
-        US dollars; NaN where unknown.
+        US dollars, of all turns of a conversation; NaN where unknown.
     estimates : Estimates or None
         What the router expected at decision time; None where it estimated nothing.
     left_out : mapping of str to int
         Decisions of the log that are not among these, by reason.
+    unheard : ndarray of shape (n,) or None
+        Share of a conversation's turns without a verdict, in [0, 1); None = none.
+    order : ndarray of shape (n,) or None
+        Place of each decision in the log, for what changes over time; None = as they stand here.
+    unscored : LoggedChoices or None
+        Decisions without any verdict, their quality NaN: what a value has to allow for.
 
     Raises
     ------
     ValueError
-        If lengths differ, a propensity is missing or out of range, or a quality is unknown.
+        If lengths differ, or a propensity or quality is out of range.
     """
 
     prompts: Sequence[str]
@@ -67,6 +77,9 @@ class LoggedChoices:
     cost_usd: Floats
     estimates: Estimates | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    unheard: Floats | None = None
+    order: np.ndarray | None = None
+    unscored: LoggedChoices | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt_ids", "arms", "propensities", "quality", "cost_usd"):
@@ -81,8 +94,8 @@ class LoggedChoices:
                 f"propensities must lie in (0, 1], got {self.propensities[is_wrong][0]!r}; a "
                 "missing one can't be guessed afterwards, leave such decisions out"
             )
-        if not ((self.quality >= 0) & (self.quality <= 1)).all():
-            raise ValueError("quality must lie in [0, 1]; leave decisions without a verdict out")
+        if ((self.quality < 0) | (self.quality > 1)).any():
+            raise ValueError("quality must lie in [0, 1]; where there is no verdict it is NaN")
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -101,39 +114,83 @@ class LoggedChoices:
         Returns
         -------
         LoggedChoices
-            In the order of logging. A choice that a person overrode, and a turn that stayed with
-            its conversation's model, are left out; a fallback's answer is no outcome of the
-            choice.
+            In the order of logging; those without a verdict are in ``unscored``. A conversation
+            is one decision: turns that stayed with its model count with the decision that drew
+            it. Left out are a choice that a person overrode and a turn whose first decision isn't
+            there; a fallback's answer is no outcome of the choice.
 
         Raises
         ------
         ValueError
             If there is no such decision.
         """
-        frame = queries.run(log.path, queries.DECIDED, parameters={"judge": judge})
+        frame = _conversations(queries.run(log.path, queries.DECIDED, parameters={"judge": judge}))
         reasons = frame.router_hash.map(NOT_DRAWN)
         reasons = reasons.mask(reasons.isna() & frame.quality.isna(), _UNSCORED)
         left_out = dict(Counter(reasons.dropna()))
-        kept = frame[reasons.isna()]
-        if kept.empty:
+        scored, silent = frame[reasons.isna()], frame[reasons == _UNSCORED]
+        if scored.empty:
             raise ValueError(
                 f"the log {log.path} holds no scored decision of a router (left out: "
                 f"{left_out or 'none'}); off-policy value needs decisions with their propensity, "
                 "which are never guessed: answer through `ask` or `serve`, and score the answers"
             )
-        known = [json.loads(text) for text in kept.estimates]
-        models = tuple(dict.fromkeys([name for each in known for name in each] + [*kept.candidate]))
-        return cls(
-            prompts=kept.text.tolist(),
-            prompt_ids=kept.prompt_id.tolist(),
-            models=models,
-            arms=np.array([models.index(name) for name in kept.candidate]),
-            propensities=kept.propensity.to_numpy(float),
-            quality=kept.quality.to_numpy(float),
-            cost_usd=kept.cost_usd.to_numpy(float),
-            estimates=_estimates(known, models),
-            left_out=left_out,
+        drawn = frame[reasons.isna() | (reasons == _UNSCORED)]
+        known = [json.loads(text) for text in drawn.estimates]
+        names = [name for each in known for name in each]
+        models = tuple(dict.fromkeys([*names, *drawn.candidate]))
+        unscored = _choices(silent, models) if len(silent) else None
+        return replace(_choices(scored, models), left_out=left_out, unscored=unscored)
+
+    @property
+    def everything(self) -> LoggedChoices:
+        """These decisions and those without a verdict, in the order of the log."""
+        if self.unscored is None:
+            return self
+        ours, others = self._ordered(), self.unscored._ordered()
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(ours, name), getattr(others, name)]) for name in _COLUMNS
+        }
+        both = replace(
+            ours,
+            prompts=[*ours.prompts, *others.prompts],
+            prompt_ids=[*ours.prompt_ids, *others.prompt_ids],
+            unscored=None,
+            estimates=_joined(ours.estimates, others.estimates),
+            **columns,
         )
+        return both.take(np.argsort(columns["order"], kind="stable"))
+
+    def _ordered(self) -> LoggedChoices:
+        """Fill in what is left to its default."""
+        n = len(self)
+        return replace(
+            self,
+            order=np.arange(n) if self.order is None else self.order,
+            unheard=np.zeros(n) if self.unheard is None else self.unheard,
+        )
+
+    def of_prompts(
+        self, prompt_ids: Collection[str], left_out: Mapping[str, int] | None = None
+    ) -> LoggedChoices:
+        """Return the decisions on some prompts, those without a verdict too.
+
+        Parameters
+        ----------
+        prompt_ids : collection of str
+            Prompts.
+        left_out : mapping of str to int, optional
+            Decisions left out by reason, in addition.
+
+        Returns
+        -------
+        LoggedChoices
+            In the same order.
+        """
+        kept = set(prompt_ids)
+        unscored = None if self.unscored is None else self.unscored.of_prompts(kept)
+        rows = np.array([key in kept for key in self.prompt_ids], dtype=bool)
+        return replace(self.take(rows, left_out), unscored=unscored)
 
     def take(
         self, rows: np.ndarray | Sequence[int], left_out: Mapping[str, int] | None = None
@@ -150,7 +207,8 @@ class LoggedChoices:
         Returns
         -------
         LoggedChoices
-            In the order of `rows`.
+            In the order of `rows`; decisions without any verdict that stood beside them are not
+            among them, see `of_prompts`.
         """
         indices = np.arange(len(self))[np.asarray(rows)]
         estimates = self.estimates
@@ -162,15 +220,17 @@ class LoggedChoices:
                 estimates.cost_usd[indices],
                 None if sd is None else sd[indices],
             )
+        own = {name: getattr(self, name) for name in _COLUMNS}
+        columns: dict[str, Any] = {
+            name: None if each is None else each[indices] for name, each in own.items()
+        }
         return replace(
             self,
             prompts=[self.prompts[index] for index in indices],
             prompt_ids=[self.prompt_ids[index] for index in indices],
-            arms=self.arms[indices],
-            propensities=self.propensities[indices],
-            quality=self.quality[indices],
-            cost_usd=self.cost_usd[indices],
+            **columns,
             estimates=estimates,
+            unscored=None,
             left_out={**self.left_out, **{k: int(v) for k, v in (left_out or {}).items()}},
         )
 
@@ -182,6 +242,75 @@ def recent(log: CallLog, n_decisions: int) -> pd.DataFrame:
     """
     frame = queries.run(log.path, queries.DECIDED, parameters={"judge": None})
     return frame.tail(n_decisions).reset_index(drop=True)
+
+
+# What is an array with an entry per decision.
+_COLUMNS = ("arms", "propensities", "quality", "cost_usd", "unheard", "order")
+
+
+def _choices(frame: pd.DataFrame, models: tuple[str, ...]) -> LoggedChoices:
+    return LoggedChoices(
+        prompts=frame.text.tolist(),
+        prompt_ids=frame.prompt_id.tolist(),
+        models=models,
+        arms=np.array([models.index(name) for name in frame.candidate], dtype=int),
+        propensities=frame.propensity.to_numpy(float),
+        quality=frame.quality.to_numpy(float),
+        cost_usd=frame.cost_usd.to_numpy(float),
+        estimates=_estimates([json.loads(text) for text in frame.estimates], models),
+        unheard=frame.unheard.to_numpy(float),
+        order=frame.decision_id.to_numpy(int),
+    )
+
+
+def _conversations(frame: pd.DataFrame) -> pd.DataFrame:
+    """Join the turns that stayed with a model to the decision that drew it.
+
+    The drawn decision then stands for the conversation: mean quality of the turns with a verdict,
+    the sum of their costs, and `unheard`, the share of turns without a verdict. A turn whose
+    first decision isn't in the log stays what it is: nobody drew it.
+    """
+    is_turn = frame.router_hash == CONVERSATION
+    before = {
+        decision_id: int(found[1])
+        for decision_id, reason in zip(
+            frame.decision_id[is_turn], frame.reason[is_turn], strict=True
+        )
+        if (found := _GOES_ON_FROM.search(reason))
+    }
+    drawn = set(frame.decision_id[~frame.router_hash.isin(list(NOT_DRAWN))])
+    unit = frame.decision_id.map(lambda each: _first(each, before))
+    is_joined = is_turn & unit.isin(drawn)
+    part = frame.assign(unit=unit)[is_joined | frame.decision_id.isin(drawn)].groupby("unit")
+    ours = frame.set_index("decision_id")
+    for name, values in (
+        ("quality", part.quality.mean()),
+        ("cost_usd", part.cost_usd.sum(min_count=1).where(part.cost_usd.count() == part.size())),
+        ("unheard", 1 - part.quality.count() / part.size()),
+    ):
+        ours.loc[values.index, name] = values
+    joined = ours.reset_index()[~is_joined.to_numpy()]
+    return joined.assign(unheard=joined.unheard.where(joined.quality.notna(), 0.0))
+
+
+def _first(decision_id: int, before: Mapping[int, int]) -> int:
+    """Follow turns back to the decision that began the conversation."""
+    while decision_id in before and before[decision_id] < decision_id:
+        decision_id = before[decision_id]
+    return decision_id
+
+
+def _joined(ours: Estimates | None, others: Estimates | None) -> Estimates | None:
+    if ours is None or others is None:
+        return None
+    sds = ours.quality_sd, others.quality_sd
+    sd = None if sds[0] is None or sds[1] is None else np.vstack([sds[0], sds[1]])
+    return Estimates(
+        ours.models,
+        np.vstack([ours.quality, others.quality]),
+        np.vstack([ours.cost_usd, others.cost_usd]),
+        sd,
+    )
 
 
 def _estimates(known: list[dict], models: tuple[str, ...]) -> Estimates | None:

@@ -204,6 +204,7 @@ select
     propensity,
     cost_weight,
     estimates,
+    decisions.reason,
     decisions.created_at,
     avg(quality) as quality,
     coalesce(avg(cost_usd) filter (status = 'ok'), avg(cost_usd)) as cost_usd

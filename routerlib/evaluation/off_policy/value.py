@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from routerlib.evaluation.off_policy import estimators
+from routerlib.evaluation.off_policy.bench import Bench, Bounded
 from routerlib.evaluation.off_policy.estimators import Method
-from routerlib.evaluation.off_policy.posterior import Design, Posterior
+from routerlib.evaluation.off_policy.feedback import (
+    Feedback,
+    Silent,
+    ends_of,
+    ripe,
+)
+from routerlib.evaluation.off_policy.halves import Halves
 from routerlib.evaluation.off_policy.targets import (
     ThinOverlap,
     check_chance,
@@ -17,10 +24,12 @@ from routerlib.evaluation.off_policy.targets import (
     target_probabilities,
     unseen,
 )
-from routerlib.evaluation.pseudo_outcomes import effective_sample_size, interval
+from routerlib.evaluation.pseudo_outcomes import (
+    effective_sample_size,
+    interval,
+)
 from routerlib.log.choices import LoggedChoices
 from routerlib.metrics.intervals import Interval
-from routerlib.outcomes.near_duplicates import grouped_folds
 from routerlib.policies.policies import Policy
 from routerlib.policies.utility import utility
 from routerlib.records.arrays import Floats
@@ -29,8 +38,12 @@ from routerlib.routers.router import Router
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
 
-_MIN_KNOWN = 50
-_N_FOLDS = 5
+# What is unknown may move a value by this much; with more there is nothing to be told.
+_MAX_UNKNOWN = 0.2
+_SILENT = {
+    "worst": "; without one an answer counts as wrong at the low end, as right at the high end",
+    "like others": ", taken as like others of their candidate and estimate, as you said",
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,12 @@ class OffPolicyValue:
         The largest importance weight.
     left_out : dict of str to int
         Decisions not used, by reason.
+    feedback : Feedback or None
+        How many decisions have a verdict, by arm and by estimate.
+    silent : str
+        How those without one are taken: ``worst`` or ``like others``.
+    halves : Halves or None
+        The same quality on the earlier and later half of the log.
     """
 
     method: str
@@ -70,6 +89,9 @@ class OffPolicyValue:
     n_effective: float
     max_weight: float
     left_out: dict[str, int]
+    feedback: Feedback | None = None
+    silent: str = "worst"
+    halves: Halves | None = None
 
     @property
     def sentence(self) -> str:
@@ -85,7 +107,19 @@ class OffPolicyValue:
             f"Expected quality {self.quality.value:.3f} [{low:.3f}, {high:.3f}]{cost}; the logging "
             f"policy had {self.logged_quality:.3f}. {self.method}, {self.n} decisions on "
             f"{self.n_groups} prompts, effective sample size {self.n_effective:.0f}."
+            f"{self._checked}"
         )
+
+    @property
+    def _checked(self) -> str:
+        """What feedback and time say of it, in words."""
+        told = ""
+        if self.feedback is not None:
+            how = _SILENT[self.silent] if self.feedback.rate < 1 else ""
+            told += f" {self.feedback.told()}{how}."
+        if self.halves is not None:
+            told += f" Over time: {self.halves.told()}."
+        return told
 
 
 def estimate_value(
@@ -95,6 +129,7 @@ def estimate_value(
     *,
     router: Router | None = None,
     cost_weight: float | None = None,
+    silent: Silent = "worst",
     level: float = 0.95,
     random_state: int = 0,
 ) -> OffPolicyValue:
@@ -108,7 +143,7 @@ def estimate_value(
         logged with each decision, or on those of `router`.
     log : CallLog or LoggedChoices
         Decisions with their propensities, and outcomes of what was chosen. A person's overrides
-        and turns that stay with a conversation's model are left out: nobody drew those.
+        are left out: nobody drew those.
     method : {"dr", "snips", "ips"}, default="dr"
         Doubly robust with a cross-fitted quality model; self-normalised; plain inverse
         propensity. See `routerlib.evaluation.off_policy.estimators`.
@@ -116,6 +151,10 @@ def estimate_value(
         Whose estimates the policy sees.
     cost_weight : float or None, default=None
         Of the utility; None = the policy's own.
+    silent : {"worst", "like others"}, default="worst"
+        Decisions without a verdict: the interval reaches from all of them wrong to all right; or
+        they are weighed like others of their candidate and estimate, which is right only where a
+        verdict has nothing further to do with how good the answer was.
     level : float, default=0.95
         Confidence of the intervals.
     random_state : int, default=0
@@ -129,15 +168,18 @@ def estimate_value(
     Raises
     ------
     ThinOverlap
-        If the log leaves nothing to chance, never tried what the target would choose, or weighs
-        too few decisions too much.
+        If the log leaves nothing to chance, never tried what the target would choose, weighs too
+        few decisions too much, has so few verdicts that those missing may move the value by more
+        than 0.2, or says something else in its later half than in its earlier one.
     ValueError
         If the method is unknown or there are no scored decisions.
 
     Notes
     -----
-    It holds for prompts like the logged ones, and where a missing verdict has nothing to do with
-    how good the answer was.
+    It holds for prompts like the logged ones. A conversation that stayed with its model is one
+    decision, with all its turns. The latest decisions are left out where verdicts are still
+    coming in. The intervals reach over those of the later half of the log, so that they hold for
+    what it has come to.
 
     Examples
     --------
@@ -157,34 +199,65 @@ def estimate_value(
     """
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+    if silent not in get_args(Silent):
+        raise ValueError(f"silent must be one of {', '.join(get_args(Silent))}, got {silent!r}")
     logged = log if isinstance(log, LoggedChoices) else LoggedChoices.from_log(log)
     known_router = policy if isinstance(policy, Router) else router
-    logged = unseen(logged, known_router)
+    logged = ripe(unseen(logged.everything, known_router))
     check_chance(logged)
     target = target_probabilities(policy, logged, router)
-    target_of_logged = target[np.arange(len(logged)), logged.arms]
-    weights = target_of_logged / logged.propensities
+    weights = target[np.arange(len(logged)), logged.arms] / logged.propensities
     check_support(target, weights, logged)
+    feedback, has_verdict = Feedback.of(logged), ~np.isnan(logged.quality)
     weight = _own_cost_weight(policy) if cost_weight is None else cost_weight
-    outcomes = {
-        "quality": logged.quality,
-        "cost_usd": logged.cost_usd,
-        "utility": utility(logged.quality, logged.cost_usd, weight),
-    }
-    bench = _Bench.of(logged, method, random_state)
-    found = {name: bench.value(values, weights, target, level) for name, values in outcomes.items()}
+    bench = Bench.of(logged, method, random_state)
+    free = np.zeros(len(logged))
+    quality = bench.quality(weights, target, silent, free, level)
+    _check_known(quality, feedback, silent)
+    if quality.halves is not None:
+        _check_halves(quality.halves)
+    priced = weight * logged.cost_usd if weight else free
     return OffPolicyValue(
         method=method,
-        **found,
-        logged_quality=float(logged.quality.mean()),
+        quality=quality.interval,
+        cost_usd=bench.value(logged.cost_usd, weights, target, level),
+        utility=bench.quality(weights, target, silent, priced, level).interval,
+        logged_quality=_mean_known(logged.quality),
         logged_cost_usd=_mean_known(logged.cost_usd),
         cost_weight=float(weight),
-        n=len(logged),
-        n_groups=len(set(logged.prompt_ids)),
-        n_effective=effective_sample_size(weights),
+        n=int(has_verdict.sum()),
+        n_groups=len(
+            {key for key, is_in in zip(logged.prompt_ids, has_verdict, strict=True) if is_in}
+        ),
+        n_effective=effective_sample_size(weights[has_verdict]),
         max_weight=float(weights.max()),
         left_out=dict(logged.left_out),
+        feedback=feedback,
+        silent=silent,
+        halves=quality.halves,
     )
+
+
+def _check_known(quality: Bounded, feedback: Feedback, silent: Silent) -> None:
+    """Raise ThinOverlap where missing verdicts may move a value too far."""
+    low, high = quality.lowest, quality.highest
+    if silent == "worst" and high - low > _MAX_UNKNOWN:
+        raise ThinOverlap(
+            f"{feedback.told()}: without the others the value may be anything from {low:.2f} to "
+            f"{high:.2f}; have more answers judged, such as by `routerlib judge`, or say "
+            'silent="like others" if you know that a verdict has nothing to do with how good the '
+            "answer was"
+        )
+
+
+def _check_halves(halves: Halves) -> None:
+    """Raise ThinOverlap where the log says something else later than earlier."""
+    if not halves.agree:
+        raise ThinOverlap(
+            f"the world has changed within the log, quality would have been {halves.told()}; an "
+            "average over both tells neither what is nor what comes: value the policy on later "
+            "decisions alone, such as logged.take(range(len(logged) // 2, len(logged)))"
+        )
 
 
 def estimate_difference(
@@ -199,26 +272,44 @@ def estimate_difference(
     """Estimate how much more utility one router would have had than another, doubly robust.
 
     Where both choose the same, a row tells nothing and adds no spread: the interval of the
-    difference is narrower than the two values suggest.
+    difference is narrower than the two values suggest. Decisions without a verdict are at the low
+    end as bad for the challenger as they can be, at the high end as good.
     """
+    logged = logged.everything
     targets = [target_probabilities(router, logged, None) for router in (challenger, champion)]
     check_chance(logged)
     rows = np.arange(len(logged))
     for target in targets:
         check_support(target, target[rows, logged.arms] / logged.propensities, logged)
     outcomes = utility(logged.quality, logged.cost_usd, cost_weight)
-    if not np.isfinite(outcomes).all():
+    has_verdict = ~np.isnan(logged.quality)
+    if not np.isfinite(outcomes[has_verdict]).all():
         raise ThinOverlap("some logged costs are unknown, so utility can't be compared")
     difference = targets[0] - targets[1]
     weights = difference[rows, logged.arms] / logged.propensities
-    expected = _Bench.of(logged, "dr", random_state)._cross_fitted(
-        outcomes, np.ones(len(logged), dtype=bool)
+    expected = Bench.of(logged, "dr", random_state).cross_fitted(outcomes, has_verdict)
+    # What a verdict is missing of costs what it is known to cost, else what others do.
+    paid = cost_weight * np.where(
+        np.isnan(logged.cost_usd), _mean_known(logged.cost_usd), logged.cost_usd
     )
-    estimate = estimators.doubly_robust(
-        outcomes, weights, expected[rows, logged.arms], (difference * expected).sum(axis=1)
+    ends = ends_of(logged)
+    lower, upper = (
+        interval(
+            estimators.doubly_robust(
+                np.where(weights * sign < 0, ends.lowest, ends.highest)
+                - (paid if cost_weight else 0.0),
+                weights,
+                expected[rows, logged.arms],
+                (difference * expected).sum(axis=1),
+            ),
+            np.abs(weights),
+            logged.prompt_ids,
+            scale=float(np.ptp(outcomes[has_verdict])),
+            level=level,
+        )
+        for sign in (-1, 1)
     )
-    scale = float(np.ptp(outcomes))
-    return interval(estimate, np.abs(weights), logged.prompt_ids, scale=scale, level=level)
+    return Interval((lower.value + upper.value) / 2, lower.low, upper.high, upper.se)
 
 
 def why_no_value(
@@ -245,61 +336,6 @@ def why_no_value(
     except ThinOverlap as refusal:
         return str(refusal)
     return ""
-
-
-@dataclass(frozen=True, eq=False)
-class _Bench:
-    """What all three means are estimated with."""
-
-    logged: LoggedChoices
-    method: Method
-    groups: np.ndarray
-    folds: np.ndarray
-    columns: Floats
-
-    @classmethod
-    def of(cls, logged: LoggedChoices, method: Method, random_state: int) -> _Bench:
-        _, groups = np.unique(np.array(logged.prompt_ids), return_inverse=True)
-        n_folds = min(_N_FOLDS, len(np.unique(groups)))
-        if method != "dr" or n_folds < 2:
-            return cls(
-                logged, method, groups, np.zeros(len(groups), int), np.ones((len(groups), 1))
-            )
-        folds = grouped_folds(groups, n_folds, random_state)
-        _, columns = Design.fit_columns(logged.prompts)
-        return cls(logged, method, groups, folds, columns)
-
-    def value(self, values: Floats, weights: Floats, target: Floats, level: float) -> Interval:
-        """Estimate one mean; rows whose value is unknown are left out."""
-        known = np.isfinite(values)
-        if known.sum() < _MIN_KNOWN:
-            return Interval(np.nan, np.nan, np.nan, np.nan)
-        r, w = values[known], weights[known]
-        if self.method == "dr":
-            expected = self._cross_fitted(values, known)
-            of_logged = expected[np.arange(len(r)), self.logged.arms[known]]
-            of_target = (target[known] * expected).sum(axis=1)
-            rows = estimators.doubly_robust(r, w, of_logged, of_target)
-        else:
-            rows = (estimators.snips if self.method == "snips" else estimators.ips)(r, w)
-        scale = float(r.max() - r.min())
-        return interval(rows, w, self.groups[known], scale=scale, level=level)
-
-    def _cross_fitted(self, values: Floats, known: np.ndarray) -> Floats:
-        """Expect each candidate's value on the known rows from the other folds."""
-        centre, scale = float(values[known].mean()), float(values[known].std()) or 1.0
-        n_models = len(self.logged.models)
-        expected = np.zeros((len(values), n_models))
-        for fold in np.unique(self.folds):
-            held_out = self.folds == fold
-            taught = known & ~held_out
-            model = Posterior(
-                self.columns.shape[1], n_models, prior_mean=0.0, prior_sd=1.0, noise_sd=1.0
-            )
-            arms, standard = self.logged.arms[taught], (values[taught] - centre) / scale
-            model.update(self.columns[taught], arms, standard)
-            expected[held_out] = model.means(self.columns[held_out])
-        return (centre + scale * expected)[known]
 
 
 def _own_cost_weight(policy: Router | Policy) -> float:

@@ -163,8 +163,7 @@ def value_before(
     outcomes = Outcomes.from_log(log)
     known = outcomes.take([row for row, name in enumerate(outcomes.prompt_ids) if name in by_rules])
     train, _ = known.split(test_size=test_size, random_state=random_state)
-    choices = LoggedChoices.from_log(log)
-    of_rules = choices.take(np.array([name in by_rules for name in choices.prompt_ids]))
+    of_rules = LoggedChoices.from_log(log).of_prompts(by_rules)
     try:
         router = train_router(train, cost_weight=0, random_state=random_state)
         return estimate_value(router, of_rules, random_state=random_state)
