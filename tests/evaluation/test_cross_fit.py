@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -284,3 +286,11 @@ def test_a_rival_chooses_for_no_prompt_of_a_family_that_it_has_seen():
     rival = cross_fitted(Remembers(), outcomes, family % 4)
     assert (rival.out_of_fold_.quality == 0.5).all()
     assert (rival.predict(outcomes.prompts).quality == 1).all()
+
+
+def test_where_labels_were_bought_prompts_are_held_out_that_buying_left_alone():
+    outcomes, _ = letter_world(100, seed=13)
+    inclusion = np.ones((100, 2))
+    inclusion[:60, 0] = 0.5
+    bought = replace(outcomes, inclusion=inclusion)
+    assert divide_for_test(bought).n_folds == 0

@@ -57,8 +57,8 @@ def divide_for_test(
     test_size : float, default=0.3
         Share to hold out where no folds are dealt, in (0, 1).
     n_folds : int or None, default=None
-        0 = hold a part out; None = 5 with fewer than 1,000 scored prompts, unless a candidate
-        would be missing from a part that is learnt from.
+        0 = hold a part out; None = 5 with fewer than 1,000 scored prompts, unless labels were
+        bought, or a candidate would be missing from a part that is learnt from.
     random_state : int, default=0
         Seed of the division.
 
@@ -75,7 +75,8 @@ def divide_for_test(
     if n_folds == 1 or (n_folds or 0) < 0:
         raise ValueError(f"folds must be 2 or more, or 0 to hold a part out, got {n_folds!r}")
     if n_folds is None:
-        is_small = _n_scored(outcomes) < FEW_PROMPTS
+        # Where labels were bought, `Outcomes.split` tests on prompts that buying left alone.
+        is_small = _n_scored(outcomes) < FEW_PROMPTS and outcomes.inclusion is None
         n_folds = N_FOLDS if is_small and _is_learnable(outcomes, N_FOLDS, random_state) else 0
     if n_folds:
         return Division(outcomes, outcomes, n_folds, random_state)
