@@ -195,7 +195,8 @@ class _Groups(NamedTuple):
         )
         usual = seen.mean(axis=0)
         unseen = np.vstack([usual, usual])
-        unseen[:, 1:3] = np.array([[1.0], [-1.0]])
+        largest = np.abs(seen[:, 1:3]).max(axis=0)
+        unseen[:, 1:3] = np.outer([1.0, -1.0], np.where(largest > 0, largest, 1.0))
         even = np.append(np.ones(len(seen)), [0.5, 0.5])
         saves = has_costs and usual[3] < usual[4]
         deciding = 2 if saves else 1
@@ -203,7 +204,9 @@ class _Groups(NamedTuple):
 
     def stretched(self, error: float) -> _Groups:
         """Widen what is drawn as the interval at hand is wider than that of a mean."""
-        plain = math.sqrt(self.variance(self.even) / (len(self.even) - 1))
+        n_groups = len(self.even) - 2
+        # What the sample can't show is in the interval at hand, and in each that is drawn.
+        plain = math.hypot(math.sqrt(self.variance(self.even) / n_groups), 1 / (n_groups + 2))
         return self._replace(stretch=max(1.0, error / plain))
 
     @property
