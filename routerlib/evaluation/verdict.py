@@ -323,7 +323,7 @@ def _undecided(
 ) -> str:
     start = "Not measurable yet: "
     label = " Label more prompts to tell."
-    if plan is not None:
+    if plan is not None and plan.high > n:
         label = f" Label about {plan.more(n)} more held-out prompts to tell"
         label += f", if a gain of {100 * plan.effect:g} points matters."
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
@@ -356,7 +356,9 @@ def _on_all(
     """Add to a sentence about complete prompts what the others could change of it."""
     lacking = missing.lacking.told("held-out")
     if kind == of_complete == "not_measurable":
-        return f"{sentence} {lacking} and were left out."
+        are_counted = n == missing.lacking.n
+        how = "; what is missing counts within its bounds" if are_counted else " and were left out"
+        return f"{sentence} {lacking}{how}."
     if kind in _CLAIMS:
         how = "; what is missing counts at its worst" if kind != of_complete else ""
         how = how or "; it holds also with all that is missing at its worst"

@@ -7,6 +7,8 @@ from routerlib.evaluation.bounds import Lacking, bound_missing
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.pseudo_outcomes import augmented, probability_observed
 from routerlib.evaluation.routing import Routed, TrainMeans
+from routerlib.evaluation.verdict import judge_by_intervals
+from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.decision import Estimates
 from routerlib.routers.router import Router
@@ -183,3 +185,20 @@ def test_lacking_counts_candidates_and_lengths():
     assert found.n_skipped == 1
     assert found.by_candidate == {"small": 1, "large": 0}
     assert found.by_length == {"short": 0, "middle": 0, "long": 1}
+
+
+def test_prompts_that_count_within_their_bounds_were_not_left_out(router):
+    found = evaluate(router, world(missing=long_ones), n_bootstrap=100)
+    names = ("quality_difference", "saving", "gain_over_zero", "zero_difference")
+    wide = {name: Interval(0.0, -0.2, 0.2, 0.1) for name in names}
+    said = ((found.n, "were left out"), (found.missing.lacking.n, "counts within its bounds"))
+    for n, words in said:
+        verdict = judge_by_intervals(
+            wide,
+            best_single="large",
+            share_of_best_single=0.5,
+            n=n,
+            n_groups=n,
+            missing=found.missing,
+        )
+        assert words in verdict.sentence
