@@ -39,7 +39,6 @@ class HoldsOutcomes(Protocol):
         models: Sequence[str] | None = None,
     ) -> Outcomes:
         """Read quality and cost of every candidate on every prompt."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
