@@ -123,9 +123,6 @@ class CandidateModel:
         Seconds until one attempt is given up.
     max_attempts : int, default=4
         Attempts per call, at least 1.
-    max_wait_s : float, default=120
-        The longest wait that a provider may ask for in its words; for a longer one the candidate
-        is switched off.
     system : str or None, default=None
         System prompt that this way of asking puts first.
     parameters : dict
@@ -134,6 +131,9 @@ class CandidateModel:
         Parts it plays for the RuleRouter, from `ROLES`.
     expected_s : float or None, default=None
         Seconds a call occupies the server, for time estimates before anything was measured.
+    max_wait_s : float, default=120
+        The longest wait that a provider may ask for in its words; for a longer one the candidate
+        is switched off.
     """
 
     name: str

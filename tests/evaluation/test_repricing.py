@@ -196,8 +196,8 @@ def test_wherever_the_slider_stands_the_interval_holds() -> None:
 
 
 def test_prompts_of_a_group_count_together(held_out: HeldOutDecisions) -> None:
-    alone = replace(held_out, groups=None)
-    assert held_out.at().half_width == pytest.approx(alone.at().half_width)  # no two are alike
+    alone, each = (replace(held_out, groups=at) for at in (None, np.arange(len(held_out))))
+    assert each.at().half_width == pytest.approx(alone.at().half_width)  # no two are alike
     copies = {
         name: np.concatenate([getattr(held_out, name)] * 2)
         for name in ("expected_quality", "expected_cost_usd", "quality", "cost_usd")
