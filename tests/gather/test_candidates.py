@@ -42,6 +42,12 @@ def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
     assert small.price.output_usd_per_mtok == 2
 
 
+@pytest.mark.parametrize("day", ["2026-01-31", '"2026-01-31"'])
+def test_the_day_of_a_price_needs_no_quotes(tmp_path: Path, day: str) -> None:
+    entry = ENTRY + f"  price: {{input_usd_per_mtok: 1, output_usd_per_mtok: 2, as_of: {day}}}\n"
+    assert load_candidates(_file(tmp_path, entry))[0].price.as_of == "2026-01-31"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -78,6 +79,11 @@ class _PriceEntry(_Strict):
     cached_input_usd_per_mtok: float | None = Field(default=None, ge=0, le=_DEAREST_USD)
     source: str = "candidates.yaml"
     as_of: str | None = None
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _is_a_day(cls, as_of: object) -> object:
+        return as_of.isoformat() if isinstance(as_of, date) else as_of  # YAML reads 2026-01-01 so
 
 
 class _Entry(_Strict):
