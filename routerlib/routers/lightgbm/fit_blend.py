@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -98,7 +99,7 @@ def fit_blend(
         n_labels=len(np.unique(labels)),
     )
     final = blend.final(list(parts.values()))
-    return Blend(**{**vars(blend), "doubt": _doubt(blend.quality(final), quality, labels)})
+    return replace(blend, doubt=_doubt(blend.quality(final), quality, labels))
 
 
 def blend_out_of_fold(
