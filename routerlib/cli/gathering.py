@@ -139,9 +139,11 @@ def _tell(collection: Collection, n_scored: int, log_path: Path) -> None:
         if collection.complaint:
             raise RuntimeError(collection.complaint)
         typer.echo(str(collection))
-    if not n_scored:
-        typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
-    typer.echo(f"next: routerlib train --log {log_path}")
+    if n_scored:
+        typer.echo(f"next: routerlib train --log {log_path}")
+        return
+    typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
+    typer.echo(f"next: routerlib judge --judge auto --log {log_path}")
 
 
 def _leave_unless_complete(collection: Collection) -> None:

@@ -14,7 +14,7 @@ from routerlib.evaluation.bounds import MissingCells
 from routerlib.evaluation.contenders import TestedPrompts, take_arms
 from routerlib.evaluation.routing import TrainMeans, out_of_fold_of
 from routerlib.metrics.curves import hull
-from routerlib.metrics.intervals import Interval, cluster_weights
+from routerlib.metrics.intervals import Interval, cluster_weights, within_possible
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Arms, Floats
 from routerlib.routers.out_of_fold import UNKNOWN, OutOfFold
@@ -70,14 +70,18 @@ class CrossTested(NamedTuple):
 def held(measured: Mapping[str, Interval], crossed: CrossTested | None) -> Mapping[str, Interval]:
     """Widen intervals by what the training of the folds' routers brings, if they were tested.
 
+    No end lies where the number can't.
+
     >>> crossed = CrossTested(5, 450, {"quality": 0.04})
     >>> wider = held({"quality": Interval(0.5, 0.44, 0.56, 0.03)}, crossed)["quality"]
     >>> round(wider.low, 3), round(wider.high, 3), wider.se
     (0.401, 0.599, 0.05)
     """
-    if crossed is None:
-        return measured
-    return {name: _wider(each, crossed.spread.get(name, 0.0)) for name, each in measured.items()}
+    spread = {} if crossed is None else crossed.spread
+    return {
+        name: within_possible(name, _wider(each, spread.get(name, 0.0)))
+        for name, each in measured.items()
+    }
 
 
 def held_with_missing(

@@ -15,6 +15,7 @@ from routerlib.metrics.intervals import (
     cluster_weights,
     percentile_interval,
     widen_for_unseen,
+    within_possible,
 )
 from routerlib.metrics.tails import interval_between, ratio_interval, widen_below_few
 from routerlib.records.arrays import Floats
@@ -73,7 +74,7 @@ class Measured:
         if contender not in self.unvaried:
             for name in ("quality_difference", "gain_over_zero"):
                 found[name] = widen_for_unseen(found[name], self.n_groups)
-        return found
+        return {name: within_possible(name, each) for name, each in found.items()}
 
     def _ratio(self, contender: str, name: str) -> Interval:
         once, drawn = self.once[contender], self.drawn[contender]

@@ -120,7 +120,10 @@ def blended_judges(path: Path) -> list[str]:
 def _nothing_scored(reader: queries.Reader, path: Path, judge: str | None) -> str:
     known = reader.frame("select distinct judge from scores order by judge").judge.tolist()
     if judge is None or not known:
-        return f"the log {path} holds no scored answer yet; collect and judge some first"
+        return (
+            f"the log {path} holds no scored answer yet; collect some, and judge them "
+            "(routerlib judge --judge auto)"
+        )
     return (
         f"the log {path} holds no score of the judge {judge!r}, it has {', '.join(known)}; "
         f"`routerlib judge --judge {judge}` may add some"

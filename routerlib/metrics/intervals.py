@@ -37,6 +37,28 @@ class Interval(NamedTuple):
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
+# Where a number can lie whatever the sample; one that isn't named here can lie anywhere.
+_POSSIBLE = {
+    "quality": (0.0, 1.0),
+    "cost_usd": (0.0, np.inf),
+    "cost_share": (0.0, np.inf),
+    "saving": (-np.inf, 1.0),
+    "quality_difference": (-1.0, 1.0),
+    "zero_difference": (-1.0, 1.0),
+    "gain_over_zero": (-1.0, 1.0),
+}
+
+
+def within_possible(name: str, interval: Interval) -> Interval:
+    """Cut an interval where the number of that name can't lie.
+
+    >>> within_possible("quality", Interval(0.9, 0.7, 1.1, 0.1))
+    Interval(value=0.9, low=0.7, high=1.0, se=0.1)
+    """
+    low, high = _POSSIBLE.get(name, (-np.inf, np.inf))
+    return interval._replace(low=max(interval.low, low), high=min(interval.high, high))
+
+
 def cluster_weights(groups: ArrayLike, n_bootstrap: int, random_state: int) -> Iterator[Floats]:
     """Draw bootstrap multiplicities, whole groups of near-duplicate prompts at a time.
 

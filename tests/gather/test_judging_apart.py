@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from fault_server import FaultServer
 from routerlib.cli import main
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection
+from routerlib.gather.llm_judges.asking import LLMJudgement
 from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
 from routerlib.log.call_log import CallLog
 from routerlib.log.candidates_seen import changes_of_model, left_out
@@ -189,3 +191,12 @@ def test_inspect_shows_judging_in_its_own_row(
     assert "calls that judges made, which describe no candidate:" in shown
     assert "llm:cloud" in shown
     assert [line.split() for line in shown.splitlines()][-1][-1] == "3", "prompts, no judge's own"
+
+
+@pytest.mark.parametrize("judge", [judge_with_llm, compare_with_llm])
+def test_answers_that_were_served_are_judged_too(
+    asked: CallLog, server: FaultServer, cloud: CandidateModel, judge: Callable[..., LLMJudgement]
+) -> None:
+    # A server names its candidates by a hash alone.
+    asked.start_run("serve", {"candidates": {cloud.name: cloud.params_hash}})
+    assert judge(asked, cloud, dry_run=True, progress=False).collection.plan.cells

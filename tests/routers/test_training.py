@@ -101,6 +101,17 @@ def test_an_operating_point_loses_no_more_than_noise_whatever_the_size(
     assert np.mean(losses) < 0.03
 
 
+def test_prompts_that_repeat_each_other_prove_nothing_more() -> None:
+    quality = np.tile([[1.0, 1.0], [0.0, 1.0], [1.0, 1.0], [0.0, 1.0]], (25, 1))
+    told = estimates_of(0.1 + 0.8 * quality)
+    names, four = list(HALF_EASY.prompts), [f"document {i % 4}" for i in range(100)]
+    alone = Outcomes(names, ["small", "large"], quality, COST_USD)
+    together = Outcomes(names, ["small", "large"], quality, COST_USD, group_ids=four)
+
+    assert choose_cost_weight(held(told), alone).fallback is None
+    assert choose_cost_weight(held(told), together).fallback is not None
+
+
 def test_estimates_that_tell_nothing_keep_to_the_best_single() -> None:
     noise = np.random.default_rng(0).random((100, 2)) * 0.05 + [0.5, 0.9]
     point = choose_cost_weight(held(estimates_of(noise)), HALF_EASY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -222,8 +222,8 @@ def expected_costs_usd(
     )
 
 
-def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, float]]:
-    """Return mean output tokens and seconds of each candidate's ok calls in the log.
+def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, float | None]]:
+    """Return mean output tokens and seconds (None = never told) of each candidate's ok calls.
 
     What a model did as a judge says nothing of it as a candidate, nor the other way round.
     """
@@ -236,7 +236,9 @@ def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, fl
     return {name: (tokens, seconds) for name, tokens, seconds in measured}
 
 
-def _expected_s(cells: Sequence[Cell], means: dict[str, tuple[float, float]]) -> tuple[float, str]:
+def _expected_s(
+    cells: Sequence[Cell], means: Mapping[str, tuple[float, float | None]]
+) -> tuple[float, str]:
     """Estimate the wall time, and say from what: remote candidates in parallel, local ones share.
 
     What was measured in this log comes first; the pool's own figures are of another machine.
@@ -245,8 +247,9 @@ def _expected_s(cells: Sequence[Cell], means: dict[str, tuple[float, float]]) ->
     paces: dict[str, None] = {}
     for candidate in {cell.candidate.name: cell.candidate for cell in cells}.values():
         n_cells = sum(cell.candidate.name == candidate.name for cell in cells)
-        if candidate.name in means:
-            seconds = means[candidate.name][1] / candidate.max_concurrency
+        measured_s = means.get(candidate.name, (0.0, None))[1]
+        if measured_s is not None:
+            seconds = measured_s / candidate.max_concurrency
             paces["earlier ones of the log"] = None
         elif candidate.expected_s is not None:
             seconds = candidate.expected_s

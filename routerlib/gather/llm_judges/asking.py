@@ -25,7 +25,8 @@ _SHOWN_CHARS = 300
 _MOST_WITHOUT_VERDICT = 10
 _OWN_NAMES = f"""
 select distinct told.key from runs, json_each(runs.parameters, '$.candidates') as told
-where runs.kind <> '{RUN_KIND}' and json_extract(told.value, '$.model') = ?
+where runs.kind <> '{RUN_KIND}'
+and case when told.type = 'object' then json_extract(told.value, '$.model') end = ?
 """
 ADVICE = "take another judge, or a larger cap for its replies (--max-tokens)"
 

@@ -79,7 +79,7 @@ def choose_cost_weight(
     if len(bench.quality) < MIN_PROMPTS:
         return kept_to_best_single(outcomes, len(bench.quality), too_few(len(bench.quality)))
     unweighed = bench.measure(0.0)
-    is_better = _is_positive(unweighed.quality - bench.always_best_single().quality)
+    is_better = _is_positive(unweighed.quality - bench.always_best_single().quality, bench.groups)
     yardstick = unweighed if is_better else bench.always_best_single()
     saving = bench.surest_saving(yardstick, max_quality_loss)
     if saving is not None:
@@ -103,6 +103,7 @@ class _Measured:
     quality: np.ndarray
     cost_usd: np.ndarray
     gain: np.ndarray
+    groups: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +114,7 @@ class _Bench:
     quality: np.ndarray
     cost_usd: np.ndarray
     best: np.ndarray
+    groups: np.ndarray
     has_cost: bool
 
     @classmethod
@@ -126,20 +128,21 @@ class _Bench:
             estimates.models, estimates.quality[is_complete], estimates.cost_usd[is_complete]
         )
         best = _best_of_other_folds(outcomes, held_out.folds)[is_complete]
-        return cls(
-            kept, outcomes.quality[is_complete], outcomes.cost_usd[is_complete], best, has_cost
-        )
+        groups = np.unique(outcomes.groups[is_complete], return_inverse=True)[1].ravel()
+        quality, cost_usd = outcomes.quality[is_complete], outcomes.cost_usd[is_complete]
+        return cls(kept, quality, cost_usd, best, groups, has_cost)
 
     def measure(self, cost_weight: float) -> _Measured:
         arms = choose_arms(self.estimates, cost_weight)
         rows = np.arange(len(arms))
         quality, cost_usd = self.quality[rows, arms], self.cost_usd[rows, arms]
-        return _Measured(cost_weight, quality, cost_usd, quality - self._mixed(cost_usd))
+        gain = quality - self._mixed(cost_usd)
+        return _Measured(cost_weight, quality, cost_usd, gain, self.groups)
 
     def always_best_single(self) -> _Measured:
         rows = np.arange(len(self.best))
         quality, cost_usd = self.quality[rows, self.best], self.cost_usd[rows, self.best]
-        return _Measured(0.0, quality, cost_usd, np.zeros(len(quality)))
+        return _Measured(0.0, quality, cost_usd, np.zeros(len(quality)), self.groups)
 
     def surest_saving(self, yardstick: _Measured, max_quality_loss: float) -> _Measured | None:
         """Return the allowed point with the surest gain, or None when none gains beyond chance."""
@@ -150,9 +153,9 @@ class _Bench:
         allowed = [
             point
             for point in measured
-            if _excludes_loss(point.quality - yardstick.quality, max_quality_loss)
+            if _excludes_loss(point.quality - yardstick.quality, self.groups, max_quality_loss)
             and point.cost_usd.mean() < yardstick.cost_usd.mean()
-            and _is_positive(point.gain)
+            and _is_positive(point.gain, self.groups)
         ]
         return max(allowed, key=_sureness, default=None)
 
@@ -166,7 +169,7 @@ class _Bench:
             for point in measured
             if point.quality.mean() > kept.quality.mean()
             and (not self.has_cost or point.cost_usd.mean() <= kept.cost_usd.mean())
-            and _excludes_loss(point.quality - kept.quality, max_quality_loss)
+            and _excludes_loss(point.quality - kept.quality, self.groups, max_quality_loss)
         ]
         return max(allowed, key=lambda point: float(point.quality.mean()), default=None)
 
@@ -224,26 +227,31 @@ def _best_of_other_folds(outcomes: Outcomes, folds: np.ndarray) -> np.ndarray:
 
 def _sureness(point: _Measured) -> float:
     """Return by how many standard errors a point is better than mixing at its cost."""
-    return float(point.gain.mean()) / _standard_error(point.gain)
+    return float(point.gain.mean()) / _standard_error(point.gain, point.groups)
 
 
-def _is_positive(gains: np.ndarray) -> bool:
-    return bool(gains.mean() > _STANDARD_ERRORS * _standard_error(gains) + 1e-12)
+def _is_positive(gains: np.ndarray, groups: np.ndarray) -> bool:
+    return bool(gains.mean() > _STANDARD_ERRORS * _standard_error(gains, groups) + 1e-12)
 
 
-def _excludes_loss(differences: np.ndarray, max_loss: float) -> bool:
+def _excludes_loss(differences: np.ndarray, groups: np.ndarray, max_loss: float) -> bool:
     """Tell whether the mean loss stays within bounds at the far end of its interval."""
-    low = differences.mean() - _STANDARD_ERRORS_OF_LOSS * _standard_error(differences)
+    low = differences.mean() - _STANDARD_ERRORS_OF_LOSS * _standard_error(differences, groups)
     return bool(low >= -max_loss)
 
 
-def _standard_error(values: np.ndarray) -> float:
-    """Return the standard error of the mean, never less than if one prompt more had differed.
+def _standard_error(values: np.ndarray, groups: np.ndarray) -> float:
+    """Return the standard error of the mean, never less than if one group more had differed.
 
-    A handful of prompts that all happen to fall right has next to no spread, and proves nothing.
+    A handful of groups that all happen to fall right has next to no spread, and proves nothing.
+
+    `groups` (n_prompts,): numbers from 0; prompts of one are one draw.
     """
-    squares = float(((values - values.mean()) ** 2).sum()) + 1
-    return float(np.sqrt(squares / len(values) / max(len(values) - 1, 1)))
+    sums = np.bincount(groups, values - values.mean())
+    n_groups = len(sums)
+    squares = float((sums**2).sum()) + (len(values) / n_groups) ** 2
+    squares *= n_groups / max(n_groups - 1, 1)
+    return float(np.sqrt(squares)) / len(values)
 
 
 def too_few(n_prompts: int) -> str:
@@ -275,5 +283,5 @@ def _point(measured: _Measured, bench: _Bench, outcomes: Outcomes) -> OperatingP
         best_single_quality=float(kept.quality.mean()),
         best_single_cost_usd=float(kept.cost_usd.mean()),
         gain_over_mixing=float(measured.gain.mean()),
-        gain_standard_error=_standard_error(measured.gain),
+        gain_standard_error=_standard_error(measured.gain, measured.groups),
     )
