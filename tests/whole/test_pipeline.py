@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import nbformat
@@ -86,6 +87,18 @@ def test_failing_cell_leaves_the_executed_notebook_and_one_clear_line(tmp_path: 
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "out.ipynb") in str(caught.value)
     assert '"text/plain": [\n       "2"' in (tmp_path / "out.ipynb").read_text()
+
+
+def test_kernel_that_never_begins_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {"argv": [sys.executable, "-c", ""], "display_name": "ends", "language": "python"}
+    (tmp_path / "kernels/python3").mkdir(parents=True)
+    (tmp_path / "kernels/python3/kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    notebook = write_notebook(tmp_path / "n.ipynb", "level = 1")
+    with pytest.raises(NotebookFailed, match="n stopped: Kernel died before replying"):
+        run_notebook(notebook, tmp_path / "out.ipynb")
 
 
 def test_given_parameters_reach_the_notebook_and_its_output_is_streamed(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def run_notebook(
     make_private(out)  # it will hold prompts and answers
 
     import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellTimeoutError
 
     try:
         papermill.execute_notebook(
@@ -90,7 +90,10 @@ def run_notebook(
         why = f"{error.ename}: {_first_line(error.evalue)}"
         reason = f"{Path(path).stem} failed in cell [{error.exec_count}] with {why}"
         raise NotebookFailed(reason, out) from error
-    except (DeadKernelError, CellTimeoutError) as error:
+    except (
+        RuntimeError,
+        CellTimeoutError,
+    ) as error:  # the first: a dead kernel
         raise NotebookFailed(
             f"{Path(path).stem} stopped: {_first_line(str(error))}", out
         ) from error
