@@ -297,7 +297,7 @@ def _inspect_log(path: Path, judge: str | None) -> None:
     if len(found.judging):
         typer.echo("calls that judges made, which describe no candidate:")
         typer.echo(found.judging.to_string())
-    for line in found.changes:
+    for line in [*found.logprobs, *found.changes]:
         typer.echo(line)
     typer.echo(found.tasks.to_string(index=False))
 

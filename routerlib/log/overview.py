@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _CALLS = f"""
 select '' as prompt_id, null::bigint as run_id, call_id, candidate, status, input_tokens,
     cached_input_tokens, output_tokens, latency_s, given_cost_usd,
-    json_extract_string(extra, '$.answered_by') as answered_by
+    json_extract_string(extra, '$.answered_by') as answered_by,
+    json_extract(extra, '$.logprobs.n_tokens') is not null as has_logprobs
 from calls where {IS_ASKED}
 """
 _SCORES = "select score_id, call_id, judge, score from scores"
@@ -29,6 +30,12 @@ _SEVERAL_MODELS = """
 select candidate from calls group by candidate having min(answered_by) <> max(answered_by)
 """
 
+_LOGPROBS = """
+select candidate, count(*) filter (has_logprobs) as known, count(*) as answers
+from calls where status in ('ok', 'truncated') group by candidate having known > 0
+order by candidate
+"""
+
 
 class Overview(NamedTuple):
     """A log in a few tables and lines.
@@ -37,6 +44,7 @@ class Overview(NamedTuple):
     `tasks`: columns task and prompts (a count), the most frequent first.
     `blended`: judges whose scores of the same calls are averaged; none where one was chosen.
     `changes`: as of `changes_of_model`.
+    `logprobs`: a line for each candidate of whose answers log-probabilities are kept.
     """
 
     summary: pd.DataFrame
@@ -44,6 +52,7 @@ class Overview(NamedTuple):
     tasks: pd.DataFrame
     blended: list[str]
     changes: list[str]
+    logprobs: list[str]
 
 
 def overview(log: CallLog, judge: str | None = None) -> Overview:
@@ -59,4 +68,10 @@ def overview(log: CallLog, judge: str | None = None) -> Overview:
         blended = reader.frame(queries.BLENDED).judge.tolist() if judge is None else []
         has_changes = not reader.frame(_SEVERAL_MODELS).empty
         tasks = reader.frame(_TASKS)
-    return Overview(summary, judging, tasks, blended, changes_of_model(log) if has_changes else [])
+        known = reader.frame(_LOGPROBS)
+    logprobs = [
+        f"log-probabilities are kept of {row.known} of {row.answers} answers of {row.candidate}"
+        for row in known.itertuples()
+    ]
+    changes = changes_of_model(log) if has_changes else []
+    return Overview(summary, judging, tasks, blended, changes, logprobs)

@@ -134,6 +134,8 @@ class CandidateModel:
     max_wait_s : float, default=120
         The longest wait that a provider may ask for in its words; for a longer one the candidate
         is switched off.
+    logprobs : bool, default=False
+        Whether log-probabilities of its answers are asked for, of which a few numbers are kept.
     """
 
     name: str
@@ -151,6 +153,7 @@ class CandidateModel:
     roles: tuple[str, ...] = ()
     expected_s: float | None = None
     max_wait_s: float = 120.0
+    logprobs: bool = False
 
     @property
     def params_hash(self) -> str:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
-from routerlib.gather.calls.faults import UNSUPPORTED, Fault
+from routerlib.gather.calls.faults import (
+    BUSY,
+    FLAGGED,
+    LONG_WAIT,
+    NO_CREDIT,
+    RATE,
+    TOO_LONG,
+    UNSUPPORTED,
+    Fault,
+)
 from routerlib.gather.candidates.keys import Redactor
 
 _logger = logging.getLogger(__name__)
@@ -26,6 +36,13 @@ _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 # Two names of one cap: a server that refuses one and names the other takes the same cap there.
 _SAME = frozenset({"max_tokens", "max_completion_tokens"})
+
+
+_LOGPROBS = ("logprobs", "top_logprobs")
+_OF_LOGPROBS = re.compile(r"log_?probs?|log[ -]?probabilit", re.I)
+_LOGPROBS_ALONE = re.compile(r"(?<!top_)(?<!top)(?<!top )(?:log_?probs?|log[ -]?probabilit)", re.I)
+# Of these a prompt, or the moment, is the cause.
+_OTHER_CAUSES = frozenset({FLAGGED, TOO_LONG, NO_CREDIT, BUSY, RATE, LONG_WAIT})
 
 
 class Adaptation:
@@ -58,6 +75,10 @@ class Adaptation:
 
     def learn(self, fault: Fault, body: dict[str, Any]) -> bool:
         """Take a fault's advice and return whether the next request will be another one."""
+        if refused := _refused_logprobs(fault, body):
+            self._left_out |= refused
+            self._say(f"it is asked without {' and '.join(sorted(refused))}", fault)
+            return True
         named = [name for name in fault.parameters if name in body]
         if not named and "stream_options" in fault.text and "stream_options" in body:
             named = ["stream_options"]
@@ -81,6 +102,19 @@ class Adaptation:
     def _say(self, what: str, fault: Fault) -> None:
         why = self._redact(fault.text)[:300]
         _logger.warning("%s: %s from now on, as its server says: %s", self._name, what, why)
+
+
+def _refused_logprobs(fault: Fault, body: dict[str, Any]) -> set[str]:
+    """Return what to leave out where a server tells of log-probabilities in its own words.
+
+    Without `logprobs` most refuse `top_logprobs` as well, so that both go at once.
+    """
+    asked = {name for name in _LOGPROBS if name in body}
+    told = " ".join([fault.text, *fault.parameters])
+    if fault.kind in _OTHER_CAUSES or not _OF_LOGPROBS.search(told):
+        return set()
+    is_about_number = "logprobs" in asked and not _LOGPROBS_ALONE.search(told)
+    return asked & {"top_logprobs"} if is_about_number else asked
 
 
 def _is_neutral(name: str, value: Any) -> bool:

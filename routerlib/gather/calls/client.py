@@ -49,6 +49,8 @@ _LONGEST_WAIT_S = 30.0
 # count as failures of it; so many of them are forgiven.
 _MOST_FORGIVEN = 10
 _PATH = "/chat/completions"
+# Two for the margin between them. With none some servers send nothing at all, and unasked, twenty.
+_WITH_LOGPROBS = {"logprobs": True, "top_logprobs": 2}
 
 
 class NotAsked(RouterlibError):
@@ -337,7 +339,8 @@ class _Asking:
         messages = [*first, *(dict(message) for message in self._prompt.messages)]
         streamed = {"stream_options": {"include_usage": True}} if self._on_text else {}
         asked = {"model": self._candidate.model, "messages": messages}
-        return {**streamed, **asked, **self._candidate.parameters}
+        likely = _WITH_LOGPROBS if self._candidate.logprobs else {}
+        return {**streamed, **asked, **likely, **self._candidate.parameters}
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from routerlib.gather.calls.faults import FLAGGED, WRONG_ADDRESS, Fault, read_fault
@@ -11,8 +12,9 @@ from routerlib.gather.candidates.keys import Redactor
 from routerlib.records.canonical import read_json
 from routerlib.records.endings import MEANINGS, UNKNOWN_END, Meaning, meaning_of, status_of
 from routerlib.records.errors import RouterlibError
+from routerlib.records.logprobs import LOGPROBS, logprob_numbers, read_logprobs
 from routerlib.records.secrets import without_secrets
-from routerlib.records.thoughts import THOUGHT
+from routerlib.records.thoughts import THOUGHT, separate
 
 _MAX_ERROR_CHARS = 500
 _MAX_MODEL_CHARS = 200
@@ -139,12 +141,13 @@ def _read_body(body: Any) -> dict[str, Any]:
     text, thoughts = parts_of(message.get("content"))
     has_text = message.get("content") is not None
     reason, meaning = _end_of(choice)
+    thoughts += thoughts_of(message)
     usage, doubt = read_tokens(find_counts(body), has_text=bool(text.strip()))
     fields = {
         "response": storable(text) if has_text else None,
         "finish_reason": None if reason is None else storable(str(reason)),
         "usage": usage,
-        "extra": _extra(body, thoughts + thoughts_of(message), doubt),
+        "extra": extra_of(body, text, thoughts, doubt, choice.get("logprobs")),
     }
     if choice.get("error") or meaning == "failed":
         told = choice.get("error") or f"it ended with {reason!r}"
@@ -169,15 +172,28 @@ def _without_choices(body: Any) -> dict[str, Any]:
     return _fault("malformed", "no choices in the answer")
 
 
-def _extra(body: dict[str, Any], thoughts: str, doubt: str) -> dict[str, Any] | None:
-    """Return what is kept beside the columns: who answered, its thoughts, doubts about tokens."""
+def extra_of(
+    body: Mapping[str, Any], text: str, thoughts: str, doubt: str, logprobs: Any
+) -> dict[str, Any] | None:
+    """Return what is kept beside the columns of a call.
+
+    `doubt`: what speaks against its tokens.
+    `logprobs`: as the provider tells them; a few numbers of them are kept.
+    """
     model = body.get("model")
-    told = {
+    told: dict[str, Any] = {
         "answered_by": storable(model)[:_MAX_MODEL_CHARS] if isinstance(model, str) else "",
         THOUGHT: storable(thoughts),
         "tokens_uncertain": doubt,
+        LOGPROBS: _numbers(logprobs, text, has_thought=bool(thoughts)) if logprobs else None,
     }
     return {name: value for name, value in told.items() if value} or None
+
+
+def _numbers(logprobs: Any, text: str, *, has_thought: bool) -> dict[str, float]:
+    answer, thought = separate(text)
+    is_mixed = has_thought or thought is not None
+    return logprob_numbers(read_logprobs(logprobs), answer, has_thought=is_mixed)
 
 
 def _end_of(choice: dict[str, Any]) -> tuple[Any, Meaning | None]:

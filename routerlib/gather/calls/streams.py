@@ -16,6 +16,7 @@ from routerlib.gather.calls.replies import (
 from routerlib.gather.calls.tokens import find_counts
 from routerlib.records.canonical import read_json
 from routerlib.records.endings import MEANINGS, meaning_of
+from routerlib.records.logprobs import TokenLogprob, read_logprobs
 
 
 class StreamedAnswer:
@@ -35,6 +36,7 @@ class StreamedAnswer:
         self._texts: list[str] = []
         self._thoughts: list[str] = []
         self._refusals: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
         self._choice: dict[str, Any] = {}
         self._whole: dict[str, Any] = {}
         self._top: dict[str, Any] = {}
@@ -79,6 +81,7 @@ class StreamedAnswer:
             self._note_reason(name, choice.get(name))
         if isinstance(choice.get("message"), dict):
             self._whole = choice["message"]  # some send the whole text again, or all of it at last
+        self._logprobs += read_logprobs(choice.get("logprobs"))
         return self._add_delta(choice.get("delta") or {})
 
     def _note_counts(self, counts: dict[str, Any]) -> None:
@@ -120,7 +123,8 @@ class StreamedAnswer:
             message["refusal"] = "".join(self._refusals)
         if not (self._texts or self._refusals or self._thoughts) and self._whole:
             message = self._whole
-        return {**self._top, "choices": [{**self._choice, "message": message}]}
+        told = {"message": message, **({"logprobs": self._logprobs} if self._logprobs else {})}
+        return {**self._top, "choices": [{**self._choice, **told}]}
 
 
 def body_of_events(payload: bytes | bytearray) -> dict[str, Any]:

@@ -99,6 +99,7 @@ class _Entry(_Strict):
     max_attempts: int = Field(default=4, ge=1)
     max_wait_s: float = Field(default=120.0, ge=0, le=86_400)
     system: str | None = None
+    logprobs: bool = False
     parameters: dict[str, Any] = Field(default_factory=dict)
     extra: dict[str, Any] = Field(default_factory=dict)
     roles: list[Role] = Field(default_factory=list)

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from routerlib.gather.calls.faults import FLAGGED, read_fault
-from routerlib.gather.calls.replies import read_answer
+from routerlib.gather.calls.replies import extra_of, read_answer
 from routerlib.gather.calls.tokens import read_tokens
 from routerlib.gather.importers.records import messages_of, number_or_none, text_of, thought_of
 from routerlib.records.endings import status_by
-from routerlib.records.thoughts import THOUGHT
 
 _MOST_ERROR_CHARS = 500
 _NO_STATUS = 200
@@ -113,7 +112,9 @@ def _of_responses(body: Mapping[str, Any]) -> dict[str, Any]:
                 for part in _items(each.get("summary") or each.get("content"))]  # fmt: skip
     details = body.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, Mapping) else None
-    fields = _fields(body, text, reason or body.get("status"), "\n\n".join(filter(None, thoughts)))
+    thought = "\n\n".join(filter(None, thoughts))
+    logprobs = [entry for part in said for entry in _items(part.get("logprobs"))]
+    fields = _fields(body, text, reason or body.get("status"), thought, logprobs)
     is_refused = any("refusal" in part for part in said)
     return {**fields, "status": "refused"} if is_refused else fields
 
@@ -123,16 +124,17 @@ def _of_anthropic(body: Mapping[str, Any]) -> dict[str, Any]:
     return _fields(body, text, body.get("stop_reason"), thought_of(body["content"]))
 
 
-def _fields(body: Mapping[str, Any], text: str, reason: Any, thought: str) -> dict[str, Any]:
+def _fields(
+    body: Mapping[str, Any], text: str, reason: Any, thought: str, logprobs: Any = None
+) -> dict[str, Any]:
     tokens = read_tokens(body.get("usage"), has_text=bool(text.strip()))
-    extra = {"answered_by": body.get("model"), THOUGHT: thought, "tokens_uncertain": tokens.doubt}
     status = status_by(reason, text)
     return {
         "status": status,
         "response": text or None,
         "finish_reason": None if reason is None else str(reason),
         "usage": tokens.usage,
-        "extra": {name: value for name, value in extra.items() if value},
+        "extra": extra_of(body, text, thought, tokens.doubt, logprobs),
         **({"error_type": "imported", "error": f"ended with {reason!r}"} if status == "error"
            else {}),
     }  # fmt: skip
