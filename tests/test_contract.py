@@ -344,7 +344,7 @@ def test_collect_exits_1_when_a_candidate_is_off_or_the_budget_is_spent(
         assert "NO_KEY_HERE" in capsys.readouterr().err
         (tmp_path / "logs.db").unlink()
         assert main([*_files(tmp_path, server.url), "--budget-usd", "0.000001"]) == 1
-        assert "the budget of $1e-06 stopped the run" in capsys.readouterr().err
+        assert "the budget of $0.000001 stopped the run" in capsys.readouterr().err
 
 
 def test_collect_exits_1_and_says_why_when_no_call_succeeded(

@@ -158,6 +158,7 @@ def _leave_unless_complete(collection: Collection) -> None:
 def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float | None) -> None:
     """Show what a run would do, and what would keep it from its end."""
     from routerlib.gather.candidates.keys import key_complaints
+    from routerlib.gather.collection.plan import usd
 
     plan = plan if budget_usd is None else plan.under_budget()
     typer.echo(plan.table().to_string())
@@ -165,4 +166,4 @@ def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float |
     for complaint in key_complaints(chosen):
         typer.echo(f"not yet: {complaint}")
     if budget_usd is not None and plan.worst_usd > budget_usd:
-        typer.echo(f"the worst case is above the budget of ${budget_usd:g}: it may stop the run")
+        typer.echo(f"the worst case is above the budget of {usd(budget_usd)}: it may stop the run")

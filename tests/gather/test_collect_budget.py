@@ -9,7 +9,7 @@ from fault_server import GOOD, FaultServer, candidate_of
 
 from routerlib.gather.calls.budget import Budget, capped, worst_cost_usd
 from routerlib.gather.collection.collect import collect
-from routerlib.gather.collection.plan import plan_collection
+from routerlib.gather.collection.plan import plan_collection, usd
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import CandidateModel, Price
 from routerlib.records.prompt import Prompt
@@ -45,7 +45,12 @@ def test_a_budget_is_never_exceeded_and_used_to_its_end(log: CallLog, server: Fa
     assert collection.is_over_budget
     assert collection.n_asked == 3, "room that answers leave is used, the next worst case not"
     assert collection.spent_usd == pytest.approx(3 * cost_usd)
-    assert "the budget of $" in str(collection)
+    left_usd = cap_usd - 3 * cost_usd
+    assert (
+        f"{usd(3 * cost_usd)} is spent and {usd(left_usd)} left, and the next call, of small, "
+        f"could cost {usd(worst_usd)}: so much is reserved before a call is made"
+    ) in str(collection)
+    assert "run the same command again with a higher budget, or with a lower" in str(collection)
     assert "3 cells are still missing (small 3): finishing would cost about $" in str(collection)
 
 

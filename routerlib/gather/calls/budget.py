@@ -122,6 +122,11 @@ class Budget:
         """US dollars that attempts under way may still cost."""
         return _usd(self._reserved)
 
+    @property
+    def left_usd(self) -> float:
+        """US dollars under the cap that are not spent; infinite without one."""
+        return math.inf if self._cap is None else _usd(self._cap - self._spent)
+
     def reserve(self, worst_usd: float) -> bool:
         """Reserve the worst case of an attempt; False when it does not fit under the cap now."""
         if self._cap is None:
@@ -161,6 +166,11 @@ class SharedBudget(Budget):
         super().__init__(cap_usd)
         self._ledger = ledger
         self._most = (self._cap or 0) - _units(ledger.before)
+
+    @property
+    def left_usd(self) -> float:
+        """US dollars under the cap that no run has spent; below 0 where that cost more."""
+        return _usd(self._most - self._ledger.standing().spent)
 
     def reserve(self, worst_usd: float) -> bool:
         """Reserve the worst case of an attempt; False when it does not fit under the cap now."""

@@ -230,7 +230,7 @@ class _Asking:
         return waiting(state)
 
     async def _attempt(self) -> dict[str, Any]:
-        async with self._endpoint.pace.turn():
+        async with self._endpoint.turn():
             if not await self._permit.take():
                 raise NotAsked(f"{self._candidate.name} was not asked")
             self.attempts += 1
@@ -238,7 +238,7 @@ class _Asking:
             body = self._endpoint.adaptation.apply(self._body())
             try:
                 # The SDK's own timeout starts again with each byte.
-                async with asyncio.timeout(self._candidate.timeout_s):
+                async with asyncio.timeout(self._endpoint.timeout_s):
                     outcome = read_answer(await self._request(body))
             except BaseException as error:
                 self._note_error(error, body)

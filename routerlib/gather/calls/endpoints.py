@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -12,6 +14,7 @@ from routerlib.gather.calls.large import LargeAnswers
 from routerlib.gather.calls.pacing import Pace
 from routerlib.gather.calls.reading import ACCEPTED, Reading
 from routerlib.gather.candidates.keys import Redactor, api_key
+from routerlib.gather.candidates.places import Places
 from routerlib.records.call import CandidateModel
 
 if TYPE_CHECKING:
@@ -27,12 +30,28 @@ _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azu
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One candidate's connections, and what is known of its server."""
+    """One candidate's connections, and what is known of its server.
+
+    `timeout_s`: seconds that one attempt may take once it is sent.
+    `places`: those of a server that runs here; None = the server sees to that itself.
+    """
 
     client: AsyncOpenAI
     pace: Pace
     redact: Redactor
     adaptation: Adaptation
+    timeout_s: float
+    places: Places | None = None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until an attempt may be sent, and its clock may start; hold that until it ends."""
+        async with self.pace.turn():
+            if self.places is None:
+                yield
+                return
+            async with self.places.place():
+                yield
 
 
 class ConnectionPools:
@@ -60,32 +79,39 @@ class ConnectionPools:
         """Return the candidate's endpoint; the server of a local model is started first."""
         async with self._starting:
             if candidate.name not in self._open:
-                key = api_key(candidate)
-                redact = Redactor(key)
-                self._open[candidate.name] = Endpoint(
-                    await self._open_client(candidate, key),
-                    Pace(candidate.requests_per_minute, self._stopping),
-                    redact,
-                    Adaptation(candidate.name, redact),
-                )
+                self._open[candidate.name] = await self._endpoint(candidate)
             return self._open[candidate.name]
 
-    async def _open_client(self, candidate: CandidateModel, key: str | None) -> AsyncOpenAI:
-        from openai import AsyncOpenAI
-
-        base_url = candidate.base_url
+    async def _endpoint(self, candidate: CandidateModel) -> Endpoint:
+        key = api_key(candidate)
+        redact = Redactor(key)
+        base_url, timeout_s, places = str(candidate.base_url), candidate.timeout_s, None
         if candidate.provider == "local":
             from routerlib.gather.candidates import local_pool
 
             base_url = await asyncio.to_thread(local_pool.base_url, candidate.model)
-        parts = urlsplit(str(base_url))
+            places = local_pool.places(candidate.model)
+            timeout_s *= local_pool.SLOTS  # so many calls share the seconds of its one thread
+        return Endpoint(
+            self._open_client(base_url, timeout_s, key),
+            Pace(candidate.requests_per_minute, self._stopping),
+            redact,
+            Adaptation(candidate.name, redact),
+            timeout_s,
+            places,
+        )
+
+    def _open_client(self, base_url: str, timeout_s: float, key: str | None) -> AsyncOpenAI:
+        from openai import AsyncOpenAI
+
+        parts = urlsplit(base_url)
         host = parts.hostname or ""
         return AsyncOpenAI(
             base_url=urlunsplit(parts._replace(query="", fragment="")),
             default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),
             default_headers={"api-key": key} if key and host.endswith(_AZURE) else None,
             api_key=key or _NO_KEY_NEEDED,
-            timeout=candidate.timeout_s,
+            timeout=timeout_s,
             max_retries=0,  # the one retry loop is that of `Clients`
             http_client=self._http_client(host),
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from routerlib.gather.candidates.places import Places
 from routerlib.records.errors import RouterlibError
 from routerlib.weights import cache
 
@@ -40,6 +41,7 @@ class _Running(NamedTuple):
 
 
 _running: dict[str, _Running] = {}
+_places: dict[str, Places] = {}
 _lock = threading.Lock()
 
 
@@ -57,6 +59,12 @@ def base_url(model: str) -> str:
                 atexit.register(stop)
             _running[key] = _start(cache.ensure(model))
         return f"{_running[key].address}/v1"
+
+
+def places(model: str) -> Places:
+    """Return the places at a model's server: who has one is worked on, and waits for nobody."""
+    with _lock:
+        return _places.setdefault(_key(model), Places(SLOTS))
 
 
 def running() -> dict[str, str]:

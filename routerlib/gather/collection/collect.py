@@ -7,24 +7,24 @@ import logging
 import math
 import sys
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Literal, get_args
 
-from routerlib.gather.calls import faults
 from routerlib.gather.calls.budget import Budget, SharedBudget, capped
 from routerlib.gather.calls.client import Clients, NotAsked
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.candidates.keys import KeyFault
+from routerlib.gather.collection.giving_up import why_hopeless
 from routerlib.gather.collection.plan import (
     LOCAL_AT_ONCE,
     Cell,
     plan_collection,
     run_parameters,
 )
-from routerlib.gather.collection.progress import Progress
+from routerlib.gather.collection.progress import Progress, standings_of
 from routerlib.gather.collection.result import Collection, Tally
 from routerlib.gather.judges import judge
 from routerlib.log.call_log import CallLog
@@ -43,24 +43,8 @@ Watch = Callable[[Call], str]
 
 _logger = logging.getLogger(__name__)
 
-# Why a candidate is given up: at once, or as long as nothing came back.
-_GIVE_UP = {
-    "http_401": "its key was refused",
-    faults.BAD_KEY: "its key was refused",
-    faults.NO_CREDIT: "its account has no credit",
-    faults.NO_MODEL: "its model is not there",
-    faults.WRONG_ADDRESS: "its address is not there",
-    faults.LONG_WAIT: "it asks for a longer wait than its max_wait_s allows",
-    "redirect": "its address sends requests elsewhere",
-}
-_GIVE_UP_UNANSWERED = {
-    "http_403": "its key was refused",
-    "http_404": "its model or its address is not there",
-    faults.UNSUPPORTED: "it can't be asked with these parameters",
-}
-# So many first prompts that fail in the same way tell what the others would do.
-_TELLING_FAULTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_TICKS = 0.5
 
 
 def collect(
@@ -140,14 +124,13 @@ def collect(
     log.add_prices(candidates, run_id)
     collection = Collection(run_id, plan, budget_usd)
     _start_local_servers(collection)
-    totals = Counter(cell.candidate.name for cell in plan.cells)
     started = time.monotonic()
     with (
         Claims(log, run_id) as claims,
         LogWriter(log) as writer,
         _shared(budget, budget_scope, log, run_id) as shared,
     ):
-        shown = Progress(totals, progress)
+        shown = Progress(standings_of(plan), progress)
         worker = _Collector(collection, shared, claims, writer, shown, watch)
         run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
@@ -202,9 +185,7 @@ class _Collector:
         self._writer = writer
         self._progress = progress
         self._watch = watch
-        self._started = time.monotonic()
         self._n_in_flight = 0
-        self._local_slots = asyncio.Semaphore(LOCAL_AT_ONCE)
         self._stopping = asyncio.Event()
         self._clients = Clients(self._stopping)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -223,27 +204,44 @@ class _Collector:
         by_candidate: dict[str, list[Cell]] = {}
         for cell in self.collection.plan.cells:
             by_candidate.setdefault(cell.candidate.name, []).append(cell)
-        slowest_first = sorted(
-            by_candidate.values(),
-            key=lambda cells: -len(cells) * (cells[0].candidate.expected_s or 0),
-        )
+        remote = [each for each in by_candidate.values() if not _is_local(each)]
+        local = deque(sorted(filter(_is_local, by_candidate.values()), key=self._expected_s))
+        # One takes the longest first, so that nobody waits for it at the end; the others take the
+        # shortest first, so that these don't wait behind long ones.
+        takes = [local.pop, *[local.popleft] * (LOCAL_AT_ONCE - 1)]
+        ticking = asyncio.create_task(self._tick())
         try:
             async with self._clients:
-                await asyncio.gather(*(self._ask_all(c, concurrency) for c in slowest_first))
+                await asyncio.gather(
+                    *(self._work(cells, concurrency) for cells in remote),
+                    *(self._work_off(local, take, concurrency) for take in takes),
+                )
         finally:
+            ticking.cancel()
             self._progress.close()
 
-    async def _ask_all(self, cells: list[Cell], concurrency: int | None) -> None:
-        candidate = cells[0].candidate
-        if candidate.provider == "local":
-            async with self._local_slots:
-                await self._work(cells, concurrency)
-        else:
-            await self._work(cells, concurrency)
+    def _expected_s(self, cells: list[Cell]) -> float:
+        """Return how long a candidate's cells take, as far as known: unknown ones come first."""
+        call_s = self.collection.plan.call_s[cells[0].candidate.name]
+        return 0.0 if math.isnan(call_s) else len(cells) * call_s
+
+    async def _tick(self) -> None:
+        """Show that time goes by, also while nothing comes back."""
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_TICKS)
+            self._progress.refresh()
+
+    async def _work_off(
+        self, left: deque[list[Cell]], take: Callable[[], list[Cell]], concurrency: int | None
+    ) -> None:
+        """Ask one candidate after the other: more servers at once than cores slow each other."""
+        while left:
+            await self._work(take(), concurrency)
 
     async def _work(self, cells: list[Cell], concurrency: int | None) -> None:
         candidate = cells[0].candidate
         if candidate.name in self.collection.switched_off:
+            self._progress.switch_off(candidate.name)
             return
         try:
             await self._clients.client(candidate)
@@ -253,6 +251,8 @@ class _Collector:
         except (ValueError, RuntimeError) as error:
             self._switch_off(candidate, str(error))
             return
+        self.tally(candidate).started = time.monotonic()
+        self._progress.start(candidate.name)
         n_workers = min(candidate.max_concurrency, concurrency or candidate.max_concurrency)
         queue, elsewhere = iter(cells), list[Cell]()
         await asyncio.gather(*(self._worker(queue, elsewhere) for _ in range(n_workers)))
@@ -316,35 +316,26 @@ class _Collector:
         return self.collection.tallies[candidate.name]
 
     def _give_up_if_hopeless(self, candidate: CandidateModel, call: Call) -> None:
-        """Switch a candidate off whose fault would meet every other call too.
-
-        "Forbidden" and "not found" can also mean one prompt: they count as long as nothing came
-        back.
-        """
-        has_answered = self.tally(candidate).statuses["ok"] > 0
-        reasons = _GIVE_UP if has_answered else {**_GIVE_UP, **_GIVE_UP_UNANSWERED}
-        why = reasons.get(call.error_type or "")
-        n_same = self.tally(candidate).n_same_faults
-        if not why and n_same >= _TELLING_FAULTS:
-            why = f"its first {n_same} prompts all failed in the same way"
+        why = why_hopeless(self.tally(candidate), call)
+        if not why and self._watch is not None:
+            why = self._watch(call)
         if why:
-            self._switch_off(candidate, f"{why} ({call.error_type}: {call.error})")
-        elif self._watch is not None and (said := self._watch(call)):
-            self._switch_off(candidate, said)
+            self._switch_off(candidate, why)
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:
         given_up = self.collection.switched_off
         if candidate.name not in given_up:
             shown = "for the same reason" if why in given_up.values() else why
             given_up[candidate.name] = why
+            self._progress.switch_off(candidate.name)
             self._progress.say(f"switched off {candidate.name}: {shown}")
 
     def _show(self, candidate: CandidateModel) -> None:
         tally = self.tally(candidate)
-        tally.seconds = time.monotonic() - self._started
+        tally.seconds = time.monotonic() - tally.started
         n_done = tally.n_asked + tally.n_elsewhere
         self._progress.show(
-            candidate.name, n_done, spent_usd=tally.spent_usd, n_failed=tally.n_failed
+            candidate.name, n_done, spent_usd=tally.spent_usd, statuses=tally.statuses
         )
 
 
@@ -362,7 +353,7 @@ class _CellPermit:
         if collector.must_stop(cell.candidate):
             return False
         if not await collector.budget.reserve_when_free(cell.worst_usd):
-            collector.collection.is_over_budget = True
+            collector.collection.note_budget_end(cell, collector.budget.left_usd)
             return False
         if not collector.must_stop(cell.candidate):
             self.claim = self.claim or await collector.claim(cell)
@@ -381,6 +372,10 @@ class _CellPermit:
             tally.n_unknown += not is_turned_away
         self._collector.budget.settle(cell.worst_usd, cost_usd)
         tally.spent_usd += cost_usd if math.isfinite(cost_usd) else 0.0
+
+
+def _is_local(cells: list[Cell]) -> bool:
+    return cells[0].candidate.provider == "local"
 
 
 async def _scores(prompt: Prompt, call: Call) -> list[Score]:

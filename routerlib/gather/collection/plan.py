@@ -53,6 +53,7 @@ class Plan:
 
     `expected_s`: estimated seconds; NaN where nothing is known of a candidate's speed.
     `pace`: what the estimate of seconds rests on.
+    `call_s`: seconds that a call of each candidate takes up; NaN where nothing is known.
     """
 
     cells: tuple[Cell, ...]
@@ -60,6 +61,7 @@ class Plan:
     expected_s: float
     pace: str = ""
     in_flight: frozenset[CellKey] = frozenset()
+    call_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def expected_usd(self) -> float:
@@ -180,8 +182,9 @@ def plan_collection(
         cells += left
     lost = in_flight_at_a_kill(log) if log else set()
     in_flight = frozenset(cell.key for cell in cells if cell.key in lost)
-    expected_s, pace = _expected_s(cells, means)
-    return Plan(tuple(cells), n_done, expected_s, pace, in_flight)
+    call_s, pace = _call_s(cells, means)
+    expected_s = _expected_s(cells, call_s)
+    return Plan(tuple(cells), n_done, expected_s, pace, in_flight, call_s)
 
 
 def run_parameters(
@@ -236,30 +239,47 @@ def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, fl
     return {name: (tokens, seconds) for name, tokens, seconds in measured}
 
 
-def _expected_s(
+def _call_s(
     cells: Sequence[Cell], means: Mapping[str, tuple[float, float | None]]
-) -> tuple[float, str]:
-    """Estimate the wall time, and say from what: remote candidates in parallel, local ones share.
+) -> tuple[dict[str, float], str]:
+    """Return how long a call of each candidate takes up, and what that was taken from.
 
     What was measured in this log comes first; the pool's own figures are of another machine.
     """
-    remote_s, local_s = [0.0], [0.0]
+    call_s: dict[str, float] = {}
     paces: dict[str, None] = {}
     for candidate in {cell.candidate.name: cell.candidate for cell in cells}.values():
-        n_cells = sum(cell.candidate.name == candidate.name for cell in cells)
         measured_s = means.get(candidate.name, (0.0, None))[1]
         if measured_s is not None:
-            seconds = measured_s / candidate.max_concurrency
+            call_s[candidate.name] = measured_s / candidate.max_concurrency
             paces["earlier ones of the log"] = None
         elif candidate.expected_s is not None:
-            seconds = candidate.expected_s
+            call_s[candidate.name] = candidate.expected_s
             paces[
                 "on two free cores" if candidate.provider == "local" else "candidates.yaml expects"
             ] = None
         else:
-            return float("nan"), ""
-        (local_s if candidate.provider == "local" else remote_s).append(n_cells * seconds)
-    return max(max(remote_s), max(local_s), sum(local_s) / LOCAL_AT_ONCE), " and ".join(paces)
+            call_s[candidate.name] = math.nan
+    return call_s, " and ".join(paces)
+
+
+def _expected_s(cells: Sequence[Cell], call_s: Mapping[str, float]) -> float:
+    """Estimate the wall time: remote candidates are asked side by side, local ones share."""
+    remote_s, local_s = list[float](), list[float]()
+    for candidate in {cell.candidate.name: cell.candidate for cell in cells}.values():
+        n_cells = sum(cell.candidate.name == candidate.name for cell in cells)
+        seconds = n_cells * call_s[candidate.name]
+        (local_s if candidate.provider == "local" else remote_s).append(seconds)
+    return wall_s(remote_s, local_s)
+
+
+def wall_s(remote_s: Sequence[float], local_s: Sequence[float]) -> float:
+    """Return the seconds that all take: remote ones side by side, local ones so many at once.
+
+    NaN where one is.
+    """
+    every = [*remote_s, *local_s, sum(local_s) / LOCAL_AT_ONCE, 0.0]
+    return math.nan if any(map(math.isnan, every)) else max(every)
 
 
 def span(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from routerlib.gather.collection.plan import Cell, Plan, span, usd, usd_bound
 from routerlib.log.claims import CellKey
@@ -20,6 +20,8 @@ class Tally:
     """What came of one candidate's calls in a run.
 
     `spent_usd`: US dollars, attempts of unknown outcome counted at their worst case.
+    `started`: when it was first asked, by the monotonic clock, in seconds.
+    `seconds`: from then to its last call.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -29,6 +31,7 @@ class Tally:
     spent_usd: float = 0.0
     n_unknown: int = 0
     n_elsewhere: int = 0
+    started: float = 0.0
     seconds: float = 0.0
 
     def note(self, call: Call) -> None:
@@ -58,10 +61,28 @@ class Tally:
         """Whether anything but faults came back."""
         return any(self.statuses[status] for status in ("ok", "truncated", "refused"))
 
-    @property
-    def n_failed(self) -> int:
-        """Calls without a complete answer."""
-        return self.n_asked - self.statuses["ok"]
+
+class BudgetStop(NamedTuple):
+    """Why a budget let nothing more be asked.
+
+    `left_usd`: US dollars of it that were not spent.
+    `worst_usd`: US dollars that the next call could cost, which are reserved before it is asked.
+    """
+
+    candidate: str
+    left_usd: float
+    worst_usd: float
+
+    def told(self, budget_usd: float) -> str:
+        """Say what was left, what the next call would have reserved, and what to do."""
+        left_usd, spent_usd = max(self.left_usd, 0.0), budget_usd - self.left_usd
+        return (
+            f"the budget of {usd(budget_usd)} stopped the run: {usd(spent_usd)} is "
+            f"spent and {usd(left_usd)} left, and the next call, of {self.candidate}, could cost "
+            f"{usd(self.worst_usd)}: so much is reserved before a call is made, a token for each "
+            "byte of its prompt and all of its max_tokens; what it didn't need is free again. "
+            "To go on, run the same command again with a higher budget, or with a lower max_tokens"
+        )
 
 
 @dataclass
@@ -82,8 +103,10 @@ class Collection:
         Wall time.
     switched_off : dict of str to str
         Candidates that were given up, with the reason.
-    is_over_budget, is_interrupted : bool
-        Whether the budget, or the person, stopped it.
+    budget_stop : BudgetStop or None
+        Where the budget stopped it: what was left, and what the next call could have cost.
+    is_interrupted : bool
+        Whether the person stopped it.
     """
 
     run_id: int | None
@@ -92,7 +115,7 @@ class Collection:
     tallies: dict[str, Tally] = field(default_factory=dict)
     seconds: float = 0.0
     switched_off: dict[str, str] = field(default_factory=dict)
-    is_over_budget: bool = False
+    budget_stop: BudgetStop | None = None
     is_interrupted: bool = False
     _done: set[CellKey] = field(default_factory=set, repr=False)
 
@@ -109,6 +132,16 @@ class Collection:
         """Take note that another run has finished a cell."""
         self.tallies[cell.candidate.name].n_elsewhere += 1
         self._done.add(cell.key)
+
+    def note_budget_end(self, cell: Cell, left_usd: float) -> None:
+        """Take note that the first cell did not fit into what is left of the budget."""
+        if self.budget_stop is None:
+            self.budget_stop = BudgetStop(cell.candidate.name, left_usd, cell.worst_usd)
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether the budget stopped it."""
+        return self.budget_stop is not None
 
     @property
     def statuses(self) -> Counter[str]:
@@ -157,7 +190,8 @@ class Collection:
         -------
         DataFrame, index candidate
             Counts of calls ``asked`` and of each status that occurred, ``elsewhere`` (finished by
-            another run, if any), ``missing``, ``spent_usd`` (US dollars), ``calls_per_s``.
+            another run, if any), ``missing``, ``spent_usd`` (US dollars), ``calls_per_s`` (while it
+            was asked, not while it waited for a slot).
         """
         import pandas as pd
 
@@ -194,8 +228,8 @@ class Collection:
             for name, tally in self.tallies.items()
             if tally.left_out
         ]
-        if self.is_over_budget:
-            lines.append(f"the budget of ${self.budget_usd:g} stopped the run")
+        if self.budget_stop is not None and self.budget_usd is not None:
+            lines.append(self.budget_stop.told(self.budget_usd))
         if self.is_interrupted:
             lines.append("interrupted; run the same command again to go on")
         if missing := self.missing:
@@ -207,7 +241,8 @@ def _all_failed(tallies: list[Tally]) -> str:
     kinds = sum((tally.statuses + tally.error_types for tally in tallies), Counter[str]())
     counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     first = next((tally.first_error for tally in tallies if tally.first_error), "")
-    told = f"all {sum(tally.n_asked for tally in tallies)} failed ({counts})"
+    what = "came to no whole answer" if any(t.has_answers for t in tallies) else "failed"
+    told = f"all {sum(tally.n_asked for tally in tallies)} {what} ({counts})"
     return f"{told}; the first said: {first}" if first else told
 
 

@@ -1,0 +1,40 @@
+"""When a candidate is asked no more: its fault would meet every other prompt too."""
+
+from __future__ import annotations
+
+from routerlib.gather.calls import faults
+from routerlib.gather.collection.result import Tally
+from routerlib.records.call import Call
+
+# Why a candidate is given up: at once, or as long as nothing came back.
+_GIVE_UP = {
+    "http_401": "its key was refused",
+    faults.BAD_KEY: "its key was refused",
+    faults.NO_CREDIT: "its account has no credit",
+    faults.NO_MODEL: "its model is not there",
+    faults.WRONG_ADDRESS: "its address is not there",
+    faults.LONG_WAIT: "it asks for a longer wait than its max_wait_s allows",
+    "redirect": "its address sends requests elsewhere",
+}
+_GIVE_UP_UNANSWERED = {
+    "http_403": "its key was refused",
+    "http_404": "its model or its address is not there",
+    faults.UNSUPPORTED: "it can't be asked with these parameters",
+}
+# So many first prompts that fail in the same way tell what the others would do.
+_TELLING_FAULTS = 3
+
+
+def why_hopeless(tally: Tally, call: Call) -> str:
+    """Say why the candidate of a logged call is to be asked no more; "" = go on.
+
+    "Forbidden" and "not found" can also mean one prompt: they count as long as nothing came
+    back.
+    """
+    has_answered = tally.statuses["ok"] > 0
+    reasons = _GIVE_UP if has_answered else {**_GIVE_UP, **_GIVE_UP_UNANSWERED}
+    why = reasons.get(call.error_type or "")
+    n_same = tally.n_same_faults
+    if not why and n_same >= _TELLING_FAULTS:
+        why = f"its first {n_same} prompts all failed in the same way"
+    return f"{why} ({call.error_type}: {call.error})" if why else ""
