@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from routerlib.serve.faults import Refused
 from routerlib.serve.room import Room, Share, Turns
@@ -24,6 +25,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _OPEN_TO_ALL = ("/health",)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _RETRY_AFTER_S = b"1"
+# What tells of a sign above 2^16: its first byte, or the escape of its first half.
+_WIDE = re.compile(rb"[\xf0-\xff]|\\u[dD][89abAB]")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Limits:
         several.
     `small_bytes`: bodies of this size are always read; larger ones share `room_bytes`, and are
         looked through in a thread.
+    `text_bytes`: what the texts of large bodies may take once read, where one sign outside of the
+        common ones makes each of its text's signs four bytes: one such body of 8 MB at a time.
     `room_s`: seconds that a large body waits for room.
     `body_s`: seconds for a body to come, and for the rest of a refused one to be read.
     """
@@ -41,6 +48,7 @@ class Limits:
     body_bytes: int = 8_000_000
     small_bytes: int = 2**16
     room_bytes: int = 16_000_000
+    text_bytes: int = 32_000_000
     room_s: float = 10.0
     body_s: float = 30.0
     most_requests: int = 1_000
@@ -59,6 +67,8 @@ class Guard:
         self._limits = limits = limits or Limits()
         self._turns = Turns(limits.most_requests, limits.most_requests_per_client)
         self._room = Room(limits.room_bytes, limits.small_bytes, limits.room_s)
+        # Taken last, so that nobody who holds it waits for more: two can't block each other.
+        self._texts = Room(limits.text_bytes, limits.small_bytes, limits.room_s)
         # One thread: looking through several at once would only take more memory.
         self._reader = ThreadPoolExecutor(1, "large-bodies")
 
@@ -77,7 +87,10 @@ class Guard:
             with self._turns.taken(client):
                 async with self._room.share(most_bytes) as share:
                     body = await self._body(incoming, share)
-                    await self._app(scope, _replay(body, receive), send)
+                    text_bytes = await self._read_by(_text_bytes, body)
+                    async with self._texts.share(text_bytes) as text:
+                        await text.grow_to(text_bytes)
+                        await self._app(scope, _replay(body, receive), send)
         except Refused as refused:
             await self._refuse(refused, incoming, send)
         except _Gone:
@@ -112,11 +125,14 @@ class Guard:
         except TimeoutError:
             told_s = f"{self._limits.body_s:g}"
             raise Refused(408, f"the body didn't come within {told_s} seconds") from None
-        if len(body) > self._limits.small_bytes:
-            await asyncio.get_running_loop().run_in_executor(self._reader, check_structure, body)
-        else:
-            check_structure(body)
+        await self._read_by(check_structure, body)
         return body
+
+    async def _read_by(self, look: Callable[[bytes], T], body: bytes) -> T:
+        """Look through a body, in a thread where it is large."""
+        if len(body) <= self._limits.small_bytes:
+            return look(body)
+        return await asyncio.get_running_loop().run_in_executor(self._reader, look, body)
 
     async def _read(self, incoming: _Incoming, share: Share) -> bytes:
         body = bytearray()
@@ -170,6 +186,17 @@ class _Incoming:
                 raise _Gone
             self._has_more = message.get("more_body", False)
             yield message.get("body", b"")
+
+
+def _text_bytes(body: bytes) -> int:
+    r"""Return what the texts of a body may take in memory: Python keeps one width for a whole text.
+
+    >>> _text_bytes(b"abcd"), _text_bytes("é".encode()), _text_bytes(rb"\ud83e\udd86")
+    (4, 4, 48)
+    """
+    if _WIDE.search(body):
+        return 4 * len(body)
+    return len(body) if body.isascii() and rb"\u" not in body else 2 * len(body)
 
 
 def _check_framing(headers: dict[bytes, bytes]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from fault_server import FaultServer, candidate_of
@@ -109,3 +111,26 @@ def test_a_server_that_does_not_stream_is_read_in_one_piece(server: FaultServer)
     call, pieces = _stream(server, "in one piece")
     assert (call.status, call.response, pieces) == ("ok", "Answer: 4", ["Answer: 4"])
     assert call.usage == Usage(input_tokens=10, output_tokens=5)
+
+
+@pytest.mark.parametrize("text", ["fine", "429 once", "always 500", "breaks after 1"])
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_what_was_asked_is_let_go_when_its_call_ends(
+    server: FaultServer, text: str, is_streamed: bool
+) -> None:
+    async def freed() -> bool:
+        async with Clients(first_wait_s=0.01) as opened:
+            prompt = Prompt.from_text(text)
+            on_text = str.strip if is_streamed else None
+            await opened.call(candidate_of(server, max_attempts=2), prompt, on_text=on_text)
+            seen = weakref.ref(prompt)
+            del prompt
+            await asyncio.sleep(0)  # asyncio ends what broke off in its next turn
+            return seen() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(freed())
+    finally:
+        gc.enable()

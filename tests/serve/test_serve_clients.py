@@ -233,6 +233,20 @@ def test_large_bodies_wait_for_room_and_small_ones_need_none(
     assert asyncio.run(all_at_once()) == statuses
 
 
+@pytest.mark.parametrize("sign", ["\N{DUCK}".encode(), json.dumps("\N{DUCK}").encode()])
+def test_texts_of_four_bytes_a_sign_are_in_memory_one_after_the_other(sign: bytes) -> None:
+    wide, plain = [b"x" * (100 - len(sign)) + sign], [b"x" * 100]
+    limits = Limits(body_bytes=100, small_bytes=10, text_bytes=400, room_s=0.001)
+
+    async def together(*bodies: list[bytes]) -> list[int]:
+        guard = Guard(_answer, None, limits)
+        return await asyncio.gather(*(_ask(guard, each) for each in bodies))
+
+    assert asyncio.run(together(wide, wide)) == [200, 503]
+    assert asyncio.run(together(*[plain] * 4)) == [200] * 4
+    assert asyncio.run(together(*[["\u00e9".encode() * 50]] * 3)) == [200, 200, 503]
+
+
 def test_room_is_given_back_when_its_body_breaks_off() -> None:
     guard = Guard(_answer, None, Limits(body_bytes=100, small_bytes=10, room_bytes=100, room_s=5))
 

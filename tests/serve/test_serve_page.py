@@ -28,6 +28,7 @@ MB = 1_000_000
         f"{requests.MOST_FIELDS} fields an object |",
         f"| bodies above {LIMITS.small_bytes // 1024} kB of all requests under way | "
         f"{LIMITS.room_bytes // MB} MB | a wait of {LIMITS.room_s:g} seconds, then 503 |",
+        f"| their texts, in memory | {LIMITS.text_bytes // MB} MB | the same |",
         f"| {LIMITS.most_requests_per_client} of one client, {LIMITS.most_requests:,} in all | 503",
         f"| an answer that its client doesn't read | {WAIT.unread_s:g} seconds |",
     ],

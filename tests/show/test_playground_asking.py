@@ -292,3 +292,19 @@ def test_a_thought_is_folded_under_its_answer(controller: PlaygroundController) 
     controller.set(prompt=SUM)
     controller.ask()
     assert "<details>" not in html.answer(controller, controller.asking.asked[0])
+
+
+def test_a_thought_is_seen_as_it_comes_and_folded_once_the_answer_begins(
+    controller: PlaygroundController,
+) -> None:
+    seen: list[str] = []
+    controller.asking.on_change = lambda: seen.append(
+        html.answer(controller, controller.asking.asked[0])
+    )
+    controller.set(prompt="thinks aloud")
+    controller.ask()
+    thinking = [drawn for drawn in seen if "<details open><summary>It thinks" in drawn]
+    assert len(thinking) == 6
+    assert "Let me see" not in thinking[0]
+    assert "Let me see: 2 + 2." in thinking[-1]
+    assert "<details><summary>What it thought before" in seen[-1]

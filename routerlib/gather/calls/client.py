@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from routerlib.gather.calls.endpoints import ConnectionPools, Endpoint
 from routerlib.gather.calls.faults import Fault
@@ -205,7 +205,12 @@ class _Asking:
             return read_error(self._last_error, self._last_fault)
         # Decoding and network errors that the SDK lets through are faults of the provider too.
         except (OpenAIError, AnswerFault, OSError) as error:
+            error.__traceback__ = None
             return {"response": self._streamed.text, **read_error(error, self._last_fault)}
+        finally:
+            # All of it knows this call: it would hold its prompt until garbage is next looked for.
+            retrying.iter_state.reset()
+            self._last_error = None
 
     def _may_retry(self, error: BaseException) -> bool:
         has_spoken = self._streamed.text is not None or self._has_thought_aloud
@@ -355,6 +360,11 @@ def _marked_ends() -> Any:
             async for event in super()._iter_events():
                 self.has_marked_end |= event.data.startswith("[DONE]")
                 yield event
+
+        async def close(self) -> None:
+            await super().close()
+            # One that isn't read to its end holds the request.
+            await cast("AsyncGenerator[object]", self._iterator).aclose()
 
     return MarkedEnds
 

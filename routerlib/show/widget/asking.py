@@ -13,6 +13,7 @@ from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.records.call import PERSON, CandidateModel, Score, Usage
 from routerlib.records.decision import Decision
 from routerlib.records.prompt import Prompt
+from routerlib.records.thoughts import THOUGHT
 
 if TYPE_CHECKING:
     from routerlib.gather.calls.ask import Answer
@@ -27,6 +28,7 @@ EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)
 class Asked:
     """One candidate model that was asked, while the answer comes and afterwards.
 
+    `thought`: what it thought before it answered, as far as its provider tells.
     `score`: the person's last verdict in [0, 1].
     """
 
@@ -34,6 +36,7 @@ class Asked:
     model: str
     is_choice: bool
     text: str = ""
+    thought: str = ""
     answer: Answer | None = None
     problem: str = ""
     is_done: bool = False
@@ -157,6 +160,10 @@ class Asking:
             asked.text += piece
             self.on_change()
 
+        def take_thought(piece: str) -> None:
+            asked.thought += piece
+            self.on_change()
+
         permit = _Reserving(self._budget, self._lock, candidate, asked.prompt)
         if not permit.reserve():
             raise ValueError(self._too_dear(permit.worst_usd))
@@ -170,12 +177,14 @@ class Asking:
                 model=None if asked.is_choice else asked.model,
                 fall_back=False,  # a person asked this one; another's answer would mislead
                 on_text=take,
+                on_thought=take_thought,
                 permit=permit,
             )
         finally:
             permit.release()
         call = asked.answer.call
         asked.text = asked.answer.text or asked.text
+        asked.thought = str((call.extra or {}).get(THOUGHT) or asked.thought)
         if not call.is_ok:
             detail = f": {call.error.rstrip('.')}" if call.error else ""
             asked.problem = f"{call.candidate} gave no complete answer ({call.status}){detail}."

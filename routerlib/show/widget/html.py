@@ -13,7 +13,6 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from routerlib.records.thoughts import THOUGHT
 from routerlib.routers.explanation.margin import DECIDED, with_value
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables.rendering import UNKNOWN
@@ -114,7 +113,7 @@ def answer(controller: PlaygroundController, asked: Asked) -> str:
     problem = f'<p class="rl-problem">{escape(asked.problem)}</p>' if asked.problem else ""
     waiting = "" if asked.is_done else '<span class="rl-cursor">▍</span>'
     text = escape(asked.text)
-    if not asked.text and not asked.is_done:
+    if not (asked.text or asked.thought or asked.is_done):
         text = "waiting … a local model is loaded at its first call "
     return (
         f'<div class="rl-answer-head">{_dot(controller, asked.model)}'
@@ -127,13 +126,14 @@ def answer(controller: PlaygroundController, asked: Asked) -> str:
 
 
 def _thoughts(asked: Asked) -> str:
-    """Draw what the candidate model thought before it answered, folded."""
-    known = (asked.answer.call.extra or {}) if asked.answer is not None else {}
-    if not known.get(THOUGHT):
+    """Draw what the candidate model thinks: open until the answer begins, then folded."""
+    if not asked.thought:
         return ""
+    is_thinking = not (asked.text or asked.is_done)
+    what = "It thinks" if is_thinking else "What it thought before"
     return (
-        "<details><summary>What it thought before</summary>"
-        f'<pre class="rl-text">{escape(str(known[THOUGHT]))}</pre></details>'
+        f"<details{' open' if is_thinking else ''}><summary>{what}</summary>"
+        f'<pre class="rl-text">{escape(asked.thought)}</pre></details>'
     )
 
 
