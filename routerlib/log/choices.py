@@ -59,6 +59,9 @@ class LoggedChoices:
         Share of a conversation's turns without a verdict, in [0, 1); None = none.
     order : ndarray of shape (n,) or None
         Place of each decision in the log, for what changes over time; None = as they stand here.
+    is_able : ndarray of bool, shape (n, n_models), or None
+        Which candidates each decision was between: who lacks what a request needs isn't among
+        them. None = all of them, always.
     unscored : LoggedChoices or None
         Decisions without any verdict, their quality NaN: what a value has to allow for.
 
@@ -79,6 +82,7 @@ class LoggedChoices:
     left_out: Mapping[str, int] = field(default_factory=dict)
     unheard: Floats | None = None
     order: np.ndarray | None = None
+    is_able: np.ndarray | None = None
     unscored: LoggedChoices | None = None
 
     def __post_init__(self) -> None:
@@ -168,6 +172,7 @@ class LoggedChoices:
             self,
             order=np.arange(n) if self.order is None else self.order,
             unheard=np.zeros(n) if self.unheard is None else self.unheard,
+            is_able=np.ones((n, len(self.models)), bool) if self.is_able is None else self.is_able,
         )
 
     def of_prompts(
@@ -245,10 +250,13 @@ def recent(log: CallLog, n_decisions: int) -> pd.DataFrame:
 
 
 # What is an array with an entry per decision.
-_COLUMNS = ("arms", "propensities", "quality", "cost_usd", "unheard", "order")
+_COLUMNS = ("arms", "propensities", "quality", "cost_usd", "unheard", "order", "is_able")
 
 
 def _choices(frame: pd.DataFrame, models: tuple[str, ...]) -> LoggedChoices:
+    known = [json.loads(text) for text in frame.estimates]
+    # Without estimates a rule chose, between all.
+    is_able = np.array([[not each or name in each for name in models] for each in known])
     return LoggedChoices(
         prompts=frame.text.tolist(),
         prompt_ids=frame.prompt_id.tolist(),
@@ -257,9 +265,10 @@ def _choices(frame: pd.DataFrame, models: tuple[str, ...]) -> LoggedChoices:
         propensities=frame.propensity.to_numpy(float),
         quality=frame.quality.to_numpy(float),
         cost_usd=frame.cost_usd.to_numpy(float),
-        estimates=_estimates([json.loads(text) for text in frame.estimates], models),
+        estimates=_estimates(known, is_able, models),
         unheard=frame.unheard.to_numpy(float),
         order=frame.decision_id.to_numpy(int),
+        is_able=None if is_able.all() else is_able,
     )
 
 
@@ -313,14 +322,17 @@ def _joined(ours: Estimates | None, others: Estimates | None) -> Estimates | Non
     )
 
 
-def _estimates(known: list[dict], models: tuple[str, ...]) -> Estimates | None:
-    """Return logged estimates as matrices; None where some decision has none of quality."""
+def _estimates(known: list[dict], is_able: np.ndarray, models: tuple[str, ...]) -> Estimates | None:
+    """Return logged estimates as matrices; None where some decision has none of quality.
+
+    They are NaN for whom a decision wasn't between (`is_able`).
+    """
     nan = {"quality": np.nan, "cost_usd": np.nan}
     quality, cost_usd = (
         np.array([[_number(each.get(model, nan)[name]) for model in models] for each in known])
         for name in ("quality", "cost_usd")
     )
-    if np.isnan(quality).any():
+    if np.isnan(quality[is_able]).any():
         return None
     return Estimates(models, quality, cost_usd)
 

@@ -17,6 +17,10 @@ CALL_STATUSES: tuple[str, ...] = get_args(CallStatus)
 Role = Literal["cheapest", "cheap", "coder", "strongest"]
 ROLES: tuple[str, ...] = get_args(Role)
 
+# What a request may need of a candidate model, written in candidates.yaml under supports.
+Ability = Literal["tools", "images", "files", "audio", "json_schema", "logprobs"]
+ABILITIES: tuple[str, ...] = get_args(Ability)
+
 _TOKENS_PER_PRICE_UNIT = 1_000_000
 
 
@@ -136,6 +140,14 @@ class CandidateModel:
         is switched off.
     logprobs : bool, default=False
         Whether log-probabilities of its answers are asked for, of which a few numbers are kept.
+    supports : mapping of str to bool
+        What it can do and what not, of `ABILITIES`; what isn't there is unknown.
+    context_tokens : int or None, default=None
+        Tokens of prompt and answer together that it can take; None = unknown.
+    max_output_tokens : int or None, default=None
+        Tokens that an answer of it can have; None = unknown.
+    facts_from : str, default=""
+        Where those three come from, and as of which day; empty = candidates.yaml alone.
     """
 
     name: str
@@ -154,6 +166,10 @@ class CandidateModel:
     expected_s: float | None = None
     max_wait_s: float = 120.0
     logprobs: bool = False
+    supports: Mapping[str, bool] = field(default_factory=dict)
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    facts_from: str = ""
 
     @property
     def params_hash(self) -> str:
@@ -163,7 +179,7 @@ class CandidateModel:
         )
 
     @property
-    def max_output_tokens(self) -> int | None:
+    def output_cap(self) -> int | None:
         """The cap on output tokens that is sent, the higher of two, or None when there is none."""
         names = ("max_completion_tokens", "max_tokens")
         caps = [int(self.parameters[name]) for name in names if name in self.parameters]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,35 @@ class Estimates:
     def __len__(self) -> int:
         return len(self.quality)
 
+    def among(self, models: Collection[str] | None) -> Estimates:
+        """Return the columns of some candidate models.
+
+        Parameters
+        ----------
+        models : collection of str or None
+            Names; None = all.
+
+        Returns
+        -------
+        Estimates
+            In the same order.
+
+        Raises
+        ------
+        ValueError
+            If none of the names has a column.
+        """
+        if models is None or all(name in models for name in self.models):
+            return self
+        kept = [column for column, name in enumerate(self.models) if name in models]
+        if not kept:
+            raise ValueError(
+                f"none of {', '.join(models)} is known; estimates are of {', '.join(self.models)}"
+            )
+        sd = None if self.quality_sd is None else self.quality_sd[:, kept]
+        names = tuple(self.models[column] for column in kept)
+        return Estimates(names, self.quality[:, kept], self.cost_usd[:, kept], sd)
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -66,7 +95,8 @@ class Decision:
     cost_weight : float
         Quality given up per US dollar saved.
     estimates : dict of str to dict
-        ``{model: {"quality": ..., "cost_usd": ...}}`` for every candidate model.
+        ``{model: {"quality": ..., "cost_usd": ...}}`` for every candidate model that it was
+        between; empty where a rule chose between all.
     router_hash : str
         Identity of the router that decided.
     """

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from routerlib.records.brief import brief
 from routerlib.records.canonical import tagged_hash
+from routerlib.records.messages import check_message, said
 
 Task = Literal[
     "chat",
@@ -35,7 +36,8 @@ class Prompt:
     Parameters
     ----------
     messages : tuple of dict
-        Chat messages, each with ``role`` and ``content``; at least one.
+        Chat messages in the shape of OpenAI's API, each with ``role`` and ``content``: text, or a
+        list of parts such as images; an answer may hold ``tool_calls``. At least one.
     task : str or None, default=None
         One of `TASKS`, or None when unknown.
     reference : Any, default=None
@@ -56,7 +58,7 @@ class Prompt:
     ('What is 17 * 23?', 'b2:')
     """
 
-    messages: tuple[Mapping[str, str], ...]
+    messages: tuple[Mapping[str, Any], ...]
     task: str | None = None
     reference: Any = None
     judge: str | None = None
@@ -68,14 +70,8 @@ class Prompt:
         if not self.messages:
             raise ValueError("a prompt needs at least one message, got none")
         for message in self.messages:
-            if not isinstance(message.get("role"), str) or not isinstance(
-                message.get("content"), str
-            ):
-                raise ValueError(
-                    "each message needs text, and nothing but text, in 'role' and 'content', "
-                    f"got {brief(dict(message))}"
-                )
-        if all(not said or said.isspace() for said in (m["content"] for m in self.messages)):
+            check_message(message)
+        if all(not words or words.isspace() for words in map(said, self.messages)):
             raise ValueError("a prompt needs text, got only white space")
         if self.task is not None and self.task not in TASKS:
             raise ValueError(
@@ -114,8 +110,8 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The content of all messages, joined by blank lines: what features are drawn from."""
-        return "\n\n".join(message["content"] for message in self.messages)
+        """What all messages say, joined by blank lines: what features are drawn from."""
+        return "\n\n".join(map(said, self.messages))
 
     @cached_property  # long texts take a tenth of a second, and are asked for several times
     def prompt_id(self) -> str:

@@ -65,9 +65,9 @@ class RandomRouter(BlindRouter):
     def __init__(self, random_state: int = 0) -> None:
         self.random_state = random_state
 
-    def _choose(self, prompt: str, task: str | None) -> BlindChoice:
-        arm = int(np.argmax(self.draws([prompt])[0]))
-        return BlindChoice(self.models_[arm], 1 / len(self.models_), "chosen by chance")
+    def _choose(self, prompt: str, task: str | None, models: tuple[str, ...]) -> BlindChoice:
+        drawn = dict(zip(self.models_, self.draws([prompt])[0], strict=True))
+        return BlindChoice(max(models, key=drawn.__getitem__), 1 / len(models), "chosen by chance")
 
     def draws(self, prompts: Sequence[str]) -> np.ndarray:
         """Draw uniform random numbers; the candidate with the largest is chosen.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -180,6 +180,7 @@ class Router(Fitted):
         cost_weight: float | None = None,
         policy: Policy | None = None,
         task: str | None = None,
+        among: Collection[str] | None = None,
     ) -> Decision:
         """Choose the candidate model for one prompt.
 
@@ -193,6 +194,9 @@ class Router(Fitted):
             Another rule, such as `QualityFloor`; not with `cost_weight`.
         task : str or None, default=None
             Known task label.
+        among : collection of str or None, default=None
+            Candidate models that can answer; the propensity is that among them, and the decision
+            keeps the estimates of these alone. None = all.
 
         Returns
         -------
@@ -202,16 +206,18 @@ class Router(Fitted):
         Raises
         ------
         ValueError
-            If both `cost_weight` and `policy` are given, or cost is weighed but unknown.
+            If both `cost_weight` and `policy` are given, cost is weighed but unknown, or none of
+            `among` is known.
         """
         if cost_weight is not None and policy is not None:
             raise ValueError("give cost_weight or policy, not both")
         topics = None if task is None else [task]
         needs_spread = policy is not None and policy.needs_spread
-        estimates = (self.predict_with_spread if needs_spread else self.predict)([prompt], topics)
+        predict = self.predict_with_spread if needs_spread else self.predict
+        estimates = predict([prompt], topics).among(among)
         arm, propensity, reason = self._decide(estimates, cost_weight, policy)
         return Decision(
-            model=self.models_[arm],
+            model=estimates.models[arm],
             expected_quality=float(estimates.quality[0, arm]),
             expected_cost_usd=float(estimates.cost_usd[0, arm]),
             propensity=propensity,
@@ -235,12 +241,19 @@ class Router(Fitted):
             choices = policy.choose(estimates)
             arm, propensity = int(choices.arms[0]), float(choices.propensities[0])
         elif cost_weight is None and self.fallback_ is not None:
-            reason = f"keeps to {self.best_single_}: {self.fallback_}"
-            return self.models_.index(self.best_single_), 1.0, reason
+            best = self._best_of(estimates.models)
+            return estimates.models.index(best), 1.0, f"keeps to {best}: {self.fallback_}"
         else:
             weight = self.cost_weight_ if cost_weight is None else cost_weight
             arm, propensity = int(choose_arms(estimates, weight)[0]), 1.0
         return arm, propensity, reason_of(estimates, arm)
+
+    def _best_of(self, models: Sequence[str]) -> str:
+        """Return which of some models has the highest mean quality on train."""
+        if self.best_single_ in models:
+            return self.best_single_
+        means = dict(zip(self.models_, self.mean_quality_, strict=True))
+        return max(models, key=lambda name: -1.0 if np.isnan(means[name]) else means[name])
 
     def nearest(self, prompts: Sequence[str], k: int = 5) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest training prompts; this router keeps none.

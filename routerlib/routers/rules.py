@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -42,6 +42,7 @@ class BlindRouter(Router):
         cost_weight: float | None = None,
         policy: Policy | None = None,
         task: str | None = None,
+        among: Collection[str] | None = None,
     ) -> Decision:
         """Choose a candidate model for one prompt.
 
@@ -55,6 +56,8 @@ class BlindRouter(Router):
             Not accepted: nothing is estimated that a policy could weigh.
         task : str or None, default=None
             Known task; None = detected, where it plays a part.
+        among : collection of str or None, default=None
+            Candidate models that can answer; None = all.
 
         Returns
         -------
@@ -64,12 +67,17 @@ class BlindRouter(Router):
         Raises
         ------
         ValueError
-            If the router isn't fitted, or a policy is given.
+            If the router isn't fitted, a policy is given, or none of `among` is known.
         """
         if policy is not None:
             name = type(self).__name__
             raise ValueError(f"{name} gives no estimates for a policy; leave policy out")
-        model, propensity, reason = self._choose(prompt, task)
+        self._check_fitted()
+        models = tuple(name for name in self.models_ if among is None or name in among)
+        if not models:
+            raise ValueError(f"none of {', '.join(among or ())} is known to {type(self).__name__}")
+        model, propensity, reason = self._choose(prompt, task, models)
+        is_between_all = len(models) == len(self.models_)
         return Decision(
             model=model,
             expected_quality=float("nan"),
@@ -77,12 +85,16 @@ class BlindRouter(Router):
             propensity=propensity,
             reason=reason,
             cost_weight=self.cost_weight_ if cost_weight is None else cost_weight,
+            estimates={} if is_between_all else {name: dict(_NOTHING) for name in models},
             router_hash=self.router_hash_,
         )
 
     @abstractmethod
-    def _choose(self, prompt: str, task: str | None) -> BlindChoice:
-        """Choose for one prompt."""
+    def _choose(self, prompt: str, task: str | None, models: tuple[str, ...]) -> BlindChoice:
+        """Choose one of the models for one prompt."""
+
+
+_NOTHING = {"quality": float("nan"), "cost_usd": float("nan")}
 
 
 # From this length on a chat or an unknown task is no small matter.
@@ -192,9 +204,15 @@ class RuleRouter(BlindRouter):
         router.mean_cost_usd_ = np.full(len(candidates), np.nan)
         return router
 
-    def _choose(self, prompt: str, task: str | None) -> BlindChoice:
+    def _choose(self, prompt: str, task: str | None, models: tuple[str, ...]) -> BlindChoice:
         role, reason = _rule(prompt, task)
-        return BlindChoice(self.roles[role], 1.0, reason)
+        if self.roles[role] in models:
+            return BlindChoice(self.roles[role], 1.0, reason)
+        # Where it can't answer, the next stronger one that can does, or the next weaker one.
+        place = ROLES.index(role)
+        order = [self.roles[each] for each in (*ROLES[place:], *reversed(ROLES[:place]))]
+        instead = next((name for name in order if name in models), models[0])
+        return BlindChoice(instead, 1.0, f"{reason}, which can't answer this; {instead} can")
 
     @property
     def chooses_by_estimates(self) -> bool:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from routerlib.gather.calls.ask import OVER_BUDGET, Answer, answer, instead, order_of_asking
 from routerlib.gather.calls.budget import Budget
+from routerlib.gather.candidates import abilities
+from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.log.call_log import CallLog
 from routerlib.log.writer import LogWriter
 from routerlib.records.call import Call, CandidateModel, Score
@@ -117,10 +119,22 @@ class Service:
         await asyncio.to_thread(self._writer.close)
         self._reader.close()
 
-    async def decide(self, prompt: Prompt, cost_weight: float | None = None) -> Decision:
-        """Return the router's decision on a prompt; nothing is logged."""
+    async def decide(
+        self,
+        prompt: Prompt,
+        cost_weight: float | None = None,
+        able: Sequence[CandidateModel] | None = None,
+    ) -> Decision:
+        """Return the router's decision on a prompt; nothing is logged.
+
+        `able`: who can answer it; None = as far as the prompt alone says.
+        """
         router = self.routing.router
-        arguments = (router, prompt, cost_weight, self._exploration)
+        if able is None:
+            able = _able(self.candidates, prompt, {})
+        by_price = sorted(able, key=lambda each: -each.price.output_usd_per_mtok)
+        among = None if len(able) == len(self.candidates) else [each.name for each in by_price]
+        arguments = (router, prompt, cost_weight, self._exploration, among)
         with refusing(422):
             if len(prompt.text) > _LONG_CHARACTERS:
                 loop = asyncio.get_running_loop()
@@ -135,11 +149,12 @@ class Service:
         on_thought: Callable[[str, str], None] | None = None,
     ) -> Answering:
         """Decide and start to ask."""
-        decision = await self._decision(prompt, wish)
-        with refusing(422):
-            order = order_of_asking(decision, self.candidates)
         if wish.model is not None:
-            del order[1:]
+            named = select_candidates(self.candidates, [wish.model])
+            _able(named, prompt, wish.parameters)  # says what it lacks, whoever else could answer
+        able = _able(self.candidates, prompt, wish.parameters)
+        decision = await self._decision(prompt, wish, able)
+        order = order_of_asking(decision, able if wish.model is None else named)
         order = [with_parameters(candidate, wish.parameters) for candidate in order]
         if not is_affordable(self.budget, order, prompt):
             raise _spent(self.budget)
@@ -170,13 +185,15 @@ class Service:
             )
         return str(candidate)
 
-    async def _decision(self, prompt: Prompt, wish: Wish) -> Decision:
+    async def _decision(
+        self, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]
+    ) -> Decision:
         turn = self._turn(prompt, wish) if wish.model is None else None
-        decision = await self.decide(prompt, wish.cost_weight)
+        decision = await self.decide(prompt, wish.cost_weight, able)
         if wish.model is not None:
             reason = f"chosen by the caller; the router would have asked {decision.model}"
             return instead(decision, wish.model, reason, CALLER)
-        if turn is None or turn.model not in {each.name for each in self.candidates}:
+        if turn is None or turn.model not in {each.name for each in able}:
             return decision
         reason = (
             f"the conversation stays with {turn.model}, which answered under decision "
@@ -234,6 +251,16 @@ class Answering:
         return answered
 
 
+def _able(
+    candidates: Sequence[CandidateModel], prompt: Prompt, parameters: Mapping[str, Any]
+) -> list[CandidateModel]:
+    """Return who can answer, or refuse."""
+    try:
+        return abilities.able(candidates, abilities.Request(prompt, parameters))
+    except abilities.Unable as error:
+        raise Refused(400, str(error), code="unable") from error
+
+
 def _spent(budget: Budget) -> Refused:
     message = (
         f"the budget of {budget.cap_usd} US dollars has no room for this request: "
@@ -263,8 +290,8 @@ def with_parameters(candidate: CandidateModel, given: Mapping[str, Any]) -> Cand
     if wanted:
         own = [name for name in _CAPS if name in candidate.parameters]
         name = own[0] if own else next(each for each in _CAPS if each in given)
-        cap = candidate.max_output_tokens
-        parameters[name] = min([*wanted, *([] if cap is None else [cap])])
+        caps = (candidate.output_cap, candidate.max_output_tokens)
+        parameters[name] = min([*wanted, *(cap for cap in caps if cap is not None)])
     return replace(candidate, parameters=parameters)
 
 

@@ -265,7 +265,10 @@ def _candidate_body(candidate: CandidateModel, is_known: bool) -> dict[str, Any]
         "provider": candidate.provider,
         "input_usd_per_mtok": candidate.price.input_usd_per_mtok,
         "output_usd_per_mtok": candidate.price.output_usd_per_mtok,
-        "max_output_tokens": candidate.max_output_tokens,
+        "max_output_tokens": candidate.output_cap or candidate.max_output_tokens,
+        "context_tokens": candidate.context_tokens,
+        "supports": dict(candidate.supports),
+        "facts_from": candidate.facts_from,
         "is_known_to_router": is_known,
         "has_key": variable is None or bool(os.environ.get(variable, "").strip()),
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -94,21 +95,43 @@ def decide(
     prompt: Prompt,
     cost_weight: float | None,
     exploration: Exploration | None,
+    among: Collection[str] | None = None,
 ) -> Decision:
     """Choose a candidate for a prompt.
 
     `cost_weight`: quality given up per US dollar saved; None = the router's own operating
         point.
     `exploration`: how the choice is drawn; None = the best expected utility, always.
+    `among`: who can answer; None = all. Where the router knows none of
+        them, the first is chosen.
     """
+    if among is not None and not set(among).intersection(router.models_):
+        return _unknown(router, next(iter(among)), cost_weight)
+    known: dict[str, Any] = {"task": prompt.task, "among": among}
     if exploration is None:
-        return router.route(prompt.text, cost_weight=cost_weight, task=prompt.task)
+        return router.route(prompt.text, cost_weight=cost_weight, **known)
     weight = router.cost_weight_ if cost_weight is None else cost_weight
     if isinstance(router, RuleRouter) or (cost_weight is None and router.fallback_ is not None):
-        usual = router.route(prompt.text, cost_weight=cost_weight, task=prompt.task)
-        return _around(usual, router.models_, exploration.policy(0.0))
-    drawn = router.route(prompt.text, policy=exploration.policy(weight), task=prompt.task)
+        usual = router.route(prompt.text, cost_weight=cost_weight, **known)
+        models = tuple(name for name in router.models_ if among is None or name in among)
+        return _around(usual, models, exploration.policy(0.0))
+    drawn = router.route(prompt.text, policy=exploration.policy(weight), **known)
     return replace(drawn, cost_weight=weight)
+
+
+def _unknown(router: Router, model: str, cost_weight: float | None) -> Decision:
+    """Choose without knowing anything of whom to choose from."""
+    nothing = float("nan")
+    return Decision(
+        model=model,
+        expected_quality=nothing,
+        expected_cost_usd=nothing,
+        propensity=1.0,
+        reason="the router knows nobody who can answer this",
+        cost_weight=router.cost_weight_ if cost_weight is None else cost_weight,
+        estimates={model: {"quality": nothing, "cost_usd": nothing}},
+        router_hash=router.router_hash_,
+    )
 
 
 def _around(usual: Decision, models: tuple[str, ...], policy: Policy) -> Decision:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from routerlib.log.call_log import CallLog
+from routerlib.records.messages import content_text, said
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
 from routerlib.serve.faults import Refused
@@ -28,7 +29,7 @@ class Turn(NamedTuple):
     decision_id: int
 
 
-def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, str]]) -> Turn | None:
+def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, Any]]) -> Turn | None:
     """Return the turn that these messages go on from.
 
     The messages up to the last answer in them are a prompt that was sent before, and the answer
@@ -40,11 +41,11 @@ def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, str]]) -> Turn | 
         return None
     last = answered[-1]
     before = tuple(messages[:last])
-    if not any(message["content"].strip() for message in before):
+    if not any(said(message).strip() for message in before):
         return None
-    said = _answer(messages[last]["content"])
+    answer = _answer(content_text(messages[last].get("content")))
     for model, decision_id, response in log.lookup(_ANSWERED, Prompt(before).prompt_id):
-        if response is not None and _answer(response) == said:
+        if response is not None and _answer(response) == answer:
             return Turn(model, decision_id)
     return None
 

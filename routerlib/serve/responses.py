@@ -101,6 +101,9 @@ class CandidateBody(BaseModel):
     input_usd_per_mtok: float
     output_usd_per_mtok: float
     max_output_tokens: int | None
+    context_tokens: int | None
+    supports: dict[str, bool]
+    facts_from: str
     is_known_to_router: bool
     has_key: bool
 

@@ -134,6 +134,7 @@ def probability_of_verdict(logged: LoggedChoices, groups: np.ndarray) -> Floats:
     is_arm = (logged.arms[:, None] == np.arange(len(logged.models))).astype(float)
     columns = [is_arm, np.log1p([[len(prompt)] for prompt in logged.prompts])]
     if logged.estimates is not None:
-        columns.append(logged.estimates.quality)
+        quality = logged.estimates.quality  # 0.5 of whom a decision wasn't between: nothing known
+        columns.append(np.where(np.isnan(quality), 0.5, quality))
     seen = probability_observed(logged.quality[:, None], np.hstack(columns), groups)
     return seen.probability[:, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from routerlib.evaluation.off_policy.estimators import why_too_thin
@@ -41,8 +43,39 @@ def target_probabilities(
 ) -> Floats:
     """Return the probability with which a target would choose each candidate model.
 
+    Where a decision was between some of them only, so is the target's choice.
+
     `router`: whose estimates a policy sees; None = those that were logged.
     """
+    if logged.is_able is None or logged.is_able.all():
+        return _probabilities(policy, logged, router)
+    found = np.zeros((len(logged), len(logged.models)))
+    patterns, pattern_of = np.unique(logged.is_able, axis=0, return_inverse=True)
+    for number, is_able in enumerate(patterns):
+        rows = np.flatnonzero(pattern_of.ravel() == number)
+        part = replace(logged.take(rows), is_able=None)
+        if is_able.all():
+            found[rows] = _probabilities(policy, part, router)
+        else:
+            names = [name for name, can in zip(logged.models, is_able, strict=True) if can]
+            found[np.ix_(rows, is_able)] = _among(policy, part, router, names)
+    return found
+
+
+def _among(
+    policy: Router | Policy, logged: LoggedChoices, router: Router | None, names: list[str]
+) -> Floats:
+    """Return the probabilities of those candidates alone that the decisions were between."""
+    if not isinstance(policy, Router):
+        return policy.probabilities(_seen(policy, logged, router).among(names))
+    if not set(names).intersection(policy.models_):  # then nobody weighs: the same for any router
+        chosen = [logged.models[arm] for arm in logged.arms]
+    else:
+        chosen = [policy.route(prompt, among=names).model for prompt in logged.prompts]
+    return one_hot(np.array([names.index(name) for name in chosen]), len(names))
+
+
+def _probabilities(policy: Router | Policy, logged: LoggedChoices, router: Router | None) -> Floats:
     if isinstance(policy, Router):
         outcomes = Outcomes(
             prompts=logged.prompts,
@@ -56,13 +89,18 @@ def target_probabilities(
                 f"the log never chose {unknown[0]!r}, which the router may; explore it first"
             )
         return one_hot(route_all(policy, outcomes).arms, len(logged.models))
+    return policy.probabilities(_seen(policy, logged, router))
+
+
+def _seen(policy: Policy, logged: LoggedChoices, router: Router | None) -> Estimates:
+    """Return the estimates that a policy weighs."""
     estimates = logged.estimates if router is None else _estimates(policy, logged, router)
     if estimates is None:
         raise ValueError(
             "these decisions were logged without estimates of quality (rules decided), so a policy "
             "has nothing to weigh; give router=, or value a router"
         )
-    return policy.probabilities(estimates)
+    return estimates
 
 
 def _estimates(policy: Policy, logged: LoggedChoices, router: Router) -> Estimates:

@@ -6,14 +6,16 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from routerlib.gather.calls.client import Clients, NotAsked, Permit
 from routerlib.gather.calls.interruptible import run_interruptibly
+from routerlib.gather.candidates.abilities import Request, able
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.policies.utility import utility
 from routerlib.records.call import Call, CandidateModel
 from routerlib.records.decision import CALLER, Decision
+from routerlib.records.messages import n_characters
 from routerlib.records.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -149,7 +151,8 @@ def ask(
     Raises
     ------
     ValueError
-        If the prompt is empty, the chosen model is no candidate, or it is said twice how to decide.
+        If the prompt is empty, the chosen model is no candidate, nobody can answer, or it is said
+        twice how to decide.
 
     Examples
     --------
@@ -163,10 +166,12 @@ def ask(
     if decision is not None and policy is not None:
         raise ValueError("give a decision or the policy to make one, not both")
     task = task or asked.task
-    if decision is None and policy is not None:
-        decision = router.route(asked.text, cost_weight=cost_weight, policy=policy, task=task)
-    elif decision is None:
-        decision = router.route(asked.text, cost_weight=cost_weight, task=task)
+    if decision is None:
+        can = able(candidates, Request(asked, {}))
+        among = None if len(can) == len(candidates) else [each.name for each in can]
+        how: dict[str, Any] = {"cost_weight": cost_weight, "task": task, "among": among}
+        decision = router.route(asked.text, policy=policy, **how)
+        candidates = can if model is None else candidates
     if model is not None:
         why = f"chosen by the caller; the router would have asked {decision.model}"
         decision = instead(decision, model, why, CALLER)
@@ -209,7 +214,7 @@ async def answer(
     `order`: whom to ask, see `order_of_asking`; at least one.
     """
     recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
-    if sum(len(message["content"]) for message in prompt.messages) > _LONG_CHARACTERS:
+    if sum(map(n_characters, prompt.messages)) > _LONG_CHARACTERS:
         await recorded  # the copies that writing and sending take don't add up
     failed: list[Call] = []
     for candidate in order:

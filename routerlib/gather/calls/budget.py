@@ -11,6 +11,7 @@ from fractions import Fraction
 from routerlib.log.spending import Ledger
 from routerlib.records.call import CandidateModel, Usage
 from routerlib.records.canonical import canonical_json
+from routerlib.records.messages import attachments, said
 from routerlib.records.prompt import Prompt
 
 _BYTES_PER_TOKEN_EXPECTED = 4  # of English
@@ -20,6 +21,8 @@ _FORMAT_TOKENS_PER_MESSAGE = 8
 # seen has about 70 tokens).
 _FORMAT_TOKENS_PER_MESSAGE_WORST = 16
 _FORMAT_TOKENS_PER_REQUEST_WORST = 128
+# The dearest count of an image seen: gpt-4o-mini's 2,833, and 5,667 for each of eight tiles.
+_TOKENS_PER_IMAGE_WORST = 50_000
 _EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP = 512
 # Sent under a budget where a candidate names no cap: long answers fit, endless ones don't.
 OUTPUT_CAP_UNDER_BUDGET = 4096
@@ -39,7 +42,7 @@ def expected_cost_usd(
         has none.
     """
     if output_tokens is None:
-        cap = candidate.max_output_tokens
+        cap = candidate.output_cap
         output_tokens = _EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP if cap is None else cap / 2
     texts = _texts(candidate, prompt)
     n_input = sum(map(_n_bytes, texts)) // _BYTES_PER_TOKEN_EXPECTED
@@ -53,14 +56,18 @@ def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
     A token for each byte of messages, system prompt and parameters (tools and schemas are input
     too), the marks of a chat format, and output, with reasoning, up to the cap that is sent.
     """
-    price, cap = candidate.price, candidate.max_output_tokens
+    price, cap = candidate.price, candidate.output_cap
     if cap is None:
         if price.output_usd_per_mtok:
             return math.inf
         cap = 0
+    kinds = [kind for kind, _ in attachments(prompt.messages)]
+    if price.input_usd_per_mtok and ("file" in kinds or "audio" in kinds):
+        return math.inf  # as long as anybody likes
     texts = _texts(candidate, prompt)
     n_input = (
-        sum(map(_n_bytes, texts))
+        _TOKENS_PER_IMAGE_WORST * len(kinds)
+        + sum(map(_n_bytes, texts))
         + _n_bytes(canonical_json(dict(candidate.parameters)))
         + _FORMAT_TOKENS_PER_MESSAGE_WORST * len(texts)
         + _FORMAT_TOKENS_PER_REQUEST_WORST
@@ -73,7 +80,7 @@ def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
 
 def capped(candidate: CandidateModel) -> CandidateModel:
     """Return the candidate with a cap on its output, so that a call has a worst case."""
-    if candidate.max_output_tokens is not None:
+    if candidate.output_cap is not None:
         return candidate
     parameters = {**candidate.parameters, cap_name(candidate): OUTPUT_CAP_UNDER_BUDGET}
     return replace(candidate, parameters=parameters)
@@ -87,7 +94,7 @@ def cap_name(candidate: CandidateModel) -> str:
 
 def _texts(candidate: CandidateModel, prompt: Prompt) -> list[str]:
     system = [candidate.system] if candidate.system else []
-    return [*system, *(message["content"] for message in prompt.messages)]
+    return [*system, *map(said, prompt.messages)]
 
 
 def _n_bytes(text: str) -> int:

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from routerlib.gather.candidates.facts import Facts, known_facts
 from routerlib.gather.candidates.keys import key_complaints
 from routerlib.gather.candidates.parameters import (
     KNOWN as KNOWN_PARAMETERS,
@@ -32,7 +33,7 @@ from routerlib.gather.candidates.parameters import (
     check_parameters,
 )
 from routerlib.gather.candidates.prices import list_price, nominal_price
-from routerlib.records.call import CandidateModel, Price, Role
+from routerlib.records.call import ABILITIES, Ability, CandidateModel, Price, Role
 from routerlib.records.prompt import check_names
 from routerlib.weights.cache import KNOWN
 
@@ -104,6 +105,10 @@ class _Entry(_Strict):
     extra: dict[str, Any] = Field(default_factory=dict)
     roles: list[Role] = Field(default_factory=list)
     expected_s: float | None = Field(default=None, gt=0)
+    supports: list[Ability] | dict[Ability, bool] | None = None
+    context_tokens: int | None = Field(default=None, ge=1)
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    facts_from: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -246,12 +251,24 @@ def candidates_frame(candidates: Sequence[CandidateModel]) -> pd.DataFrame:
             "input_usd_per_mtok": candidate.price.input_usd_per_mtok,
             "output_usd_per_mtok": candidate.price.output_usd_per_mtok,
             "price_from": " ".join(filter(None, (candidate.price.source, candidate.price.as_of))),
-            "max_tokens": candidate.max_output_tokens,
+            "max_tokens": candidate.output_cap,
+            "context_tokens": candidate.context_tokens,
+            "supports": _told_abilities(candidate),
             "key": _state_of_key(candidate),
         }
         for candidate in candidates
     ]
-    return pd.DataFrame(rows).astype({"max_tokens": "Int64"}).set_index("candidate")
+    return (
+        pd.DataFrame(rows)
+        .astype({"max_tokens": "Int64", "context_tokens": "Int64"})
+        .set_index("candidate")
+    )
+
+
+def _told_abilities(candidate: CandidateModel) -> str:
+    known = candidate.supports
+    told = [name if known[name] else f"no {name}" for name in ABILITIES if name in known]
+    return ", ".join(told) or "unknown"
 
 
 def _state_of_key(candidate: CandidateModel) -> str:
@@ -285,7 +302,7 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
     except ValidationError as error:
         raise ValueError(f"{label}: {_complaint(error)}") from None
     provider = PROVIDERS[checked.provider]
-    fields = checked.model_dump(exclude={"price", "base_url", "api_key_env", "roles", "extra"})
+    fields = checked.model_dump(exclude=_WORKED_OUT)
     # From here on they are one: both are sent, hashed and logged alike.
     fields["parameters"] |= checked.extra
     return CandidateModel(
@@ -294,6 +311,30 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
         api_key_env=checked.api_key_env or provider.api_key_env,
         price=_price(checked, label),
         roles=tuple(checked.roles),
+        **_facts(checked)._asdict(),
+    )
+
+
+# What an entry says in another way than a candidate.
+_WORKED_OUT = {
+    "price", "base_url", "api_key_env", "roles", "extra",
+    "supports", "context_tokens", "max_output_tokens", "facts_from",
+}  # fmt: skip
+
+
+def _facts(entry: _Entry) -> Facts:
+    """Return what a candidate can do: what its entry says goes before what is known otherwise."""
+    table = PROVIDERS[entry.provider].price_table
+    known = known_facts(entry.model, entry.provider, table)
+    if isinstance(entry.supports, list):  # a whole list: what isn't on it isn't supported
+        told = {name: name in entry.supports for name in ABILITIES}
+    else:
+        told = {str(name): can for name, can in (entry.supports or {}).items()}
+    return known._replace(
+        supports={**known.supports, **told},
+        context_tokens=entry.context_tokens or known.context_tokens,
+        max_output_tokens=entry.max_output_tokens or known.max_output_tokens,
+        facts_from=entry.facts_from or known.facts_from,
     )
 
 

@@ -25,7 +25,7 @@ from routerlib.weights import cache
 # for each other at every layer), and on quiet cores one thread with several slots costs about 8%.
 _THREADS = 1
 SLOTS = 4  # calls that one server works on at a time
-_CONTEXT_TOKENS_PER_SLOT = 1024
+CONTEXT_TOKENS_PER_SLOT = 1024
 _SILENT = -1
 _HEALTHY_WITHIN_S = 60.0
 _CHECK_EVERY_S = 0.05
@@ -114,7 +114,7 @@ def _parameters(params: Any, gguf: Path) -> Any:
     params.cpuparams.n_threads = _THREADS
     params.cpuparams_batch.n_threads = _THREADS
     params.n_parallel = SLOTS
-    params.n_ctx = SLOTS * _CONTEXT_TOKENS_PER_SLOT
+    params.n_ctx = SLOTS * CONTEXT_TOKENS_PER_SLOT
     params.cache_ram_mib = 0  # the default keeps old prompts in memory: 2.7 GB for a 1 GB model
     params.cache_idle_slots = False  # works only with that cache
     params.ui = False

@@ -130,7 +130,7 @@ def usd(amount: float) -> str:
 
 
 def _has_no_cap(candidate: CandidateModel) -> bool:
-    return candidate.max_output_tokens is None and candidate.price.output_usd_per_mtok > 0
+    return candidate.output_cap is None and candidate.price.output_usd_per_mtok > 0
 
 
 def usd_bound(worst_usd: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from routerlib.records.canonical import canonical_json, tagged_hash
+from routerlib.records.messages import said
 from routerlib.records.prompt import Prompt
 
 RUBRIC = (
@@ -77,7 +78,7 @@ def _material(prompt: Prompt, mark: str) -> list[str]:
     if len(prompt.messages) == 1:
         asked = prompt.text
     else:
-        asked = "\n\n".join(f"[{each['role']}] {each['content']}" for each in prompt.messages)
+        asked = "\n\n".join(f"[{each['role']}] {said(each)}" for each in prompt.messages)
     parts = [_fenced("What was asked", asked, mark)]
     if prompt.reference is not None:
         gold = prompt.reference

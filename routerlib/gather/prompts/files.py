@@ -180,7 +180,18 @@ def _messages(record: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
         raise ValueError(
             f"'messages' must be a list of objects with 'role' and 'content', got {brief(messages)}"
         )
-    return tuple({**message, "content": _text(message.get("content"))} for message in messages)
+    return tuple(_plain(message) for message in messages)
+
+
+def _plain(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Refuse what is more than text: no judge could look at it."""
+    content = _text(message.get("content"))
+    if not isinstance(message.get("role"), str) or not isinstance(content, str):
+        raise ValueError(
+            "each message needs text, and nothing but text, in 'role' and 'content', "
+            f"got {brief(dict(message))}"
+        )
+    return {**message, "content": content}
 
 
 def _text(content: Any) -> Any:
