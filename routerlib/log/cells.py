@@ -13,6 +13,7 @@ from routerlib.log import queries
 from routerlib.log.purchases import Purchases
 from routerlib.outcomes.outcomes import Failures
 from routerlib.records.call import Price
+from routerlib.records.decision import CONVERSATION, GOES_ON_FROM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,14 @@ select
     {queries.GROUP_ID} as group_id
 from prompts join wanted using (prompt_id) order by row
 """
+# Turns that stayed with their conversation's model, each with the turn that it goes on from.
+_TURNS = r"""
+select later.prompt_id as prompt_id, earlier.prompt_id as earlier_id
+from decisions as later join decisions as earlier
+on earlier.decision_id = try_cast(regexp_extract(later.reason, $goes_on_from, 1) as bigint)
+where later.router_hash = $stayed and later.prompt_id <> earlier.prompt_id
+order by later.decision_id
+"""
 _GRID = """
 select row, list_position($names, candidate) - 1 as model, quality, cost_usd, is_failed
 from cells join wanted using (prompt_id) where list_contains($names, candidate)
@@ -50,7 +59,8 @@ class Cells(NamedTuple):
     """Everything that Outcomes are made of.
 
     `prompts, topics, prompt_ids, group_ids` (length n_prompts): in the order of logging; groups
-        are as `Prompt.group` says, None where a prompt has none.
+        are as `Prompt.group` says, or the first prompt of a conversation for all of its turns;
+        None where a prompt has none.
     `models` (length n_models): candidate names.
     `quality, cost_usd` (n_prompts, n_models): NaN where unknown; US dollars.
     `inclusion` (n_prompts, n_models): probability with which a cell was to be observed; None = no
@@ -87,9 +97,11 @@ def read_cells(
         reader.keep("wanted", _WANTED, {"names": names})
         row, model, quality, cost_usd, is_failed = reader.arrays(_GRID, {"names": names})
         known = reader.frame(_LABELS)
+        turns = reader.frame(_TURNS, {"goes_on_from": GOES_ON_FROM.pattern, "stayed": CONVERSATION})
     if failures == "wrong":
         quality[is_failed] = 0.0
     group_ids = known.group_id.astype(object)
+    named = group_ids.where(group_ids.notna(), known.prompt_id.map(_conversations(turns)))
     qualities = _grid(row, model, quality, (len(known), len(names)))
     prompt_ids = known.prompt_id.tolist()
     return Cells(
@@ -99,9 +111,17 @@ def read_cells(
         cost_usd=_grid(row, model, cost_usd, (len(known), len(names))),
         topics=known.label.tolist(),
         prompt_ids=prompt_ids,
-        group_ids=group_ids.where(group_ids.notna(), None).tolist(),
+        group_ids=named.astype(object).where(named.notna(), None).tolist(),
         inclusion=Purchases.read(path).inclusion(prompt_ids, names, qualities),
     )
+
+
+def _conversations(turns: pd.DataFrame) -> dict[str, str]:
+    """Name the conversation of each prompt that has more than one turn: by its first prompt."""
+    names: dict[str, str] = {}
+    for later, earlier in zip(turns.prompt_id, turns.earlier_id, strict=True):
+        names[later] = names.setdefault(earlier, f"conversation/{earlier}")
+    return names
 
 
 def _grid(

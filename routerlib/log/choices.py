@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ import numpy as np
 
 from routerlib.log import queries
 from routerlib.records.arrays import Floats
-from routerlib.records.decision import CALLER, CONVERSATION, Estimates
+from routerlib.records.decision import CALLER, CONVERSATION, GOES_ON_FROM, Estimates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +25,6 @@ NOT_DRAWN = {
     CONVERSATION: "the turn stayed with its conversation's model",
 }
 _UNSCORED = "no verdict on the answer"
-# How a turn that stays with its conversation's model names the decision it goes on from.
-_GOES_ON_FROM = re.compile(r"under decision (\d+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +282,7 @@ def _conversations(frame: pd.DataFrame) -> pd.DataFrame:
         for decision_id, reason in zip(
             frame.decision_id[is_turn], frame.reason[is_turn], strict=True
         )
-        if (found := _GOES_ON_FROM.search(reason))
+        if (found := GOES_ON_FROM.search(reason))
     }
     drawn = set(frame.decision_id[~frame.router_hash.isin(list(NOT_DRAWN))])
     unit = frame.decision_id.map(lambda each: _first(each, before))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 # say nothing of what the router would have done, so off-policy values leave them out.
 CALLER = "caller"
 CONVERSATION = "conversation"
+# How the reason of such a turn names the decision it goes on from.
+GOES_ON_FROM = re.compile(r"under decision (\d+)")
 
 
 @dataclass(frozen=True)

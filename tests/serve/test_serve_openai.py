@@ -10,6 +10,9 @@ from fault_server import FaultServer
 from openai import APIError, BadRequestError, InternalServerError, NotFoundError, OpenAI
 from serving import NOBODY, candidate, rows, serving, wait_until
 
+from routerlib.log.call_log import CallLog
+from routerlib.outcomes.outcomes import Outcomes
+
 CODE = [{"role": "user", "content": "Write a Python function that adds two numbers."}]
 CALLS = (
     "select c.candidate, c.status, c.response, d.candidate, d.propensity, d.router_hash "
@@ -299,6 +302,25 @@ def test_a_conversation_stays_with_the_model_that_answered_before(
     assert {propensity for _, propensity in hashes} == {1.0}
     (reason,) = rows(log_path, "select reason from decisions where decision_id = 3")
     assert reason[0].startswith("the conversation stays with large, which answered under decision")
+
+
+def test_turns_of_one_conversation_are_one_group_of_prompts(
+    served: httpx.Client, log_path: Path
+) -> None:
+    said = {"role": "assistant", "content": "Answer: 4"}
+    second = [*CODE, said, _user("And how are you?")]
+    third = [*second, said, _user("Thanks, have a nice day!")]
+    with _sdk(served) as client:
+        for messages in (CODE, [_user("Sing a song of bees.")], second, third):
+            client.chat.completions.create(model="router", messages=messages)
+    for decision_id in range(1, 5):
+        served.post("/feedback", json={"decision_id": decision_id, "score": 1.0})
+    outcomes = Outcomes.from_log(CallLog(log_path, read_only=True))
+    first, song, *later = outcomes.group_ids
+    assert first == f"conversation/{outcomes.prompt_ids[0]}"
+    assert later == [first, first]
+    assert song is None
+    assert outcomes.groups.tolist() == [0, 1, 0, 0]
 
 
 def test_without_stickiness_each_turn_is_decided_afresh(
