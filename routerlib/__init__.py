@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from routerlib.log.audits import read_audit as read_audit
     from routerlib.log.call_log import CallLog as CallLog
     from routerlib.log.choices import LoggedChoices as LoggedChoices
+    from routerlib.log.dataset import LogDataset as LogDataset
     from routerlib.log.schema import LogError as LogError
     from routerlib.metrics.sample_size import plan_sample_size as plan_sample_size
     from routerlib.outcomes.audit import Audit as Audit
@@ -111,6 +112,7 @@ else:
             "log.audits": ["read_audit"],
             "log.call_log": ["CallLog"],
             "log.choices": ["LoggedChoices"],
+            "log.dataset": ["LogDataset"],
             "log.schema": ["LogError"],
             "metrics.sample_size": ["plan_sample_size"],
             "outcomes.audit": ["Audit"],

@@ -1,4 +1,4 @@
-"""Commands on the log's file: check, export, upgrade, sql."""
+"""Commands on the log's file: check, export, compact, upgrade, sql."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def _log() -> None:
-    """Check, export, query or upgrade a log."""
+    """Check, export, seal, query or upgrade a log."""
 
 
 @app.command()
@@ -53,6 +53,46 @@ def export(
         n_rows = log.export(folder)
     told = ", ".join(f"{n} {name}" for name, n in n_rows.items() if n)
     typer.echo(f"{folder}: {told or 'no rows yet'}")
+
+
+@app.command()
+def compact(
+    folder: Annotated[
+        Path, typer.Option("--parquet", help="The folder of the dataset; it is added to.")
+    ],
+    log_paths: Annotated[
+        list[Path], typer.Option("--log", help="A log; give one for each host, none is changed.")
+    ] = [DEFAULT_LOG],  # noqa: B006
+    older_than: Annotated[
+        int, typer.Option("--older-than", min=0, help="Seal days that ended so many days ago.")
+    ] = 1,
+    before: Annotated[
+        str | None,
+        typer.Option("--before", help="Seal what was logged before this day (UTC), YYYY-MM-DD."),
+    ] = None,
+    n_buckets: Annotated[
+        int, typer.Option("--buckets", min=1, max=1024, help="Parts of a day in a new dataset.")
+    ] = 8,
+    memory_gb: Annotated[
+        float, typer.Option("--memory-gb", min=0.1, help="Memory that DuckDB may take.")
+    ] = 1.0,
+) -> None:
+    """Seal past days into Parquet files by day and prompt; a log stays as it is, and is the tail.
+
+    Name the folder wherever a log is read: --log FOLDER.
+    """
+    from routerlib.log.compact import compact as seal
+    from routerlib.log.compact import day_before
+
+    day = day_before(older_than) if before is None else before
+    for path in log_paths:
+        existing_log(path).close()
+    done = seal(log_paths, folder, before=day, n_buckets=n_buckets, memory_gb=memory_gb)
+    told = ", ".join(f"{n} {name}" for name, n in done.rows.items() if n)
+    typer.echo(f"{folder}: sealed up to {day}: {told or 'nothing new'}")
+    if done.n_same:
+        typer.echo(f"{done.n_same} imported calls were there already, from another log")
+    typer.echo(f"next: routerlib inspect --log {folder}")
 
 
 @app.command()

@@ -35,7 +35,9 @@ GivenJudge = Annotated[
         help="For prompts with a reference and no judge: a judge, or auto for what fits each.",
     ),
 ]
-LogPath = Annotated[Path, typer.Option("--log", help="The log, an SQLite file.")]
+LogPath = Annotated[
+    Path, typer.Option("--log", help="The log, an SQLite file; to read, a sealed dataset too.")
+]
 ModelPath = Annotated[Path, typer.Option("--model", help="The router, a .pkl file.")]
 OptionalModelPath = Annotated[
     Path | None,
@@ -63,12 +65,13 @@ DEFAULT_MODEL = Path("data/router_model.pkl")
 def existing_log(path: Path, read_only: bool = True) -> CallLog:
     """Open a log that must be there already."""
     from routerlib.log.call_log import CallLog
+    from routerlib.log.dataset import open_log
 
     if not path.exists():
         raise FileNotFoundError(
             f"there is no log {path}; make one with `routerlib collect` or `make pipeline`"
         )
-    return CallLog(path, read_only=read_only)
+    return open_log(path) if read_only else CallLog(path)
 
 
 def reports_of(log_path: Path) -> Path:
@@ -91,7 +94,7 @@ def say_blended(log: CallLog, judge: str | None) -> None:
     from routerlib.log.cells import blended_judges
 
     if judge is None:
-        tell_blended(blended_judges(log.path))
+        tell_blended(blended_judges(log.source))
 
 
 def tell_blended(judges: list[str]) -> None:

@@ -106,6 +106,7 @@ def _check(folder: Path, settings: dict[str, Any]) -> None:
 # Parameters of commands that a project's settings are for.
 _SETTING_OF = {
     "log_path": "log",
+    "log_paths": "log",
     "model_path": "model",
     "candidates_source": "candidates",
     "source": "candidates",
@@ -144,7 +145,8 @@ def _default(project: Project, parameter: str, command: str) -> Any:
         return candidates_of(project)
     if setting == "model" and command == "route" and not project.path("model").exists():
         return None  # rules decide
-    return _shown(project.path(setting))
+    shown = _shown(project.path(setting))
+    return [shown] if parameter == "log_paths" else shown
 
 
 def candidates_of(project: Project) -> str:

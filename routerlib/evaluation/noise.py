@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,10 +105,10 @@ def repeats_from_log(log: CallLog, models: Sequence[str] | None = None) -> Repea
     >>> repeats_from_log(log).quality.shape
     (1, 1, 2)
     """
-    return _read(log.path, models)
+    return _read(log.source, models)
 
 
-def _read(path: Path, models: Sequence[str] | None) -> Repeats:
+def _read(path: queries.Source, models: Sequence[str] | None) -> Repeats:
     cells = queries.run(path, queries.REPEATS, parameters={"judge": None})
     names = tuple(models) if models is not None else tuple(cells.candidate.unique())
     cells = cells[cells.candidate.isin(names)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routerlib.log.sealed import first_number
 from routerlib.outcomes.audit import Audit
 from routerlib.records.call import AUDIT, PERSON
 
@@ -51,16 +52,19 @@ def record_draw(log: CallLog, draw: Draw) -> None:
 
 def draws_of(log: CallLog) -> list[Draw]:
     """Return the draws that a log holds, oldest first."""
-    rows = log.lookup("select parameters from runs where kind = ? order by run_id", KIND)
+    rows = log.lookup("select parameters, run_id from runs where kind = ? order by run_id", KIND)
+    found = [(json.loads(parameters), first_number(run_id)) for parameters, run_id in rows]
     return [
         Draw(
             models=tuple(told["models"]),
             prompt_ids=tuple(told["prompt_ids"]),
             probability=float(told["probability"]),
-            answers=tuple((key, name, int(call_id)) for key, name, call_id in told["answers"]),
+            answers=tuple(
+                (key, name, first + int(number)) for key, name, number in told["answers"]
+            ),
             random_state=int(told["random_state"]),
         )
-        for told in (json.loads(parameters) for (parameters,) in rows)
+        for told, first in found
     ]
 
 

@@ -73,6 +73,11 @@ class CallLog(LogAppender):
     >>> log.close()
     """
 
+    @property
+    def source(self) -> queries.Source:
+        """What `routerlib.log.queries.opened` opens to read this log."""
+        return self.path
+
     def __enter__(self) -> CallLog:
         return self
 
@@ -90,6 +95,17 @@ class CallLog(LogAppender):
 
     def __repr__(self) -> str:
         return f"CallLog({str(self.path)!r})"
+
+    def birth(self) -> list[str]:
+        """Return what tells this log from others, however it grows.
+
+        Returns
+        -------
+        list of str
+            Identifier and time of its first prompt; empty where there is none yet.
+        """
+        told = self.lookup("select prompt_id, created_at from prompts order by rowid limit 1")
+        return [each for row in told for each in row]
 
     def finished_cells(self) -> set[tuple[str, str, str, int]]:
         """Return the cells that need not be asked again.
@@ -167,7 +183,7 @@ class CallLog(LogAppender):
         ValueError
             If the query is wrong, with the nearest name where a table or column is unknown.
         """
-        return queries.run(self.path, query, tables)
+        return queries.run(self.source, query, tables)
 
     def summary(self, judge: str | None = None) -> pd.DataFrame:
         """Summarise what was asked, one row per candidate model.
@@ -186,7 +202,7 @@ class CallLog(LogAppender):
             (calls that cost_usd leaves out), latency_p50_s and latency_p95_s (seconds, of ok
             calls).
         """
-        summary = queries.run(self.path, queries.SUMMARY, parameters={"judge": judge})
+        summary = queries.run(self.source, queries.SUMMARY, parameters={"judge": judge})
         return summary.set_index("candidate")
 
     def judging(self) -> pd.DataFrame:
@@ -199,7 +215,7 @@ class CallLog(LogAppender):
             failed (counts), input_tokens and output_tokens (sums), cost_usd (US dollars at the
             prices logged last).
         """
-        return queries.run(self.path, queries.JUDGING).set_index("judge")
+        return queries.run(self.source, queries.JUDGING).set_index("judge")
 
     def outcomes(
         self,
@@ -242,7 +258,7 @@ class CallLog(LogAppender):
         from routerlib.log.cells import read_cells
         from routerlib.outcomes.outcomes import Outcomes
 
-        return Outcomes(**read_cells(self.path, prices, failures, judge, models)._asdict())
+        return Outcomes(**read_cells(self.source, prices, failures, judge, models)._asdict())
 
     def price_sentence(
         self, *, prices: Mapping[str, Price] | None = None, models: Sequence[str] | None = None
@@ -263,7 +279,7 @@ class CallLog(LogAppender):
         """
         from routerlib.log.price_notes import price_sentence
 
-        return price_sentence(self.path, prices, models)
+        return price_sentence(self.source, prices, models)
 
     def check(self) -> list[str]:
         """Return what is wrong with the log, as `routerlib.log.check.check_log` finds it.
@@ -292,7 +308,7 @@ class CallLog(LogAppender):
         """
         from routerlib.log.export import export_log
 
-        return export_log(self.path, folder)
+        return export_log(self.source, folder)
 
 
 def _answered_call(row: tuple) -> Call:

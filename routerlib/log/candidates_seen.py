@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
 
 _ANSWERED_BY = f"""
-select candidate, json_extract(extra, '$.answered_by') as model, count(*),
+select candidate, (extra ->> '$.answered_by') as model, count(*),
     min(coalesce(asked_at, created_at))
-from calls where json_extract(extra, '$.answered_by') is not null and {IS_ASKED}
+from calls where (extra ->> '$.answered_by') is not null and {IS_ASKED}
 group by candidate, model order by candidate, min(call_id)
 """
 _ENDS = f"""

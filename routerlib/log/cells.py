@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
@@ -78,7 +77,7 @@ class Cells(NamedTuple):
 
 
 def read_cells(
-    path: Path,
+    path: queries.Source,
     prices: Mapping[str, Price] | None = None,
     failures: Failures = "left_out",
     judge: str | None = None,
@@ -132,12 +131,12 @@ def _grid(
     return grid
 
 
-def blended_judges(path: Path) -> list[str]:
+def blended_judges(path: queries.Source) -> list[str]:
     """Return the judges whose scores of the same calls are averaged into one quality."""
     return [str(name) for name in queries.run(path, queries.BLENDED).judge]
 
 
-def _nothing_scored(reader: queries.Reader, path: Path, judge: str | None) -> str:
+def _nothing_scored(reader: queries.Reader, path: queries.Source, judge: str | None) -> str:
     known = reader.frame("select distinct judge from scores order by judge").judge.tolist()
     if judge is None or not known:
         return (
@@ -150,7 +149,9 @@ def _nothing_scored(reader: queries.Reader, path: Path, judge: str | None) -> st
     )
 
 
-def _order_models(n_scored: pd.Series, models: Sequence[str] | None, path: Path) -> list[str]:
+def _order_models(
+    n_scored: pd.Series, models: Sequence[str] | None, path: queries.Source
+) -> list[str]:
     """Return the candidates that count, as named or the cheapest first.
 
     `n_scored`: scored prompts by candidate, the cheapest first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from routerlib.log.queries import TABLES
 from routerlib.records.prompt import Prompt
 
 # A damaged file can have a complaint for every page; the first ones tell enough.
-_MOST_COMPLAINTS = 20
+MOST_COMPLAINTS = 20
 
-_COUNTED = (
+COUNTED = (
     (
         "scores of calls that failed; a failed call must never become a label",
         "select count(*) from scores join calls using (call_id) where status <> 'ok'",
@@ -47,18 +47,18 @@ def check_log(path: str | Path) -> list[str]:
 
 
 def _complaints(connection: sqlite3.Connection) -> Iterator[str]:
-    for (line,) in connection.execute(f"pragma integrity_check({_MOST_COMPLAINTS})"):
+    for (line,) in connection.execute(f"pragma integrity_check({MOST_COMPLAINTS})"):
         if line != "ok":
             yield f"the file is damaged: {line}"
-    broken = connection.execute("pragma foreign_key_check").fetchmany(_MOST_COMPLAINTS)
+    broken = connection.execute("pragma foreign_key_check").fetchmany(MOST_COMPLAINTS)
     for table, row, parent, _ in broken:
         yield f"row {row} of {table} refers to a row of {parent} that is not there"
-    for complaint, count in _COUNTED:
+    for complaint, count in COUNTED:
         (n_found,) = connection.execute(count).fetchone()
         if n_found:
             yield f"{n_found} {complaint}"
     yield from _missing_guards(connection)
-    yield from _altered_prompts(connection)
+    yield from altered(connection.execute("select prompt_id, messages, text from prompts"))
 
 
 def _missing_guards(connection: sqlite3.Connection) -> Iterator[str]:
@@ -70,9 +70,12 @@ def _missing_guards(connection: sqlite3.Connection) -> Iterator[str]:
                 yield f"nothing keeps rows of {table} from {verb}: the guard was taken off"
 
 
-def _altered_prompts(connection: sqlite3.Connection) -> Iterator[str]:
-    query = "select prompt_id, messages, text from prompts"
-    for prompt_id, messages, text in connection.execute(query):
+def altered(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """Tell of prompts whose identifier or text doesn't follow from their messages.
+
+    `rows`: identifier, messages as JSON, and text of each.
+    """
+    for prompt_id, messages, text in rows:
         try:
             prompt = Prompt(tuple(json.loads(messages)))
         except (ValueError, TypeError, AttributeError) as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routerlib.log import queries
+from routerlib.log.sealed import first_number
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import CALLER, CONVERSATION, GOES_ON_FROM, Estimates
 
@@ -125,7 +126,9 @@ class LoggedChoices:
         ValueError
             If there is no such decision.
         """
-        frame = _conversations(queries.run(log.path, queries.DECIDED, parameters={"judge": judge}))
+        frame = _conversations(
+            queries.run(log.source, queries.DECIDED, parameters={"judge": judge})
+        )
         reasons = frame.router_hash.map(NOT_DRAWN)
         reasons = reasons.mask(reasons.isna() & frame.quality.isna(), _UNSCORED)
         left_out = dict(Counter(reasons.dropna()))
@@ -242,7 +245,7 @@ def recent(log: CallLog, n_decisions: int) -> pd.DataFrame:
 
     `n_decisions`: rows at most.
     """
-    frame = queries.run(log.path, queries.DECIDED, parameters={"judge": None})
+    frame = queries.run(log.source, queries.DECIDED, parameters={"judge": None})
     return frame.tail(n_decisions).reset_index(drop=True)
 
 
@@ -278,7 +281,7 @@ def _conversations(frame: pd.DataFrame) -> pd.DataFrame:
     """
     is_turn = frame.router_hash == CONVERSATION
     before = {
-        decision_id: int(found[1])
+        decision_id: int(found[1]) + first_number(decision_id)
         for decision_id, reason in zip(
             frame.decision_id[is_turn], frame.reason[is_turn], strict=True
         )

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 from routerlib.log import file as log_file
 from routerlib.log.damage import surprises
-from routerlib.log.queries import TABLES
+from routerlib.log.queries import TABLES, open_tables
 from routerlib.log.schema import VERSION
+from routerlib.log.sealed import is_dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from routerlib.log.snapshot import LogTable
+    from routerlib.log.queries import Source
+    from routerlib.log.snapshot import Columns
 
 # Files of days that are written to at the same time.
 _MOST_OPEN = 64
@@ -27,23 +29,25 @@ _MOST_OPEN = 64
 MANIFEST = "export.json"
 
 
-def export_log(path: str | Path, folder: str | Path) -> dict[str, int]:
+def export_log(path: str | Path | Source, folder: str | Path) -> dict[str, int]:
     """Copy every table of a log, as of one moment, to Parquet files.
 
     The files are ``<table>/day=<YYYY-MM-DD>/part-<n>.parquet``, by the day on which a row was
     logged (UTC); a table without rows is one file with its columns. The folder appears when it
     is whole. An older export at its place is replaced, so that the folder always mirrors the log.
     """
-    path, folder = Path(path), Path(folder)
+    source = Path(path) if isinstance(path, str) else path
+    folder = Path(folder)
     _refuse_other_content(folder)
-    log_file.connect(path, read_only=True).close()
+    if isinstance(source, Path) and not is_dataset(source):
+        log_file.connect(source, read_only=True).close()
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Within the same parent, so that the last step is a rename on one file system.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
         fresh = Path(workshop) / "fresh"
         fresh.mkdir(mode=0o700)  # for its owner's eyes
-        n_rows = _write_tables(path, fresh)
-        _write_manifest(path, fresh, n_rows)
+        n_rows = _write_tables(source, fresh)
+        _write_manifest(Path(str(source)), fresh, n_rows)
         _put_in_place(fresh, folder, Path(workshop) / "old")
     return n_rows
 
@@ -58,14 +62,12 @@ def _refuse_other_content(folder: Path) -> None:
         raise ValueError(f"{folder} is a file; name a folder for the export")
 
 
-def _write_tables(path: Path, fresh: Path) -> dict[str, int]:
-    from routerlib.log.snapshot import Snapshot
-
-    with surprises(path), Snapshot(path) as snapshot:
+def _write_tables(path: Source, fresh: Path) -> dict[str, int]:
+    with surprises(Path(str(path))), open_tables(path) as snapshot:
         return {name: _write_days(snapshot.table(name), fresh / name) for name in TABLES}
 
 
-def _write_days(table: LogTable, folder: Path) -> int:
+def _write_days(table: Columns, folder: Path) -> int:
     """Write the rows of a table as they come, each to the file of its day; return their number."""
     import pyarrow.parquet as pq
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from routerlib.log.damage import damaged, is_damage, refuse_damage
 from routerlib.log.schema import APPLICATION_ID, MIGRATIONS, VERSION, LogError, version_of
+from routerlib.log.sealed import MANIFEST
 from routerlib.records.files import make_private
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -76,6 +77,11 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _refuse_foreign_file(path: Path, must_exist: bool) -> None:
+    if (path / MANIFEST).is_file():
+        raise LogError(
+            f"{path} is a sealed dataset, which is only read; name the log that it was sealed "
+            "from: what is written there is read with the dataset"
+        )
     if path.is_dir():
         raise LogError(f"the log {path} is a folder; name a file such as {path / 'logs.db'}")
     if not path.exists():

@@ -60,7 +60,7 @@ def overview(log: CallLog, judge: str | None = None) -> Overview:
 
     `judge`: count only this judge's scores; None = the mean over judges.
     """
-    with queries.opened(log.path) as reader:
+    with queries.opened(log.source) as reader:
         judging = reader.frame(queries.JUDGING).set_index("judge")
         reader.keep("calls", _CALLS)
         reader.keep("scores", _SCORES)

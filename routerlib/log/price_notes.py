@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from routerlib.log import queries
 from routerlib.log.judging import IS_ASKED
@@ -24,7 +23,9 @@ _ASKED = f"select distinct candidate from calls where status = 'ok' and {IS_ASKE
 
 
 def price_sentence(
-    path: Path, prices: Mapping[str, Price] | None = None, models: Sequence[str] | None = None
+    path: queries.Source,
+    prices: Mapping[str, Price] | None = None,
+    models: Sequence[str] | None = None,
 ) -> str:
     """Say where the costs of a log come from, and of which date the prices are.
 
@@ -51,7 +52,7 @@ def price_sentence(
     return " ".join(["Costs in US dollars.", *sentences])
 
 
-def _dated(path: Path, prices: Mapping[str, Price] | None) -> dict[str, str]:
+def _dated(path: queries.Source, prices: Mapping[str, Price] | None) -> dict[str, str]:
     """Return date and source of each candidate's price, in words."""
     if prices is not None:
         return {

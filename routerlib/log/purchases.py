@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ class Purchases:
     asked: Collection[CellName] = ()
 
     @classmethod
-    def read(cls, path: Path) -> Purchases:
+    def read(cls, path: queries.Source) -> Purchases:
         """Read what a log says of purchases."""
         batches = [json.loads(text) for text in queries.run(path, _RUNS).parameters]
         if not batches:

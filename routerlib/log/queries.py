@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from routerlib.log.sealed import SealedLog
+    from routerlib.log.sealed_tables import SealedSnapshot
     from routerlib.log.snapshot import Snapshot
+
+    # What is read: the file of a log, the folder of a sealed dataset, or that with its tails named.
+    Source = Path | SealedLog
 
 # A query is often pasted from somewhere: it may read what it is given, and nothing else.
 _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
@@ -219,7 +224,7 @@ order by decisions.decision_id
 
 
 def run(
-    path: Path,
+    path: Source,
     query: str,
     tables: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
@@ -230,21 +235,20 @@ def run(
 
 
 @contextmanager
-def opened(path: Path, tables: Mapping[str, Any] | None = None) -> Iterator[Reader]:
+def opened(path: Source, tables: Mapping[str, Any] | None = None) -> Iterator[Reader]:
     """Open a log for several queries, all as of one moment.
 
     `tables`: further tables, or such that stand in place of the log's own.
     """
     import duckdb
 
-    from routerlib.log.snapshot import Snapshot
-
-    with surprises(path):
-        snapshot = Snapshot(path)
-    with snapshot, duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection:
+    with (
+        open_tables(path) as snapshot,
+        duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection,
+    ):
         # What a command prints may be read by another program: no bar in between.
         connection.execute("set enable_progress_bar = false; set lock_configuration = true")
-        with surprises(path):
+        with surprises(Path(str(path))):
             given = {name: snapshot.table(name, _VIEWS.get(name)) for name in TABLES}
         given |= tables or {}
         for name, table in given.items():
@@ -252,13 +256,27 @@ def opened(path: Path, tables: Mapping[str, Any] | None = None) -> Iterator[Read
         yield Reader(path, snapshot, connection, given)
 
 
+def open_tables(path: Source) -> Snapshot | SealedSnapshot:
+    """Open the tables of a log or of a sealed dataset, as they are at this moment."""
+    from routerlib.log.sealed import SealedLog, is_dataset
+    from routerlib.log.sealed_tables import SealedSnapshot
+    from routerlib.log.snapshot import Snapshot
+
+    if isinstance(path, SealedLog):
+        return SealedSnapshot(path)
+    if is_dataset(path):
+        return SealedSnapshot(SealedLog(path))
+    with surprises(path):
+        return Snapshot(path)
+
+
 class Reader:
     """DuckDB over the tables of a log as of one moment."""
 
     def __init__(
         self,
-        path: Path,
-        snapshot: Snapshot,
+        path: Source,
+        snapshot: Snapshot | SealedSnapshot,
         connection: duckdb.DuckDBPyConnection,
         tables: Mapping[str, Any],
     ) -> None:
@@ -281,6 +299,10 @@ class Reader:
             for column in found.values()
         ]
 
+    def rows(self, query: str, *values: object) -> list[tuple]:
+        """Return what a query with ``?`` for each value finds, row by row."""
+        return self._found(query, list(values), "fetchall")
+
     @cached_property
     def _has_judges_calls(self) -> bool:
         """Tell whether there may be calls that a judge made of its own."""
@@ -302,16 +324,18 @@ class Reader:
             self._connection.unregister(name)
         self._connection.execute(f"create temp view {name} as from {made}")
 
-    def _found(self, query: str, parameters: Mapping[str, Any] | None, how: str) -> Any:
+    def _found(
+        self, query: str, parameters: Mapping[str, Any] | list[object] | None, how: str
+    ) -> Any:
         import duckdb
 
         try:
             if IS_ASKED in query and not self._has_judges_calls:
                 query = query.replace(IS_ASKED, "true")  # fewer columns to read
-            return getattr(self._connection.execute(query, dict(parameters or {})), how)()
+            return getattr(self._connection.execute(query, parameters or {}), how)()
         except duckdb.Error as error:
             if self._snapshot.failure is not None:
-                with surprises(self._path):
+                with surprises(Path(str(self._path))):
                     raise self._snapshot.failure from error
             why = _unknown_name(str(error), self._tables) or str(error)
             raise ValueError(f"the query over {self._path} failed: {why}") from error

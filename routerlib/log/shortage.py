@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from routerlib.log.call_log import CallLog
+from routerlib.log.dataset import open_log
 
 # With fewer scored prompts a third held out says nothing, and one candidate leaves no choice.
 MIN_CANDIDATES = 2
@@ -13,9 +13,9 @@ MIN_SCORED_PROMPTS = 60
 
 def shortage_of(path: Path) -> str:
     """Say what a log lacks to teach a router; empty when nothing."""
-    if not path.is_file():
+    if not path.exists():
         return "it does not exist yet"
-    with CallLog(path, read_only=True) as log:
+    with open_log(path) as log:
         n_scored = log.summary()["scored"]
     n_taught = int((n_scored >= MIN_SCORED_PROMPTS).sum())
     if n_taught >= MIN_CANDIDATES:

@@ -11,13 +11,16 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
+
+from routerlib.log.schema import MIGRATIONS
 
 _WAIT_S = 30.0
 # 64-bit offsets: the texts of one column may add up to any size.
@@ -30,8 +33,8 @@ _LONG_ROWS_AT_ONCE = 64
 _MOST_ROWS = 16_384
 _MOST_BYTES = 8 << 20
 # What can become known of a prompt after it was logged, and where that stands.
-_CHANGEABLE = frozenset(("task", "source", "reference", "judge", "topic", "extra"))
-_CHANGES = "prompt_facts"
+CHANGEABLE = frozenset(("task", "source", "reference", "judge", "topic", "extra"))
+CHANGES = "prompt_facts"
 
 # What a filter of DuckDB's may consist of for SQLite to look for the rows itself.
 _COMPARISON = re.compile(r'\((\w+) (==|<=|>=|<|>) (?:(-?\d{1,18})|"([^"\\()]{0,200})")\)')
@@ -80,6 +83,10 @@ class Snapshot:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the log."""
         self._connection.close()
 
     def table(self, name: str, view: str | None = None) -> LogTable:
@@ -87,7 +94,7 @@ class Snapshot:
 
         `view`: what is read in its place where a column can have changed since.
         """
-        told = self._rows("select name, type, pk from pragma_table_info(?)", name)
+        told = self.rows("select name, type, pk from pragma_table_info(?)", name)
         columns = [
             (column.decode(), _TYPES[kind.decode()], is_key) for column, kind, is_key in told
         ]
@@ -95,18 +102,19 @@ class Snapshot:
         key = next((name for name, kind, is_key in columns if is_key and kind == pa.int64()), None)
         return LogTable(self, name, schema, key, view)
 
-    def _rows(self, query: str, *values: object) -> list[tuple]:
+    def rows(self, query: str, *values: object) -> list[tuple]:
+        """Run an SQLite query that finds a few rows; texts come as bytes."""
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
     def has_rows(self, table: str) -> bool:
         """Tell whether a table has any row."""
-        return bool(self._rows(f"select 1 from {table} limit 1"))
+        return bool(self.rows(f"select 1 from {table} limit 1"))
 
     def keys(self, table: str, key: str) -> range | None:
         """Return all keys of a table in order, where none is missing between first and last."""
-        ((first, last),) = self._rows(f"select min({key}), max({key}) from {table}")
-        ((count,),) = self._rows(f"select count(*) from {table}")
+        ((first, last),) = self.rows(f"select min({key}), max({key}) from {table}")
+        ((count,),) = self.rows(f"select count(*) from {table}")
         if not count:
             return range(0)
         return range(first, last + 1) if last - first + 1 == count else None
@@ -150,17 +158,11 @@ class Snapshot:
             return pa.record_batch(arrays, schema=schema)
 
 
-class LogTable(ds.Dataset):
-    """One table of a snapshot, as DuckDB reads it: only the columns and rows that it asks for."""
+class Columns(ds.Dataset):
+    """A table as DuckDB reads it: only the columns and rows that it asks for, in batches."""
 
-    def __init__(
-        self, snapshot: Snapshot, name: str, schema: pa.Schema, key: str | None, view: str | None
-    ) -> None:
-        self._snapshot = snapshot
-        self._name = name
+    def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._key = key
-        self._view = view
 
     @property
     def schema(self) -> pa.Schema:
@@ -180,6 +182,34 @@ class LogTable(ds.Dataset):
         `columns`: names, in the order of the result; None = all.
         """
         return LogScan(self, list(columns or self._schema.names), filter)
+
+    def batches(
+        self, columns: list[str], condition: ds.Expression | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Read columns of the rows that pass a filter, a bounded batch at a time."""
+        raise NotImplementedError
+
+    def named(self, columns: Sequence[str], condition: ds.Expression | None) -> list[str]:
+        """Return the columns that are asked for or that a filter looks at."""
+        told = str(condition)
+        return [
+            name
+            for name in self._schema.names
+            if name in columns or re.search(rf"\b{name}\b", told)
+        ]
+
+
+class LogTable(Columns):
+    """One table of a snapshot."""
+
+    def __init__(
+        self, snapshot: Snapshot, name: str, schema: pa.Schema, key: str | None, view: str | None
+    ) -> None:
+        super().__init__(schema)
+        self._snapshot = snapshot
+        self._name = name
+        self._key = key
+        self._view = view
 
     def batches(
         self, columns: list[str], condition: ds.Expression | None = None
@@ -212,13 +242,8 @@ class LogTable(ds.Dataset):
     def _read(
         self, columns: list[str], condition: ds.Expression | None = None
     ) -> Iterator[pa.RecordBatch]:
-        told = str(condition)
-        needed = [  # a filter may look at columns that aren't asked for
-            name
-            for name in self._schema.names
-            if name in columns or re.search(rf"\b{name}\b", told)
-        ]
-        where, values = _where(told)
+        needed = self.named(columns, condition)
+        where, values = _where(str(condition))
         source, order = self._source(needed)
         query = f"select {', '.join(needed)} from {source}{where}{order}"
         schema = pa.schema([self._schema.field(name) for name in needed])
@@ -228,7 +253,7 @@ class LogTable(ds.Dataset):
 
     def _source(self, columns: Sequence[str]) -> tuple[str, str]:
         """Say where columns are read from, and what puts them into the order of logging."""
-        if self._view and _CHANGEABLE.intersection(columns) and self._snapshot.has_rows(_CHANGES):
+        if self._view and CHANGEABLE.intersection(columns) and self._snapshot.has_rows(CHANGES):
             return self._view, ""  # a view is in order by itself
         return self._name, " order by rowid"
 
@@ -236,7 +261,7 @@ class LogTable(ds.Dataset):
 class LogScan:
     """One reading of a table, as DuckDB takes it up."""
 
-    def __init__(self, table: LogTable, columns: list[str], condition: ds.Expression | None):
+    def __init__(self, table: Columns, columns: list[str], condition: ds.Expression | None):
         self._table = table
         self._columns = columns
         self._condition = condition
@@ -250,6 +275,21 @@ class LogScan:
         """Return the rows as a stream of batches."""
         batches = self._table.batches(self._columns, self._condition)
         return pa.RecordBatchReader.from_batches(self.projected_schema, batches)
+
+
+@cache
+def schemas() -> dict[str, pa.Schema]:
+    """Return the columns of each table, as the newest version of a log has them."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript("".join(MIGRATIONS))
+        names = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+        told = "select name, type from pragma_table_info(?)"
+        return {
+            name: pa.schema(
+                [(column, _TYPES[kind]) for column, kind in connection.execute(told, (name,))]
+            )
+            for (name,) in names
+        }
 
 
 def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:

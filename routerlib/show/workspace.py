@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from routerlib.log.call_log import CallLog
+from routerlib.log.dataset import open_log
 from routerlib.log.shortage import MIN_CANDIDATES, MIN_SCORED_PROMPTS, shortage_of
 from routerlib.routers import archive, artifact
 from routerlib.show.folder import Folder
@@ -53,7 +54,8 @@ class Workspace(Folder):
         Parameters
         ----------
         path : str, Path or None, default=None
-            The log, from the root; it is not made if absent. None = ``data/logs.db``.
+            The log, or the folder of a sealed dataset, from the root; it is not made if absent.
+            None = ``data/logs.db``.
 
         Returns
         -------
@@ -74,9 +76,9 @@ class Workspace(Folder):
         shortage = shortage_of(live)
         if not shortage:
             self.log_origin = f"This run reads the live log {shown}{self._of_project}."
-            return CallLog(live, read_only=True)
+            return open_log(live)
         if path is not None or self.project.is_own:
-            if not live.is_file():
+            if not live.exists():
                 raise FileNotFoundError(
                     f"expected a log at {shown}{self._of_project}, found none at {live}; correct "
                     "the path, or write one with notebooks/01_collect.ipynb or `routerlib collect`"
@@ -123,7 +125,7 @@ class Workspace(Folder):
             If there is no such log.
         """
         served = self.path(path or _SAMPLE_SERVED)
-        if not served.is_file():
+        if not served.exists():
             raise FileNotFoundError(
                 f"expected a log that `routerlib serve` wrote at {served}, found none"
             )
@@ -132,7 +134,7 @@ class Workspace(Folder):
             if path
             else Caution(f"The served traffic is the sample {_SAMPLE_SERVED}, not your own.")
         )
-        return CallLog(served, read_only=True)
+        return open_log(served)
 
     def open_outcomes(
         self, log_path: str | Path | None = None, table_path: str | Path = ""

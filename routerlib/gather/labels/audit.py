@@ -199,7 +199,7 @@ def read_scores(log: CallLog, path: str | Path) -> Filled:
 
 def _answers(log: CallLog, judge: str | None) -> dict[tuple[str, str], int]:
     """Return the call whose answer is shown of each prompt and candidate."""
-    rows = queries.run(log.path, queries.ANSWERS, parameters={"judge": judge})
+    rows = queries.run(log.source, queries.ANSWERS, parameters={"judge": judge})
     return {
         (key, name): int(call_id)
         for key, name, call_id in zip(rows.prompt_id, rows.candidate, rows.call_id, strict=True)

@@ -251,7 +251,7 @@ def kept_for_evaluation(
         prompt_ids=ids,
         group_ids=[prompt.group for prompt in prompts],
     ).groups
-    before = Purchases.read(log.path) if log else Purchases()
+    before = Purchases.read(log.source) if log else Purchases()
     is_bought = np.isin(ids, [prompt_id for prompt_id, _ in before.cells])
     is_kept = in_evaluation_share(groups, ids, share) & ~np.isin(groups, groups[is_bought])
     return is_kept | np.isin(groups, groups[np.isin(ids, list(before.kept))])

@@ -11,6 +11,7 @@ import numpy as np
 
 from routerlib.evaluation.pseudo_outcomes import Rows, interval
 from routerlib.gather.llm_judges import wording
+from routerlib.log.sealed import first_number
 from routerlib.metrics.intervals import Interval
 from routerlib.records.thoughts import separate
 
@@ -21,7 +22,7 @@ _POINTS = {"first": 1.0, "tie": 0.0, "second": -1.0}
 _BOTH_ORDERS = 2
 
 _LAST_WORDS = """
-select judge, prompt_id, json_extract(scores.extra, '$.judge_calls')
+select judge, prompt_id, (scores.extra ->> '$.judge_calls'), score_id
 from scores join calls using (call_id)
 where judge like 'pairwise:%' and score_id in (
     select max(score_id) from scores group by call_id, judge
@@ -75,8 +76,9 @@ def order_bias(log: CallLog) -> list[OrderBias]:
     []
     """
     asked: dict[tuple[str, str], list[set[int]]] = defaultdict(list)
-    for judge, prompt_id, told in log.lookup(_LAST_WORDS):
-        asked[judge, prompt_id].append(set(json.loads(told or "[]")))
+    for judge, prompt_id, told, score_id in log.lookup(_LAST_WORDS):
+        first = first_number(score_id)
+        asked[judge, prompt_id].append({first + each for each in json.loads(told or "[]")})
     said: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for (judge, prompt_id), answers in asked.items():
         # Equal answers share their comparisons with others: each counts once.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from routerlib.log.call_log import CallLog
+from routerlib.log.dataset import open_log
 from routerlib.log.shortage import shortage_of
 from routerlib.routers import archive
 from routerlib.show.notebooks.run import (
@@ -201,9 +202,9 @@ def _mark(workspace: Workspace, name: str, staged: _Staged) -> str:
     own = workspace.path(staged.log_path, "log")
     is_own = name == "01_collect" or not shortage_of(own)
     read = own if is_own else workspace.path(SAMPLE_LOG)
-    if not read.is_file():
+    if not read.exists():
         return ""
-    with CallLog(read, read_only=True) as log:
+    with open_log(read) as log:
         return mark_of(log)
 
 

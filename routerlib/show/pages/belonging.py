@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _MARK = re.compile(r'<meta (?=[^>]*name="routerlib-log")[^>]*content="([^"]*)"')
 # The mark stands in a page's head, before anything long.
 _LOOKED_AT = 4_000
-_FIRST = "select prompt_id, created_at from prompts order by rowid limit 1"
 
 
 def mark_of(log: CallLog) -> str:
@@ -24,8 +23,8 @@ def mark_of(log: CallLog) -> str:
 
     A log only grows, so that this stays as it is; "" for a log without prompts.
     """
-    first = log.lookup(_FIRST)
-    return f"{tagged_hash(list(first[0]))} {log.path.name}" if first else ""
+    birth = log.birth()
+    return f"{tagged_hash(birth)} {log.path.name}" if birth else ""
 
 
 def meta(mark: str) -> str:
