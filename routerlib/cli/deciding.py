@@ -153,7 +153,9 @@ def train(
         router, test, test_failures_wrong=strict, audit=audit, smallest_effect=smallest_effect
     )
     kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
-    told = f"trained on {len(training)} prompts, tested on {len(test)}: {model_path}, archived as "
+    n = evaluation.verdict.numbers["n"] or 0
+    tested = f"{n:.0f}" if n == len(test) else f"{n:.0f} of {len(test)}"
+    told = f"trained on {len(training)} prompts, tested on {tested}: {model_path}, archived as "
     _tell([told + kept.name, router.training_.get("certificate"), evaluation.verdict.sentence])
     typer.echo(f'next: routerlib route "..." --model {model_path}')
 

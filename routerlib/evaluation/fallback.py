@@ -28,6 +28,8 @@ from routerlib.routers.training.operating_points import QUALITY_MARGIN
 
 _NOT_YET = "Not measurable yet: "
 _NO = "Routing doesn't pay: "
+# With these begins what to label.
+_ADVICE = (" Label ", " To tell, label ")
 
 
 class Tried(NamedTuple):
@@ -211,7 +213,9 @@ def with_what_was_tried(kept: Verdict, tried: Verdict) -> Verdict:
         sentence = f"{_NO}tried on these prompts without its fallback, {found} In use it keeps to "
         sentence += f"the best single model, because {kept.fallback}."
         both |= {name: None for name in both if "prompts_needed" in name}
-        return Verdict("does_not_pay", sentence, both, kept.fallback)
-    found = tried.sentence.removeprefix(_NOT_YET).partition(" Label ")[0]
+        return replace(kept, kind="does_not_pay", sentence=sentence, numbers=both)
+    found = tried.sentence.removeprefix(_NOT_YET)
+    for advice in _ADVICE:
+        found = found.partition(advice)[0]
     said = f"{kept.sentence} Tried on these prompts without that: {found}"
     return replace(kept, sentence=said, numbers=both)

@@ -55,6 +55,10 @@ class HeldOutDecisions:
     `expected_quality, expected_cost_usd` (n_prompts, n_models): what the router expects.
     `quality, cost_usd` (n_prompts, n_models): what was observed.
     `groups` (n_prompts,): group of near-duplicates of each prompt; None = each by itself.
+    `tested` (n_prompts,): column that was chosen as the verdict counts it, by a router that hasn't
+        seen the prompt; None = where the estimates' utility is largest.
+    `best` (n_prompts,): column of the best single model that other prompts chose; None = that of
+        `best_single`.
     """
 
     models: tuple[str, ...]
@@ -67,6 +71,8 @@ class HeldOutDecisions:
     n_left_out: int
     keeps_to_best: bool = False
     groups: Arms | None = None
+    tested: Arms | None = None
+    best: Arms | None = None
 
     @classmethod
     def of(cls, router: Router, test: Outcomes, max_cells: int = MAX_CELLS) -> Self | None:
@@ -78,7 +84,8 @@ class HeldOutDecisions:
         kept = known.take(np.arange(len(known))[: max(max_cells // len(test.models), 1)])
         if not len(kept):
             return None
-        expected = route_unseen(router, [kept])[0].estimates
+        routed = route_unseen(router, [kept])[0]
+        expected = routed.estimates
         if not is_complete(expected.quality, expected.cost_usd).all():
             return None
         return cls(
@@ -92,6 +99,8 @@ class HeldOutDecisions:
             n_left_out=len(test) - len(kept),
             keeps_to_best=router.fallback_ is not None,
             groups=np.unique(kept.groups, return_inverse=True)[1],
+            tested=routed.arms,
+            best=routed.best,
         )
 
     def __len__(self) -> int:
@@ -102,21 +111,22 @@ class HeldOutDecisions:
     ) -> WhatIf:
         """Choose again, and say what that would have been worth.
 
-        `cost_weight`: quality given up per US dollar saved; None = as the router stands: its own
-            cost weight, or the best single model where it keeps to that.
+        `cost_weight`: quality given up per US dollar saved; None = as the router stands: what was
+            tested, at other prices its own cost weight, or the best single model where it keeps to
+            that.
         """
         factors = np.array([(price_factors or {}).get(model, 1.0) for model in self.models])
         arms = self._arms(cost_weight, factors)
-        rows, best = np.arange(len(self)), self.models.index(self.best_single)
+        rows, best = np.arange(len(self)), self._best_arms
         paid = self.cost_usd * factors
-        gains = self.quality[rows, arms] - self.quality[:, best]
-        cost, best_cost = float(paid[rows, arms].mean()), float(paid[:, best].mean())
+        gains = self.quality[rows, arms] - self.quality[rows, best]
+        cost, best_cost = float(paid[rows, arms].mean()), float(paid[rows, best].mean())
         counts = np.bincount(arms, minlength=len(self.models)) / len(self)
         return WhatIf(
             quality=float(self.quality[rows, arms].mean()),
             cost_usd=cost,
             shares=dict(zip(self.models, map(float, counts), strict=True)),
-            best_quality=float(self.quality[:, best].mean()),
+            best_quality=float(self.quality[rows, best].mean()),
             best_cost_usd=best_cost,
             saving=1 - cost / best_cost if best_cost else float("nan"),
             quality_difference=float(gains.mean()),
@@ -124,13 +134,20 @@ class HeldOutDecisions:
             n_changed=int((arms != self._arms(None, np.ones(len(factors)))).sum()),
         )
 
+    def is_best_single(
+        self, cost_weight: float | None = None, price_factors: Mapping[str, float] | None = None
+    ) -> bool:
+        """Tell whether that is the best single model on every prompt, as `at` is asked."""
+        factors = np.array([(price_factors or {}).get(model, 1.0) for model in self.models])
+        return bool((self._arms(cost_weight, factors) == self._best_arms).all())
+
     @cached_property
     def joint_width(self) -> float:
         """Standard errors that hold wherever the sliders stand: for all cost weights at once.
 
         And for a price of each candidate that is others' multiple, at some of the cost weights.
         """
-        best, weights = self.models.index(self.best_single), self.cost_weights()
+        best, weights = self._best_arms, self.cost_weights()
         tried = {}
         for factors, taken in self._tried(weights):
             for weight in taken:
@@ -141,7 +158,7 @@ class HeldOutDecisions:
             return _Z95
         rows = np.arange(len(self))
         gains = np.stack([self.quality[rows, arms] for arms in chosen], axis=1)
-        gains = gains - self.quality[:, [best]]
+        gains = gains - self.quality[rows, best][:, None]
         se = np.array([self._se(gains[:, at], arms) for at, arms in enumerate(chosen)])
         blocks = [
             weights @ gains / weights.sum(axis=1, keepdims=True)
@@ -157,6 +174,12 @@ class HeldOutDecisions:
                 yield np.where(np.arange(len(self.models)) == arm, factor, 1.0), weights[::4]
 
     @property
+    def _best_arms(self) -> Arms:
+        if self.best is not None:
+            return self.best
+        return np.full(len(self), self.models.index(self.best_single))
+
+    @property
     def _group_of(self) -> Arms:
         return np.arange(len(self)) if self.groups is None else self.groups
 
@@ -168,7 +191,7 @@ class HeldOutDecisions:
         sums = np.bincount(self._group_of, weights=gains - gains.mean())
         if len(sums) < 2:
             return float("nan")
-        is_rerouted = bool((arms != self.models.index(self.best_single)).any())
+        is_rerouted = bool((arms != self._best_arms).any())
         squares = float((sums**2).sum()) + is_rerouted
         return float(np.sqrt(squares * len(sums) / (len(sums) - 1))) / len(gains)
 
@@ -194,12 +217,16 @@ class HeldOutDecisions:
             "price_factors": list(PRICE_FACTORS),
             "groups": self._group_of.tolist(),
             "joint_width": self.joint_width,
+            "tested": self._arms(None, np.ones(len(self.models))).tolist(),
+            "best": self._best_arms.tolist(),
             **{name: getattr(self, name).tolist() for name in matrices},
         }
 
     def _arms(self, cost_weight: float | None, factors: Floats) -> np.ndarray:
         if cost_weight is None and self.keeps_to_best:
-            return np.full(len(self), self.models.index(self.best_single))
+            return self._best_arms
+        if cost_weight is None and self.tested is not None and (factors == 1).all():
+            return self.tested
         weight = self.cost_weight if cost_weight is None else cost_weight
         return choose_arms(self._estimates(factors), weight)
 

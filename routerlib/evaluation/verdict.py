@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from routerlib.evaluation.bounds import MissingCells
+from routerlib.evaluation.headlines import (
+    VerdictKind,
+    headline_of,
+    percent_of,
+    plain,
+    points_of,
+)
 from routerlib.evaluation.planning import (
     Plan,
     PromptColumns,
@@ -22,8 +28,6 @@ from routerlib.metrics.intervals import Interval
 from routerlib.records.canonical import finite_or_none
 from routerlib.routers.training.operating_points import QUALITY_MARGIN
 
-VerdictKind = Literal["pays", "saves_at_a_price", "does_not_pay", "not_measurable"]
-
 # Ends of 95 % intervals move in by so many standard errors to be those of a test at 5 %: whether
 # a loss is smaller than the margin is asked on one side, and so is whether a gain is.
 _TO_ONE_SIDED = 1.96 - 1.645
@@ -37,6 +41,8 @@ class Verdict:
     `numbers`: what the sentence was made from; None = unknown. ``prompts_needed`` is how many
         decide in about 82 of 100 cases, where these don't, ``prompts_needed_low`` and
         ``prompts_needed_high`` the range that these allow, for ``smallest_effect``.
+    `fallback`: why the router keeps to the best single model; None = it doesn't.
+    `best_single`: what it is compared with.
     """
 
     kind: VerdictKind
@@ -44,26 +50,12 @@ class Verdict:
     numbers: Mapping[str, float | None]
     fallback: str | None = None
 
+    best_single: str = ""
+
     @property
     def headline(self) -> str:
-        """The finding in a few words, for titles; the sentence beside it holds the intervals."""
-        saving, difference = (self.numbers.get(key) for key in ("saving", "quality_difference"))
-        if self.kind == "does_not_pay":
-            return "Routing doesn't pay on these prompts"
-        if self.fallback is not None:
-            return "Not measurable yet: the router keeps to the best single model"
-        if self.kind == "not_measurable" and self.numbers.get("holds_on_complete_only"):
-            return f"Not measurable yet: {self.numbers['n_skipped']} prompts lack a score"
-        if self.kind == "not_measurable":
-            return f"Not measurable yet with {self.numbers['n']} prompts"
-        if self.kind == "saves_at_a_price":
-            start = f"Routing saves {_plain(100 * (saving or 0), 0)} % of the cost"
-            if (difference or 0) >= 0:
-                return f"{start}, a loss of quality isn't excluded"
-            return f"{start} for {_plain(-100 * (difference or 0), 1)} points less quality"
-        if (self.numbers.get("quality_difference_low") or 0) > 0:
-            return f"Routing pays: {_plain(100 * (difference or 0), 1)} points more quality"
-        return f"Routing pays: {_plain(100 * (saving or 0), 0)} % cheaper at about the same quality"
+        """The finding in at most twelve words; the sentence beside it holds the intervals."""
+        return headline_of(self.kind, self.numbers, self.fallback)
 
 
 def judge_by_intervals(
@@ -109,7 +101,7 @@ def judge_by_intervals(
                 measured = {**measured, **missing.bounds[best_single]}
                 n = missing.lacking.n
         sentence = _WRITERS[kind if kind in _CLAIMS else of_complete](
-            measured, best_single, n, plan, margin
+            measured, best_single, n, _label(plan, n, n_groups), margin
         )
     if missing is not None:
         sentence = _on_all(sentence, kind, of_complete, n, missing)
@@ -127,7 +119,7 @@ def judge_by_intervals(
     for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
         ends = measured[name].columns(name)
         numbers |= {column: finite_or_none(value) for column, value in ends.items()}
-    return Verdict(kind, sentence, numbers, fallback)
+    return Verdict(kind, sentence, numbers, fallback, best_single)
 
 
 def _kind(
@@ -213,24 +205,6 @@ def _planned(
     return None if plan is None else plan.beyond(n)
 
 
-def percent_of(interval: Interval) -> str:
-    """Write a share with its interval, such as ``32 % [29, 35]``."""
-    value, low, high = (_plain(100 * x, 0) for x in interval[:3])
-    return f"{value} % [{low}, {high}]"
-
-
-def points_of(interval: Interval, sign: int = 1) -> str:
-    """Write a quality difference in points of a hundred, such as ``2.3 points [1.1, 3.4]``."""
-    ends = sorted((sign * interval.low, sign * interval.high))
-    value, low, high = (_plain(100 * x, 1) for x in (sign * interval.value, *ends))
-    return f"{value} points [{low}, {high}]"
-
-
-def _plain(value: float, digits: int) -> str:
-    """Round without a negative zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}"
-
-
 def _sample(n: int) -> str:
     return f"(95 % intervals, n = {n}; 100 points = always right)"
 
@@ -245,7 +219,7 @@ def _mixing(measured: Mapping[str, Interval]) -> str:
 
 
 def _pays(
-    measured: Mapping[str, Interval], best_single: str, n: int, plan: Plan | None, margin: float
+    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
 ) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     if difference.low > 0:
@@ -265,7 +239,7 @@ def _pays(
 
 
 def _saves(
-    measured: Mapping[str, Interval], best_single: str, n: int, plan: Plan | None, margin: float
+    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
 ) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     price = f"for {points_of(difference, -1)} less quality"
@@ -280,7 +254,7 @@ def _saves(
 
 
 def _no(
-    measured: Mapping[str, Interval], best_single: str, n: int, plan: Plan | None, margin: float
+    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
 ) -> str:
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     saving = measured["saving"]
@@ -318,14 +292,28 @@ def _mixing_does(gain: Interval, margin: float) -> str:
     return "about as well" if gain.low >= -margin else "about as well or better"
 
 
+def _label(plan: Plan | None, n: int, n_groups: int) -> str:
+    """Say what to label: where prompts stand in groups, more of the same kinds tell little."""
+    if n_groups < min(MIN_PROMPTS, n):
+        return f" To tell, label prompts of {_more_kinds(n_groups)}."
+    kinds = " of other kinds than these" if n_groups < n else ""
+    if plan is None or plan.high <= n:
+        return f" Label more prompts{kinds} to tell."
+    label = f" Label about {plan.more(n)} more held-out prompts{kinds} to tell"
+    return f"{label}, if a gain of {100 * plan.effect:g} points matters."
+
+
+def _more_kinds(n_groups: int) -> str:
+    return (
+        f"at least {MIN_PROMPTS - n_groups} more kinds (templates, documents, users) than these "
+        f"{n_groups}, since more of the same kinds tell little"
+    )
+
+
 def _undecided(
-    measured: Mapping[str, Interval], best_single: str, n: int, plan: Plan | None, margin: float
+    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
 ) -> str:
     start = "Not measurable yet: "
-    label = " Label more prompts to tell."
-    if plan is not None and plan.high > n:
-        label = f" Label about {plan.more(n)} more held-out prompts to tell"
-        label += f", if a gain of {100 * plan.effect:g} points matters."
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     if math.isnan(difference.low):
         return f"{start}{n} test prompts have an answer from every candidate model.{label}"
@@ -342,10 +330,13 @@ def _kept(
     """Return a plan by a guess, and the sentence, where nothing was measured."""
     plan = guess_plan(effect)
     start = f"Not measurable yet: the router keeps to always calling {best_single}, because "
-    start += f"{fallback} (n = {n} held-out prompts)."
+    start += f"{fallback}; {n} held-out prompts were looked at."
+    if n_groups < min(MIN_PROMPTS, n):
+        return plan, f"{start} To tell, label prompts of {_more_kinds(n_groups)}; then train again."
+    kinds = ", each of another kind," if n_groups < n else ""
     if n_groups >= plan.high:
-        return None, f"{start} Label more prompts and train again to tell."
-    more = f"Label about {plan.more(n_groups)} more prompts and train again to tell "
+        return None, f"{start} Label more prompts{kinds} and train again to tell."
+    more = f"Label about {plan.more(n_groups)} more prompts{kinds} and train again to tell "
     more += f"({guess_told(effect)})."
     return plan, f"{start} {more}"
 
@@ -368,7 +359,7 @@ def _on_all(
     return (
         f"Not measurable yet: on the {n} held-out prompts with nothing missing, {claim}. But "
         f"{lacking}; on all {missing.lacking.n} the difference in quality lies between "
-        f"{_plain(low, 1)} and {_plain(high, 1)} points. Have these answered and judged (a larger "
+        f"{plain(low, 1)} and {plain(high, 1)} points. Have these answered and judged (a larger "
         "max_tokens where answers were cut off) to tell."
     )
 

@@ -200,7 +200,7 @@ def test_prompts_of_a_group_count_together(held_out: HeldOutDecisions) -> None:
     assert each.at().half_width == pytest.approx(alone.at().half_width)  # no two are alike
     copies = {
         name: np.concatenate([getattr(held_out, name)] * 2)
-        for name in ("expected_quality", "expected_cost_usd", "quality", "cost_usd")
+        for name in ("expected_quality", "expected_cost_usd", "quality", "cost_usd", "tested")
     }
     twice = replace(held_out, **copies, groups=np.tile(np.arange(len(held_out)), 2))
     # A second copy of each prompt tells nothing new.

@@ -120,7 +120,7 @@ def test_a_gain_in_quality_is_never_called_a_loss():
     verdict = judged((0.005, -0.02, 0.03), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08))
     assert verdict.kind == "saves_at_a_price"
     assert "quality differs by 0.5 points [-2.0, 3.0], so a loss isn't excluded" in verdict.sentence
-    assert verdict.headline == "Routing saves 30 % of the cost, a loss of quality isn't excluded"
+    assert verdict.headline == "30 % cheaper; no loss seen, up to 2.0 points can't be excluded"
     dearer = judged((0.003, -0.005, 0.011), (-0.1, -0.2, 0.0), (-0.001, -0.009, 0.007)).sentence
     assert "costs 10 % [0, 20] more than always calling large" in dearer
     assert "gains 0.3 points [-0.5, 1.1] of quality" in dearer
@@ -176,7 +176,7 @@ def test_a_router_that_fell_back_measured_nothing(n):
     assert verdict.sentence.startswith(
         "Not measurable yet: the router keeps to always calling large, because only 7 training"
     )
-    assert f"(n = {n} held-out prompts)" in verdict.sentence
+    assert f"; {n} held-out prompts were looked at." in verdict.sentence
     assert "use large alone" not in verdict.sentence
     assert verdict.headline == "Not measurable yet: the router keeps to the best single model"
     assert verdict.numbers["prompts_needed"] == plan_sample_size(0.03, disagreement=0.2)
@@ -220,3 +220,56 @@ def test_a_loss_is_excluded_at_five_percent_on_its_one_side():
     # The low end of the 95 % interval lies at -3.1 points, that of the test at 5 % at -2.7.
     cheaper = ((-0.006, -0.031, 0.019), (0.4, 0.33, 0.48), (0.05, 0.03, 0.07))
     assert judged(*cheaper, margin=0.03).kind == "pays"
+
+
+@pytest.mark.parametrize(
+    ("intervals", "headline"),
+    [
+        (
+            ((0.0, -0.017, 0.017), (0.15, 0.1, 0.2), (0.05, 0.03, 0.07)),
+            "15 % cheaper; no loss seen, up to 1.7 points can't be excluded",
+        ),
+        (
+            ((-0.005, -0.02, 0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08)),
+            "30 % cheaper; quality perhaps 0.5 points lower, at worst 2.0",
+        ),
+        (
+            ((-0.02, -0.03, -0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08)),
+            "30 % cheaper for 2.0 points less quality (1.0 to 3.0)",
+        ),
+        (
+            ((0.0, -0.008, 0.008), (0.4, 0.33, 0.48), (0.05, 0.03, 0.07)),
+            "Routing pays: 40 % cheaper; a loss above 1 point is excluded",
+        ),
+        (
+            ((0.05, 0.02, 0.08), (-0.1, -0.2, 0.0), (0.05, 0.02, 0.08)),
+            "Routing pays: 5.0 points more quality, at 110 % of the cost",
+        ),
+        (((0.05, 0.02, 0.08), None, None, None), "Routing pays: 5.0 points more quality"),
+        (
+            ((-0.05, -0.07, -0.03), (0.3, 0.27, 0.33), (0.0, -0.008, 0.008)),
+            "Routing doesn't pay on these prompts",
+        ),
+        (
+            ((0.0, -0.05, 0.05), (0.0, -0.1, 0.1), (0.0, -0.05, 0.05)),
+            "Not measurable yet with 600 prompts",
+        ),
+    ],
+)
+def test_a_headline_has_at_most_twelve_words_and_hides_no_loss(intervals, headline):
+    found = judged(*intervals).headline
+    assert found == headline
+    assert len(re.findall(r"[\w.'’]+", found)) <= 12
+
+
+def test_where_groups_are_short_other_kinds_are_asked_for_and_not_just_more():
+    open_ = ((0.0, -0.05, 0.05), (0.0, -0.1, 0.1), (0.0, -0.05, 0.05))
+    few = judged(*open_, n=400, n_groups=12)
+    assert few.headline == "Not measurable yet: 12 groups of prompts, 30 are needed"
+    assert few.sentence.endswith(
+        "To tell, label prompts of at least 18 more kinds (templates, documents, users) than these "
+        "12, since more of the same kinds tell little."
+    )
+    grouped = judged(*open_, n=600, n_groups=40).sentence
+    assert grouped.endswith("Label more prompts of other kinds than these to tell.")
+    assert judged(*open_, n=600, n_groups=600).sentence.endswith("Label more prompts to tell.")

@@ -65,7 +65,7 @@ def test_nothing_in_the_page_asks_for_anything_outside_it(page: str) -> None:
 
 
 def test_what_came_from_a_log_is_shown_as_it_is_and_never_run(page: str) -> None:
-    own = [script(name).code for name in ("tables.js", "whatif.js")]
+    own = [script(name).code for name in ("tables.js", "money.js", "whatif.js")]
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.S)
     assert [code for code in scripts if not code.startswith("{")] == own
     assert "<img src=x" not in page
@@ -88,7 +88,7 @@ def test_data_for_the_scripts_are_the_held_out_decisions(page: str, log: CallLog
 def test_only_the_scripts_of_the_page_may_run(page: str) -> None:
     (allowed,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     assert "unsafe-inline" not in allowed.split("style-src")[0]
-    for name in ("tables.js", "whatif.js"):
+    for name in ("tables.js", "money.js", "whatif.js"):
         assert script(name).source in allowed.replace("&#39;", "'")
 
 

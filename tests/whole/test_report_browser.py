@@ -13,11 +13,13 @@ from hostile import HOSTILE, MODELS
 
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.log.call_log import CallLog
+from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.loading import load_router
 from routerlib.routers.training.train import train_router
 from routerlib.show.held_out import split_as_trained
 from routerlib.show.pages import index as report
+from routerlib.show.tables.money import PROMPTS_PER_MONTH, Monthly
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -164,6 +166,40 @@ def test_it_prints_without_what_only_a_screen_can_do(
         assert pdf.startswith(b"%PDF")
 
 
+def test_a_word_opens_its_meaning_at_a_touch_and_paper_holds_them_all(
+    browser: Browser, written: Written
+) -> None:
+    with visiting(browser, written.page.as_uri(), PHONE, has_touch=True) as visit:
+        word = visit.page.locator(".verdict .term").first
+        tip = visit.page.locator(f"#{word.get_attribute('popovertarget')}")
+        assert not tip.is_visible()
+        word.tap()
+        assert tip.is_visible()
+        assert tip.locator("b").text_content() == word.text_content()
+        visit.page.keyboard.press("Escape")
+        folded = visit.page.locator("#words dl")
+        assert not folded.is_visible()
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert folded.is_visible()
+        assert visit.page.locator("#in-full p").first.is_visible()
+        visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert not folded.is_visible()
+
+
+def test_prompts_per_month_turn_the_saving_into_dollars(browser: Browser, written: Written) -> None:
+    with visiting(browser, written.page.as_uri()) as visit:
+        shown = visit.page.locator("output[data-bill]")
+        values = [float(shown.get_attribute(f"data-{name}") or "nan") for name in ("saved", "low")]
+        best = shown.get_attribute("data-best") or ""
+        bill = float(shown.get_attribute("data-bill") or "nan")
+        high = float(shown.get_attribute("data-high") or "nan")
+        found = Monthly(best, bill, Interval(values[0], values[1], high, 0.0))
+        assert shown.text_content() == found.told(PROMPTS_PER_MONTH)
+        for n in (0, 2_000_000, 123_456_789):
+            visit.page.get_by_label("Prompts per month").fill(str(n))
+            assert shown.text_content() == found.told(n)
+
+
 def test_without_a_script_tables_stand_in_for_the_sliders(
     browser: Browser, written: Written
 ) -> None:
@@ -246,6 +282,8 @@ def test_a_router_that_fell_back_keeps_to_the_best_single_until_a_weight_is_trie
 
 def test_tables_sort_by_keyboard_and_filter(browser: Browser, written: Written) -> None:
     with visiting(browser, written.page.as_uri()) as visit:
+        for summary in visit.page.locator(".fold > summary").all():
+            summary.press("Enter")  # the long part is folded
         table = visit.page.get_by_role("region", name=re.compile("^Ways to choose")).locator(
             "table"
         )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,21 +15,21 @@ from routerlib.log.audits import read_audit
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.files import write_atomically
 from routerlib.routers import artifact
-from routerlib.routers.explanation.why import is_explainable
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
 from routerlib.show.held_out import failures_as_wrong, split_as_trained
 from routerlib.show.pages.belonging import mark_of, meta, pages_of, refuse_other
+from routerlib.show.pages.figures import curve_figure, importance_figures
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
-from routerlib.show.plots.evaluation import cost_quality
-from routerlib.show.plots.importance import beeswarm, importance_by_model
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
 from routerlib.show.tables.audits import audit_table, order_table
 from routerlib.show.tables.decisions import decide_all, examples_table, reasons, what_if_table
 from routerlib.show.tables.evaluation import comparison_table, key_numbers
+from routerlib.show.tables.money import PROMPTS_PER_MONTH, monthly
 from routerlib.show.tables.rendering import Table, table
+from routerlib.show.words.glossary import TERMS, glossed, term_id
 from routerlib.show.words.prose import Caution, explain_words
 from routerlib.show.words.sentences import describe_router
 
@@ -41,21 +38,21 @@ if TYPE_CHECKING:
 
     from routerlib.log.call_log import CallLog
 
-_N_EXPLAINED_PROMPTS = 200
-_WIDE_INCHES, _PHONE_INCHES = (7.2, 4.6), (4.2, 5.0)
-_INCHES_PER_MODEL = 1.15
-_MAX_LEGEND_INSIDE = 7
-_N_FEATURES = 8
 # Scripts of the page; it runs these and no other.
-_SCRIPTS = ("tables.js", "whatif.js")
+_SCRIPTS = ("tables.js", "money.js", "whatif.js")
 
-# How a kind of verdict is called on its badge; colour alone would not do.
-_BADGES = {
-    "pays": ("Routing pays", "good"),
-    "saves_at_a_price": ("Saves cost at a price in quality", "warn"),
-    "does_not_pay": ("Routing does not pay", "warn"),
-    "not_measurable": ("Not measurable yet", "warn"),
+# The colour of a kind of verdict; its words stand beside it.
+_TONES = {
+    "pays": "good",
+    "saves_at_a_price": "warn",
+    "does_not_pay": "warn",
+    "not_measurable": "warn",
 }
+_N_REASONS = 3
+_WHOSE = (
+    "Where prompts go is what was tested, by routers that hadn't seen them; reasons are those of "
+    "the router in use, which has learnt from all of them."
+)
 
 
 @dataclass(frozen=True)
@@ -66,14 +63,6 @@ class Findings:
     test: Outcomes
     evaluation: Evaluation
     comparison: pd.DataFrame
-
-
-class Figure(NamedTuple):
-    """A figure in the page."""
-
-    source: str
-    phone: str
-    alt: str
 
 
 def find(
@@ -176,7 +165,13 @@ def write_index(
         notebooks=list(notebooks),
         identity=_identity(findings, metadata or {}),
         what_if=_what_if(findings.router, findings.test),
-        importances=_importances(findings),
+        importances=importance_figures(findings.router, findings.test),
+        glossed=glossed,
+        terms=TERMS,
+        term_id=term_id,
+        prompts_per_month=PROMPTS_PER_MONTH,
+        next_steps=[],
+        progress=None,
         **_of_evaluation(findings),
         **_of_decisions(findings),
         **_of_log(log, findings.test.models),
@@ -188,19 +183,19 @@ def write_index(
 def _of_evaluation(findings: Findings) -> dict[str, Any]:
     """Return what the page shows of the evaluation."""
     evaluation = findings.evaluation
-    badge, tone = _BADGES[evaluation.verdict.kind]
     return {
-        "badge": badge,
-        "tone": tone,
+        "headline": evaluation.verdict.headline,
+        "tone": _TONES[evaluation.verdict.kind],
         "verdict": evaluation.verdict.sentence,
         "evaluation": evaluation,
-        "curve": _figure(partial(cost_quality, evaluation), _curve_alt(evaluation)),
+        "curve": curve_figure(evaluation),
         "operating": routing.operating_table(evaluation),
         "comparison": comparison_table(findings.comparison),
         "routed": routing.routed_table(evaluation),
         "failures": routing.failure_sensitivity(evaluation),
         "audit": audit_table(evaluation),
         "tiles": key_numbers(evaluation),
+        "money": monthly(evaluation),
         "shares": evaluation.routed_shares,
         "unused": [name for name, share in evaluation.routed_shares.items() if not share],
         "looks": candidate_styles(evaluation.models),
@@ -215,7 +210,13 @@ def _of_decisions(findings: Findings) -> dict[str, Any]:
     told = reasons(decided, evaluation.routed_shares)
     examples = examples_table(decided, test.models)
     texts = [*(text for _, text in told), *(text for row in examples.rows for text in row[3:4])]
-    return {"reasons": told, "examples": examples, "meanings": explain_words(*texts)}
+    return {
+        "reasons": told,
+        "n_reasons": _N_REASONS,
+        "whose": _WHOSE if evaluation.crossed is not None else "",
+        "examples": examples,
+        "meanings": explain_words(*texts),
+    }
 
 
 def _of_log(log: CallLog, models: Sequence[str]) -> dict[str, Any]:
@@ -228,70 +229,6 @@ def _of_log(log: CallLog, models: Sequence[str]) -> dict[str, Any]:
         "price_sentence": log.price_sentence(models=list(models)),
         "order": order_table(log),
     }
-
-
-def _figure(
-    draw: Callable[..., Any], alt: str, inches: tuple[float, float] = _WIDE_INCHES
-) -> Figure:
-    return Figure(_drawn(draw, inches), _drawn(draw, _PHONE_INCHES, is_narrow=True), alt)
-
-
-def _drawn(
-    draw: Callable[..., Any], inches: tuple[float, float], *, is_narrow: bool = False
-) -> str:
-    """Draw without a display, and without a clock or random name in the file."""
-    import matplotlib
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=inches, layout="constrained")
-    ax = draw(ax=canvas.subplots())
-    legend = ax.get_legend()
-    # Inside it would cover what it explains, beside it would squeeze it.
-    if legend is not None and (is_narrow or len(legend.get_texts()) > _MAX_LEGEND_INSIDE):
-        legend.remove()
-        canvas.legend(
-            loc="outside lower left", fontsize="small", frameon=False, ncols=1 if is_narrow else 2
-        )
-    picture = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "routerlib"}):
-        canvas.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
-    code = base64.b64encode(picture.getvalue()).decode()
-    return f"data:image/svg+xml;base64,{code}"
-
-
-def _curve_alt(evaluation: Evaluation) -> str:
-    quality, cost = evaluation.operating["quality"], evaluation.operating["cost_usd"]
-    return (
-        "Cost-quality curve of the router beside single candidate models and the oracle; at its "
-        f"operating point quality {quality.value:.3f} for {1000 * cost.value:.3g} US dollars "
-        "per 1000 prompts."
-    )
-
-
-def _importances(findings: Findings) -> list[Figure]:
-    """Draw what moves the estimates: by candidate model, and in which direction for the best."""
-    from routerlib.routers.explanation.explain import explain
-
-    router = findings.router
-    if not is_explainable(router):
-        return []
-    prompts = findings.test.prompts[:_N_EXPLAINED_PROMPTS]
-    explanations = {model: explain(router, prompts, model=model) for model in router.models_}
-    best = router.best_single_
-    by_model = partial(importance_by_model, explanations, max_features=_N_FEATURES)
-    swarm = partial(beeswarm, explanations[best], max_features=_N_FEATURES)
-    width = max(_WIDE_INCHES[0], 3.0 + _INCHES_PER_MODEL * len(explanations))
-    return [
-        _figure(
-            by_model,
-            "Features by their mean influence on the estimated quality, for each candidate model.",
-            (width, _WIDE_INCHES[1]),
-        ),
-        _figure(
-            swarm,
-            f"How each feature raises or lowers the estimated quality of {best}, a dot a prompt.",
-        ),
-    ]
 
 
 class Supposition(NamedTuple):

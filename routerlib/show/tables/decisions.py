@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from routerlib.evaluation.routing import route_unseen
 from routerlib.features.names import ANY_PROMPT, number_text
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import detect_task
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.explanation.why import margin_of
+from routerlib.routers.out_of_fold import UNKNOWN as UNKNOWN_ARM
 from routerlib.show.tables.rendering import UNKNOWN, Table, table
 from routerlib.show.words.numbers import percent, short
 
 if TYPE_CHECKING:
     from routerlib.evaluation.repricing import HeldOutDecisions
-    from routerlib.records.decision import Decision
     from routerlib.routers.explanation.margin import MarginExplanation
     from routerlib.routers.router import Router
 
@@ -31,8 +33,10 @@ _N_LENGTHS = 3
 
 
 class Decided(NamedTuple):
-    """One held-out prompt, where it goes and why.
+    """One held-out prompt, where it went when it was tested, and why.
 
+    `margin`: what moves the estimates of the router in use; None = it says nothing, or it would
+        choose another model than was tested.
     `quality`: observed of the chosen candidate model; NaN = unknown.
     """
 
@@ -44,15 +48,43 @@ class Decided(NamedTuple):
 
 
 def decide_all(router: Router, test: Outcomes, n_prompts: int = _N_PROMPTS) -> list[Decided]:
-    """Route held-out prompts, and explain each choice."""
+    """Take decisions on held-out prompts as they are tested, and explain each choice.
+
+    A prompt that the router in use has learnt from counts as the router decided that hadn't: so do
+    verdict and shares. Reasons are those of the router in use, where it chooses alike.
+    """
+    part = test.take(np.arange(min(n_prompts, len(test))))
+    routed = route_unseen(router, [part])[0]
     decided = []
-    for prompt, quality in zip(test.prompts[:n_prompts], test.quality, strict=False):
-        decision = router.route(prompt)
-        margin = margin_of(router, prompt, decision)
+    for row, (prompt, quality) in enumerate(zip(part.prompts, part.quality, strict=True)):
+        in_use = router.route(prompt)
+        arm = int(routed.arms[row])
+        decision = in_use
+        if routed.tried is not None and routed.tried[row] != UNKNOWN_ARM:
+            decision = _as_tested(router, routed.estimates, row, test.models[arm])
+        margin = margin_of(router, prompt, in_use) if in_use.model == decision.model else None
         why = decision.reason if margin is None else margin.sentence
-        observed = float(quality[test.models.index(decision.model)])
-        decided.append(Decided(prompt, decision, margin, why, observed))
+        if in_use.model != decision.model:
+            why = f"{why}; the router in use, which has learnt from it too, calls {in_use.model}"
+        decided.append(Decided(prompt, decision, margin, why, float(quality[arm])))
     return decided
+
+
+def _as_tested(router: Router, expected: Estimates, row: int, model: str) -> Decision:
+    """Write down the choice of a router that hadn't seen the prompt."""
+    estimates = {
+        name: {"quality": float(quality), "cost_usd": float(cost)}
+        for name, quality, cost in zip(
+            expected.models, expected.quality[row], expected.cost_usd[row], strict=True
+        )
+        if np.isfinite(quality)
+    }
+    reason = "chosen by a router that hadn't seen it"
+    if router.fallback_ is not None:
+        reason = f"keeps to {model}: {router.fallback_}"
+    own = estimates.get(model, {"quality": float("nan"), "cost_usd": float("nan")})
+    weight = float(router.cost_weight_)
+    return Decision(model, own["quality"], own["cost_usd"], 1.0, reason, weight, estimates)
 
 
 def examples_table(decided: Sequence[Decided], models: Sequence[str]) -> Table:
@@ -91,7 +123,7 @@ def what_if_table(held_out: HeldOutDecisions) -> Table:
     for name, weight, factors in _suppositions(held_out):
         found = held_out.at(weight, factors)
         # The best single model beside itself: there is no difference to measure.
-        is_itself = found.shares[held_out.best_single] == 1
+        is_itself = held_out.is_best_single(weight, factors)
         difference = float("nan") if is_itself else found.quality_difference
         rows.append(
             {

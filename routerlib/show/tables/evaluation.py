@@ -10,11 +10,11 @@ import numpy as np
 from routerlib.evaluation.noise import TooFewRepeats, noise_ceiling, repeats_from_log
 from routerlib.metrics.sample_size import plan_sample_size, sd_of
 from routerlib.show.tables.rendering import Table, table
-from routerlib.show.words.numbers import percent
+from routerlib.show.words.numbers import percent, points
 from routerlib.show.words.prose import Prose, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -149,32 +149,52 @@ class KeyNumber(NamedTuple):
 
 
 def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
-    """Pick the few numbers that the verdict rests on."""
-    sample = KeyNumber(f"{evaluation.n}", "held-out prompts measured", "")
-    if evaluation.verdict.fallback is not None:
-        return [*_of_best_single(evaluation), sample]
-    measured = evaluation.operating
-    found = []
-    saving = measured["saving"]
-    if math.isfinite(saving.value):
-        way = "cheaper" if saving.value >= 0 else "dearer"
-        low, high = sorted(math.copysign(1, saving.value) * end for end in saving[1:3])
-        found.append(
-            KeyNumber(
-                f"{percent(abs(saving.value))} {way}",
-                f"than always {evaluation.strong}",
-                _bracket(percent(low), percent(high)),
-            )
-        )
-    for key, name in (
-        ("quality_difference", f"quality against always {evaluation.strong}"),
+    """Pick the few numbers that the verdict rests on: the very ones of its sentence."""
+    verdict = evaluation.verdict
+    numbers = verdict.numbers
+    if verdict.fallback is not None:
+        return [*_of_best_single(evaluation), _sample(numbers)]
+    found = [*_saving(numbers, verdict.best_single)]
+    named = [
+        ("quality_difference", f"quality against always {verdict.best_single}"),
         ("gain_over_zero", "quality against mixing at random for the same money"),
-    ):
-        interval = measured[key]
-        if math.isfinite(interval.value):
-            value, *ends = (f"{100 * part:+.1f}" for part in interval[:3])
-            found.append(KeyNumber(f"{value} points", name, _bracket(*ends)))
-    return [*found, sample]
+    ]
+    if numbers.get("holds_on_complete_only"):
+        _, name = named.pop(0)
+        bounds = (numbers["quality_difference_at_worst"], numbers["quality_difference_at_best"])
+        low, high = (points(end) for end in bounds if end is not None)
+        note = f"on all {numbers['n_held_out']:.0f}, with what is missing at its worst and best"
+        found.append(KeyNumber(f"{low} to {high} points", name, note))
+    for key, name in named:
+        value, *ends = (numbers.get(f"{key}{end}") for end in ("", "_low", "_high"))
+        if value is not None:
+            told = _bracket(*(points(end) for end in ends if end is not None))
+            found.append(KeyNumber(f"{points(value)} points", name, told))
+    return [*found, _sample(numbers)]
+
+
+def _saving(numbers: Mapping[str, float | None], best_single: str) -> list[KeyNumber]:
+    """Say what is saved, or how many times as much it costs."""
+    value, low, high = (numbers.get(f"saving{end}") for end in ("", "_low", "_high"))
+    if value is None:
+        return []
+    ends = [] if low is None or high is None else [low, high]
+    if value <= -1:
+        told = [f"{1 - end:.1f}" for end in reversed(ends)]
+        return [KeyNumber(f"{1 - value:.1f} times", f"the cost of always {best_single}", _to(told))]
+    sign, way = (1, "cheaper") if value >= 0 else (-1, "dearer")
+    told = [percent(end) for end in sorted(sign * end for end in ends)]
+    return [KeyNumber(f"{percent(sign * value)} {way}", f"than always {best_single}", _to(told))]
+
+
+def _sample(numbers: Mapping[str, float | None]) -> KeyNumber:
+    """Say how many prompts the sentence is about, and what becomes of those that lack something."""
+    n, n_all = numbers.get("n") or 0, numbers.get("n_held_out")
+    note = ""
+    if n_all is not None:
+        lacking = f"{numbers['n_skipped']:.0f} lack a score or a cost"
+        note = f"{lacking}; that counts within its bounds" if n == n_all else f"{lacking}, besides"
+    return KeyNumber(f"{n:.0f}", "held-out prompts", note)
 
 
 def _of_best_single(evaluation: Evaluation) -> list[KeyNumber]:
@@ -188,8 +208,14 @@ def _of_best_single(evaluation: Evaluation) -> list[KeyNumber]:
     quality = evaluation.operating["quality"]
     if math.isfinite(quality.value):
         value, *ends = (f"{part:.3f}" for part in quality[:3])
-        found.append(KeyNumber(value, f"quality of {evaluation.strong} (0-1)", _bracket(*ends)))
+        where = f"; on the {evaluation.n} with nothing missing" if evaluation.n_skipped else ""
+        name = f"quality of {evaluation.strong} (0-1)"
+        found.append(KeyNumber(value, name, _bracket(*ends) + where))
     return found
+
+
+def _to(ends: Sequence[str]) -> str:
+    return _bracket(*ends) if ends else ""
 
 
 def _bracket(low: str, high: str) -> str:

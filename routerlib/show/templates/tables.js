@@ -57,4 +57,12 @@
     });
     if (rows >= LONG) addFilter(table, table.closest(".scroll")?.getAttribute("aria-label") ?? "table");
   }
+
+  // Paper can't be opened: what is folded prints, and folds again.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((each) => { each.open = true; });
+  });
+  addEventListener("afterprint", () => { folded.forEach((each) => { each.open = false; }); });
 })();

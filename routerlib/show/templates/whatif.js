@@ -5,7 +5,6 @@
   const data = JSON.parse(document.getElementById("held-out").textContent);
   const n = data.quality.length;
   const nGroups = new Set(data.groups).size;
-  const best = data.models.indexOf(data.best_single);
   const own = data.cost_weights.indexOf(data.cost_weight);
   const plain = data.price_factors.indexOf(1);
 
@@ -21,21 +20,18 @@
     });
     return arm;
   };
-  const ones = data.models.map(() => 1);
-  // As it stands a router may keep to the best single model; a weight of null stands for that.
-  const stands = data.keeps_to_best ? null : data.cost_weight;
-  const armOf = (row, weight, factors) => (weight === null ? best : choose(row, weight, factors));
-  const today = data.quality.map((_, row) => armOf(row, stands, ones));
+  // A weight of null stands for what was tested, or for the best single model where it keeps to it.
+  const armOf = (row, weight, factors) => (weight === null ? data.tested[row] : choose(row, weight, factors));
+  const today = data.tested;
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-  const suppose = (weight, factors) => {
-    const arms = data.quality.map((_, row) => armOf(row, weight, factors));
+  const suppose = (arms, factors) => {
     const paid = arms.map((arm, row) => data.cost_usd[row][arm] * factors[arm]);
-    const gains = arms.map((arm, row) => data.quality[row][arm] - data.quality[row][best]);
-    const bestCost = mean(data.cost_usd.map((costs) => costs[best] * factors[best]));
+    const gains = arms.map((arm, row) => data.quality[row][arm] - data.quality[row][data.best[row]]);
+    const bestCost = mean(data.cost_usd.map((costs, row) => costs[data.best[row]] * factors[data.best[row]]));
     const difference = mean(gains);
     // One loss more than was seen: a few rerouted prompts without a loss are no proof.
-    const unseen = arms.some((arm) => arm !== best) ? 1 : 0;
+    const unseen = arms.some((arm, row) => arm !== data.best[row]) ? 1 : 0;
     const sums = new Array(nGroups).fill(0); // prompts of a group count together
     gains.forEach((gain, row) => { sums[data.groups[row]] += gain - difference; });
     const squares = sums.reduce((sum, each) => sum + each ** 2, unseen);
@@ -43,7 +39,7 @@
       quality: mean(arms.map((arm, row) => data.quality[row][arm])),
       cost_usd: mean(paid),
       shares: data.models.map((_, each) => arms.filter((arm) => arm === each).length / n),
-      best_quality: mean(data.quality.map((row) => row[best])),
+      best_quality: mean(data.quality.map((qualities, row) => qualities[data.best[row]])),
       best_cost_usd: bestCost,
       saving: bestCost ? 1 - mean(paid) / bestCost : NaN,
       quality_difference: difference,
@@ -72,16 +68,20 @@
 
   let isUntouched = true;
   const update = () => {
-    const weight = isUntouched ? stands : data.cost_weights[Number(weightInput.value)];
+    const tried = data.cost_weights[Number(weightInput.value)];
     const factors = priceInputs.map((input) => data.price_factors[Number(input.value)]);
-    const found = suppose(weight, factors);
-    say(weightInput, weightText(weight));
+    const asTested = isUntouched && (data.keeps_to_best || factors.every((factor) => factor === 1));
+    const weight = asTested ? null : tried;
+    const arms = data.quality.map((_, row) => armOf(row, weight, factors));
+    const found = suppose(arms, factors);
+    say(weightInput, asTested && data.keeps_to_best ? weightText(null) : weightText(tried));
     priceInputs.forEach((input, each) => say(input, factors[each] === 1 ? "as it is" : `${factors[each]} times`));
     show("quality", found.quality.toFixed(3));
     show("best-quality", found.best_quality.toFixed(3));
     show("cost", short(1000 * found.cost_usd));
     show("best-cost", short(1000 * found.best_cost_usd));
-    const isItself = found.shares[best] === 1; // beside itself there is no difference to measure
+    // The best single model beside itself: there is no difference to measure.
+    const isItself = arms.every((arm, row) => arm === data.best[row]);
     show("saving", isItself ? "The same cost" : Number.isNaN(found.saving) ? "unknown"
       : `${percent(Math.abs(found.saving))} ${found.saving >= 0 ? "cheaper" : "dearer"}`);
     show("difference", isItself ? `the same: it is always ${data.best_single}` : `${signed(100 * found.quality_difference, 1)} ± ${(100 * found.half_width).toFixed(1)} points`);
@@ -100,8 +100,8 @@
     update();
   };
   weightInput.addEventListener("input", () => { isUntouched = false; });
-  root.querySelectorAll("input").forEach((input) => input.addEventListener("input", update));
-  root.querySelector("button").addEventListener("click", reset);
+  root.querySelectorAll(".sliders input").forEach((input) => input.addEventListener("input", update));
+  root.querySelector(".sliders button").addEventListener("click", reset);
   root.querySelector(".controls").hidden = false;
   reset();
 })();

@@ -35,10 +35,10 @@ def count(value: float) -> str:
 def points(difference: float) -> str:
     """Write a difference in quality in points of 100, with its sign.
 
-    >>> points(-0.012)
-    '-1.2'
+    >>> points(-0.012), points(-0.0001)
+    ('-1.2', '+0.0')
     """
-    return f"{100 * difference:+.1f}"
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"
 
 
 def usd_per_1000(cost_usd: float) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routerlib.evaluation.headlines import percent_of, points_of
 from routerlib.evaluation.routing import route_all
-from routerlib.evaluation.verdict import percent_of, points_of
 from routerlib.features.names import number_text
 from routerlib.show.words.numbers import percent
 from routerlib.show.words.prose import Prose

@@ -1,0 +1,118 @@
+"""All that a report says of one router is of the same decisions, prompts and contrast."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from routerlib.evaluation.cross_fit import CrossEvaluation, cross_evaluate
+from routerlib.evaluation.evaluate import evaluate
+from routerlib.evaluation.repricing import HeldOutDecisions
+from routerlib.evaluation.routing import route_unseen
+from routerlib.metrics.intervals import Interval
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.show.tables import decisions
+from routerlib.show.tables.evaluation import key_numbers
+from routerlib.show.tables.money import Monthly, monthly
+
+SIGNED = r"[+-]?\d+\.\d"
+
+
+def trained(outcomes: Outcomes) -> LGBMRouter:
+    router = LGBMRouter().fit(outcomes)
+    router.stand_at(300.0)
+    return router
+
+
+@pytest.fixture(scope="module")
+def some_missing(outcomes: Outcomes) -> Outcomes:
+    quality = outcomes.quality.copy()
+    quality[:6, 0] = np.nan
+    return Outcomes(
+        outcomes.prompts, outcomes.models, quality, outcomes.cost_usd, topics=outcomes.topics
+    )
+
+
+@pytest.fixture(scope="module")
+def crossed(some_missing: Outcomes) -> CrossEvaluation:
+    return cross_evaluate(some_missing, fit_router=trained, n_bootstrap=50)
+
+
+def test_tiles_are_the_numbers_of_the_sentence(crossed: CrossEvaluation) -> None:
+    verdict = crossed.evaluation.verdict
+    tiles = {tile.name: tile for tile in key_numbers(crossed.evaluation)}
+    difference = tiles[f"quality against always {verdict.best_single}"]
+    said = re.search(rf"quality differs by ({SIGNED}) points \[({SIGNED}), ({SIGNED})\]",
+                     verdict.sentence)  # fmt: skip
+    assert said is not None, verdict.sentence
+    shown = re.findall(SIGNED, difference.value + difference.interval)
+    assert [float(each) for each in shown] == [float(each) for each in said.groups()]
+    n = tiles["held-out prompts"]
+    assert (n.value, verdict.numbers["n"]) == ("60", 60)
+    assert n.interval == "6 lack a score or a cost; that counts within its bounds"
+    assert "n = 60" in verdict.sentence
+
+
+def test_shares_examples_and_suppositions_are_of_the_decisions_that_were_tested(
+    crossed: CrossEvaluation, some_missing: Outcomes
+) -> None:
+    router, evaluation = crossed
+    complete = some_missing.complete()
+    tested = [complete.models[arm] for arm in route_unseen(router, [complete])[0].arms]
+    in_use = [router.route(prompt).model for prompt in complete.prompts]
+    assert tested != in_use  # or this would prove nothing
+    decided = decisions.decide_all(router, complete)
+    assert [each.decision.model for each in decided] == tested
+    for model, share in evaluation.routed_shares.items():
+        assert share == pytest.approx(tested.count(model) / len(tested))
+    held_out = HeldOutDecisions.of(router, some_missing)
+    assert held_out is not None
+    found = held_out.at()
+    assert found.shares == pytest.approx(dict(evaluation.routed_shares))
+    for name in ("quality", "cost_usd", "saving", "quality_difference"):
+        assert getattr(found, name) == pytest.approx(evaluation.operating[name].value)
+    for each, model in zip(decided, in_use, strict=True):
+        assert (each.margin is None) == (each.decision.model != model)
+        assert each.why.endswith(f"calls {model}") == (each.decision.model != model)
+
+
+def test_dollars_a_month_are_the_share_of_the_verdict(crossed: CrossEvaluation) -> None:
+    found = monthly(crossed.evaluation)
+    assert found is not None
+    assert found.saved_usd is not None
+    saving = crossed.evaluation.verdict.numbers["saving"]
+    assert found.saved_usd.value == pytest.approx((saving or 0) * found.bill_usd)
+    assert found.saved_usd.low < found.saved_usd.value < found.saved_usd.high
+
+
+def test_dollars_of_a_router_that_is_dearer_or_falls_back_are_no_saving(
+    outcomes: Outcomes,
+) -> None:
+    dearer = Monthly("large", 0.001, Interval(-0.0005, -0.0007, -0.0003, 0.0001))
+    assert dearer.told(10_000) == (
+        "costs $5.00 [$3.00, $7.00] a month more than the $10.00 that always calling large costs"
+    )
+    train, test = outcomes.split()
+    router = LGBMRouter().fit(train)
+    router.stand_at(0.0, fallback="no gain could be shown")
+    found = monthly(evaluate(router, test, n_bootstrap=20))
+    assert found is not None
+    assert found.saved_usd is None
+    assert found.told().startswith("saves nothing of the $")
+    free = Outcomes(test.prompts, test.models, test.quality)
+    assert monthly(evaluate(router, free, n_bootstrap=20)) is None
+
+
+def test_the_first_screen_is_short_and_the_rest_folds(hostile_index: Path) -> None:
+    page = hostile_index.read_text()
+    (headline,) = re.findall(r'<p class="headline">([^<]*)</p>', page)
+    assert len(re.findall(r"[\w.]+", headline)) <= 12
+    first = page[page.index("<main>") : page.index('<details class="fold"')]
+    assert first.count("Not measurable yet") <= 1
+    words = re.sub(r"<[^>]+>", " ", re.sub(r"<picture>.*?</picture>", "", first, flags=re.S))
+    assert len(words.split()) < 250
+    assert len(re.findall(r"<li><div class=\"share\">", first)) <= 3
