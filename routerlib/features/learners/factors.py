@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from routerlib.features.learners.linear import LinearFit, observed_means
-from routerlib.features.learners.log_odds import LogOddsScale, log_odds, shrunk_mean
+from routerlib.features.learners.log_odds import LogOddsScale, log_odds, shrunk_mean, sigmoid
 from routerlib.features.learners.network import adam_step
 from routerlib.features.text_space import Place
 from routerlib.records.arrays import pack_array, unpack_array
@@ -122,7 +122,7 @@ class Factorisation:
     def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
         """Return estimates of shape (n_prompts, n_models)."""
         log_odds = place.coordinates @ self.projection @ self.vectors.T + self.constants
-        return np.asarray(1 / (1 + np.exp(-log_odds)))
+        return sigmoid(log_odds)
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
@@ -164,7 +164,7 @@ def _slopes(
     projection, vectors, by_dimension, constants = weights
     prompts, unit = columns @ projection, _unit(vectors)
     weighed = unit * by_dimension
-    expected = 1 / (1 + np.exp(-np.clip(prompts @ weighed.T + constants, -30, 30)))
+    expected = sigmoid(prompts @ weighed.T + constants)
     errors = np.where(np.isnan(quality), 0.0, expected - quality).astype(np.float32)
     errors /= np.float32(len(columns))
     by_model = errors.T @ prompts

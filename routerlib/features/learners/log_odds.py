@@ -50,6 +50,15 @@ def logits(shares: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(inside / (1 - inside)))
 
 
+def sigmoid(log_odds: np.ndarray) -> np.ndarray:
+    """Return the shares in (0, 1) that log-odds stand for; those beyond 30 count as 30.
+
+    >>> sigmoid(np.array([0.0, 3.892, -1000.0])).round(3).tolist()
+    [0.5, 0.98, 0.0]
+    """
+    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
+
+
 @dataclass(frozen=True)
 class LogOddsScale:
     """How raw log-odds become expected quality.
@@ -91,7 +100,7 @@ class LogOddsScale:
 
     def quality(self, raw: np.ndarray) -> np.ndarray:
         """Return expected quality in (0, 1), same shape as the raw scores."""
-        scaled = 1 / (1 + np.exp(-(self.slope * raw + self.offset)))
+        scaled = sigmoid(self.slope * raw + self.offset)
         return self.weight * scaled + (1 - self.weight) * self.pooled
 
     def to_state(self) -> dict[str, float]:
@@ -147,7 +156,7 @@ def _platt(
     prior = np.array([count * spread / 4, 1e-6])
     design = np.column_stack([raw, np.ones(len(raw))])
     for _ in range(_NEWTON_STEPS):
-        expected = 1 / (1 + np.exp(-np.clip(design @ (slope, level), -30, 30)))
+        expected = sigmoid(design @ (slope, level))
         gradient = design.T @ (expected - quality) + prior * (slope - usual, 0.0)
         curvature = (design * (expected * (1 - expected))[:, np.newaxis]).T @ design
         step = np.linalg.solve(curvature + np.diag(prior), gradient)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.records.arrays import pack_array, unpack_array
 
 _HIDDEN = 32
@@ -92,7 +93,7 @@ class Network:
         log_odds = hidden @ self.second + self.second_constants
         if start is not None:
             log_odds = log_odds + start
-        return np.asarray(1 / (1 + np.exp(-log_odds)))
+        return sigmoid(log_odds)
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
@@ -152,7 +153,7 @@ def _slopes(
 def _errors(outputs: np.ndarray, labels: Labels) -> np.ndarray:
     n_models = labels.quality.shape[1]
     log_odds = outputs[:, :n_models] + (0.0 if labels.start is None else labels.start)
-    expected = 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
+    expected = sigmoid(log_odds)
     quality = np.where(np.isnan(labels.quality), 0.0, expected - labels.quality)
     if not labels.topics.shape[1]:
         return quality.astype(np.float32)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from routerlib.features.learners.log_odds import LogOddsScale
+from routerlib.features.learners.log_odds import LogOddsScale, sigmoid
 from routerlib.records.arrays import pack_array, unpack_array
 
 
@@ -68,7 +68,7 @@ class Blend:
 
     def quality(self, final: np.ndarray) -> np.ndarray:
         """Return expected quality in (0, 1) of final log-odds."""
-        return np.asarray(1 / (1 + np.exp(-final)))
+        return sigmoid(final)
 
     def mixing(self, number: int) -> np.ndarray:
         """Return what a unit of one part's log-odds adds to final ones.

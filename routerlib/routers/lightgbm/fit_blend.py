@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from routerlib.features.learners.log_odds import log_odds, shrunk_mean
+from routerlib.features.learners.log_odds import log_odds, shrunk_mean, sigmoid
 from routerlib.routers.lightgbm.blend import Blend, weighed
 
 # How much each part has to say before anything was seen: of the difficulty, and of differences.
@@ -161,7 +161,7 @@ def _levels_and_slope(
     pull = _SLOPE_COUNT * float(common.var()) / 4 + 1e-12
     levels, slope = np.full(n_models, usual), 0.0
     for _ in range(_MAX_STEPS):
-        expected = _sigmoid(levels[seen.arms] + slope * at + beyond)
+        expected = sigmoid(levels[seen.arms] + slope * at + beyond)
         errors, weights = expected - seen.quality, expected * (1 - expected)
         own = np.bincount(seen.arms, weights, n_models) + 1e-6
         shared = np.bincount(seen.arms, weights * at, n_models)
@@ -185,7 +185,7 @@ def _drawn_together(levels: np.ndarray, above: np.ndarray, seen: Seen) -> np.nda
     `above` (n_cells,): log-odds of all other steps.
     """
     n_models = len(levels)
-    expected = _sigmoid(levels[seen.arms] + above)
+    expected = sigmoid(levels[seen.arms] + above)
     information = np.bincount(seen.arms, expected * (1 - expected), n_models)
     influence = np.zeros((int(seen.groups.max(initial=0)) + 1, n_models))
     at_stake = (seen.quality - expected) / np.maximum(information, 1e-9)[seen.arms]
@@ -214,7 +214,7 @@ def _shares(cells: np.ndarray, start: np.ndarray, seen: Seen, weights: np.ndarra
     precision = np.linalg.inv(spread) * _inflation(cells @ weights, start, seen)
     shares = usual
     for _ in range(_MAX_STEPS):
-        expected = _sigmoid(start + cells @ shares)
+        expected = sigmoid(start + cells @ shares)
         slopes = expected * (1 - expected)
         curvature = (cells * slopes[:, np.newaxis]).T @ cells + precision
         target = (
@@ -229,14 +229,10 @@ def _shares(cells: np.ndarray, start: np.ndarray, seen: Seen, weights: np.ndarra
 
 def _inflation(differences: np.ndarray, start: np.ndarray, seen: Seen) -> float:
     """Return by how much cells of one group err together, at least 1."""
-    expected = _sigmoid(start)
+    expected = sigmoid(start)
     alone = float((expected * (1 - expected) * differences**2).sum())
     scores = np.bincount(seen.groups, differences * (seen.quality - expected))
     return max(float((scores**2).sum()) / max(alone, 1e-12), 1.0)
-
-
-def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
 
 
 def _doubt(expected: np.ndarray, quality: np.ndarray, labels: np.ndarray) -> float:
