@@ -146,21 +146,19 @@ def _ungraded(log: CallLog, name: str | None, reference: Any) -> str:
     from routerlib.gather.judges import judge
 
     left = log.unjudged_calls(name)
-    lacking = [prompt for _, _, prompt in left if prompt.reference is None]
-    reasons = Counter(
-        judge(
-            replace(prompt, reference=reference) if prompt.reference is None else prompt,
-            call.response or "",
-            name,
-        ).rationale
-        for _, call, prompt in left
-    )
+    n_lacking = 0
+    reasons: Counter[str] = Counter()
+    for _, call, prompt in left:
+        if prompt.reference is None:
+            n_lacking += 1
+            prompt = replace(prompt, reference=reference)
+        reasons[judge(prompt, call.response or "", name).rationale] += 1
     if not reasons:
         return ""
     told = [f"{n} for {reason}" for reason, n in reasons.most_common(_MOST_REASONS)]
     if len(reasons) > _MOST_REASONS:
         told.append(f"{_rest(reasons)} for other reasons")
-    advice = "; see --reference" if lacking and reference is None else ""
+    advice = "; see --reference" if n_lacking and reference is None else ""
     return f"{len(left)} answers can't be graded: {', '.join(told)}{advice}"
 
 

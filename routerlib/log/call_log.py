@@ -9,17 +9,19 @@ DuckDB over the columns that it names, safely while another process writes.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from routerlib.log import queries
+from routerlib.log import queries, unjudged
 from routerlib.log import rows as log_rows
 from routerlib.log.appending import LogAppender
 from routerlib.log.damage import surprises
-from routerlib.log.judging import IS_ASKED, SOURCE
-from routerlib.records.call import Call, Price, Usage
+from routerlib.log.judging import SOURCE
+from routerlib.log.unjudged import UnjudgedCalls
+from routerlib.records.call import Price
 from routerlib.records.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -31,20 +33,6 @@ if TYPE_CHECKING:
 
 _KNOWN = ", ".join(f"known.{name}" for name in log_rows.PROMPT_COLUMNS)
 _FINISHED = ("ok", "truncated", "refused", "empty")
-
-# An imported score tells of an answer that may not be there; a judge's own answers are not judged.
-_UNJUDGED = f"""
-select call_id, prompt_id, candidate, params_hash, response, repeat,
-    input_tokens, output_tokens, {_KNOWN}
-from calls join known_prompts as known using (prompt_id)
-where status = 'ok' and response is not null and {IS_ASKED}
-    and coalesce(?1, known.judge) is not null and not exists (
-        select 1 from scores where scores.call_id = calls.call_id
-        and scores.judge = coalesce(?1, known.judge)
-        and scores.created_at >= coalesce(known_since, '')
-    )
-order by call_id
-"""
 
 
 class CallLog(LogAppender):
@@ -137,8 +125,8 @@ class CallLog(LogAppender):
         )
         return [log_rows.prompt_from_row(row) for row in rows]
 
-    def unjudged_calls(self, judge: str | None = None) -> list[tuple[int, Call, Prompt]]:
-        """Return the ok calls that a judge has not scored yet.
+    def unjudged_calls(self, judge: str | None = None) -> UnjudgedCalls:
+        """Find the ok calls that a judge has not scored yet.
 
         Calls without a stored answer, as some imports have, and an LLM judge's own calls are
         left out.
@@ -150,13 +138,13 @@ class CallLog(LogAppender):
 
         Returns
         -------
-        list of tuple (call_id, Call, Prompt)
-            In the order of logging.
+        UnjudgedCalls
+            Tuples (call_id, Call, Prompt) in the order of logging, with their number; answers are
+            read a few at a time while one goes through them.
         """
-        return [
-            (row[0], _answered_call(row[1:8]), log_rows.prompt_from_row(row[8:]))
-            for row in self.lookup(_UNJUDGED, judge)
-        ]
+        with self._lock, surprises(self.path):
+            found = self._connection.execute(unjudged.FIND, [judge])
+            return UnjudgedCalls(self.lookup, array("q", (call_id for (call_id,) in found)))
 
     def sql(self, query: str, **tables: Any) -> pd.DataFrame:
         """Run a DuckDB query over the log as it is now.
@@ -246,7 +234,7 @@ class CallLog(LogAppender):
         Examples
         --------
         >>> import tempfile
-        >>> from routerlib.records.call import Score
+        >>> from routerlib.records.call import Call, Score, Usage
         >>> log = CallLog(Path(tempfile.mkdtemp()) / "logs.db")
         >>> prompt = Prompt.from_text("What is 2 + 2?")
         >>> _ = log.add_prompts([prompt])
@@ -309,11 +297,3 @@ class CallLog(LogAppender):
         from routerlib.log.export import export_log
 
         return export_log(self.source, folder)
-
-
-def _answered_call(row: tuple) -> Call:
-    prompt_id, candidate, params_hash, response, repeat, *tokens = row
-    usage = None if None in tokens else Usage(*tokens)
-    return Call(
-        prompt_id, candidate, params_hash, "ok", response=response, usage=usage, repeat=repeat
-    )

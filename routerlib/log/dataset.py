@@ -19,6 +19,8 @@ from routerlib.records.prompt import Prompt
 if TYPE_CHECKING:
     import sqlite3
 
+    from routerlib.log.unjudged import UnjudgedCalls
+
 
 class LogDataset(CallLog):
     """Open what `routerlib log compact` sealed, and what its logs have written since.
@@ -153,6 +155,26 @@ class LogDataset(CallLog):
             f"select {names} from prompts where source not like '{SOURCE}%' order by created_at"
         )
         return [log_rows.prompt_from_row(row) for row in rows]
+
+    def unjudged_calls(self, judge: str | None = None) -> UnjudgedCalls:
+        """Refuse: a judge writes scores, which a dataset doesn't take.
+
+        Parameters
+        ----------
+        judge : str or None, default=None
+            Name of the judge.
+
+        Returns
+        -------
+        UnjudgedCalls
+            Never.
+
+        Raises
+        ------
+        LogError
+            Always, with the logs that can be judged.
+        """
+        self._refuse()
 
     def check(self) -> list[str]:
         """Return what is wrong with the dataset or its tails.

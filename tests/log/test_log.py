@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_what_becomes_known_of_a_prompt_later_is_a_new_row(log: CallLog) -> None
     asked = Prompt(SUM.messages)
     log.add_prompts([asked])
     call_id = log.add_call(_call())
-    assert log.unjudged_calls() == []
+    assert len(log.unjudged_calls()) == 0
     assert log.add_prompts([SUM]) == 0
     assert log.prompts() == [SUM]
     assert log.sql("select task from prompts").task.tolist() == ["math"]
@@ -78,7 +79,7 @@ def test_a_corrected_reference_lets_the_judge_look_again(log: CallLog) -> None:
     ((found, _, prompt),) = log.unjudged_calls()
     assert (found, prompt.reference) == (call_id, 4)
     log.add_scores(call_id, [Score("numeric", 1.0)])
-    assert log.unjudged_calls() == []
+    assert len(log.unjudged_calls()) == 0
     assert log.summary().quality["small"] == 1.0
 
 
@@ -195,6 +196,22 @@ def test_unjudged_calls_are_those_without_that_judges_score(log: CallLog) -> Non
     log.add_call(_call("truncated", repeat=2))
     assert [call_id for call_id, _, _ in log.unjudged_calls()] == [second]
     assert len(log.unjudged_calls("person")) == 2
+
+
+def test_answers_that_wait_for_a_judge_are_not_all_in_memory(log: CallLog) -> None:
+    prompt = Prompt.from_text("Tell me everything.", judge="person")
+    log.add_prompts([prompt])
+    n_calls, n_characters = 100, 200_000
+    with log.transaction():
+        for number in range(n_calls):
+            answer = f"{number} " + "x" * n_characters
+            log.add_call(Call(prompt.prompt_id, "small", "b2:x", "ok", answer, repeat=number))
+    tracemalloc.start()
+    read = [call.response.split()[0] for _, call, _ in log.unjudged_calls() if call.response]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read == [str(number) for number in range(n_calls)]
+    assert peak < n_calls * n_characters / 2
 
 
 def test_a_query_that_is_wrong_says_why(log: CallLog) -> None:
