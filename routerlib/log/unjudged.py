@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator
 from routerlib.log import rows as log_rows
 from routerlib.log.judging import IS_ASKED
 from routerlib.records.call import Call, Usage
+from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.prompt import Prompt
 
 # An answer may have megabytes.
 _AT_ONCE = 32
 
+# An answer that calls a tool is a step on the way, not an answer to be graded.
 # An imported score tells of an answer that may not be there; a judge's own answers are not judged.
 FIND = f"""
 select call_id from calls join known_prompts as known using (prompt_id)
 where status = 'ok' and response is not null and {IS_ASKED}
+    and json_extract(calls.extra, '$.{TOOL_CALLS}') is null
     and coalesce(?1, known.judge) is not null and not exists (
         select 1 from scores where scores.call_id = calls.call_id
         and scores.judge = coalesce(?1, known.judge)

@@ -11,6 +11,9 @@ from routerlib.records.brief import brief
 ATTACHMENTS = {"image_url": "image", "file": "file", "input_audio": "audio"}
 _WORDS = {"text": "text", "refusal": "refusal"}
 
+# Where a call's `extra` keeps the calls of tools in its answer.
+TOOL_CALLS = "tool_calls"
+
 Message = Mapping[str, Any]
 
 

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from routerlib.records.call import Call
+from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.thinking_marks import (
     BEGINNING,
     BEGINNINGS,
@@ -113,7 +114,8 @@ def thought_apart(call: Call) -> Call:
         return call
     known = (call.extra or {}).get(THOUGHT)
     thought = "\n\n".join(filter(None, [known, found.thought]))
-    is_empty = call.status == "ok" and not found.answer.strip()
+    has_said = found.answer.strip() or (call.extra or {}).get(TOOL_CALLS)
+    is_empty = call.status == "ok" and not has_said
     return replace(
         call,
         response=found.answer or None,

@@ -24,6 +24,7 @@ from routerlib.serve.choosing import Exploration, decide
 from routerlib.serve.connections import LimitedClients, check_capped, is_affordable
 from routerlib.serve.conversations import Turn, earlier_turn, told_turn
 from routerlib.serve.faults import Refused, refusing
+from routerlib.serve.pairing import check_conversation
 
 if TYPE_CHECKING:
     from routerlib.serve.reloading import ReloadedRouter
@@ -34,6 +35,8 @@ FEEDBACK = "feedback"
 Stickiness = Literal["conversation", "none"]
 
 _CAPS = ("max_completion_tokens", "max_tokens")
+# What of a request, beside its messages, a log needs to know what was asked.
+_KEPT = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
 # Longer texts are decided in a thread, so that nobody waits for them, and one after the other, so
 # that their copies don't add up; for shorter ones handing over to a thread, and getting the
 # interpreter back from it, would take longer than deciding.
@@ -147,8 +150,10 @@ class Service:
         wish: Wish,
         on_text: Callable[[str, str], None] | None = None,
         on_thought: Callable[[str, str], None] | None = None,
+        on_body: Callable[[Any], None] | None = None,
     ) -> Answering:
         """Decide and start to ask."""
+        check_conversation(prompt.messages)
         if wish.model is not None:
             named = select_candidates(self.candidates, [wish.model])
             _able(named, prompt, wish.parameters)  # says what it lacks, whoever else could answer
@@ -167,6 +172,8 @@ class Service:
             recording=recording,
             on_text=on_text,
             on_thought=on_thought,
+            on_body=on_body,
+            asked={name: wish.parameters[name] for name in _KEPT if name in wish.parameters},
         )
         return Answering(self._start(work), recording, self.budget)
 

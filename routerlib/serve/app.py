@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,7 @@ from routerlib.serve.documentation import documentation_page
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.guard import Guard
 from routerlib.serve.parsing import ParsedRoute
-from routerlib.serve.streaming import answer_headers, stream
+from routerlib.serve.streaming import Chunks, ToldLogprobs, answer_headers, stream
 
 if TYPE_CHECKING:
     from routerlib.records.call import CandidateModel
@@ -206,13 +206,16 @@ class _Endpoints:
             )
         cost_weight, model = self._read_model(request.model)
         wish = Wish(cost_weight, model, x_routerlib_continues or None, request.parameters)
+        told = ToldLogprobs() if request.logprobs else None
         if request.stream:
             options = request.stream_options
             with_usage = bool(options and options.include_usage)
-            return await stream(self._service, prompt, wish, with_usage)
-        answer = await (await self._service.ask(prompt, wish)).answered()
+            return await stream(self._service, prompt, wish, Chunks(with_usage, told), told)
+        answer = await (await self._service.ask(prompt, wish, on_body=told)).answered()
         headers = answer_headers(answer.call.candidate, answer.decision_id)
-        return JSONResponse(responses.chat_body(answer, int(time.time())), headers=headers)
+        logprobs = None if told is None else told.logprobs
+        body = responses.chat_body(answer, int(time.time()), logprobs)
+        return JSONResponse(body, headers=headers)
 
     def _read_model(self, model: str) -> tuple[float | None, str | None]:
         """Return the cost weight, and the candidate, that the field `model` asks for."""
@@ -317,9 +320,17 @@ def _asks_for_what_is_not_done(wrong: Mapping[str, Any]) -> bool:
     return holds_something or wrong["type"] == "none_required"
 
 
+def _most_telling(errors: Sequence[Any]) -> Any:
+    """Return the first error; of a list that might have been a text, what is wrong inside it."""
+    first = errors[0]
+    if first["type"] == "string_type" and isinstance(first["input"], list):
+        return next((each for each in errors[1:] if len(each["loc"]) >= len(first["loc"])), first)
+    return first
+
+
 def _complaint(error: RequestValidationError, is_openai: bool) -> Refused:
     """Say what is wrong with the first wrong field."""
-    first = error.errors()[0]
+    first = _most_telling(error.errors())
     field = ".".join(str(part) for part in first["loc"] if part not in ("body", "header"))
     if first["type"] == "json_invalid":
         return Refused(400, f"the body is no JSON: {first['ctx']['error']}")

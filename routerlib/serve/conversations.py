@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from routerlib.log.call_log import CallLog
-from routerlib.records.messages import content_text, said
+from routerlib.records.messages import TOOL_CALLS, calls_of, content_text, said
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
 from routerlib.serve.faults import Refused
 
 _ANSWERED = """
-select candidate, decision_id, response from calls
+select candidate, decision_id, response, extra from calls
 where prompt_id = ? and decision_id is not null and status in ('ok', 'truncated')
 order by call_id desc
 """
@@ -44,10 +45,18 @@ def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, Any]]) -> Turn | 
     if not any(said(message).strip() for message in before):
         return None
     answer = _answer(content_text(messages[last].get("content")))
-    for model, decision_id, response in log.lookup(_ANSWERED, Prompt(before).prompt_id):
-        if response is not None and _answer(response) == answer:
+    calls = _called(calls_of(messages[last]))
+    for model, decision_id, response, extra in log.lookup(_ANSWERED, Prompt(before).prompt_id):
+        called = _called(json.loads(extra or "{}").get(TOOL_CALLS) or ())
+        if (response or called) and (_answer(response or ""), called) == (answer, calls):
             return Turn(model, decision_id)
     return None
+
+
+def _called(calls: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return what counts of calls of tools: ids may be the server's own."""
+    functions = [call.get("function") or {} for call in calls]
+    return [(str(each.get("name")), str(each.get("arguments"))) for each in functions]
 
 
 def _answer(text: str) -> str:

@@ -7,59 +7,34 @@ what an answer brings along when it is sent back as history: thoughts, the words
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import Discriminator, Field, StringConstraints, model_validator
 
 from routerlib.records.prompt import Task
+from routerlib.serve.fields import (
+    LARGEST_WHOLE,
+    MOST_BIASES,
+    MOST_MESSAGES,
+    CostWeight,
+    Nothing,
+    Request,
+    Whole,
+)
+from routerlib.serve.messages import (
+    NAME,
+    AssistantMessage,
+    SetupMessage,
+    ToolMessage,
+    UserMessage,
+)
 
 # Not only white space: Python's own idea of it, spelled out for readers of the document.
 _TEXT = r"[^\s\u0000-\u0020\u0085\u00a0]"
-# The largest whole number that every reader of JSON takes exactly.
-_LARGEST_WHOLE = 2**53 - 1
-
-# More than any client needs; what is wrong with each of very many would take long to say.
-MOST_FIELDS = 100
-MOST_MESSAGES = 5_000
-MOST_PARTS = 1_000
-MOST_BIASES = 5_000
+MOST_TOOLS = 512
 
 
-def _whole(value: object) -> object:
-    """Take 3.0 for 3, as JSON knows one kind of number only."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-CostWeight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Quality per US dollar")]
-Nothing = Annotated[list[Any], Field(max_length=0)]
-
-
-class _Request(BaseModel):
-    """Known fields only: an unknown one may stand there as null, which asks for nothing."""
-
-    model_config = ConfigDict(
-        extra="allow", strict=True, json_schema_extra={"maxProperties": MOST_FIELDS}
-    )
-    __pydantic_extra__: dict[str, None] = Field(init=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_fields(cls, given: object) -> object:
-        if isinstance(given, dict) and len(given) > MOST_FIELDS:
-            raise ValueError(f"expected at most {MOST_FIELDS} fields, got {len(given)}")
-        return given
-
-
-class RouteRequest(_Request):
+class RouteRequest(Request):
     """Body of POST /route and POST /inference."""
 
     prompt: str = Field(min_length=1, pattern=_TEXT)
@@ -67,116 +42,59 @@ class RouteRequest(_Request):
     cost_weight: CostWeight | None = None
 
 
-class FeedbackRequest(_Request):
+class FeedbackRequest(Request):
     """Body of POST /feedback."""
 
-    decision_id: Whole = Field(ge=1, le=_LARGEST_WHOLE)
+    decision_id: Whole = Field(ge=1, le=LARGEST_WHOLE)
     score: float = Field(ge=0, le=1, allow_inf_nan=False)
     rationale: Annotated[str, StringConstraints(max_length=2_000)] | None = None
 
 
-class TextPart(_Request):
-    """One part of a message's content; only text can be routed."""
-
-    type: Literal["text"]
-    text: str
-    annotations: list[Any] | None = None
-
-    @property
-    def said(self) -> str:
-        """What of it belongs to the conversation."""
-        return self.text
+ChatMessage = Annotated[
+    SetupMessage | UserMessage | AssistantMessage | ToolMessage, Discriminator("role")
+]
 
 
-class RefusalPart(_Request):
-    """A refusal of the assistant, sent back."""
+class Function(Request):
+    """A function that the model may call, and the JSON schema of its arguments."""
 
-    type: Literal["refusal"]
-    refusal: str
-
-    @property
-    def said(self) -> str:
-        """What of it belongs to the conversation."""
-        return self.refusal
+    name: str = Field(pattern=NAME)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
-class ThoughtPart(BaseModel):
-    """Thoughts of the assistant, sent back; left out, whatever their provider's shape."""
+class Tool(Request):
+    """A tool that the model may use."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    type: Literal["thinking", "redacted_thinking", "reasoning"]
-
-    @property
-    def said(self) -> str:
-        """What of it belongs to the conversation."""
-        return ""
+    type: Literal["function"]
+    function: Function
 
 
-AssistantPart = Annotated[TextPart | RefusalPart | ThoughtPart, Discriminator("type")]
+class NamedFunction(Request):
+    """The name of a function."""
+
+    name: str = Field(pattern=NAME)
 
 
-class ChatMessage(_Request):
-    """A message of the user, or of whoever set up the conversation."""
+class ChosenTool(Request):
+    """The tool that must be used."""
 
-    role: Literal["system", "developer", "user"]
-    content: (
-        str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=MOST_PARTS)]
-    )
-    name: str | None = None
-
-    def as_message(self) -> dict[str, str]:
-        """Return role, content and name as they are logged and sent."""
-        return _message(self.role, _said(self.content), self.name)
+    type: Literal["function"]
+    function: NamedFunction
 
 
-class AssistantMessage(_Request):
-    """An earlier answer, in the shape in which this server or another one gave it."""
-
-    role: Literal["assistant"]
-    content: (
-        str | Annotated[list[AssistantPart], Field(fail_fast=True, max_length=MOST_PARTS)] | None
-    ) = None
-    refusal: str | None = None
-    name: str | None = None
-
-    # Empty, or about the answer, not part of it.
-    annotations: list[Any] | None = None
-    tool_calls: Nothing | None = None
-    prefix: Literal[False] | None = None
-    partial: Literal[False] | None = None
-    # Thoughts, by the names that providers and their clients have for them.
-    reasoning_content: str | list[Any] | None = None
-    reasoning: str | list[Any] | dict[str, Any] | None = None
-    reasoning_details: list[Any] | None = None
-    thinking: str | list[Any] | dict[str, Any] | None = None
-    thinking_blocks: list[Any] | None = None
-    provider_specific_fields: dict[str, Any] | None = None
-    extra_content: dict[str, Any] | None = None
-
-    def as_message(self) -> dict[str, str]:
-        """Return role, content and name as they are logged and sent; a refusal is what was said."""
-        return _message(self.role, _said(self.content) or self.refusal or "", self.name)
+Tools = Annotated[list[Tool], Field(fail_fast=True, max_length=MOST_TOOLS)]
 
 
-def _message(role: str, content: str, name: str | None) -> dict[str, str]:
-    return {"role": role, "content": content, **({"name": name} if name else {})}
-
-
-def _said(content: str | list[TextPart] | list[AssistantPart] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "".join(part.said for part in content)
-
-
-class StreamOptions(_Request):
+class StreamOptions(Request):
     """What a stream tells besides the answer."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
-class ChatRequest(_Request):
+class ChatRequest(Request):
     """Body of POST /v1/chat/completions.
 
     Parameters of the answer are passed on and stand before those of candidates.yaml, except that
@@ -185,7 +103,7 @@ class ChatRequest(_Request):
 
     model: str = Field(min_length=1)
     messages: Annotated[
-        list[Annotated[ChatMessage | AssistantMessage, Discriminator("role")]],
+        list[ChatMessage],
         Field(fail_fast=True, min_length=1, max_length=MOST_MESSAGES),
     ]
     stream: bool | None = None
@@ -196,7 +114,7 @@ class ChatRequest(_Request):
     max_tokens: Whole | None = Field(default=None, ge=1)
     max_completion_tokens: Whole | None = Field(default=None, ge=1)
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: Whole | None = Field(default=None, ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE)
+    seed: Whole | None = Field(default=None, ge=-LARGEST_WHOLE, le=LARGEST_WHOLE)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
     logit_bias: (
@@ -219,21 +137,41 @@ class ChatRequest(_Request):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
 
-    # Taken where they ask for nothing: what they are about can't be routed.
-    tools: Nothing | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tools: Tools | None = None
+    tool_choice: Literal["none", "auto", "required"] | ChosenTool | None = None
     parallel_tool_calls: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: Whole | None = Field(default=None, ge=0, le=20)
+
+    # Taken where they ask for nothing: what they are about can't be routed.
     functions: Nothing | None = None
     function_call: Literal["none", "auto"] | None = None
-    logprobs: Literal[False] | None = None
-    top_logprobs: Literal[0] | None = None
     modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        offered = {tool.function.name for tool in self.tools or ()}
+        if isinstance(self.tool_choice, ChosenTool):
+            wanted = self.tool_choice.function.name
+            if wanted not in offered:
+                raise ValueError(f"tool_choice names {wanted!r}, which isn't among the tools")
+        if self.tool_choice == "required" and not offered:
+            raise ValueError("tool_choice 'required' needs tools")
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs: true")
+        return self
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What is passed on to the candidate: not what asks for nothing."""
         told = self.model_dump(include=_PASSED_ON, exclude_none=True)
-        return {name: value for name, value in told.items() if not _is_nothing(value)}
+        kept = {name: value for name, value in told.items() if not _is_nothing(value)}
+        unneeded = set()
+        if not self.tools:
+            unneeded |= {"tool_choice", "parallel_tool_calls"}
+        if not self.logprobs:
+            unneeded |= {"logprobs", "top_logprobs"}
+        return {name: value for name, value in kept.items() if name not in unneeded}
 
 
 def _is_nothing(value: object) -> bool:
@@ -255,4 +193,9 @@ _PASSED_ON = {
     "response_format",
     "reasoning_effort",
     "verbosity",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "logprobs",
+    "top_logprobs",
 }

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from routerlib.gather.calls.ask import Answer
 from routerlib.records.canonical import finite_or_none
 from routerlib.records.decision import Decision
+from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.thoughts import THOUGHT
 
 _FINISHES = {"truncated": "length", "refused": "content_filter"}
@@ -136,9 +137,9 @@ class Choice(BaseModel):
     """The only choice of a completion."""
 
     index: Literal[0] = 0
-    message: dict[str, str | None]
+    message: dict[str, Any]
     finish_reason: str
-    logprobs: None = None
+    logprobs: dict[str, Any] | None = None
 
 
 class ChatBody(BaseModel):
@@ -193,20 +194,24 @@ def about(answer: Answer) -> dict[str, Any]:
     }
 
 
-def chat_body(answer: Answer, created: int) -> dict[str, Any]:
-    """Return the body of an answer to POST /v1/chat/completions."""
-    is_refusal = answer.call.status == "refused" and not answer.text
+def chat_body(answer: Answer, created: int, logprobs: Any = None) -> dict[str, Any]:
+    """Return the body of an answer to POST /v1/chat/completions.
+
+    `logprobs`: as the candidate's server told them; None = it told none, or nobody asked.
+    """
+    calls = tool_calls(answer)
     message = {
         "role": "assistant",
-        "content": None if is_refusal else answer.text,
-        "refusal": f"{answer.call.candidate} refused to answer" if is_refusal else None,
+        "content": None if is_refusal(answer) or (calls and not answer.text) else answer.text,
+        "refusal": refusal_text(answer) if is_refusal(answer) else None,
+        **({"tool_calls": calls} if calls else {}),
         **thoughts(answer),
     }
     choice = {
         "index": 0,
         "message": message,
         "finish_reason": finish_reason(answer),
-        "logprobs": None,
+        "logprobs": logprobs if isinstance(logprobs, dict) else None,
     }
     return {
         "id": completion_id(answer.decision_id),
@@ -224,6 +229,33 @@ def completion_id(decision_id: int) -> str:
     return f"routerlib-{decision_id}"
 
 
+def is_refusal(answer: Answer) -> bool:
+    """Whether the candidate refused and said nothing else."""
+    return answer.call.status == "refused" and not answer.text
+
+
+def refusal_text(answer: Answer) -> str:
+    """Return what stands for a refusal without words."""
+    return f"{answer.call.candidate} refused to answer"
+
+
+def tool_calls(answer: Answer) -> list[dict[str, Any]]:
+    """Return the calls of tools in an answer, with ids that no other answer has.
+
+    Clients skip a call whose id they have seen; some servers give every call the same, or none.
+    """
+    calls = (answer.call.extra or {}).get(TOOL_CALLS) or ()
+    return [
+        {**call, "id": f"call_{answer.decision_id}_{number}_{_tail(call['id'])}"}
+        for number, call in enumerate(calls)
+    ]
+
+
+def _tail(call_id: str) -> str:
+    """Return what can stand in an id of any API, and says which call of the candidate it was."""
+    return "".join(sign for sign in call_id if sign.isascii() and sign.isalnum())[-16:]
+
+
 def thoughts(answer: Answer) -> dict[str, str]:
     """Return what the candidate thought, by the name that most clients know; empty = nothing."""
     thought = (answer.call.extra or {}).get(THOUGHT)
@@ -232,6 +264,8 @@ def thoughts(answer: Answer) -> dict[str, str]:
 
 def finish_reason(answer: Answer) -> str:
     """Return why the answer ended, in OpenAI's words, whatever its provider's are."""
+    if answer.call.status == "ok" and tool_calls(answer):
+        return "tool_calls"
     return _FINISHES.get(answer.call.status, "stop")
 
 

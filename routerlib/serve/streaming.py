@@ -5,61 +5,96 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from routerlib.gather.calls.ask import Answer
 from routerlib.records.prompt import Prompt
 from routerlib.serve.answering import Answering, Service, Wish
 from routerlib.serve.faults import Refused
-from routerlib.serve.responses import about, completion_id, finish_reason, thoughts, usage
+from routerlib.serve.responses import (
+    about,
+    completion_id,
+    finish_reason,
+    thoughts,
+    tool_calls,
+    usage,
+)
 
 if TYPE_CHECKING:
     from fastapi.responses import StreamingResponse
 
 
-_THOUGHT = "reasoning_content"
+# Where a completion tells what was thought.
+THOUGHT_FIELD = "reasoning_content"
 
 
-class _Piece(NamedTuple):
-    """What a candidate says, or thinks: a part of one field of the message."""
+class Piece(NamedTuple):
+    """What a candidate says (field ``content``) or thinks: a part of one field of the message."""
 
     model: str
     field: str
     text: str
 
 
+class Telling(Protocol):
+    """How an API tells an answer, as events."""
+
+    def begin(self, model: str, decision_id: int) -> Iterator[bytes]:
+        """Say that an answer begins."""
+
+    def piece(self, piece: Piece) -> Iterator[bytes]:
+        """Tell a part of it."""
+
+    def end(self, answered: Answer) -> Iterator[bytes]:
+        """Tell what came in one piece (calls of tools, a late thought), and how it ended."""
+
+    def fail(self, refused: Refused) -> Iterator[bytes]:
+        """Say that it broke off."""
+
+
 async def stream(
-    service: Service, prompt: Prompt, wish: Wish, with_usage: bool
+    service: Service,
+    prompt: Prompt,
+    wish: Wish,
+    telling: Telling,
+    on_body: Callable[[Any], None] | None = None,
 ) -> StreamingResponse:
     """Return a response that streams the answer as it comes.
 
     It begins with the first text or thought, so that a candidate that fails before is replaced by
-    the next best unseen, and its headers can say who answers. It ends with ``[DONE]`` only once the
+    the next best unseen, and its headers can say who answers. It ends well only once the
     call is on the disk; what fails after the beginning ends it with an error event. A client that
     leaves doesn't stop the call: it is answered and logged to its end. Thoughts that stand in the
-    text come in one piece, after it: what of it was thought is sure only then.
+    text come in one piece, after it: what of it was thought is sure only then. So do calls of
+    tools: half a call is of no use to anybody, and one that breaks off can be asked of another.
+
+    `on_body`: given the whole answer of the candidate's server; then text comes with the end.
     """
     from fastapi.responses import StreamingResponse
 
-    pieces: asyncio.Queue[_Piece | None] = asyncio.Queue()
+    pieces: asyncio.Queue[Piece | None] = asyncio.Queue()
 
     def hear(model: str, text: str) -> None:
-        pieces.put_nowait(_Piece(model, "content", text))
+        pieces.put_nowait(Piece(model, "content", text))
 
     def hear_thought(model: str, text: str) -> None:
-        pieces.put_nowait(_Piece(model, _THOUGHT, text))
+        pieces.put_nowait(Piece(model, THOUGHT_FIELD, text))
 
-    asking = await service.ask(prompt, wish, hear, hear_thought)
+    if on_body is None:
+        asking = await service.ask(prompt, wish, hear, hear_thought)
+    else:
+        asking = await service.ask(prompt, wish, on_body=on_body)
     asking.task.add_done_callback(lambda _: pieces.put_nowait(None))
     first = await pieces.get()
-    if first is None:  # over without a text: a failure, which is raised here, or a refusal
+    if first is None:  # over without a text: a failure, which is raised here, a call, or a refusal
         answered = await asking.answered()
         model, decision_id = answered.call.candidate, answered.decision_id
     else:
         model, decision_id = first.model, await _logged_decision(asking)
     return StreamingResponse(
-        _events(asking, first, pieces, _Chunks(model, decision_id, with_usage)),
+        _events(asking, first, pieces, telling, telling.begin(model, decision_id)),
         media_type="text/event-stream",
         headers={**answer_headers(model, decision_id), "cache-control": "no-cache"},
     )
@@ -84,62 +119,104 @@ async def _logged_decision(asking: Answering) -> int:
 
 async def _events(
     asking: Answering,
-    first: _Piece | None,
-    pieces: asyncio.Queue[_Piece | None],
-    chunks: _Chunks,
+    first: Piece | None,
+    pieces: asyncio.Queue[Piece | None],
+    telling: Telling,
+    beginning: Iterator[bytes],
 ) -> AsyncIterator[bytes]:
-    yield chunks.delta({"role": "assistant", "content": ""})
-    piece, thought = first, ""
+    for event in beginning:
+        yield event
+    piece = first
     while piece is not None:
-        thought += piece.text if piece.field == _THOUGHT else ""
-        yield chunks.delta({piece.field: piece.text})
+        for event in telling.piece(piece):
+            yield event
         piece = await pieces.get()
     try:
         answered = await asking.answered()
     except Refused as refused:
-        yield _event(refused.body())
+        for event in telling.fail(refused):
+            yield event
         return
-    # What was told so far is the whole thought's beginning, unless some of it stood in the text.
-    if rest := thoughts(answered).get(_THOUGHT, "").removeprefix(thought):
-        yield chunks.delta({_THOUGHT: rest})
-    yield chunks.end(answered)
-    if chunks.with_usage:
-        yield chunks.usage(answered)
-    yield b"data: [DONE]\n\n"
+    for event in telling.end(answered):
+        yield event
 
 
-class _Chunks:
-    """The chunks of one completion."""
+class ToldLogprobs:
+    """Keep what a server told of log-probabilities, which the log has no room for."""
 
-    def __init__(self, model: str, decision_id: int, with_usage: bool) -> None:
-        self.with_usage = with_usage
+    logprobs: dict[str, Any] | None = None
+
+    def __call__(self, body: Any) -> None:
+        """Look for it in the answer's body."""
+        choices = body.get("choices") if isinstance(body, dict) else None
+        first = choices[0] if choices else None
+        told = first.get("logprobs") if isinstance(first, dict) else None
+        self.logprobs = told if isinstance(told, dict) else None
+
+
+class Chunks:
+    """An answer as chunks of a chat completion.
+
+    `with_usage`: whether the last chunk tells the tokens.
+    `told`: what the candidate's server tells of log-probabilities; None = nobody asked.
+    """
+
+    def __init__(self, with_usage: bool, told: ToldLogprobs | None = None) -> None:
+        self._with_usage = with_usage
+        self._told_logprobs = told
+        self._told: Counter[str] = Counter()
+        self._thought = ""
+        self._common: dict[str, Any] = {}
+
+    def begin(self, model: str, decision_id: int) -> Iterator[bytes]:
+        """Say that an answer begins."""
         self._common = {
             "id": completion_id(decision_id),
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": model,
         }
+        yield self._delta({"role": "assistant", "content": ""})
 
-    def delta(self, delta: dict[str, Any]) -> bytes:
-        """Return a chunk with a part of the answer."""
-        return self._chunk([_choice(delta, None)])
+    def piece(self, piece: Piece) -> Iterator[bytes]:
+        """Tell a part of it."""
+        self._thought += piece.text if piece.field == THOUGHT_FIELD else ""
+        self._told[piece.field] += len(piece.text)
+        yield self._delta({piece.field: piece.text})
 
-    def end(self, answered: Answer) -> bytes:
-        """Return the chunk that says why the answer ended."""
-        return self._chunk([_choice({}, finish_reason(answered))], routerlib=about(answered))
+    def end(self, answered: Answer) -> Iterator[bytes]:
+        """Tell what came in one piece, why the answer ended, and perhaps its tokens."""
+        # What was told so far is the whole thought's beginning, unless it stood in the text.
+        if rest := thoughts(answered).get(THOUGHT_FIELD, "").removeprefix(self._thought):
+            yield self._delta({THOUGHT_FIELD: rest})
+        if answered.text and not self._told["content"]:
+            logprobs = self._told_logprobs and self._told_logprobs.logprobs
+            yield self._delta({"content": answered.text}, logprobs)
+        for index, call in enumerate(tool_calls(answered)):
+            yield self._delta({"tool_calls": [{"index": index, **call}]})
+        ended = _choice({}, finish_reason(answered))
+        yield self._chunk([ended], routerlib=about(answered))
+        if self._with_usage:
+            yield event({**self._common, "choices": [], "usage": usage(answered)})
+        yield b"data: [DONE]\n\n"
 
-    def usage(self, answered: Answer) -> bytes:
-        """Return the chunk that tells the tokens."""
-        return _event({**self._common, "choices": [], "usage": usage(answered)})
+    def fail(self, refused: Refused) -> Iterator[bytes]:
+        """Say that it broke off."""
+        yield event(refused.body())
+
+    def _delta(self, delta: dict[str, Any], logprobs: Any = None) -> bytes:
+        return self._chunk([_choice(delta, None, logprobs)])
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
-        unknown_yet = {"usage": None} if self.with_usage else {}
-        return _event({**self._common, "choices": choices, **unknown_yet, **more})
+        unknown_yet = {"usage": None} if self._with_usage else {}
+        return event({**self._common, "choices": choices, **unknown_yet, **more})
 
 
-def _choice(delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+def _choice(delta: dict[str, Any], reason: str | None, logprobs: Any = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
 
 
-def _event(body: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+def event(body: dict[str, Any], name: str | None = None) -> bytes:
+    """Return a server-sent event, with its kind where an API wants that said."""
+    kind = b"" if name is None else b"event: " + name.encode() + b"\n"
+    return kind + b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"

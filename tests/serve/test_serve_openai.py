@@ -117,9 +117,15 @@ def test_parameters_are_passed_on_but_a_cap_never_rises(
 @pytest.mark.parametrize(
     ("extra", "complaint"),
     [
-        ({"tools": [{"type": "function"}]}, "unsupported parameter: 'tools'"),
-        ({"tool_choice": "required"}, "tool_choice: Input should be 'none' or 'auto'"),
-        ({"logprobs": True}, "logprobs: Input should be False"),
+        ({"tools": [{"type": "function"}]}, "tools.0.function: Field required"),
+        ({"tools": [{"type": "custom", "custom": {}}]}, "tools.0.type: Input should be 'function'"),
+        ({"tool_choice": "required"}, "tool_choice 'required' needs tools"),
+        (
+            {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+            "names 'f', which isn't",
+        ),
+        ({"top_logprobs": 2}, "top_logprobs needs logprobs"),
+        ({"functions": [{"name": "f"}]}, "unsupported parameter: 'functions'"),
         ({"modalities": ["audio"]}, "modalities.0: Input should be 'text'"),
         ({"n": 2}, "n: Input should be 1"),
         ({"temperature": 9}, "temperature: Input should be less than or equal to 2"),

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from routerlib.serve import requests, structure
+from routerlib.serve import fields, structure
 from routerlib.serve.admission import Patience
 from routerlib.serve.guard import Limits
 from routerlib.serve.reloading import FileState
@@ -24,8 +24,8 @@ MB = 1_000_000
         f"| the head of a request | {WAIT.head_s:g} seconds |",
         f"| the body of a request | {LIMITS.body_s:g} seconds, {LIMITS.body_bytes // MB} MB,",
         f"| {structure.MOST_VALUES:,} values, {structure.MOST_DEPTH} levels, "
-        f"{requests.MOST_MESSAGES:,} messages, {requests.MOST_PARTS:,} parts each, "
-        f"{requests.MOST_FIELDS} fields an object |",
+        f"{fields.MOST_MESSAGES:,} messages, {fields.MOST_PARTS:,} parts each, "
+        f"{fields.MOST_FIELDS} fields an object |",
         f"| bodies above {LIMITS.small_bytes // 1024} kB of all requests under way | "
         f"{LIMITS.room_bytes // MB} MB | a wait of {LIMITS.room_s:g} seconds, then 503 |",
         f"| their texts, in memory | {LIMITS.text_bytes // MB} MB | the same |",

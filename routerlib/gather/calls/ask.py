@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -205,13 +205,16 @@ async def answer(
     recording: Recording,
     on_text: Callable[[str, str], None] | None = None,
     on_thought: Callable[[str, str], None] | None = None,
+    on_body: Callable[[Any], None] | None = None,
     permit: Permit | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Ask one candidate after the other until one answers; decision and every call are logged.
 
     Once a candidate has begun to speak no other is asked: two answers don't make one.
 
     `order`: whom to ask, see `order_of_asking`; at least one.
+    `asked`: what of the request each call's `extra` keeps beside the messages.
     """
     recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
     if sum(map(n_characters, prompt.messages)) > _LONG_CHARACTERS:
@@ -219,9 +222,10 @@ async def answer(
     failed: list[Call] = []
     for candidate in order:
         speech, thinking = _Speech(candidate.name, on_text), _Speech(candidate.name, on_thought)
-        call = await _call(clients, candidate, prompt, (speech, thinking), permit)
+        call = await _call(clients, candidate, prompt, (speech, thinking), permit, on_body)
         decision_id = await recorded
-        call = replace(call, decision_id=decision_id)
+        extra = {**(call.extra or {}), **asked} if asked else call.extra
+        call = replace(call, decision_id=decision_id, extra=extra)
         call_id = await recording.add_call(call)
         if call.status not in _NO_ANSWER or speech.has_begun or thinking.has_begun:
             break
@@ -286,12 +290,18 @@ async def _call(
     prompt: Prompt,
     heard: tuple[_Speech, _Speech],
     permit: Permit | None,
+    on_body: Callable[[Any], None] | None,
 ) -> Call:
     """Ask; a missing key, local model or money is a failed call too."""
     try:
         on_text, on_thought = (each.on_piece for each in heard)
         return await clients.call(
-            candidate, prompt, on_text=on_text, on_thought=on_thought, permit=permit
+            candidate,
+            prompt,
+            on_text=on_text,
+            on_thought=on_thought,
+            on_body=on_body,
+            permit=permit,
         )
     except NotAsked:
         return _never_made(candidate, prompt, OVER_BUDGET, "the budget has no room for it")

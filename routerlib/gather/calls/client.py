@@ -119,6 +119,7 @@ class Clients:
         permit: Permit | None = None,
         on_text: Callable[[str], None] | None = None,
         on_thought: Callable[[str], None] | None = None,
+        on_body: Callable[[Any], None] | None = None,
     ) -> Call:
         """Ask a candidate and return what came of it; faults become a typed status.
 
@@ -128,6 +129,7 @@ class Clients:
         `on_text`: given each piece of the answer's text as it comes, in the thread of the event
             loop.
         `on_thought`: the same of what it thinks, where that has a field of its own; with `on_text`.
+        `on_body`: given the answer's whole body, for what of it no call keeps.
         """
         endpoint = await self._pools.endpoint(candidate)
         spoken = SpokenAnswer(on_text) if on_text is not None else None
@@ -135,7 +137,7 @@ class Clients:
         asking = _Asking(
             endpoint, candidate, prompt, permit or _Unlimited(), hear, self._first_wait_s
         )
-        asking.on_thought = on_thought
+        asking.on_thought, asking.on_body = on_thought, on_body
         with self.large.kept():
             outcome = await asking.run()
             if spoken:
@@ -184,6 +186,7 @@ class _Asking:
         self._last_fault: Fault | None = None
         self._is_taught = False
         self.on_thought: Callable[[str], None] | None = None
+        self.on_body: Callable[[Any], None] | None = None
         self._has_thought_aloud = False
 
     async def run(self) -> dict[str, Any]:
@@ -244,12 +247,16 @@ class _Asking:
             try:
                 # The SDK's own timeout starts again with each byte.
                 async with asyncio.timeout(self._endpoint.timeout_s):
-                    outcome = read_answer(await self._request(body))
+                    answer = await self._request(body)
+                    outcome = read_answer(answer)
             except BaseException as error:
                 self._note_error(error, body)
                 raise
             finally:
                 self.latency_s = time.perf_counter() - started
+            if self.on_body is not None:
+                self.on_body(answer)
+            del answer
             self._permit.settle(outcome.get("usage"), is_turned_away=False)
             self._endpoint.pace.note_answer()
             return outcome

@@ -9,10 +9,11 @@ from typing import Any
 from routerlib.gather.calls.faults import FLAGGED, WRONG_ADDRESS, Fault, read_fault
 from routerlib.gather.calls.tokens import find_counts, read_tokens
 from routerlib.gather.candidates.keys import Redactor
-from routerlib.records.canonical import read_json
+from routerlib.records.canonical import canonical_json, read_json
 from routerlib.records.endings import MEANINGS, UNKNOWN_END, Meaning, meaning_of, status_of
 from routerlib.records.errors import RouterlibError
 from routerlib.records.logprobs import LOGPROBS, logprob_numbers, read_logprobs
+from routerlib.records.messages import TOOL_CALLS, calls_text
 from routerlib.records.secrets import without_secrets
 from routerlib.records.thoughts import THOUGHT, separate
 
@@ -143,19 +144,22 @@ def _read_body(body: Any) -> dict[str, Any]:
     reason, meaning = _end_of(choice)
     thoughts += thoughts_of(message)
     usage, doubt = read_tokens(find_counts(body), has_text=bool(text.strip()))
-    fields = {
-        "response": storable(text) if has_text else None,
+    calls = tool_calls_of(message)
+    fields: dict[str, Any] = {
+        "response": storable(text) if text or (has_text and not calls) else None,
         "finish_reason": None if reason is None else storable(str(reason)),
         "usage": usage,
         "extra": extra_of(body, text, thoughts, doubt, choice.get("logprobs")),
     }
+    if calls:
+        fields["extra"] = {**(fields["extra"] or {}), TOOL_CALLS: calls}
     if choice.get("error") or meaning == "failed":
         told = choice.get("error") or f"it ended with {reason!r}"
         return {**fields, **_fault("provider", f"the provider reports an error: {told}")}
     if message.get("refusal"):
         return {"status": "refused", **fields}
-    # A model that only thought aloud has not answered.
-    fields["status"] = status_of(meaning, text)
+    # A model that only thought aloud has not answered; one that calls a tool has.
+    fields["status"] = status_of(meaning, text if text.strip() else calls_text(calls))
     if fields["status"] == "error":
         fields |= _fault("provider", f"the provider broke the answer off: it ended with {reason!r}")
     if meaning == "unknown":
@@ -229,6 +233,28 @@ def thoughts_of(message: dict[str, Any]) -> str:
             return str(message[name])
     details = message.get("reasoning_details")
     return _joined(details) if isinstance(details, list) else ""
+
+
+def tool_calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the calls of tools in an answer, each with id, name and arguments as text.
+
+    >>> tool_calls_of({"tool_calls": [{"id": "1", "function": {"name": "f", "arguments": ""}}]})
+    [{'id': '1', 'type': 'function', 'function': {'name': 'f', 'arguments': '{}'}}]
+    """
+    old = message.get("function_call")
+    told = message.get("tool_calls") or ([{"function": old}] if old else [])
+    return [_tool_call(each) for each in told]
+
+
+def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    name, arguments = function["name"], function.get("arguments")
+    if not isinstance(name, str) or not name:
+        raise ValueError("a tool is called without a name")
+    if not isinstance(arguments, str):  # some send what others write as text
+        arguments = canonical_json(arguments or {})
+    known = {"name": storable(name), "arguments": storable(arguments.strip() or "{}")}
+    return {"id": storable(str(call.get("id") or "")), "type": "function", "function": known}
 
 
 def _joined(parts: list[Any]) -> str:

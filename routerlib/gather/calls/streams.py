@@ -14,9 +14,51 @@ from routerlib.gather.calls.replies import (
     thoughts_of,
 )
 from routerlib.gather.calls.tokens import find_counts
-from routerlib.records.canonical import read_json
+from routerlib.records.canonical import canonical_json, read_json
 from routerlib.records.endings import MEANINGS, meaning_of
 from routerlib.records.logprobs import TokenLogprob, read_logprobs
+
+
+class StreamedCalls:
+    """The calls of tools so far, whose arguments come in pieces.
+
+    >>> calls = StreamedCalls()
+    >>> calls.add([{"index": 0, "id": "1", "function": {"name": "f", "arguments": '{"a"'}}])
+    >>> calls.add([{"index": 0, "id": "1", "function": {"name": "f", "arguments": ": 1}"}}])
+    >>> calls.whole
+    [{'id': '1', 'function': {'name': 'f', 'arguments': '{"a": 1}'}}]
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Any, dict[str, Any], list[str]]] = []
+
+    def add(self, deltas: Any) -> None:
+        """Take in what a chunk has of calls."""
+        for delta in deltas or ():
+            function = delta.get("function") or {}
+            call, pieces = self._place(delta.get("index"), delta.get("id"))
+            call["id"] = call["id"] or delta.get("id")
+            call["name"] = call["name"] or function.get("name")  # some say both with every piece
+            told = function.get("arguments")
+            if told:
+                pieces.append(told if isinstance(told, str) else canonical_json(told))
+
+    def _place(self, index: Any, told_id: Any) -> tuple[dict[str, Any], list[str]]:
+        """Return the call that a piece belongs to: by its index, or, as some say none, its id."""
+        for known_index, call, pieces in reversed(self._parts):
+            is_same = not told_id or not call["id"] or told_id == call["id"]
+            if is_same and index in (None, known_index):
+                return call, pieces
+        self._parts.append((index, {"id": None, "name": None}, []))
+        return self._parts[-1][1:]
+
+    @property
+    def whole(self) -> list[dict[str, Any]]:
+        """The calls, put together."""
+        return [
+            {"id": call["id"], "function": {"name": call["name"], "arguments": "".join(pieces)}}
+            for _, call, pieces in self._parts
+        ]
 
 
 class StreamedAnswer:
@@ -37,6 +79,7 @@ class StreamedAnswer:
         self._thoughts: list[str] = []
         self._refusals: list[str] = []
         self._logprobs: list[TokenLogprob] = []
+        self._calls = StreamedCalls()
         self._choice: dict[str, Any] = {}
         self._whole: dict[str, Any] = {}
         self._top: dict[str, Any] = {}
@@ -108,6 +151,7 @@ class StreamedAnswer:
         if thought:
             self._thoughts.append(thought)
             self.new_thought = storable(thought)
+        self._calls.add(delta.get("tool_calls"))
         if delta.get("refusal"):
             self._refusals.append(delta["refusal"])
         return piece
@@ -121,7 +165,9 @@ class StreamedAnswer:
             message["reasoning_content"] = "".join(self._thoughts)
         if self._refusals:
             message["refusal"] = "".join(self._refusals)
-        if not (self._texts or self._refusals or self._thoughts) and self._whole:
+        if calls := self._calls.whole:
+            message["tool_calls"] = calls
+        if not (self._texts or self._refusals or self._thoughts or calls) and self._whole:
             message = self._whole
         told = {"message": message, **({"logprobs": self._logprobs} if self._logprobs else {})}
         return {**self._top, "choices": [{**self._choice, **told}]}
