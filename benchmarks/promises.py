@@ -1,16 +1,19 @@
 """Measure every promise of docs/promises.md on worlds whose truth is known.
 
-Run ``python benchmarks/promises.py [study ...] [--full] [--jobs 2]``; without a name all of
-them. Prints claim against measured; the exit code is 1 where a claim fails, that is, where the
+Run ``python benchmarks/promises.py [study ...] [--full] [--jobs 2] [--minutes 28]``; without a
+name all of them, within 28 minutes: each draws as many repeats as its part of the time that is left
+allows. Prints claim against measured; the exit code is 1 where a claim fails, that is, where the
 95 % interval of what was measured excludes what is promised.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from claims.study import Study, measured
 from joblib import Parallel, delayed
 
 HERE = Path(__file__).parent
+USUAL_MINUTES = 28.0
 # One module of claims/ each; its STUDIES are named "module.study".
 SUBJECTS = sorted(
     path.stem for path in (HERE / "claims").glob("*.py") if path.stem not in ("__init__", "study")
@@ -32,10 +36,20 @@ def studies_of(subject: str) -> dict[str, Study]:
     return {f"{subject}.{name}": study for name, study in found.items()}
 
 
-def run(name: str, study: Study, n_repeats: int, n_jobs: int) -> bool:
-    """Draw a study's repeats, print its rows, and tell whether no claim failed."""
+def run(name: str, study: Study, n_repeats: int, n_jobs: int, most_s: float = math.inf) -> bool:
+    """Draw a study's repeats, print its rows, and tell whether no claim failed.
+
+    `most_s`: seconds after which no further repeat is begun.
+    """
     started = time.monotonic()
-    draws = Parallel(n_jobs=n_jobs)(delayed(study.draw)(seed) for seed in range(n_repeats))
+    draws: list[Mapping[str, float]] = []
+    with Parallel(n_jobs=n_jobs) as parallel:
+        while len(draws) < n_repeats and (not draws or time.monotonic() - started < most_s):
+            # As many as may end in half of what is left of the time, from how long others took.
+            each_s = (time.monotonic() - started) / max(len(draws), 1)
+            n_next = (most_s - each_s * len(draws)) / (2 * each_s) if draws else n_jobs
+            seeds = range(len(draws), min(len(draws) + max(n_jobs, round(n_next)), n_repeats))
+            draws += parallel(delayed(study.draw)(seed) for seed in seeds)
     print(f"\n## {name} ({time.monotonic() - started:.0f} s)\n\n{study.world}\n")
     print("| claim | promised | repeats | measured, 95 % interval | |")
     print("| --- | --- | --- | --- | --- |")
@@ -60,6 +74,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="study", help="subject, or subject.study")
     parser.add_argument("--full", action="store_true", help="more repeats")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--minutes", type=float, help="for all of them; 28 where all are run")
     wanted = parser.parse_args()
     every: dict[str, Study] = {}
     for subject in SUBJECTS:
@@ -71,10 +86,13 @@ def main() -> int:
     }
     if not chosen:
         parser.error(f"no study is named so; there are {', '.join(every)}")
-    results = [
-        run(name, study, study.n_full if wanted.full else study.n_quick, wanted.jobs)
-        for name, study in chosen.items()
-    ]
+    minutes = wanted.minutes or (math.inf if wanted.names or wanted.full else USUAL_MINUTES)
+    ends = time.monotonic() + 60 * minutes
+    results = []
+    for left, (name, study) in zip(range(len(chosen), 0, -1), chosen.items(), strict=True):
+        n_repeats = study.n_full if wanted.full else study.n_quick
+        share_s = max(ends - time.monotonic(), 0.0) / left
+        results.append(run(name, study, n_repeats, wanted.jobs, share_s))
     print(f"\n{sum(results)} of {len(results)} studies without a failed claim")
     return 0 if all(results) else 1
 

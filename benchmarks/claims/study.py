@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import beta, t
 
 # An interval of the measured mean; a claim fails where this excludes what was promised.
 _LEVEL = 0.95
@@ -100,6 +100,9 @@ def _share(values: np.ndarray) -> tuple[float, float]:
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:
-    """Return the normal interval of a mean."""
-    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    """Return Student's interval of a mean: few repeats say little."""
+    if len(values) < 2:
+        return -math.inf, math.inf
+    quantile = float(t.ppf((1 + _LEVEL) / 2, len(values) - 1))
+    half = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
     return float(values.mean()) - half, float(values.mean()) + half
