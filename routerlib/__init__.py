@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from routerlib.routers.baselines import BestSingle as BestSingle
     from routerlib.routers.baselines import RandomRouter as RandomRouter
     from routerlib.routers.baselines import TopicTable as TopicTable
+    from routerlib.routers.cascades.cascade import Cascade as Cascade
+    from routerlib.routers.cascades.judgement import AnswerJudgement as AnswerJudgement
     from routerlib.routers.clusters import ClusterTable as ClusterTable
     from routerlib.routers.explanation.explain import explain as explain
     from routerlib.routers.explanation.margin import explain_margin as explain_margin
@@ -127,6 +129,8 @@ else:
             "records.prompt": ["Prompt"],
             "routers.artifact": ["ArtifactError"],
             "routers.baselines": ["BestSingle", "RandomRouter", "TopicTable"],
+            "routers.cascades.cascade": ["Cascade"],
+            "routers.cascades.judgement": ["AnswerJudgement"],
             "routers.clusters": ["ClusterTable"],
             "routers.explanation.explain": ["explain"],
             "routers.explanation.margin": ["explain_margin"],

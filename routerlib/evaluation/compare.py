@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.evaluation.between_folds import CrossTested, held
+from routerlib.evaluation.cascading import cascade_contender
 from routerlib.evaluation.contenders import (
     Contender,
     TestedPrompts,
@@ -27,6 +28,7 @@ from routerlib.evaluation.routing import (
 )
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.out_of_fold import UNKNOWN, OutOfFold
 from routerlib.routers.router import Router
 
@@ -58,7 +60,8 @@ def compare(
     Parameters
     ----------
     routers : mapping of str to Router
-        Fitted routers by the name their row shall have; at least one.
+        Fitted routers by the name their row shall have; at least one. A `Cascade` is followed over
+        the answers in `test`, and every call that it makes is paid.
     test : Outcomes
         Prompts that no router was trained on. Prompts that some candidate model didn't answer are
         skipped and counted.
@@ -156,6 +159,9 @@ def _contenders(
     tested = TestedPrompts.of(test, strong, weak, best)
     contenders = {}
     for name, router in entrants.items():
+        if isinstance(router, Cascade):
+            contenders[name] = cascade_contender(tested, router, use_topics=use_topics)
+            continue
         routed = route_unseen(router, [tested.outcomes], use_topics=use_topics)[0]
         contenders[name] = estimates_contender(tested, routed.estimates, routed.arms)
     weight = float(next(iter(entrants.values())).cost_weight_) if tested.has_costs else 0.0

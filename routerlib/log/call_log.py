@@ -229,7 +229,8 @@ class CallLog(LogAppender):
         Returns
         -------
         Outcomes
-            Prompts with at least one observed quality, in the order of logging.
+            Prompts with at least one observed quality, in the order of logging. Their answers are
+            read from the log when somebody looks at them.
 
         Examples
         --------
@@ -244,9 +245,12 @@ class CallLog(LogAppender):
         [[0.002]]
         """
         from routerlib.log.cells import read_cells
+        from routerlib.log.logged_answers import logged_answers
         from routerlib.outcomes.outcomes import Outcomes
 
-        return Outcomes(**read_cells(self.source, prices, failures, judge, models)._asdict())
+        cells = read_cells(self.source, prices, failures, judge, models)
+        answers = logged_answers(self.source, cells.prompt_ids, cells.models, judge)
+        return Outcomes(**cells._asdict(), answers=answers)
 
     def price_sentence(
         self, *, prices: Mapping[str, Price] | None = None, models: Sequence[str] | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from routerlib.outcomes.answers import Answers
 from routerlib.outcomes.checks import check_ranges, group_ids_of, inclusion_of, matrix_of, texts_of
 from routerlib.outcomes.evaluation_share import left_alone
 from routerlib.outcomes.families import families_of
@@ -15,6 +16,7 @@ from routerlib.outcomes.frames import columns_of
 from routerlib.outcomes.identity import data_hash
 from routerlib.outcomes.means import Means, compared_means, nanmean
 from routerlib.outcomes.near_duplicates import joined
+from routerlib.outcomes.parts import of_some_models, of_some_prompts
 from routerlib.outcomes.splits import SplitBy, divide
 from routerlib.records.call import Price
 from routerlib.records.canonical import tagged_hash
@@ -65,6 +67,8 @@ class Outcomes:
         belongs to no group.
     inclusion : array-like of shape (n_prompts, n_models) or None, default=None
         Probability in (0, 1] with which a cell was to be observed; None = 1 everywhere.
+    answers : sequence of sequence of (str or None), or None, default=None
+        Per prompt, what each candidate model answered; cascades learn from it.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class Outcomes:
     prompt_ids: Sequence[str] = None  # type: ignore[assignment]
     group_ids: Sequence[str | None] | None = None
     inclusion: np.ndarray | None = None
+    answers: Sequence[Sequence[str | None]] | None = None
     _groups: np.ndarray | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +114,8 @@ class Outcomes:
         put(self, "group_ids", group_ids_of(self.group_ids, shape[0]))
         if self.inclusion is not None:
             put(self, "inclusion", inclusion_of(self.inclusion, shape, self.models))
+        if self.answers is not None:
+            put(self, "answers", Answers.of(self.answers, shape))
 
     @classmethod
     def from_log(
@@ -141,7 +148,8 @@ class Outcomes:
         Returns
         -------
         Outcomes
-            Prompts with at least one observed quality, in the order of logging.
+            Prompts with at least one observed quality, in the order of logging; answers are read
+            when somebody looks at them.
 
         Raises
         ------
@@ -290,16 +298,7 @@ class Outcomes:
             Of the same candidates.
         """
         rows = np.arange(len(self))[np.asarray(indices) if len(indices) else slice(0)]
-        taken = replace(
-            self,
-            prompts=[self.prompts[row] for row in rows],
-            quality=self.quality[rows],
-            cost_usd=self.cost_usd[rows],
-            topics=None if self.topics is None else [self.topics[row] for row in rows],
-            prompt_ids=[self.prompt_ids[row] for row in rows],
-            group_ids=None if self.group_ids is None else [self.group_ids[row] for row in rows],
-            inclusion=None if self.inclusion is None else self.inclusion[rows],
-        )
+        taken = replace(self, **of_some_prompts(self, rows))
         # Links among fewer prompts can only be fewer: keep the coarser groups.
         return taken._grouped(None if self._groups is None else self._groups[rows])
 
@@ -333,13 +332,7 @@ class Outcomes:
         if unknown:
             raise ValueError(f"models must be among {', '.join(self.models)}, got {unknown[0]!r}")
         arms = [self.models.index(name) for name in names]
-        chosen = replace(
-            self,
-            models=names,
-            quality=self.quality[:, arms],
-            cost_usd=self.cost_usd[:, arms],
-            inclusion=None if self.inclusion is None else self.inclusion[:, arms],
-        )
+        chosen = replace(self, models=names, **of_some_models(self, arms))
         return chosen._grouped(self._groups)
 
     def split(

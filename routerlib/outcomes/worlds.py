@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -71,6 +72,48 @@ def make_world(
         topics=tuple(names[topic] for topic in topic_of),
     )
     return World(outcomes, expected)
+
+
+def make_answer_world(
+    n_prompts: int = 300,
+    n_models: int = 2,
+    seed: int = 0,
+    *,
+    tell: float = 1.0,
+    price_step: float = 20.0,
+    kind: Kind = "nothing",
+) -> World:
+    """Draw a world in which answers tell, more or less, whether they are wrong.
+
+    A right answer holds a sum that is right; a wrong one a sum that is wrong, with probability
+    `tell`, and otherwise looks like a right one. So with `tell` 1 somebody who looks at an answer
+    knows all, and with 0 nothing.
+
+    `price_step`: each candidate costs so many times what the one before it costs.
+    """
+    if not 0 <= tell <= 1:
+        raise ValueError(f"tell must lie in [0, 1], got {tell!r}")
+    world = make_world(n_prompts, n_models, seed, kind)
+    rng = np.random.default_rng([seed, 1])
+    shows = rng.random(world.expected_quality.shape) < tell
+    is_right = (world.outcomes.quality == 1) | ~shows
+    numbers = rng.integers(2, 90, size=(*is_right.shape, 3))
+    answers = [
+        [
+            _write_answer(int(cell[0]), int(cell[1]), int(cell[2]), is_right=bool(right))
+            for cell, right in zip(row, rights, strict=True)
+        ]
+        for row, rights in zip(numbers, is_right, strict=True)
+    ]
+    prices = _CHEAPEST_USD_PER_TOKEN * price_step ** np.arange(n_models)
+    tokens = np.array([len(prompt) / _CHARS_PER_TOKEN for prompt in world.outcomes.prompts])
+    outcomes = replace(world.outcomes, cost_usd=tokens[:, None] * prices, answers=answers)
+    return World(outcomes, world.expected_quality)
+
+
+def _write_answer(left: int, right: int, off: int, *, is_right: bool) -> str:
+    total = left + right + (0 if is_right else off)
+    return f"We have {left} + {right} = {total}.\nAnswer: {total}"
 
 
 def _write_prompt(topic: str, rng: np.random.Generator) -> str:

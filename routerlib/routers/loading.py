@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from routerlib.features.encoders import EncoderChoice
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.clusters import ClusterTable
 from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -63,15 +66,11 @@ def load_router(path: str | Path, *, encoder: EncoderChoice = None) -> Router:
     ('small', 'large')
     """
     state = artifact.load(path).state
-    kind = state.get("kind")
-    if not isinstance(kind, str) or kind not in _ROUTERS:
-        raise ArtifactError(
-            f"{str(path)!r} holds a router of kind {str(kind)[:40]!r}, this routerlib knows "
-            f"{', '.join(_ROUTERS)}; install the routerlib that wrote it"
-        )
     try:
-        router = _ROUTERS[kind].from_state(state, encoder)
+        router = _opened(state, encoder)
         _try(router)
+    except _UnknownKindError as error:
+        raise ArtifactError(f"{str(path)!r} holds {error}") from error
     except Exception as error:  # content of a foreign file may be wrong in any way
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise ArtifactError(
@@ -79,6 +78,23 @@ def load_router(path: str | Path, *, encoder: EncoderChoice = None) -> Router:
             "train the router again"
         ) from error
     return router
+
+
+class _UnknownKindError(ValueError):
+    """A router that this routerlib doesn't know."""
+
+
+def _opened(state: Mapping[str, Any], encoder: EncoderChoice) -> Router:
+    """Rebuild a router; a cascade holds another one."""
+    kind = state.get("kind")
+    if kind == Cascade.name:
+        return Cascade.from_parts(state, _opened(state["learned"]["router"], encoder))
+    if not isinstance(kind, str) or kind not in _ROUTERS:
+        raise _UnknownKindError(
+            f"a router of kind {str(kind)[:40]!r}, this routerlib knows "
+            f"{', '.join([*_ROUTERS, Cascade.name])}; install the routerlib that wrote it"
+        )
+    return _ROUTERS[kind].from_state(state, encoder)
 
 
 def _try(router: Router) -> None:

@@ -13,12 +13,13 @@ from routerlib.outcomes.worlds import make_world
 from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
 from routerlib.routers.baselines import BestSingle, RandomRouter
+from routerlib.routers.cross_fitting import cross_fit
 from routerlib.routers.held_out import HeldOut
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter
 from routerlib.routers.training.operating_points import choose_cost_weight
-from routerlib.routers.training.train import at_operating_point, cross_fit, train_router
+from routerlib.routers.training.train import at_operating_point, train_router
 
 # 100 prompts, half of them easy: the small model is right there at a tenth of the cost.
 EASY = np.arange(100) % 2 == 0

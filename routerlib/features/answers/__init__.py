@@ -1,0 +1,1 @@
+"""Answers as numbers: their shape, whether they hold together, whether they agree."""

@@ -1,0 +1,1 @@
+"""Look at the answer before paying for a dearer one."""

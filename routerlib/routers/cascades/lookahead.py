@@ -1,0 +1,146 @@
+"""Work out what asking a candidate is worth, looking at the answers that it may give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from routerlib.records.arrays import Arms, Floats
+from routerlib.routers.cascades.evidence import Evidence, exact_logits
+from routerlib.routers.cascades.judged_odds import sigmoid
+
+# Points at which a judgement that hasn't been made is looked at: of the next answer, and of the
+# one after it.
+_NODES, _INNER_NODES = 7, 5
+# A call that is expected to bring less quality isn't made, however little money counts: estimates
+# aren't that exact.
+_LEAST_GAIN = 0.005
+_CHUNK = 500
+
+
+def _rule(n: int) -> tuple[Floats, Floats]:
+    points, weights = np.polynomial.hermite_e.hermegauss(n)
+    return points, weights / weights.sum()
+
+
+_OUTER, _INNER = _rule(_NODES), _rule(_INNER_NODES)
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What a further answer is expected to bring to prompts with the same answers at hand.
+
+    `held`: columns of the candidates whose answers are at hand.
+    `best` (n_prompts,): quality believed of the best answer at hand; 0 = none is at hand.
+    `expected` (n_prompts, n_models): quality expected of each candidate by now.
+    `gain` (n_prompts, n_models): what asking it would add to `best`.
+    `after` (n_prompts, n_models, n_nodes, n_models): what asking another one then would add, at
+        each possible judgement.
+    """
+
+    held: tuple[int, ...]
+    best: Floats
+    expected: Floats
+    gain: Floats
+    after: Floats
+
+    @classmethod
+    def of(
+        cls, quality: Floats, judged: Floats | None, held: tuple[int, ...], evidence: Evidence
+    ) -> Self:
+        """Look ahead by two answers.
+
+        `quality` (n_prompts, n_models): what the router expects.
+        `judged` (n_prompts, n_models): judged log-odds of the answers at hand, else NaN; None =
+            no answer is at hand.
+        """
+        parts = []
+        for start in range(0, max(len(quality), 1), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            own = None if judged is None else judged[rows]
+            parts.append(_looked(quality[rows], own, held, evidence))
+        best, expected, gain, after = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return cls(held, best, expected, gain, after)
+
+    def choose(
+        self,
+        cost_usd: Floats,
+        cost_weight: float,
+        boldness: float,
+        further: int,
+        barred: Sequence[int] = (),
+    ) -> tuple[Arms, Floats]:
+        """Return the candidate to ask next, -1 = none, and what is expected of asking it.
+
+        `cost_usd` (n_prompts, n_models): expected US dollars of a call.
+        `boldness`: share of the gain of further answers that is believed; 0 = the router alone.
+        `further`: calls that may follow the next one.
+        `barred`: columns of candidates that can't be asked.
+        """
+        closed = [*self.held, *barred]
+        price = cost_weight * cost_usd if cost_weight else np.zeros(cost_usd.shape)
+        value = (self.gain if self.held else self.expected) - price
+        if self.held:
+            value = boldness * self.gain - np.maximum(price, _LEAST_GAIN)
+        if further > 0 and boldness > 0:
+            value = value + self._later(price, boldness, closed)
+        value[:, closed] = -np.inf
+        # Among equals the cheaper, as the router does.
+        is_best = value == value.max(axis=1, keepdims=True)
+        known = np.where(np.isnan(cost_usd) | ~is_best, np.inf, cost_usd)
+        arms = np.lexsort((known, ~is_best), axis=1)[:, 0]
+        worth = value[np.arange(len(arms)), arms]
+        if self.held:
+            arms = np.where(worth > 0, arms, -1)
+        return arms, worth
+
+    def _later(self, price: Floats, boldness: float, closed: Sequence[int]) -> Floats:
+        """Return what asking on after the next answer is worth, shape (n_prompts, n_models)."""
+        least = np.maximum(price, _LEAST_GAIN)
+        net = boldness * self.after - least[:, None, None, :]
+        net[:, :, :, closed] = -np.inf
+        return np.asarray(np.maximum(net.max(axis=3), 0) @ _OUTER[1])
+
+
+def _looked(
+    quality: Floats, judged: Floats | None, held: tuple[int, ...], evidence: Evidence
+) -> tuple[Floats, Floats, Floats, Floats]:
+    n_prompts, n_models = quality.shape
+    base = exact_logits(quality)
+    surprises = np.zeros(base.shape)
+    expected, best = quality, np.zeros(n_prompts)
+    if judged is not None:
+        surprises = np.nan_to_num(judged - base)
+        expected = sigmoid(evidence.moved(base, surprises))
+        best = np.where(np.isnan(judged), 0.0, sigmoid(np.nan_to_num(judged))).max(axis=1)
+    odds = exact_logits(expected)
+    spread = evidence.later if held else evidence.first
+    seen = _possible(odds, spread, *_OUTER)
+    better = np.maximum(best[:, None, None], sigmoid(seen))
+    gain = better @ _OUTER[1] - best[:, None]
+    # The surprise that each possible judgement would be, and where it would move the others.
+    pulled = (
+        evidence.sum_of(surprises)[:, None, None, :]
+        + (seen - base[:, :, None])[..., None] * evidence.pull[:, None, :]
+    )
+    then = base[:, None, None, :] + pulled / evidence.sharing(len(held) + 1)
+    next_odds = _possible(then, evidence.later, *_INNER)
+    reached = np.maximum(better[..., None, None], sigmoid(next_odds)) @ _INNER[1]
+    after = np.maximum(reached - better[..., None], 0)
+    own = np.arange(n_models)
+    after[:, own, :, own] = 0.0
+    return best, expected, gain, after
+
+
+def _possible(odds: Floats, spread: Floats, points: Floats, weights: Floats) -> Floats:
+    """Return log-odds that a judgement may come to, one more axis; their mean is what is expected.
+
+    D. MacKay, The evidence framework applied to classification networks, Neural Computation 4,
+    1992: the mean of a sigmoid of a normal variable.
+    """
+    del weights
+    widened = odds * np.sqrt(1 + np.pi * spread**2 / 8)
+    return np.asarray(widened[..., None] + spread[..., None] * points)

@@ -1,0 +1,170 @@
+"""Follow a cascade over prompts whose answers are known already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from routerlib.records.arrays import Arms, Floats
+from routerlib.records.decision import Estimates
+from routerlib.routers.cascades.evidence import Evidence
+from routerlib.routers.cascades.judged import JudgedPrompts
+from routerlib.routers.cascades.lookahead import Situation
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """What a cascade asked and gave back, prompt by prompt.
+
+    `order` (n_prompts, most_calls): columns of the candidates asked, in order; `NOBODY` = no more.
+    `given` (n_prompts,): column of the answer that was given back.
+    """
+
+    order: Arms
+    given: Arms
+
+    def is_asked(self, n_models: int) -> np.ndarray:
+        """Return which candidates were asked, shape (n_prompts, n_models)."""
+        asked = np.zeros((len(self.order), n_models), dtype=bool)
+        rows, steps = np.nonzero(self.order != NOBODY)
+        asked[rows, self.order[rows, steps]] = True
+        return asked
+
+    def cost_usd(self, costs: Floats) -> Floats:
+        """Return what all calls of each prompt cost, US dollars; NaN where one is unknown."""
+        return np.where(self.is_asked(costs.shape[1]), costs, 0.0).sum(axis=1)
+
+    def quality(self, qualities: Floats) -> Floats:
+        """Return the quality of the answers given back, shape (n_prompts,)."""
+        return np.asarray(qualities[np.arange(len(self.given)), self.given])
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """What a cascade obtained on prompts whose answers were logged.
+
+    Parameters
+    ----------
+    models : tuple of str
+        Candidate names.
+    quality : ndarray of shape (n_prompts,)
+        Of the answer given back; NaN where it wasn't scored.
+    cost_usd : ndarray of shape (n_prompts,)
+        US dollars of all calls; NaN where one is unknown.
+    asked : list of tuple of str
+        Candidate models asked, in order.
+    given : list of str
+        The candidate model whose answer was given back.
+    cost_weight : float
+        At which the cascade stood.
+    """
+
+    models: tuple[str, ...]
+    quality: np.ndarray
+    cost_usd: np.ndarray
+    asked: list[tuple[str, ...]]
+    given: list[str]
+    cost_weight: float
+
+    @property
+    def n_calls(self) -> np.ndarray:
+        """Calls made for each prompt, shape (n_prompts,)."""
+        return np.array([len(each) for each in self.asked], dtype=int)
+
+
+class Bench:
+    """Prompts on which a cascade is followed at one cost weight after the other.
+
+    What is worked out for a set of answers at hand is remembered, as it doesn't depend on money.
+
+    `estimates`: what the router expects of the prompts.
+    """
+
+    def __init__(self, estimates: Estimates, judged: JudgedPrompts, evidence: Evidence) -> None:
+        self.estimates, self._judged, self._evidence = estimates, judged, evidence
+        self._situations: dict[tuple[int, ...], Situation] = {}
+
+    def __len__(self) -> int:
+        return len(self.estimates)
+
+    def situation(self, held: tuple[int, ...]) -> Situation:
+        """Return what may be expected with these answers at hand, for all prompts."""
+        if held not in self._situations:
+            odds = self._judged.odds(held) if held else None
+            self._situations[held] = Situation.of(
+                self.estimates.quality, odds, held, self._evidence
+            )
+        return self._situations[held]
+
+    def follow(
+        self,
+        cost_weight: float,
+        boldness: float,
+        most_calls: int,
+        first: Arms | None = None,
+    ) -> Followed:
+        """Ask, judge and go on, until no further answer is worth its price.
+
+        `first` (n_prompts,): columns of the candidates to begin with; None = the best ones.
+        """
+        n_prompts = len(self)
+        order = np.full((n_prompts, most_calls), NOBODY, dtype=np.intp)
+        if n_prompts == 0:
+            return Followed(order, np.zeros(0, dtype=np.intp))
+        arms = first
+        if arms is None:
+            arms, _ = self._choose(
+                self.situation(()), slice(None), cost_weight, boldness, most_calls - 1
+            )
+        order[:, 0] = arms
+        going = np.ones(n_prompts, dtype=bool)
+        for step in range(1, most_calls if boldness > 0 else 1):
+            for held, rows in _by_held(order[:, :step], going):
+                arms, _ = self._choose(
+                    self.situation(held), rows, cost_weight, boldness, most_calls - step - 1
+                )
+                order[rows, step] = arms
+            going &= order[:, step] != NOBODY
+        return Followed(order, self._given(order))
+
+    def _choose(
+        self,
+        situation: Situation,
+        rows: Arms | slice,
+        cost_weight: float,
+        boldness: float,
+        further: int,
+    ) -> tuple[Arms, Floats]:
+        part = Situation(
+            situation.held,
+            situation.best[rows],
+            situation.expected[rows],
+            situation.gain[rows],
+            situation.after[rows],
+        )
+        return part.choose(self.estimates.cost_usd[rows], cost_weight, boldness, further)
+
+    def _given(self, order: Arms) -> Arms:
+        """Return per prompt the answer believed best of those asked for."""
+        given = order[:, 0].copy()
+        everyone = np.ones(len(order), dtype=bool)
+        for held, rows in _by_held(order, everyone):
+            if len(held) > 1:
+                odds = self._judged.odds(held)[rows]
+                odds = np.where(np.isnan(odds), -np.inf, odds)
+                given[rows] = odds.argmax(axis=1)
+        return given
+
+
+def _by_held(order: Arms, going: np.ndarray) -> Iterable[tuple[tuple[int, ...], Arms]]:
+    """Return the prompts that go on, by which answers are at hand."""
+    rows = np.flatnonzero(going)
+    ranked = np.sort(order[rows], axis=1)
+    kinds, which = np.unique(ranked, axis=0, return_inverse=True)
+    for number, kind in enumerate(kinds):
+        held = tuple(int(arm) for arm in kind if arm != NOBODY)
+        yield held, rows[which.ravel() == number]

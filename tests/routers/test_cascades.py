@@ -1,0 +1,203 @@
+"""Cascades: look at the answer, ask on where that pays, and be the router where it doesn't."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from routerlib.evaluation.compare import compare
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import make_answer_world
+from routerlib.policies.utility import choose_arms
+from routerlib.routers.cascades.cascade import Cascade
+from routerlib.routers.loading import load_router
+from routerlib.routers.rivals import KNNRouter
+
+RIGHT, WRONG = "We have 3 + 4 = 7.\nAnswer: 7", "We have 3 + 4 = 9.\nAnswer: 9"
+# One point of quality for a tenth of what the dear model costs.
+WEIGHT = 20.0
+
+
+@pytest.fixture(scope="module")
+def telling() -> tuple[Outcomes, Outcomes]:
+    """Return train and test of a world in which every wrong answer shows that it is wrong."""
+    return make_answer_world(n_prompts=400, seed=1).outcomes.split(random_state=0)
+
+
+@pytest.fixture(scope="module")
+def cascade(telling: tuple[Outcomes, Outcomes]) -> Cascade:
+    train, _ = telling
+    return Cascade(KNNRouter().fit(train)).fit(train)
+
+
+def test_a_wrong_answer_leads_on_and_a_right_one_stands(cascade: Cascade) -> None:
+    prompt = "Please explain the comet orbit?"
+    first = cascade.start(prompt, cost_weight=WEIGHT)
+    assert (first.model, first.stop) == ("m0", False)
+    on = cascade.after(prompt, {"m0": WRONG}, cost_weight=WEIGHT)
+    assert (on.model, on.stop, on.asked) == ("m1", False, ("m0",))
+    stays = cascade.after(prompt, {"m0": RIGHT}, cost_weight=WEIGHT)
+    assert (stays.model, stays.stop) == ("m0", True)
+    assert stays.judged["m0"] > 0.8 > 0.2 > on.judged["m0"]
+
+
+def test_who_cannot_answer_is_not_asked(cascade: Cascade) -> None:
+    first = cascade.start("Why?", cost_weight=WEIGHT, among=["m1"])
+    assert (first.model, set(first.estimates)) == ("m1", {"m1"})
+    stays = cascade.after("Why?", {"m0": WRONG}, cost_weight=WEIGHT, among=["m0"])
+    assert (stays.model, stays.stop) == ("m0", True)
+
+
+def test_the_answer_believed_best_is_given_back_and_not_the_last(cascade: Cascade) -> None:
+    step = cascade.after("Why?", {"m0": RIGHT, "m1": WRONG}, cost_weight=WEIGHT)
+    assert (step.model, step.stop) == ("m0", True)
+
+
+def test_the_dear_one_is_never_asked_where_its_price_is_too_high(cascade: Cascade) -> None:
+    step = cascade.after("Why?", {"m0": WRONG}, cost_weight=1e9)
+    assert (step.model, step.stop) == ("m0", True)
+
+
+def test_replay_pays_for_every_call_and_is_what_the_steps_say(
+    cascade: Cascade, telling: tuple[Outcomes, Outcomes]
+) -> None:
+    test = telling[1].take(range(12))
+    replay = cascade.replay(test, cost_weight=WEIGHT)
+    for row, prompt in enumerate(test.prompts):
+        step, said = cascade.start(prompt, cost_weight=WEIGHT), {}
+        while not step.stop:
+            said[step.model] = test.answers[row][test.models.index(step.model)]
+            step = cascade.after(prompt, said, cost_weight=WEIGHT)
+        arms = [test.models.index(name) for name in said]
+        assert replay.asked[row] == tuple(said)
+        assert replay.given[row] == step.model
+        assert replay.cost_usd[row] == pytest.approx(test.cost_usd[row, arms].sum())
+        assert replay.quality[row] == test.quality[row, test.models.index(step.model)]
+    assert replay.n_calls.max() == 2
+
+
+def test_where_answers_tell_the_cascade_beats_the_router(
+    cascade: Cascade, telling: tuple[Outcomes, Outcomes]
+) -> None:
+    table = compare({"router": cascade.router, "cascade": cascade}, telling[1], n_bootstrap=100)
+    assert cascade.boldness_.share > 0
+    assert table.loc["cascade", "AIQ_vs_first_low"] > 0
+    assert table.loc["cascade", "APGR_vs_first_low"] > 0
+
+
+def test_where_answers_tell_nothing_the_cascade_is_the_router() -> None:
+    train, test = make_answer_world(n_prompts=400, seed=2, tell=0.0).outcomes.split(random_state=0)
+    router = KNNRouter().fit(train)
+    silent = Cascade(router).fit(train)
+    assert silent.boldness_.share == 0
+    estimates = router.predict(test.prompts)
+    for weight in (0.0, WEIGHT, 1e6):
+        replay = silent.replay(test, cost_weight=weight)
+        arms = choose_arms(estimates, weight)
+        assert replay.given == [test.models[arm] for arm in arms]
+        assert (replay.n_calls == 1).all()
+    table = compare({"router": router, "cascade": silent}, test, n_bootstrap=20)
+    for metric in ("quality", "cost_usd", "AIQ"):
+        assert table.loc["cascade", metric] == table.loc["router", metric]
+
+
+def test_a_cascade_that_keeps_to_the_best_single_model_asks_nobody_else(
+    telling: tuple[Outcomes, Outcomes],
+) -> None:
+    train, test = telling
+    router = KNNRouter().fit(train)
+    router.stand_at(0.0, fallback="no gain was seen")
+    kept = Cascade(router).fit(train)
+    assert set(kept.replay(test).given) == {router.best_single_}
+    step = kept.start("Why?")
+    assert step.model == router.best_single_
+    assert kept.after("Why?", {step.model: WRONG}).stop
+
+
+def test_a_saved_cascade_decides_the_same(
+    cascade: Cascade, telling: tuple[Outcomes, Outcomes], tmp_path: Path
+) -> None:
+    cascade.save(tmp_path / "router_model.pkl")
+    loaded = load_router(tmp_path / "router_model.pkl")
+    assert isinstance(loaded, Cascade)
+    assert loaded.router_hash_ == cascade.router_hash_
+    kept, again = (each.replay(telling[1], cost_weight=WEIGHT) for each in (cascade, loaded))
+    assert kept.asked == again.asked
+    assert kept.given == again.given
+    step = loaded.after("Why?", {"m0": WRONG}, cost_weight=WEIGHT)
+    assert step == cascade.after("Why?", {"m0": WRONG}, cost_weight=WEIGHT)
+
+
+def test_the_same_answers_give_the_same_file(telling: tuple[Outcomes, Outcomes]) -> None:
+    train = telling[0].take(range(150))
+    states = [Cascade(KNNRouter().fit(train)).fit(train).to_state() for _ in range(2)]
+    assert states[0] == states[1]
+
+
+def test_few_answers_leave_the_router_as_it_is() -> None:
+    train = make_answer_world(n_prompts=25, seed=3).outcomes
+    few = Cascade(KNNRouter().fit(train)).fit(train)
+    assert few.boldness_.share == 0
+    assert "too few" in few.boldness_.reason
+    assert few.judgement_.judge("Why?", {"m0": WRONG})["m0"] == pytest.approx(
+        few.router.predict(["Why?"]).quality[0, 0], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", None, "x" * 1_000_000, "(" * 100_000, "<think>hm</think>\nAnswer: 7", "答案是 7。" * 50],
+    ids=["empty", "none", "a megabyte", "brackets", "thoughts", "another language"],
+)
+def test_any_answer_can_be_judged(cascade: Cascade, answer: str | None) -> None:
+    step = cascade.after("What is 3 + 4?", {"m0": answer}, cost_weight=WEIGHT)
+    assert 0 <= step.judged["m0"] <= 1
+
+
+def test_log_probabilities_of_one_candidate_alone_are_read(cascade: Cascade) -> None:
+    step = cascade.after(
+        "Why?",
+        {"m0": RIGHT, "m1": RIGHT},
+        cost_weight=WEIGHT,
+        logprobs={"m0": {"mean": -0.1, "least": -2.0}},
+    )
+    assert step.stop
+
+
+def test_what_cannot_be_is_refused(cascade: Cascade, telling: tuple[Outcomes, Outcomes]) -> None:
+    with pytest.raises(ValueError, match="at least one answer"):
+        cascade.after("Why?", {})
+    with pytest.raises(ValueError, match="answers must be of m0, m1, got 'gpt'"):
+        cascade.after("Why?", {"gpt": RIGHT})
+    with pytest.raises(ValueError, match="must be text or None, got 7"):
+        cascade.after("Why?", {"m0": 7})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="hold no answers"):
+        cascade.replay(replace(telling[1], answers=None))
+    with pytest.raises(ValueError, match="isn't fitted"):
+        Cascade(cascade.router).start("Why?")
+    with pytest.raises(ValueError, match="most_calls must be a whole number"):
+        Cascade(cascade.router, most_calls=0)
+    with pytest.raises(ValueError, match="cost_weight must be finite"):
+        cascade.start("Why?", cost_weight=-1.0)
+    with pytest.raises(ValueError, match="was not trained on"):
+        compare({"cascade": cascade}, telling[0])
+
+
+def test_at_most_so_many_are_asked() -> None:
+    train, test = make_answer_world(n_prompts=300, n_models=3, seed=4).outcomes.split()
+    router = KNNRouter().fit(train)
+    one = Cascade(router, most_calls=1).fit(train)
+    assert (one.replay(test, cost_weight=1.0).n_calls == 1).all()
+    two = Cascade(router, most_calls=2).fit(train)
+    assert two.replay(test, cost_weight=1.0).n_calls.max() == 2
+
+
+def test_unknown_costs_leave_the_router_as_it_is() -> None:
+    known = make_answer_world(n_prompts=120, seed=5).outcomes
+    train = replace(known, cost_usd=np.full((120, 2), np.nan))
+    unknown = Cascade(KNNRouter().fit(train)).fit(train)
+    assert "costs are unknown" in unknown.boldness_.reason
+    assert unknown.start("Why?").model == unknown.router.route("Why?").model
