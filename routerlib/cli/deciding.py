@@ -121,6 +121,7 @@ def train(
         # Heavy: whatever can be wrong with what was given has been said before.
         from routerlib.evaluation.bounds import Lacking
         from routerlib.evaluation.evaluate import evaluate
+        from routerlib.evaluation.next_steps import next_steps
         from routerlib.routers.archive import install
         from routerlib.routers.training.cross_trained import divide_for_test, train_for_test
         from routerlib.routers.training.operating_points import QUALITY_MARGIN
@@ -152,11 +153,15 @@ def train(
     evaluation = evaluate(
         router, test, test_failures_wrong=strict, audit=audit, smallest_effect=smallest_effect
     )
-    kept = install(router, model_path, {"test": evaluation.as_dict()}, keep=keep)
+    metadata = {"test": evaluation.as_dict(), "judge": judge}
+    kept = install(router, model_path, metadata, keep=keep)
     n = evaluation.verdict.numbers["n"] or 0
     tested = f"{n:.0f}" if n == len(test) else f"{n:.0f} of {len(test)}"
     told = f"trained on {len(training)} prompts, tested on {tested}: {model_path}, archived as "
     _tell([told + kept.name, router.training_.get("certificate"), evaluation.verdict.sentence])
+    with existing_log(log_path) as log:
+        steps = next_steps(log, test, evaluation.verdict)
+    _tell([f"to tell ({number}): {step}" for number, step in enumerate(steps, start=1)])
     typer.echo(f'next: routerlib route "..." --model {model_path}')
 
 

@@ -41,6 +41,7 @@ def report(
     """Write the report: one HTML file that opens with no kernel and no network."""
     with existing_log(log_path) as log:
         check_router(model_path)
+        judge = judge or _judge_of(model_path)
         say_blended(log, judge)
         _check_judge(log, judge)
         from routerlib.show.pages.index import write_report  # heavy
@@ -49,6 +50,16 @@ def report(
         verdict = write_report(page, log, model_path, judge=judge, may_replace=out is None)
     typer.echo(verdict)
     typer.echo(f"next: open {page} in a browser")
+
+
+def _judge_of(model_path: Path) -> str | None:
+    """Return the judge that a router was trained by; None = the mean of all."""
+    from routerlib.routers import artifact
+
+    judge = artifact.load(model_path).metadata.get("judge")
+    if judge is not None:
+        typer.echo(f"counting the judge {judge} only, as the router's training did")
+    return judge
 
 
 def _check_judge(log: CallLog, judge: str | None) -> None:

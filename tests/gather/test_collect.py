@@ -311,6 +311,7 @@ def test_what_the_run_will_do_and_did_is_written(
     assert "failed" not in out
     row = collection.table().loc["small"]
     assert (row.asked, row.ok, row.truncated, row.missing) == (3, 2, 1, 0)
+    assert "1 of 3 answers of small were cut off, and none of these is" in str(collection)
 
 
 def test_nothing_to_ask_with_is_refused(log: CallLog, candidates: list[CandidateModel]) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import logging
+import random
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from routerlib.gather.prompts.checks import check_prompts
 from routerlib.gather.prompts.files import load_prompts, prompt_from_record, save_prompts
 from routerlib.records.prompt import TASKS, Prompt
 
@@ -140,3 +143,28 @@ def test_record_error_names_the_row() -> None:
     record: dict[str, Any] = {"prompt": "a", "task": "poem"}
     with pytest.raises(ValueError, match=r"^row 7: task must be one of"):
         prompt_from_record(record, "row 7")
+
+
+def test_fewer_than_thirty_groups_are_said_before_anything_is_paid_for(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    rows = [{"prompt": f"{word} {word[::-1]} {n}", "group": f"user {n % 12}"}
+            for n, word in enumerate(["river", "stone", "apple", "cloud"] * 10)]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = check_prompts(path)
+    assert report.n_groups <= 12
+    said = f"no verdict can rest on {report.n_groups} groups"
+    assert said in str(report)
+    assert f"of at least {30 - report.n_groups} other kinds" in str(report)
+    path.write_text("".join(json.dumps(row) + "\n" for row in many()))
+    assert check_prompts(path).n_groups == 40
+    assert "no verdict can rest" not in str(check_prompts(path))
+
+
+def many() -> list[dict[str, str]]:
+    """Return 40 prompts that have nothing in common."""
+    rng = random.Random(0)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return [
+        {"prompt": " ".join("".join(rng.choices(letters, k=7)) for _ in range(9))}
+        for _ in range(40)
+    ]

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from routerlib.cli import app
 from routerlib.evaluation.cross_fit import CrossEvaluation, cross_evaluate
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.evaluation.routing import route_unseen
+from routerlib.log.call_log import CallLog
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.call import Call, Score
+from routerlib.records.prompt import Prompt
 from routerlib.routers.lightgbm.router import LGBMRouter
+from routerlib.show.pages.index import write_report
 from routerlib.show.tables import decisions
 from routerlib.show.tables.evaluation import key_numbers
 from routerlib.show.tables.money import Monthly, monthly
@@ -116,3 +122,29 @@ def test_the_first_screen_is_short_and_the_rest_folds(hostile_index: Path) -> No
     words = re.sub(r"<[^>]+>", " ", re.sub(r"<picture>.*?</picture>", "", first, flags=re.S))
     assert len(words.split()) < 250
     assert len(re.findall(r"<li><div class=\"share\">", first)) <= 3
+
+
+def test_a_report_counts_the_judge_that_the_router_was_trained_by(tmp_path: Path) -> None:
+    log = CallLog(tmp_path / "logs.db")
+    for number in range(40):
+        prompt = Prompt.from_text(f"What is {number} plus {number * number}?")
+        log.add_prompts([prompt])
+        for model, score in (("small", number % 2), ("large", 1)):
+            call = Call(prompt.prompt_id, model, "h", "ok", "1", given_cost_usd=0.001)
+            scores = [Score("strict", float(score)), Score("mild", 1.0)]
+            log.add_call(call, scores=scores)
+    outcomes = Outcomes.from_log(log, judge="strict")
+    LGBMRouter().fit(outcomes.split()[0]).save(tmp_path / "r.pkl", {"judge": "strict"})
+    path = tmp_path / "index.html"
+    write_report(path, log, tmp_path / "r.pkl", n_bootstrap=20)
+    page = path.read_text()
+    assert "<dt>Judge</dt><dd>strict</dd>" in page
+    write_report(tmp_path / "same.html", log, tmp_path / "r.pkl", judge="strict", n_bootstrap=20)
+    assert (tmp_path / "same.html").read_text() == page
+    run = CliRunner().invoke(
+        app,
+        ["report", "--log", str(log.path), "--model", str(tmp_path / "r.pkl"), "--out", str(path)],
+    )
+    assert run.exit_code == 0, run.output
+    assert "counting the judge strict only, as the router's training did" in run.output
+    assert "is the mean of judges" not in run.output

@@ -9,10 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from routerlib.gather.judges.proposing import proposal, with_judge
 from routerlib.gather.prompts.files import read_prompts
 from routerlib.gather.prompts.shapes import COLUMNS
-from routerlib.outcomes.families import Families, families_of
+from routerlib.metrics.clusters import FEW_GROUPS
+from routerlib.outcomes.families import Families, families_of, merged
 from routerlib.records.answers_inside import AnswersInside, tells_its_reference
 from routerlib.records.prompt import Prompt
 
@@ -74,6 +77,18 @@ class PromptReport:
         """Prompts whose answers a judge can score: with a judge and a reference."""
         return sum(each.judge is not None and each.reference is not None for each in self.prompts)
 
+    @property
+    def n_groups(self) -> int:
+        """Groups that splits keep together: named ones, families, and prompts that stand alone."""
+        alone = np.arange(len(self.prompts))
+        families = alone if self.families is None else self.families.groups
+        first: dict[str, int] = {}
+        named = [
+            row if each.group is None else first.setdefault(each.group, row)
+            for row, each in enumerate(self.prompts)
+        ]
+        return len(np.unique(merged(families, np.array(named, dtype=int))))
+
     def table(self) -> pd.DataFrame:
         """Return one row per group of copies or near-copies, the largest first.
 
@@ -124,13 +139,25 @@ class PromptReport:
                 f"{n_alike} prompts are near-copies in {len(self.near_copies)} groups, which "
                 f"splits keep together: {_examples(self.near_copies)}"
             )
+        lines += self._grouping()
+        return "\n".join(lines)
+
+    def _grouping(self) -> list[str]:
+        """Say what splits keep together, and whether a verdict can rest on what is left."""
+        lines = []
         if self.families is not None and any(self.families.n_joined.values()):
             lines.append(f"splits keep families together; {self.families.told}")
         if named := Counter(each.group for each in self.prompts if each.group is not None):
             lines.append(
                 f"{named.total()} prompts name {len(named)} groups, which splits keep together"
             )
-        return "\n".join(lines)
+        if self.prompts and self.n_groups < FEW_GROUPS:
+            lines.append(
+                f"no verdict can rest on {self.n_groups} groups (prompts of one template, document "
+                f"or user are one): add prompts of at least {FEW_GROUPS - self.n_groups} other "
+                "kinds before you pay for answers"
+            )
+        return lines
 
 
 def check_prompts(
@@ -169,6 +196,8 @@ def check_prompts(
     >>> print(check_prompts(path))
     1 prompts in 2 rows (no task: 1); answers of 0 can be judged without a person or an LLM
     1 copies are left out: line 1 = line 2
+    no verdict can rest on 1 groups (prompts of one template, document or user are one): add
+     prompts of at least 29 other kinds before you pay for answers
     """
     places: dict[str, list[str]] = defaultdict(list)
     prompts: dict[str, Prompt] = {}

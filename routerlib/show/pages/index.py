@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from routerlib.evaluation.compare import compare
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.evaluate import Evaluation, evaluate
+from routerlib.evaluation.next_steps import next_steps, progress_of
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.log.audits import read_audit
+from routerlib.metrics.clusters import FEW_GROUPS
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.files import write_atomically
 from routerlib.routers import artifact
@@ -115,7 +117,8 @@ def write_report(
 ) -> str:
     """Measure a saved router on a log, and write the index of all results.
 
-    `judge`: count only this judge's scores; None = the mean over judges.
+    `judge`: count only this judge's scores; None = as the router was trained: by one judge, or by
+        the mean over judges.
     `notebooks`: file names of notebook pages to link to; None = those of the same log that lie
         beside the page.
     `may_replace`: whether the page may take the place of another log's.
@@ -123,7 +126,8 @@ def write_report(
     mark = mark_of(log)
     if not may_replace:
         refuse_other(Path(path), mark)
-    router = load_router(router_path)
+    router, metadata = load_router(router_path), artifact.load(router_path).metadata
+    judge = judge or metadata.get("judge")
     findings = find(log, router, judge=judge, n_bootstrap=n_bootstrap, random_state=random_state)
     if notebooks is None:
         notebooks = pages_of(Path(path).parent, mark)
@@ -132,7 +136,7 @@ def write_report(
         findings,
         log,
         log_origin=log_origin,
-        metadata=artifact.load(router_path).metadata,
+        metadata={**metadata, "judge": judge},
         notebooks=notebooks,
     )
     return findings.evaluation.verdict.sentence
@@ -170,8 +174,9 @@ def write_index(
         terms=TERMS,
         term_id=term_id,
         prompts_per_month=PROMPTS_PER_MONTH,
-        next_steps=[],
-        progress=None,
+        next_steps=next_steps(log, findings.test, findings.evaluation.verdict),
+        progress=progress_of(findings.evaluation.verdict),
+        is_early=(findings.evaluation.verdict.numbers.get("n_groups") or 0) < FEW_GROUPS,
         **_of_evaluation(findings),
         **_of_decisions(findings),
         **_of_log(log, findings.test.models),
@@ -260,6 +265,7 @@ def _identity(findings: Findings, metadata: Mapping[str, Any]) -> list[tuple[str
         ("Made", str(metadata.get("created", "unknown"))),
         ("Training data", f"{len(router.train_prompt_ids_)} prompts, identity {router.data_hash_}"),
         ("Held-out data", f"{len(test)} prompts, identity {test.data_hash}"),
+        ("Judge", metadata.get("judge") or "the mean over all judges"),
         ("Operating point", describe_router(router)),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]

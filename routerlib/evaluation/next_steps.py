@@ -1,0 +1,165 @@
+"""Rank what would bring an open verdict nearer, by what the log holds: the cheapest first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from routerlib.evaluation.pseudo_outcomes import left_out
+from routerlib.log.judging import IS_ASKED
+from routerlib.metrics.clusters import FEW_GROUPS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routerlib.evaluation.verdict import Verdict
+    from routerlib.log.call_log import CallLog
+    from routerlib.outcomes.outcomes import Outcomes
+
+_CALLS = (
+    "select prompt_id, candidate, bool_or(status = 'ok') as has_answer, "
+    "bool_or(status = 'truncated') as is_cut, "
+    "max(output_tokens) filter (where status = 'truncated') as cut_tokens "
+    f"from calls where {IS_ASKED} group by all"
+)
+_REFERENCES = "select prompt_id from prompts where reference is not null"
+
+
+class Progress(NamedTuple):
+    """How far a verdict is: a share of what it is planned to take, and that in words."""
+
+    share: float
+    told: str
+
+
+def next_steps(log: CallLog, test: Outcomes, verdict: Verdict) -> list[str]:
+    """Say what to do next where a verdict is open, the cheapest first; else nothing.
+
+    Scoring what is answered costs nothing but time; a larger ``max_tokens`` asks one candidate
+    anew; further prompts ask them all.
+
+    Parameters
+    ----------
+    log : CallLog
+        What `test` was read from.
+    test : Outcomes
+        Held-out prompts.
+    verdict : Verdict
+        On these.
+
+    Returns
+    -------
+    list of str
+    """
+    if verdict.kind != "not_measurable":
+        return []
+    missing = _missing(log, test)
+    n_incomplete = int(missing.prompt_id.nunique())
+    return [
+        *_unjudged(missing),
+        *_cut_off(missing, n_incomplete),
+        *_unanswered(missing),
+        *_more_prompts(verdict),
+    ]
+
+
+def _missing(log: CallLog, test: Outcomes) -> pd.DataFrame:
+    """Return a row per missing score: whether it was answered, cut off, and has a reference."""
+    import pandas as pd
+
+    lacks = np.isnan(test.quality) & ~left_out(test)
+    rows, arms = np.nonzero(lacks)
+    cells = pd.DataFrame(
+        {
+            "prompt_id": [test.prompt_ids[row] for row in rows.tolist()],
+            "candidate": [test.models[arm] for arm in arms.tolist()],
+        },
+        dtype=object,
+    )
+    found = cells.merge(log.sql(_CALLS), how="left", on=["prompt_id", "candidate"])
+    has_reference = found.prompt_id.isin(log.sql(_REFERENCES).prompt_id)
+    has_answer = found.has_answer.eq(True)
+    is_cut = found.is_cut.eq(True) & ~has_answer
+    return found.assign(has_reference=has_reference, has_answer=has_answer, is_cut=is_cut)
+
+
+def _unjudged(missing: pd.DataFrame) -> list[str]:
+    answered = missing[missing.has_answer]
+    with_reference = int(answered.has_reference.sum())
+    steps = []
+    if with_reference:
+        steps.append(
+            f"Judge {_counted(with_reference, 'answer')} that nobody has scored though the prompt "
+            "has a reference: routerlib judge --judge auto. No model is called."
+        )
+    if without := len(answered) - with_reference:
+        steps.append(
+            f"Score {_counted(without, 'answer')} to prompts without a reference: "
+            "routerlib judge --judge llm --judge-candidate NAME, or by hand."
+        )
+    return steps
+
+
+def _cut_off(missing: pd.DataFrame, n_incomplete: int) -> list[str]:
+    """Advise a larger cap, first where most prompts are incomplete for it."""
+    cut = missing[missing.is_cut]
+    steps = []
+    for name, n in Counter(cut.candidate).most_common():
+        tokens = cut[cut.candidate == name].cut_tokens.max()
+        at = "" if np.isnan(tokens) else f" (at {tokens:.0f} tokens at most)"
+        steps.append(
+            f"Raise max_tokens of {name} and collect again: its answers were cut off{at} on "
+            f"{n} of {_counted(n_incomplete, 'incomplete prompt')}. It is asked all prompts anew."
+        )
+    return steps
+
+
+def _unanswered(missing: pd.DataFrame) -> list[str]:
+    counts = Counter(missing[~missing.has_answer & ~missing.is_cut].candidate)
+    if not counts:
+        return []
+    whose = ", ".join(f"{name} on {n}" for name, n in counts.most_common())
+    return [f"Collect again what has no answer yet, or failed: {whose}."]
+
+
+def _more_prompts(verdict: Verdict) -> list[str]:
+    numbers = verdict.numbers
+    n, n_groups = numbers.get("n") or 0, numbers.get("n_groups") or 0
+    if n_groups < min(FEW_GROUPS, n):
+        return [
+            f"Add prompts of at least {FEW_GROUPS - n_groups:.0f} other kinds: these {n:.0f} stand "
+            f"in {n_groups:.0f} groups (of one template, document, conversation or user each), and "
+            f"{FEW_GROUPS} are needed."
+        ]
+    kinds = " of other kinds than these" if n_groups < n else ""
+    low, high = (numbers.get(f"more_prompts_needed_{end}") for end in ("low", "high"))
+    if high is None:
+        return [f"Collect more prompts{kinds}."]
+    more = f"up to {high:.0f}" if low is None else f"about {low:.0f} to {high:.0f}"
+    more = f"about {high:.0f}" if low == high else more
+    return [f"Collect {more} more prompts{kinds}, of every candidate."]
+
+
+def progress_of(verdict: Verdict) -> Progress | None:
+    """Say how far an open verdict is from what it is planned to take; None = nobody knows."""
+    numbers = verdict.numbers
+    n, n_groups = numbers.get("n") or 0, numbers.get("n_groups") or 0
+    if verdict.kind != "not_measurable":
+        return None
+    if n_groups < min(FEW_GROUPS, n):
+        return Progress(n_groups / FEW_GROUPS, f"{n_groups:.0f} of {FEW_GROUPS} groups of prompts")
+    needed = numbers.get("prompts_needed")
+    if needed is None:
+        return None
+    # A plan by a guess counts prompts that are each of a kind of their own.
+    have = n_groups if verdict.fallback is not None else n
+    if have >= needed:
+        return None
+    what = "prompts" if have == n else f"independent prompts ({n:.0f} in {n_groups:.0f} groups)"
+    return Progress(have / needed, f"{have:.0f} of about {needed:.0f} {what}")
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
