@@ -228,6 +228,12 @@ class Collection:
             for name, tally in self.tallies.items()
             if tally.left_out
         ]
+        lines += [
+            f"{tally.statuses['truncated']} of {tally.n_asked} answers of {name} were cut off, and "
+            "none of these is ever scored: raise its max_tokens, which asks it anew"
+            for name, tally in self.tallies.items()
+            if tally.statuses["truncated"]
+        ]
         if self.budget_stop is not None and self.budget_usd is not None:
             lines.append(self.budget_stop.told(self.budget_usd))
         if self.is_interrupted:
