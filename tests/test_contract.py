@@ -289,6 +289,21 @@ def test_reading_a_log_leaves_its_bytes_alone(
     assert not list(tmp_path.glob("logs.db-*"))
 
 
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"routerlib {rl.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(["trian"], "'train'"), (["models", "rolback"], "'rollback'")]
+)
+def test_a_near_miss_of_a_command_gets_a_suggestion(
+    typed: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(typed) == 2
+    assert f"Did you mean {meant}" in capsys.readouterr().err
+
+
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(FileNotFoundError):
         main(["train", "--log", "none.db", "--debug"])

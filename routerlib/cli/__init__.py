@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from routerlib import __version__
 from routerlib.cli import (
     auditing,
     deciding,
@@ -36,9 +37,19 @@ app = typer.Typer(
 )
 
 
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"routerlib {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+    ] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show the traceback of an error.")] = False,
 ) -> None:
     """Learn which LLM to call for which prompt, and say honestly whether it pays.

@@ -20,10 +20,12 @@ from routerlib.cli.options import (
     TaskName,
     check_router,
     existing_log,
+    project_path,
     read_text,
     say_blended,
     tell_blended,
 )
+from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _DEFAULT_DELTA = 0.1
+_MOST_TOPICS = 20
 _DEFAULT_TEST_SIZE = 0.3
 
 Epsilon = Annotated[
@@ -221,10 +224,15 @@ def explain(
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A log (.db) or a router (.pkl).")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A log (.db) or a router (.pkl); left out = the project's log."),
+    ] = None,
     judge: JudgeName = None,
 ) -> None:
     """Show what a log or a router file holds, without running anything in it."""
+    if path is None:
+        path = project_path("log")
     if path.suffix == ".pkl":
         _inspect_router(path)
     else:
@@ -300,13 +308,17 @@ def _inspect_log(path: Path, judge: str | None) -> None:
     with existing_log(path) as log:
         found = overview(log, judge)
     tell_blended(found.blended)
-    typer.echo(found.summary.T.to_string())
+    typer.echo(text_table(found.summary.T.rename_axis("candidate")))
     if len(found.judging):
         typer.echo("calls that judges made, which describe no candidate:")
-        typer.echo(found.judging.to_string())
+        typer.echo(text_table(found.judging))
     for line in [*found.logprobs, *found.changes]:
         typer.echo(line)
-    typer.echo(found.tasks.to_string(index=False))
+    typer.echo(text_table(found.tasks))
+    if len(found.topics):
+        typer.echo(text_table(found.topics.head(_MOST_TOPICS)))
+        if len(found.topics) > _MOST_TOPICS:
+            typer.echo(f"and {len(found.topics) - _MOST_TOPICS} topics more")
 
 
 def _inspect_router(path: Path) -> None:

@@ -17,6 +17,7 @@ from routerlib.cli.options import (
     GivenJudge,
     LogPath,
 )
+from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ def candidates(source: CandidatesSource = "local") -> None:
     """List the candidates with their prices and whether a key is there (never the key)."""
     from routerlib.gather.candidates.candidates import candidates_frame, load_candidates
 
-    typer.echo(candidates_frame(load_candidates(source)).to_string())
+    typer.echo(text_table(candidates_frame(load_candidates(source))))
 
 
 def collect(
@@ -134,7 +135,7 @@ def _planned(
 def _tell(collection: Collection, n_scored: int, log_path: Path) -> None:
     """Show what a run did and what comes next, or leave with what kept it from its end."""
     if collection.plan.cells:
-        typer.echo(collection.table().to_string())
+        typer.echo(text_table(collection.table()))
         _leave_unless_complete(collection)
         if collection.complaint:
             raise RuntimeError(collection.complaint)
@@ -161,7 +162,7 @@ def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float |
     from routerlib.gather.collection.plan import usd
 
     plan = plan if budget_usd is None else plan.under_budget()
-    typer.echo(plan.table().to_string())
+    typer.echo(text_table(plan.table()))
     typer.echo(str(plan))
     for complaint in key_complaints(chosen):
         typer.echo(f"not yet: {complaint}")

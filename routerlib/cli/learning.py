@@ -193,9 +193,12 @@ def drift(
         outcomes = Outcomes.from_log(log, models=list(router.models_))
         changes = changes_of_model(log)
     found = measure_drift(router, since_training(router, outcomes), recent)
-    typer.echo(str(drift_table(found)))
-    typer.echo(str(calibration_table(found)))
+    if found.n_now:
+        typer.echo(str(drift_table(found)))
+        typer.echo(str(calibration_table(found)))
     typer.echo(found.sentence)
+    if found.to_do in ("retrain", "recalibrate"):
+        typer.echo(f"next: routerlib retrain --log {log_path} --model {model_path}")
     for line in changes:
         typer.echo(line)
 
@@ -216,14 +219,32 @@ def list_models(model_path: ModelPath = DEFAULT_MODEL) -> None:
 @models.command()
 def rollback(
     name: Annotated[
-        str | None, typer.Argument(help="Which one; left out = the one before the router in use.")
+        str | None,
+        typer.Argument(
+            help="Which one; left out = the one before the router in use, "
+            "each time one further back."
+        ),
     ] = None,
     model_path: ModelPath = DEFAULT_MODEL,
 ) -> None:
-    """Put an archived router in use again."""
-    from routerlib.routers.archive import rollback
+    """Put an archived router in use again.
 
-    typer.echo(f"{rollback(model_path, name).name} is in use: {model_path}")
+    Without a name it goes one back, and each time one further; the one that is left stays in the
+    archive, and its name brings it back.
+    """
+    from routerlib.routers.archive import archive_in_use, kept_models, rollback
+
+    archive_in_use(model_path)
+    kept = kept_models(model_path)
+    left = next((each.name for each in kept if each.is_in_use), None)
+    now = rollback(model_path, name).name
+    typer.echo(f"{now} is in use: {model_path}")
+    older = [each.name for each in kept if each.name < now]
+    if name is None:
+        further = f"once more goes to {older[-1]}" if older else "there is none before it"
+        typer.echo(f"it is the one before {left}; {further}")
+    if left not in (None, now):
+        typer.echo(f"back to {left}: routerlib models rollback {left} --model {model_path}")
 
 
 def _say(done: Retraining, page: Path) -> None:

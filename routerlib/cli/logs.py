@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routerlib.cli.options import DEFAULT_LOG, LogPath, existing_log
+from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MAX_SHOWN = 60
+_SQL_DIGITS = 6
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -131,7 +133,7 @@ def sql(
         typer.echo(f"no rows; columns {', '.join(map(str, found.columns))}")
     else:
         shown, n_cut = _cut(found)
-        typer.echo(shown.to_string(index=False, max_colwidth=None))
+        typer.echo(text_table(shown, _SQL_DIGITS))
         if n_cut:
             typer.echo(
                 f"{n_cut} long values are cut at {_MAX_SHOWN} characters; --csv or --json writes "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,6 +73,17 @@ def existing_log(path: Path, read_only: bool = True) -> CallLog:
             f"there is no log {path}; make one with `routerlib collect` or `make pipeline`"
         )
     return open_log(path) if read_only else CallLog(path)
+
+
+def project_path(setting: str) -> Path:
+    """Return the file that the project names, as one would type it here; else the usual one."""
+    return shown_path((Project.find() or Project(Path())).path(setting))
+
+
+def shown_path(path: Path) -> Path:
+    """Return a path as one would type it here."""
+    here, path = Path.cwd(), Path(os.path.normpath(path))
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def reports_of(log_path: Path) -> Path:

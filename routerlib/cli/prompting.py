@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.cli.options import AnswersInside, Columns
+from routerlib.cli.options import AnswersInside, Columns, project_path
+from routerlib.records.project import Project
+from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
     from routerlib.records.prompt import Prompt
@@ -30,11 +32,16 @@ def prompts(
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
 ) -> None:
-    """Write verifiable prompts made from a seed, or look a file of prompts over."""
+    """Write verifiable prompts made from a seed, or look a file of prompts over.
+
+    In a project, without options, its own prompts are looked over.
+    """
+    if check is None and out is None and task is None:
+        check = _of_project()
     if show_list:
         from routerlib.gather.workload.generators import generators
 
-        typer.echo(generators().to_string())
+        typer.echo(text_table(generators()))
     elif check is not None:
         _check(check, answers_inside, columns)
     elif out is None:
@@ -43,16 +50,24 @@ def prompts(
         _write(out, per_family, task, size, seed)
 
 
+def _of_project() -> Path | None:
+    """Return the prompts that a project names; None where there is no such project."""
+    project = Project.find()
+    return None if project is None or "prompts" not in project.settings else project_path("prompts")
+
+
 def _check(path: Path, answers_inside: AnswersInside, columns: str | None) -> None:
     from routerlib.gather.prompts.checks import check_prompts
     from routerlib.gather.prompts.shapes import parse_columns
 
     named = parse_columns(columns)
-    report = check_prompts(path, answers_inside=answers_inside, columns=named)
+    project = Project.find()
+    judge = None if project is None else project.value("judge")
+    report = check_prompts(path, answers_inside=answers_inside, columns=named, judge=judge)
     typer.echo(str(report))
     table = report.table()
     if len(table):
-        typer.echo(table.to_string(index=False))
+        typer.echo(text_table(table))
 
 
 def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from routerlib.cli.options import shown_path
 from routerlib.records.project import Project
 
 _QUESTIONS = {
@@ -145,7 +146,7 @@ def _default(project: Project, parameter: str, command: str) -> Any:
         return candidates_of(project)
     if setting == "model" and command == "route" and not project.path("model").exists():
         return None  # rules decide
-    shown = _shown(project.path(setting))
+    shown = str(shown_path(project.path(setting)))
     return [shown] if parameter == "log_paths" else shown
 
 
@@ -154,10 +155,4 @@ def candidates_of(project: Project) -> str:
     from routerlib.gather.candidates.candidates import POOLS
 
     value = str(project.value("candidates"))
-    return value if value in POOLS else _shown(project.path("candidates"))
-
-
-def _shown(path: Path) -> str:
-    """Return a path as one would type it here."""
-    here, path = Path.cwd(), Path(os.path.normpath(path))
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return value if value in POOLS else str(shown_path(project.path("candidates")))

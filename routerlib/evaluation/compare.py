@@ -93,7 +93,8 @@ def compare(
         ``_vs_first_low`` and ``_vs_first_high``: this row minus the first router, paired on the
         same resampled prompts. ``n`` and ``n_skipped`` count prompts. NaN = undefined or not
         known, such as everything with costs where costs are unknown. ``attrs`` names the pair
-        (``strong``, ``weak``), the cost range, and what was skipped.
+        (``strong``, ``weak``), the cost range, and what was skipped. Shown are the eight columns
+        of a first look; ``table.full`` shows all.
 
     Raises
     ------
@@ -112,6 +113,8 @@ def compare(
     0.0
     """
     import pandas as pd
+
+    from routerlib.evaluation.comparison_frame import ComparisonFrame
 
     if not routers:
         raise ValueError("at least one router is needed, got none")
@@ -136,7 +139,7 @@ def compare(
         | counts
         for name in contenders
     ]
-    table = pd.DataFrame(rows, index=pd.Index(list(contenders), name="router"))
+    table = ComparisonFrame(rows, index=pd.Index(list(contenders), name="router"))
     model_cost = tested.cost_usd.mean(axis=0) if len(tested) else np.array([np.nan])
     table.attrs = {
         "strong": test.models[tested.strong],

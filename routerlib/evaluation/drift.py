@@ -90,7 +90,13 @@ class Drift:
                 f"No reason to retrain: {compared}, nothing has changed for the worse beyond "
                 f"chance.{told}"
             )
-        return f"{self.to_do.capitalize()}: {'; '.join(self.reasons)} ({compared}).{told}"
+        why = f"{self.to_do.capitalize()}: {'; '.join(self.reasons)} ({compared}).{told}"
+        if self.to_do == "recalibrate":
+            return (
+                f"{why} Nothing is lost in quality by that, but a cheaper choice may be missed: "
+                "retrain when there is time."
+            )
+        return why
 
 
 def since_training(router: Router, outcomes: Outcomes) -> Outcomes:

@@ -47,6 +47,7 @@ from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.records.arrays import Arms, Floats
 from routerlib.records.canonical import plain_json
 from routerlib.records.decision import Estimates
+from routerlib.records.shown import shown_html
 from routerlib.routers.router import Router
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 
 # Cost weights among which the one for equal quality is looked for.
 _N_EQUAL_QUALITY_WEIGHTS = 200
+# Metrics of a first look.
+_SHOWN = ("quality", "cost_share", "quality_difference", "gap_closed")
 # Contenders that are no baselines: the router, where it expects no loss, and without fallback.
 _ROUTER, _EQUAL, _TRIED = "router", "equal quality", "without fallback"
 
@@ -69,7 +72,7 @@ class CostQuality(NamedTuple):
     quality: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What one router is worth on held-out prompts.
 
@@ -155,6 +158,16 @@ class Evaluation:
     failures: Mapping[str, Any] | None
     audited: Audited | None
     verdict: Verdict
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.name!r}, {self.n} prompts: {self.verdict.sentence})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"router": name} | {each: measured[each].told for each in _SHOWN if each in measured}
+            for name, measured in {self.name: self.operating, **self.baselines}.items()
+        ]
+        return shown_html(self.verdict.sentence, rows)
 
     def with_topics_held_out(self, splits: pd.DataFrame) -> Evaluation:
         """Add to the verdict what the same training does on topics it hasn't seen, if worse.

@@ -87,15 +87,23 @@ def judge_estimates(router: Router, recent: Outcomes, alpha: float) -> dict[str,
             alpha=alpha / len(router.models_),
         )
         observed = float(recent.quality[known, columns[arm]][segment.start :].mean())
+        expected = min(max(observed - segment.error.value, 0.0), 1.0)
         found[name] = Misjudged(
-            observed - segment.error.value,
+            expected,
             observed,
-            segment.error,
+            _possible(segment.error, expected, observed),
             int(known.sum()),
             int(known.sum()) - segment.start,
             _to_do(segment.error, int(known.sum())),
         )
     return found
+
+
+def _possible(error: Interval, expected: float, observed: float) -> Interval:
+    """Cut an error off where the quality that it means would leave [0, 1]."""
+    value = observed - expected
+    low, high = max(error.low, -expected), min(error.high, 1 - expected)
+    return Interval(value, min(low, value), max(high, value), error.se)
 
 
 class _Segment(NamedTuple):

@@ -23,6 +23,7 @@ from routerlib.log.judging import SOURCE
 from routerlib.log.unjudged import UnjudgedCalls
 from routerlib.records.call import Price
 from routerlib.records.prompt import Prompt
+from routerlib.records.shown import shown_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +95,11 @@ class CallLog(LogAppender):
         """
         told = self.lookup("select prompt_id, created_at from prompts order by rowid limit 1")
         return [each for row in told for each in row]
+
+    def _repr_html_(self) -> str:
+        shown = self.summary()[["calls", "ok", "scored", "quality", "cost_usd"]]
+        rows = [{"candidate": str(name), **shown.loc[name].to_dict()} for name in shown.index]
+        return shown_html(repr(self), rows)
 
     def finished_cells(self) -> set[tuple[str, str, str, int]]:
         """Return the cells that need not be asked again.

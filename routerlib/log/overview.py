@@ -26,6 +26,11 @@ _TASKS = f"""
 select task, count(*) as prompts from prompts where source not like '{SOURCE}%'
 group by task order by prompts desc, task
 """
+_TOPICS = f"""
+select topic, count(*) as prompts from prompts
+where topic is not null and source not like '{SOURCE}%'
+group by topic order by prompts desc, topic
+"""
 _SEVERAL_MODELS = """
 select candidate from calls group by candidate having min(answered_by) <> max(answered_by)
 """
@@ -42,6 +47,7 @@ class Overview(NamedTuple):
 
     `summary, judging`: as of `CallLog.summary` and `CallLog.judging`.
     `tasks`: columns task and prompts (a count), the most frequent first.
+    `topics`: columns topic and prompts, of prompts that name one, the most frequent first.
     `blended`: judges whose scores of the same calls are averaged; none where one was chosen.
     `changes`: as of `changes_of_model`.
     `logprobs`: a line for each candidate of whose answers log-probabilities are kept.
@@ -50,6 +56,7 @@ class Overview(NamedTuple):
     summary: pd.DataFrame
     judging: pd.DataFrame
     tasks: pd.DataFrame
+    topics: pd.DataFrame
     blended: list[str]
     changes: list[str]
     logprobs: list[str]
@@ -67,11 +74,11 @@ def overview(log: CallLog, judge: str | None = None) -> Overview:
         summary = reader.frame(queries.SUMMARY, {"judge": judge}).set_index("candidate")
         blended = reader.frame(queries.BLENDED).judge.tolist() if judge is None else []
         has_changes = not reader.frame(_SEVERAL_MODELS).empty
-        tasks = reader.frame(_TASKS)
+        tasks, topics = reader.frame(_TASKS), reader.frame(_TOPICS)
         known = reader.frame(_LOGPROBS)
     logprobs = [
         f"log-probabilities are kept of {row.known} of {row.answers} answers of {row.candidate}"
         for row in known.itertuples()
     ]
     changes = changes_of_model(log) if has_changes else []
-    return Overview(summary, judging, tasks, blended, changes, logprobs)
+    return Overview(summary, judging, tasks, topics, blended, changes, logprobs)

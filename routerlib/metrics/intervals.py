@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from routerlib.records.arrays import Floats
+from routerlib.records.text_table import plain_number
 
 # Replicates are drawn in blocks so that the multiplicities stay under about 32 MB.
 _BLOCK_CELLS = 4_000_000
@@ -35,6 +36,16 @@ class Interval(NamedTuple):
         {'quality': 0.5, 'quality_low': 0.4, 'quality_high': 0.6}
         """
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
+    @property
+    def told(self) -> str:
+        """Write the value and its interval.
+
+        >>> Interval(0.5, 0.41234, 1.0, 0.05).told
+        '0.5 [0.412, 1]'
+        """
+        value, low, high = map(plain_number, self[:3])
+        return f"{value} [{low}, {high}]"
 
 
 # Where a number can lie whatever the sample; one that isn't named here can lie anywhere.

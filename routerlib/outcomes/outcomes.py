@@ -17,6 +17,7 @@ from routerlib.outcomes.identity import data_hash
 from routerlib.outcomes.means import Means, compared_means, nanmean
 from routerlib.outcomes.near_duplicates import joined
 from routerlib.outcomes.parts import of_some_models, of_some_prompts
+from routerlib.outcomes.showing import Shown
 from routerlib.outcomes.splits import SplitBy, divide
 from routerlib.records.call import Price
 from routerlib.records.canonical import tagged_hash
@@ -43,8 +44,8 @@ class HoldsOutcomes(Protocol):
         """Read quality and cost of every candidate on every prompt."""
 
 
-@dataclass(frozen=True, eq=False)
-class Outcomes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Outcomes(Shown):
     """Quality and cost of candidate models on prompts: what every router and metric starts from.
 
     Parameters
@@ -198,16 +199,6 @@ class Outcomes:
         """
         columns = columns_of(frame, prompt, quality, cost_usd, topic, group)
         return cls(models=list(quality), **columns)
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __repr__(self) -> str:
-        observed = int(np.isfinite(self.quality).sum())
-        return (
-            f"Outcomes({len(self)} prompts x {len(self.models)} models, "
-            f"{observed} of {self.quality.size} observed)"
-        )
 
     @property
     def n_prompts(self) -> int:

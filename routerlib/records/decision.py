@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from routerlib.records.shown import shown_html
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -19,7 +21,7 @@ CONVERSATION = "conversation"
 GOES_ON_FROM = re.compile(r"under decision (\d+)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimates:
     """What a router expects of each candidate model on each prompt.
 
@@ -80,8 +82,21 @@ class Estimates:
         names = tuple(self.models[column] for column in kept)
         return Estimates(names, self.quality[:, kept], self.cost_usd[:, kept], sd)
 
+    def __repr__(self) -> str:
+        return f"Estimates({len(self)} prompts x {len(self.models)} models)"
 
-@dataclass(frozen=True)
+    def _repr_html_(self) -> str:
+        named = list(enumerate(self.models))
+        rows = [
+            {"prompt": number}
+            | {f"{name}, quality": float(self.quality[number, arm]) for arm, name in named}
+            | {f"{name}, cost_usd": float(self.cost_usd[number, arm]) for arm, name in named}
+            for number in range(len(self))
+        ]
+        return shown_html(f"{self!r}, expected", rows)
+
+
+@dataclass(frozen=True, repr=False)
 class Decision:
     """One routing decision, with all that is needed to explain and to value it later.
 
@@ -116,3 +131,21 @@ class Decision:
     def __post_init__(self) -> None:
         if not 0 < self.propensity <= 1:
             raise ValueError(f"propensity must lie in (0, 1], got {self.propensity!r}")
+
+    def __repr__(self) -> str:
+        return (
+            f"Decision({self.model!r}, quality {self.expected_quality:.3g}, cost_usd "
+            f"{self.expected_cost_usd:.3g}, propensity {self.propensity:.3g}: {self.reason})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "model": name,
+                "expected quality": float(known["quality"]),
+                "expected cost_usd": float(known["cost_usd"]),
+                "chosen": "yes" if name == self.model else "",
+            }
+            for name, known in self.estimates.items()
+        ]
+        return shown_html(f"{self.model}: {self.reason}", rows)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.policies import Policy
 from routerlib.policies.utility import by_model, choose_arms, reason_of
 from routerlib.records.decision import Decision, Estimates
+from routerlib.routers.estimator import Estimator
 from routerlib.routers.fitted import Fitted
 from routerlib.routers.topic_table import TopicMeans
 
@@ -23,7 +24,7 @@ _ROUNDING = 1e-9
 _SPREAD_LEVEL, _SPREAD_Z = 0.9, 1.6448536269514722
 
 
-class Router(Fitted):
+class Router(Fitted, Estimator):
     """Estimate, for each prompt, the quality and the cost of every candidate model.
 
     A router only estimates; a policy decides. `route` joins the two for a single prompt: by
@@ -115,7 +116,7 @@ class Router(Fitted):
             damaged so that an estimate is impossible.
         """
         self._check_fitted()
-        texts = texts_of(prompts)
+        texts, topics = texts_of(prompts), None if topics is None else list(topics)
         if topics is not None and len(topics) != len(texts):
             raise ValueError(
                 f"topics must have one entry per prompt ({len(texts)}), got {len(topics)}"
@@ -173,7 +174,8 @@ class Router(Fitted):
         sd = (np.asarray(high) - np.asarray(low)) / (2 * _SPREAD_Z)
         return replace(estimates, quality_sd=sd)
 
-    def route(
+    @overload
+    def route(  # type: ignore[overload-overlap]  # a text is an iterable of texts too
         self,
         prompt: str,
         *,
@@ -181,13 +183,34 @@ class Router(Fitted):
         policy: Policy | None = None,
         task: str | None = None,
         among: Collection[str] | None = None,
-    ) -> Decision:
-        """Choose the candidate model for one prompt.
+    ) -> Decision: ...
+
+    @overload
+    def route(
+        self,
+        prompt: Iterable[str],
+        *,
+        cost_weight: float | None = None,
+        policy: Policy | None = None,
+        task: str | None = None,
+        among: Collection[str] | None = None,
+    ) -> list[Decision]: ...
+
+    def route(
+        self,
+        prompt: str | Iterable[str],
+        *,
+        cost_weight: float | None = None,
+        policy: Policy | None = None,
+        task: str | None = None,
+        among: Collection[str] | None = None,
+    ) -> Decision | list[Decision]:
+        """Choose the candidate model for one prompt, or for each of several.
 
         Parameters
         ----------
-        prompt : str
-            The text.
+        prompt : str, or iterable of str
+            The text; a list, a Series and the like give a list of decisions.
         cost_weight : float or None, default=None
             Quality given up per US dollar saved, at least 0; None = the operating point.
         policy : policy or None, default=None
@@ -200,7 +223,7 @@ class Router(Fitted):
 
         Returns
         -------
-        Decision
+        Decision, or list of Decision
             Choice, estimates, propensity and the reason in words.
 
         Raises
@@ -211,6 +234,19 @@ class Router(Fitted):
         """
         if cost_weight is not None and policy is not None:
             raise ValueError("give cost_weight or policy, not both")
+        if not isinstance(prompt, str):
+            texts = texts_of(prompt)
+            return [self._route(text, cost_weight, policy, task, among) for text in texts]
+        return self._route(prompt, cost_weight, policy, task, among)
+
+    def _route(
+        self,
+        prompt: str,
+        cost_weight: float | None,
+        policy: Policy | None,
+        task: str | None,
+        among: Collection[str] | None,
+    ) -> Decision:
         topics = None if task is None else [task]
         needs_spread = policy is not None and policy.needs_spread
         predict = self.predict_with_spread if needs_spread else self.predict

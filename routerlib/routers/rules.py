@@ -35,40 +35,14 @@ class BlindRouter(Router):
     A policy has nothing to weigh here, and is refused.
     """
 
-    def route(
+    def _route(
         self,
         prompt: str,
-        *,
-        cost_weight: float | None = None,
-        policy: Policy | None = None,
-        task: str | None = None,
-        among: Collection[str] | None = None,
+        cost_weight: float | None,
+        policy: Policy | None,
+        task: str | None,
+        among: Collection[str] | None,
     ) -> Decision:
-        """Choose a candidate model for one prompt.
-
-        Parameters
-        ----------
-        prompt : str
-            The text.
-        cost_weight : float or None, default=None
-            Recorded, but changes nothing.
-        policy : None
-            Not accepted: nothing is estimated that a policy could weigh.
-        task : str or None, default=None
-            Known task; None = detected, where it plays a part.
-        among : collection of str or None, default=None
-            Candidate models that can answer; None = all.
-
-        Returns
-        -------
-        Decision
-            With NaN for expected quality and cost.
-
-        Raises
-        ------
-        ValueError
-            If the router isn't fitted, a policy is given, or none of `among` is known.
-        """
         if policy is not None:
             name = type(self).__name__
             raise ValueError(f"{name} gives no estimates for a policy; leave policy out")
@@ -154,7 +128,7 @@ class RuleRouter(BlindRouter):
                 f"roles must name a candidate for each of {', '.join(ROLES)}, "
                 f"got {dict(roles)!r}; write roles in candidates.yaml"
             )
-        self.roles = dict(roles)
+        self.roles = roles if isinstance(roles, dict) else dict(roles)
         self.models_ = tuple(dict.fromkeys(roles[role] for role in ROLES))
         n_models = len(self.models_)
         self.best_single_ = roles["strongest"]

@@ -76,6 +76,16 @@ def test_fewer_training_prompts_make_the_expectation_less_sure() -> None:
     assert few.error.low < many.error.low < many.error.value
 
 
+def test_an_error_never_means_a_quality_outside_0_and_1() -> None:
+    for share in (0.0, 1.0):
+        found = judged([share] * 40, errors_of(0.9))
+        assert 0 <= found.expected <= 1
+        assert found.error.value == pytest.approx(found.observed - found.expected)
+        assert found.expected + found.error.low >= -1e-12
+        assert found.expected + found.error.high <= 1 + 1e-12
+        assert found.error.low <= found.error.value <= found.error.high
+
+
 def test_a_late_fall_is_told_with_the_answers_since() -> None:
     found = judged([*repeated(1500, 0.8), *repeated(600, 0.6)], errors_of(0.8))
     assert found.to_do == "retrain"

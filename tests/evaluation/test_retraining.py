@@ -369,8 +369,20 @@ def test_router_that_training_replaces_can_be_had_back(
     assert "data/router_model.pkl, archived as 0002-" in capsys.readouterr().out
     assert main(["models", "list"]) == 0
     assert "0001-" in capsys.readouterr().out
+    capsys.readouterr()
     assert main(["models", "rollback"]) == 0
     assert load_router("data/router_model.pkl").router_hash_ == before.router_hash_
+    in_use, where_it_was, back = capsys.readouterr().out.splitlines()
+    first, second = (each.name for each in archive.kept_models("data/router_model.pkl"))
+    assert in_use == f"{first} is in use: data/router_model.pkl"
+    assert where_it_was == f"it is the one before {second}; there is none before it"
+    assert main(["models", "rollback"]) == 1, "each time one further back"
+    assert main(back.split("routerlib ")[1].split()) == 0
+    assert archive.kept_models("data/router_model.pkl")[-1].is_in_use
+    capsys.readouterr()
+    assert main(["drift"]) == 0, "all of the log was learnt from"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Nothing has come in since training")
 
 
 def test_a_damaged_archived_router_is_never_put_in_use(world: rl.Outcomes, tmp_path: Path) -> None:

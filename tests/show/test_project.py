@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from routerlib.cli import main
+from routerlib.log.call_log import CallLog
+from routerlib.records.call import Call, Usage
 from routerlib.records.project import DEFAULTS, FILE, Project
+from routerlib.records.prompt import Prompt
 from routerlib.show.starter import file_text, lay_out
 from routerlib.show.words.prose import Caution
 from routerlib.show.workspace import Workspace
@@ -102,7 +105,7 @@ def test_commands_read_the_project_from_below_and_say_which_one(
     capsys.readouterr()
     assert main(["candidates"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[2].startswith("a ")
+    assert shown.out.splitlines()[1].startswith("a ")
     assert shown.err == f"project mine ({mine / FILE})\n"
     assert main(["collect", "--dry-run"]) == 0
     shown = capsys.readouterr()
@@ -113,6 +116,29 @@ def test_commands_read_the_project_from_below_and_say_which_one(
     monkeypatch.chdir(mine)
     assert main(["train"]) == 1
     assert "there is no log data/own.db" in capsys.readouterr().err
+
+
+def test_a_log_and_prompts_are_looked_at_without_naming_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = start("--judge", "auto", "--log", "data/own.db")
+    monkeypatch.chdir(mine)
+    prompt = Prompt.from_text("What is 2 + 2?", topic="sums")
+    with CallLog("data/own.db") as log:
+        log.add_prompts([prompt])
+        log.add_call(Call(prompt.prompt_id, "a", "h", "ok", "4", Usage(1000, 120)))
+    capsys.readouterr()
+    assert main(["inspect"]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["candidate", "a"] in shown
+    assert ["output_tokens", "120"] in shown, "whole numbers are whole"
+    assert shown[-2:] == [["topic", "prompts"], ["sums", "1"]]
+    assert main(["prompts"]) == 0
+    assert "2 prompts in 2 rows" in capsys.readouterr().out
+    monkeypatch.chdir(folder)
+    assert main(["inspect"]) == 1
+    assert "there is no log data/logs.db" in capsys.readouterr().err
+    assert main(["prompts"]) == 2
 
 
 def test_flags_go_before_the_project(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

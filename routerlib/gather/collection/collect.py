@@ -34,6 +34,7 @@ from routerlib.log.writer import LogWriter
 from routerlib.records.answers_inside import refuse_answers_inside
 from routerlib.records.call import Call, CandidateModel, Score, Usage
 from routerlib.records.prompt import Prompt
+from routerlib.records.text_table import text_table
 
 # What a budget is the cap on.
 Scope = Literal["run", "log"]
@@ -116,7 +117,7 @@ def collect(
     if budget_usd is not None and not dry_run:
         plan = plan.under_budget()
     if progress and not dry_run:
-        sys.stdout.write(f"{plan.table().to_string()}\n{plan}\n")
+        sys.stdout.write(f"{text_table(plan.table())}\n{plan}\n")
     if dry_run or not plan.cells:
         return Collection(None, plan)
     run_id = log.start_run(kind, run_parameters(candidates, plan, concurrency), budget_usd)

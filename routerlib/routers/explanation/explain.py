@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from routerlib.routers.explanation.attribution import Target, check_explainable, folded
@@ -22,7 +22,7 @@ SCALES: Mapping[str, str] = {
 
 def explain(
     router: LGBMRouter,
-    prompts: Sequence[str],
+    prompts: str | Iterable[str],
     *,
     model: str | None = None,
     target: Target = "quality",
@@ -37,8 +37,8 @@ def explain(
     ----------
     router : LGBMRouter
         Fitted.
-    prompts : sequence of str, length n_prompts
-        Best held-out ones.
+    prompts : str, or iterable of str, length n_prompts
+        Best held-out ones; a list, a Series and the like, or one text.
     model : str, optional
         Candidate model whose estimate is explained; default the best single one.
     target : {"quality", "cost"}, default="quality"
@@ -67,6 +67,7 @@ def explain(
     >>> explanation.values.shape[0], explanation.output_names
     (5, 'log-odds of a right answer, before the pull to its mean')
     """
+    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     check_explainable(router, prompts)
     with warnings.catch_warnings():
         # shap's own import still calls a matplotlib function that will be renamed.

@@ -12,6 +12,7 @@ from routerlib.features.names import ANY_PROMPT, FOLDED, KNOWN_TASK, number_text
 from routerlib.policies.utility import choose_arms
 from routerlib.records.canonical import finite_or_none, plain_json
 from routerlib.records.decision import Estimates
+from routerlib.records.shown import shown_html
 from routerlib.routers.explanation.attribution import check_explainable, quality_parts
 from routerlib.routers.lightgbm.router import LGBMRouter
 
@@ -36,7 +37,7 @@ class Change(NamedTuple):
     model: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MarginExplanation:
     """Why one candidate model is preferred to another on one prompt.
 
@@ -88,6 +89,21 @@ class MarginExplanation:
     changes: tuple[Change, ...]
     runner_up: str | None
     sentence: str
+
+    def __repr__(self) -> str:
+        return f"MarginExplanation({self.chosen!r} over {self.other!r}: {self.sentence})"
+
+    def _repr_html_(self) -> str:
+        parts = sorted(self.contributions.items(), key=lambda part: -abs(part[1]))
+        rows: list[dict[str, object]] = [
+            {
+                "part": name,
+                "value here": self.values.get(name),
+                f"quality of {self.chosen} over {self.other}": part,
+            }
+            for name, part in parts
+        ]
+        return shown_html(self.sentence, rows)
 
     @property
     def cost_part(self) -> float:

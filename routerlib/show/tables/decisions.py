@@ -14,9 +14,10 @@ from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import detect_task
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.decision import Decision, Estimates
+from routerlib.records.text_table import UNKNOWN
 from routerlib.routers.explanation.why import margin_of
 from routerlib.routers.out_of_fold import UNKNOWN as UNKNOWN_ARM
-from routerlib.show.tables.rendering import UNKNOWN, Table, table
+from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.numbers import percent, short
 
 if TYPE_CHECKING:

@@ -36,8 +36,8 @@ def prompts_by_task(prompts: Sequence[Prompt], n_known: int | None = None) -> Ta
     --------
     >>> from routerlib.records.prompt import Prompt
     >>> print(prompts_by_task([Prompt.from_text("What is 2 + 3?", task="math")]))
-    task | prompts | with a judge | for example
-    math | 1 | 0 | What is 2 + 3?
+    task  prompts  with a judge  for example
+    math        1             0  What is 2 + 3?
     """
     import pandas as pd
 

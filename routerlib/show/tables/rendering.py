@@ -10,6 +10,7 @@ from html import escape
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from routerlib.records.text_table import UNKNOWN, aligned
 from routerlib.show.words.numbers import (
     count,
     digits,
@@ -23,7 +24,6 @@ from routerlib.show.words.prose import explain_words
 if TYPE_CHECKING:
     import pandas as pd
 
-UNKNOWN = "–"
 # From here on a cell needs a wide column to be read.
 _LONG_CHARACTERS = 40
 # A number as it is written here, with its unit or interval; or unknown.
@@ -122,9 +122,10 @@ class Table:
         return ' class="long"' if is_long else ""
 
     def __str__(self) -> str:
-        """Show as plain text, cells divided by bars."""
-        lines = [" | ".join(row) for row in (self.heads, *self.rows)]
-        return "\n".join([*lines, *self.notes])
+        """Show as plain text, cells under each other; without rows only that there are none."""
+        if not self.rows:
+            return f"{self.caption or 'rows'}: none"
+        return "\n".join([aligned(self.heads, self.rows, self.is_number), *self.notes])
 
 
 def table(frame: pd.DataFrame, caption: str = "", columns: Sequence[str] | None = None) -> Table:
@@ -153,8 +154,8 @@ def table(frame: pd.DataFrame, caption: str = "", columns: Sequence[str] | None 
     ...     index=pd.Index(["small"], name="model"),
     ... )
     >>> print(table(frame))
-    candidate model | quality (0‑1) | cost (US dollars per 1000 prompts)
-    small | 0.500 [0.400, 0.600] | 0.02
+    candidate model         quality (0‑1)  cost (US dollars per 1000 prompts)
+    small            0.500 [0.400, 0.600]                                0.02
     """
     shown = frame.reset_index() if frame.index.name else frame
     names = [str(name) for name in shown.columns if not _is_end(str(name), shown)]

@@ -41,10 +41,10 @@ def cheapest_sufficient(outcomes: Outcomes) -> Table:
     >>> quality, cost_usd = [[0, 1], [1, 1]], [[0.001, 0.002]] * 2
     >>> outcomes = Outcomes(["Add 2 and 3", "Hi"], ["small", "large"], quality, cost_usd)
     >>> print(cheapest_sufficient(outcomes))
-    cheapest that is good enough | prompts | share of prompts
-    small | 1 | 50 %
-    large | 1 | 50 %
-    none of them | 0 | 0 %
+    cheapest that is good enough  prompts  share of prompts
+    small                               1              50 %
+    large                               1              50 %
+    none of them                        0               0 %
     """
     import pandas as pd
 
@@ -81,8 +81,8 @@ def estimates_table(prompt: str, decision: Decision) -> Table:
     >>> estimates = {"small": {"quality": 0.5, "cost_usd": 0.001}}
     >>> decision = Decision("small", 0.5, 0.001, 1.0, "the only one", 0.0, estimates)
     >>> print(estimates_table("Hi", decision))
-    candidate model | expected quality (0‑1) | expected cost (US dollars per 1000 prompts) | chosen
-    small | 0.500 | 1 | yes
+    candidate model  expected quality (0‑1)  expected cost (US dollars per 1000 prompts)  chosen
+    small                             0.500                                            1  yes
     """
     import pandas as pd
 

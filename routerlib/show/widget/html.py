@@ -13,9 +13,9 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from routerlib.records.text_table import UNKNOWN
 from routerlib.routers.explanation.margin import DECIDED, with_value
 from routerlib.show.plots.style import candidate_styles
-from routerlib.show.tables.rendering import UNKNOWN
 from routerlib.show.widget.slider import usd_text
 from routerlib.show.words.numbers import short
 from routerlib.show.words.prose import explain_words
