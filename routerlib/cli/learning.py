@@ -249,6 +249,8 @@ def rollback(
 
 def _say(done: Retraining, page: Path) -> None:
     typer.echo(done.sentence)
+    if done.left_out:
+        typer.echo(done.left_out)
     if done.drift is not None:
         typer.echo(done.drift.sentence)
     typer.echo(f"next: open {page} in a browser")

@@ -38,7 +38,7 @@ class Retraining:
     sentence : str
         The decision in words, with its numbers.
     n_new : int
-        Scored prompts that the champion was not trained on.
+        Scored prompts that the champion was not trained on, nor on any of their family.
     n_train : int
         Prompts that the challenger was trained on; 0 when none was trained.
     margin : float
@@ -53,6 +53,9 @@ class Retraining:
         Their hashes; empty where there is none.
     kept : str
         Name in the archive of the router that was put in use; empty when none was.
+    n_related : int
+        Further prompts that the champion was not trained on, but on others of their family: they
+        are left out of the comparison.
     """
 
     verdict: Verdict
@@ -66,6 +69,18 @@ class Retraining:
     champion: str = ""
     challenger: str = ""
     kept: str = ""
+    n_related: int = 0
+
+    @property
+    def left_out(self) -> str:
+        """Say which new prompts tell nothing, and why; empty where there are none."""
+        if not self.n_related:
+            return ""
+        return (
+            f"{self.n_related} more prompts are new but of one family with some that the router in "
+            "use was trained on (nearly the same, or of one make): they can't tell what it does "
+            "on others, and were left out. New kinds of prompts count."
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return verdict and comparison as plain builtins for JSON."""
@@ -164,8 +179,10 @@ def retrain(
     champion = load_router(model_path)
     unseen = apart_from(outcomes, set(champion.train_prompt_ids_))
     drift = _drift(champion, outcomes)
-    known: dict[str, Any] = {"drift": drift, "champion": champion.router_hash_, "margin": margin}
     n_new = len(unseen)
+    n_related = len(set(outcomes.prompt_ids) - set(champion.train_prompt_ids_)) - n_new
+    known: dict[str, Any] = {"drift": drift, "champion": champion.router_hash_, "margin": margin}
+    known["n_related"] = n_related
     if n_new < if_new:
         return Retraining("not yet", _not_yet(n_new, if_new), n_new, **known)
     if n_new < MIN_COMPARED:

@@ -36,11 +36,13 @@ class Families(NamedTuple):
     `groups` (n_prompts,): numbers in order of appearance.
     `copies` (n_prompts,): the same by the first rule alone.
     `n_joined`: by how many groups each rule in turn left fewer.
+    `n_in_common`: prompts that share a pattern with more than a fifth of all, and so are no family.
     """
 
     groups: np.ndarray
     copies: np.ndarray
     n_joined: dict[Rule, int]
+    n_in_common: int = 0
 
     @property
     def told(self) -> str:
@@ -51,7 +53,14 @@ class Families(NamedTuple):
         """
         start = f"{len(np.unique(self.groups))} groups of {len(self.groups)} prompts"
         joined = [f"{n} {_TOLD[rule]}" for rule, n in self.n_joined.items() if n]
-        return f"{start}: {', '.join(joined)}" if joined else start
+        told = f"{start}: {', '.join(joined)}" if joined else start
+        if not self.n_in_common:
+            return told
+        return (
+            f"{told}; {self.n_in_common} prompts follow patterns that more than a fifth of these "
+            "prompts share: that is what they are about here and joins none, among more prompts "
+            "of other kinds it would (name a `group` to say which hang together)"
+        )
 
 
 _TOLD: dict[Rule, str] = {
@@ -84,11 +93,13 @@ def families_of(prompts: Sequence[str]) -> Families:
         "wording": asked.spread(asked.by_wording()),
         "meaning": asked.spread(asked.by_meaning()),
     }
+    is_in_common = np.zeros(len(prompts), dtype=bool)
     for rule in RULES[1:]:
-        wider = merged(groups, _without_large(found[rule]))
+        is_form = _is_large(found[rule])
+        wider = merged(groups, _apart(found[rule], is_form))
         n_joined[rule] = len(np.unique(groups)) - len(np.unique(wider))
-        groups = wider
-    return Families(groups, copies, n_joined)
+        groups, is_in_common = wider, is_in_common | is_form
+    return Families(groups, copies, n_joined, int(is_in_common.sum()))
 
 
 def _equal(texts: Sequence[Masked]) -> np.ndarray:
@@ -103,10 +114,14 @@ def _equal(texts: Sequence[Masked]) -> np.ndarray:
     )
 
 
-def _without_large(groups: np.ndarray) -> np.ndarray:
-    """Take a group apart that a large part of the prompts are of."""
+def _is_large(groups: np.ndarray) -> np.ndarray:
+    """Return which prompts are of a group that a large part of all are of."""
     _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    is_form = sizes[group_of] > max(_LARGEST_SURE, _LARGEST_SHARE * len(groups))
+    return np.asarray(sizes[group_of] > max(_LARGEST_SURE, _LARGEST_SHARE * len(groups)))
+
+
+def _apart(groups: np.ndarray, is_form: np.ndarray) -> np.ndarray:
+    """Take some prompts out of their groups, each alone."""
     alone = groups.max(initial=0) + 1 + np.arange(len(groups))
     return np.where(is_form, alone, groups)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -199,6 +199,11 @@ class Outcomes(Shown):
         """
         columns = columns_of(frame, prompt, quality, cost_usd, topic, group)
         return cls(models=list(quality), **columns)
+
+    def __getitem__(self, rows: Any) -> Outcomes:
+        """Return the outcomes of some prompts: a position, a slice, positions or a mask."""
+        rows = rows[0] if isinstance(rows, tuple) else rows
+        return self.take(np.atleast_1d(np.arange(len(self))[rows]))
 
     @property
     def n_prompts(self) -> int:

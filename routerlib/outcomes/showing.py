@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,11 @@ from routerlib.records.shown import shown_html
 if TYPE_CHECKING:
     import pandas as pd
 
-    from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.outcomes.means import Means
 
 
 class Shown:
-    """What outcomes have of a table: a shape, rows by position, a frame, and a face."""
+    """What outcomes have of a table: a shape, a frame, and a face."""
 
     prompts: Sequence[str]
     models: Sequence[str]
@@ -36,7 +37,11 @@ class Shown:
             f"{observed} of {self.quality.size} observed)"
         )
 
-    def _repr_html_(self: Outcomes) -> str:  # type: ignore[misc]  # only outcomes are shown so
+    @abstractmethod
+    def compared(self) -> Means:
+        """Return means by which candidates can be compared fairly."""
+
+    def _repr_html_(self) -> str:
         means = self.compared()
         rows = [
             {
@@ -53,11 +58,6 @@ class Shown:
     def shape(self) -> tuple[int, int]:
         """Numbers of prompts and of candidate models."""
         return len(self.prompts), len(self.models)
-
-    def __getitem__(self: Outcomes, rows: Any) -> Outcomes:  # type: ignore[misc]
-        """Return the outcomes of some prompts: a position, a slice, positions or a mask."""
-        rows = rows[0] if isinstance(rows, tuple) else rows
-        return self.take(np.atleast_1d(np.arange(len(self))[rows]))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a wide table, which `Outcomes.from_frame` reads again.

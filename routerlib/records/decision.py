@@ -134,7 +134,7 @@ class Decision:
 
     def __repr__(self) -> str:
         return (
-            f"Decision({self.model!r}, quality {self.expected_quality:.3g}, cost_usd "
+            f"{type(self).__name__}({self.model!r}, quality {self.expected_quality:.3g}, cost_usd "
             f"{self.expected_cost_usd:.3g}, propensity {self.propensity:.3g}: {self.reason})"
         )
 

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms
+from routerlib.records.decision import Estimates
 from routerlib.records.shown import shown_html
 
-if TYPE_CHECKING:
-    from routerlib.routers.router import Router
 
-
-class Estimator:
+class Estimator(ABC):
     """Give a router scikit-learn's methods; scikit-learn itself is only asked where it asks."""
+
+    models_: tuple[str, ...]
+    best_single_: str
+    mean_quality_: np.ndarray
+    mean_cost_usd_: np.ndarray
+    train_prompt_ids_: tuple[str, ...]
+    cost_weight_: float
+    fallback_: str | None
+
+    @abstractmethod
+    def predict(self, prompts: Sequence[str]) -> Estimates:
+        """Estimate quality and cost of every candidate on every prompt."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments, as scikit-learn asks for them.
@@ -77,7 +88,7 @@ class Estimator:
             setattr(self, name, getattr(checked, name))
         return self
 
-    def score(self: Router, outcomes: Outcomes, y: None = None) -> float:  # type: ignore[misc]
+    def score(self, outcomes: Outcomes, y: None = None) -> float:
         """Return the mean utility of what is chosen: ``quality - cost_weight_ * cost_usd``.
 
         A quick figure without an interval, for model selection; `evaluate` says what it is worth.
@@ -138,7 +149,7 @@ class Estimator:
         )
         return f"{type(self).__name__}({given})"
 
-    def _repr_html_(self: Router) -> str:  # type: ignore[misc]  # only routers are shown so
+    def _repr_html_(self) -> str:
         if not hasattr(self, "models_"):
             return shown_html(f"{self!r}, not fitted")
         rows = [

@@ -111,6 +111,18 @@ def test_a_difference_is_found_on_logged_choices_and_is_narrower_than_the_values
 # -- the gate ---
 
 
+def test_relatives_of_training_prompts_are_left_out_and_that_is_said(tmp_path: Path) -> None:
+    log = rl.CallLog(tmp_path / "logs.db")
+    known = [f"Please sort the {word} by their weight and tell me" for word in ("cups", "ships")]
+    new = [*(f"{text} now" for text in known), "Name a river in Peru, and a lake"]
+    fill(log, rl.Outcomes(known + new, ["small", "large"], [[0, 1]] * 5, [[0.1, 1]] * 5))
+    path = tmp_path / "router_model.pkl"
+    BestSingle().fit(log.outcomes().take([0, 1])).save(path)
+    done = retrain(log, path)
+    assert (done.n_new, done.n_related) == (1, 2)
+    assert done.left_out.startswith("2 more prompts are new but of one family")
+
+
 def test_the_first_router_is_installed_with_prompts_left_for_the_next_comparison(
     log: rl.CallLog, world: rl.Outcomes, tmp_path: Path
 ) -> None:

@@ -60,6 +60,18 @@ def test_a_template_is_one_group_whatever_numbers_and_names_fill_it() -> None:
     assert "numbers and names masked" in found.told
 
 
+def test_what_a_pattern_joins_depends_on_how_many_follow_it_and_that_is_said() -> None:
+    sums = [f"What is {number} * 3 apples in all?" for number in range(12)]
+    rest = [f"{word} {word}s {word}ed over here" for word in "abcdefghijklmnopqrstuvwxyz"]
+    others = [f"{one} {other}" for one in rest for other in rest[:3]]
+    among_few, among_many = families_of([*sums, *rest[:8]]), families_of([*sums, *others])
+    assert len(set(among_few.groups[:12])) == 12
+    assert among_few.n_in_common == 12
+    assert "12 prompts follow patterns that more than a fifth of these prompts" in among_few.told
+    assert len(set(among_many.groups[:12])) == 1
+    assert "more than a fifth" not in among_many.told
+
+
 def test_a_name_that_begins_a_sentence_is_seen_when_it_has_several_words() -> None:
     assert masked("Ben Smith owns 3 cars.").text == "# owns # cars."
     assert masked("Paris is large, as Rome is.").text == "paris is large, as # is."

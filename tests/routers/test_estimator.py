@@ -75,6 +75,13 @@ def test_the_score_is_the_mean_utility_of_the_choices() -> None:
         router.score(train)
 
 
+def test_a_cascade_has_no_score_by_its_first_choice(world: rl.Outcomes) -> None:
+    cascade = rl.Cascade(rl.BestSingle().fit(world))
+    assert repr(cascade) == "Cascade(router=BestSingle())"
+    with pytest.raises(ValueError, match="has no score by its first choice"):
+        cascade.score(world)
+
+
 def test_routers_are_cross_validated_over_outcomes_by_group(world: rl.Outcomes) -> None:
     found = cross_validate(rl.KNNRouter(10), world, cv=GroupKFold(4), groups=world.groups)
     (train, test), *_ = GroupKFold(4).split(np.zeros(len(world)), groups=world.groups)

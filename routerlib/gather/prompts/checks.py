@@ -144,9 +144,9 @@ class PromptReport:
 
     def _grouping(self) -> list[str]:
         """Say what splits keep together, and whether a verdict can rest on what is left."""
-        lines = []
-        if self.families is not None and any(self.families.n_joined.values()):
-            lines.append(f"splits keep families together; {self.families.told}")
+        lines, families = [], self.families
+        if families is not None and (any(families.n_joined.values()) or families.n_in_common):
+            lines.append(f"splits keep families together; {families.told}")
         if named := Counter(each.group for each in self.prompts if each.group is not None):
             lines.append(
                 f"{named.total()} prompts name {len(named)} groups, which splits keep together"

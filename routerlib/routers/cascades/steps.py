@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from routerlib.outcomes.answers import Logprobs
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.policies import Policy
 from routerlib.policies.utility import by_model, check_costs_known
 from routerlib.records.arrays import Floats
@@ -21,7 +22,7 @@ from routerlib.routers.cascades.replay import NOBODY
 from routerlib.routers.router import Router
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Step(Decision):
     """A step of a cascade: whom to ask next, or which answer to give back.
 
@@ -87,11 +88,7 @@ class Stepping(Router):
         self._check_learnt()
         weight = self._bold_weight(cost_weight, policy)
         if weight is None:
-            return _as_step(
-                super().route(
-                    prompt, cost_weight=cost_weight, policy=policy, task=task, among=among
-                )
-            )
+            return _as_step(super()._route(prompt, cost_weight, policy, task, among))
         estimates = self._expected(prompt, task, weight)
         situation = Situation.of(estimates.quality, None, (), self.evidence_)
         shown, barred = estimates.among(among), self._barred(among)
@@ -172,36 +169,35 @@ class Stepping(Router):
         reason = f"{stands}; {self.models_[arm]} is expected to add {gain:.0f} points"
         return self._step(estimates, arm, weight, reason, judged)
 
-    def route(
+    def _route(
         self,
         prompt: str,
-        *,
-        cost_weight: float | None = None,
-        policy: Policy | None = None,
-        task: str | None = None,
-        among: Collection[str] | None = None,
+        cost_weight: float | None,
+        policy: Policy | None,
+        task: str | None,
+        among: Collection[str] | None,
     ) -> Decision:
-        """Choose the first candidate model to ask, as `start` does.
+        """Choose the first candidate model to ask, as `start` does."""
+        return self.start(prompt, cost_weight=cost_weight, policy=policy, task=task, among=among)
+
+    def score(self, outcomes: Outcomes, y: None = None) -> float:
+        """Refuse: what a cascade is worth depends on what it goes on to ask.
 
         Parameters
         ----------
-        prompt : str
-            The text.
-        cost_weight : float or None, default=None
-            Quality given up per US dollar saved, at least 0; None = the operating point.
-        policy : policy or None, default=None
-            Another rule for the first call.
-        task : str or None, default=None
-            Known task label.
-        among : collection of str or None, default=None
-            Candidate models that can answer; None = all.
+        outcomes : Outcomes
+            Any.
+        y : None
+            Nothing.
 
-        Returns
-        -------
-        Decision
-            Choice, estimates, propensity and the reason in words.
+        Raises
+        ------
+        ValueError
+            Always, with what to do instead.
         """
-        return self.start(prompt, cost_weight=cost_weight, policy=policy, task=task, among=among)
+        raise ValueError(
+            "a cascade has no score by its first choice; `compare` follows it over its calls"
+        )
 
     def _barred(self, among: Collection[str] | None) -> list[int]:
         """Return the columns of candidates that can't be asked."""

@@ -20,6 +20,7 @@ DecidedBy = Literal["quality", "cost", "both", "neither"]
 
 _N_REASONS = 3
 _SMALLEST_REASON = 0.005
+_SMALLEST_SHOWN = 0.0005  # of what is written with one digit of a point
 _ROUNDING = 1e-12
 # Which part of the margin decided, said to people.
 DECIDED: Mapping[DecidedBy, str] = {
@@ -319,6 +320,10 @@ def _quality_sentence(
         for name, part in largest
         if abs(part) >= _SMALLEST_REASON
     ]
+    n_others = sum(abs(part) > _ROUNDING for part in parts.values()) - len(reasons)
+    rest = margin - sum(part for _, part in largest[: len(reasons)])
+    if reasons and n_others > 0 and abs(rest) >= _SMALLEST_SHOWN:
+        reasons.append(f"{n_others} others {100 * rest:+.1f}")
     return text + (f" ({', '.join(reasons)})." if reasons else ".")
 
 

@@ -40,7 +40,7 @@ def write_retraining_report(
         style=style(),
         badge=badge,
         tone=tone,
-        sentence=retraining.sentence,
+        sentence=" ".join(filter(None, [retraining.sentence, retraining.left_out])),
         comparison=retraining.comparison and gain_table(retraining.comparison),
         drift=drift and drift.sentence,
         features=drift and drift_table(drift),
