@@ -45,10 +45,12 @@ def run(name: str, study: Study, n_repeats: int, n_jobs: int, most_s: float = ma
     draws: list[Mapping[str, float]] = []
     with Parallel(n_jobs=n_jobs) as parallel:
         while len(draws) < n_repeats and (not draws or time.monotonic() - started < most_s):
-            # As many as may end in half of what is left of the time, from how long others took.
-            each_s = (time.monotonic() - started) / max(len(draws), 1)
-            n_next = (most_s - each_s * len(draws)) / (2 * each_s) if draws else n_jobs
-            seeds = range(len(draws), min(len(draws) + max(n_jobs, round(n_next)), n_repeats))
+            n_next = float(n_jobs if math.isfinite(most_s) else n_repeats)
+            if draws:  # as many as may end in half of the time that is left
+                taken_s = time.monotonic() - started
+                n_next = max(n_jobs, (most_s - taken_s) / 2 / taken_s * len(draws))
+            until = min(len(draws) + n_next, n_repeats)
+            seeds = range(len(draws), round(until))
             draws += parallel(delayed(study.draw)(seed) for seed in seeds)
     print(f"\n## {name} ({time.monotonic() - started:.0f} s)\n\n{study.world}\n")
     print("| claim | promised | repeats | measured, 95 % interval | |")
