@@ -113,6 +113,7 @@ RUNS = (
         "log_reading.py --answers-gib 4",
         6,
     ),
+    Run("Do the SDKs of providers work unchanged?", None, 0, "real_clients.py", 1),
     Run("Does a server under attack answer everybody else?", None, 0, "attack.py", 4),
     Run(
         "Is every damaged router file refused, and is none harmful?",

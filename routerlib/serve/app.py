@@ -8,9 +8,9 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
@@ -18,10 +18,13 @@ from starlette.exceptions import HTTPException
 from routerlib.records.prompt import Prompt
 from routerlib.serve import requests, responses
 from routerlib.serve.answering import Service, Wish
+from routerlib.serve.anthropic_answers import MessageBody, fault_body
 from routerlib.serve.documentation import documentation_page
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.guard import Guard
 from routerlib.serve.parsing import ParsedRoute
+from routerlib.serve.protocols import Continues, Protocols
+from routerlib.serve.response_answers import ResponseBody
 from routerlib.serve.streaming import Chunks, ToldLogprobs, answer_headers, stream
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 ROUTED = "router"
 _COST_WEIGHT = f"{ROUTED}:cost_weight="
 _OPENAI = "/v1/"
+_TWICE = "/v1/v1/"
+_ANTHROPIC = ("/v1/messages", "/v1/v1/messages")
 _DOCUMENTATION = "/docs"
 
 _REFUSALS = {
@@ -45,15 +50,6 @@ _REFUSALS = {
 }
 _UNKNOWN = {404: "Nothing is known by this name or number"}
 _FAILED = {402: "The budget is spent", 502: "No candidate gave an answer"}
-
-Continues = Annotated[
-    str,
-    Header(
-        alias="x-routerlib-continues",
-        description="Decision id of the turn that this one goes on from, or none",
-        pattern=r"^([1-9][0-9]{0,14}|none|)$",
-    ),
-]
 
 
 def make_application(service: Service, key: str | None = None) -> FastAPI:
@@ -126,6 +122,17 @@ def _add_addresses(app: FastAPI, endpoints: _Endpoints) -> None:
         response_model=responses.ChatBody,
         responses={**_documented(_UNKNOWN | _FAILED), 200: {"content": _CHAT_CONTENT}},
     )(endpoints.chat)
+    _add_protocols(app, Protocols(endpoints.service, endpoints.read_model))
+
+
+def _add_protocols(app: FastAPI, protocols: Protocols) -> None:
+    """Say the same of what other clients of providers ask."""
+    ends: dict[int | str, dict[str, Any]] = {
+        **_documented(_UNKNOWN | _FAILED),
+        200: {"content": _CHAT_CONTENT},
+    }
+    app.post("/v1/messages", response_model=MessageBody, responses=ends)(protocols.messages)
+    app.post("/v1/responses", response_model=ResponseBody, responses=ends)(protocols.responses)
 
 
 _CHAT_CONTENT = {"text/event-stream": {"schema": {"type": "string"}}}
@@ -135,12 +142,12 @@ class _Endpoints:
     """What each address does."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
         self._names = [candidate.name for candidate in service.candidates]
 
     async def health(self) -> Response:
         """Say that the server is up, who decides, and how its router file stands."""
-        routing = self._service.routing
+        routing = self.service.routing
         router = routing.router
         return JSONResponse(
             {
@@ -154,9 +161,9 @@ class _Endpoints:
 
     async def models(self) -> Response:
         """List the candidate models, and what is known of each."""
-        router = self._service.routing.router
+        router = self.service.routing.router
         listed = [
-            _candidate_body(each, each.name in router.models_) for each in self._service.candidates
+            _candidate_body(each, each.name in router.models_) for each in self.service.candidates
         ]
         return JSONResponse(
             {"router": router.name, "cost_weight": router.cost_weight_, "models": listed}
@@ -175,7 +182,7 @@ class _Endpoints:
 
     async def route(self, request: requests.RouteRequest) -> Response:
         """Decide which model should answer; nobody is asked, and nothing is logged."""
-        decision = await self._service.decide(_single_turn(request), request.cost_weight)
+        decision = await self.service.decide(_single_turn(request), request.cost_weight)
         return JSONResponse(responses.route_body(decision))
 
     async def inference(
@@ -183,14 +190,14 @@ class _Endpoints:
     ) -> Response:
         """Decide, ask the chosen model, or the next best where it fails, and say why."""
         wish = Wish(cost_weight=request.cost_weight, continues=x_routerlib_continues or None)
-        asking = await self._service.ask(_single_turn(request), wish)
+        asking = await self.service.ask(_single_turn(request), wish)
         answer = await asking.answered()
         headers = answer_headers(answer.call.candidate, answer.decision_id)
         return JSONResponse(responses.inference_body(answer), headers=headers)
 
     async def feedback(self, request: requests.FeedbackRequest) -> Response:
         """Score an answer; said again, the last word counts."""
-        model = await self._service.score(
+        model = await self.service.score(
             request.decision_id, request.score, request.rationale or ""
         )
         told = {"decision_id": request.decision_id, "model": model, "score": request.score}
@@ -204,20 +211,20 @@ class _Endpoints:
             prompt = Prompt(
                 tuple(message.as_message() for message in request.messages), source="serve"
             )
-        cost_weight, model = self._read_model(request.model)
+        cost_weight, model = self.read_model(request.model)
         wish = Wish(cost_weight, model, x_routerlib_continues or None, request.parameters)
         told = ToldLogprobs() if request.logprobs else None
         if request.stream:
             options = request.stream_options
             with_usage = bool(options and options.include_usage)
-            return await stream(self._service, prompt, wish, Chunks(with_usage, told), told)
-        answer = await (await self._service.ask(prompt, wish, on_body=told)).answered()
+            return await stream(self.service, prompt, wish, Chunks(with_usage, told), told)
+        answer = await (await self.service.ask(prompt, wish, on_body=told)).answered()
         headers = answer_headers(answer.call.candidate, answer.decision_id)
         logprobs = None if told is None else told.logprobs
         body = responses.chat_body(answer, int(time.time()), logprobs)
         return JSONResponse(body, headers=headers)
 
-    def _read_model(self, model: str) -> tuple[float | None, str | None]:
+    def read_model(self, model: str) -> tuple[float | None, str | None]:
         """Return the cost weight, and the candidate, that the field `model` asks for."""
         if model == ROUTED:
             return None, None
@@ -292,23 +299,33 @@ def _handle_faults(app: FastAPI) -> None:
     """Answer every fault in one shape; what the server did wrong stands in its own log only."""
 
     @app.exception_handler(Refused)
-    async def refuse(_: Request, refused: Refused) -> Response:
-        return JSONResponse(refused.body(), refused.status)
+    async def refuse(request: Request, refused: Refused) -> Response:
+        return JSONResponse(_fault_body(request, refused), refused.status)
 
     @app.exception_handler(RequestValidationError)
     async def complain(request: Request, error: RequestValidationError) -> Response:
         refused = _complaint(error, is_openai=request.url.path.startswith(_OPENAI))
-        return JSONResponse(refused.body(), refused.status)
+        return JSONResponse(_fault_body(request, refused), refused.status)
 
     @app.exception_handler(HTTPException)
-    async def fail(_: Request, error: HTTPException) -> Response:
-        body = Refused(error.status_code, str(error.detail)).body()
+    async def fail(request: Request, error: HTTPException) -> Response:
+        told = str(error.detail)
+        if request.url.path.startswith(_TWICE):
+            told = f"{told}: this client adds /v1 itself, so that its base URL must end without it"
+        body = _fault_body(request, Refused(error.status_code, told))
         return JSONResponse(body, error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def break_down(_: Request, error: Exception) -> Response:
+    async def break_down(request: Request, error: Exception) -> Response:
         del error  # uvicorn writes it to the server's log
-        return JSONResponse(Refused(500, "a fault of the server; see its log").body(), 500)
+        refused = Refused(500, "a fault of the server; see its log")
+        return JSONResponse(_fault_body(request, refused), 500)
+
+
+def _fault_body(request: Request, refused: Refused) -> dict[str, Any]:
+    """Return a refusal in the shape that the client of an address knows."""
+    is_anthropic = request.url.path.startswith(_ANTHROPIC)
+    return fault_body(refused) if is_anthropic else refused.body()
 
 
 _NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
@@ -322,10 +339,12 @@ def _asks_for_what_is_not_done(wrong: Mapping[str, Any]) -> bool:
 
 def _most_telling(errors: Sequence[Any]) -> Any:
     """Return the first error; of a list that might have been a text, what is wrong inside it."""
-    first = errors[0]
-    if first["type"] == "string_type" and isinstance(first["input"], list):
-        return next((each for each in errors[1:] if len(each["loc"]) >= len(first["loc"])), first)
-    return first
+    inside = (
+        each
+        for each in errors
+        if each["type"] != "string_type" or not isinstance(each["input"], list)
+    )
+    return next(inside, errors[0])
 
 
 def _complaint(error: RequestValidationError, is_openai: bool) -> Refused:

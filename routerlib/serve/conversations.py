@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from routerlib.log.call_log import CallLog
+from routerlib.records.canonical import canonical_json
 from routerlib.records.messages import TOOL_CALLS, calls_of, content_text, said
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
@@ -54,9 +55,16 @@ def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, Any]]) -> Turn | 
 
 
 def _called(calls: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return what counts of calls of tools: ids may be the server's own."""
+    """Return what counts of calls of tools: ids may be the server's own, spaces the client's."""
     functions = [call.get("function") or {} for call in calls]
-    return [(str(each.get("name")), str(each.get("arguments"))) for each in functions]
+    return [(str(each.get("name")), _spelled(str(each.get("arguments")))) for each in functions]
+
+
+def _spelled(arguments: str) -> str:
+    try:
+        return canonical_json(json.loads(arguments))
+    except ValueError:
+        return arguments
 
 
 def _answer(text: str) -> str:

@@ -103,7 +103,7 @@ class Guard:
             if name.lower() not in _LOOPBACK_NAMES:
                 raise Refused(403, f"this server answers to localhost only, not to {host!r}")
         elif path not in _OPEN_TO_ALL:
-            given = headers.get(b"authorization", b"")
+            given = headers.get(b"authorization") or b"Bearer " + headers.get(b"x-api-key", b"")
             scheme, _, token = given.partition(b" ")
             is_right = hmac.compare_digest(token.strip(), self._key)
             if not (is_right and scheme.lower() == b"bearer"):

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
 from routerlib.records.messages import ATTACHMENTS
-from routerlib.serve.fields import MOST_PARTS, Nothing, Request
+from routerlib.serve.fields import MOST_PARTS, Nothing, Request, Whole
 
 MOST_CALLS = 128
 _CALL_ID = 200
 NAME = r"^[a-zA-Z0-9_.-]{1,128}$"
-_DATA = r"^(https?://\S+|data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]+)$"
+DATA_URL = r"^(https?://\S+|data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=_-]+)$"
 
 
 class TextPart(Request):
@@ -31,7 +31,7 @@ class TextPart(Request):
 class Url(Request):
     """Where an image is: on the web, or in the address itself (``data:image/png;base64,...``)."""
 
-    url: str = Field(pattern=_DATA)
+    url: str = Field(pattern=DATA_URL)
     detail: Literal["auto", "low", "high", "original"] | None = None
 
 
@@ -107,6 +107,7 @@ class CalledFunction(Request):
 
     name: str = Field(pattern=NAME)
     arguments: str
+    parsed_arguments: Any = Field(default=None, exclude=True)  # an SDK's own, sent back
 
 
 class ToolCall(Request):
@@ -115,6 +116,7 @@ class ToolCall(Request):
     id: str = Field(min_length=1, max_length=_CALL_ID)
     type: Literal["function"] = "function"
     function: CalledFunction
+    index: Whole | None = Field(default=None, exclude=True)  # of its stream, sent back
 
 
 ToolCalls = Annotated[list[ToolCall], Field(fail_fast=True, max_length=MOST_CALLS)]
@@ -177,6 +179,7 @@ class AssistantMessage(Request):
     refusal: str | None = None
     name: str | None = None
     tool_calls: ToolCalls | None = None
+    parsed: Any = None
 
     # Empty, or about the answer, not part of it.
     annotations: list[Any] | None = None

@@ -34,6 +34,8 @@ OPERATIONS = [
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{name}"),
     ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/responses"),
 ]
 TAKES_INPUT = [each for each in OPERATIONS if each[0] == "POST"]
 
@@ -54,9 +56,10 @@ def test_the_server_keeps_to_its_own_document(
     path: str,
     mode: schemathesis.GenerationMode,
 ) -> None:
-    # That one message at least holds text is beyond a schema's words, so there, and only there,
-    # a valid body may be refused.
-    excluded = [positive_data_acceptance] if path.endswith("completions") else []
+    # That one message at least holds text, and that results follow their calls, is beyond a
+    # schema's words, so there, and only there, a valid body may be refused.
+    is_chat = path.endswith(("completions", "messages", "responses"))
+    excluded = [positive_data_acceptance] if is_chat else []
 
     @given(case=document[path][method].as_strategy(generation_mode=mode))
     @settings(max_examples=20, derandomize=True, deadline=None, database=None)

@@ -23,6 +23,7 @@ from routerlib.gather.llm_judges.asking import (
 )
 from routerlib.log.judging import SOURCE
 from routerlib.records.call import CandidateModel, Score
+from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
 
@@ -262,7 +263,8 @@ def _answers(log: CallLog) -> tuple[dict[str, dict[str, _Answer]], dict[str, Pro
     answers: dict[str, dict[str, _Answer]] = defaultdict(dict)
     for prompt_id, name, call_id, response in log.lookup(
         "select prompt_id, candidate, call_id, response from calls "
-        "where status = 'ok' and response is not null order by call_id"
+        "where status = 'ok' and response is not null "
+        f"and json_extract(extra, '$.{TOOL_CALLS}') is null order by call_id"
     ):
         said = separate(response)
         if prompt_id in prompts and not said.is_only_thought:

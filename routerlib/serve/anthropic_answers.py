@@ -1,0 +1,184 @@
+"""Answers in the shape of Anthropic's /v1/messages, whole and as events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from routerlib.gather.calls.ask import Answer
+from routerlib.serve.anthropic_requests import THREADS
+from routerlib.serve.faults import Refused
+from routerlib.serve.responses import about, is_refusal, refusal_text, tool_calls
+from routerlib.serve.streaming import Piece, event
+
+_ENDS = {"truncated": "max_tokens", "refused": "refusal"}
+_KINDS = {503: "overloaded_error", 413: "request_too_large", 402: "billing_error"}
+# What this server says in its own words, and Anthropic in these.
+_KNOWN = ("invalid_request_error", "authentication_error", "permission_error", "not_found_error")
+
+
+class MessageUsage(BaseModel):
+    """Tokens of the answer; what came from a cache isn't among ``input_tokens``."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+
+
+class MessageBody(BaseModel):
+    """Body of an answer to POST /v1/messages, with ``routerlib`` as an extra field."""
+
+    id: str
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+    model: str
+    content: list[dict[str, Any]]
+    stop_reason: Literal["end_turn", "max_tokens", "tool_use", "refusal"]
+    stop_sequence: None = None
+    usage: MessageUsage
+    routerlib: dict[str, Any]
+
+
+def message_body(answer: Answer) -> dict[str, Any]:
+    """Return the body of an answer to POST /v1/messages."""
+    text = refusal_text(answer) if is_refusal(answer) else answer.text
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+    blocks += [
+        {
+            "type": "tool_use",
+            "id": call["id"],
+            "name": call["function"]["name"],
+            "input": _arguments(call),
+        }
+        for call in tool_calls(answer)
+    ]
+    return {
+        **_begun(answer.call.candidate, answer.decision_id),
+        "content": blocks,
+        "stop_reason": stop_reason(answer),
+        "usage": message_usage(answer),
+        "routerlib": about(answer),
+    }
+
+
+def stop_reason(answer: Answer) -> str:
+    """Return why the answer ended; a cut one always says so, also in the middle of a call."""
+    if answer.call.status == "ok" and tool_calls(answer):
+        return "tool_use"
+    return _ENDS.get(answer.call.status, "end_turn")
+
+
+def message_usage(answer: Answer) -> dict[str, int]:
+    """Return the tokens of the answer; 0 where the provider told none, since clients need some."""
+    used = answer.call.usage
+    cached = used.cached_input_tokens if used else 0
+    return {
+        "input_tokens": used.input_tokens - cached if used else 0,
+        "output_tokens": used.output_tokens if used else 0,
+        "cache_read_input_tokens": cached,
+        "cache_creation_input_tokens": 0,
+    }
+
+
+def fault_body(refused: Refused) -> dict[str, Any]:
+    """Return the body of a refusal in the shape of Anthropic's API."""
+    told = refused.body()["error"]["type"]
+    kind = _KINDS.get(refused.status) or (told if told in _KNOWN else "api_error")
+    error: dict[str, Any] = {"type": kind, "message": str(refused)}
+    if refused.code == THREADS:
+        error["details"] = {"error_code": THREADS}
+    return {"type": "error", "error": error}
+
+
+def _arguments(call: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call, which have to be an object here."""
+    text = call["function"]["arguments"]
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {"invalid_json": text}
+    return told if isinstance(told, dict) else {"invalid_json": text}
+
+
+def _begun(model: str, decision_id: int) -> dict[str, Any]:
+    return {
+        "id": f"msg_{decision_id}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+    }
+
+
+class MessageEvents:
+    """An answer as events of a message."""
+
+    def __init__(self) -> None:
+        self._n_blocks = 0
+        self._is_open = False
+        self._has_text = False
+
+    def begin(self, model: str, decision_id: int) -> Iterator[bytes]:
+        """Say that an answer begins."""
+        usage = MessageUsage(
+            input_tokens=0,
+            output_tokens=0,
+            cache_read_input_tokens=0,
+            cache_creation_input_tokens=0,
+        )
+        message = {**_begun(model, decision_id), "usage": usage.model_dump()}
+        yield _event("message_start", message=message)
+
+    def piece(self, piece: Piece) -> Iterator[bytes]:
+        """Tell a part of its text; thoughts have no block that clients could send back."""
+        if piece.field == "content":
+            yield from self._text(piece.text)
+
+    def end(self, answered: Answer) -> Iterator[bytes]:
+        """Tell what came in one piece, and how it ended."""
+        body = message_body(answered)
+        for block in body["content"]:
+            if block["type"] == "text" and not self._has_text:
+                yield from self._text(block["text"])
+            elif block["type"] == "tool_use":
+                yield from self._close()
+                yield from self._open({**block, "input": {}})
+                told = json.dumps(block["input"], ensure_ascii=False)
+                yield from self._delta({"type": "input_json_delta", "partial_json": told})
+        yield from self._close()
+        delta = {"stop_reason": body["stop_reason"], "stop_sequence": None}
+        yield _event("message_delta", delta=delta, usage=body["usage"])
+        yield _event("message_stop")
+
+    def fail(self, refused: Refused) -> Iterator[bytes]:
+        """Say that it broke off."""
+        yield event(fault_body(refused), "error")
+
+    def _text(self, text: str) -> Iterator[bytes]:
+        if not self._is_open:
+            yield from self._open({"type": "text", "text": ""})
+        self._has_text = True
+        yield from self._delta({"type": "text_delta", "text": text})
+
+    def _open(self, block: dict[str, Any]) -> Iterator[bytes]:
+        self._is_open = True
+        yield _event("content_block_start", index=self._n_blocks, content_block=block)
+
+    def _delta(self, delta: dict[str, Any]) -> Iterator[bytes]:
+        yield _event("content_block_delta", index=self._n_blocks, delta=delta)
+
+    def _close(self) -> Iterator[bytes]:
+        if self._is_open:
+            yield _event("content_block_stop", index=self._n_blocks)
+            self._n_blocks += 1
+        self._is_open = False
+
+
+def _event(kind: str, **told: Any) -> bytes:
+    return event({"type": kind, **told}, kind)

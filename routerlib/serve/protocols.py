@@ -1,0 +1,75 @@
+"""Other providers' addresses: Anthropic's /v1/messages and OpenAI's /v1/responses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Header, Response
+from fastapi.responses import JSONResponse
+
+from routerlib.gather.calls.ask import Answer
+from routerlib.records.prompt import Prompt
+from routerlib.serve.answering import Service, Wish
+from routerlib.serve.anthropic_answers import MessageEvents, message_body
+from routerlib.serve.anthropic_requests import MessagesRequest
+from routerlib.serve.faults import refusing
+from routerlib.serve.response_answers import ResponseEvents, response_body
+from routerlib.serve.response_requests import ResponsesRequest
+from routerlib.serve.streaming import Telling, answer_headers, stream
+
+Continues = Annotated[
+    str,
+    Header(
+        alias="x-routerlib-continues",
+        description="Decision id of the turn that this one goes on from, or none",
+        pattern=r"^([1-9][0-9]{0,14}|none|)$",
+    ),
+]
+# Reads the field `model`: a cost weight, and a candidate.
+ReadModel = Callable[[str], tuple[float | None, str | None]]
+
+
+class Protocols:
+    """What each of these addresses does."""
+
+    def __init__(self, service: Service, read_model: ReadModel) -> None:
+        self._service = service
+        self._read_model = read_model
+
+    async def messages(
+        self, request: MessagesRequest, x_routerlib_continues: Continues = ""
+    ) -> Response:
+        """Answer as Anthropic's API does; the model may be `router` or a candidate's name."""
+        return await self._answered(request, x_routerlib_continues, MessageEvents(), message_body)
+
+    async def responses(
+        self, request: ResponsesRequest, x_routerlib_continues: Continues = ""
+    ) -> Response:
+        """Answer as OpenAI's newer API does, where nothing is kept between requests."""
+        created = int(time.time())
+        return await self._answered(
+            request,
+            x_routerlib_continues,
+            ResponseEvents(request),
+            lambda answer: response_body(answer, request, created),
+        )
+
+    async def _answered(
+        self,
+        request: MessagesRequest | ResponsesRequest,
+        continues: str,
+        telling: Telling,
+        body_of: Callable[[Answer], dict[str, Any]],
+    ) -> Response:
+        messages = request.conversation()
+        with refusing(400):
+            prompt = Prompt(tuple(messages), source="serve")
+        cost_weight, model = self._read_model(request.model)
+        wish = Wish(cost_weight, model, continues or None, request.parameters)
+        if request.stream:
+            return await stream(self._service, prompt, wish, telling)
+        answer = await (await self._service.ask(prompt, wish)).answered()
+        headers = answer_headers(answer.call.candidate, answer.decision_id)
+        return JSONResponse(body_of(answer), headers=headers)
