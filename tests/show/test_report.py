@@ -47,8 +47,16 @@ def test_same_data_give_the_same_bytes(hostile_index: Path) -> None:
         cwd=Path(hostile.__file__).parent,
         env={**os.environ, "PYTHONHASHSEED": "1"},
     )
-    other = (hostile_index.parent / "again.html").read_text()
-    assert without_stated_time(other) == without_stated_time(hostile_index.read_text())
+    for page, again, stem in (
+        ("index.html", "again.html", "again_prompts"),
+        ("prompts.html", "again_prompts.html", "again"),
+    ):
+        first, other = ((hostile_index.parent / name).read_text() for name in (page, again))
+        same = {"again_prompts": "prompts", "again": "index"}[stem]
+        other = other.replace(f'"{stem}.html"', f'"{same}.html"')
+        if page == "index.html":
+            first, other = without_stated_time(first), without_stated_time(other)
+        assert other == first
 
 
 def without_stated_time(page: str) -> str:

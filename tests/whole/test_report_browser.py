@@ -314,3 +314,56 @@ def test_tables_sort_by_keyboard_and_filter(browser: Browser, written: Written) 
         assert f"{n_wanted} of {len(texts)}" in status
         search.fill("")
         assert long.locator("tbody tr:visible").count() == len(texts)
+
+
+def test_prompts_are_searched_filtered_and_read_side_by_side(
+    browser: Browser, written: Written, screenshots: Path
+) -> None:
+    page_of_prompts = written.page.with_name("prompts.html")
+    with visiting(browser, written.page.as_uri()) as visit:
+        visit.page.get_by_role("link", name="all prompts and answers").click()
+        page = visit.page
+        page.wait_for_selector("[data-ready]")
+        assert page.url == page_of_prompts.as_uri()
+        count = page.locator("#count")
+        assert count.text_content() == "450 of 450 prompts"
+        page.get_by_label("Task").select_option("math")
+        n_math = int((count.text_content() or "").split(" ")[0])
+        assert 25 < n_math < 450
+        assert page.locator("#list > li").count() == 25
+        page.get_by_role("button", name="Next").click()
+        assert "page 2" in (page.locator("#at").text_content() or "")
+        page.get_by_label("Show").select_option("failed")
+        assert int((count.text_content() or "").split(" ")[0]) < n_math
+        page.get_by_label("Task").select_option("")
+        page.get_by_label("Show").select_option("missed")
+        first = page.locator("#list summary").first
+        first.press("Enter")
+        page.locator("#list .answers").first.wait_for()
+        cards = page.locator("#list .answers").first.locator(".answer")
+        assert cards.count() == 3
+        assert page.locator("#list .answer.chosen").count() == 1
+        assert any("(best" in (card.text_content() or "") for card in cards.all())
+        assert visit.violations() == []
+        page.screenshot(path=screenshots / "prompts_1280_light.png")
+        page.get_by_label("Search").fill("no prompt says this")
+        assert count.text_content() == "0 of 450 prompts"
+        assert visit.outside() == visit.errors == visit.dialogs == []
+    with visiting(browser, page_of_prompts.as_uri(), PHONE, color_scheme="dark") as visit:
+        visit.page.wait_for_selector("[data-ready]")
+        visit.page.locator("#list summary").first.press("Enter")
+        visit.page.locator("#list .answers").first.wait_for()
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+        assert visit.violations() == []
+
+
+def test_hostile_prompts_and_answers_run_nothing(browser: Browser, hostile_index: Path) -> None:
+    with visiting(browser, hostile_index.with_name("prompts.html").as_uri()) as visit:
+        visit.page.wait_for_selector("[data-ready]")
+        title = visit.page.title()
+        visit.page.get_by_label("Search").fill("theorem")
+        visit.page.locator("#list summary").first.press("Enter")
+        visit.page.wait_for_timeout(100)
+        assert visit.dialogs == visit.errors == visit.outside() == []
+        assert visit.page.title() == title
+        assert "{{7*7}}" in (visit.page.locator("#list .answer pre").first.text_content() or "")

@@ -23,11 +23,18 @@ from routerlib.show.held_out import failures_as_wrong, split_as_trained
 from routerlib.show.pages.belonging import mark_of, meta, pages_of, refuse_other
 from routerlib.show.pages.figures import curve_figure, importance_figures
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
+from routerlib.show.pages.prompts import Shown, prompts_page, write_prompts
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
 from routerlib.show.tables.audits import audit_table, order_table
-from routerlib.show.tables.decisions import decide_all, examples_table, reasons, what_if_table
+from routerlib.show.tables.decisions import (
+    Decided,
+    decide_all,
+    examples_table,
+    reasons,
+    what_if_table,
+)
 from routerlib.show.tables.evaluation import comparison_table, key_numbers
 from routerlib.show.tables.money import PROMPTS_PER_MONTH, monthly
 from routerlib.show.tables.rendering import Table, table
@@ -151,13 +158,17 @@ def write_index(
     metadata: Mapping[str, Any] | None = None,
     notebooks: Sequence[str] = (),
 ) -> Path:
-    """Write one self-contained page: no request, and the same bytes for the same data."""
+    """Write one self-contained page, and the prompts' own beside it.
+
+    No request, and the same bytes for the same data.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(templates_folder()), autoescape=True, undefined=StrictUndefined
     )
     scripts = [script(name) for name in _SCRIPTS]
+    decided = _decided(findings)
     page = environment.get_template("index.html.j2").render(
         style=style(),
         index_style=style("index.css"),
@@ -177,10 +188,13 @@ def write_index(
         next_steps=next_steps(log, findings.test, findings.evaluation.verdict),
         progress=progress_of(findings.evaluation.verdict),
         is_early=(findings.evaluation.verdict.numbers.get("n_groups") or 0) < FEW_GROUPS,
+        prompts_page=prompts_page(Path(path)).name,
         **_of_evaluation(findings),
-        **_of_decisions(findings),
+        **_of_decisions(findings, decided),
         **_of_log(log, findings.test.models),
     )
+    shown = Shown(findings.router, findings.test, decided, (metadata or {}).get("judge"))
+    write_prompts(prompts_page(Path(path)), log, shown)
     write_atomically(path, page.encode())
     return Path(path)
 
@@ -207,11 +221,16 @@ def _of_evaluation(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _of_decisions(findings: Findings) -> dict[str, Any]:
-    """Return what the page shows of single decisions, with the words that need a meaning."""
+def _decided(findings: Findings) -> list[Decided]:
+    """Take the decisions that are shown one by one: on prompts with nothing missing, if any."""
     evaluation, test = findings.evaluation, findings.test
     measured = TestedPrompts.of(test, evaluation.strong, evaluation.weak).outcomes
-    decided = decide_all(findings.router, measured if len(measured) else test)
+    return decide_all(findings.router, measured if len(measured) else test)
+
+
+def _of_decisions(findings: Findings, decided: Sequence[Decided]) -> dict[str, Any]:
+    """Return what the page shows of single decisions, with the words that need a meaning."""
+    evaluation, test = findings.evaluation, findings.test
     told = reasons(decided, evaluation.routed_shares)
     examples = examples_table(decided, test.models)
     texts = [*(text for _, text in told), *(text for row in examples.rows for text in row[3:4])]

@@ -1,0 +1,128 @@
+"""The page of prompts holds each with all answers, packed, and nothing in it runs."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hostile import HOSTILE, MODELS
+
+from routerlib.log.call_log import CallLog
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.call import Call, Score
+from routerlib.records.prompt import Prompt
+from routerlib.routers.baselines import BestSingle
+from routerlib.show.pages import prompts as page_of
+from routerlib.show.pages.notebook import script
+
+TEXTS = ("The answer to your question is", "In short:", "It depends on the river,")
+
+
+def packed(page: Path) -> dict[str, Any]:
+    (text,) = re.findall(r'id="packed">([^<]*)<', page.read_text())
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+def fill(log: CallLog, n: int, long: int = 1) -> None:
+    rng = np.random.default_rng(0)
+    prompts = [Prompt.from_text(f"What is {i} plus {i * i}?", task="math") for i in range(n)]
+    log.add_prompts(prompts)
+    for row, prompt in enumerate(prompts):
+        for model in ("small", "large"):
+            text = f"{TEXTS[row % 3]} " + " ".join(map(str, rng.integers(0, 10**6, long)))
+            cost = {"small": 0.001, "large": 0.002}[model]
+            call = Call(prompt.prompt_id, model, "h", "ok", text, given_cost_usd=cost)
+            log.add_call(call, scores=[Score("exact", float(model == "large" or row % 2))])
+
+
+def shown(log: CallLog) -> page_of.Shown:
+    train, test = Outcomes.from_log(log).split(random_state=0)
+    return page_of.Shown(BestSingle().fit(train), test, [])
+
+
+def test_each_prompt_stands_with_its_answers_scores_and_where_it_went(log: CallLog) -> None:
+    fill(log, 40)
+    failed = Prompt.from_text("What failed?", task="math")
+    log.add_prompts([failed])
+    log.add_call(Call(failed.prompt_id, "small", "h", "truncated", "It is", finish_reason="length"))
+    about = shown(log)
+    (path,) = page_of.write_prompts(log.path.with_name("prompts.html"), log, about)
+    data = packed(path)
+    assert data["models"] == ["small", "large"]
+    assert len(data["prompts"]) == 41
+    by_text = {row["text"]: row for row in data["prompts"]}
+    for row, text in enumerate(about.test.prompts):
+        found = by_text[text]
+        assert data["models"][found["goes"]] == "large"
+        assert [each[2] for each in found["answers"]] == about.test.quality[row].tolist()
+        assert found["cost"] == [0.001, 0.002]
+    for text in set(by_text) - set(about.test.prompts):
+        assert by_text[text]["goes"] == -1  # learnt from: where it went says nothing
+    answer, ending, score, _ = by_text["What failed?"]["answers"][0]
+    assert (answer, ending, score) == ("It is", "truncated length", None)
+    assert by_text["What failed?"]["answers"][1] is None
+
+
+def test_scores_are_those_of_the_judge_that_counts(log: CallLog) -> None:
+    fill(log, 40)
+    (call_id,) = log.lookup("select min(call_id) from calls")[0]
+    log.add_scores(call_id, [Score("o'mild", 0.5)])
+    for judge, expected in ((None, 0.25), ("o'mild", 0.5), ("exact", 0.0)):
+        about = shown(log)._replace(judge=judge)
+        (path,) = page_of.write_prompts(log.path.with_name("prompts.html"), log, about)
+        assert packed(path)["prompts"][0]["answers"][0][2] == expected
+
+
+def test_what_does_not_fit_into_one_file_goes_into_further_ones(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log, 60, long=40)
+    about = shown(log)
+    (whole,) = page_of.write_prompts(log.path.with_name("prompts.html"), log, about)
+    rows = packed(whole)["prompts"]
+    monkeypatch.setattr(page_of, "MAX_BYTES", len(whole.read_text()) // 4)
+    parts = page_of.write_prompts(log.path.with_name("prompts.html"), log, about)
+    assert [each.name for each in parts[:2]] == ["prompts.html", "prompts_2.html"]
+    assert [row for each in parts for row in packed(each)["prompts"]] == rows
+    for each in parts:
+        assert all(f'href="{other.name}"' in each.read_text() for other in parts if other != each)
+
+
+def test_ten_thousand_prompts_stay_under_five_megabytes() -> None:
+    rng = np.random.default_rng(0)
+    words = np.array(["".join(rng.choice(list("etaoinshrdlu"), 6)) for _ in range(3000)])
+    rows = [
+        {
+            "text": " ".join(rng.choice(words, 25)),
+            "task": "chat",
+            "reference": "",
+            "why": "",
+            "answers": [[" ".join(rng.choice(words, 20)), "", 1.0, 0.5] for _ in range(3)],
+            "goes": 1,
+            "expected": [0.5, 0.6, 0.7],
+            "cost": [0.001, 0.002, 0.003],
+        }
+        for _ in range(10_000)
+    ]
+    parts = page_of._in_parts(["a", "b", "c"], rows)
+    assert len(parts) == 1
+    assert len(parts[0].packed) < page_of.MAX_BYTES < 5_000_000
+
+
+def test_nothing_that_a_log_contains_runs(hostile_index: Path) -> None:
+    path = hostile_index.with_name("prompts.html")
+    page = path.read_text()
+    assert "<img src=x" not in page
+    assert re.findall(r"<script>(.*?)</script>", page, re.S) == [script("prompts.js").code]
+    assert script("prompts.js").source in page.replace("&#39;", "'")
+    assert not re.search(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page)
+    data = packed(path)
+    assert data["models"] == list(MODELS)
+    assert any(HOSTILE in row["text"] for row in data["prompts"])
+    assert 'href="prompts.html"' in hostile_index.read_text()
