@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routerlib.records import answers_inside
+from routerlib.records.call import OF_CONVERSATION
 from routerlib.records.project import Project
 from routerlib.records.prompt import Task
 
@@ -107,6 +108,19 @@ def say_blended(log: CallLog, judge: str | None) -> None:
 
     if judge is None:
         tell_blended(blended_judges(log.source))
+    if judge in (None, OF_CONVERSATION):
+        _tell_credited(log)
+
+
+def _tell_credited(log: CallLog) -> None:
+    """Say how many answers count by how their whole conversation went."""
+    of_it = f"select count(distinct call_id) as n from scores where judge = '{OF_CONVERSATION}'"
+    found = log.sql(of_it)
+    if n := int(found.n[0]):
+        typer.echo(
+            f"{n} answers are credited with how their whole conversation went (judge "
+            f"{OF_CONVERSATION}), whichever step was at fault; --judge NAME counts another one"
+        )
 
 
 def tell_blended(judges: list[str]) -> None:

@@ -247,6 +247,10 @@ class Call:
 # Who judges where a person does, and where a person scores answers that were drawn at random.
 PERSON = "person"
 AUDIT = "audit"
+# Who judges where somebody says how a served answer was, or how a whole conversation went: then
+# each of its answers is credited with that.
+FEEDBACK = "feedback"
+OF_CONVERSATION = "conversation"
 
 
 @dataclass(frozen=True)

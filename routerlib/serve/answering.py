@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from routerlib.gather.calls.ask import OVER_BUDGET, Answer, answer, instead, order_of_asking
 from routerlib.gather.calls.budget import Budget
@@ -17,12 +17,12 @@ from routerlib.gather.candidates import abilities
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.log.call_log import CallLog
 from routerlib.log.writer import LogWriter
-from routerlib.records.call import Call, CandidateModel, Score
+from routerlib.records.call import FEEDBACK, OF_CONVERSATION, Call, CandidateModel, Score
 from routerlib.records.decision import CALLER, CONVERSATION, Decision
 from routerlib.records.prompt import Prompt
 from routerlib.serve.choosing import Exploration, decide
 from routerlib.serve.connections import LimitedClients, check_capped, is_affordable
-from routerlib.serve.conversations import Turn, earlier_turn, told_turn
+from routerlib.serve.conversations import Turn, conversation_of, earlier_turn, told_turn
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.pairing import check_conversation
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("routerlib.serve")
 
-FEEDBACK = "feedback"
 Stickiness = Literal["conversation", "none"]
 
 _CAPS = ("max_completion_tokens", "max_tokens")
@@ -60,6 +59,13 @@ class Wish:
     model: str | None = None
     continues: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Scored(NamedTuple):
+    """What a verdict was about: who gave the answer, and how many answers it counts for."""
+
+    model: str
+    n_answers: int
 
 
 class Service:
@@ -177,20 +183,33 @@ class Service:
         )
         return Answering(self._start(work), recording, self.budget)
 
-    async def score(self, decision_id: int, score: float, rationale: str) -> str:
-        """Store what somebody thinks of an answer and return who gave it."""
+    async def score(
+        self, decision_id: int, score: float, rationale: str, *, is_of_conversation: bool = False
+    ) -> Scored:
+        """Store what somebody thinks of an answer, or of the conversation up to it.
+
+        Then each complete answer of it is credited with that, calls of tools too.
+        """
         found = self._reader.lookup(_FEEDBACK_ON, decision_id)
         if not found:
             raise Refused(404, f"no answer is logged under decision {decision_id}")
         call_id, candidate, status = found[0]
         if status != "ok":
             raise Refused(409, f"only a complete answer can be scored, this one is {status!r}")
-        verdict = Score(FEEDBACK, score, rationale)
+        call_ids, verdict = [call_id], Score(FEEDBACK, score, rationale)
+        if is_of_conversation:
+            turns = await asyncio.to_thread(conversation_of, self._reader, decision_id)
+            told = [row for turn in turns for row in self._reader.lookup(_FEEDBACK_ON, turn)]
+            call_ids = [call for call, _, status in told if status == "ok"]
+            verdict = Score(OF_CONVERSATION, score, rationale, {"decisions": turns[::-1]})
+
+        def write(log: CallLog) -> None:
+            for call in call_ids:
+                log.add_scores(call, [verdict])
+
         with refusing(503):
-            await asyncio.wrap_future(
-                self._writer.submit(lambda log: log.add_scores(call_id, [verdict]))
-            )
-        return str(candidate)
+            await asyncio.wrap_future(self._writer.submit(write))
+        return Scored(str(candidate), len(call_ids))
 
     async def _decision(
         self, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
+from routerlib.records.call import OF_CONVERSATION
 from routerlib.records.prompt import Prompt
 from routerlib.serve import requests, responses
 from routerlib.serve.answering import Service, Wish
@@ -196,11 +197,14 @@ class _Endpoints:
         return JSONResponse(responses.inference_body(answer), headers=headers)
 
     async def feedback(self, request: requests.FeedbackRequest) -> Response:
-        """Score an answer; said again, the last word counts."""
-        model = await self.service.score(
-            request.decision_id, request.score, request.rationale or ""
+        """Score an answer, or a conversation by its last answer; the last word counts."""
+        scored = await self.service.score(
+            request.decision_id,
+            request.score,
+            request.rationale or "",
+            is_of_conversation=request.of == OF_CONVERSATION,
         )
-        told = {"decision_id": request.decision_id, "model": model, "score": request.score}
+        told = {"decision_id": request.decision_id, "score": request.score, **scored._asdict()}
         return JSONResponse(told)
 
     async def chat(

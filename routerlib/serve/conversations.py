@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from routerlib.log.call_log import CallLog
 from routerlib.records.canonical import canonical_json
+from routerlib.records.decision import GOES_ON_FROM
 from routerlib.records.messages import TOOL_CALLS, calls_of, content_text, said
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
@@ -17,6 +18,9 @@ _ANSWERED = """
 select candidate, decision_id, response, extra from calls
 where prompt_id = ? and decision_id is not null and status in ('ok', 'truncated')
 order by call_id desc
+"""
+_ASKED = """
+select messages, reason from decisions join prompts using (prompt_id) where decision_id = ?
 """
 _OF_DECISION = """
 select candidate, decision_id, response from calls
@@ -70,6 +74,30 @@ def _spelled(arguments: str) -> str:
 def _answer(text: str) -> str:
     """Return what counts of an answer: a client may send a thought back, or leave it out."""
     return separate(text).answer.strip()
+
+
+def conversation_of(log: CallLog, decision_id: int) -> list[int]:
+    """Return the decisions of a conversation up to one of them, the last first.
+
+    A turn goes on from the one that its reason names, or from the one whose answer its messages
+    hold: also where another candidate had answered.
+    """
+    found = [decision_id]
+    while True:
+        told = log.lookup(_ASKED, found[-1])
+        if not told:
+            return found
+        messages, reason = told[0]
+        named = GOES_ON_FROM.search(reason)
+        before = int(named[1]) if named else _before(log, messages)
+        if before is None or before >= found[-1]:
+            return found
+        found.append(before)
+
+
+def _before(log: CallLog, messages: str) -> int | None:
+    turn = earlier_turn(log, json.loads(messages))
+    return None if turn is None else turn.decision_id
 
 
 def told_turn(log: CallLog, decision_id: int) -> Turn:

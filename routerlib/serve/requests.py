@@ -47,6 +47,9 @@ class FeedbackRequest(Request):
 
     decision_id: Whole = Field(ge=1, le=LARGEST_WHOLE)
     score: float = Field(ge=0, le=1, allow_inf_nan=False)
+    of: Literal["answer", "conversation"] | None = Field(
+        default=None, description="What the score is of: this answer, or all up to it"
+    )
     rationale: Annotated[str, StringConstraints(max_length=2_000)] | None = None
 
 

@@ -82,6 +82,7 @@ class FeedbackBody(BaseModel):
     decision_id: int
     model: str
     score: float
+    n_answers: int
 
 
 class HealthBody(BaseModel):
