@@ -408,6 +408,7 @@ def test_the_notebooks_are_numbered() -> None:
         "06_active_learning",
         "07_off_policy",
         "08_benchmarks",
+        "09_cascade",
     ]
 
 

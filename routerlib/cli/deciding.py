@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ from routerlib.cli.options import (
     say_blended,
     tell_blended,
 )
+from routerlib.cli.steps import answers_of, tell_step, with_steps
 from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
@@ -81,6 +82,22 @@ CrossFit = Annotated[
         "with fewer than 1000 scored prompts, and 0 with --epsilon.",
     ),
 ]
+AsCascade = Annotated[
+    bool,
+    typer.Option(
+        "--cascade",
+        help="Learn from the logged answers, too, whom to ask once an answer was looked at; a part "
+        "of the prompts is held out to say what that is worth.",
+    ),
+]
+GivenAnswers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--answer",
+        help="What a candidate has answered, as MODEL=TEXT; once for each. A cascade then says "
+        "whether that stands, or whom to ask next.",
+    ),
+]
 ModelNames = Annotated[
     str | None,
     typer.Option(
@@ -104,6 +121,7 @@ def train(
     judge: JudgeName = None,
     models: ModelNames = None,
     keep: Keep = 5,
+    cascade: AsCascade = False,
 ) -> None:
     """Train a router on the log, test it on prompts it hasn't seen, and say whether it pays.
 
@@ -117,6 +135,11 @@ def train(
     certify = _certificate_asked(epsilon, delta)
     _check_loss_allowed(max_quality_loss, is_chosen=cost_weight is None and certify is None)
     _check_one_way(test_size, cross_fit)
+    if cascade and cross_fit:
+        raise ValueError(
+            "give --cascade or --cross-fit, not both: a cascade is tested on prompts "
+            "that are held out"
+        )
     with existing_log(log_path) as log:
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
@@ -135,7 +158,7 @@ def train(
             outcomes,
             test_size=_DEFAULT_TEST_SIZE if test_size is None else test_size,
             # A certificate sets prompts aside by itself.
-            n_folds=0 if cross_fit is None and (test_size or certify) else cross_fit,
+            n_folds=0 if cross_fit is None and (test_size or certify or cascade) else cross_fit,
             random_state=random_state,
         )
         training, test = division.train, division.test
@@ -156,12 +179,18 @@ def train(
     evaluation = evaluate(
         router, test, test_failures_wrong=strict, audit=audit, smallest_effect=smallest_effect
     )
-    metadata = {"test": evaluation.as_dict(), "judge": judge}
-    kept = install(router, model_path, metadata, keep=keep)
+    saved: Router = router
+    metadata: dict[str, Any] = {"test": evaluation.as_dict(), "judge": judge}
+    lines = [evaluation.verdict.sentence]
+    if cascade:
+        saved, beside, line = with_steps(router, training, test, evaluation.verdict.kind == "pays")
+        metadata["test"] |= {"cascade": beside}
+        lines.append(line)
+    kept = install(saved, model_path, metadata, keep=keep)
     n = evaluation.verdict.numbers["n"] or 0
     tested = f"{n:.0f}" if n == len(test) else f"{n:.0f} of {len(test)}"
     told = f"trained on {len(training)} prompts, tested on {tested}: {model_path}, archived as "
-    _tell([told + kept.name, router.training_.get("certificate"), evaluation.verdict.sentence])
+    _tell([told + kept.name, router.training_.get("certificate"), *lines])
     with existing_log(log_path) as log:
         steps = next_steps(log, test, evaluation.verdict)
     _tell([f"to tell ({number}): {step}" for number, step in enumerate(steps, start=1)])
@@ -180,10 +209,14 @@ def route(
     candidates_source: CandidatesSource = "local",
     cost_weight: CostWeight = None,
     task: TaskName = None,
+    answers: GivenAnswers = None,
 ) -> None:
     """Say which model to call for a prompt, with estimates and the reason; calls nothing."""
-    router = _router_or_rules(model_path, candidates_source)
-    decision = router.route(read_text(prompt), cost_weight=cost_weight, task=task)
+    router, text = _router_or_rules(model_path, candidates_source), read_text(prompt)
+    if answers:
+        tell_step(router, text, answers_of(answers), cost_weight, task)
+        return
+    decision = router.route(text, cost_weight=cost_weight, task=task)
     typer.echo(decision.model)
     for name, known in decision.estimates.items():
         mark = "->" if name == decision.model else "  "

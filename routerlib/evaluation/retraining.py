@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +16,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import plain_json
 from routerlib.records.files import sha256_of
 from routerlib.routers import archive
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.loading import load_router
 from routerlib.routers.promotions import Promotions, keep_challenger
 from routerlib.routers.router import Router
@@ -122,7 +125,8 @@ def retrain(
     use with a probability of at most 5 %. The anchor is the router that a person put in use last:
     many small losses can't add up. Else, where decisions were logged with propensities, the
     interval of a doubly robust estimate, at the level that the look may spend, decides. Where
-    both choose the same, nothing changes. What was spent is kept beside the archive.
+    both choose the same, nothing changes. What was spent is kept beside the archive. Of cascades
+    the routers inside are compared; what is put in use is a cascade again.
 
     Parameters
     ----------
@@ -215,7 +219,23 @@ def retrain(
         evidence=found.evidence,
         **known,
     )
-    return _carry_out(done, found, challenger, promotions, Path(model_path), keep)
+    put_in_use = partial(as_cascade_of, champion, challenger, outcomes)
+    return _carry_out(done, found, challenger, promotions, Path(model_path), keep, put_in_use)
+
+
+def as_cascade_of(champion: Router, challenger: Router, outcomes: Outcomes) -> Router:
+    """Return a challenger in a cascade of its own, where the champion is one; else as it is.
+
+    `outcomes`: with answers; those that the challenger was trained on are learnt from.
+    """
+    if not isinstance(champion, Cascade):
+        return challenger
+    taught = set(challenger.train_prompt_ids_)
+    rows = [row for row, each in enumerate(outcomes.prompt_ids) if each in taught]
+    cascade = Cascade(
+        challenger, most_calls=champion.most_calls, random_state=champion.random_state
+    )
+    return cascade.fit(outcomes.take(rows))
 
 
 def _carry_out(
@@ -225,11 +245,13 @@ def _carry_out(
     promotions: Promotions,
     model_path: Path,
     keep: int,
+    put_in_use: Callable[[], Router],
 ) -> Retraining:
     """Put the challenger in use, let it stand by, or set it aside; and remember that."""
     decision = {**done.as_dict(), "when": now(), "challenger": done.challenger}
     if done.verdict == "replaced":
-        put = archive.install(challenger, model_path, {"retraining": done.as_dict()}, keep=keep)
+        chosen = put_in_use()
+        put = archive.install(chosen, model_path, {"retraining": done.as_dict()}, keep=keep)
         settled = replace(promotions.settled(decision), in_use=sha256_of(model_path))
         settled.save(model_path)
         return replace(done, kept=put.name)

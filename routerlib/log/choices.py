@@ -13,7 +13,7 @@ import numpy as np
 from routerlib.log import queries
 from routerlib.log.sealed import first_number
 from routerlib.records.arrays import Floats
-from routerlib.records.decision import CALLER, CONVERSATION, GOES_ON_FROM, Estimates
+from routerlib.records.decision import CALLER, CONVERSATION, GOES_ON_FROM, STEP, Estimates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NOT_DRAWN = {
     CALLER: "a person or program chose",
     CONVERSATION: "the turn stayed with its conversation's model",
+    STEP: "a cascade asked on after an answer",
 }
 _UNSCORED = "no verdict on the answer"
 

@@ -19,6 +19,8 @@ CALLER = "caller"
 CONVERSATION = "conversation"
 # How the reason of such a turn names the decision it goes on from.
 GOES_ON_FROM = re.compile(r"under decision (\d+)")
+# A further step of a cascade: it rests on the answers before it, not on the prompt alone.
+STEP = "cascade"
 
 
 @dataclass(frozen=True, repr=False)

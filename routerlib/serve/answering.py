@@ -9,10 +9,18 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from routerlib.gather.calls.ask import OVER_BUDGET, Answer, answer, instead, order_of_asking
+from routerlib.gather.calls.answers import (
+    OVER_BUDGET,
+    Answer,
+    answer,
+    instead,
+    order_of_asking,
+)
 from routerlib.gather.calls.budget import Budget
+from routerlib.gather.calls.steps import answer_in_steps, goes_on, without_steps
 from routerlib.gather.candidates import abilities
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.log.call_log import CallLog
@@ -27,10 +35,14 @@ from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.pairing import check_conversation
 
 if TYPE_CHECKING:
+    from routerlib.routers.cascades.cascade import Cascade
+    from routerlib.routers.router import Router
     from routerlib.serve.reloading import ReloadedRouter
 
 logger = logging.getLogger("routerlib.serve")
 
+# What the field `model` names for a cascade.
+IN_STEPS = "router:cascade"
 Stickiness = Literal["conversation", "none"]
 
 _CAPS = ("max_completion_tokens", "max_tokens")
@@ -51,6 +63,7 @@ class Wish:
     """What a request asks for besides the answer itself.
 
     `cost_weight`: quality given up per US dollar saved; None = the router's operating point.
+    `cascades`: whether another candidate may be asked once an answer was looked at.
     `continues`: decision id of the turn that this one goes on from, or ``none``; None = look it
         up.
     """
@@ -59,6 +72,7 @@ class Wish:
     model: str | None = None
     continues: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    cascades: bool = False
 
 
 class Scored(NamedTuple):
@@ -128,27 +142,23 @@ class Service:
         await asyncio.to_thread(self._writer.close)
         self._reader.close()
 
-    async def decide(
-        self,
-        prompt: Prompt,
-        cost_weight: float | None = None,
-        able: Sequence[CandidateModel] | None = None,
-    ) -> Decision:
-        """Return the router's decision on a prompt; nothing is logged.
+    async def decide(self, prompt: Prompt, cost_weight: float | None = None) -> Decision:
+        """Return the router's decision on a prompt, as it is asked once; nothing is logged."""
+        able = _able(self.candidates, prompt, {})
+        return await self._decide(self.routing.router, prompt, Wish(cost_weight), able)
 
-        `able`: who can answer it; None = as far as the prompt alone says.
-        """
-        router = self.routing.router
-        if able is None:
-            able = _able(self.candidates, prompt, {})
+    async def _decide(
+        self, router: Router, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]
+    ) -> Decision:
         by_price = sorted(able, key=lambda each: -each.price.output_usd_per_mtok)
         among = None if len(able) == len(self.candidates) else [each.name for each in by_price]
-        arguments = (router, prompt, cost_weight, self._exploration, among)
+        arguments = (router, prompt, wish.cost_weight, self._exploration, among)
+        choose = partial(decide, *arguments, cascades=wish.cascades)
         with refusing(422):
             if len(prompt.text) > _LONG_CHARACTERS:
                 loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._long_texts, decide, *arguments)
-            return decide(*arguments)
+                return await loop.run_in_executor(self._long_texts, choose)
+            return choose()
 
     async def ask(
         self,
@@ -160,28 +170,39 @@ class Service:
     ) -> Answering:
         """Decide and start to ask."""
         check_conversation(prompt.messages)
+        router = self.routing.router
+        if wish.cascades:
+            _check_cascade(router)
         if wish.model is not None:
             named = select_candidates(self.candidates, [wish.model])
             _able(named, prompt, wish.parameters)  # says what it lacks, whoever else could answer
         able = _able(self.candidates, prompt, wish.parameters)
-        decision = await self._decision(prompt, wish, able)
+        decision = await self._decision(router, prompt, wish, able)
         order = order_of_asking(decision, able if wish.model is None else named)
         order = [with_parameters(candidate, wish.parameters) for candidate in order]
         if not is_affordable(self.budget, order, prompt):
             raise _spent(self.budget)
         recording = _WriterRecording(self._writer, self._run_id)
-        work = answer(
-            prompt,
-            decision,
-            order,
-            clients=self._clients,
-            recording=recording,
-            on_text=on_text,
-            on_thought=on_thought,
-            on_body=on_body,
-            asked={name: wish.parameters[name] for name in _KEPT if name in wish.parameters},
-        )
-        return Answering(self._start(work), recording, self.budget)
+        how: dict[str, Any] = {
+            "clients": self._clients,
+            "recording": recording,
+            "on_text": on_text,
+            "on_thought": on_thought,
+            "asked": {name: wish.parameters[name] for name in _KEPT if name in wish.parameters},
+        }
+        cascade = self._cascade(router, decision, wish)
+        if cascade is None:
+            work = answer(prompt, decision, order, on_body=on_body, **how)
+        else:
+            how |= {"cost_weight": wish.cost_weight, "task": prompt.task, "cascade": cascade}
+            work = answer_in_steps(prompt, decision, order, **how)
+        is_held_back = cascade is not None
+        return Answering(self._start(work), recording, self.budget, is_held_back=is_held_back)
+
+    def _cascade(self, router: Router, decision: Decision, wish: Wish) -> Cascade | None:
+        """Return who looks at answers; None = nobody does, as where a tool's call is the answer."""
+        stays = decision.router_hash == CONVERSATION or bool(wish.parameters.get("tools"))
+        return goes_on(router) if wish.cascades and not stays else None
 
     async def score(
         self, decision_id: int, score: float, rationale: str, *, is_of_conversation: bool = False
@@ -212,10 +233,10 @@ class Service:
         return Scored(str(candidate), len(call_ids))
 
     async def _decision(
-        self, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]
+        self, router: Router, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]
     ) -> Decision:
         turn = self._turn(prompt, wish) if wish.model is None else None
-        decision = await self.decide(prompt, wish.cost_weight, able)
+        decision = await self._decide(router, prompt, wish, able)
         if wish.model is not None:
             reason = f"chosen by the caller; the router would have asked {decision.model}"
             return instead(decision, wish.model, reason, CALLER)
@@ -250,12 +271,21 @@ class Service:
 
 
 class Answering:
-    """A prompt that is being asked."""
+    """A prompt that is being asked.
+
+    `is_held_back`: whether nothing is handed on before the answer stands.
+    """
 
     def __init__(
-        self, task: asyncio.Task[Answer], recording: _WriterRecording, budget: Budget
+        self,
+        task: asyncio.Task[Answer],
+        recording: _WriterRecording,
+        budget: Budget,
+        *,
+        is_held_back: bool = False,
     ) -> None:
         self.task = task
+        self.is_held_back = is_held_back
         self._recording = recording
         self._budget = budget
 
@@ -285,6 +315,15 @@ def _able(
         return abilities.able(candidates, abilities.Request(prompt, parameters))
     except abilities.Unable as error:
         raise Refused(400, str(error), code="unable") from error
+
+
+def _check_cascade(router: Router) -> None:
+    if without_steps(router) is router:
+        message = (
+            f"the router in use is no cascade but {router.name!r}; train one with "
+            "`routerlib train --cascade`, or ask for model 'router'"
+        )
+        raise Refused(422, message, param="model")
 
 
 def _spent(budget: Budget) -> Refused:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from routerlib.gather.calls.ask import Answer
+from routerlib.gather.calls.answers import Answer
 from routerlib.serve.anthropic_requests import THREADS
 from routerlib.serve.faults import Refused
 from routerlib.serve.responses import about, is_refusal, refusal_text, tool_calls

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from routerlib.records.call import OF_CONVERSATION
 from routerlib.records.prompt import Prompt
 from routerlib.serve import requests, responses
-from routerlib.serve.answering import Service, Wish
+from routerlib.serve.answering import IN_STEPS, Service, Wish
 from routerlib.serve.anthropic_answers import MessageBody, fault_body
 from routerlib.serve.documentation import documentation_page
 from routerlib.serve.faults import Refused, refusing
@@ -172,12 +172,12 @@ class _Endpoints:
 
     async def openai_models(self) -> Response:
         """List what the field `model` of a chat request may name."""
-        listed = [_openai_model(name) for name in (ROUTED, *self._names)]
+        listed = [_openai_model(name) for name in (ROUTED, IN_STEPS, *self._names)]
         return JSONResponse({"object": "list", "data": listed})
 
     async def openai_model(self, name: str) -> Response:
         """Describe one of the names that `model` may hold."""
-        if name not in (ROUTED, *self._names):
+        if name not in (ROUTED, IN_STEPS, *self._names):
             raise self._unknown_model(name)
         return JSONResponse(_openai_model(name))
 
@@ -210,13 +210,22 @@ class _Endpoints:
     async def chat(
         self, request: requests.ChatRequest, x_routerlib_continues: Continues = ""
     ) -> Response:
-        """Answer as OpenAI's API does: `router`, `router:cost_weight=20`, or a candidate's name."""
+        """Answer as OpenAI's API does: `router`, `router:cascade`, or a candidate's name.
+
+        `router:cost_weight=20` weighs cost. A cascade's stream begins once an answer stands.
+        """
         with refusing(400):
             prompt = Prompt(
                 tuple(message.as_message() for message in request.messages), source="serve"
             )
         cost_weight, model = self.read_model(request.model)
-        wish = Wish(cost_weight, model, x_routerlib_continues or None, request.parameters)
+        wish = Wish(
+            cost_weight,
+            model,
+            x_routerlib_continues or None,
+            request.parameters,
+            cascades=request.model == IN_STEPS,
+        )
         told = ToldLogprobs() if request.logprobs else None
         if request.stream:
             options = request.stream_options
@@ -230,7 +239,7 @@ class _Endpoints:
 
     def read_model(self, model: str) -> tuple[float | None, str | None]:
         """Return the cost weight, and the candidate, that the field `model` asks for."""
-        if model == ROUTED:
+        if model in (ROUTED, IN_STEPS):
             return None, None
         if model in self._names:
             return None, model
@@ -247,7 +256,7 @@ class _Endpoints:
         return cost_weight, None
 
     def _unknown_model(self, name: str) -> Refused:
-        known = ", ".join((ROUTED, f"{_COST_WEIGHT}20", *self._names))
+        known = ", ".join((ROUTED, f"{_COST_WEIGHT}20", IN_STEPS, *self._names))
         message = f"unknown model {name!r}; known are {known}"
         return Refused(404, message, code="model_not_found", param="model")
 

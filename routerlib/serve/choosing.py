@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routerlib.gather.calls.steps import without_steps
 from routerlib.policies.policies import Choices, Policy
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
@@ -96,6 +97,8 @@ def decide(
     cost_weight: float | None,
     exploration: Exploration | None,
     among: Collection[str] | None = None,
+    *,
+    cascades: bool = False,
 ) -> Decision:
     """Choose a candidate for a prompt.
 
@@ -104,14 +107,17 @@ def decide(
     `exploration`: how the choice is drawn; None = the best expected utility, always.
     `among`: who can answer; None = all. Where the router knows none of
         them, the first is chosen.
+    `cascades`: whether others may be asked after the answer; else a cascade is the router in it.
     """
+    router = router if cascades else without_steps(router)
     if among is not None and not set(among).intersection(router.models_):
         return _unknown(router, next(iter(among)), cost_weight)
     known: dict[str, Any] = {"task": prompt.task, "among": among}
     if exploration is None:
         return router.route(prompt.text, cost_weight=cost_weight, **known)
     weight = router.cost_weight_ if cost_weight is None else cost_weight
-    if isinstance(router, RuleRouter) or (cost_weight is None and router.fallback_ is not None):
+    keeps_to_one = cost_weight is None and router.fallback_ is not None
+    if cascades or keeps_to_one or isinstance(router, RuleRouter):
         usual = router.route(prompt.text, cost_weight=cost_weight, **known)
         models = tuple(name for name in router.models_ if among is None or name in among)
         return _around(usual, models, exploration.policy(0.0))

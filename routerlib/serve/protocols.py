@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from fastapi import Header, Response
 from fastapi.responses import JSONResponse
 
-from routerlib.gather.calls.ask import Answer
+from routerlib.gather.calls.answers import Answer
 from routerlib.records.prompt import Prompt
-from routerlib.serve.answering import Service, Wish
+from routerlib.serve.answering import IN_STEPS, Service, Wish
 from routerlib.serve.anthropic_answers import MessageEvents, message_body
 from routerlib.serve.anthropic_requests import MessagesRequest
 from routerlib.serve.faults import refusing
@@ -67,7 +67,8 @@ class Protocols:
         with refusing(400):
             prompt = Prompt(tuple(messages), source="serve")
         cost_weight, model = self._read_model(request.model)
-        wish = Wish(cost_weight, model, continues or None, request.parameters)
+        in_steps = request.model == IN_STEPS
+        wish = Wish(cost_weight, model, continues or None, request.parameters, cascades=in_steps)
         if request.stream:
             return await stream(self._service, prompt, wish, telling)
         answer = await (await self._service.ask(prompt, wish)).answered()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from routerlib.gather.calls.ask import Answer
+from routerlib.gather.calls.answers import Answer
 from routerlib.records.canonical import finite_or_none
 from routerlib.records.decision import Decision
 from routerlib.records.messages import TOOL_CALLS
@@ -191,7 +192,25 @@ def about(answer: Answer) -> dict[str, Any]:
         "reason": answer.decision.reason,
         "propensity": answer.decision.propensity,
         "failed": failures(answer),
-        "cost_usd": finite_or_none(answer.cost_usd),
+        "cost_usd": finite_or_none(answer.total_usd),
+        **({"cascade": _steps(answer)} if answer.judged else {}),
+    }
+
+
+def _steps(answer: Answer) -> dict[str, Any]:
+    """Return what a cascade asked, in order, what it thinks of each answer, and why it ended."""
+    asked = sorted([*answer.beside, answer], key=lambda each: each.call_id)
+    return {
+        "asked": [
+            {
+                "model": each.call.candidate,
+                "decision_id": each.decision_id,
+                "judged": finite_or_none(answer.judged.get(each.call.candidate, math.nan)),
+                "cost_usd": finite_or_none(each.cost_usd),
+            }
+            for each in asked
+        ],
+        "reason": answer.stands,
     }
 
 

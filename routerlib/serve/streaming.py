@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from routerlib.gather.calls.ask import Answer
+from routerlib.gather.calls.answers import Answer
 from routerlib.records.prompt import Prompt
 from routerlib.serve.answering import Answering, Service, Wish
 from routerlib.serve.faults import Refused
@@ -70,6 +70,9 @@ async def stream(
     text come in one piece, after it: what of it was thought is sure only then. So do calls of
     tools: half a call is of no use to anybody, and one that breaks off can be asked of another.
 
+    A cascade looks at whole answers: what it gives back comes in one piece once it stands, and a
+    header says so.
+
     `on_body`: given the whole answer of the candidate's server; then text comes with the end.
     """
     from fastapi.responses import StreamingResponse
@@ -91,12 +94,15 @@ async def stream(
     if first is None:  # over without a text: a failure, which is raised here, a call, or a refusal
         answered = await asking.answered()
         model, decision_id = answered.call.candidate, answered.decision_id
+    elif asking.is_held_back:
+        model, decision_id = first.model, (await asking.answered()).decision_id
     else:
         model, decision_id = first.model, await _logged_decision(asking)
+    held_back = {"x-routerlib-held-back": "until-it-stands"} if asking.is_held_back else {}
     return StreamingResponse(
         _events(asking, first, pieces, telling, telling.begin(model, decision_id)),
         media_type="text/event-stream",
-        headers={**answer_headers(model, decision_id), "cache-control": "no-cache"},
+        headers={**answer_headers(model, decision_id), "cache-control": "no-cache", **held_back},
     )
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from fault_server import FaultServer
 
-from routerlib.gather.calls.ask import ask, order_of_asking
+from routerlib.gather.calls.answers import order_of_asking
+from routerlib.gather.calls.ask import ask
 from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.exploration import EpsilonGreedy

@@ -23,9 +23,8 @@ class _AlwaysLarge:
 
     router_hash_ = "b2:test"
 
-    def route(
-        self, prompt: str, *, cost_weight: float | None = None, task: str | None = None
-    ) -> Decision:
+    def route(self, prompt: str, *, cost_weight: float | None = None, **others: object) -> Decision:
+        del others
         estimates = {"large": {"quality": 0.9, "cost_usd": 0.1}}
         return Decision("large", 0.9, 0.1, 1.0, "always", cost_weight or 0.0, estimates, "b2:test")
 

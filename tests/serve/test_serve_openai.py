@@ -51,7 +51,8 @@ def test_the_sdk_works_unchanged_and_every_answer_is_logged(
     served: httpx.Client, log_path: Path
 ) -> None:
     with _sdk(served) as client:
-        assert {model.id for model in client.models.list()} == {"router", "small", "large"}
+        listed = {model.id for model in client.models.list()}
+        assert listed == {"router", "router:cascade", "small", "large"}
         assert client.models.retrieve("small").owned_by == "routerlib"
         routed = client.chat.completions.create(model="router", messages=CODE)
         assert (routed.model, routed.choices[0].message.content) == ("large", "Answer: 4")

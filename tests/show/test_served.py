@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from routerlib.evaluation.off_policy.value import OffPolicyValue
-from routerlib.gather.calls.ask import instead
+from routerlib.gather.calls.answers import instead
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import Call, Score
 from routerlib.records.decision import CONVERSATION, Decision

@@ -1,96 +1,23 @@
-"""Answer one prompt: ask the chosen candidate, the next best where it fails, and log it all."""
+"""Answer one prompt for real: decide, ask, step by step where the router is a cascade, and log."""
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from routerlib.gather.calls.client import Clients, NotAsked, Permit
+from routerlib.gather.calls.answers import Answer, LogRecording, answer, instead, order_of_asking
+from routerlib.gather.calls.client import Clients, Permit
 from routerlib.gather.calls.interruptible import run_interruptibly
+from routerlib.gather.calls.steps import answer_in_steps, goes_on
 from routerlib.gather.candidates.abilities import Request, able
-from routerlib.gather.candidates.candidates import select_candidates
-from routerlib.policies.utility import utility
-from routerlib.records.call import Call, CandidateModel
+from routerlib.records.call import CandidateModel
 from routerlib.records.decision import CALLER, Decision
-from routerlib.records.messages import n_characters
 from routerlib.records.prompt import Prompt
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
     from routerlib.policies.policies import Policy
     from routerlib.routers.router import Router
-
-# A refusal or a cut answer is the candidate's answer; these give the asker nothing at all.
-_NO_ANSWER = ("error", "timeout", "empty")
-_MAX_ERROR_CHARS = 500
-_LONG_CHARACTERS = 1_000_000
-# The kind of fault of a call that was never made, since the money for it wasn't there.
-OVER_BUDGET = "over_budget"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to one prompt, and how it came about.
-
-    Parameters
-    ----------
-    text : str
-        The response; empty when every call failed.
-    decision : Decision
-        Who was chosen, and why.
-    call : Call
-        The last logged request; its candidate is who answered.
-    cost_usd : float
-        US dollars of that call; NaN when the provider gave no token counts.
-    call_id, decision_id : int
-        Their numbers in the log.
-    failed : tuple of Call, default=()
-        Requests before it that gave no answer, in order.
-    """
-
-    text: str
-    decision: Decision
-    call: Call
-    cost_usd: float
-    call_id: int
-    decision_id: int
-    failed: tuple[Call, ...] = field(default=())
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether a candidate had something to say, be it cut short or a refusal."""
-        return self.call.status not in _NO_ANSWER
-
-
-class Recording(Protocol):
-    """Where decisions and calls are written; each is on the disk once it is awaited."""
-
-    async def add_decision(self, prompt: Prompt, decision: Decision) -> int:
-        """Store a decision and its prompt and return the decision's number."""
-
-    async def add_call(self, call: Call) -> int:
-        """Store a call and return its number."""
-
-
-@dataclass(frozen=True)
-class LogRecording:
-    """Write straight to a log."""
-
-    log: CallLog
-    run_id: int
-
-    async def add_decision(self, prompt: Prompt, decision: Decision) -> int:
-        """Store a decision and its prompt and return the decision's number."""
-        with self.log.transaction():
-            self.log.add_prompts([prompt])
-            return self.log.add_decision(prompt.prompt_id, decision, self.run_id)
-
-    async def add_call(self, call: Call) -> int:
-        """Store a call and return its number."""
-        return self.log.add_call(call, self.run_id)
 
 
 def ask(
@@ -135,7 +62,8 @@ def ask(
     fall_back : bool, default=True
         Where the chosen candidate gives no answer, ask the next best.
     on_text : callable or None, default=None
-        Called with each part of the answer as it comes.
+        Called with each part of the answer as it comes; of a cascade, with all of it once it
+        stands.
     on_thought : callable or None, default=None
         Called with each part of what the candidate thinks, where its provider tells that apart
         from the answer; only beside `on_text`.
@@ -180,152 +108,41 @@ def ask(
     run_id = log.start_run("ask", {"router_hash": settled.router_hash})
     log.add_prices(order, run_id)
 
+    is_free = model is None and policy is None and fall_back
+    cascade = goes_on(router) if is_free else None
+    text, thought = _alone(on_text), _alone(on_thought)
+
     async def answered() -> Answer:
         async with Clients() as clients:
+            recording = LogRecording(log, run_id)
+            if cascade is not None:
+                return await answer_in_steps(
+                    asked,
+                    settled,
+                    order,
+                    cascade=cascade,
+                    clients=clients,
+                    recording=recording,
+                    cost_weight=cost_weight,
+                    task=task,
+                    on_text=text,
+                    on_thought=thought,
+                    permit=permit,
+                )
             return await answer(
                 asked,
                 settled,
                 order if fall_back and model is None else order[:1],
                 clients=clients,
-                recording=LogRecording(log, run_id),
-                on_text=None if on_text is None else lambda _, text: on_text(text),
-                on_thought=None if on_thought is None else lambda _, text: on_thought(text),
+                recording=recording,
+                on_text=text,
+                on_thought=thought,
                 permit=permit,
             )
 
     return run_interruptibly(answered())
 
 
-async def answer(
-    prompt: Prompt,
-    decision: Decision,
-    order: Sequence[CandidateModel],
-    *,
-    clients: Clients,
-    recording: Recording,
-    on_text: Callable[[str, str], None] | None = None,
-    on_thought: Callable[[str, str], None] | None = None,
-    on_body: Callable[[Any], None] | None = None,
-    permit: Permit | None = None,
-    asked: Mapping[str, Any] | None = None,
-) -> Answer:
-    """Ask one candidate after the other until one answers; decision and every call are logged.
-
-    Once a candidate has begun to speak no other is asked: two answers don't make one.
-
-    `order`: whom to ask, see `order_of_asking`; at least one.
-    `asked`: what of the request each call's `extra` keeps beside the messages.
-    """
-    recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
-    if sum(map(n_characters, prompt.messages)) > _LONG_CHARACTERS:
-        await recorded  # the copies that writing and sending take don't add up
-    failed: list[Call] = []
-    for candidate in order:
-        speech, thinking = _Speech(candidate.name, on_text), _Speech(candidate.name, on_thought)
-        call = await _call(clients, candidate, prompt, (speech, thinking), permit, on_body)
-        decision_id = await recorded
-        extra = {**(call.extra or {}), **asked} if asked else call.extra
-        call = replace(call, decision_id=decision_id, extra=extra)
-        call_id = await recording.add_call(call)
-        if call.status not in _NO_ANSWER or speech.has_begun or thinking.has_begun:
-            break
-        failed.append(call)
-    else:
-        failed.pop()  # the last one is the answer's own call
-    cost_usd = math.nan if call.usage is None else candidate.price.cost_usd(call.usage)
-    text = call.response or ""
-    return Answer(text, decision, call, cost_usd, call_id, decision_id, tuple(failed))
-
-
-def order_of_asking(
-    decision: Decision, candidates: Sequence[CandidateModel]
-) -> list[CandidateModel]:
-    """Return the chosen candidate, and after it the others, the next best first."""
-    (chosen,) = select_candidates(candidates, [decision.model])
-
-    def rank(candidate: CandidateModel) -> tuple[bool, float, float]:
-        utility = _utility(decision, candidate.name)
-        is_unknown = math.isnan(utility)
-        return is_unknown, -math.inf if is_unknown else -utility, -_usd_per_mtok(candidate)
-
-    others = [candidate for candidate in candidates if candidate.name != chosen.name]
-    return [chosen, *sorted(others, key=rank)]
-
-
-def instead(decision: Decision, model: str, reason: str, router_hash: str) -> Decision:
-    """Return a certain decision for another model, keeping the router's estimates."""
-    known = decision.estimates.get(model, {})
-    return replace(
-        decision,
-        model=model,
-        expected_quality=known.get("quality", math.nan),
-        expected_cost_usd=known.get("cost_usd", math.nan),
-        propensity=1.0,
-        reason=reason,
-        router_hash=router_hash,
-    )
-
-
-class _Speech:
-    """What a candidate says, or thinks, as it comes, and whether it has begun."""
-
-    def __init__(self, name: str, listener: Callable[[str, str], None] | None) -> None:
-        self.has_begun = False
-        self._name = name
-        self._listener = listener
-
-    @property
-    def on_piece(self) -> Callable[[str], None] | None:
-        return None if self._listener is None else self._hear
-
-    def _hear(self, text: str) -> None:
-        self.has_begun = True
-        assert self._listener is not None
-        self._listener(self._name, text)
-
-
-async def _call(
-    clients: Clients,
-    candidate: CandidateModel,
-    prompt: Prompt,
-    heard: tuple[_Speech, _Speech],
-    permit: Permit | None,
-    on_body: Callable[[Any], None] | None,
-) -> Call:
-    """Ask; a missing key, local model or money is a failed call too."""
-    try:
-        on_text, on_thought = (each.on_piece for each in heard)
-        return await clients.call(
-            candidate,
-            prompt,
-            on_text=on_text,
-            on_thought=on_thought,
-            on_body=on_body,
-            permit=permit,
-        )
-    except NotAsked:
-        return _never_made(candidate, prompt, OVER_BUDGET, "the budget has no room for it")
-    except (ValueError, RuntimeError) as error:
-        return _never_made(candidate, prompt, "unavailable", str(error))
-
-
-def _never_made(candidate: CandidateModel, prompt: Prompt, kind: str, why: str) -> Call:
-    return Call(
-        prompt_id=prompt.prompt_id,
-        candidate=candidate.name,
-        params_hash=candidate.params_hash,
-        status="error",
-        error_type=kind,
-        error=" ".join(why.split())[:_MAX_ERROR_CHARS],
-    )
-
-
-def _utility(decision: Decision, name: str) -> float:
-    known = decision.estimates.get(name)
-    if known is None:
-        return math.nan
-    return utility(known["quality"], known["cost_usd"], decision.cost_weight)
-
-
-def _usd_per_mtok(candidate: CandidateModel) -> float:
-    return candidate.price.output_usd_per_mtok
+def _alone(listener: Callable[[str], None] | None) -> Callable[[str, str], None] | None:
+    """Return a listener that isn't told who speaks."""
+    return None if listener is None else lambda _, text: listener(text)

@@ -16,7 +16,7 @@ from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import THOUGHT
 
 if TYPE_CHECKING:
-    from routerlib.gather.calls.ask import Answer
+    from routerlib.gather.calls.answers import Answer
     from routerlib.log.call_log import CallLog
     from routerlib.routers.router import Router
 

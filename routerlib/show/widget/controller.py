@@ -30,7 +30,7 @@ from routerlib.show.widget.slider import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from routerlib.gather.calls.ask import Answer
+    from routerlib.gather.calls.answers import Answer
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.explanation.margin import MarginExplanation

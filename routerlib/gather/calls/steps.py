@@ -1,0 +1,130 @@
+"""Answer one prompt by a cascade: ask, judge the answer, and ask on where that is worth it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from routerlib.gather.calls.answers import Answer, Recording, answer, order_of_asking
+from routerlib.gather.calls.client import Clients, Permit
+from routerlib.records.call import CandidateModel
+from routerlib.records.decision import STEP, Decision
+from routerlib.records.logprobs import kept_logprobs
+from routerlib.records.prompt import Prompt
+
+if TYPE_CHECKING:
+    from routerlib.routers.cascades.cascade import Cascade
+    from routerlib.routers.cascades.steps import Step
+    from routerlib.routers.router import Router
+
+
+def goes_on(router: object) -> Cascade | None:
+    """Return the router where it is a cascade that may ask somebody after an answer; else None."""
+    from routerlib.routers.cascades.cascade import Cascade
+
+    if not isinstance(router, Cascade) or router.boldness_.share == 0 or router.most_calls == 1:
+        return None
+    return router
+
+
+def without_steps(router: Router) -> Router:
+    """Return the router that a cascade stands on; any other as it is."""
+    from routerlib.routers.cascades.cascade import Cascade
+
+    return router.router if isinstance(router, Cascade) else router
+
+
+async def answer_in_steps(
+    prompt: Prompt,
+    first: Decision,
+    candidates: Sequence[CandidateModel],
+    *,
+    cascade: Cascade,
+    clients: Clients,
+    recording: Recording,
+    cost_weight: float | None = None,
+    task: str | None = None,
+    on_text: Callable[[str, str], None] | None = None,
+    on_thought: Callable[[str, str], None] | None = None,
+    permit: Permit | None = None,
+    asked: Mapping[str, Any] | None = None,
+) -> Answer:
+    """Ask, judge, and ask on until an answer stands; every step is logged, and paid.
+
+    Nothing is handed on before an answer stands: then all of it at once.
+
+    `first`: the decision to begin with.
+    `candidates`: who may be asked; one that gives no answer is replaced by the next best of them.
+    `asked`: as of `answer`.
+    """
+    had: list[Answer] = []
+    decision, left = first, list(candidates)
+    while True:
+        order = order_of_asking(decision, left)
+        found = await answer(
+            prompt,
+            decision,
+            order,
+            clients=clients,
+            recording=recording,
+            permit=permit,
+            asked=asked,
+        )
+        had.append(found)
+        tried = {call.candidate for call in (*found.failed, found.call)}
+        left = [each for each in left if each.name not in tried]
+        judge = partial(_after, cascade, prompt, had, [each.name for each in left])
+        step = await asyncio.to_thread(judge, cost_weight, task)
+        if step is None or step.stop or step.model not in {each.name for each in left}:
+            break
+        decision = replace(
+            step,
+            router_hash=STEP,
+            reason=f"after decision {found.decision_id}: {step.reason}",
+        )
+    given = _given(had, step)
+    if on_thought is not None and (thought := given.thought):
+        on_thought(given.call.candidate, thought)
+    if on_text is not None and given.text:
+        on_text(given.call.candidate, given.text)
+    return given
+
+
+def _after(
+    cascade: Cascade,
+    prompt: Prompt,
+    had: Sequence[Answer],
+    left: Sequence[str],
+    cost_weight: float | None,
+    task: str | None,
+) -> Step | None:
+    """Return how to go on; None where nobody said anything yet.
+
+    `left`: who can be asked still.
+    """
+    known = set(cascade.models_)
+    told = [each for each in had if each.is_answered and each.call.candidate in known]
+    if not told:
+        return None
+    failed = [call for each in had for call in (*each.failed, each.call)]
+    silent = [call.candidate for call in failed if call.candidate in known]
+    answers: dict[str, str | None] = dict.fromkeys(silent)
+    answers |= {each.call.candidate: each.text for each in told}
+    numbers = {each.call.candidate: kept_logprobs(each.call.extra) for each in told}
+    logprobs = {name: kept for name, kept in numbers.items() if kept}
+    how: dict[str, Any] = {"cost_weight": cost_weight, "task": task, "among": left}
+    return cascade.after(prompt.text, answers, logprobs=logprobs, **how)
+
+
+def _given(had: Sequence[Answer], step: Step | None) -> Answer:
+    """Return the answer believed best, with what was had beside it."""
+    if step is None:
+        return had[-1]
+    judged = dict(step.judged)
+    told = [each for each in had if each.is_answered]
+    best = max(told, key=lambda each: judged.get(each.call.candidate, 0.0))
+    beside = tuple(each for each in had if each is not best)
+    return replace(best, beside=beside, judged=judged, stands=step.reason)

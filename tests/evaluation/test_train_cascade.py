@@ -1,0 +1,81 @@
+"""`routerlib train --cascade` leaves one file that cascades, and says what that is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cascading import SURE, UNSURE, telling_outcomes
+
+import routerlib as rl
+from routerlib.cli import main
+from routerlib.records.call import Call, Score, Usage
+from routerlib.records.prompt import Prompt
+from routerlib.routers import artifact
+
+PROMPT = "Question 9: 555 of 333?"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Log the world in which an answer shows whether it is right, and train on it."""
+    folder = tmp_path_factory.mktemp("cascade")
+    outcomes = telling_outcomes()
+    prices = {"small": rl.Price(0.1, 0.1), "large": rl.Price(2.0, 2.0)}
+    with rl.CallLog(folder / "logs.db") as log:
+        log.add_prices(
+            [rl.CandidateModel(name, name, "custom", None, None, prices[name]) for name in prices]
+        )
+        log.add_prompts(Prompt.from_text(text) for text in outcomes.prompts)
+        for row, prompt_id in enumerate(outcomes.prompt_ids):
+            for arm, name in enumerate(outcomes.models):
+                text = (outcomes.answers or ())[row][arm]
+                call = Call(prompt_id, name, "b2:h", "ok", text, Usage(500, 500))
+                log.add_call(call, scores=[Score("exact", float(outcomes.quality[row, arm]))])
+    told = ["train", "--cascade", "--log", str(folder / "logs.db")]
+    assert main([*told, "--model", str(folder / "router.pkl"), "--cost-weight", "100"]) == 0
+    return folder / "router.pkl"
+
+
+def test_the_file_is_a_cascade_and_holds_what_it_is_worth(trained: Path) -> None:
+    assert isinstance(rl.load_router(trained), rl.Cascade)
+    found = artifact.load(trained).metadata["test"]["cascade"]
+    assert found["kind"] == "pays"
+    assert found["n"] + found["n_skipped"] == 108, "30 % of 360 prompts are held out"
+    assert found["sentence"].startswith("The cascade pays beside the router: on 108 held-out")
+
+
+@pytest.mark.parametrize(("answer", "said"), [(SURE, "give back small"), (UNSURE, "ask large")])
+def test_route_tells_whether_an_answer_stands(
+    trained: Path, answer: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["route", PROMPT, "--model", str(trained), "--answer", f"small={answer}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == said
+    assert lines[1].strip().startswith("small: its answer is believed good by")
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["route", PROMPT, "--answer", "small"], "--answer must be MODEL=TEXT"),
+        (["route", PROMPT, "--answer", "tiny=4"], "answers must be of small, large, got 'tiny'"),
+        (["train", "--cascade", "--cross-fit", "5"], "give --cascade or --cross-fit, not both"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(
+    trained: Path, given: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "--model", str(trained)]) == 1
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_plain_router_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from serving import save_router
+
+    save_router(tmp_path / "plain.pkl")
+    asked = ["route", PROMPT, "--model", str(tmp_path / "plain.pkl"), "--answer", "small=4"]
+    assert main(asked) == 1
+    assert "this router is 'knn'; train one with routerlib train --cascade" in (
+        capsys.readouterr().err
+    )

@@ -1,0 +1,66 @@
+"""The notebook on cascades shows what looking at answers tells, and what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cascading import telling_cascade, telling_outcomes
+
+from routerlib.outcomes.answers import Answers, Said
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.show.notebooks import cascades
+from routerlib.show.notebooks.cascades import AFTER, AFTER_ALL, BEFORE, LEAST_WORD, JudgedAnswers
+
+
+@pytest.fixture(scope="module")
+def judged() -> JudgedAnswers:
+    return cascades.judged_answers(telling_cascade().router, telling_outcomes())
+
+
+def test_answers_tell_what_prompts_did_not(judged: JudgedAnswers) -> None:
+    text = str(cascades.judgement_table(judged))
+    assert "small" in text
+    assert "large" not in text, "all of its answers are right: there is nothing to tell apart"
+    assert list(judged.by_sight) == [BEFORE, AFTER]
+    lessons = cascades._own_auc(judged, BEFORE), cascades._own_auc(judged, AFTER)
+    assert lessons[0] < 0.7 < 0.95 < lessons[1]
+
+
+def test_log_probabilities_are_a_sight_of_their_own_where_there_are_any() -> None:
+    outcomes = telling_outcomes()
+    rows = [
+        Said(row, ({"final_least": -0.1 - (1 - quality)} if i % 2 else None, None))
+        for i, (row, quality) in enumerate(
+            zip(outcomes.answers or (), outcomes.quality[:, 0], strict=True)
+        )
+    ]
+    told = replace(outcomes, answers=Answers(lambda: rows, len(rows)))
+    judged = cascades.judged_answers(telling_cascade().router, told)
+    assert list(judged.by_sight) == [BEFORE, AFTER, AFTER_ALL, LEAST_WORD]
+    assert np.isfinite(judged.by_sight[LEAST_WORD]).sum() == len(outcomes) / 2
+    assert cascades._own_auc(judged, LEAST_WORD) == 1.0
+
+
+def test_examples_show_prompt_answer_and_score(judged: JudgedAnswers) -> None:
+    rows = cascades.judged_examples(judged, 3).rows
+    assert len(rows) == 3
+    assert all(len(row) == 5 and "Question" in row[0] for row in rows)
+
+
+def test_the_figure_is_titled_with_its_finding(judged: JudgedAnswers) -> None:
+    import matplotlib.pyplot as plt
+
+    found = cascades.ratios_of(judged)
+    ax = cascades.ratios_plot(judged, found)
+    assert ax.get_title(loc="left") == cascades.ratio_sentence(found)
+    assert cascades.own_ratio(judged) == pytest.approx(20.0)
+    assert found.breaks_even_at < 20
+    plt.close(ax.figure)
+
+
+def test_a_best_model_that_is_the_cheapest_has_nobody_to_look_at_first() -> None:
+    outcomes = Outcomes(["a", "b"], ["one", "two"], [[1, 0], [1, 0]], [[1e-3, 2e-3]] * 2)
+    with pytest.raises(ValueError, match="one is the best and the cheapest"):
+        _ = JudgedAnswers(outcomes, {}).cheap
