@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -113,7 +114,8 @@ def test_decisions_are_gathered_with_reasons(router: LGBMRouter, outcomes: Outco
     told = decisions.reasons(decided, shares)
     assert [model for model, _ in told] == ["large", "small"]  # none go to tiny
     assert told[0][1].startswith("gets 75 %")
-    assert any("What tells most: on any prompt " in sentence for _, sentence in told)
+    assert not any("What tells most: on any prompt" in sentence for _, sentence in told)
+    assert any(re.search(r"\(beside [+-][\d.]+ on any prompt\)", said) for _, said in told)
 
 
 def test_a_router_without_trees_gives_its_own_reason(outcomes: Outcomes) -> None:

@@ -220,11 +220,19 @@ def test_the_sentence_names_models_points_and_cost(router, world):
     margin = explain_margin(router, world[1].prompts[0], "m2", "m0", cost_weight=100)
     assert margin.sentence.startswith("m2 is expected to give ")
     assert "than m0" in margin.sentence
-    told = re.search(r"([\d.]+) points (more|less) quality than m0 \((.*?)\)\.", margin.sentence)
+    told = re.search(
+        r"([\d.]+) points (more|less) quality than m0: (\S+) on any prompt, and (\S+) for this one "
+        r"\((.*?)\)\.",
+        margin.sentence,
+    )
     assert told is not None
-    parts = [float(part.split()[-1]) for part in told[3].split(", ")]
-    assert "others" in told[3]
-    assert sum(parts) == pytest.approx(100 * margin.quality_margin, abs=0.06 * len(parts))
+    parts = [float(part.split()[-1]) for part in told[5].split(", ")]
+    assert "others" in told[5]
+    assert "on any prompt" not in told[5]  # a constant is no reason
+    base, own = float(told[3]), float(told[4])
+    assert base == pytest.approx(100 * margin.contributions[ANY_PROMPT], abs=0.06)
+    assert sum(parts) == pytest.approx(own, abs=0.06 * (len(parts) + 1))
+    assert base + own == pytest.approx(100 * margin.quality_margin, abs=0.11)
     assert "US dollars more per 1000 prompts, which weighs -" in margin.sentence
     assert "They change places at a cost weight of " in margin.sentence
     assert " times as much." in margin.sentence

@@ -42,7 +42,7 @@ def test_abbreviations_are_explained_once_under_their_table(halves):
     assert [line.split(":")[0] for line in shown.notes] == ["AIQ", "APGR"]
     page = shown._repr_html_()
     assert page.count("the mean quality over all costs") == 1
-    assert page.endswith("may go to the best.</p>")
+    assert page.endswith("may go to the best.</p></div>")
     assert str(shown).endswith(shown.notes[-1])
 
 

@@ -75,8 +75,21 @@ def test_whatever_a_cell_holds_is_escaped() -> None:
 
 def test_computed_prose_is_escaped() -> None:
     assert words.Prose(("<b>",), ("<i>",))._repr_html_() == (
-        "<p>&lt;b&gt;</p><ul><li>&lt;i&gt;</li></ul>"
+        '<div class="tex2jax_ignore mathjax_ignore">'
+        "<p>&lt;b&gt;</p><ul><li>&lt;i&gt;</li></ul></div>"
     )
+
+
+def test_dollars_are_no_mathematics_intervals_stay_whole_and_texts_flush_left() -> None:
+    said = words.Prose(("It costs $1 to $2, 3.0 points [1.0, 2.0].",))._repr_html_()
+    frame = pd.DataFrame({"prompt": ["$5 or $6?"], "x": [0.5], "x_low": [0.1], "x_high": [0.9]})
+    shown = table(frame, "cost $1 to $2")._repr_html_()
+    for html in (said, shown):
+        assert html.startswith('<div class="tex2jax_ignore mathjax_ignore">')
+        assert html.endswith("</div>")
+    assert "[1.0,\u00a02.0]" in said
+    assert '<small style="white-space:nowrap">[0.1, 0.9]</small>' in shown
+    assert '<th scope="row" style="text-align:left">$5 or $6?</th>' in shown
 
 
 def test_examples_begin_with_the_prompt_on_which_candidates_differ(full_log: CallLog) -> None:

@@ -145,7 +145,8 @@ def test_failed_calls_are_counted_apart(page: str) -> None:
 
 def test_table_without_rows_is_no_bare_head() -> None:
     empty = Table(("type", "calls"), (), (False, True), "Calls that failed")
-    assert empty._repr_html_() == '<p class="caption">Calls that failed: none.</p>'
+    assert '<p class="caption">Calls that failed: none.</p>' in empty._repr_html_()
+    assert "<table" not in empty._repr_html_()
 
 
 def test_log_without_prices_or_failed_calls_leaves_no_heading_without_content(
@@ -179,7 +180,7 @@ def test_words_of_the_page_are_explained_in_it(page: str) -> None:
 
 def test_unknown_numbers_are_shown_as_unknown(log: CallLog) -> None:
     frame = log.sql("select 'a' as model, cast('nan' as double) as quality, 2 as n")
-    assert "– | 2" in str(table(frame))
+    assert re.search(r"^a +– +2$", str(table(frame)), re.M)
 
 
 def test_notebook_page_runs_nothing_that_an_answer_contains(hostile_notebook: Path) -> None:

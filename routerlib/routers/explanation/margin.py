@@ -310,20 +310,25 @@ def _quality_sentence(
     other: str,
     margin: float,
 ) -> str:
+    """Tell what is so on any prompt apart from what is due to this one: that is no reason."""
     more = "more" if margin >= 0 else "less"
     text = (
         f"{chosen} is expected to give {abs(100 * margin):.1f} points {more} quality than {other}"
     )
-    largest = sorted(parts.items(), key=lambda part: -abs(part[1]))[:_N_REASONS]
+    base = parts.get(ANY_PROMPT, 0.0)
+    of_prompt = {name: part for name, part in parts.items() if name != ANY_PROMPT}
+    largest = sorted(of_prompt.items(), key=lambda part: -abs(part[1]))[:_N_REASONS]
     reasons = [
         f"{with_value(name, values.get(name, float('nan')))} {100 * part:+.1f}"
         for name, part in largest
         if abs(part) >= _SMALLEST_REASON
     ]
-    n_others = sum(abs(part) > _ROUNDING for part in parts.values()) - len(reasons)
-    rest = margin - sum(part for _, part in largest[: len(reasons)])
+    n_others = sum(abs(part) > _ROUNDING for part in of_prompt.values()) - len(reasons)
+    rest = margin - base - sum(part for _, part in largest[: len(reasons)])
     if reasons and n_others > 0 and abs(rest) >= _SMALLEST_SHOWN:
         reasons.append(f"{n_others} others {100 * rest:+.1f}")
+    if abs(base) >= _SMALLEST_SHOWN:
+        text += f": {100 * base:+.1f} on any prompt, and {100 * (margin - base):+.1f} for this one"
     return text + (f" ({', '.join(reasons)})." if reasons else ".")
 
 

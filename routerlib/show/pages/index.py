@@ -39,6 +39,7 @@ from routerlib.show.tables.evaluation import comparison_table, key_numbers
 from routerlib.show.tables.money import PROMPTS_PER_MONTH, monthly
 from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.glossary import TERMS, glossed, term_id
+from routerlib.show.words.numbers import unbroken
 from routerlib.show.words.prose import Caution, explain_words
 from routerlib.show.words.sentences import describe_router
 
@@ -182,6 +183,7 @@ def write_index(
         what_if=_what_if(findings.router, findings.test),
         importances=importance_figures(findings.router, findings.test),
         glossed=glossed,
+        unbroken=unbroken,
         terms=TERMS,
         term_id=term_id,
         prompts_per_month=PROMPTS_PER_MONTH,

@@ -194,9 +194,9 @@ def _reason(part: Sequence[Decided], share_of_all: float) -> str:
 
 
 def _most_telling(margins: Sequence[MarginExplanation]) -> str:
-    """Name what moves the expected quality most, on average over decisions.
+    """Name what of the prompts moves the expected quality most, on average over decisions.
 
-    What holds for any prompt comes first: without it the features don't explain the sum.
+    What holds for any prompt is no reason why these go there: it stands apart, as the start.
     """
     names = margins[0].contributions
     means = {
@@ -204,8 +204,8 @@ def _most_telling(margins: Sequence[MarginExplanation]) -> str:
         for name in names
     }
     features = sorted((name for name in means if name != ANY_PROMPT), key=lambda n: -abs(means[n]))
-    top = [ANY_PROMPT] * (ANY_PROMPT in means) + features[:_N_REASONS]
-    return ", ".join(f"{name} {100 * means[name]:+.1f}" for name in top)
+    top = ", ".join(f"{name} {100 * means[name]:+.1f}" for name in features[:_N_REASONS])
+    return f"{top} (beside {100 * means.get(ANY_PROMPT, 0.0):+.1f} on any prompt)"
 
 
 class Group(NamedTuple):

@@ -17,9 +17,10 @@ from routerlib.show.words.numbers import (
     percent,
     points,
     significant,
+    unbroken,
     usd_per_1000,
 )
-from routerlib.show.words.prose import explain_words
+from routerlib.show.words.prose import explain_words, untypeset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,16 +99,16 @@ class Table:
         Without rows only the caption is shown, saying that there are none.
         """
         if not self.rows and self.caption:
-            return f'<p class="caption">{escape(self.caption)}: none.</p>'
+            return untypeset(f'<p class="caption">{escape(self.caption)}: none.</p>')
         classes = [self._class(column) for column in range(len(self.heads))]
         head = "".join(
             f'<th scope="col"{kind}>{escape(text)}</th>'
             for text, kind in zip(self.heads, classes, strict=True)
         )
         body = "".join(f"<tr>{_cells(row, classes)}</tr>" for row in self.rows)
-        caption = f'<p class="caption">{escape(self.caption)}</p>' if self.caption else ""
+        caption = f'<p class="caption">{escape(unbroken(self.caption))}</p>' if self.caption else ""
         label = escape(self.caption or "Table", quote=True)
-        return (
+        return untypeset(
             f'{caption}<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{self._noted()}"
         )
@@ -119,7 +120,8 @@ class Table:
         if self.is_number[column]:
             return ' class="number"'
         is_long = any(len(row[column]) > _LONG_CHARACTERS for row in self.rows)
-        return ' class="long"' if is_long else ""
+        # Notebooks set cells flush right, unless a cell says otherwise.
+        return ' class="long"' * is_long + ' style="text-align:left"'
 
     def __str__(self) -> str:
         """Show as plain text, cells under each other; without rows only that there are none."""
@@ -203,4 +205,6 @@ def _cells(row: Sequence[str], classes: Sequence[str]) -> str:
 
 def _with_small_interval(text: str) -> str:
     value, bracket, interval = text.partition(" [")
-    return escape(value) + (f" <small>[{escape(interval)}</small>" if bracket else "")
+    return escape(value) + (
+        f' <small style="white-space:nowrap">[{escape(interval)}</small>' if bracket else ""
+    )

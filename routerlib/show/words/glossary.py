@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from html import escape
 
+from routerlib.show.words.numbers import unbroken
+
 TERMS: Mapping[str, str] = {
     "points": "Hundredths of quality: 100 points = always right.",
     "95 % interval": "Where the true value lies in 95 of 100 such measurements. Where it holds 0, "
@@ -52,4 +54,4 @@ def glossed(text: str) -> str:
             f'title="{title}">{term}</button>'
         )
 
-    return _TERM.sub(opened, escape(text))
+    return _TERM.sub(opened, escape(unbroken(text)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 _MAX_SHOWN_CHARACTERS = 160
 _PROMPTS_PER_UNIT = 1000
+_INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
 
 
 def percent(share: float) -> str:
@@ -53,3 +56,12 @@ def short(text: str, n_characters: int = _MAX_SHOWN_CHARACTERS) -> str:
     """
     line = " ".join(text.split())
     return line if len(line) <= n_characters else line[: n_characters - 1] + "…"
+
+
+def unbroken(text: str) -> str:
+    r"""Keep intervals in brackets on one line, by a blank that doesn't break.
+
+    >>> unbroken("2.3 points [1.1, 3.4]").split(" ")
+    ['2.3', 'points', '[1.1,\xa03.4]']
+    """
+    return _INTERVAL.sub("[\\1,\u00a0\\2]", text)

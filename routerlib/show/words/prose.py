@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from routerlib.features.names import ANY_PROMPT, MEANING, NETWORK, SIMILAR, TOPIC, WORDING
+from routerlib.show.words.numbers import unbroken
 
 _MEASURES = {
     "AIQ": "average improvement in quality: the mean quality over all costs from the cheapest "
@@ -42,7 +43,7 @@ _CAUTION_STYLE = (
 class Caution(str):
     """A sentence that nobody should overlook; it shows in colour.
 
-    >>> say(Caution("This is the sample."))._repr_html_().startswith('<p class="caution" style=')
+    >>> '<p class="caution" style=' in say(Caution("This is the sample."))._repr_html_()
     True
     >>> print(Caution("This is the sample."))
     This is the sample.
@@ -67,8 +68,8 @@ class Prose:
     def _repr_html_(self) -> str:
         """Render as paragraphs and a list."""
         paragraphs = "".join(map(_paragraph, self.sentences))
-        items = "".join(f"<li>{escape(text)}</li>" for text in self.bullets)
-        return paragraphs + (f"<ul>{items}</ul>" if items else "")
+        items = "".join(f"<li>{escape(unbroken(text))}</li>" for text in self.bullets)
+        return untypeset(paragraphs + (f"<ul>{items}</ul>" if items else ""))
 
     def __str__(self) -> str:
         """Show as plain text."""
@@ -93,7 +94,7 @@ def say(*sentences: object) -> Prose:
     Routing pays.
     See <b>.
     >>> say("See <b>.")._repr_html_()
-    '<p>See &lt;b&gt;.</p>'
+    '<div class="tex2jax_ignore mathjax_ignore"><p>See &lt;b&gt;.</p></div>'
     """
     texts = (each if isinstance(each, Caution) else str(each) for each in sentences)
     return Prose(tuple(text for text in texts if text))
@@ -101,7 +102,16 @@ def say(*sentences: object) -> Prose:
 
 def _paragraph(text: str) -> str:
     shape = f' class="caution" style="{_CAUTION_STYLE}"' if isinstance(text, Caution) else ""
-    return f"<p{shape}>{escape(text)}</p>"
+    return f"<p{shape}>{escape(unbroken(text))}</p>"
+
+
+def untypeset(html: str) -> str:
+    """Keep notebooks from reading dollars as mathematics.
+
+    >>> untypeset("<p>$5 or $6</p>")
+    '<div class="tex2jax_ignore mathjax_ignore"><p>$5 or $6</p></div>'
+    """
+    return f'<div class="tex2jax_ignore mathjax_ignore">{html}</div>'
 
 
 def explain_words(*texts: str) -> tuple[str, ...]:
