@@ -27,6 +27,7 @@ from routerlib.evaluation.fallback import (
     judge_router,
     without_fallback,
 )
+from routerlib.evaluation.own_scores import own_scores
 from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.routing import (
     Routed,
@@ -125,9 +126,12 @@ class Evaluation:
     missing : MissingCells or None
         Held-out prompts that lack a quality or a cost, and what they could change; None when
         nothing is missing.
+    scored : dict of str to Interval
+        Failed calls left out: ``quality`` where the router's own choice has a score, on ``n``
+        prompts, and ``quality_difference`` where the best single model has one too, on
+        ``n_difference``.
     failures : dict of str to Interval or None
-        ``quality`` and ``quality_difference`` when failed calls count as wrong, with ``n``;
-        None when not asked for.
+        The same when failed calls count as wrong; None when not asked for.
     audited : Audited or None
         What a person's random set corrects of all above, which is by the judge; None = no set.
     verdict : Verdict
@@ -155,6 +159,7 @@ class Evaluation:
     calibration: Calibration | None
     crossed: CrossTested | None
     missing: MissingCells | None
+    scored: Mapping[str, Any]
     failures: Mapping[str, Any] | None
     audited: Audited | None
     verdict: Verdict
@@ -290,7 +295,8 @@ def evaluate(
         calibration=calibration_of(whole.estimates.quality, test, **bootstrap._asdict()),
         crossed=crossed,
         missing=in_use.missing,
-        failures=_failures(router, counted_wrong[0], wrong[0], bootstrap) if wrong else None,
+        scored=own_scores(test, whole, train, of_folds, bootstrap),
+        failures=own_scores(*everything, train, of_folds, bootstrap) if wrong else None,
         audited=in_use.audited,
         verdict=auditor.told(
             judge_router(router, tested, in_use, tried, crossed, smallest_effect), in_use.audited
@@ -380,19 +386,3 @@ def _shares_by_task(outcomes: Outcomes, arms: Arms) -> dict[str, dict[str, float
         }
         for task in np.unique(tasks)
     }
-
-
-def _failures(
-    router: Router, test: Outcomes, routed: Routed, bootstrap: _Bootstrap
-) -> dict[str, Any]:
-    """Measure quality alone: a failed call often has no known cost."""
-    train = means_on_train(router, test)
-    without_costs = replace(test, cost_usd=np.full(test.cost_usd.shape, np.nan))
-    tested = TestedPrompts.of(
-        without_costs, train.strong, train.weak, routed.best, routed.estimates
-    )
-    contender = arms_contender(tested, routed.arms[tested.kept])
-    measured = measure(tested, {_ROUTER: contender}, **bootstrap._asdict())
-    counted = measured.intervals(_ROUTER)
-    names = ("quality", "quality_difference")
-    return {**{name: counted[name] for name in names}, "n": len(tested)}

@@ -153,7 +153,7 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
     verdict = evaluation.verdict
     numbers = verdict.numbers
     if verdict.fallback is not None:
-        return [*_of_best_single(evaluation), _sample(numbers)]
+        return [*_of_best_single(evaluation), _sample(numbers, keeps=True)]
     found = [*_saving(numbers, verdict.best_single)]
     named = [
         ("quality_difference", f"quality against always {verdict.best_single}"),
@@ -187,13 +187,14 @@ def _saving(numbers: Mapping[str, float | None], best_single: str) -> list[KeyNu
     return [KeyNumber(f"{percent(sign * value)} {way}", f"than always {best_single}", _to(told))]
 
 
-def _sample(numbers: Mapping[str, float | None]) -> KeyNumber:
+def _sample(numbers: Mapping[str, float | None], *, keeps: bool = False) -> KeyNumber:
     """Say how many prompts the sentence is about, and what becomes of those that lack something."""
     n, n_all = numbers.get("n") or 0, numbers.get("n_held_out")
     note = ""
     if n_all is not None:
         lacking = f"{numbers['n_skipped']:.0f} lack a score or a cost"
         note = f"{lacking}; that counts within its bounds" if n == n_all else f"{lacking}, besides"
+        note = f"{lacking} of some candidate model" if keeps else note
     return KeyNumber(f"{n:.0f}", "held-out prompts", note)
 
 
@@ -205,10 +206,10 @@ def _of_best_single(evaluation: Evaluation) -> list[KeyNumber]:
             "",
         )
     ]
-    quality = evaluation.operating["quality"]
+    quality, n = evaluation.scored["quality"], evaluation.scored["n"]
     if math.isfinite(quality.value):
         value, *ends = (f"{part:.3f}" for part in quality[:3])
-        where = f"; on the {evaluation.n} with nothing missing" if evaluation.n_skipped else ""
+        where = f"; on the {n} where it is scored" if evaluation.n_skipped else ""
         name = f"quality of {evaluation.strong} (0-1)"
         found.append(KeyNumber(value, name, _bracket(*ends) + where))
     return found

@@ -198,19 +198,22 @@ def failure_sensitivity(evaluation: Evaluation) -> Table:
     """Show whether the result depends on how failed calls are counted."""
     import pandas as pd
 
-    counted = [("failures left out", evaluation.operating, evaluation.n)]
-    if evaluation.failures is not None:
-        known = "" if evaluation.failures["n"] > evaluation.n else " (none is known to have failed)"
-        label = f"failure counts as wrong{known}"
-        counted.append((label, evaluation.failures, evaluation.failures["n"]))
+    left_out, wrong = evaluation.scored, evaluation.failures
+    counted = [("failures left out", left_out)]
+    if wrong is not None:
+        counts = ("n", "n_difference")
+        is_known = any(wrong[name] > left_out[name] for name in counts)
+        known = "" if is_known else " (none of these is known to have failed)"
+        counted.append((f"failure counts as wrong{known}", wrong))
     rows: list[dict[str, Any]] = [
         {
             "how failed calls count": label,
-            "n": n,
-            **interval["quality"].columns("quality"),
-            **interval["quality_difference"].columns("quality_difference"),
+            "n": found["n"],
+            **found["quality"].columns("quality"),
+            "n of the difference": found["n_difference"],
+            **found["quality_difference"].columns("quality_difference"),
         }
-        for label, interval, n in counted
+        for label, found in counted
     ]
     if evaluation.missing is not None:
         audited = evaluation.audited
@@ -218,7 +221,8 @@ def failure_sensitivity(evaluation: Evaluation) -> Table:
         rows += _missing_rows(evaluation.missing, against)
     return table(
         pd.DataFrame(rows),
-        "Router's quality, with failed calls left out, as wrong, and with all that is missing",
+        "Router's quality where its own choice is scored, and its difference where the best single "
+        "model is too: with failed calls left out, as wrong, and with all that is missing",
     )
 
 
@@ -232,6 +236,7 @@ def _missing_rows(missing: MissingCells, strong: str) -> list[dict[str, Any]]:
             "how failed calls count": label,
             "n": missing.lacking.n,
             **Interval(*[float("nan")] * 4).columns("quality"),
+            "n of the difference": missing.lacking.n,
             **interval.columns("quality_difference"),
         }
         for label, interval in counted

@@ -243,17 +243,20 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
     operating = evaluation.operating
     keeps = evaluation.verdict.fallback is not None
     sent = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
+    n = evaluation.n + (evaluation.n_skipped if keeps else 0)
+    lacking = "of these can't compare candidates" if keeps else "were skipped"
     counted = (
         f"{'All' if keeps else 'Most'} prompts go to {sent}: "
-        f"{percent(evaluation.routed_shares[sent])} of {evaluation.n}; "
-        f"{evaluation.n_skipped} prompts were skipped because a candidate model has no score "
-        "or cost there."
+        f"{percent(evaluation.routed_shares[sent])} of {n}; {evaluation.n_skipped} prompts "
+        f"{lacking} because a candidate model has no score or cost there."
     )
     if evaluation.failures is not None and not keeps:
-        strict = evaluation.failures["quality_difference"]
+        strict, mild = (
+            each["quality_difference"] for each in (evaluation.failures, evaluation.scored)
+        )
         counted += (
             " If a failed call counted as a wrong answer, quality would differ from best single's "
-            f"by {points_of(strict)}; left out, by {points_of(operating['quality_difference'])}."
+            f"by {points_of(strict)}; left out, by {points_of(mild)}."
         )
     beyond = f"Quality at the operating point: {operating['quality'].value:.3f}."
     equal = evaluation.equal_quality
