@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold, cross_validate
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 
 import routerlib as rl
 from routerlib.outcomes.worlds import make_world
@@ -89,6 +89,14 @@ def test_routers_are_cross_validated_over_outcomes_by_group(world: rl.Outcomes) 
     assert len(found["test_score"]) == 4
     assert found["test_score"][0] == by_hand
     assert np.isfinite(found["test_score"]).all()
+
+
+def test_settings_are_searched_over_outcomes(world: rl.Outcomes) -> None:
+    search = GridSearchCV(rl.KNNRouter(), {"n_neighbors": [3, 40]}, cv=GroupKFold(3))
+    search.fit(world, groups=world.groups)
+    assert search.best_params_["n_neighbors"] in (3, 40)
+    assert search.best_estimator_.train_prompt_ids_ == world.prompt_ids
+    assert "KNNRouter" in search._repr_html_()
 
 
 def test_a_list_and_a_series_are_routed_each_like_a_text(world: rl.Outcomes) -> None:
