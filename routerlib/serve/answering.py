@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -31,8 +31,10 @@ from routerlib.records.prompt import Prompt
 from routerlib.serve.choosing import Exploration, decide
 from routerlib.serve.connections import LimitedClients, check_capped, is_affordable
 from routerlib.serve.conversations import Turn, conversation_of, earlier_turn, told_turn
+from routerlib.serve.deadlines import Deadlines
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.pairing import check_conversation
+from routerlib.serve.wishes import Wish
 
 if TYPE_CHECKING:
     from routerlib.routers.cascades.cascade import Cascade
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("routerlib.serve")
 
-# What the field `model` names for a cascade.
-IN_STEPS = "router:cascade"
 Stickiness = Literal["conversation", "none"]
 
 _CAPS = ("max_completion_tokens", "max_tokens")
@@ -56,23 +56,6 @@ _LAST_CALLS_S = 30.0
 _FEEDBACK_ON = """
 select call_id, candidate, status from calls where decision_id = ? order by call_id desc limit 1
 """
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a request asks for besides the answer itself.
-
-    `cost_weight`: quality given up per US dollar saved; None = the router's operating point.
-    `cascades`: whether another candidate may be asked once an answer was looked at.
-    `continues`: decision id of the turn that this one goes on from, or ``none``; None = look it
-        up.
-    """
-
-    cost_weight: float | None = None
-    model: str | None = None
-    continues: str | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    cascades: bool = False
 
 
 class Scored(NamedTuple):
@@ -122,6 +105,7 @@ class Service:
         self._run_id = self._log.start_run("serve", known_as, self.budget.cap_usd)
         self._log.add_prices(self.candidates, self._run_id)
         self._reader = CallLog(self._log.path, read_only=True)
+        self._deadlines = Deadlines(self._reader)
         self._writer = LogWriter(self._log)
         self._clients = LimitedClients(self.candidates, self.budget)
         for candidate in self.candidates:
@@ -173,10 +157,11 @@ class Service:
         router = self.routing.router
         if wish.cascades:
             _check_cascade(router)
+        in_time = self._deadlines.keep(self.candidates, wish.max_latency_s)
         if wish.model is not None:
             named = select_candidates(self.candidates, [wish.model])
             _able(named, prompt, wish.parameters)  # says what it lacks, whoever else could answer
-        able = _able(self.candidates, prompt, wish.parameters)
+        able = _able(in_time, prompt, wish.parameters)
         decision = await self._decision(router, prompt, wish, able)
         order = order_of_asking(decision, able if wish.model is None else named)
         order = [with_parameters(candidate, wish.parameters) for candidate in order]

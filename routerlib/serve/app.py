@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from routerlib.records.call import OF_CONVERSATION
 from routerlib.records.prompt import Prompt
 from routerlib.serve import requests, responses
-from routerlib.serve.answering import IN_STEPS, Service, Wish
+from routerlib.serve.answering import Service
 from routerlib.serve.anthropic_answers import MessageBody, fault_body
 from routerlib.serve.documentation import documentation_page
 from routerlib.serve.faults import Refused, refusing
@@ -27,12 +27,11 @@ from routerlib.serve.parsing import ParsedRoute
 from routerlib.serve.protocols import Continues, Protocols
 from routerlib.serve.response_answers import ResponseBody
 from routerlib.serve.streaming import Chunks, ToldLogprobs, answer_headers, stream
+from routerlib.serve.wishes import IN_STEPS, ROUTED, Wish, read_wish, unknown_name
 
 if TYPE_CHECKING:
     from routerlib.records.call import CandidateModel
 
-ROUTED = "router"
-_COST_WEIGHT = f"{ROUTED}:cost_weight="
 _OPENAI = "/v1/"
 _TWICE = "/v1/v1/"
 _ANTHROPIC = ("/v1/messages", "/v1/v1/messages")
@@ -123,7 +122,7 @@ def _add_addresses(app: FastAPI, endpoints: _Endpoints) -> None:
         response_model=responses.ChatBody,
         responses={**_documented(_UNKNOWN | _FAILED), 200: {"content": _CHAT_CONTENT}},
     )(endpoints.chat)
-    _add_protocols(app, Protocols(endpoints.service, endpoints.read_model))
+    _add_protocols(app, Protocols(endpoints.service, endpoints.names))
 
 
 def _add_protocols(app: FastAPI, protocols: Protocols) -> None:
@@ -144,7 +143,7 @@ class _Endpoints:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._names = [candidate.name for candidate in service.candidates]
+        self.names = [candidate.name for candidate in service.candidates]
 
     async def health(self) -> Response:
         """Say that the server is up, who decides, and how its router file stands."""
@@ -172,13 +171,13 @@ class _Endpoints:
 
     async def openai_models(self) -> Response:
         """List what the field `model` of a chat request may name."""
-        listed = [_openai_model(name) for name in (ROUTED, IN_STEPS, *self._names)]
+        listed = [_openai_model(name) for name in (ROUTED, IN_STEPS, *self.names)]
         return JSONResponse({"object": "list", "data": listed})
 
     async def openai_model(self, name: str) -> Response:
         """Describe one of the names that `model` may hold."""
-        if name not in (ROUTED, IN_STEPS, *self._names):
-            raise self._unknown_model(name)
+        if name not in (ROUTED, IN_STEPS, *self.names):
+            raise unknown_name(name, self.names)
         return JSONResponse(_openai_model(name))
 
     async def route(self, request: requests.RouteRequest) -> Response:
@@ -218,14 +217,8 @@ class _Endpoints:
             prompt = Prompt(
                 tuple(message.as_message() for message in request.messages), source="serve"
             )
-        cost_weight, model = self.read_model(request.model)
-        wish = Wish(
-            cost_weight,
-            model,
-            x_routerlib_continues or None,
-            request.parameters,
-            cascades=request.model == IN_STEPS,
-        )
+        wish = read_wish(request.model, self.names)
+        wish = replace(wish, continues=x_routerlib_continues or None, parameters=request.parameters)
         told = ToldLogprobs() if request.logprobs else None
         if request.stream:
             options = request.stream_options
@@ -236,29 +229,6 @@ class _Endpoints:
         logprobs = None if told is None else told.logprobs
         body = responses.chat_body(answer, int(time.time()), logprobs)
         return JSONResponse(body, headers=headers)
-
-    def read_model(self, model: str) -> tuple[float | None, str | None]:
-        """Return the cost weight, and the candidate, that the field `model` asks for."""
-        if model in (ROUTED, IN_STEPS):
-            return None, None
-        if model in self._names:
-            return None, model
-        if not model.startswith(_COST_WEIGHT):
-            raise self._unknown_model(model)
-        told = model.removeprefix(_COST_WEIGHT)
-        try:
-            cost_weight = float(told)
-        except ValueError:
-            cost_weight = math.nan
-        if not (math.isfinite(cost_weight) and cost_weight >= 0):
-            message = f"cost_weight must be a finite number of at least 0, got {told!r}"
-            raise Refused(400, message, param="model")
-        return cost_weight, None
-
-    def _unknown_model(self, name: str) -> Refused:
-        known = ", ".join((ROUTED, f"{_COST_WEIGHT}20", IN_STEPS, *self._names))
-        message = f"unknown model {name!r}; known are {known}"
-        return Refused(404, message, code="model_not_found", param="model")
 
 
 def _index(app: FastAPI) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Header, Response
@@ -11,13 +12,14 @@ from fastapi.responses import JSONResponse
 
 from routerlib.gather.calls.answers import Answer
 from routerlib.records.prompt import Prompt
-from routerlib.serve.answering import IN_STEPS, Service, Wish
+from routerlib.serve.answering import Service
 from routerlib.serve.anthropic_answers import MessageEvents, message_body
 from routerlib.serve.anthropic_requests import MessagesRequest
 from routerlib.serve.faults import refusing
 from routerlib.serve.response_answers import ResponseEvents, response_body
 from routerlib.serve.response_requests import ResponsesRequest
 from routerlib.serve.streaming import Telling, answer_headers, stream
+from routerlib.serve.wishes import read_wish
 
 Continues = Annotated[
     str,
@@ -27,16 +29,14 @@ Continues = Annotated[
         pattern=r"^([1-9][0-9]{0,14}|none|)$",
     ),
 ]
-# Reads the field `model`: a cost weight, and a candidate.
-ReadModel = Callable[[str], tuple[float | None, str | None]]
 
 
 class Protocols:
     """What each of these addresses does."""
 
-    def __init__(self, service: Service, read_model: ReadModel) -> None:
+    def __init__(self, service: Service, names: Sequence[str]) -> None:
         self._service = service
-        self._read_model = read_model
+        self._names = names
 
     async def messages(
         self, request: MessagesRequest, x_routerlib_continues: Continues = ""
@@ -66,9 +66,8 @@ class Protocols:
         messages = request.conversation()
         with refusing(400):
             prompt = Prompt(tuple(messages), source="serve")
-        cost_weight, model = self._read_model(request.model)
-        in_steps = request.model == IN_STEPS
-        wish = Wish(cost_weight, model, continues or None, request.parameters, cascades=in_steps)
+        wish = read_wish(request.model, self._names)
+        wish = replace(wish, continues=continues or None, parameters=request.parameters)
         if request.stream:
             return await stream(self._service, prompt, wish, telling)
         answer = await (await self._service.ask(prompt, wish)).answered()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from routerlib.gather.calls.answers import Answer
 from routerlib.records.prompt import Prompt
-from routerlib.serve.answering import Answering, Service, Wish
+from routerlib.serve.answering import Answering, Service
 from routerlib.serve.faults import Refused
 from routerlib.serve.responses import (
     about,
@@ -21,6 +21,7 @@ from routerlib.serve.responses import (
     tool_calls,
     usage,
 )
+from routerlib.serve.wishes import Wish
 
 if TYPE_CHECKING:
     from fastapi.responses import StreamingResponse

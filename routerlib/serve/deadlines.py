@@ -1,0 +1,47 @@
+"""Who answers in time, by what candidates took lately."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from routerlib.log.call_log import CallLog
+from routerlib.log.latencies import Latency, recent_latencies, too_slow
+from routerlib.records.call import CandidateModel
+from routerlib.serve.faults import Refused
+
+# Seconds for which what calls took lately isn't looked up again.
+_KEPT_S = 5.0
+
+
+class Deadlines:
+    """Leave out who is too slow, by a log that is looked at again and again."""
+
+    def __init__(self, log: CallLog) -> None:
+        self._log = log
+        self._latencies: dict[str, Latency] = {}
+        self._read_at = -math.inf
+
+    def keep(
+        self, candidates: Sequence[CandidateModel], max_latency_s: float | None
+    ) -> list[CandidateModel]:
+        """Return who isn't known to be too slow, or refuse with what each one takes.
+
+        `max_latency_s`: seconds; None = all are quick enough.
+        """
+        if max_latency_s is None:
+            return list(candidates)
+        now = time.monotonic()
+        if now - self._read_at > _KEPT_S:
+            self._latencies, self._read_at = recent_latencies(self._log), now
+        known = self._latencies
+        quick = [each for each in candidates if not too_slow(known, each.name, max_latency_s)]
+        if quick:
+            return quick
+        told = ", ".join(f"{each.name} {known[each.name].p90_s:.3g} s" for each in candidates)
+        why = (
+            f"nobody answers nine of ten requests within {max_latency_s:g} s; lately they took "
+            f"{told}"
+        )
+        raise Refused(400, why, code="unable", param="model")

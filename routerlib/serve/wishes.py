@@ -1,0 +1,77 @@
+"""What a request asks for, and how its field `model` says it: a candidate, or the router."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from routerlib.serve.faults import Refused
+
+ROUTED = "router"
+# What the field names for a cascade.
+IN_STEPS = f"{ROUTED}:cascade"
+_LEAST = {"cost_weight": "a finite number of at least 0", "max_latency_s": "seconds above 0"}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a request asks for besides the answer itself.
+
+    `cost_weight`: quality given up per US dollar saved; None = the router's operating point.
+    `model`: a candidate that was named; None = the router decides.
+    `max_latency_s`: seconds; who lately took longer in one answer of ten isn't asked; None = any.
+    `continues`: decision id of the turn that this one goes on from, or ``none``; None = look it
+        up.
+    `cascades`: whether another candidate may be asked once an answer was looked at.
+    """
+
+    cost_weight: float | None = None
+    model: str | None = None
+    max_latency_s: float | None = None
+    continues: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    cascades: bool = False
+
+
+def read_wish(told: str, candidates: Sequence[str]) -> Wish:
+    """Read what the field `model` says.
+
+    `candidates`: their names, which go before everything else.
+
+    >>> wish = read_wish("router:cost_weight=20,max_latency_s=3", ["small"])
+    >>> wish.cost_weight, wish.max_latency_s
+    (20.0, 3.0)
+    """
+    if told in candidates:
+        return Wish(model=told)
+    if told in (ROUTED, IN_STEPS):
+        return Wish(cascades=told == IN_STEPS)
+    start, _, settings = told.partition(":")
+    pairs = [each.partition("=") for each in settings.split(",")]
+    if start != ROUTED or any(not mark or name not in _LEAST for name, mark, _ in pairs):
+        raise unknown_name(told, candidates)
+    if len({name for name, _, _ in pairs}) < len(pairs):
+        raise Refused(400, f"each setting stands once in {told!r}", param="model")
+    values = {name: _number(name, value) for name, _, value in pairs}
+    return Wish(values.get("cost_weight"), None, values.get("max_latency_s"))
+
+
+def unknown_name(told: str, candidates: Sequence[str]) -> Refused:
+    """Return the refusal of a name, with those that are known."""
+    settings = (f"{ROUTED}:cost_weight=20", f"{ROUTED}:max_latency_s=3")
+    known = ", ".join((ROUTED, *settings, IN_STEPS, *candidates))
+    message = f"unknown model {told!r}; known are {known}"
+    return Refused(404, message, code="model_not_found", param="model")
+
+
+def _number(name: str, told: str) -> float:
+    try:
+        value = float(told)
+    except ValueError:
+        value = math.nan
+    is_enough = value > 0 if name == "max_latency_s" else value >= 0
+    if not (math.isfinite(value) and is_enough):
+        raise Refused(400, f"{name} must be {_LEAST[name]}, got {told!r}", param="model")
+    return value
