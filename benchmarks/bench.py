@@ -72,6 +72,13 @@ RUNS = (
         75,
     ),
     Run(
+        "Does it pay to look at an answer before paying for a dearer one?",
+        "cascades.py all --folds 2",
+        3,
+        "cascades.py",
+        20,
+    ),
+    Run(
         "Is the chosen operating point safe after few training prompts?",
         "evaluation.py copies safety --draws 3",
         3,

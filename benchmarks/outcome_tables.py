@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,10 @@ def read_reasoning() -> Outcomes | None:
     frame = _read("reasoning_6models_answers.parquet")
     if frame is None:
         return None
-    answers = [frame[f"answer:{name}"].fillna("").str.len() for name in _REASONING]
-    return _with_costs(frame, _REASONING, n_output=np.column_stack(answers) / 4)
+    answers = frame[[f"answer:{name}" for name in _REASONING]].fillna("")
+    n_output = answers.apply(lambda column: column.str.len()).to_numpy(float) / 4
+    outcomes = _with_costs(frame, _REASONING, n_output=n_output)
+    return replace(outcomes, answers=answers.values.tolist())
 
 
 def read_mmlu_pro() -> Outcomes | None:

@@ -1,9 +1,11 @@
 """Simulated worlds are what they say: the truth is known, and the words tell it."""
 
+import re
+
 import numpy as np
 import pytest
 
-from routerlib.outcomes.worlds import TOPICS, make_world
+from routerlib.outcomes.worlds import TOPICS, make_answer_world, make_world
 
 
 @pytest.mark.parametrize("kind", ["skill", "price", "nothing"])
@@ -56,3 +58,24 @@ def test_an_unknown_kind_is_refused():
         make_world(kind="magic")
     with pytest.raises(ValueError, match="a world needs prompts and models"):
         make_world(n_prompts=0)
+
+
+def test_answers_of_a_world_tell_as_often_as_they_are_made_to() -> None:
+    def share_shown(tell: float) -> float:
+        outcomes = make_answer_world(n_prompts=400, seed=1, tell=tell).outcomes
+        wrong = np.argwhere(outcomes.quality == 0)
+        shown = [_is_wrong_sum(outcomes.answers[row][arm]) for row, arm in wrong]
+        right = np.argwhere(outcomes.quality == 1)
+        assert not any(_is_wrong_sum(outcomes.answers[row][arm]) for row, arm in right)
+        return float(np.mean(shown))
+
+    assert share_shown(1.0) == 1.0
+    assert share_shown(0.0) == 0.0
+    assert 0.4 < share_shown(0.5) < 0.6
+    with pytest.raises(ValueError, match="tell must lie in"):
+        make_answer_world(tell=1.5)
+
+
+def _is_wrong_sum(answer: str | None) -> bool:
+    left, right, total = (int(each) for each in re.findall(r"\d+", answer or "")[:3])
+    return left + right != total

@@ -17,8 +17,8 @@ from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter
 
 RIGHT, WRONG = "We have 3 + 4 = 7.\nAnswer: 7", "We have 3 + 4 = 9.\nAnswer: 9"
-# One point of quality for a tenth of what the dear model costs.
-WEIGHT = 20.0
+# A call of the dear model costs about a tenth of what it is to get from 0 to 1.
+WEIGHT = 200.0
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +201,24 @@ def test_unknown_costs_leave_the_router_as_it_is() -> None:
     unknown = Cascade(KNNRouter().fit(train)).fit(train)
     assert "costs are unknown" in unknown.boldness_.reason
     assert unknown.start("Why?").model == unknown.router.route("Why?").model
+
+
+def test_a_judgement_is_explained_in_words(cascade: Cascade) -> None:
+    reasons = cascade.judgement_.explain("Why?", {"m0": WRONG}, "m0")
+    assert reasons[0].words == "a sum in it is wrong"
+    assert reasons[0].points < -30
+    with pytest.raises(ValueError, match="model must be one of m0, got 'm1'"):
+        cascade.judgement_.explain("Why?", {"m0": WRONG}, "m1")
+
+
+def test_a_wrong_answer_lowers_what_is_expected_of_others_where_they_share_a_cause() -> None:
+    world = make_answer_world(n_prompts=500, seed=7, kind="price").outcomes
+    hard = np.random.default_rng(0).random(len(world)) < 0.4
+    shared = replace(world, quality=np.where(hard[:, None], 0.0, world.quality))
+    judged_alike = [[WRONG if good == 0 else RIGHT for good in row] for row in shared.quality]
+    train = replace(shared, answers=judged_alike)
+    cascade = Cascade(KNNRouter().fit(train)).fit(train)
+    assert (cascade.evidence_.pull[[0, 1], [1, 0]] > 0.1).all()
+    free = make_answer_world(n_prompts=500, seed=8).outcomes
+    apart = Cascade(KNNRouter().fit(free)).fit(free)
+    assert cascade.evidence_.pull[0, 1] > 2 * apart.evidence_.pull[0, 1]

@@ -26,16 +26,18 @@ _EQUATION = re.compile(
     rf"\s*=\s*{_TERM}(?![\w^]|\s*[-+*/×÷^]\s*\d|\.\d)"
 )
 _EQUALS = re.compile(rf"=\s*{_TERM}")
-_HEDGES = re.compile(
-    r"\b(?:maybe|perhaps|possibly|probably|might|approximately|roughly|assum\w+|seems?|unclear|"
-    r"not sure|unsure|i think|i believe|guess|likely|vielleicht|peut-être|quizás?)\b",
-    re.IGNORECASE,
+# Looked up word by word: patterns of so many words took longer than all the rest.
+_HEDGING = (
+    "maybe perhaps possibly probably might approximately roughly assume assuming assumed seem "
+    "seems unclear unsure guess likely vielleicht vermutlich peut quizá quizás"
 )
-_TURNS = re.compile(
-    r"\b(?:wait|actually|however|oops|mistake|re-?check\w*|re-?evaluat\w*|correction|instead|"
-    r"let me (?:re|try|check)\w*|but since|not possible|contradict\w*|incorrect)\b",
-    re.IGNORECASE,
+_TURNING = (
+    "wait actually however oops mistake recheck recalculate reevaluate reconsider correction "
+    "instead incorrect contradiction contradicts impossible error wrong"
 )
+_HEDGES, _TURNS = frozenset(_HEDGING.split()), frozenset(_TURNING.split())
+# Who refuses says so at the beginning or at the end.
+_REFUSAL_CHARACTERS = 400
 _REFUSALS = re.compile(
     r"\b(?:i(?:'m| am) sorry|i can(?:not|'t|’t)|i(?:'m| am) (?:unable|not able)|as an ai|"
     r"i won't|i don't have|cannot (?:be determined|help|assist)|not enough information|"
@@ -128,7 +130,7 @@ def read_answer(prompt: str, answer: str) -> ReadAnswer:
         math.log1p(thought),
         float(parted.is_only_thought),
         _format_kept(asked, text),
-        *_manners(text, len(words)),
+        *_manners(text, words),
         _repetition(words),
         *_checked(text),
         *_result(asked, text, result),
@@ -195,12 +197,13 @@ def _format_kept(prompt: str, text: str) -> float:
     return math.nan
 
 
-def _manners(text: str, n_words: int) -> list[float]:
-    per = 100 / max(n_words, 20)
+def _manners(text: str, words: list[str]) -> list[float]:
+    per = 100 / max(len(words), 20)
+    ends = both_ends(text, _REFUSAL_CHARACTERS, _REFUSAL_CHARACTERS)
     return [
-        len(_HEDGES.findall(text)) * per,
-        len(_TURNS.findall(text)) * per,
-        float(len(_REFUSALS.findall(text))),
+        sum(word in _HEDGES for word in words) * per,
+        sum(word in _TURNS for word in words) * per,
+        float(len(_REFUSALS.findall(ends))),
     ]
 
 

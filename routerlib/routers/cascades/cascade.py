@@ -12,7 +12,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.cascades.boldness import Boldness, choose_boldness
 from routerlib.routers.cascades.evidence import Evidence
 from routerlib.routers.cascades.judgement import AnswerJudgement, answers_of, of_router
-from routerlib.routers.cascades.replay import NOBODY, Bench, Followed, Replay
+from routerlib.routers.cascades.replay import Bench, Followed, Replay, replay_of
 from routerlib.routers.cascades.steps import Stepping
 from routerlib.routers.router import Router
 
@@ -194,16 +194,8 @@ class Cascade(Stepping):
         """
         outcomes = of_router(self.router, outcomes)
         bench = self.bench(outcomes, use_topics=use_topics)
-        followed = self.follow(bench, cost_weight)
-        names = self.models_
-        return Replay(
-            models=names,
-            quality=followed.quality(outcomes.quality),
-            cost_usd=followed.cost_usd(outcomes.cost_usd),
-            asked=[tuple(names[arm] for arm in row if arm != NOBODY) for row in followed.order],
-            given=[names[arm] for arm in followed.given],
-            cost_weight=self.cost_weight_ if cost_weight is None else float(cost_weight),
-        )
+        weight = self.cost_weight_ if cost_weight is None else cost_weight
+        return replay_of(self.follow(bench, cost_weight), outcomes, weight)
 
     def bench(self, outcomes: Outcomes, *, use_topics: bool = False) -> Bench:
         """Get ready to follow the cascade over prompts at several cost weights.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from routerlib.routers.cascades.judged_odds import sigmoid
 _PAIR_COUNT, _POOL_COUNT = 100.0, 30.0
 _NEWTON_STEPS = 30
 _SHARED = 0.5
+# Pairs of answers that it takes to believe a candidate's own gain.
+_GAIN_COUNT = 200.0
+_LARGEST_SPREAD, _BISECTIONS = 3.0, 25
 _SMALLEST_ODDS_SHARE = 0.002
 
 
@@ -34,8 +37,11 @@ class Evidence:
     `pull` times the surprise; several surprises tell less than their sum, as they share the cause.
 
     `pull` (n_models, n_models): from the one that was judged (row) to the other (column).
-    `first, later` (n_models,): standard deviation, in log-odds, of what a judgement adds to what
-        was expected, with no answer at hand and with one.
+    `first` (n_models,): standard deviation, in log-odds, of what a judgement adds to what was
+        expected, with no answer at hand.
+    `later` (n_models,): the same with an answer at hand, set so that the gain of asking on is on
+        average the gain in quality that was seen. (The judgements' own spread promises far more:
+        where two answers agree, both are judged higher, and nothing is gained.)
     """
 
     pull: Floats
@@ -59,14 +65,7 @@ class Evidence:
         surprises = np.column_stack([judged.odds((arm,))[:, arm] for arm in range(n_models)]) - base
         pull = _pulls(surprises, base, quality)
         first = np.array([_spread(surprises[:, arm]) for arm in range(n_models)])
-        later = np.zeros(n_models)
-        for arm in range(n_models):
-            added = []
-            for other in range(n_models):
-                if other != arm:
-                    both = judged.odds(tuple(sorted((arm, other))))[:, arm]
-                    added.append(both - base[:, arm] - pull[other, arm] * surprises[:, other])
-            later[arm] = _spread(np.concatenate(added)) if added else 0.0
+        later = _later(judged, base, surprises, pull, quality)
         return cls(pull, first, later)
 
     def moved(self, base: Floats, surprises: Floats) -> Floats:
@@ -135,6 +134,98 @@ def _slope(surprise: Floats, base: Floats, quality: Floats, usual: float, count:
         if abs(step) < 1e-9:
             break
     return max(slope, 0.0)
+
+
+def _later(
+    judged: JudgedPrompts, base: Floats, surprises: Floats, pull: Floats, quality: Floats
+) -> Floats:
+    """Return the spread of a further judgement by which expected gains are right on average."""
+    n_models = quality.shape[1]
+    cases = [
+        _Cases.of(judged, base, surprises, pull, quality, target) for target in range(n_models)
+    ]
+    together = _Cases(*(np.concatenate(each) for each in zip(*cases, strict=True)))
+    if not len(together.gain):
+        return np.zeros(n_models)
+    pooled = together.spread(float(together.gain.mean()))
+    spreads = np.full(n_models, pooled)
+    for target, each in enumerate(cases):
+        if len(each.gain):
+            usual = float(expected_gain(each.best, each.odds, pooled).mean())
+            seen = each.gain.sum() + _GAIN_COUNT * usual
+            spreads[target] = each.spread(float(seen) / (len(each.gain) + _GAIN_COUNT))
+    return spreads
+
+
+class _Cases(NamedTuple):
+    """One candidate asked after another one: pairs of answers whose quality is known.
+
+    `best` (n_cases,): quality believed of the answer at hand.
+    `odds` (n_cases,): log-odds expected of the one asked next.
+    `gain` (n_cases,): quality of the answer believed better, less that of the one at hand.
+    """
+
+    best: Floats
+    odds: Floats
+    gain: Floats
+
+    @classmethod
+    def of(
+        cls,
+        judged: JudgedPrompts,
+        base: Floats,
+        surprises: Floats,
+        pull: Floats,
+        quality: Floats,
+        target: int,
+    ) -> Self:
+        parts = [(np.zeros(0), np.zeros(0), np.zeros(0))]
+        for source in range(quality.shape[1]):
+            if source == target:
+                continue
+            both = judged.odds((min(source, target), max(source, target)))
+            seen = np.isfinite(both[:, [source, target]]).all(axis=1)
+            seen &= np.isfinite(quality[:, [source, target]]).all(axis=1)
+            is_better = both[:, target] > both[:, source]
+            gain = np.where(is_better, quality[:, target] - quality[:, source], 0.0)
+            surprise = surprises[:, source]
+            best = sigmoid(np.nan_to_num(base[:, source] + surprise))
+            odds = base[:, target] + pull[source, target] * surprise
+            parts.append((best[seen], odds[seen], gain[seen]))
+        return cls(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+    def spread(self, gain: float) -> float:
+        """Return the spread at which this mean gain is expected, by bisection."""
+        low, high = 0.0, _LARGEST_SPREAD
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            is_less = float(expected_gain(self.best, self.odds, middle).mean()) < gain
+            low, high = (middle, high) if is_less else (low, middle)
+        return (low + high) / 2
+
+
+def possible(odds: Floats, spread: Floats | float, points: Floats) -> Floats:
+    """Return log-odds that a judgement may come to, one more axis; their mean is what is expected.
+
+    D. MacKay, The evidence framework applied to classification networks, Neural Computation 4,
+    1992: the mean of a sigmoid of a normal variable.
+    """
+    spreads = np.asarray(spread)
+    widened = odds * np.sqrt(1 + np.pi * spreads**2 / 8)
+    return np.asarray(widened[..., None] + spreads[..., None] * points)
+
+
+def expected_gain(best: Floats, odds: Floats, spread: float) -> Floats:
+    """Return what asking a candidate is expected to add to the answer at hand, shape (n,)."""
+    points, weights = normal_points(7)
+    seen = sigmoid(possible(odds, spread, points))
+    return np.asarray(np.maximum(seen, best[:, None]) @ weights - best)
+
+
+def normal_points(n: int) -> tuple[Floats, Floats]:
+    """Return points and weights by which the mean of a function of a normal variable is taken."""
+    points, weights = np.polynomial.hermite_e.hermegauss(n)
+    return points, weights / weights.sum()
 
 
 def _spread(values: Floats) -> float:

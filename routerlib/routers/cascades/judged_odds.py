@@ -36,12 +36,11 @@ class JudgedOdds:
     level: float = 0.0
 
     @classmethod
-    def fit(cls, expected: Floats, trees: Floats, quality: Floats, weights: Floats) -> Self:
+    def fit(cls, expected: Floats, trees: Floats, quality: Floats) -> Self:
         """Fit on scores out of fold; each array of shape (n_rows,).
 
         `expected`: the router's log-odds.
         `trees`: what trees add, out of fold.
-        `weights`: how many observations each row stands for.
         """
         if not len(quality):
             return cls()
@@ -53,8 +52,8 @@ class JudgedOdds:
         found = usual.copy()
         for _ in range(_NEWTON_STEPS):
             probability = sigmoid(design @ found)
-            gradient = design.T @ (weights * (probability - quality)) + prior * (found - usual)
-            curve = (design * (weights * probability * (1 - probability))[:, None]).T @ design
+            gradient = design.T @ (probability - quality) + prior * (found - usual)
+            curve = (design * (probability * (1 - probability))[:, None]).T @ design
             step = np.linalg.solve(curve + np.diag(prior), gradient)
             found = found - np.clip(step, -1, 1)
             if np.abs(step).max() < 1e-9:

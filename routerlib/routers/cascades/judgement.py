@@ -9,19 +9,16 @@ import numpy as np
 
 from routerlib.outcomes.answers import Answers, Logprobs, Said
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.records.arrays import Arms, Floats
-from routerlib.routers.cascades.answer_table import AnswerColumns, ReadTable
-from routerlib.routers.cascades.answer_trees import MIN_ANSWERS, AnswerTrees
-from routerlib.routers.cascades.evidence import exact_logits
+from routerlib.records.arrays import Floats
+from routerlib.routers.cascades.answer_table import ReadTable
+from routerlib.routers.cascades.answer_trees import MIN_ANSWERS
 from routerlib.routers.cascades.expectations import expected_without
 from routerlib.routers.cascades.judged import JudgedPrompts
-from routerlib.routers.cascades.judged_odds import JudgedOdds, sigmoid
+from routerlib.routers.cascades.judged_odds import sigmoid
+from routerlib.routers.cascades.learnt import LearntJudgement, as_expected
+from routerlib.routers.cascades.reasons import Reason
 from routerlib.routers.held_out import HeldOut
 from routerlib.routers.router import Router
-
-# A label is learnt from twice: with the answer alone, and with others beside it.
-_WEIGHT = 0.5
-_MOST_BESIDE = 3
 
 
 class JudgedTrain(NamedTuple):
@@ -130,79 +127,13 @@ class AnswerJudgement:
         self.n_answers_ = int(has_label.sum())
         labels = quality[has_label]
         self.is_learnt_ = self.n_answers_ >= MIN_ANSWERS and bool(np.ptp(labels) > 0)
-        self._alone, self._beside = JudgedOdds(), JudgedOdds()
-        self._trees: AnswerTrees | None = None
-        self._columns: AnswerColumns | None = None
+        self._learnt: LearntJudgement | None = None
         if not self.is_learnt_:
-            odds = exact_logits(expected)
-            judged = JudgedPrompts(lambda cells, _: odds[cells[:, 0], cells[:, 1]], table.is_there)
-            return JudgedTrain(judged, held_out)
-        return JudgedTrain(self._learn(table, quality, expected, held_out.folds), held_out)
-
-    def _learn(
-        self, table: ReadTable, quality: Floats, expected: Floats, folds: Arms
-    ) -> JudgedPrompts:
-        self._columns, said = AnswerColumns.fit(table, quality, folds, self.random_state)
-        cells, held = self._cells(table, quality)
-        labels = quality[cells[:, 0], cells[:, 1]]
-        weights = np.full(len(cells), _WEIGHT)
-        columns = self._columns.rows(table, said, expected, cells, held)
-        base = exact_logits(expected)[cells[:, 0], cells[:, 1]]
-        scores = np.zeros(len(cells))
-        by_fold: dict[int, AnswerTrees] = {}
-        for fold in np.unique(folds):
-            out = folds[cells[:, 0]] == fold
-            kept = ~out
-            trees = AnswerTrees.fit(
-                columns[kept], labels[kept], base[kept], weights[kept], self.random_state
-            )
-            scores[out] = trees.scores(columns[out])
-            by_fold[int(fold)] = trees
-        self._trees = AnswerTrees.fit(columns, labels, base, weights, self.random_state)
-        is_alone = held.sum(axis=1) == 1
-        self._alone = JudgedOdds.fit(
-            base[is_alone], scores[is_alone], labels[is_alone], np.ones(int(is_alone.sum()))
+            return JudgedTrain(as_expected(expected, table.is_there), held_out)
+        self._learnt, judged = LearntJudgement.fit(
+            table, quality, expected, held_out.folds, self.random_state
         )
-        beside = ~is_alone
-        self._beside = (
-            JudgedOdds.fit(base[beside], scores[beside], labels[beside], np.ones(int(beside.sum())))
-            if beside.any()
-            else self._alone
-        )
-        of_columns = self._columns
-
-        def judge(cells: np.ndarray, held: np.ndarray) -> Floats:
-            rows = of_columns.rows(table, said, expected, cells, held)
-            found = np.zeros(len(cells))
-            for fold, trees in by_fold.items():
-                mine = folds[cells[:, 0]] == fold
-                found[mine] = trees.scores(rows[mine])
-            return self._odds(exact_logits(expected)[cells[:, 0], cells[:, 1]], found, held)
-
-        return JudgedPrompts(judge, table.is_there)
-
-    def _cells(self, table: ReadTable, quality: Floats) -> tuple[np.ndarray, np.ndarray]:
-        """Return labelled answers, once alone and once with some others drawn beside them."""
-        rng = np.random.default_rng(self.random_state)
-        cells = np.argwhere(table.is_there & np.isfinite(quality))
-        n_models = quality.shape[1]
-        alone = np.zeros((len(cells), n_models), dtype=bool)
-        alone[np.arange(len(cells)), cells[:, 1]] = True
-        drawn = rng.random((len(cells), n_models))
-        others = table.is_there[cells[:, 0]] & ~alone
-        drawn = np.where(others, drawn, 2.0)
-        n_beside = rng.integers(1, _MOST_BESIDE, size=len(cells))
-        ranks = np.argsort(np.argsort(drawn, axis=1), axis=1)
-        beside = alone | (others & (ranks < n_beside[:, None]))
-        has_others = others.any(axis=1)
-        return (
-            np.concatenate([cells, cells[has_others]]),
-            np.concatenate([alone, beside[has_others]]),
-        )
-
-    def _odds(self, base: Floats, scores: Floats, held: np.ndarray) -> Floats:
-        is_alone = held.sum(axis=1) == 1
-        return np.where(is_alone, self._alone.odds(base, scores), self._beside.odds(base, scores))
+        return JudgedTrain(judged, held_out)
 
     def judged(
         self, prompts: Sequence[str], said: Sequence[Said], expected: Floats
@@ -224,17 +155,9 @@ class AnswerJudgement:
             Judged log-odds, whichever answers are at hand.
         """
         table = ReadTable.of(prompts, said)
-        odds = exact_logits(expected)
-        columns, trees = self._columns, self._trees
-        if columns is None or trees is None:
-            return JudgedPrompts(lambda cells, _: odds[cells[:, 0], cells[:, 1]], table.is_there)
-        texts = columns.said(table)
-
-        def judge(cells: np.ndarray, held: np.ndarray) -> Floats:
-            scores = trees.scores(columns.rows(table, texts, expected, cells, held))
-            return self._odds(odds[cells[:, 0], cells[:, 1]], scores, held)
-
-        return JudgedPrompts(judge, table.is_there)
+        if self._learnt is None:
+            return as_expected(expected, table.is_there)
+        return self._learnt.judged(table, expected)
 
     def judge(
         self,
@@ -272,6 +195,53 @@ class AnswerJudgement:
         held = tuple(sorted(self.models_.index(name) for name in answers))
         odds = self.judged([prompt], [said], expected).odds(held)
         return {self.models_[arm]: float(sigmoid(odds[0, arm])) for arm in held}
+
+    def explain(
+        self,
+        prompt: str,
+        answers: Mapping[str, str | None],
+        model: str,
+        *,
+        logprobs: Mapping[str, Logprobs] | None = None,
+        task: str | None = None,
+    ) -> list[Reason]:
+        """Say why one of the answers at hand was judged as it was.
+
+        TreeSHAP of the trees, beside what the router expected.
+
+        Parameters
+        ----------
+        prompt : str
+            What was asked.
+        answers : mapping of str to (str or None)
+            What each candidate model said.
+        model : str
+            Whose answer to explain.
+        logprobs : mapping of str to mapping of str to float, or None, default=None
+            By candidate model, the numbers of its log-probabilities.
+        task : str or None, default=None
+            Known task label, for the router.
+
+        Returns
+        -------
+        list of Reason
+            Words and points, the largest first; one reason where nothing was learnt.
+
+        Raises
+        ------
+        ValueError
+            If this model's answer isn't among those given.
+        """
+        said = self.said_by(answers, logprobs)
+        if model not in answers:
+            raise ValueError(f"model must be one of {', '.join(answers)}, got {model!r}")
+        expected = self.router.predict([prompt], None if task is None else [task]).quality
+        arm = self.models_.index(model)
+        if self._learnt is None:
+            return [Reason("what the router expected, as too few answers have labels", 0.0)]
+        held = np.array([[name in answers for name in self.models_]])
+        table = ReadTable.of([prompt], [said])
+        return self._learnt.reasons(table, expected, arm, held)
 
     def said_by(
         self, answers: Mapping[str, str | None], logprobs: Mapping[str, Logprobs] | None
@@ -314,14 +284,10 @@ class AnswerJudgement:
         dict
             What `from_state` takes.
         """
-        columns, trees = self._columns, self._trees
         return {
             "models": list(self.models_),
             "n_answers": self.n_answers_,
-            "columns": None if columns is None else columns.to_state(),
-            "trees": None if trees is None else trees.text,
-            "alone": self._alone.to_state(),
-            "beside": self._beside.to_state(),
+            "learnt": None if self._learnt is None else self._learnt.to_state(),
             "random_state": self.random_state,
         }
 
@@ -344,13 +310,9 @@ class AnswerJudgement:
         judgement = cls(router, state["random_state"])
         judgement.models_ = tuple(state["models"])
         judgement.n_answers_ = state["n_answers"]
-        judgement._alone = JudgedOdds.from_state(state["alone"])
-        judgement._beside = JudgedOdds.from_state(state["beside"])
-        judgement._columns, judgement._trees = None, None
-        if state["columns"] is not None:
-            judgement._columns = AnswerColumns.from_state(state["columns"])
-            judgement._trees = AnswerTrees(state["trees"], len(judgement._columns.names()))
-        judgement.is_learnt_ = judgement._trees is not None
+        learnt = state["learnt"]
+        judgement._learnt = None if learnt is None else LearntJudgement.from_state(learnt)
+        judgement.is_learnt_ = judgement._learnt is not None
         return judgement
 
 

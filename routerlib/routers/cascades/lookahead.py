@@ -9,24 +9,20 @@ from typing import Self
 import numpy as np
 
 from routerlib.records.arrays import Arms, Floats
-from routerlib.routers.cascades.evidence import Evidence, exact_logits
+from routerlib.routers.cascades.deep import MOST_MODELS, Deep
+from routerlib.routers.cascades.evidence import Evidence, exact_logits, normal_points, possible
 from routerlib.routers.cascades.judged_odds import sigmoid
 
 # Points at which a judgement that hasn't been made is looked at: of the next answer, and of the
-# one after it.
-_NODES, _INNER_NODES = 7, 5
+# one after it. Even numbers: a judgement that is sure is near 0 or 1, and not in the middle.
+_NODES, _INNER_NODES = 8, 6
 # A call that is expected to bring less quality isn't made, however little money counts: estimates
 # aren't that exact.
 _LEAST_GAIN = 0.005
 _CHUNK = 500
 
 
-def _rule(n: int) -> tuple[Floats, Floats]:
-    points, weights = np.polynomial.hermite_e.hermegauss(n)
-    return points, weights / weights.sum()
-
-
-_OUTER, _INNER = _rule(_NODES), _rule(_INNER_NODES)
+_OUTER, _INNER = normal_points(_NODES), normal_points(_INNER_NODES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +35,7 @@ class Situation:
     `gain` (n_prompts, n_models): what asking it would add to `best`.
     `after` (n_prompts, n_models, n_nodes, n_models): what asking another one then would add, at
         each possible judgement.
+    `deep`: what two further ones would add; None = two answers ahead have to do.
     """
 
     held: tuple[int, ...]
@@ -46,12 +43,13 @@ class Situation:
     expected: Floats
     gain: Floats
     after: Floats
+    deep: Deep | None = None
 
     @classmethod
     def of(
         cls, quality: Floats, judged: Floats | None, held: tuple[int, ...], evidence: Evidence
     ) -> Self:
-        """Look ahead by two answers.
+        """Look ahead by two answers, or by three where none is at hand.
 
         `quality` (n_prompts, n_models): what the router expects.
         `judged` (n_prompts, n_models): judged log-odds of the answers at hand, else NaN; None =
@@ -63,7 +61,16 @@ class Situation:
             own = None if judged is None else judged[rows]
             parts.append(_looked(quality[rows], own, held, evidence))
         best, expected, gain, after = (np.concatenate(each) for each in zip(*parts, strict=True))
-        return cls(held, best, expected, gain, after)
+        deep = None
+        if not held and 2 < quality.shape[1] <= MOST_MODELS:
+            deep = Deep.of(quality, evidence)
+        return cls(held, best, expected, gain, after, deep)
+
+    def take(self, rows: Arms | slice) -> Situation:
+        """Return the same of some prompts."""
+        deep = None if self.deep is None else self.deep.take(rows)
+        best, expected = self.best[rows], self.expected[rows]
+        return Situation(self.held, best, expected, self.gain[rows], self.after[rows], deep)
 
     def choose(
         self,
@@ -86,7 +93,11 @@ class Situation:
         if self.held:
             value = boldness * self.gain - np.maximum(price, _LEAST_GAIN)
         if further > 0 and boldness > 0:
-            value = value + self._later(price, boldness, closed)
+            least = np.maximum(price, _LEAST_GAIN)
+            if self.deep is not None and further > 1:
+                value = value + self.deep.worth(least, boldness, closed)
+            else:
+                value = value + self._later(least, boldness, closed)
         value[:, closed] = -np.inf
         # Among equals the cheaper, as the router does.
         is_best = value == value.max(axis=1, keepdims=True)
@@ -97,9 +108,8 @@ class Situation:
             arms = np.where(worth > 0, arms, -1)
         return arms, worth
 
-    def _later(self, price: Floats, boldness: float, closed: Sequence[int]) -> Floats:
+    def _later(self, least: Floats, boldness: float, closed: Sequence[int]) -> Floats:
         """Return what asking on after the next answer is worth, shape (n_prompts, n_models)."""
-        least = np.maximum(price, _LEAST_GAIN)
         net = boldness * self.after - least[:, None, None, :]
         net[:, :, :, closed] = -np.inf
         return np.asarray(np.maximum(net.max(axis=3), 0) @ _OUTER[1])
@@ -118,7 +128,7 @@ def _looked(
         best = np.where(np.isnan(judged), 0.0, sigmoid(np.nan_to_num(judged))).max(axis=1)
     odds = exact_logits(expected)
     spread = evidence.later if held else evidence.first
-    seen = _possible(odds, spread, *_OUTER)
+    seen = possible(odds, spread, _OUTER[0])
     better = np.maximum(best[:, None, None], sigmoid(seen))
     gain = better @ _OUTER[1] - best[:, None]
     # The surprise that each possible judgement would be, and where it would move the others.
@@ -127,20 +137,9 @@ def _looked(
         + (seen - base[:, :, None])[..., None] * evidence.pull[:, None, :]
     )
     then = base[:, None, None, :] + pulled / evidence.sharing(len(held) + 1)
-    next_odds = _possible(then, evidence.later, *_INNER)
+    next_odds = possible(then, evidence.later, _INNER[0])
     reached = np.maximum(better[..., None, None], sigmoid(next_odds)) @ _INNER[1]
     after = np.maximum(reached - better[..., None], 0)
     own = np.arange(n_models)
     after[:, own, :, own] = 0.0
     return best, expected, gain, after
-
-
-def _possible(odds: Floats, spread: Floats, points: Floats, weights: Floats) -> Floats:
-    """Return log-odds that a judgement may come to, one more axis; their mean is what is expected.
-
-    D. MacKay, The evidence framework applied to classification networks, Neural Computation 4,
-    1992: the mean of a sigmoid of a normal variable.
-    """
-    del weights
-    widened = odds * np.sqrt(1 + np.pi * spread**2 / 8)
-    return np.asarray(widened[..., None] + spread[..., None] * points)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 from routerlib.routers.cascades.evidence import Evidence
@@ -70,10 +71,27 @@ class Replay:
     given: list[str]
     cost_weight: float
 
+    def with_further(self, further_usd: np.ndarray) -> Replay:
+        """Return the same with what else was paid, US dollars of shape (n_prompts,)."""
+        return replace(self, cost_usd=self.cost_usd + further_usd)
+
     @property
     def n_calls(self) -> np.ndarray:
         """Calls made for each prompt, shape (n_prompts,)."""
         return np.array([len(each) for each in self.asked], dtype=int)
+
+
+def replay_of(followed: Followed, outcomes: Outcomes, cost_weight: float) -> Replay:
+    """Say what was obtained on prompts whose answers were logged."""
+    names = tuple(outcomes.models)
+    return Replay(
+        models=names,
+        quality=followed.quality(outcomes.quality),
+        cost_usd=followed.cost_usd(outcomes.cost_usd),
+        asked=[tuple(names[arm] for arm in row if arm != NOBODY) for row in followed.order],
+        given=[names[arm] for arm in followed.given],
+        cost_weight=float(cost_weight),
+    )
 
 
 class Bench:
@@ -85,7 +103,7 @@ class Bench:
     """
 
     def __init__(self, estimates: Estimates, judged: JudgedPrompts, evidence: Evidence) -> None:
-        self.estimates, self._judged, self._evidence = estimates, judged, evidence
+        self.estimates, self.judged, self.evidence = estimates, judged, evidence
         self._situations: dict[tuple[int, ...], Situation] = {}
 
     def __len__(self) -> int:
@@ -94,10 +112,8 @@ class Bench:
     def situation(self, held: tuple[int, ...]) -> Situation:
         """Return what may be expected with these answers at hand, for all prompts."""
         if held not in self._situations:
-            odds = self._judged.odds(held) if held else None
-            self._situations[held] = Situation.of(
-                self.estimates.quality, odds, held, self._evidence
-            )
+            odds = self.judged.odds(held) if held else None
+            self._situations[held] = Situation.of(self.estimates.quality, odds, held, self.evidence)
         return self._situations[held]
 
     def follow(
@@ -139,14 +155,8 @@ class Bench:
         boldness: float,
         further: int,
     ) -> tuple[Arms, Floats]:
-        part = Situation(
-            situation.held,
-            situation.best[rows],
-            situation.expected[rows],
-            situation.gain[rows],
-            situation.after[rows],
-        )
-        return part.choose(self.estimates.cost_usd[rows], cost_weight, boldness, further)
+        part, cost_usd = situation.take(rows), self.estimates.cost_usd[rows]
+        return part.choose(cost_usd, cost_weight, boldness, further)
 
     def _given(self, order: Arms) -> Arms:
         """Return per prompt the answer believed best of those asked for."""
@@ -154,7 +164,7 @@ class Bench:
         everyone = np.ones(len(order), dtype=bool)
         for held, rows in _by_held(order, everyone):
             if len(held) > 1:
-                odds = self._judged.odds(held)[rows]
+                odds = self.judged.odds(held)[rows]
                 odds = np.where(np.isnan(odds), -np.inf, odds)
                 given[rows] = odds.argmax(axis=1)
         return given
