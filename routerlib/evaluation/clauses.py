@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,8 +26,9 @@ def with_groups(verdict: Verdict, found: Mapping[str, Clustering]) -> Verdict:
     quality, difference = found["quality"], found["quality_difference"]
     numbers = dict(verdict.numbers)
     for name, each in found.items():
-        numbers[f"{name}_correlation"] = finite_or_none(each.correlation)
-        numbers[f"{name}_design_effect"] = finite_or_none(each.design_effect)
+        is_told = each.is_told
+        numbers[f"{name}_correlation"] = finite_or_none(each.correlation) if is_told else None
+        numbers[f"{name}_design_effect"] = finite_or_none(each.design_effect) if is_told else None
     if quality.n_groups in (0, quality.n):
         return replace(verdict, numbers=numbers)
     told = f"The prompts with nothing missing stand in {quality.n_groups} groups (the largest of "
@@ -36,7 +36,7 @@ def with_groups(verdict: Verdict, found: Mapping[str, Clustering]) -> Verdict:
     parts = [
         f"{what} {each.correlation:.2f} (design effect {each.design_effect:.1f})"
         for what, each in (("quality", quality), ("its difference", difference))
-        if not math.isnan(each.correlation)
+        if each.is_told
     ]
     if parts:
         told += f"; correlation within a group: {', '.join(parts)}"

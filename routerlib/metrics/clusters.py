@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike
 
 # With fewer groups the spread between them is known too badly for a verdict.
 FEW_GROUPS = 30
+# With fewer prompts that share a group a correlation between such prompts is chance alone.
+_FEW_SHARED = 30
 
 
 class Clustering(NamedTuple):
@@ -19,6 +22,7 @@ class Clustering(NamedTuple):
         no value differs. A little below 0 by chance where groups tell nothing.
     `design_effect`: so many times as many prompts are needed as if each stood alone, at least 1;
         NaN where the correlation is.
+    `n_shared`: prompts that stand in a group with others.
     """
 
     n: int
@@ -26,6 +30,12 @@ class Clustering(NamedTuple):
     largest: int
     correlation: float
     design_effect: float
+    n_shared: int
+
+    @property
+    def is_told(self) -> bool:
+        """Whether enough prompts share a group for the correlation to tell anything."""
+        return self.n_shared >= _FEW_SHARED and not math.isnan(self.correlation)
 
 
 def clustering(values: ArrayLike, groups: ArrayLike) -> Clustering:
@@ -45,7 +55,8 @@ def clustering(values: ArrayLike, groups: ArrayLike) -> Clustering:
     y = np.asarray(values, dtype=np.float64)
     _, group_of, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     n, n_groups = len(y), len(sizes)
-    unknown = Clustering(n, n_groups, int(sizes.max(initial=0)), float("nan"), float("nan"))
+    nan, n_shared = float("nan"), int(sizes[sizes > 1].sum())
+    unknown = Clustering(n, n_groups, int(sizes.max(initial=0)), nan, nan, n_shared)
     if n_groups < 2 or n == n_groups or np.ptp(y) == 0:
         return unknown
     means = np.bincount(group_of, weights=y) / sizes

@@ -57,17 +57,19 @@ _POSSIBLE = {
     "quality_difference": (-1.0, 1.0),
     "zero_difference": (-1.0, 1.0),
     "gain_over_zero": (-1.0, 1.0),
+    "utility": (-np.inf, 1.0),
 }
 
 
 def within_possible(name: str, interval: Interval) -> Interval:
-    """Cut an interval where the number of that name can't lie.
+    """Cut an interval where the number of that name can't lie, and the number itself.
 
     >>> within_possible("quality", Interval(0.9, 0.7, 1.1, 0.1))
     Interval(value=0.9, low=0.7, high=1.0, se=0.1)
     """
     low, high = _POSSIBLE.get(name, (-np.inf, np.inf))
-    return interval._replace(low=max(interval.low, low), high=min(interval.high, high))
+    value, start, end = (min(max(each, low), high) for each in interval[:3])
+    return Interval(value, start, end, interval.se)
 
 
 def cluster_weights(groups: ArrayLike, n_bootstrap: int, random_state: int) -> Iterator[Floats]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from routerlib.evaluation.clauses import with_topics_held_out
+from routerlib.evaluation.clauses import with_groups, with_topics_held_out
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.verdict import Verdict
 from routerlib.log.call_log import CallLog
@@ -74,6 +74,20 @@ def test_the_verdict_tells_groups_correlation_and_design_effect() -> None:
     told = evaluate(KNNRouter().fit(train), test, n_bootstrap=50).verdict
     assert "groups" not in told.sentence
     assert told.numbers["quality_correlation"] is None
+
+
+def test_a_handful_of_joined_prompts_tell_no_correlation() -> None:
+    outcomes = make_world(300, seed=3).outcomes
+    groups = np.arange(300)
+    groups[[1, 3]] = groups[[0, 2]]  # four prompts in two pairs
+    few = clustering(outcomes.quality[:, 0], groups)
+    assert (few.n_groups, few.n_shared, few.is_told) == (298, 4, False)
+    found = {"quality": few, "quality_difference": few}
+    verdict = with_groups(Verdict("pays", "Routing pays.", {}), found)
+    assert verdict.sentence == (
+        "Routing pays. The prompts with nothing missing stand in 298 groups (the largest of 2)."
+    )
+    assert verdict.numbers["quality_correlation"] is None
 
 
 def test_fewer_than_thirty_groups_tell_nothing_and_their_intervals_are_wide() -> None:

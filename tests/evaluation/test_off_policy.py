@@ -216,6 +216,28 @@ def test_thin_overlap_is_refused_with_its_numbers() -> None:
         estimate_value(Greedy(), make_log(n_prompts=200, epsilon=0.05))
 
 
+def test_few_decisions_are_not_blamed_on_the_overlap() -> None:
+    assert estimators.why_too_thin(np.r_[np.ones(45), np.zeros(3)]) == (
+        "effective sample size 45 of 48 decisions, at least 50 are needed: that is too few "
+        "decisions; log more of them"
+    )
+    seldom = estimators.why_too_thin(np.r_[np.full(10, 20.0), np.zeros(190)])
+    assert "the target seldom chooses as the log did (largest weight 20)" in seldom
+
+
+@pytest.mark.parametrize("method", ["ips", "snips", "dr"])
+def test_nothing_that_is_told_of_a_value_lies_where_it_cannot(method: Any) -> None:
+    logged = make_log(n_prompts=240, epsilon=1.0, seed=2)
+    logged.quality[:] = 1.0
+    logged.quality[:2] = 0.0
+    value = estimate_value(Greedy(), logged, method)
+    assert value.halves is not None
+    for each in (value.quality, value.halves.earlier, value.halves.later):
+        assert 0 <= each.low <= each.value <= each.high <= 1
+    assert value.cost_usd.low >= 0
+    assert value.utility.high <= 1
+
+
 def test_wrong_propensities_show_by_weights_that_do_not_average_one() -> None:
     logged = make_log(n_prompts=2000, epsilon=0.6)
     logged.propensities[:] = 0.9

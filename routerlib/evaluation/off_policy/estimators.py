@@ -89,11 +89,13 @@ def why_too_thin(weights: ArrayLike) -> str:
     w = _floats(weights)
     effective = effective_sample_size(w)
     if effective < _MIN_EFFECTIVE:
+        start = f"effective sample size {effective:.0f} of {len(w)} decisions, at least "
+        start += f"{_MIN_EFFECTIVE} are needed: "
+        if effective >= len(w) / 2:
+            return f"{start}that is too few decisions; log more of them"
         return (
-            f"effective sample size {effective:.0f} of {len(w)} decisions, at least "
-            f"{_MIN_EFFECTIVE} are needed: the target seldom chooses as the log did (largest "
-            f"weight {w.max(initial=0):.0f}); log more, explore more, or value a policy nearer to "
-            "it"
+            f"{start}the target seldom chooses as the log did (largest weight "
+            f"{w.max(initial=0):.0f}); log more, explore more, or value a policy nearer to it"
         )
     off, se = abs(float(w.mean()) - 1), float(w.std(ddof=1)) / np.sqrt(len(w))
     if off <= _MAX_OFF_ONE and off <= _MAX_OFF_ONE_SE * se + _ROUNDING:

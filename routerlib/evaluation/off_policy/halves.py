@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from routerlib.evaluation.pseudo_outcomes import Rows, interval
-from routerlib.metrics.intervals import Interval
+from routerlib.metrics.intervals import Interval, within_possible
 from routerlib.records.arrays import Floats
 
 # Beyond this confidence halves are said to differ: less often than once in a hundred honest logs.
@@ -33,6 +33,15 @@ class Halves(NamedTuple):
     def agree(self) -> bool:
         """Whether nothing shows that the world has changed."""
         return bool(np.isnan(self.change.low) or self.change.low <= 0 <= self.change.high)
+
+    @property
+    def possible(self) -> Halves:
+        """The same of qualities in [0, 1], cut where these can't lie."""
+        return Halves(
+            within_possible("quality", self.earlier),
+            within_possible("quality", self.later),
+            within_possible("quality_difference", self.change),
+        )
 
     def told(self) -> str:
         """Say both, and the difference."""

@@ -29,7 +29,7 @@ from routerlib.evaluation.pseudo_outcomes import (
     interval,
 )
 from routerlib.log.choices import LoggedChoices
-from routerlib.metrics.intervals import Interval
+from routerlib.metrics.intervals import Interval, within_possible
 from routerlib.policies.policies import Policy
 from routerlib.policies.utility import utility
 from routerlib.records.arrays import Floats
@@ -219,9 +219,11 @@ def estimate_value(
     priced = weight * logged.cost_usd if weight else free
     return OffPolicyValue(
         method=method,
-        quality=quality.interval,
-        cost_usd=bench.value(logged.cost_usd, weights, target, level),
-        utility=bench.quality(weights, target, silent, priced, level).interval,
+        quality=within_possible("quality", quality.interval),
+        cost_usd=within_possible("cost_usd", bench.value(logged.cost_usd, weights, target, level)),
+        utility=within_possible(
+            "utility", bench.quality(weights, target, silent, priced, level).interval
+        ),
         logged_quality=_mean_known(logged.quality),
         logged_cost_usd=_mean_known(logged.cost_usd),
         cost_weight=float(weight),
@@ -234,7 +236,7 @@ def estimate_value(
         left_out=dict(logged.left_out),
         feedback=feedback,
         silent=silent,
-        halves=quality.halves,
+        halves=quality.halves and quality.halves.possible,
     )
 
 
