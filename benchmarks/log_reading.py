@@ -1,6 +1,7 @@
 """Print what reading a large log takes: processor seconds and peak memory, beside another build.
 
-Run ``python benchmarks/log_reading.py [--calls 1000000] [--before CHECKOUT] [--answers-gib 4]``.
+Run ``python benchmarks/log_reading.py [--calls 1000000] [--before CHECKOUT] [--answers-gib 4]
+[--sealed]``.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ COMMANDS = {
     "`log export`": "command('log', 'export', '--log', path, '--parquet', folder)",
 }
 _MEASURE = """
-import contextlib, io, resource, sys, time
+import contextlib, io, pathlib, resource, sys, time
 import duckdb, numpy, pandas, pyarrow, pyarrow.dataset
 import routerlib as rl
 from routerlib.cli import main
 path, folder, reading = sys.argv[1:]
-log = rl.CallLog(path, read_only=True)
+is_dataset = pathlib.Path(path).is_dir()  # a build before there were any knows no such name
+log = rl.LogDataset(path) if is_dataset else rl.CallLog(path, read_only=True)
 sql = log.sql
 def command(*arguments):
     if main([*arguments]):
@@ -76,12 +78,15 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1_000_000, help="of the first log")
     parser.add_argument("--before", type=Path, help="a checkout to compare with")
     parser.add_argument("--answers-gib", type=float, default=0, help="of a second log")
+    parser.add_argument("--sealed", action="store_true", help="seal the first log, read it so too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "logs.db"
         make_log(path, given.calls)
         report_readings(path, folder, given.calls, given.before)
+        if given.sealed:
+            report_sealed(path, folder)
         path.unlink()
         if given.answers_gib:
             long = folder / "long.db"
@@ -106,6 +111,22 @@ def report_readings(path: Path, folder: Path, n_calls: int, before: Path | None)
                 f"1/{then.peak_gb / now.peak_gb:.1f}",
             ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def report_sealed(path: Path, folder: Path) -> None:
+    """Print what sealing takes, and what commands take on the dataset."""
+    sealed = folder / "sealed"
+    sealing = (
+        "command('log', 'compact', '--log', path, '--parquet', folder, '--before', '9999-12-31')"
+    )
+    taken = measure(HERE, path, sealed, sealing)
+    n_bytes = sum(each.stat().st_size for each in sealed.rglob("*.parquet"))
+    print(f"\nsealed, {n_bytes / 1e9:.2f} GB\n")
+    print("| reading | CPU s | peak GB |\n| --- | --- | --- |")
+    print(f"| `log compact` | {taken.cpu_s:.2f} | {taken.peak_gb:.2f} |", flush=True)
+    for name, reading in COMMANDS.items():
+        taken = measure(HERE, sealed, folder / "export", reading)
+        print(f"| {name} | {taken.cpu_s:.2f} | {taken.peak_gb:.2f} |", flush=True)
 
 
 def report_commands(path: Path, folder: Path) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 
 from routerlib.log import queries
+from routerlib.log.parts import Grids, PartsRead, n_parts, read_parts
 from routerlib.log.purchases import Purchases
+from routerlib.log.sealed import STRIDE
 from routerlib.outcomes.outcomes import Failures
 from routerlib.records.call import Price
 from routerlib.records.decision import CONVERSATION, GOES_ON_FROM
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Chooses the candidates that count from their numbers of scored prompts.
+_Order = Callable[["pd.Series"], list[str]]
 
 _logger = logging.getLogger(__name__)
 
@@ -37,14 +42,16 @@ select
     text,
     coalesce(topic, task, 'other') as label,
     prompt_id,
-    {queries.GROUP_ID} as group_id
-from prompts join wanted using (prompt_id) order by row
+    {queries.GROUP_ID} as group_id,
+    row
+from prompts join wanted using (prompt_id)
 """
 # Turns that stayed with their conversation's model, each with the turn that it goes on from.
 _TURNS = r"""
 select later.prompt_id as prompt_id, earlier.prompt_id as earlier_id
 from decisions as later join decisions as earlier
 on earlier.decision_id = try_cast(regexp_extract(later.reason, $goes_on_from, 1) as bigint)
+    + later.decision_id - later.decision_id % $stride
 where later.router_hash = $stayed and later.prompt_id <> earlier.prompt_id
 order by later.decision_id
 """
@@ -88,30 +95,27 @@ def read_cells(
         raise ValueError(f"failures must be 'left_out' or 'wrong', got {failures!r}")
     tables = {} if prices is None else {"prices": _price_table(prices)}
     with queries.opened(path, tables) as reader:
-        reader.keep("cells", queries.CELLS, {"judge": judge})
-        scored = reader.frame(_SCORED)
-        if scored.empty:
+        read = _read_whole if n_parts(reader) == 1 else _read_parts
+        found = read(reader, judge, lambda n_scored: _order_models(n_scored, models, path))
+        if found is None:
             raise ValueError(_nothing_scored(reader, path, judge))
-        names = _order_models(scored.set_index("candidate").n_scored, models, path)
-        reader.keep("wanted", _WANTED, {"names": names})
-        row, model, quality, cost_usd, is_failed = reader.arrays(_GRID, {"names": names})
-        known = reader.frame(_LABELS)
-        turns = reader.frame(_TURNS, {"goes_on_from": GOES_ON_FROM.pattern, "stayed": CONVERSATION})
+        told = {"goes_on_from": GOES_ON_FROM.pattern, "stayed": CONVERSATION, "stride": STRIDE}
+        turns = reader.frame(_TURNS, told)
+    names, known, (quality, cost_usd, is_failed, _) = found
     if failures == "wrong":
         quality[is_failed] = 0.0
     group_ids = known.group_id.astype(object)
     named = group_ids.where(group_ids.notna(), known.prompt_id.map(_conversations(turns)))
-    qualities = _grid(row, model, quality, (len(known), len(names)))
     prompt_ids = known.prompt_id.tolist()
     return Cells(
         prompts=known.text.tolist(),
         models=names,
-        quality=qualities,
-        cost_usd=_grid(row, model, cost_usd, (len(known), len(names))),
+        quality=quality,
+        cost_usd=cost_usd,
         topics=known.label.tolist(),
         prompt_ids=prompt_ids,
         group_ids=named.astype(object).where(named.notna(), None).tolist(),
-        inclusion=Purchases.read(path).inclusion(prompt_ids, names, qualities),
+        inclusion=Purchases.read(path).inclusion(prompt_ids, names, quality),
     )
 
 
@@ -123,10 +127,29 @@ def _conversations(turns: pd.DataFrame) -> dict[str, str]:
     return names
 
 
+def _read_parts(reader: queries.Reader, judge: str | None, order: _Order) -> PartsRead | None:
+    return read_parts(reader, judge, _LABELS, order)
+
+
+def _read_whole(reader: queries.Reader, judge: str | None, order: _Order) -> PartsRead | None:
+    reader.keep("cells", queries.CELLS, {"judge": judge})
+    scored = reader.frame(_SCORED)
+    if scored.empty:
+        return None
+    names = order(scored.set_index("candidate").n_scored)
+    reader.keep("wanted", _WANTED, {"names": names})
+    row, model, *values = reader.arrays(_GRID, {"names": names})
+    known = reader.frame(f"{_LABELS} order by row").drop(columns="row")
+    shape = (len(known), len(names))
+    quality, cost_usd = (_grid(row, model, each, shape, np.nan) for each in values[:2])
+    is_failed = _grid(row, model, values[2], shape, False)
+    return PartsRead(names, known, Grids(quality, cost_usd, is_failed, np.empty(0)))
+
+
 def _grid(
-    row: np.ndarray, model: np.ndarray, values: np.ndarray, shape: tuple[int, int]
+    row: np.ndarray, model: np.ndarray, values: np.ndarray, shape: tuple[int, int], empty: object
 ) -> np.ndarray:
-    grid = np.full(shape, np.nan)
+    grid = np.full(shape, empty)
     grid[row, model] = values
     return grid
 

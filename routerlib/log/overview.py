@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from routerlib.log import queries
 from routerlib.log.candidates_seen import changes_of_model
 from routerlib.log.judging import IS_ASKED, SOURCE
+from routerlib.log.parts import n_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ select '' as prompt_id, null::bigint as run_id, call_id, candidate, status, inpu
     cached_input_tokens, output_tokens, latency_s, given_cost_usd,
     json_extract_string(extra, '$.answered_by') as answered_by,
     json_extract(extra, '$.logprobs.n_tokens') is not null as has_logprobs
-from calls where {IS_ASKED}
+from {{calls}} where {IS_ASKED}
 """
 _SCORES = "select score_id, call_id, judge, score from scores"
 _TASKS = f"""
@@ -69,8 +70,11 @@ def overview(log: CallLog, judge: str | None = None) -> Overview:
     """
     with queries.opened(log.source) as reader:
         judging = reader.frame(queries.JUDGING).set_index("judge")
-        reader.keep("calls", _CALLS)
-        reader.keep("scores", _SCORES)
+        if n_parts(reader) == 1:
+            reader.keep("calls", _CALLS.format(calls="calls"))
+            reader.keep("scores", _SCORES)
+        else:  # the columns of a dataset are quick to read again
+            reader.see("calls", _CALLS.format(calls="all_calls"))
         summary = reader.frame(queries.SUMMARY, {"judge": judge}).set_index("candidate")
         blended = reader.frame(queries.BLENDED).judge.tolist() if judge is None else []
         has_changes = not reader.frame(_SEVERAL_MODELS).empty

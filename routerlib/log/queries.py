@@ -39,7 +39,7 @@ _NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
 _NO_COLUMN = re.compile(r'column "(\w+)" not found|not have a column named "(\w+)"')
 
 # What is read in place of a table: the table itself with what became known later.
-_VIEWS = {"prompts": "known_prompts"}
+VIEWS = {"prompts": "known_prompts"}
 
 TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "calls", "scores")
 
@@ -66,11 +66,11 @@ priced as (
 )
 """
 # What describes candidates leaves a judge's own calls out.
-_PRICED = f"asked as (select * from calls where {IS_ASKED}), {_COSTS}"
+PRICED = f"asked as (select * from calls where {IS_ASKED}), {_COSTS}"
 
 # A judge that spoke twice on a call has corrected itself: its last word counts. What a person says
 # of an answer that was drawn at random checks the other judges, and enters no mean with them.
-_JUDGED = f"""
+JUDGED = f"""
 judged as (
     select call_id, avg(score) as quality from (
         select call_id, judge, arg_max(score, score_id) as score from scores
@@ -89,7 +89,7 @@ group by judge order by judge
 """
 
 SUMMARY = f"""
-with {_PRICED}, {_JUDGED}
+with {PRICED}, {JUDGED}
 select
     candidate,
     count(*) as calls,
@@ -136,6 +136,14 @@ select coalesce(run_id, 0) as run_id, sum(cost_usd) as cost_usd from costed
 where cost_usd is not null and isfinite(cost_usd) group by all
 """
 
+_WAYS = """
+    select candidate, params_hash from told semi join several using (candidate)
+    group by candidate, params_hash
+    qualify row_number() over (
+        partition by candidate
+        order by count(distinct prompt_id) filter (quality is not null) desc, max(call_id) desc
+    ) = 1
+"""
 # A candidate that was asked in several ways counts by the way with the most scored prompts, the
 # newest among ties.
 _CURRENT = """
@@ -144,14 +152,7 @@ told as materialized (
     from costed left join judged using (call_id)
 ), several as (
     select candidate from told group by candidate having min(params_hash) <> max(params_hash)
-), ways as (
-    select candidate, params_hash from told semi join several using (candidate)
-    group by candidate, params_hash
-    qualify row_number() over (
-        partition by candidate
-        order by count(distinct prompt_id) filter (quality is not null) desc, max(call_id) desc
-    ) = 1
-), current as (
+), ways as ({ways}), current as (
     select told.* from told
     left join ways using (candidate)
     where ways.params_hash is null or ways.params_hash = told.params_hash
@@ -160,8 +161,8 @@ told as materialized (
 
 # One row per (prompt, candidate), in no order. A cell with any ok call is judged by its ok calls;
 # without one it has failed.
-CELLS = f"""
-with {_PRICED}, {_JUDGED}, {_CURRENT.format(further="")}
+_CELLS = f"""
+with {PRICED}, {JUDGED}, {_CURRENT.format(further="", ways="{ways}")}
 select
     prompt_id,
     candidate,
@@ -175,10 +176,14 @@ select
 from current
 group by prompt_id, candidate
 """
+CELLS = _CELLS.format(ways=_WAYS)
+# The same where the ways that count were chosen before, in a table.
+CELLS_BY_WAYS = _CELLS.format(ways="from chosen_ways")
 
+_IS_STORED = "repeat, response is not null as is_stored,"
 # One row per (prompt, candidate) with an answer that can be shown: of the first repeat, the newest.
 ANSWERS = f"""
-with {_PRICED}, {_JUDGED}, {_CURRENT.format(further="repeat, response is not null as is_stored,")}
+with {PRICED}, {JUDGED}, {_CURRENT.format(further=_IS_STORED, ways=_WAYS)}
 select prompt_id, candidate, call_id
 from current
 where status = 'ok' and is_stored
@@ -188,7 +193,7 @@ order by call_id
 
 # One row per scored (prompt, candidate, repeat).
 REPEATS = f"""
-with {_PRICED}, {_JUDGED}, {_CURRENT.format(further="repeat,")}
+with {PRICED}, {JUDGED}, {_CURRENT.format(further="repeat,", ways=_WAYS)}
 select prompt_id, candidate, repeat, avg(quality) as quality, min(call_id) as first_call
 from current
 where quality is not null
@@ -199,7 +204,7 @@ order by first_call
 # One row per decision, with the outcome of the candidate that was chosen; another one that
 # answered in its place has the same decision and is no outcome of the choice.
 DECIDED = f"""
-with {_PRICED}, {_JUDGED}
+with {PRICED}, {JUDGED}
 select
     decisions.decision_id,
     decisions.prompt_id,
@@ -240,20 +245,24 @@ def opened(path: Source, tables: Mapping[str, Any] | None = None) -> Iterator[Re
 
     `tables`: further tables, or such that stand in place of the log's own.
     """
+    with open_tables(path) as snapshot:
+        with surprises(Path(str(path))):
+            given = {name: snapshot.table(name, VIEWS.get(name)) for name in TABLES}
+        with connected({**given, **(tables or {})}) as connection:
+            yield Reader(path, snapshot, connection, given | dict(tables or {}))
+
+
+@contextmanager
+def connected(tables: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open DuckDB over tables and nothing else."""
     import duckdb
 
-    with (
-        open_tables(path) as snapshot,
-        duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection,
-    ):
+    with duckdb.connect(":memory:", config=_NO_OUTSIDE) as connection:
         # What a command prints may be read by another program: no bar in between.
         connection.execute("set enable_progress_bar = false; set lock_configuration = true")
-        with surprises(Path(str(path))):
-            given = {name: snapshot.table(name, _VIEWS.get(name)) for name in TABLES}
-        given |= tables or {}
-        for name, table in given.items():
+        for name, table in tables.items():
             connection.register(name, table)
-        yield Reader(path, snapshot, connection, given)
+        yield connection
 
 
 def open_tables(path: Source) -> Snapshot | SealedSnapshot:
@@ -271,7 +280,10 @@ def open_tables(path: Source) -> Snapshot | SealedSnapshot:
 
 
 class Reader:
-    """DuckDB over the tables of a log as of one moment."""
+    """DuckDB over the tables of a log as of one moment.
+
+    `path, snapshot, tables`: what is read, opened, and by name.
+    """
 
     def __init__(
         self,
@@ -280,10 +292,10 @@ class Reader:
         connection: duckdb.DuckDBPyConnection,
         tables: Mapping[str, Any],
     ) -> None:
-        self._path = path
-        self._snapshot = snapshot
+        self.path = path
+        self.snapshot = snapshot
         self._connection = connection
-        self._tables = tables
+        self.tables = tables
 
     def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return what a query finds."""
@@ -298,6 +310,10 @@ class Reader:
             np.ma.filled(column, np.nan) if column.dtype.kind == "f" else np.ma.getdata(column)
             for column in found.values()
         ]
+
+    def add(self, name: str, table: pd.DataFrame) -> None:
+        """Add a table for the queries that follow."""
+        self._connection.register(name, table)
 
     def rows(self, query: str, *values: object) -> list[tuple]:
         """Return what a query with ``?`` for each value finds, row by row."""
@@ -320,9 +336,15 @@ class Reader:
         """
         made = f"kept_{name}"
         self._found(f"create temp table {made} as {query}", parameters, "fetchall")
-        if name in self._tables:
+        if name in self.tables:
             self._connection.unregister(name)
         self._connection.execute(f"create temp view {name} as from {made}")
+
+    def see(self, name: str, query: str) -> None:
+        """Put a query in the place of one of the log's tables, which it calls `all_` + `name`."""
+        self._connection.unregister(name)
+        self._connection.register(f"all_{name}", self.tables[name])
+        self._found(f"create temp view {name} as {query}", None, "fetchall")
 
     def _found(
         self, query: str, parameters: Mapping[str, Any] | list[object] | None, how: str
@@ -334,11 +356,11 @@ class Reader:
                 query = query.replace(IS_ASKED, "true")  # fewer columns to read
             return getattr(self._connection.execute(query, parameters or {}), how)()
         except duckdb.Error as error:
-            if self._snapshot.failure is not None:
-                with surprises(Path(str(self._path))):
-                    raise self._snapshot.failure from error
-            why = _unknown_name(str(error), self._tables) or str(error)
-            raise ValueError(f"the query over {self._path} failed: {why}") from error
+            if self.snapshot.failure is not None:
+                with surprises(Path(str(self.path))):
+                    raise self.snapshot.failure from error
+            why = _unknown_name(str(error), self.tables) or str(error)
+            raise ValueError(f"the query over {self.path} failed: {why}") from error
 
 
 def _unknown_name(complaint: str, tables: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 from routerlib.log.schema import LogError
 from routerlib.log.sealed import SAME_CALLS, Manifest, SealedLog
 from routerlib.log.sealed_rows import SAME_CALLS_SCHEMA, parquet_batches, same_calls, schema_of
+from routerlib.log.sealed_writing import BUCKETED, buckets_of
 from routerlib.log.snapshot import CHANGEABLE, Columns
 from routerlib.log.tails import Tail, opened_tails
 
@@ -53,19 +54,31 @@ class SealedSnapshot:
         for tail in self.tails:
             tail.close()
 
-    def table(self, name: str, view: str | None = None) -> SealedTable:
+    @property
+    def n_parts(self) -> int:
+        """Number of parts that share no prompt: the buckets."""
+        return self.manifest.n_buckets
+
+    def table(self, name: str, view: str | None = None, part: int | None = None) -> SealedTable:
         """Return a table for DuckDB to read.
 
-        `view`: given where what became known later is to stand in its place.
+        `view`: given where what became known later is to stand in its place. `part`: only the
+        rows of one bucket's prompts, of tables that lie in buckets; None = all.
         """
-        return SealedTable(self, name, view is not None)
+        return SealedTable(self, name, view is not None, part if name in BUCKETED else None)
 
     def sealed(
-        self, name: str, columns: Sequence[str], condition: ds.Expression | None = None
+        self,
+        name: str,
+        columns: Sequence[str],
+        condition: ds.Expression | None = None,
+        part: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Read columns of what is sealed of a table, file after file."""
         schema = schema_of(name)
         for file in self.manifest.of_table(name):
+            if part is not None and f"/bucket={part}/" not in file.path:
+                continue
             try:
                 yield from parquet_batches(self.folder / file.path, schema, columns, condition)
             except (pa.ArrowException, OSError) as error:
@@ -136,8 +149,11 @@ def imported(batches: Iterable[pa.RecordBatch]) -> _Imported:
 class SealedTable(Columns):
     """One table of a dataset: what is sealed of it, then what its tails hold."""
 
-    def __init__(self, snapshot: SealedSnapshot, name: str, with_facts: bool) -> None:
+    def __init__(
+        self, snapshot: SealedSnapshot, name: str, with_facts: bool, part: int | None
+    ) -> None:
         super().__init__(schema_of(name))
+        self._part = part
         self._snapshot = snapshot
         self._name = name
         self._with_facts = with_facts
@@ -161,7 +177,17 @@ class SealedTable(Columns):
     def _rows(
         self, columns: list[str], condition: ds.Expression | None
     ) -> Iterator[pa.RecordBatch]:
-        yield from self._snapshot.sealed(self._name, columns, condition)
+        yield from self._snapshot.sealed(self._name, columns, condition, self._part)
+        if self._part is None:
+            yield from self._of_tails(columns)
+            return
+        n_parts = self._snapshot.n_parts
+        keyed = columns if "prompt_id" in columns else [*columns, "prompt_id"]
+        for batch in self._of_tails(keyed):
+            is_here = buckets_of(batch["prompt_id"], n_parts) == self._part
+            yield batch.filter(pa.array(is_here)).select(columns)
+
+    def _of_tails(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         seen = None
         for tail in self._snapshot.tails:
             if self._name == "prompts" and self._snapshot.has_several:

@@ -33,6 +33,13 @@ def bucket_of(prompt_id: str, n_buckets: int) -> int:
     return zlib.crc32(prompt_id.encode()) % n_buckets
 
 
+def buckets_of(prompt_ids: pa.Array, n_buckets: int) -> np.ndarray:
+    """Return the bucket of each of many prompts, shape (n,)."""
+    keys = prompt_ids.dictionary_encode()
+    buckets = np.array([bucket_of(key, n_buckets) for key in keys.dictionary.to_pylist()], int)
+    return buckets[keys.indices.to_numpy()]
+
+
 class SealedWriter:
     """Write one table's rows to new files of a dataset.
 
@@ -79,9 +86,8 @@ class SealedWriter:
             yield self._table, batch
             return
         days = pc.utf8_slice_codeunits(batch["created_at"], 0, _DAY).dictionary_encode()
-        keys = batch["prompt_id"].dictionary_encode()
-        buckets = np.array([bucket_of(k, self._n_buckets) for k in keys.dictionary.to_pylist()])
-        place = days.indices.to_numpy() * self._n_buckets + buckets[keys.indices.to_numpy()]
+        buckets = buckets_of(batch["prompt_id"], self._n_buckets)
+        place = days.indices.to_numpy() * self._n_buckets + buckets
         for code in np.unique(place):
             day = days.dictionary[code // self._n_buckets].as_py()
             rows = batch.take(pa.array(np.flatnonzero(place == code)))

@@ -238,6 +238,30 @@ def test_a_write_that_went_wrong_seals_nothing(
     assert compact([path], folder, before=ALL).rows["calls"] == 18
 
 
+def test_a_candidate_asked_in_several_ways_counts_by_the_same_way(path: Path, folder: Path) -> None:
+    with rl.CallLog(path) as log:
+        for number in range(9):  # fewer prompts are scored of the first way
+            usage = Usage(1000, 10)
+            call = Call(prompt_of(number).prompt_id, "small", "b2:y", "ok", "new", usage, 0.5)
+            log.add_call(call, scores=[Score("other", 0.25)] if number != 4 else [])
+        failed = Call(prompt_of(0).prompt_id, "huge", "b2:x", "error", None)
+        log.add_call(failed)
+        compact([path], folder, before=DAYS[2])
+        assert_same(log, rl.LogDataset(folder))
+        compact([path], folder, before=ALL)
+        dataset = rl.LogDataset(folder)
+        assert_same(log, dataset)
+        chosen = {"judge": "other", "models": ["small"], "failures": "wrong"}
+        prices = {"small": Price(3, 3), "large": Price(4, 4)}
+        for how in (chosen, {"prices": prices}):
+            ours, theirs = log.outcomes(**how), dataset.outcomes(**how)  # type: ignore[arg-type]
+            assert (ours.prompts, ours.models) == (theirs.prompts, theirs.models)
+            np.testing.assert_array_equal(ours.quality, theirs.quality)
+            np.testing.assert_allclose(ours.cost_usd, theirs.cost_usd)
+    with pytest.raises(ValueError, match="no score of the judge 'nobody', it has"):
+        dataset.outcomes(judge="nobody")
+
+
 def test_a_damaged_file_is_named(path: Path, folder: Path) -> None:
     compact([path], folder, before=ALL)
     file = next(each for each in Manifest.read(folder).files if each.table == "calls")
