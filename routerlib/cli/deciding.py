@@ -143,7 +143,7 @@ def train(
     with existing_log(log_path) as log:
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
-        _tell(left_out(log, outcomes.models))
+        _tell(left_out(log, outcomes.models, _names(models)))
         # Heavy: whatever can be wrong with what was given has been said before.
         from routerlib.evaluation.bounds import Lacking
         from routerlib.evaluation.evaluate import evaluate

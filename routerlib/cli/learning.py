@@ -253,4 +253,5 @@ def _say(done: Retraining, page: Path) -> None:
         typer.echo(done.left_out)
     if done.drift is not None:
         typer.echo(done.drift.sentence)
-    typer.echo(f"next: open {page} in a browser")
+    if done.verdict != "not yet":
+        typer.echo(f"next: open {page} in a browser")

@@ -85,6 +85,7 @@ def compact(
     """
     from routerlib.log.compact import compact as seal
     from routerlib.log.compact import day_before
+    from routerlib.log.sealed import MANIFEST
 
     day = day_before(older_than) if before is None else before
     for path in log_paths:
@@ -94,7 +95,8 @@ def compact(
     typer.echo(f"{folder}: sealed up to {day}: {told or 'nothing new'}")
     if done.n_same:
         typer.echo(f"{done.n_same} imported calls were there already, from another log")
-    typer.echo(f"next: routerlib inspect --log {folder}")
+    if (folder / MANIFEST).is_file():
+        typer.echo(f"next: routerlib inspect {folder}")
 
 
 @app.command()

@@ -71,7 +71,7 @@ def existing_log(path: Path, read_only: bool = True) -> CallLog:
 
     if not path.exists():
         raise FileNotFoundError(
-            f"there is no log {path}; make one with `routerlib collect` or `make pipeline`"
+            f"there is no log {path}; make one with `routerlib collect` or `routerlib pipeline`"
         )
     return open_log(path) if read_only else CallLog(path)
 

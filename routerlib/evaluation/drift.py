@@ -150,6 +150,11 @@ def measure_drift(
     probability under a tenth of ``alpha``, divided by features and looks. That alone is a reason
     only until enough answers show that the estimates hold on the new prompts.
 
+    Raises
+    ------
+    ValueError
+        If it isn't outcomes that came, but a log.
+
     Examples
     --------
     >>> from routerlib.routers.rivals import KNNRouter
@@ -159,6 +164,11 @@ def measure_drift(
     >>> measure_drift(router, outcomes).sentence
     'No reason to retrain: 80 recent prompts against 160 training prompts, nothing has changed ...
     """
+    if not isinstance(outcomes, Outcomes):
+        raise ValueError(
+            f"outcomes must be Outcomes, got {type(outcomes).__name__}; "
+            "of a log: rl.Outcomes.from_log(log)"
+        )
     seen = set(router.train_prompt_ids_)
     is_seen = np.array([key in seen for key in outcomes.prompt_ids], dtype=bool)
     now = _in_order(is_seen, outcomes)[-n_recent if n_recent else 0 :]

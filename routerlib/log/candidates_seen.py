@@ -46,17 +46,22 @@ def changes_of_model(log: CallLog) -> list[str]:
     return lines
 
 
-def left_out(log: CallLog, used: Collection[str]) -> list[str]:
+def left_out(
+    log: CallLog, used: Collection[str], wanted: Collection[str] | None = None
+) -> list[str]:
     """Say which candidates of a log are not among those used, and why.
 
     `used`: names that a router can choose from.
+    `wanted`: names that were asked for; None = all of the log.
     """
     lines = []
     for candidate, n_calls, n_ok, n_scored in log.lookup(_ENDS):
         if candidate in used:
             continue
-        if n_scored:
-            why = f"only {n_scored} of its answers are scored, or it was not asked for"
+        if wanted is not None and candidate not in wanted:
+            why = "it was not asked for"
+        elif n_scored:
+            why = f"only {n_scored} of its answers are scored"
         elif n_ok:
             why = f"none of its {n_ok} answers is scored; see `routerlib judge`"
         else:

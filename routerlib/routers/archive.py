@@ -136,10 +136,14 @@ def _named(kept: list[Kept], name: str) -> Kept:
 def _previous(kept: list[Kept], model_path: str | Path) -> Kept:
     position = next((i for i, each in enumerate(kept) if each.is_in_use), len(kept))
     if position == 0:
-        raise ValueError(
-            f"there is no router before {str(model_path)!r} in {str(folder_of(model_path))!r}; "
-            "routers are archived by `routerlib train` and `retrain`"
+        later = [each.name for each in kept[1:]]
+        way = (
+            f"the one in use is the oldest; name a later one to go forward: {', '.join(later)}"
+            if later
+            else "routers are archived by `routerlib train` and `retrain`"
         )
+        path, folder = str(model_path), str(folder_of(model_path))
+        raise ValueError(f"there is no router before {path!r} in {folder!r}; {way}")
     return kept[position - 1]
 
 

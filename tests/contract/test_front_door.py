@@ -111,7 +111,7 @@ def test_the_house_has_thirteen_rooms() -> None:
     found = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
     rooms = {name for name in found if (PACKAGE / name).is_dir()}
     assert len(rooms) == 13
-    assert found - rooms == {"__init__.py", "py.typed"}
+    assert found - rooms == {"__init__.py", "__main__.py", "py.typed"}
 
 
 def own_errors() -> list[type[BaseException]]:

@@ -417,9 +417,23 @@ def test_going_back_with_nothing_before_is_refused(world: rl.Outcomes, tmp_path:
     archive.install(KNNRouter().fit(world.take(range(20))), path)
     with pytest.raises(ValueError, match="there is no router before"):
         archive.rollback(path)
+    archive.install(KNNRouter().fit(world.take(range(30))), path)
+    later = archive.kept_models(path)[1].name
+    archive.rollback(path)
+    with pytest.raises(ValueError, match=f"the oldest; name a later one to go forward: {later}"):
+        archive.rollback(path)
 
 
 # -- drift ---
+
+
+def test_drift_of_a_log_says_what_it_needs(world: rl.Outcomes, tmp_path: Path) -> None:
+    router = KNNRouter().fit(world.take(range(20)))
+    with (
+        rl.CallLog(tmp_path / "logs.db") as log,
+        pytest.raises(ValueError, match=r"got CallLog; of a log: rl\.Outcomes\.from_log\(log\)"),
+    ):
+        rl.measure_drift(router, log)  # type: ignore[arg-type]
 
 
 def test_the_index_agrees_with_shares_by_hand() -> None:

@@ -288,3 +288,12 @@ def test_a_server_that_streams_unasked_and_calls_it_a_text_is_read(
         candidate = candidate_of(server, max_attempts=1)  # type: ignore[arg-type]
         collect([Prompt.from_text("Hi")], [candidate], log, progress=False)
     assert log.lookup("select status, response from calls") == [(status, response)]
+
+
+def test_a_server_that_is_not_there_is_named_and_no_key_in_its_address() -> None:
+    with scripted_server(lambda _: Reply()) as server:
+        pass
+    (call,) = _calls(server, base_url=f"{server.url}?key=sk-abcdef0123456789", max_attempts=1)
+    host = server.url.removesuffix("/v1")
+    assert (call.status, call.error_type) == ("error", "connection")
+    assert call.error == f"Connection error with {host}"

@@ -36,8 +36,11 @@ def test_who_is_left_out_is_told_with_the_reason(log: CallLog) -> None:
     log.add_call(_call("broken", "error", error_type="http_400", error="HTTP 400: no", repeat=1))
     log.add_call(_call("short", "truncated"))
     assert left_out(log, ["used"]) == [
-        "rare is left out: only 1 of its answers are scored, or it was not asked for",
+        "rare is left out: only 1 of its answers are scored",
         "unscored is left out: none of its 1 answers is scored; see `routerlib judge`",
         "broken is left out: none of its 2 calls was answered (2 http_400: HTTP 400: no)",
         "short is left out: none of its 1 calls was answered (1 truncated)",
     ]
+    others = left_out(log, ["used"], wanted=["used", "rare"])
+    assert others[0] == "rare is left out: only 1 of its answers are scored"
+    assert {line.partition(" is left out: ")[2] for line in others[1:]} == {"it was not asked for"}

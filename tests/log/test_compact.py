@@ -344,7 +344,14 @@ def test_commands_and_notebooks_read_a_dataset(
 ) -> None:
     sealed = ["--parquet", str(folder), "--log", str(path), "--before", "2026-01-03"]
     assert main(["log", "compact", *sealed]) == 0
-    assert "12 calls" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "12 calls" in told
+    assert f"next: routerlib inspect {folder}\n" in told
+    empty = ["--parquet", str(tmp_path / "empty"), "--log", str(path), "--before", "2025-01-01"]
+    assert main(["log", "compact", *empty]) == 0
+    assert (
+        capsys.readouterr().out == f"{tmp_path / 'empty'}: sealed up to 2025-01-01: nothing new\n"
+    )
     for command in (
         ["inspect", str(folder)],
         ["log", "check", "--log", str(folder)],

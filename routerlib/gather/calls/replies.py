@@ -300,7 +300,11 @@ def read_error(error: BaseException, fault: Fault | None) -> dict[str, Any]:
         return {"status": "timeout", "error_type": "timeout", "error": text}
     if isinstance(error, SentElsewhere):
         return _fault("redirect", text)
-    if isinstance(error, APIConnectionError | BrokenOff | OSError):
+    if isinstance(error, APIConnectionError):
+        url = error.request.url
+        whom = f"{url.scheme}://{url.netloc.decode()}"  # no query: it may hold a key
+        return _fault("connection", f"{text.rstrip('.')} with {whom}")
+    if isinstance(error, BrokenOff | OSError):
         return _fault("connection", text)
     # An error that a provider sends inside a stream that began well has no status of its own.
     return _fault("provider" if isinstance(error, OpenAIError) else "malformed", text)

@@ -150,7 +150,7 @@ def judge_log(
     graded: list[tuple[int, Score]] = []
     n_written = 0
     for call_id, call, prompt in tqdm(
-        log.unjudged_calls(judge), desc="judging", disable=not progress
+        log.unjudged_calls(judge), desc="judging", disable=not progress, delay=1
     ):
         if prompt.reference is None and reference is not None:
             prompt = replace(prompt, reference=reference)
