@@ -139,6 +139,11 @@ def measure_drift(
     -------
     Drift
 
+    Raises
+    ------
+    ValueError
+        If it isn't outcomes that came, but a log.
+
     Notes
     -----
     Expected of a candidate is what such estimates meant out of fold when the router was trained,
@@ -149,11 +154,6 @@ def measure_drift(
     doubled: a feature counts as shifted where the index reaches 0.2 and chance explains it with a
     probability under a tenth of ``alpha``, divided by features and looks. That alone is a reason
     only until enough answers show that the estimates hold on the new prompts.
-
-    Raises
-    ------
-    ValueError
-        If it isn't outcomes that came, but a log.
 
     Examples
     --------
