@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from routerlib.evaluation.planning import guess_plan, guess_told
 from routerlib.evaluation.pseudo_outcomes import left_out
 from routerlib.log.judging import IS_ASKED
 from routerlib.metrics.clusters import FEW_GROUPS
@@ -25,6 +26,10 @@ _CALLS = (
     f"from calls where {IS_ASKED} group by all"
 )
 _REFERENCES = "select prompt_id from prompts where reference is not null"
+_BY_EVERY = (
+    "Only prompts that every candidate has answered count (routerlib collect), not served ones "
+    "with one answer each."
+)
 
 
 class Progress(NamedTuple):
@@ -59,7 +64,7 @@ def next_steps(log: CallLog, test: Outcomes, verdict: Verdict) -> list[str]:
     n_incomplete = int(missing.prompt_id.nunique())
     return [
         *_unjudged(missing),
-        *_cut_off(missing, n_incomplete),
+        *_cut_off(missing, n_incomplete, test),
         *_unanswered(missing),
         *_more_prompts(verdict),
     ]
@@ -102,7 +107,7 @@ def _unjudged(missing: pd.DataFrame) -> list[str]:
     return steps
 
 
-def _cut_off(missing: pd.DataFrame, n_incomplete: int) -> list[str]:
+def _cut_off(missing: pd.DataFrame, n_incomplete: int, test: Outcomes) -> list[str]:
     """Advise a larger cap, first where most prompts are incomplete for it."""
     cut = missing[missing.is_cut]
     steps = []
@@ -113,7 +118,23 @@ def _cut_off(missing: pd.DataFrame, n_incomplete: int) -> list[str]:
             f"Raise max_tokens of {name} and collect again: its answers were cut off{at} on "
             f"{n} of {_counted(n_incomplete, 'incomplete prompt')}. It is asked all prompts anew."
         )
+        n_groups = _groups_without(test, name)
+        if n_groups and len(test.models) > 2:  # one model alone leaves nothing to choose
+            steps[-1] += (
+                f" That costs {_counted(n_groups, 'group')} of prompts, which leaving it out "
+                "(--models) would give back too."
+            )
     return steps
+
+
+def _groups_without(test: Outcomes, model: str) -> int:
+    """Count the groups that have no complete prompt only because of one candidate."""
+    is_known = ~np.isnan(test.quality) | left_out(test)
+    others = np.array(test.models) != model
+    alone, all_of = (
+        np.unique(test.groups[known.all(axis=1)]) for known in (is_known[:, others], is_known)
+    )
+    return len(alone) - len(all_of)
 
 
 def _unanswered(missing: pd.DataFrame) -> list[str]:
@@ -128,18 +149,25 @@ def _more_prompts(verdict: Verdict) -> list[str]:
     numbers = verdict.numbers
     n, n_groups = numbers.get("n") or 0, numbers.get("n_groups") or 0
     if n_groups < min(FEW_GROUPS, n):
-        return [
+        kinds = (
             f"Add prompts of at least {FEW_GROUPS - n_groups:.0f} other kinds: these {n:.0f} stand "
             f"in {n_groups:.0f} groups (of one template, document, conversation or user each), and "
-            f"{FEW_GROUPS} are needed."
-        ]
+            f"{FEW_GROUPS} are needed to begin with"
+        )
+        effect = numbers.get("smallest_effect")
+        if effect:
+            kinds += (
+                f"; a verdict takes about {guess_plan(effect).more(int(n_groups))} more prompts"
+            )
+            kinds += f" in all ({guess_told(effect)})"
+        return [f"{kinds}. {_BY_EVERY}"]
     kinds = " of other kinds than these" if n_groups < n else ""
     low, high = (numbers.get(f"more_prompts_needed_{end}") for end in ("low", "high"))
     if high is None:
-        return [f"Collect more prompts{kinds}."]
+        return [f"Collect more prompts{kinds}. {_BY_EVERY}"]
     more = f"up to {high:.0f}" if low is None else f"about {low:.0f} to {high:.0f}"
     more = f"about {high:.0f}" if low == high else more
-    return [f"Collect {more} more prompts{kinds}, of every candidate."]
+    return [f"Collect {more} more prompts{kinds}. {_BY_EVERY}"]
 
 
 def progress_of(verdict: Verdict) -> Progress | None:

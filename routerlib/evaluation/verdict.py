@@ -295,7 +295,8 @@ def _mixing_does(gain: Interval, margin: float) -> str:
 def _label(plan: Plan | None, n: int, n_groups: int) -> str:
     """Say what to label: where prompts stand in groups, more of the same kinds tell little."""
     if n_groups < min(MIN_PROMPTS, n):
-        return f" To tell, label prompts of {_more_kinds(n_groups)}."
+        effect = QUALITY_MARGIN if plan is None else plan.effect
+        return f" To tell, label prompts of {_more_kinds(n_groups, effect)}."
     kinds = " of other kinds than these" if n_groups < n else ""
     if plan is None or plan.high <= n:
         return f" Label more prompts{kinds} to tell."
@@ -303,10 +304,12 @@ def _label(plan: Plan | None, n: int, n_groups: int) -> str:
     return f"{label}, if a gain of {100 * plan.effect:g} points matters."
 
 
-def _more_kinds(n_groups: int) -> str:
+def _more_kinds(n_groups: int, effect: float) -> str:
+    """Say both what groups are needed to begin with, and what a verdict takes."""
     return (
         f"at least {MIN_PROMPTS - n_groups} more kinds (templates, documents, users) than these "
-        f"{n_groups}, since more of the same kinds tell little"
+        f"{n_groups}, since more of the same kinds tell little, and about "
+        f"{guess_plan(effect).more(n_groups)} more prompts in all ({guess_told(effect)})"
     )
 
 
@@ -332,7 +335,8 @@ def _kept(
     start = f"Not measurable yet: the router keeps to always calling {best_single}, because "
     start += f"{fallback}; {n} held-out prompts were looked at."
     if n_groups < min(MIN_PROMPTS, n):
-        return plan, f"{start} To tell, label prompts of {_more_kinds(n_groups)}; then train again."
+        kinds = _more_kinds(n_groups, effect)
+        return plan, f"{start} To tell, label prompts of {kinds}; then train again."
     kinds = ", each of another kind," if n_groups < n else ""
     if n_groups >= plan.high:
         return None, f"{start} Label more prompts{kinds} and train again to tell."

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from routerlib.evaluation.next_steps import next_steps, progress_of
+from routerlib.evaluation.planning import guess_plan
 from routerlib.evaluation.verdict import Verdict
 from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import make_world
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.prompt import Prompt
 
@@ -17,6 +21,10 @@ OPEN = Verdict(
     {"n": 60, "n_groups": 60, "more_prompts_needed_low": 200, "more_prompts_needed_high": 300,
      "prompts_needed": 240},
 )  # fmt: skip
+EVERY = (
+    "Only prompts that every candidate has answered count (routerlib collect), not served ones "
+    "with one answer each."
+)
 
 
 def fill(log: CallLog) -> Outcomes:
@@ -45,7 +53,7 @@ def test_steps_come_cheapest_first_with_what_each_would_bring(log: CallLog) -> N
         "Raise max_tokens of small and collect again: its answers were cut off "
         "(at 512 tokens at most) on 9 of 16 incomplete prompts. It is asked all prompts anew.",
         "Collect again what has no answer yet, or failed: small on 2.",
-        "Collect about 200 to 300 more prompts, of every candidate.",
+        f"Collect about 200 to 300 more prompts. {EVERY}",
     ]
 
 
@@ -58,9 +66,36 @@ def test_few_groups_ask_for_other_kinds_however_many_prompts_there_are(log: Call
     few = replace(OPEN, numbers={**OPEN.numbers, "n_groups": 12})
     assert next_steps(log, fill(log).complete(), few) == [
         "Add prompts of at least 18 other kinds: these 60 stand in 12 groups (of one template, "
-        "document, conversation or user each), and 30 are needed."
+        f"document, conversation or user each), and 30 are needed to begin with. {EVERY}"
     ]
     assert progress_of(few) == (0.4, "12 of 30 groups of prompts")
+
+
+def test_a_lack_of_groups_hides_no_larger_plan(log: CallLog) -> None:
+    numbers = {**OPEN.numbers, "n_groups": 27, "smallest_effect": 0.02}
+    (step,) = next_steps(log, fill(log).complete(), replace(OPEN, numbers=numbers))
+    plan = guess_plan(0.02)
+    assert plan.low > 800  # prompts at 10 % disagreement
+    assert "at least 3 other kinds" in step
+    assert f"a verdict takes about {plan.more(27)} more prompts in all" in step
+
+
+def test_a_candidate_whose_cut_off_answers_cost_groups_may_be_left_out(log: CallLog) -> None:
+    for number, text in enumerate(make_world(60, seed=1).outcomes.prompts):
+        prompt = Prompt.from_text(text, extra={"group": f"document {number // 2}"})
+        log.add_prompts([prompt])
+        for name in ("good", "cheap", "odd"):
+            is_cut = name == "odd" and number >= 46
+            status = "truncated" if is_cut else "ok"
+            call = Call(prompt.prompt_id, name, "h", status, "1", Usage(9, 64), given_cost_usd=0.01)
+            log.add_call(call, scores=[] if is_cut else [Score("exact", 1.0)])
+    test = Outcomes.from_log(log)
+    assert len(np.unique(test.groups)) == 30
+    raise_it = next_steps(log, test, OPEN)[0]
+    assert raise_it.startswith("Raise max_tokens of odd")
+    assert raise_it.endswith(
+        "That costs 7 groups of prompts, which leaving it out (--models) would give back too."
+    )
 
 
 def test_progress_is_towards_what_is_planned() -> None:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from routerlib.evaluation.planning import guess_plan
 from routerlib.evaluation.verdict import judge_by_intervals
 from routerlib.metrics.intervals import Interval
 from routerlib.metrics.sample_size import plan_sample_size
@@ -268,7 +269,8 @@ def test_where_groups_are_short_other_kinds_are_asked_for_and_not_just_more():
     assert few.headline == "Not measurable yet: 12 groups of prompts, 30 are needed"
     assert few.sentence.endswith(
         "To tell, label prompts of at least 18 more kinds (templates, documents, users) than these "
-        "12, since more of the same kinds tell little."
+        f"12, since more of the same kinds tell little, and about {guess_plan(0.01).more(12)} more "
+        "prompts in all (a difference of 1 points, if scores differ on 10 to 30 % of the prompts)."
     )
     grouped = judged(*open_, n=600, n_groups=40).sentence
     assert grouped.endswith("Label more prompts of other kinds than these to tell.")
