@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from outcome_tables import read_reasoning
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.metrics.calibration import ece
 from routerlib.metrics.curves import costs_at, hulls, mean_heights
 from routerlib.metrics.intervals import cluster_weights
@@ -24,7 +25,6 @@ from routerlib.policies.utility import choose_arms
 from routerlib.records.arrays import Floats
 from routerlib.routers.baselines import BestSingle
 from routerlib.routers.cascades.cascade import Cascade
-from routerlib.routers.cascades.judged_odds import sigmoid
 from routerlib.routers.cascades.judgement import AnswerJudgement
 from routerlib.routers.cascades.replay import Bench
 from routerlib.routers.cascades.rivals import AlwaysDear, LearnedThreshold, PlannedCascade

@@ -7,9 +7,9 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.records.arrays import Arms, Floats
 from routerlib.routers.cascades.evidence import Evidence, exact_logits, normal_points, possible
-from routerlib.routers.cascades.judged_odds import sigmoid
 
 # With more candidates it would take megabytes a prompt, and two answers ahead have to do.
 MOST_MODELS = 6

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.records.arrays import Floats, pack_array, unpack_array
 from routerlib.routers.cascades.judged import JudgedPrompts
-from routerlib.routers.cascades.judged_odds import sigmoid
 
 # How many prompts it takes to believe one pair of candidates, and all pairs together.
 _PAIR_COUNT, _POOL_COUNT = 100.0, 30.0

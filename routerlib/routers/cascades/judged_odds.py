@@ -8,17 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.records.arrays import Floats
 
 # How many observations it takes to believe trees more than the router, and the router not as it is.
 _TREES_COUNT, _ROUTER_COUNT, _LEVEL_COUNT = 20.0, 60.0, 20.0
 _NEWTON_STEPS = 40
 LARGEST_ODDS = 6.0
-
-
-def sigmoid(odds: Floats) -> Floats:
-    """Return probabilities of log-odds."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
 @dataclass(frozen=True)

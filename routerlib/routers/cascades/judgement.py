@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.outcomes.answers import Answers, Logprobs, Said
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
@@ -14,7 +15,6 @@ from routerlib.routers.cascades.answer_table import ReadTable
 from routerlib.routers.cascades.answer_trees import MIN_ANSWERS
 from routerlib.routers.cascades.expectations import expected_without
 from routerlib.routers.cascades.judged import JudgedPrompts
-from routerlib.routers.cascades.judged_odds import sigmoid
 from routerlib.routers.cascades.learnt import LearntJudgement, as_expected
 from routerlib.routers.cascades.reasons import Reason
 from routerlib.routers.held_out import HeldOut

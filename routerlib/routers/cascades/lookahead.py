@@ -8,10 +8,10 @@ from typing import Self
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.records.arrays import Arms, Floats
 from routerlib.routers.cascades.deep import MOST_MODELS, Deep
 from routerlib.routers.cascades.evidence import Evidence, exact_logits, normal_points, possible
-from routerlib.routers.cascades.judged_odds import sigmoid
 
 # Points at which a judgement that hasn't been made is looked at: of the next answer, and of the
 # one after it. Even numbers: a judgement that is sure is near 0 or 1, and not in the middle.

@@ -7,9 +7,9 @@ from itertools import combinations
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.records.arrays import Arms, Floats
 from routerlib.routers.cascades.evidence import exact_logits, possible
-from routerlib.routers.cascades.judged_odds import sigmoid
 from routerlib.routers.cascades.lookahead import Situation
 from routerlib.routers.cascades.replay import NOBODY, Bench
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.records.arrays import Floats
-from routerlib.routers.cascades.judged_odds import sigmoid
 
 # What is told of a column: where its number is 0 or low, and where it is high.
 _WORDS: Mapping[str, tuple[str, str]] = {

@@ -14,12 +14,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from routerlib.features.answers.results import result_of
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.outcomes.answers import Said
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import utility
 from routerlib.records.arrays import Floats
 from routerlib.routers.cascades.cascade import Cascade
-from routerlib.routers.cascades.judged_odds import sigmoid
 from routerlib.routers.cascades.judgement import AnswerJudgement, answers_of, of_router
 from routerlib.routers.cascades.planned import PlannedBench
 from routerlib.routers.cascades.replay import NOBODY, Bench, Followed, Replay, replay_of

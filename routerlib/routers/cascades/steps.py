@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.outcomes.answers import Logprobs
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.policies import Policy
@@ -15,7 +16,6 @@ from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.cascades.boldness import Boldness
 from routerlib.routers.cascades.evidence import Evidence
-from routerlib.routers.cascades.judged_odds import sigmoid
 from routerlib.routers.cascades.judgement import AnswerJudgement
 from routerlib.routers.cascades.lookahead import Situation
 from routerlib.routers.cascades.replay import NOBODY

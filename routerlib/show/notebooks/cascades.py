@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.evaluation.price_ratios import PriceRatios, price_ratios
+from routerlib.features.learners.log_odds import sigmoid
 from routerlib.gather.candidates.candidates import default_candidates
 from routerlib.gather.collection.collect import collect
 from routerlib.log.call_log import CallLog
@@ -18,7 +19,6 @@ from routerlib.metrics.ranks import auc
 from routerlib.outcomes.answers import Answers, Said
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
-from routerlib.routers.cascades.judged_odds import sigmoid
 from routerlib.routers.cascades.judgement import AnswerJudgement, JudgedTrain, answers_of, of_router
 from routerlib.show.plots.style import ROUTER_BLACK, axes_or_new, candidate_styles, finish
 from routerlib.show.tables.rendering import Table, table
