@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from routerlib.records.brief import brief
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.messages import check_message, said
+from routerlib.records.trajectories import is_trajectory, trajectory_text
 
 Task = Literal[
     "chat",
@@ -110,7 +111,12 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """What all messages say, joined by blank lines: what features are drawn from."""
+        """What features are drawn from: what all messages say, joined by blank lines.
+
+        Of a conversation in which tools were called, the last words and where it stands.
+        """
+        if is_trajectory(self.messages):
+            return trajectory_text(self.messages)
         return "\n\n".join(map(said, self.messages))
 
     @cached_property  # long texts take a tenth of a second, and are asked for several times

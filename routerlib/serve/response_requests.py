@@ -13,7 +13,6 @@ from routerlib.serve.fields import MOST_MESSAGES, MOST_PARTS, Nothing, Request, 
 from routerlib.serve.messages import DATA_URL, NAME
 
 MOST_TOOLS = 512
-MOST_ITEMS = 2 * MOST_MESSAGES
 
 
 class TextInput(Request):
@@ -209,7 +208,9 @@ class ResponsesRequest(Request):
     """Body of POST /v1/responses."""
 
     model: str = Field(min_length=1)
-    input: str | Annotated[list[Item], Field(fail_fast=True, min_length=1, max_length=MOST_ITEMS)]
+    input: (
+        str | Annotated[list[Item], Field(fail_fast=True, min_length=1, max_length=MOST_MESSAGES)]
+    )
     instructions: str | None = None
     stream: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)

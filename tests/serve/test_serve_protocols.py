@@ -305,3 +305,15 @@ def test_a_schema_of_a_response_becomes_that_of_chat(log_path: Path) -> None:
         "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True},
     }
     assert sent["reasoning_effort"] == "low"
+
+
+@pytest.mark.parametrize(("address", "field"), [("messages", "messages"), ("responses", "input")])
+def test_a_history_of_ten_thousand_messages_is_refused(
+    served: httpx.Client, address: str, field: str
+) -> None:
+    body = {"model": "router", "max_tokens": 9, field: [USER] * 10_000}
+    if address == "responses":
+        del body["max_tokens"]
+    told = served.post(f"/v1/{address}", json=body)
+    assert told.status_code == 400
+    assert "at most 5000 items" in told.json()["error"]["message"]

@@ -1,0 +1,81 @@
+"""What a decision sees of a conversation with tools: its last words, and where it stands.
+
+Not all that was said: a history of 20,000 tokens would take fifty times as long to look at as a
+question, and its log would hold it once more at every step. The messages are kept whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from routerlib.records.brief import both_ends
+from routerlib.records.messages import attachments, calls_of, content_text, said
+
+_USER_CHARACTERS = (500, 200)
+_RESULT_CHARACTERS = (150, 100)
+_FAILURE = re.compile(r"\b(error|exception|traceback|failed|failure|denied|not found)\b", re.I)
+
+
+def is_trajectory(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether tools were called in a conversation."""
+    return any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
+
+
+def trajectory_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return the user's last words, the state of the conversation, and the last result.
+
+    >>> call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    >>> print(trajectory_text([
+    ...     {"role": "user", "content": "What is 2 + 3?"},
+    ...     {"role": "assistant", "content": "", "tool_calls": [call]},
+    ...     {"role": "tool", "content": "Error: no numbers", "tool_call_id": "1"}]))
+    What is 2 + 3?
+    [step 1 of turn 1; about 40 characters; tools used: add 1; failed results: 1]
+    [last result: text of about 20 characters, failed]
+    Error: no numbers
+    """
+    words = [content_text(each.get("content")) for each in messages if each["role"] == "user"]
+    last = both_ends(words[-1], *_USER_CHARACTERS) if words else ""
+    return "\n".join([last, _state(messages, len(words)), *_last_result(messages)])
+
+
+def _state(messages: Sequence[Mapping[str, Any]], n_turns: int) -> str:
+    places = [place for place, each in enumerate(messages) if each["role"] == "user"]
+    n_steps = sum(bool(calls_of(each)) for each in messages[places[-1] if places else 0 :])
+    used = Counter(call["function"]["name"] for each in messages for call in calls_of(each))
+    n_failed = sum(each["role"] == "tool" and _failed(each) for each in messages)
+    kinds = Counter(kind for kind, _ in attachments(messages))
+    told = [
+        f"step {n_steps} of turn {n_turns}",
+        f"about {_rounded(sum(len(said(each)) for each in messages))} characters",
+        "tools used: " + ", ".join(f"{name} {n}" for name, n in used.most_common(5)),
+        f"failed results: {n_failed}" if n_failed else "",
+        ", ".join(f"{kind}s: {n}" for kind, n in sorted(kinds.items())),
+    ]
+    return f"[{'; '.join(filter(None, told))}]"
+
+
+def _last_result(messages: Sequence[Mapping[str, Any]]) -> list[str]:
+    last = messages[-1]
+    if last["role"] != "tool":
+        return []
+    text = content_text(last["content"])
+    kind = "JSON" if text.lstrip()[:1] in ("{", "[") else "text"
+    failed = ", failed" if _failed(last) else ""
+    state = f"[last result: {kind} of about {_rounded(len(text))} characters{failed}]"
+    return [state, both_ends(text, *_RESULT_CHARACTERS)]
+
+
+def _failed(message: Mapping[str, Any]) -> bool:
+    """Whether a result begins or ends like a failure."""
+    ends = both_ends(content_text(message["content"]), *_RESULT_CHARACTERS)
+    return _FAILURE.search(ends) is not None
+
+
+def _rounded(number: int) -> int:
+    """Return a number with one digit that counts, so that like conversations have like words."""
+    size = 10 ** (len(str(number)) - 1)
+    return round(number / size) * size
