@@ -104,13 +104,21 @@ def test_where_answers_tell_nothing_the_cascade_is_the_router() -> None:
         assert table.loc["cascade", metric] == table.loc["router", metric]
 
 
-def test_a_cascade_that_keeps_to_the_best_single_model_asks_nobody_else(
+def test_where_the_router_finds_no_point_the_cascade_may(
     telling: tuple[Outcomes, Outcomes],
 ) -> None:
     train, test = telling
-    router = KNNRouter().fit(train)
-    router.stand_at(0.0, fallback="no gain was seen")
-    kept = Cascade(router).fit(train)
+    router = KNNRouter().fit(train).stand_at(0.0, fallback="no gain was seen")
+    cascade = Cascade(router).fit(train)
+    assert cascade.fallback_ is None
+    assert cascade.cost_weight_ > 0
+    replay = cascade.replay(test)
+    best = test.models.index(router.best_single_)
+    assert replay.cost_usd.mean() < test.cost_usd[:, best].mean()
+    assert replay.quality.mean() > test.quality[:, best].mean() - 0.03
+    promised = KNNRouter().fit(train)
+    promised.stand_at(0.0, "nothing could be certified", {"cost_weight_is": "not certified"})
+    kept = Cascade(promised).fit(train)
     assert set(kept.replay(test).given) == {router.best_single_}
     step = kept.start("Why?")
     assert step.model == router.best_single_

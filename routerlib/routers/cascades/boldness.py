@@ -10,8 +10,6 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms, sweep_cost_weights, utility
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
-from routerlib.routers.cascades.evidence import Evidence
-from routerlib.routers.cascades.judged import JudgedPrompts
 from routerlib.routers.cascades.replay import Bench
 
 MIN_PROMPTS, MIN_GROUPS = 60, 15
@@ -38,21 +36,24 @@ class Boldness:
     reason: str
 
 
+def complete_prompts(bench: Bench, outcomes: Outcomes) -> np.ndarray:
+    """Return which prompts have every answer, its score and, where costs are known, its cost."""
+    complete = bench.judged.is_there.all(axis=1) & np.isfinite(outcomes.quality).all(axis=1)
+    if np.isfinite(bench.estimates.cost_usd).all():
+        complete &= np.isfinite(outcomes.cost_usd).all(axis=1)
+    return np.asarray(complete)
+
+
 def choose_boldness(
-    estimates: Estimates,
-    judged: JudgedPrompts,
-    evidence: Evidence,
-    outcomes: Outcomes,
-    most_calls: int,
+    bench: Bench, outcomes: Outcomes, complete: np.ndarray, most_calls: int
 ) -> Boldness:
     """Compare with the router on prompts whose answers are all there and labelled.
 
-    `estimates`, `judged`: out of fold, of the prompts of `outcomes`.
+    `bench`: estimates and judgements out of fold, of the prompts of `outcomes`.
+    `complete` (n_prompts,): from `complete_prompts`.
     """
-    complete = judged.is_there.all(axis=1) & np.isfinite(outcomes.quality).all(axis=1)
+    estimates = bench.estimates
     has_cost = bool(np.isfinite(estimates.cost_usd).all())
-    if has_cost:
-        complete &= np.isfinite(outcomes.cost_usd).all(axis=1)
     n_prompts, n_groups = int(complete.sum()), len(np.unique(outcomes.groups[complete]))
     nan = float("nan")
     if n_prompts < MIN_PROMPTS or n_groups < MIN_GROUPS:
@@ -66,7 +67,6 @@ def choose_boldness(
         return Boldness(0.0, nan, nan, n_prompts, reason)
     if len(outcomes.models) < 2 or most_calls < 2:
         return Boldness(0.0, nan, nan, n_prompts, "there is nobody else to ask")
-    bench = Bench(estimates, judged, evidence)
     measured = [
         _measured(bench, estimates, outcomes, complete, share, most_calls) for share in _TRIED
     ]
@@ -74,7 +74,7 @@ def choose_boldness(
         (float(gains.mean()), share, gains) for share, gains in zip(_TRIED, measured, strict=True)
     ]
     gain, share, gains = max(tried, key=lambda each: each[0])
-    error = _standard_error(gains, outcomes.groups[complete])
+    error = grouped_error(gains, outcomes.groups[complete])
     if gain > _STANDARD_ERRORS * error:
         return Boldness(share, gain, error, n_prompts, "a gain over the router was shown")
     reason = "no gain over the router could be shown on the training prompts"
@@ -102,7 +102,7 @@ def _measured(
     return np.asarray(gains[complete] / max(len(weights), 1))
 
 
-def _standard_error(values: Floats, groups: np.ndarray) -> float:
+def grouped_error(values: Floats, groups: np.ndarray) -> float:
     """Return the standard error of a mean whose prompts of one group are one draw."""
     numbers = np.unique(groups, return_inverse=True)[1].ravel()
     sums = np.bincount(numbers, values - values.mean())

@@ -9,10 +9,11 @@ from typing import Any, Self
 import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.routers.cascades.boldness import Boldness, choose_boldness
+from routerlib.routers.cascades.boldness import Boldness, choose_boldness, complete_prompts
 from routerlib.routers.cascades.evidence import Evidence
 from routerlib.routers.cascades.judgement import AnswerJudgement, answers_of, of_router
 from routerlib.routers.cascades.replay import Bench, Followed, Replay, replay_of
+from routerlib.routers.cascades.standing import surest_saving
 from routerlib.routers.cascades.steps import Stepping
 from routerlib.routers.router import Router
 
@@ -133,9 +134,23 @@ class Cascade(Stepping):
                 self.boldness_ = Boldness(0.0, nan, nan, len(outcomes), reason)
                 return
             self.evidence_ = Evidence.fit(judged, estimates.quality, outcomes.quality)
-            self.boldness_ = choose_boldness(
-                estimates, judged, self.evidence_, outcomes, self.most_calls
-            )
+            bench = Bench(estimates, judged, self.evidence_)
+            complete = complete_prompts(bench, outcomes)
+            self.boldness_ = choose_boldness(bench, outcomes, complete, self.most_calls)
+            if self._may_choose_a_point():
+                self._stand(bench, outcomes, complete)
+
+    def _may_choose_a_point(self) -> bool:
+        """Tell whether the router alone found no point, and promised nothing by a certificate."""
+        how = str(self.training_.get("cost_weight_is", ""))
+        return self.boldness_.share > 0 and self.fallback_ is not None and how != "not certified"
+
+    def _stand(self, bench: Bench, outcomes: Outcomes, complete: np.ndarray) -> None:
+        """Take a cost weight of its own, where the cascade is better than the best single model."""
+        found = surest_saving(bench, outcomes, complete, self.boldness_.share, self.most_calls)
+        if found is not None:
+            how = {"cost_weight_is": "chosen out of fold for the cascade", **found._asdict()}
+            self.stand_at(found.cost_weight, None, {**self.training_, **how})
 
     def _estimate(
         self, texts: list[str], topics: Sequence[str] | None
