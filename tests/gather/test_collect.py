@@ -112,7 +112,7 @@ def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: F
         ("error under 200", "error"),
         ("error in the choice", "error"),
         ("only thoughts", "empty"),
-        ("only tool calls", "empty"),
+        ("a tool without a name", "error"),
         ("null choices", "error"),
         ("null body", "error"),
         ("deep nesting", "error"),
@@ -125,6 +125,12 @@ def test_system_prompt_and_parameters_reach_the_provider(log: CallLog, server: F
 def test_each_fault_gets_its_status(server: FaultServer, text: str, status: str) -> None:
     candidate = candidate_of(server, max_attempts=1, timeout_s=0.5)
     assert _call(candidate, text).status == status
+
+
+def test_a_call_of_a_tool_without_a_name_says_what_is_wrong(server: FaultServer) -> None:
+    call = _call(candidate_of(server, max_attempts=1), "a tool without a name")
+    assert call.error_type == "malformed"
+    assert (call.error or "").endswith("a tool is called without a name")
 
 
 def test_a_failed_call_is_logged_and_never_scored(log: CallLog, server: FaultServer) -> None:

@@ -194,7 +194,7 @@ _ODD_BODIES = {
     "error under 200": b'{"error": {"code": 400, "message": "no such model"}}',
     "error in the choice": b'{"choices": [{"message": {"content": "4"}, "error": {"code": 502},'
     b' "finish_reason": "error"}]}',
-    "only tool calls": b'{"choices": [{"message": {"content": null, "tool_calls": [{}]},'
+    "a tool without a name": b'{"choices": [{"message": {"content": null, "tool_calls": [{}]},'
     b' "finish_reason": "tool_calls"}]}',
     "null choices": b'{"choices": null}',
     "null body": b"null",

@@ -247,8 +247,8 @@ def tool_calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    function = call["function"]
-    name, arguments = function["name"], function.get("arguments")
+    function = call.get("function") or {}
+    name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(name, str) or not name:
         raise ValueError("a tool is called without a name")
     if not isinstance(arguments, str):  # some send what others write as text
