@@ -8,6 +8,7 @@ import pytest
 from cascading import SURE, UNSURE, says, telling_cascade
 from scripted_server import Reply, ScriptedServer, scripted_server
 from serving import candidate
+from tool_calls import call, calling
 
 from routerlib.gather.calls.answers import Answer
 from routerlib.gather.calls.ask import ask
@@ -115,3 +116,10 @@ def test_a_cascade_that_shows_no_gain_is_its_router(log: CallLog) -> None:
         both = [candidate(name, server.url) for name in ("small", "large")]
         answer = ask(PROMPT, router=timid, candidates=both, log=log)
     assert (answer.judged, len(server.bodies)) == ({}, 1)
+
+
+def test_a_call_of_a_tool_stands_and_is_no_doubtful_answer(log: CallLog) -> None:
+    with scripted_server(calling(call())) as small, scripted_server(says(SURE)) as large:
+        answer = ask_both(log, small, large)
+    assert (answer.call.candidate, answer.stands) == ("small", "it calls a tool")
+    assert (len(small.bodies), len(large.bodies)) == (1, 0)

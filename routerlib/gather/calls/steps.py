@@ -13,6 +13,7 @@ from routerlib.gather.calls.client import Clients, Permit
 from routerlib.records.call import CandidateModel
 from routerlib.records.decision import STEP, Decision
 from routerlib.records.logprobs import kept_logprobs
+from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ async def answer_in_steps(
             asked=asked,
         )
         had.append(found)
+        if (found.call.extra or {}).get(TOOL_CALLS):  # a step on the way, which nobody can judge
+            return replace(found, beside=tuple(had[:-1]), stands="it calls a tool")
         tried = {call.candidate for call in (*found.failed, found.call)}
         left = [each for each in left if each.name not in tried]
         judge = partial(_after, cascade, prompt, had, [each.name for each in left])
