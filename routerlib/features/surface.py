@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
+from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import mul
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from routerlib.features.answer_options import OPTION_NAMES, option_features
 from routerlib.features.vocabulary import (
     FOREIGN_COUNTS,
     FOREIGN_SHARES,
+    HINTS,
     NEEDED,
     OF_ONE_CHARACTER,
     PATTERN_COUNTS,
@@ -98,6 +102,8 @@ _MATCHES = np.array(
         for code in range(128)
     ]
 )
+# Characters that some pattern can't do without.
+_TELLING = frozenset[str]().union(*(each for needed in NEEDED.values() for each in needed))
 _OPTIONS_AT = list(PATTERN_COUNTS).index("n_options")
 _IMPERATIVES = frozenset(WORD_COUNTS["n_imperatives"].split())
 
@@ -156,18 +162,26 @@ def _character_counts(seen: str, is_plain: bool) -> dict[str, float]:
 
 
 def _pattern_counts(seen: str, characters: dict[str, float]) -> list[float]:
-    present = set(seen)
+    present = _TELLING.intersection(seen)
     if characters["share_digits"]:
-        present.add("0")
-    counts = []
-    for name, pattern in PATTERN_COUNTS.items():
-        if name in characters:
-            counts.append(characters[name])
-        elif any(map(present.isdisjoint, NEEDED[name])):
-            counts.append(0.0)
-        else:
-            counts.append(float(len(pattern.findall(seen))))
+        present |= {"0"}
+    counts = [characters.get(name, 0.0) for name in PATTERN_COUNTS]
+    for column, pattern, hint in _possible(present):
+        if hint is None or hint.search(seen):
+            counts[column] = float(len(pattern.findall(seen)))
     return counts
+
+
+@lru_cache(maxsize=4096)  # texts of a kind have the same signs
+def _possible(
+    present: frozenset[str],
+) -> tuple[tuple[int, re.Pattern[str], re.Pattern[str] | None], ...]:
+    """Return what can match a text, by the telling characters in it: column, pattern, hint."""
+    return tuple(
+        (column, pattern, HINTS.get(name))
+        for column, (name, pattern) in enumerate(PATTERN_COUNTS.items())
+        if name not in _CHARACTERS and not any(map(present.isdisjoint, NEEDED[name]))
+    )
 
 
 def _options(seen: str, n_options: float) -> list[float]:
@@ -181,8 +195,8 @@ def _shape(text: str, seen: str, words: list[str], n_words: int, n_digits: float
     sentence_end = _PLAIN_SENTENCE_END if seen.isascii() else _SENTENCE_END
     n_sentences = max(len(sentence_end.findall(seen)), 1)
     head = seen[:_COMPRESSED_CHARACTERS].encode("utf-8", "replace")
-    lengths, n_distinct = [len(word) for word in words], len(set(words))
-    share_long = sum(length > _LONG_WORD for length in lengths) / max(n_words, 1)
+    lengths, n_distinct = sorted(map(len, words)), len(set(words))
+    share_long = (len(lengths) - bisect_right(lengths, _LONG_WORD)) / max(n_words, 1)
     return [
         float(len(text)),
         float(n_words),
@@ -204,15 +218,15 @@ def _shape(text: str, seen: str, words: list[str], n_words: int, n_digits: float
 
 
 def _word_lengths(lengths: list[int], n_distinct: int) -> list[float]:
-    """Return the columns from longest_word to vocabulary."""
+    """Return the columns from longest_word to vocabulary, `lengths` ascending."""
     if not lengths:
         return [0.0] * 5
     mean = sum(lengths) / len(lengths)
-    variance = sum(length * length for length in lengths) / len(lengths) - mean * mean
+    variance = sum(map(mul, lengths, lengths)) / len(lengths) - mean * mean
     return [
-        float(max(lengths)),
-        sum(length <= _SHORT_WORD for length in lengths) / len(lengths),
-        sum(length > _VERY_LONG_WORD for length in lengths) / len(lengths),
+        float(lengths[-1]),
+        bisect_right(lengths, _SHORT_WORD) / len(lengths),
+        (len(lengths) - bisect_right(lengths, _VERY_LONG_WORD)) / len(lengths),
         max(variance, 0.0) ** 0.5,
         n_distinct / len(lengths) ** 0.5,  # Guiraud's index: words of its own, for its length
     ]

@@ -153,22 +153,39 @@ _RULES: tuple[_Rule, ...] = (
 )
 
 
+def _plain(rule: _Rule) -> _Rule:
+    """Return what of a rule can match a text in ASCII."""
+    phrases = (
+        each._replace(needed=tuple(filter(str.isascii, each.needed))) for each in rule.phrases
+    )
+    return rule._replace(marks=tuple(filter(str.isascii, rule.marks)), phrases=tuple(phrases))
+
+
+_PLAIN_RULES = tuple(map(_plain, _RULES))
+
+
 def detect_task(text: str) -> str:
     """Guess the kind of task from the wording, in English and a few other languages."""
     seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS).lower()
     if not seen.isascii():
         seen = _SCRIPT_CHANGE.sub(" ", unicodedata.normalize("NFKC", seen))
     words = set(_RUN.findall(seen))
-    for rule in _RULES:
+    for rule in _PLAIN_RULES if seen.isascii() else _RULES:
         if _matches(rule, seen, words):
             return rule.task
     return "other"
 
 
 def _matches(rule: _Rule, seen: str, words: set[str]) -> bool:
-    if not rule.words.isdisjoint(words) or any(mark in seen for mark in rule.marks):
+    if not rule.words.isdisjoint(words):
         return True
-    return any(
-        any(text in seen for text in phrases.needed) and phrases.pattern.search(seen) is not None
-        for phrases in rule.phrases
-    )
+    for mark in rule.marks:  # loops, as a generator would cost more than what it looks for
+        if mark in seen:
+            return True
+    for phrases in rule.phrases:
+        for text in phrases.needed:
+            if text in seen:
+                if phrases.pattern.search(seen) is not None:
+                    return True
+                break
+    return False

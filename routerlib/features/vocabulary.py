@@ -16,24 +16,28 @@ PATTERN_COUNTS: dict[str, re.Pattern[str]] = {
     "n_percent_signs": re.compile(r"[%％]"),
     "n_numbers": re.compile(r"\d[\d.,]*"),
     "n_decimals": re.compile(r"\d\.\d"),
-    "n_long_numbers": re.compile(r"\d{4,}"),
+    "n_long_numbers": re.compile(r"\d\d{3,}"),
     "n_operators": re.compile(r"[-+*/^×÷·](?=\s*[\d(a-zA-Z])"),
     "n_equals": re.compile(r"[=<>≤≥≠≈]"),
     "n_currency": re.compile(r"[$€£¥]\s?\d"),
     "n_fractions": re.compile(r"\d\s?/\s?\d"),
-    "n_unknowns": re.compile(r"\b[a-zA-Z](?=\s?[=^+*/])|\d[xyzn]\b"),
+    "n_unknowns": re.compile(
+        r"[a-zA-Z\d](?:(?<=\d)[xyzn]\b|(?=\s?[=^+*/])(?<=[a-zA-Z])(?<!\w[a-zA-Z]))"
+    ),
     "n_latex": re.compile(r"\\[a-zA-Z(\[]|\$\$"),
     "n_code_fences": re.compile(r"```|~~~"),
     "n_inline_code": re.compile(r"`[^`\n]+`"),
-    "n_code_symbols": re.compile(r"[;{}]|->|=>|==|!=|&&|\|\||::"),
+    "n_code_symbols": re.compile(
+        r"[-;{}=!&|:](?:(?<=[;{}])|(?<=-)>|(?<==)[>=]|(?<=!)=|(?<=&)&|(?<=\|)\||(?<=:):)"
+    ),
     "n_calls": re.compile(r"\w\("),
-    "n_identifiers": re.compile(r"[a-z0-9]_[a-z0-9]|[a-z][A-Z]"),
+    "n_identifiers": re.compile(r"[a-z0-9](?:_[a-z0-9]|(?<=[a-z])[A-Z])"),
     "n_indented_lines": re.compile(r"\n(?: {2}|\t)"),
     "n_json_keys": re.compile(r"[\"']\w+[\"']\s?:"),
     "n_html_tags": re.compile(r"</?[a-zA-Z][^<>\n]{0,80}>"),
     "n_emails": re.compile(r"\w@[\w-]{1,64}\.\w"),
     "n_urls": re.compile(r"https?://|www\."),
-    "n_dates": re.compile(r"\d{4}-\d\d-\d\d|\d[/.]\d{1,2}[/.]\d\d|\d:\d\d"),
+    "n_dates": re.compile(r"\d(?:\d{3}-\d\d-\d\d|[/.]\d{1,2}[/.]\d\d|:\d\d)"),
     "n_list_items": re.compile(r"^[ \t]{0,8}(?:[-*•]|\d{1,2}[.)])\s", re.MULTILINE),
     "n_options": re.compile(r"(?:^|\s)\(?[A-H][.):](?=\s|$)", re.MULTILINE),
     "n_table_rows": re.compile(r"^[ \t]{0,8}\|[^\n]{0,2000}\|[ \t]*$", re.MULTILINE),
@@ -48,7 +52,7 @@ PATTERN_COUNTS: dict[str, re.Pattern[str]] = {
         r"\d\s?(?:[kcm]?m|[km]?g|m?l|L|k?[NJVWA]|[kM]?Hz|h|s|ms|min|mol|hours?|minutes?|seconds?"
         r"|days?|weeks?|months?|years?|dollars|euros?|miles|feet|inches|degrees|percent)\b"
     ),
-    "n_blanks": re.compile(r"_{3,}|\.{4,}"),
+    "n_blanks": re.compile(r"[_.](?:(?<=_)_{2,}|(?<=\.)\.{3,})"),
     "n_shots": re.compile(
         r"^(?:[QA]|[Qq]uestion|[Aa]nswer|[Ii]nput|[Oo]utput|[Ee]xample|[Uu]ser|[Aa]ssistant)"
         r"\s?\d{0,3}:",
@@ -60,6 +64,17 @@ OF_ONE_CHARACTER = (
     *("n_question_marks", "n_exclamation_marks", "n_commas", "n_colons", "n_quotes"),
     *("n_brackets", "n_equals", "n_percent_signs"),
 )
+# A pattern that begins with a common character can only match a text in which its hint, which
+# begins with a seldom one, is found: looking for that costs a tenth.
+HINTS: dict[str, re.Pattern[str]] = {
+    "n_unknowns": re.compile(
+        r"[=^+*/\d](?:(?<=\d)[xyzn]|(?<=[a-zA-Z][=^+*/])|(?<=[a-zA-Z]\s[=^+*/]))"
+    ),
+    "n_identifiers": re.compile(r"[A-Z_](?:(?<=_)|(?<=[a-z][A-Z]))"),
+    "n_options": re.compile(r"[.):](?<=[A-H][.):])"),
+    "n_calls": re.compile(r"\((?<=\w\()"),
+    "n_urls": re.compile(r"[:.](?:(?<=:)//|(?<=www\.))"),
+}
 _DIGITS = "0123456789"
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

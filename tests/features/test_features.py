@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 import unicodedata
@@ -20,7 +21,7 @@ from routerlib.features.columns import rarity_columns
 from routerlib.features.prompt_features import PromptFeatures
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import _RULES, _Rule, detect_task
-from routerlib.features.vocabulary import PATTERN_COUNTS, SHARES
+from routerlib.features.vocabulary import HINTS, PATTERN_COUNTS, SHARES
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.records.prompt import TASKS
@@ -345,3 +346,37 @@ def test_the_embedding_leaves_the_logging_of_the_program_alone() -> None:
         "assert root.handlers == [] and root.level == logging.WARNING, (root.handlers, root.level)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+AWKWARD = st.lists(
+    st.sampled_from(
+        [
+            *"aZxn1٣_ \n=^+*/.():!é;{}->&|",
+            *("http://", "www.", "A.", "(B)", " x =", "2y", "aB", "f("),
+            *("2026-01-31", "1/12", "____", "....."),
+        ]
+    ),
+    max_size=14,
+).map("".join)
+# Patterns that are written so that they begin with a seldom character, as one would write them.
+PLAIN = {
+    "n_long_numbers": r"\d{4,}",
+    "n_unknowns": r"\b[a-zA-Z](?=\s?[=^+*/])|\d[xyzn]\b",
+    "n_code_symbols": r"[;{}]|->|=>|==|!=|&&|\|\||::",
+    "n_identifiers": r"[a-z0-9]_[a-z0-9]|[a-z][A-Z]",
+    "n_dates": r"\d{4}-\d\d-\d\d|\d[/.]\d{1,2}[/.]\d\d|\d:\d\d",
+    "n_blanks": r"_{3,}|\.{4,}",
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+@given(AWKWARD)
+def test_a_hint_is_found_wherever_its_pattern_matches(name: str, text: str) -> None:
+    if PATTERN_COUNTS[name].search(text):
+        assert HINTS[name].search(text)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@given(AWKWARD)
+def test_a_pattern_that_is_quick_finds_what_the_plain_one_does(name: str, text: str) -> None:
+    assert PATTERN_COUNTS[name].findall(text) == re.findall(PLAIN[name], text)
