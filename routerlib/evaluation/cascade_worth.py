@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,20 +72,7 @@ class CascadeEvaluation:
             given back, what that brought, and what the further calls cost, US dollars per 1,000
             prompts of that order.
         """
-        import pandas as pd
-
-        rows = [
-            {
-                "asked": " > ".join(path.asked),
-                "prompts": path.n,
-                "first_quality": path.first_quality,
-                "given_quality": path.given_quality,
-                "brought": path.given_quality - path.first_quality,
-                "further_usd_per_1000": 1000 * path.further_usd,
-            }
-            for path in self.paths
-        ]
-        return pd.DataFrame(rows).set_index("asked")
+        return frame_of(self.paths)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as plain JSON values, as a router's file keeps it."""
@@ -119,6 +106,24 @@ class Path:
     first_quality: float
     given_quality: float
     further_usd: float
+
+
+def frame_of(paths: Sequence[Path]) -> pd.DataFrame:
+    """Lay orders of asking out as rows, as of `CascadeEvaluation.frame`."""
+    import pandas as pd
+
+    rows = [
+        {
+            "asked": " > ".join(path.asked),
+            "prompts": path.n,
+            "first_quality": path.first_quality,
+            "given_quality": path.given_quality,
+            "brought": path.given_quality - path.first_quality,
+            "further_usd_per_1000": 1000 * path.further_usd,
+        }
+        for path in paths
+    ]
+    return pd.DataFrame(rows).set_index("asked")
 
 
 def evaluate_cascade(

@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "reliability_plot",
         ],
         "evaluation.cascade_worth": ["evaluate_cascade"],
+        "gather.calls.steps": ["without_steps"],
         "show.notebooks.cascades": [
             "asked_anew",
             "cascade_lessons",
@@ -34,8 +35,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "ratio_sentence",
             "ratios_of",
             "ratios_plot",
-            "steps_table",
         ],
+        "show.tables.cascades": ["steps_table"],
         "show.notebooks.learning": [
             "active_lessons",
             "labels_plot",

@@ -194,21 +194,6 @@ def judged_examples(judged: JudgedAnswers, n: int = 4) -> Table:
     return table(pd.DataFrame(rows).set_index("prompt"), caption)
 
 
-def steps_table(found: CascadeEvaluation) -> Table:
-    """Show what was asked in what order, and what asking on brought.
-
-    Parameters
-    ----------
-    found : CascadeEvaluation
-        From `routerlib.evaluation.cascade_worth.evaluate_cascade`.
-
-    Returns
-    -------
-    Table
-    """
-    return table(found.frame(), "Who was asked, in order; mean quality of first and given answer")
-
-
 def ratios_of(judged: JudgedAnswers, random_state: int = 0) -> PriceRatios:
     """Find from which price ratio on a look at the cheap model's answer beats routing.
 
@@ -352,9 +337,8 @@ def cascade_lessons(judged: JudgedAnswers, ratios: PriceRatios, found: CascadeEv
     return Prose(
         (),
         (
-            f"Looking at the answer of {judged.outcomes.models[judged.cheap]} ranks right before "
-            f"wrong with an AUC of {_own_auc(judged, AFTER):.2f}, the prompt alone with "
-            f"{_own_auc(judged, BEFORE):.2f}.",
+            f"Right answers of {judged.outcomes.models[judged.cheap]} are ranked before wrong ones "
+            f"with an AUC of {_aucs(judged)}.",
             f"{ratio_sentence(ratios)} ({told}); in this log it is {own_ratio(judged):.0f}, where "
             f"looking first is worth {points(_at(ratios, own_ratio(judged)))} points against "
             "routing.",
@@ -365,6 +349,10 @@ def cascade_lessons(judged: JudgedAnswers, ratios: PriceRatios, found: CascadeEv
 
 def _at(found: PriceRatios, ratio: float) -> float:
     return float(np.interp(ratio, found.ratios, found.cascade - found.router))
+
+
+def _aucs(judged: JudgedAnswers) -> str:
+    return ", ".join(f"{_own_auc(judged, sight):.2f} by {sight}" for sight in judged.by_sight)
 
 
 def _own_auc(judged: JudgedAnswers, sight: str) -> float:

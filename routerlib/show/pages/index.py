@@ -28,6 +28,7 @@ from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
 from routerlib.show.tables.audits import audit_table, order_table
+from routerlib.show.tables.cascades import kept_steps
 from routerlib.show.tables.decisions import (
     Decided,
     decide_all,
@@ -180,6 +181,7 @@ def write_index(
         log_mark=meta(mark_of(log)),
         notebooks=list(notebooks),
         identity=_identity(findings, metadata or {}),
+        cascade=kept_steps(metadata or {}),
         what_if=_what_if(findings.router, findings.test),
         importances=importance_figures(findings.router, findings.test),
         glossed=glossed,

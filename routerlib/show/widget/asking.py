@@ -12,6 +12,7 @@ from routerlib.gather.calls.budget import Budget, capped, worst_cost_usd
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.records.call import PERSON, CandidateModel, Score, Usage
 from routerlib.records.decision import Decision
+from routerlib.records.logprobs import kept_logprobs
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import THOUGHT
 
@@ -29,6 +30,7 @@ class Asked:
     """One candidate model that was asked, while the answer comes and afterwards.
 
     `thought`: what it thought before it answered, as far as its provider tells.
+    `judgement`: what a cascade thinks of the answer, and whether it would ask on.
     `score`: the person's last verdict in [0, 1].
     """
 
@@ -38,6 +40,7 @@ class Asked:
     text: str = ""
     thought: str = ""
     answer: Answer | None = None
+    judgement: str = ""
     problem: str = ""
     is_done: bool = False
     score: float | None = None
@@ -185,6 +188,7 @@ class Asking:
         call = asked.answer.call
         asked.text = asked.answer.text or asked.text
         asked.thought = str((call.extra or {}).get(THOUGHT) or asked.thought)
+        asked.judgement = judgement_of(self.router, asked, decision.cost_weight)
         if not call.is_ok:
             detail = f": {call.error.rstrip('.')}" if call.error else ""
             asked.problem = f"{call.candidate} gave no complete answer ({call.status}){detail}."
@@ -195,6 +199,24 @@ class Asking:
             f"this session may spend {self.spent_usd:.2g} are spent; pass a larger budget_usd, or "
             "ask a cheaper candidate"
         )
+
+
+def judgement_of(router: Router, asked: Asked, cost_weight: float) -> str:
+    """Say what a cascade thinks of an answer, and what it would do; empty for other routers."""
+    from routerlib.routers.cascades.cascade import Cascade
+
+    if not isinstance(router, Cascade) or asked.answer is None or not asked.answer.is_answered:
+        return ""
+    name, numbers = asked.model, kept_logprobs(asked.answer.call.extra)
+    step = router.after(
+        asked.prompt.text,
+        {name: asked.text},
+        cost_weight=cost_weight,
+        task=asked.prompt.task,
+        logprobs={name: numbers} if numbers else None,
+    )
+    would = "would give it back" if step.stop else f"would ask {step.model} next"
+    return f"Believed good by {100 * step.judged[name]:.0f} %; a cascade {would}: {step.reason}."
 
 
 class _Reserving:

@@ -121,8 +121,15 @@ def answer(controller: PlaygroundController, asked: Asked) -> str:
         f'<p class="rl-note">{escape(short(asked.prompt.text, _MAX_PROMPT))}</p>'
         f'<pre class="rl-text" role="region" tabindex="0" '
         f'aria-label="Answer of {escape(asked.model)}">{text}{waiting}</pre>'
+        f"{_judgement(asked)}"
         f'{_thoughts(asked)}{problem}<p class="rl-receipt">{escape(receipt(asked))}</p>'
     )
+
+
+def _judgement(asked: Asked) -> str:
+    """Draw what a cascade thinks of the answer, in one glance."""
+    text = asked.judgement
+    return f'<p class="rl-note rl-judgement">{escape(text)}</p>' if text else ""
 
 
 def _thoughts(asked: Asked) -> str:
