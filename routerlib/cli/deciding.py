@@ -181,7 +181,7 @@ def train(
     )
     saved: Router = router
     metadata: dict[str, Any] = {"test": evaluation.as_dict(), "judge": judge}
-    lines = [evaluation.verdict.sentence]
+    lines = [f"{evaluation.verdict.headline}.", evaluation.verdict.sentence]
     if cascade:
         saved, beside, line = with_steps(router, training, test, evaluation.verdict.kind == "pays")
         metadata["test"] |= {"cascade": beside}

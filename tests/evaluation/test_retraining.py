@@ -378,7 +378,10 @@ def test_router_that_training_replaces_can_be_had_back(
     before = BestSingle().fit(world.take(range(40)))
     before.save("data/router_model.pkl")
     assert main(["train"]) == 0
-    assert "data/router_model.pkl, archived as 0002-" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "data/router_model.pkl, archived as 0002-" in told
+    _, *said = told[told.index(", archived as ") :].splitlines()
+    assert len(said[0].split()) <= 12 < len(said[1].split()), "the headline, then the verdict"
     assert main(["models", "list"]) == 0
     assert "0001-" in capsys.readouterr().out
     capsys.readouterr()
