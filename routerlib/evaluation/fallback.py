@@ -95,7 +95,7 @@ def judge_router(
     verdict = _judged(router, tested, in_use, fallback, crossed, smallest_effect)
     if without is not None:
         tried = _judged(router, tested, without, None, crossed, smallest_effect)
-        verdict = with_what_was_tried(verdict, tried)
+        verdict = with_what_was_tried(verdict, tried, told_reach(tested, tried))
     verdict = with_groups(verdict, clustering_of(tested, in_use.routed.arms))
     if crossed is None:
         return verdict
@@ -195,7 +195,25 @@ def without_fallback(router: Router, routed: Routed) -> Routed | None:
     return routed._replace(arms=arms)
 
 
-def with_what_was_tried(kept: Verdict, tried: Verdict) -> Verdict:
+def told_reach(tested: TestedPrompts, tried: Verdict) -> str:
+    """Say why an interval is wider than any choice on these prompts could differ; else nothing."""
+    ends = [tried.numbers.get(f"quality_difference_{end}") for end in ("low", "high")]
+    if tested.n_bought or not len(tested) or None in ends:
+        return ""
+    beside = tested.quality - tested.best_quality[:, None]
+    low, high = float(beside.min(axis=1).mean()), float(beside.max(axis=1).mean())
+    if not any(end is not None and not low <= end <= high for end in ends):
+        return ""
+    n_groups = tried.numbers.get("n_groups") or 0
+    what = "prompts" if n_groups == len(tested) else "groups of prompts"
+    return (
+        f" Whatever were chosen on the {len(tested)} with nothing missing, quality would differ by "
+        f"{100 * low:.1f} to {100 * high:.1f} points; intervals are wider than that because "
+        f"{n_groups:.0f} {what} say so little of the next ones."
+    )
+
+
+def with_what_was_tried(kept: Verdict, tried: Verdict, reach: str = "") -> Verdict:
     """Join the verdict on a router that keeps to the best single model and on it let loose.
 
     That it gains nothing is a finding. A gain isn't one of the router in use: its training has to
@@ -203,6 +221,7 @@ def with_what_was_tried(kept: Verdict, tried: Verdict) -> Verdict:
 
     `kept`: with its fallback.
     `tried`: without, on the same prompts.
+    `reach`: what can be said of the width of its intervals.
     """
     numbers = {f"tried_{name}": value for name, value in tried.numbers.items()}
     both = {**kept.numbers, **numbers}
@@ -217,5 +236,5 @@ def with_what_was_tried(kept: Verdict, tried: Verdict) -> Verdict:
     found = tried.sentence.removeprefix(_NOT_YET)
     for advice in _ADVICE:
         found = found.partition(advice)[0]
-    said = f"{kept.sentence} Tried on these prompts without that: {found}"
+    said = f"{kept.sentence} Tried on these prompts without that: {found}{reach}"
     return replace(kept, sentence=said, numbers=both)

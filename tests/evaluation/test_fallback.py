@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.evaluate import evaluate
-from routerlib.evaluation.fallback import margin_of
+from routerlib.evaluation.fallback import margin_of, told_reach
+from routerlib.evaluation.verdict import Verdict
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.rivals import KNNRouter
 from routerlib.routers.router import Router
@@ -76,6 +78,20 @@ def test_few_prompts_leave_open_what_it_would_have_gained():
     verdict = judged(0.5, 0.5, n=25, tried_cost_weight=0.0)
     assert verdict.kind == "not_measurable"
     assert "Tried on these prompts without that: against always calling" in verdict.sentence
+
+
+def test_an_interval_wider_than_any_choice_says_why():
+    # Three prompts: the worst choice loses 1, 1 and 0, the best gains 0, 0 and 1.
+    test = Outcomes(["a", "b", "c"], ["small", "large"], [[0, 1], [0, 1], [1, 0]])
+    tested = TestedPrompts.of(test, "large", "small")
+    wide = {"quality_difference_low": -0.9, "quality_difference_high": 0.6, "n_groups": 3}
+    assert told_reach(tested, Verdict("not_measurable", "", wide)) == (
+        " Whatever were chosen on the 3 with nothing missing, quality would differ by -66.7 to "
+        "33.3 points; intervals are wider than that because 3 prompts say so little of the next "
+        "ones."
+    )
+    narrow = {**wide, "quality_difference_low": -0.1, "quality_difference_high": 0.1}
+    assert told_reach(tested, Verdict("not_measurable", "", narrow)) == ""
 
 
 def test_nothing_is_told_where_training_named_nothing_to_try():

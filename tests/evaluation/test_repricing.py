@@ -108,7 +108,10 @@ def test_decisions_are_gathered_with_reasons(router: LGBMRouter, outcomes: Outco
         assert each.margin is not None
         assert each.why == each.margin.sentence
         assert each.quality == test.quality[row, test.models.index(each.decision.model)]
-    shown = decisions.examples_table(decided, test.models)
+    shown = decisions.examples_table(decided, test.models, len(test))
+    of_all = f"the first 8 of {len(test)} held-out prompts"
+    assert shown.caption == f"The first that go to each candidate, of {of_all}"
+    assert decisions.of_how_many(decided, 8) == "8 held-out prompts"
     assert {row[1] for row in shown.rows} == {each.decision.model for each in decided}
     shares = dict(zip(test.models, (0.0, 0.25, 0.75), strict=True))
     told = decisions.reasons(decided, shares)

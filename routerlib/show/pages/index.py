@@ -33,6 +33,7 @@ from routerlib.show.tables.decisions import (
     Decided,
     decide_all,
     examples_table,
+    of_how_many,
     reasons,
     what_if_table,
 )
@@ -236,12 +237,18 @@ def _of_decisions(findings: Findings, decided: Sequence[Decided]) -> dict[str, A
     """Return what the page shows of single decisions, with the words that need a meaning."""
     evaluation, test = findings.evaluation, findings.test
     told = reasons(decided, evaluation.routed_shares)
-    examples = examples_table(decided, test.models)
+    examples = examples_table(decided, test.models, evaluation.n)
+    whose = [_WHOSE] if evaluation.crossed is not None else []
+    if len(decided) < evaluation.n:
+        whose.append(
+            f"Reasons and examples are of {of_how_many(decided, evaluation.n)}, since each takes "
+            f"time to explain; shares are of all {evaluation.n}."
+        )
     texts = [*(text for _, text in told), *(text for row in examples.rows for text in row[3:4])]
     return {
         "reasons": told,
         "n_reasons": _N_REASONS,
-        "whose": _WHOSE if evaluation.crossed is not None else "",
+        "whose": " ".join(whose),
         "examples": examples,
         "meanings": explain_words(*texts),
     }
@@ -275,7 +282,11 @@ def _what_if(router: Router, test: Outcomes) -> Supposition | None:
     note += f" ({held_out.n_left_out} are left out)." if held_out.n_left_out else "."
     if held_out.keeps_to_best:
         note += f" As it stands the router keeps to {router.best_single_}: {router.fallback_}."
-        note += " Only where a cost weight is tried do its estimates choose."
+        note += " Only where a cost weight is tried do its estimates choose. What the verdict says "
+        note += (
+            "of a trial without that is at the cost weight that training named, which is no row "
+        )
+        note += "of this table, and has what is missing within its bounds."
     return Supposition(held_out.as_dict(), what_if_table(held_out), note)
 
 

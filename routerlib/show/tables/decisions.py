@@ -88,7 +88,13 @@ def _as_tested(router: Router, expected: Estimates, row: int, model: str) -> Dec
     return Decision(model, own["quality"], own["cost_usd"], 1.0, reason, weight, estimates)
 
 
-def examples_table(decided: Sequence[Decided], models: Sequence[str]) -> Table:
+def of_how_many(decided: Sequence[Decided], n_tested: int) -> str:
+    """Say how many prompts were looked at one by one, of those that were tested."""
+    first = f"the first {len(decided)} of " if len(decided) < n_tested else ""
+    return f"{first}{max(n_tested, len(decided))} held-out prompts"
+
+
+def examples_table(decided: Sequence[Decided], models: Sequence[str], n_tested: int = 0) -> Table:
     """Show the first few prompts that go to each candidate model, with their reasons."""
     import pandas as pd
 
@@ -106,7 +112,8 @@ def examples_table(decided: Sequence[Decided], models: Sequence[str]) -> Table:
             "observed quality": [each.quality for each in taken],
         }
     )
-    return table(frame, f"The first of {len(decided)} held-out prompts that go to each candidate")
+    caption = f"The first that go to each candidate, of {of_how_many(decided, n_tested)}"
+    return table(frame, caption)
 
 
 def reasons(decided: Sequence[Decided], shares: Mapping[str, float]) -> list[tuple[str, str]]:
