@@ -58,9 +58,12 @@ def test_the_curve_says_the_verdict_and_draws_every_baseline(evaluation):
     assert ax.get_xlabel() == "cost (US dollars per 1000 prompts)"
     assert ax.get_ylabel() == "mean quality (0-1)"
     assert f"n = {evaluation.n} held-out prompts" in [text.get_text() for text in ax.texts]
-    labels = legend_of(ax)
-    for wanted in ("zero router", "always m0", "always m2 (best single)", "oracle", "operating"):
+    labels, beside = legend_of(ax), [text.get_text() for text in ax.texts]
+    for wanted in ("zero router", "operating"):
         assert [label for label in labels if wanted in label], wanted
+    for wanted in ("always m0", "always m2\n(best single)", "oracle (upper bound)"):
+        assert wanted in beside  # told at its dot, and not once more in the legend
+        assert wanted not in labels
 
 
 def test_a_learning_curve_is_drawn_on_at_most_to_twice_its_size(world):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
+import re
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerlib.routers.explanation.why import is_explainable
+from routerlib.show.plots.drawing import TIP
 from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.plots.importance import beeswarm, importance_by_model
 
@@ -20,58 +22,101 @@ if TYPE_CHECKING:
 _N_EXPLAINED_PROMPTS = 200
 _WIDE_INCHES, _PHONE_INCHES = (7.2, 4.6), (4.2, 5.0)
 _INCHES_PER_MODEL = 1.15
-_MAX_LEGEND_INSIDE = 7
 _N_FEATURES = 8
 
 
-class Figure(NamedTuple):
-    """A figure in the page."""
+# Letters in points, so that the smallest have 11 pixels or more in the page.
+_POINTS, _LARGE_POINTS = 10.0, 12.0
+# What is drawn in black and white is drawn in the page's own colours, which change in the dark;
+# the colours of candidates stay.
+_INKS = {
+    "#000000": "var(--ink)",
+    "#ffffff": "var(--paper)",
+    "#6b6b6b": "var(--soft)",
+    "#e4e4e4": "var(--line)",
+}
+_HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+_METADATA = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)
+_SIZE = re.compile(r'(<svg [^>]*?)\bwidth="[^"]*"|\bheight="[^"]*pt"')
+_ID = re.compile(r'(\bid="|href="#|url\(#)')
+_TIP = re.compile(rf'<g id="{TIP}([^"]*)">')
 
-    source: str
+
+class Figure(NamedTuple):
+    """A figure in the page, as SVG to stand in it: for a wide screen and for a phone.
+
+    `phone`: "" = a phone scrolls the wide one. `alt`: what it shows, for those who don't see it.
+    """
+
+    wide: str
     phone: str
     alt: str
 
 
 def _figure(
-    draw: Callable[..., Any], alt: str, inches: tuple[float, float] = _WIDE_INCHES
+    draw: Callable[..., Any], name: str, alt: str, inches: tuple[float, float] = _WIDE_INCHES
 ) -> Figure:
-    return Figure(_drawn(draw, inches), _drawn(draw, _PHONE_INCHES, is_narrow=True), alt)
+    return Figure(_inlined(_drawn(draw, inches), f"{name}-wide", alt), "", alt)
 
 
-def _drawn(
-    draw: Callable[..., Any], inches: tuple[float, float], *, is_narrow: bool = False
-) -> str:
+def _drawn(draw: Callable[..., Any], inches: tuple[float, float], points: float = _POINTS) -> str:
     """Draw without a display, and without a clock or random name in the file."""
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=inches, layout="constrained")
-    ax = draw(ax=canvas.subplots())
-    legend = ax.get_legend()
-    # Inside it would cover what it explains, beside it would squeeze it.
-    if legend is not None and (is_narrow or len(legend.get_texts()) > _MAX_LEGEND_INSIDE):
-        legend.remove()
-        canvas.legend(
-            loc="outside lower left", fontsize="small", frameon=False, ncols=1 if is_narrow else 2
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "routerlib", "svg.fonttype": "none", "font.size": points}
+    ):
+        canvas = Canvas(figsize=inches, layout="constrained")
+        ax = draw(ax=canvas.subplots())
+        legend = ax.get_legend()
+        if legend is not None:  # inside it would cover what it explains, beside it squeeze it
+            legend.remove()
+            shown = [text.get_text() for text in legend.get_texts()]
+            known = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+            canvas.legend(
+                [known[label] for label in shown],
+                shown,
+                loc="outside lower left",
+                fontsize="small",
+                frameon=False,
+            )
+        picture = io.BytesIO()
+        canvas.savefig(
+            picture, format="svg", metadata={"Date": None, "Creator": None}, transparent=True
         )
-    picture = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "routerlib"}):
-        canvas.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
-    code = base64.b64encode(picture.getvalue()).decode()
-    return f"data:image/svg+xml;base64,{code}"
+    return picture.getvalue().decode()
+
+
+def _inlined(svg: str, name: str, alt: str) -> str:
+    """Make a drawing part of a page: with its colours, names of its own, and words to hover."""
+    svg = _METADATA.sub("", _HEAD.sub("", svg, count=1))
+    svg = _SIZE.sub(lambda found: found[1] or "", svg, count=2)
+    for ink, role in _INKS.items():
+        svg = svg.replace(f": {ink}", f": {role}")
+    svg = _TIP.sub(r"<g><title>\1</title>", svg)
+    svg = _ID.sub(rf"\g<1>{name}-", svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt, quote=True)}" ', 1)
 
 
 def curve_figure(evaluation: Evaluation) -> Figure:
     """Draw quality against cost."""
-    return _figure(partial(cost_quality, evaluation), _curve_alt(evaluation))
+    draw, alt = partial(cost_quality, evaluation), _curve_alt(evaluation)
+    phone = _drawn(draw, _PHONE_INCHES, _LARGE_POINTS)
+    wide = _drawn(draw, _WIDE_INCHES, _LARGE_POINTS)
+    return Figure(_inlined(wide, "curve-wide", alt), _inlined(phone, "curve-phone", alt), alt)
 
 
 def _curve_alt(evaluation: Evaluation) -> str:
     quality, cost = evaluation.operating["quality"], evaluation.operating["cost_usd"]
+    single = zip(
+        evaluation.models, evaluation.singles.quality, evaluation.singles.cost_usd, strict=True
+    )
+    singles = "; ".join(f"always {name}: {q:.3f} for {1000 * usd:.3g}" for name, q, usd in single)
     return (
         "Cost-quality curve of the router beside single candidate models and the oracle; at its "
         f"operating point quality {quality.value:.3f} for {1000 * cost.value:.3g} US dollars "
-        "per 1000 prompts."
+        f"per 1000 prompts. {singles}."
     )
 
 
@@ -90,11 +135,13 @@ def importance_figures(router: Router, test: Outcomes) -> list[Figure]:
     return [
         _figure(
             by_model,
+            "features",
             "Features by their mean influence on the estimated quality, for each candidate model.",
             (width, _WIDE_INCHES[1]),
         ),
         _figure(
             swarm,
+            "directions",
             f"How each feature raises or lowers the estimated quality of {best}, a dot a prompt.",
         ),
     ]

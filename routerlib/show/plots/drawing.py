@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COST_LABEL = "cost (US dollars per 1000 prompts)"
 _PROMPTS_PER_UNIT = 1000
 _CAP = 3
+# Begins the name of a drawn part that says what it is under the pointer, where a page shows it.
+TIP = "tip: "
 
 
 class Row(NamedTuple):
@@ -114,7 +116,7 @@ def cost_dot(
     edge: str | None = None,
 ) -> None:
     """Draw one way to choose at its mean US dollars a prompt and mean quality."""
-    ax.plot(
+    (dot,) = ax.plot(
         cost_usd * _PROMPTS_PER_UNIT,
         quality,
         linestyle="none",
@@ -124,6 +126,8 @@ def cost_dot(
         markeredgecolor=edge,
         label=label,
     )
+    told = f"quality {quality:.3f} for {_PROMPTS_PER_UNIT * cost_usd:.3g} dollars per 1000 prompts"
+    dot.set_gid(f"{TIP}{label}: {told}" if label else f"{TIP}{told}")
 
 
 def operating_dot(ax: Axes, cost: Sequence[float], quality: Sequence[float], label: str) -> None:

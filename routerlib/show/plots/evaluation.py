@@ -26,6 +26,7 @@ from routerlib.show.plots.style import (
     ROUTER_BLACK,
     axes_or_new,
     candidate_styles,
+    escape_math,
     finish,
 )
 from routerlib.show.words.numbers import percent
@@ -42,6 +43,9 @@ _LEGEND_GAP_BARS = 1.35
 _MAX_MODELS_BELOW = 4
 _BELOW_THE_X_LABEL = -0.18
 _SHORT_NAME = 20
+_FAR_POINTS = 20
+# What these begin with stands beside its dot, unless there are too many.
+_NAMED_BESIDE = ("always ", "oracle")
 
 
 def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
@@ -82,6 +86,8 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     curve_line(ax, curve.cost_usd, curve.quality, label)
     _draw_singles(evaluation, ax)
     _draw_baseline(evaluation, ax, "oracle", "oracle (upper bound)", "*", 13)
+    if "oracle" in evaluation.baselines and not is_crowded:
+        _name_dot(ax, "oracle (upper bound)", (9, 5))
     _draw_baseline(evaluation, ax, "topic table", "topic table, same cost weight", "x", 8)
     point = evaluation.operating
     label = f"{evaluation.name}, operating point (95 %)"
@@ -90,8 +96,22 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     finish(ax, evaluation.verdict.headline, COST_LABEL, f"mean {QUALITY_LABEL}", _n(evaluation))
     # Inside the axes the legend would cover the curve's end or a candidate model.
     side = (1.02, 1.0) if is_crowded else (0.0, _BELOW_THE_X_LABEL)
+    told = [
+        (handle, label)
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        if is_crowded or not label.startswith(_NAMED_BESIDE)
+    ]
+    handles, labels = zip(*told, strict=True)
     columns = 1 if is_crowded else 2
-    ax.legend(loc="upper left", bbox_to_anchor=side, ncols=columns, fontsize="small", frameon=False)
+    ax.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=side,
+        ncols=columns,
+        fontsize="small",
+        frameon=False,
+    )
     return ax
 
 
@@ -99,18 +119,40 @@ def _draw_singles(evaluation: Evaluation, ax: Axes) -> None:
     """Draw each candidate model at its mean cost and quality, the best single one larger."""
     styles, singles = candidate_styles(evaluation.models), evaluation.singles
     points = zip(evaluation.models, singles.cost_usd, singles.quality, strict=True)
+    is_crowded = len(evaluation.models) > _MAX_MODELS_BELOW
     for name, cost, quality in points:
         is_best = name == evaluation.strong
+        label = f"always {name}" + (" (best single)" if is_best else "")
         cost_dot(
             ax,
             cost,
             quality,
             styles[name].marker,
-            f"always {name}" + (" (best single)" if is_best else ""),
+            label,
             size=10 if is_best else 8,
             color=styles[name].color,
             edge="black" if is_best else "none",
         )
+        if not is_crowded:
+            # Under the curve, which rises to the right, and under the operating point's whisker.
+            is_right = cost > np.nanmean(singles.cost_usd)
+            _name_dot(ax, label.replace(" (", "\n("), (48, -46) if is_right else (8, -13))
+
+
+def _name_dot(ax: Axes, label: str, offset_points: tuple[float, float]) -> None:
+    """Write beside the dot that was drawn last what it is, instead of in a legend.
+
+    What stands far to the right of a dot ends there, else it begins there.
+    """
+    ax.annotate(
+        escape_math(label),
+        np.asarray(ax.lines[-1].get_xydata())[0],
+        xytext=offset_points,
+        textcoords="offset points",
+        fontsize="small",
+        ha="right" if offset_points[0] > _FAR_POINTS else "left",
+        va="center",
+    )
 
 
 def _draw_baseline(
