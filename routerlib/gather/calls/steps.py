@@ -32,7 +32,26 @@ def goes_on(router: object) -> Cascade | None:
 
 
 def without_steps(router: Router) -> Router:
-    """Return the router that a cascade stands on; any other as it is."""
+    """Return the router that a cascade stands on; any other as it is.
+
+    Parameters
+    ----------
+    router : Router
+        A cascade or not.
+
+    Returns
+    -------
+    Router
+        It asks once.
+
+    Examples
+    --------
+    >>> from routerlib.outcomes.outcomes import Outcomes
+    >>> from routerlib.routers.baselines import BestSingle
+    >>> router = BestSingle().fit(Outcomes(["a", "b"], ["small", "large"], [[0, 1], [1, 1]]))
+    >>> without_steps(router) is router
+    True
+    """
     from routerlib.routers.cascades.cascade import Cascade
 
     return router.router if isinstance(router, Cascade) else router
