@@ -139,8 +139,10 @@ def test_a_report_counts_the_judge_that_the_router_was_trained_by(tmp_path: Path
     write_report(path, log, tmp_path / "r.pkl", n_bootstrap=20)
     page = path.read_text()
     assert "<dt>Judge</dt><dd>strict</dd>" in page
-    write_report(tmp_path / "same.html", log, tmp_path / "r.pkl", judge="strict", n_bootstrap=20)
-    assert (tmp_path / "same.html").read_text() == page
+    again = tmp_path / "again" / path.name  # pages link to the prompts beside them by name
+    again.parent.mkdir()
+    write_report(again, log, tmp_path / "r.pkl", judge="strict", n_bootstrap=20)
+    assert again.read_text() == page
     run = CliRunner().invoke(
         app,
         ["report", "--log", str(log.path), "--model", str(tmp_path / "r.pkl"), "--out", str(path)],
