@@ -55,7 +55,8 @@ def test_interval_stands_small_beside_its_value() -> None:
     assert str(table(frame)).splitlines()[1].strip() == "50 % [40, 60]"
     shown = pd.DataFrame({"a": ["x"], "n": [1], "quality": [0.5]})
     shown = shown.assign(quality_low=0.4, quality_high=0.6)
-    assert "0.500 <small>[0.400, 0.600]</small>" in table(shown)._repr_html_()
+    small = '0.500 <small style="white-space:nowrap">[0.400, 0.600]</small>'
+    assert small in table(shown)._repr_html_()
 
 
 def test_unknown_is_a_dash_and_never_zero() -> None:
