@@ -145,7 +145,7 @@ def test_figures_take_the_colours_of_the_page_and_say_what_a_dot_is(page: str) -
     assert "var(--ink)" in curve
     assert not re.search(": #(?:000000|ffffff)", curve)
     assert re.search(r"<title>always small [^<]*: quality \d\.\d+ for [\d.]+ dollars", curve)
-    sizes = [float(each) for each in re.findall(r"font: (?:bold )?([\d.]+)px", curve)]
+    sizes = [float(each) for each in re.findall(r"font(?:-size)?: (?:bold )?([\d.]+)px", curve)]
     assert min(sizes) >= 9.9  # drawn for 518 of the 590 pixels or more that it is shown at
 
 
