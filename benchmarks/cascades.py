@@ -253,6 +253,8 @@ def show_curves(outcomes: Outcomes, curves: Mapping[str, Curve]) -> None:
     for name, curve in curves.items():
         lines = hulls(draws @ curve.cost_usd[known], draws @ curve.quality[known])
         aiq = mean_heights(lines, single_usd.min(axis=1), single_usd.max(axis=1))
+        # Whoever always costs more than the dearest model has no curve in that range.
+        aiq = np.where(lines.cost_usd[:, 0] > single_usd.max(axis=1), np.nan, aiq)
         found[name] = aiq, costs_at(lines, single[:, best]) / single_usd[:, best]
     reference = next(iter(found.values()))
     for name, (aiq, share) in found.items():
