@@ -94,7 +94,7 @@ class ReloadedRouter:
         # Other bytes may be read than were looked at; then the next look finds a new signature.
         self._seen, self._suspect = signature, None
         old, self.router = self.router, router  # one assignment: requests see one or the other
-        self.file_state, self.file_error = "taken_up", None
+        self.file_error, self.file_state = None, "taken_up"
         logger.warning(
             "took up router %s from %s instead of %s",
             router.router_hash_,
