@@ -11,6 +11,7 @@ import numpy as np
 from routerlib.evaluation.routing import check_held_out, route_all
 from routerlib.metrics.intervals import Interval, paired_bootstrap, widen_for_unseen
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.utility import utility
 from routerlib.records.arrays import Floats
 from routerlib.records.canonical import plain_json
 from routerlib.routers.cascades.cascade import Cascade, Replay
@@ -247,7 +248,7 @@ def _measured(
             "cost_usd": mean["cost_usd"],
             "quality_gain": gain,
             "cost_share": share,
-            "utility_gain": gain - cost_weight * (mean["cost_usd"] - mean["router_usd"]),
+            "utility_gain": utility(gain, mean["cost_usd"] - mean["router_usd"], cost_weight),
             "quality_difference": mean["quality"] - mean["best_quality"],
             "saving": saving,
         }

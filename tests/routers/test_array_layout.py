@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from cascading import N_LEARNT, telling_cascade, telling_outcomes
 
 import routerlib as rl
 from routerlib.features.learners.neighbours import Neighbours
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.clusters import ClusterTable
 from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -114,7 +116,22 @@ def test_every_kind_of_router_is_looked_at() -> None:
     public = [getattr(rl, name) for name in rl.__all__]
     kinds = {kind for kind in public if isinstance(kind, type) and issubclass(kind, Router)}
 
-    assert {type(router) for router in make_routers().values()} == kinds
+    looked_at = {type(router) for router in make_routers().values()}
+    assert looked_at | {Cascade} == kinds  # which has a test of its own: it learns from answers
+
+
+def test_all_arrays_of_a_cascade_lie_row_by_row_as_learnt_and_as_loaded(tmp_path: Path) -> None:
+    cascade = telling_cascade()
+    cascade.save(tmp_path / "router.pkl")
+    again = load_router(tmp_path / "router.pkl")
+    assert isinstance(again, Cascade)
+    new = telling_outcomes().take(range(N_LEARNT, N_LEARNT + 20))
+    before, after = cascade.replay(new), again.replay(new)
+    assert not_in_rows(all_arrays(cascade)) == []
+    assert not_in_rows(all_arrays(again)) == []
+    assert before.asked == after.asked
+    np.testing.assert_array_equal(before.quality, after.quality)
+    np.testing.assert_array_equal(before.cost_usd, after.cost_usd)
 
 
 @pytest.mark.parametrize("kind", make_routers())
