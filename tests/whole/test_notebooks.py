@@ -158,6 +158,7 @@ def test_whole_pipeline_runs_on_live_calls_and_publishes(checkout: Path) -> None
         "router_model.pkl",
         "router_model.json",
         "index.html",
+        "prompts.html",
         *(f"{name}{suffix}" for name in pipeline.NOTEBOOKS for suffix in (".html", ".ipynb")),
     }
     assert "4 calls to make" in stream.getvalue()
