@@ -25,10 +25,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from routerlib.outcomes.worlds import make_world
+from routerlib.outcomes.worlds import make_answer_world, make_world
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.baselines import BestSingle, RandomRouter, TopicTable
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.clusters import ClusterTable
 from routerlib.routers.factors import LowRankRouter, MFRouter, OneFactorRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -152,6 +153,9 @@ def _open_and_estimate(path: Path) -> int:
         return 3
     try:
         router.predict(PROMPTS)
+        if isinstance(router, Cascade):
+            for asked in (router.models_[:1], router.models_):
+                router.after(PROMPTS[0], dict.fromkeys(asked, "Answer: 84"))
     except ValueError:
         return 2
     except BaseException:  # whatever else it is, it is counted
@@ -164,6 +168,8 @@ def make_files(folder: Path) -> None:
     outcomes = make_world(n_prompts=120, n_models=3, seed=1, kind="price").outcomes
     for make in KINDS:
         make().fit(outcomes).save(folder / f"{make.name}.pkl")
+    told = make_answer_world(n_prompts=160, n_models=3, seed=1).outcomes
+    Cascade(KNNRouter().fit(told)).fit(told).save(folder / f"{Cascade.name}.pkl")
 
 
 def main() -> int:
@@ -181,7 +187,8 @@ def main() -> int:
         folder = Path(name)
         # Trained elsewhere: a process that has trained must not be forked.
         subprocess.run([sys.executable, __file__, "--make", name], check=True)
-        contents = [(folder / f"{make.name}.pkl").read_bytes() for make in KINDS]
+        names = [*(make.name for make in KINDS), Cascade.name]
+        contents = [(folder / f"{name}.pkl").read_bytes() for name in names]
         for number in range(arguments.files):
             way = list(WAYS)[(0, 1, 0, 2)[number % 4]]
             content = contents[number // 4 % len(contents)]
@@ -191,8 +198,7 @@ def main() -> int:
             end = "not altered" if altered == content else took[-1].end
             counts[way][end] += 1
             if end not in GOOD[way]:
-                make = KINDS[number // 4 % len(KINDS)]
-                print(f"file {number}, {make.name}, {way}: {end}", flush=True)
+                print(f"file {number}, {names[number // 4 % len(names)]}, {way}: {end}", flush=True)
     print(pd.DataFrame(counts).T.fillna(0).astype(int).to_string())
     print(f"longest: {max(each.seconds for each in took):.1f} s")
     print(f"most memory: {max(each.n_bytes for each in took) / 2**20:.0f} MB")

@@ -23,6 +23,7 @@ from routerlib.routers.untuned import UntunedLGBMRouter
 
 # Prompts that a router must be able to estimate as soon as it is loaded.
 _TRIED = ("", "How much is 2 + 3?", "Summarise in one line: the sea is wide, and blue.")
+_ANSWERED = "2 + 3 = 5, so the answer is 5."
 _ROUTERS: dict[str, type[Router]] = {
     router.name: router
     for router in (
@@ -106,3 +107,13 @@ def _try(router: Router) -> None:
     if not (isinstance(encoder, str) or callable(encoder)):
         with np.errstate(all="ignore"):
             router.predict(_TRIED)
+            if isinstance(router, Cascade):
+                _try_judging(router)
+
+
+def _try_judging(cascade: Cascade) -> None:
+    """Judge one answer, and choose who is asked next; judge those of all candidates."""
+    for asked in (cascade.models_[:1], cascade.models_):
+        judged = cascade.after(_TRIED[1], dict.fromkeys(asked, _ANSWERED)).judged
+        if not all(0 <= each <= 1 for each in judged.values()):
+            raise ValueError(f"answers are judged by probabilities, got {judged}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from routerlib.evaluation.compare import compare
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_answer_world
 from routerlib.policies.utility import choose_arms
+from routerlib.routers import artifact
+from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter
@@ -230,3 +233,25 @@ def test_a_wrong_answer_lowers_what_is_expected_of_others_where_they_share_a_cau
     free = make_answer_world(n_prompts=500, seed=8).outcomes
     apart = Cascade(KNNRouter().fit(free)).fit(free)
     assert cascade.evidence_.pull[0, 1] > 2 * apart.evidence_.pull[0, 1]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("judgement", "models", [1, 2]),
+        ("evidence", "pull", b"\x00" * 64),
+        ("boldness", "share", "much"),
+    ],
+)
+def test_a_file_that_can_not_judge_an_answer_is_refused_when_it_is_opened(
+    cascade: Cascade, tmp_path: Path, part: str, name: str, value: object
+) -> None:
+    path = tmp_path / "router.pkl"
+    cascade.save(path)
+    held = artifact.load(path)
+    state = copy.deepcopy(dict(held.state))
+    assert name in state["learned"][part]
+    state["learned"][part][name] = value
+    artifact.save(state, path, {})
+    with pytest.raises(ArtifactError, match="altered, damaged or of another version"):
+        load_router(path)
