@@ -84,25 +84,8 @@ def compare_all(outcomes: Outcomes, n_folds: int) -> None:
     judged = np.full(outcomes.quality.shape, np.nan)
     expected = judged.copy()
     for fold in folds_of(outcomes, n_folds):
-        share = fold.cascade.boldness_.share
         for column, weight in enumerate(WEIGHTS):
-            arms = choose_arms(fold.bench.estimates, weight)
-            rows = np.arange(len(arms))
-            put(
-                curves["router"],
-                fold,
-                column,
-                fold.test.quality[rows, arms],
-                fold.test.cost_usd[rows, arms],
-            )
-            followed = fold.bench.follow(weight, share, fold.cascade.most_calls)
-            put(
-                curves["cascade"],
-                fold,
-                column,
-                followed.quality(fold.test.quality),
-                followed.cost_usd(fold.test.cost_usd),
-            )
+            put_both(curves, fold, column, weight)
             planned = PlannedCascade(fold.cascade).follow(fold.bench, weight)
             put(
                 curves["planned sets"],
@@ -158,24 +141,7 @@ def compare_rivals(outcomes: Outcomes, n_folds: int) -> None:
             for rule in rules.values():
                 rule.fit(fold.train)
             for column, weight in enumerate(WEIGHTS):
-                arms = choose_arms(fold.bench.estimates, weight)
-                rows = np.arange(len(arms))
-                put(
-                    curves["router"],
-                    fold,
-                    column,
-                    fold.test.quality[rows, arms],
-                    fold.test.cost_usd[rows, arms],
-                )
-                share = fold.cascade.boldness_.share
-                followed = fold.bench.follow(weight, share, fold.cascade.most_calls)
-                put(
-                    curves["cascade"],
-                    fold,
-                    column,
-                    followed.quality(fold.test.quality),
-                    followed.cost_usd(fold.test.cost_usd),
-                )
+                put_both(curves, fold, column, weight)
                 for name, rule in rules.items():
                     replay = rule.replay(fold.test, cost_weight=weight)
                     put(curves[name], fold, column, replay.quality, replay.cost_usd)
@@ -227,6 +193,17 @@ def folds_of(outcomes: Outcomes, n_folds: int) -> list[Fold]:
         rows = np.flatnonzero(folds == number)
         made.append(Fold(rows, train, test, router, cascade, cascade.bench(test)))
     return made
+
+
+def put_both(curves: Mapping[str, Curve], fold: Fold, column: int, weight: float) -> None:
+    """Keep what the router and the cascade got of a fold at one cost weight."""
+    arms = choose_arms(fold.bench.estimates, weight)
+    rows = np.arange(len(arms))
+    got = fold.test.quality[rows, arms], fold.test.cost_usd[rows, arms]
+    put(curves["router"], fold, column, *got)
+    followed = fold.bench.follow(weight, fold.cascade.boldness_.share, fold.cascade.most_calls)
+    got = followed.quality(fold.test.quality), followed.cost_usd(fold.test.cost_usd)
+    put(curves["cascade"], fold, column, *got)
 
 
 def put(curve: Curve, fold: Fold, column: int, quality: Floats, cost_usd: Floats) -> None:

@@ -71,7 +71,7 @@ def _check(path: Path, answers_inside: AnswersInside, columns: str | None) -> No
 
 
 def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -> None:
-    from routerlib.gather.prompts.files import save_prompts
+    from routerlib.gather.prompts.saving import save_prompts
 
     made = _made(per_family, task, size, seed)
     save_prompts(out, made)

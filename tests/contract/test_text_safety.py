@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from routerlib.gather.prompts.files import load_prompts, save_prompts
+from routerlib.gather.prompts.files import load_prompts
+from routerlib.gather.prompts.saving import save_prompts
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routerlib.gather.prompts.checks import check_prompts
-from routerlib.gather.prompts.files import load_prompts, prompt_from_record, save_prompts
+from routerlib.gather.prompts.files import load_prompts, prompt_from_record
+from routerlib.gather.prompts.saving import save_prompts
 from routerlib.records.prompt import TASKS, Prompt
 
 ENDINGS = (".jsonl", ".csv", ".parquet")

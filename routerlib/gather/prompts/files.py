@@ -1,4 +1,4 @@
-"""Read prompts from a file and write them back: JSON lines, CSV, Parquet."""
+"""Read prompts from a file: JSON lines, CSV, Parquet."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ import io
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from routerlib.gather.judges import check_reference
+from routerlib.gather.prompts.formats import JSON_COLUMNS, check_suffix
 from routerlib.gather.prompts.shapes import COLUMNS, Shape, check_there, shape_of, whole_row
 from routerlib.records.answers_inside import AnswersInside, check_choice, without_answer
 from routerlib.records.brief import brief, shortened
 from routerlib.records.canonical import plain_json
-from routerlib.records.files import write_atomically
 from routerlib.records.prompt import Prompt
 
 _LOGGER = logging.getLogger(__name__)
-_SUFFIXES = (".jsonl", ".csv", ".parquet")
-# Columns that hold JSON in a CSV file and a Parquet file, whose cells are plain.
-_JSON_COLUMNS = ("messages", "reference", "extra")
 # The csv module's own limit, 128 KiB, is less than a long document.
 _LONGEST_CSV_FIELD = 1 << 30
 
@@ -141,28 +138,12 @@ def prompt_from_record(
     return prompt
 
 
-def save_prompts(path: str | Path, prompts: Iterable[Prompt]) -> None:
-    """Write prompts so that `load_prompts` gives them back."""
-    path = Path(path)
-    _check_suffix(path)
-    records = [_record(prompt) for prompt in prompts]
-    if not records:
-        raise ValueError(f"there are no prompts to write to {path}")
-    writers = {".jsonl": _jsonl_bytes, ".csv": _csv_bytes, ".parquet": _parquet_bytes}
-    write_atomically(path, writers[path.suffix.lower()](records))
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix.lower() not in _SUFFIXES:
-        raise ValueError(f"prompts are stored as {', '.join(_SUFFIXES)}, got {str(path)!r}")
-
-
 def _check_readable(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file of prompts inside it")
     if not path.exists():
         raise FileNotFoundError(f"no prompts at {path}; check the path")
-    _check_suffix(path)
+    check_suffix(path)
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty; write one row per prompt, with 'prompt'")
 
@@ -335,7 +316,7 @@ def _from_plain_cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
         raise ValueError(f"{where}: more cells than columns; put texts with commas into quotes")
     filled = {name: cell for name, cell in row.items() if _none_if_empty(cell) is not None}
     record: dict[str, Any] = plain_json(filled)
-    for name in set(_JSON_COLUMNS) & set(record):
+    for name in set(JSON_COLUMNS) & set(record):
         if isinstance(record[name], str):
             try:
                 record[name] = json.loads(record[name])
@@ -355,56 +336,3 @@ def _extra(record: Mapping[str, Any]) -> dict[str, Any] | None:
         raise ValueError(f"extra must be an object, got {brief(extra)}")
     unknown = {name: record[name] for name in record if name not in COLUMNS}
     return {**(extra or {}), **unknown} or None
-
-
-def _record(prompt: Prompt) -> dict[str, Any]:
-    """Return the fields that are known, with ``prompt`` for a single user message."""
-    messages = [dict(message) for message in prompt.messages]
-    is_plain = len(messages) == 1 and set(messages[0]) == {"role", "content"}
-    is_plain = is_plain and messages[0]["role"] == "user"
-    record: dict[str, Any] = (
-        {"prompt": messages[0]["content"]} if is_plain else {"messages": messages}
-    )
-    known = {
-        "task": prompt.task,
-        "reference": prompt.reference,
-        "judge": prompt.judge,
-        "source": prompt.source,
-        "topic": prompt.topic,
-        "extra": None if prompt.extra is None else dict(prompt.extra),
-    }
-    return record | {name: value for name, value in known.items() if value is not None}
-
-
-def _plain_cells(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str | None]]:
-    rows = []
-    for record in records:
-        row: dict[str, str | None] = {name: record.get(name) for name in COLUMNS}
-        for name in _JSON_COLUMNS:
-            if name in record:
-                row[name] = json.dumps(record[name], ensure_ascii=False)
-        rows.append(row)
-    return rows
-
-
-def _jsonl_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
-    lines = [json.dumps(record, ensure_ascii=False) for record in records]
-    return ("\n".join(lines) + "\n").encode()
-
-
-def _csv_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, COLUMNS)
-    writer.writeheader()
-    writer.writerows(_plain_cells(records))
-    return stream.getvalue().encode()
-
-
-def _parquet_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.schema([(name, pa.string()) for name in COLUMNS])
-    stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(_plain_cells(records), schema), stream)
-    return stream.getvalue()
