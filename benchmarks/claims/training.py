@@ -1,4 +1,4 @@
-"""Ask whether a trained router loses where there is nothing to learn, or more than it may."""
+"""Ask whether a trained router loses where there is nothing to learn, or claims a gain there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from claims.study import Claim, Study
+from routerlib.evaluation.cross_fit import cross_evaluate
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import Kind, World, make_world
 from routerlib.policies.utility import choose_arms
@@ -35,6 +36,23 @@ def trained(seed: int, world_of: str) -> dict[str, float]:
     }
 
 
+def judged_on_noise(seed: int, world_of: str) -> dict[str, float]:
+    """Train on 200 prompts and judge on the same, as the command `train` does with so few."""
+    world = _nearly_equal(seed) if world_of == "equal" else _usual(seed, "nothing")
+    log = world.outcomes.take(np.arange(_N_TRAIN))
+    router, evaluation = cross_evaluate(log, n_bootstrap=300, random_state=seed)
+    truth = world.expected_quality[0]  # the same on every prompt
+    best = router.models_.index(router.best_single_)
+    arms = np.full(_N_NEW, best)
+    if router.fallback_ is None:
+        new = world.outcomes.take(np.arange(_N_TRAIN, _N_TRAIN + _N_NEW))
+        arms = choose_arms(router.predict(new.prompts), router.cost_weight_)
+    return {
+        "quality": float(truth[arms].mean() - truth[best]),
+        "false": float(evaluation.verdict.kind in _GAINS),
+    }
+
+
 def _usual(seed: int, kind: Kind) -> World:
     return make_world(_N_TRAIN + _N_NEW, 3, seed, kind)
 
@@ -50,6 +68,11 @@ def _nearly_equal(seed: int) -> World:
 _LOSS = "mean quality lost at cost weight 0 against the best single model is at most 0.2 points"
 _TOO_MUCH = "the chosen operating point loses more than 3 points with a probability of at most 10 %"
 _GAIN = Claim(_LOSS, at_least=-0.002)
+_GAINS = ("pays", "saves_at_a_price")
+_NOISE_CLAIMS = {
+    "quality": Claim("the operating point is within 0.2 points of the best single model", -0.002),
+    "false": Claim("the verdict claims a gain that isn't there", at_most=0.05),
+}
 _WORDS = {
     "nothing": "three models, 10 points or more apart, no prompt different from others",
     "equal": "three models of quality .60, .62, .63 on each prompt",
@@ -65,4 +88,13 @@ STUDIES = {
         n_full=100,
     )
     for name, words in _WORDS.items()
+} | {
+    f"noise_{name}": Study(
+        world=f"{_WORDS[name]}; {_N_TRAIN} prompts in all, each tested by routers of five folds",
+        draw=partial(judged_on_noise, world_of=name),
+        claims=_NOISE_CLAIMS,
+        n_quick=10,
+        n_full=100,
+    )
+    for name in ("nothing", "equal")
 }

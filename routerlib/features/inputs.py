@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,15 @@ def texts_of(prompts: Iterable[str]) -> list[str]:
                 "pass Prompt.text, and drop missing values"
             )
     return texts
+
+
+def topics_of(topics: Sequence[str] | None, n_prompts: int) -> list[str] | None:
+    """Return told topics as a list, one for each prompt; None = none are told."""
+    if topics is None:
+        return None
+    if len(topics) != n_prompts:
+        raise ValueError(f"topics must have one entry per prompt ({n_prompts}), got {len(topics)}")
+    return list(topics)
 
 
 def as_outcomes(texts: list[str], y: Any) -> Outcomes:

@@ -9,7 +9,7 @@ from typing import Self, overload
 
 import numpy as np
 
-from routerlib.features.inputs import texts_of
+from routerlib.features.inputs import texts_of, topics_of
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.policies import Policy
 from routerlib.policies.utility import by_model, choose_arms, reason_of
@@ -116,11 +116,8 @@ class Router(Fitted, Estimator):
             damaged so that an estimate is impossible.
         """
         self._check_fitted()
-        texts, topics = texts_of(prompts), None if topics is None else list(topics)
-        if topics is not None and len(topics) != len(texts):
-            raise ValueError(
-                f"topics must have one entry per prompt ({len(texts)}), got {len(topics)}"
-            )
+        texts = texts_of(prompts)
+        topics = topics_of(topics, len(texts))
         if not texts:
             empty = np.zeros((0, len(self.models_)))
             return Estimates(self.models_, empty, empty.copy())

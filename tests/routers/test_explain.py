@@ -287,6 +287,11 @@ def test_steps_from_coarse_to_fine_add_up_and_tell_hard_prompts_from_easy_ones()
     quality = router.predict(outcomes.prompts).quality
 
     np.testing.assert_allclose(steps.usual + steps.difficulty + steps.differences, quality)
+    told = router.steps(outcomes.prompts[:9], outcomes.topics[:9])
+    quality = router.predict(outcomes.prompts[:9], outcomes.topics[:9]).quality
+    np.testing.assert_allclose(told.usual + told.difficulty + told.differences, quality)
+    with pytest.raises(ValueError, match="one entry per prompt"):
+        router.steps(outcomes.prompts[:9], outcomes.topics[:8])
     # All candidates find the same prompts hard there, and nobody is a specialist.
     truth = world.expected_quality.mean(axis=1)
     assert np.corrcoef(steps.difficulty.mean(axis=1), truth)[0, 1] > 0.8

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from routerlib.features.inputs import texts_of
+from routerlib.features.inputs import texts_of, topics_of
 from routerlib.features.learners.log_odds import LogOddsScale, logits
 from routerlib.features.prompt_columns import PromptColumns
 from routerlib.routers.lightgbm.addition import Addition
@@ -69,7 +70,8 @@ class ExplainedRouter(Router):
             In the order of `feature_names_`.
         """
         self._check_fitted()
-        return self._features.columns(texts_of(prompts), topics)
+        texts = texts_of(prompts)
+        return self._features.columns(texts, topics_of(topics, len(texts)))
 
     def booster(self, model: str, target: Target = "quality") -> lgb.Booster:
         """Return the trees of one candidate model.
@@ -204,8 +206,11 @@ class ExplainedRouter(Router):
         usual = blend.usual()
         level = self._spread_out(usual[np.newaxis])[0]
         at_difficulty = self._spread_out(usual + blend.difficulty(parts)[:, np.newaxis])
-        expected = self.predict(prompts, topics).quality
-        return Steps(level, at_difficulty - level, expected - at_difficulty)
+        return Steps(level, at_difficulty - level, self._expected(parts, topics) - at_difficulty)
+
+    @abstractmethod
+    def _expected(self, parts: list[np.ndarray], topics: Sequence[str] | None) -> np.ndarray:
+        """Return expected quality, shape (n_prompts, n_models), of what `_parts` gives."""
 
     def _spread_out(self, final: np.ndarray) -> np.ndarray:
         """Return expected quality of all candidates, given final log-odds of the main ones."""

@@ -285,29 +285,36 @@ class LGBMRouter(ExplainedRouter):
         self, texts: list[str], topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         columns = self._features.columns(texts, topics)
-        shape = (len(texts), len(self.models_))
-        quality, cost_usd = np.zeros(shape), np.full(shape, np.nan)
-        cost_usd[:, self._main] = known_cost = self._cost.cost_usd(columns)
         if self.objective == "best_model":
+            shape = (len(texts), len(self.models_))
+            quality, cost_usd = np.zeros(shape), np.full(shape, np.nan)
+            cost_usd[:, self._main] = self._cost.cost_usd(columns)
             quality[:, self._classes] = (
                 1.0 if self._classifier is None else self._classifier.probabilities(columns)
             )
             return quality, cost_usd
-        parts = self._parts(columns)
+        known_cost = self._cost.cost_usd(columns)
+        cost_usd = np.full((len(texts), len(self.models_)), np.nan)
+        cost_usd[:, self._main] = known_cost
+        for arm, addition in self._additions.items():
+            cost_usd[:, arm] = addition.cost_usd(_mean_log(known_cost))
+        return self._expected(self._parts(columns), topics), cost_usd
+
+    def _expected(self, parts: list[np.ndarray], topics: Sequence[str] | None) -> np.ndarray:
         final = self._blend.final(parts)
+        quality = np.empty((len(final), len(self.models_)))
         quality[:, self._main] = self._blend.quality(final)
-        is_told = self._features.are_known(topics, len(texts))
+        is_told = self._features.are_known(topics, len(final))
         if is_told.any():
             told = self._told_blend.final(parts)[is_told]
             quality[np.ix_(is_told, np.array(self._main))] = self._told_blend.quality(told)
             final[is_told] = told
         for arm, addition in self._additions.items():
             quality[:, arm] = addition.quality(final.mean(axis=1))
-            cost_usd[:, arm] = addition.cost_usd(_mean_log(known_cost))
         if topics is not None and self._topic_shift.shifts:
             shifts = self._topic_shift.rows(topics, len(self._main))
             quality[:, self._main] = np.clip(quality[:, self._main] + shifts, 0, 1)
-        return quality, cost_usd
+        return quality
 
     def _common_log_cost(self, columns: np.ndarray) -> np.ndarray:
         return _mean_log(self._cost.cost_usd(columns))

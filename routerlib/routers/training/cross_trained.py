@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -84,41 +84,27 @@ def divide_for_test(
     return Division(train, test, 0, random_state)
 
 
-def train_for_test(
-    division: Division,
-    *,
-    random_state: int = 0,
-    cost_weight: float | None = None,
-    max_quality_loss: float = QUALITY_MARGIN,
-    certify: tuple[float, float] | None = None,
-) -> LGBMRouter:
+def train_for_test(division: Division, **options: Any) -> LGBMRouter:
     """Train a router, as `train_router` does, so that it can be judged on ``division.test``.
 
     Parameters
     ----------
     division : Division
         As of `divide_for_test`.
-    random_state : int, default=0
-        Seed of everything random in training.
-    cost_weight : float or None, default=None
-        Operating point, at least 0; None = chosen.
-    max_quality_loss : float, default=0.03
-        Mean quality that the chosen operating point may give up, in [0, 1].
-    certify : tuple (epsilon, delta) of float or None, default=None
-        Take a certified operating point.
+    **options : object
+        What `train_router` takes beside the outcomes, such as ``cost_weight``.
 
     Returns
     -------
     LGBMRouter
         With ``out_of_fold_`` where folds were dealt.
+
+    Raises
+    ------
+    ValueError
+        As of `train_router` and `cross_trained`.
     """
-    fit_router = partial(
-        train_router,
-        random_state=random_state,
-        cost_weight=cost_weight,
-        max_quality_loss=max_quality_loss,
-        certify=certify,
-    )
+    fit_router: Callable[[Outcomes], LGBMRouter] = partial(train_router, **options)
     if not division.n_folds:
         return fit_router(division.train)
     return cross_trained(
