@@ -120,6 +120,13 @@ RUNS = (
         "log_reading.py --answers-gib 4 --sealed",
         6,
     ),
+    Run(
+        "What does a long conversation cost the log?",
+        "conversations.py",
+        0.2,
+        "conversations.py",
+        0.2,
+    ),
     Run("Do the SDKs of providers work unchanged?", None, 0, "real_clients.py", 1),
     Run("Does a server under attack answer everybody else?", None, 0, "attack.py", 4),
     Run(

@@ -130,7 +130,7 @@ def lay(content: bytes, log: Path, folder: Path) -> None:
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Counter[str]]:
     """Count, for each command, what it made of each damaged copy."""
     log = folder / "logs.db"
-    whole = SAMPLE.read_bytes()
+    whole = options.log.read_bytes()
     expected = {}
     for command, words in commands(log, folder):
         lay(whole, log, folder)
@@ -152,6 +152,7 @@ def tell() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--copies", type=int, default=200, help="damaged copies, at least 1")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--log", type=Path, default=SAMPLE, help="whose copies; nothing writes it")
     parser.add_argument(
         "--as-large", action="store_true", help="as if the log were too large to check at open"
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.log import file as log_file
+from routerlib.log import pieces, unsaved
 from routerlib.log import rows as log_rows
-from routerlib.log import unsaved
 from routerlib.log.damage import damaged, is_damage, surprises
 from routerlib.log.schema import LogError
 from routerlib.records.call import Call, CandidateModel, Price, Score
@@ -155,12 +155,13 @@ class LogAppender:
         with self.transaction():
             for prompt in prompts:
                 row = log_rows.prompt_row(prompt)
+                if self.lookup("select 1 from prompts where prompt_id = ?", row["prompt_id"]):
+                    self._run(_ADD_FACTS, row)
+                    continue
                 self._uncommitted.append(("prompts", row))
-                is_new = self._run(
-                    log_rows.insertion("prompts", row) + " on conflict do nothing", row
-                )
-                n_new += is_new.rowcount
-                self._run(_ADD_FACTS, row)
+                stored = pieces.shared_messages(self._connection, prompt, row)
+                self._run(log_rows.insertion("prompts", stored), stored)
+                n_new += 1
         return n_new
 
     def start_run(
@@ -221,7 +222,10 @@ class LogAppender:
             If a call that is not ``ok`` comes with a score, or a text can't be stored.
         """
         with self.transaction():
-            call_id = self._insert("calls", log_rows.call_row(call, run_id))
+            row = log_rows.call_row(call, run_id)
+            self._uncommitted.append(("calls", row))
+            stored = pieces.shared_tools(self._connection, call.extra, row)
+            call_id = self._written("calls", stored)
             self._insert_scores(call_id, call.status, scores)
         return call_id
 
@@ -280,7 +284,10 @@ class LogAppender:
                     return self._insert(table, row)
             self._uncommitted.append((table, row))
             # SQLite undoes a single statement that fails by itself: it needs no savepoint.
-            return int(self._run(log_rows.insertion(table, row), row).lastrowid or 0)
+            return self._written(table, row)
+
+    def _written(self, table: str, row: Mapping[str, Any]) -> int:
+        return int(self._run(log_rows.insertion(table, row), row).lastrowid or 0)
 
     def _run(self, statement: str, row: Mapping[str, Any]) -> sqlite3.Cursor:
         try:

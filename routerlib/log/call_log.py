@@ -20,6 +20,7 @@ from routerlib.log import rows as log_rows
 from routerlib.log.appending import LogAppender
 from routerlib.log.damage import surprises
 from routerlib.log.judging import SOURCE
+from routerlib.log.pieces import refuse_altered
 from routerlib.log.unjudged import UnjudgedCalls
 from routerlib.records.call import Price
 from routerlib.records.prompt import Prompt
@@ -126,10 +127,15 @@ class CallLog(LogAppender):
         list of Prompt
             Each once; what a judge was asked is left out.
         """
+        self._refuse_altered()
         rows = self.lookup(
             f"select {_KNOWN} from known_prompts as known where source not like '{SOURCE}%'"
         )
         return [log_rows.prompt_from_row(row) for row in rows]
+
+    def _refuse_altered(self) -> None:
+        with self._lock, surprises(self.path):
+            refuse_altered(self._connection, self.path)
 
     def unjudged_calls(self, judge: str | None = None) -> UnjudgedCalls:
         """Find the ok calls that a judge has not scored yet.
@@ -148,6 +154,7 @@ class CallLog(LogAppender):
             Tuples (call_id, Call, Prompt) in the order of logging, with their number; answers are
             read a few at a time while one goes through them.
         """
+        self._refuse_altered()
         with self._lock, surprises(self.path):
             found = self._connection.execute(unjudged.FIND, [judge])
             return UnjudgedCalls(self.lookup, array("q", (call_id for (call_id,) in found)))

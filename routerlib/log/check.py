@@ -10,6 +10,7 @@ from pathlib import Path
 
 from routerlib.log import file as log_file
 from routerlib.log.damage import surprises
+from routerlib.log.pieces import altered_piece
 from routerlib.log.queries import TABLES
 from routerlib.records.prompt import Prompt
 
@@ -58,13 +59,19 @@ def _complaints(connection: sqlite3.Connection) -> Iterator[str]:
         if n_found:
             yield f"{n_found} {complaint}"
     yield from _missing_guards(connection)
-    yield from altered(connection.execute("select prompt_id, messages, text from prompts"))
+    if (piece := altered_piece(connection)) is not None:
+        yield f"piece {piece} was altered: its hash is another one"
+    whole = "select prompt_id, messages, text from whole_prompts"
+    try:
+        yield from altered(connection.execute(whole))
+    except sqlite3.OperationalError as error:
+        yield f"the messages of a prompt can't be read, a piece of them is missing: {error}"
 
 
 def _missing_guards(connection: sqlite3.Connection) -> Iterator[str]:
     triggers = connection.execute("select name from sqlite_master where type = 'trigger'")
     guards = {name for (name,) in triggers}
-    for table in TABLES:
+    for table in (*TABLES, "pieces"):
         for verb in ("update", "delete"):
             if f"{table}_no_{verb}" not in guards:
                 yield f"nothing keeps rows of {table} from {verb}: the guard was taken off"

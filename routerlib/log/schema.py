@@ -210,6 +210,79 @@ create table starts (
 create index starts_by_cell on starts (prompt_id, candidate, params_hash, repeat);
 """
 
+# A prompt's messages stand whole in its row, as `[{...}, ...]`, or as numbers of pieces, `[1, 2]`;
+# its text is empty where it is the words of these pieces. A piece that isn't there is an error: no
+# row is ever told without it.
+_M005_PIECES = f"""
+create table pieces (
+    piece_id integer primary key,
+    hash text not null unique,
+    json text not null,
+    created_at text not null default ({_NOW})
+) strict;
+
+alter table calls add column tools_piece integer references pieces (piece_id);
+
+create view whole_prompts as
+select
+    prompts.rowid as rowid,
+    prompt_id,
+    iif(substr(messages, 2, 1) between '0' and '9', (
+        select iif(
+            count(piece) = count(*),
+            '[' || group_concat(piece, ',') || ']',
+            json('a piece is missing of ' || prompt_id)
+        ) from (
+            select pieces.json as piece
+            from json_each(messages) left join pieces on piece_id = value order by key
+        )
+    ), messages) as messages,
+    iif(text = '', (
+        select iif(
+            count(words) = count(*),
+            group_concat(words, char(10, 10)),
+            json('a piece is missing of ' || prompt_id)
+        ) from (
+            select json_extract(pieces.json, '$.content') as words
+            from json_each(messages) left join pieces on piece_id = value order by key
+        )
+    ), text) as text,
+    task, source, reference, judge, created_at, topic, extra
+from prompts;
+
+create view whole_calls as
+select
+    calls.rowid as rowid,
+    call_id, prompt_id, candidate, params_hash, repeat, status, finish_reason, response,
+    input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, latency_s, attempts,
+    error_type, error, run_id, decision_id, given_cost_usd, origin, asked_at,
+    iif(tools_piece is null, extra, json_set(extra, '$.tools', json(coalesce(
+        (select pieces.json from pieces where piece_id = tools_piece),
+        'a piece is missing of call ' || call_id
+    )))) as extra,
+    created_at
+from calls;
+
+drop view known_prompts;
+create view known_prompts as
+select
+    prompts.prompt_id,
+    messages,
+    text,
+    iif(fact_id is null, prompts.task, prompt_facts.task) as task,
+    iif(fact_id is null, prompts.source, prompt_facts.source) as source,
+    iif(fact_id is null, prompts.reference, prompt_facts.reference) as reference,
+    iif(fact_id is null, prompts.judge, prompt_facts.judge) as judge,
+    iif(fact_id is null, prompts.topic, prompt_facts.topic) as topic,
+    iif(fact_id is null, prompts.extra, prompt_facts.extra) as extra,
+    prompts.created_at,
+    prompt_facts.created_at as known_since
+from whole_prompts as prompts left join prompt_facts on fact_id = (
+    select max(fact_id) from prompt_facts as newer where newer.prompt_id = prompts.prompt_id
+)
+order by prompts.rowid;
+"""
+
 
 def _append_only(*tables: str) -> str:
     return "".join(
@@ -226,6 +299,7 @@ MIGRATIONS: tuple[str, ...] = (
     _M002_PROMPT_FACTS + _append_only("prompt_facts"),
     _M003_IMPORTS + _append_only("calls"),
     _M004_STARTS + _append_only("starts"),
+    _M005_PIECES + _append_only("pieces"),
 )
 VERSION = len(MIGRATIONS)
 

@@ -10,7 +10,7 @@ import gc
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from routerlib.log.schema import MIGRATIONS
+from routerlib.log.pieces import TOOLS_PIECE, refuse_altered
+from routerlib.log.schema import MIGRATIONS, LogError
 
 _WAIT_S = 30.0
 # 64-bit offsets: the texts of one column may add up to any size.
@@ -35,6 +36,11 @@ _MOST_BYTES = 8 << 20
 # What can become known of a prompt after it was logged, and where that stands.
 CHANGEABLE = frozenset(("task", "source", "reference", "judge", "topic", "extra"))
 CHANGES = "prompt_facts"
+# Columns whose values may stand in pieces, and where they are read whole.
+_IN_PIECES = {
+    "prompts": (frozenset(("messages", "text")), "whole_prompts"),
+    "calls": (frozenset(("extra",)), "whole_calls"),
+}
 
 # What a filter of DuckDB's may consist of for SQLite to look for the rows itself.
 _COMPARISON = re.compile(r'\((\w+) (==|<=|>=|<|>) (?:(-?\d{1,18})|"([^"\\()]{0,200})")\)')
@@ -57,6 +63,7 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self.failure: Exception | None = None
+        self._path = path
         self._connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode=ro",
             _WAIT_S,
@@ -73,6 +80,7 @@ class Snapshot:
             self._connection.close()
             raise
         self._lock = threading.Lock()
+        self._is_checked = False
 
     def __enter__(self) -> Snapshot:
         return self
@@ -96,7 +104,9 @@ class Snapshot:
         """
         told = self.rows("select name, type, pk from pragma_table_info(?)", name)
         columns = [
-            (column.decode(), _TYPES[kind.decode()], is_key) for column, kind, is_key in told
+            (column.decode(), _TYPES[kind.decode()], is_key)
+            for column, kind, is_key in told
+            if column.decode() != TOOLS_PIECE
         ]
         schema = pa.schema([(column, kind) for column, kind, _ in columns])
         key = next((name for name, kind, is_key in columns if is_key and kind == pa.int64()), None)
@@ -106,6 +116,25 @@ class Snapshot:
         """Run an SQLite query that finds a few rows; texts come as bytes."""
         with self._lock:
             return self._connection.execute(query, values).fetchall()
+
+    def whole(self, table: str, columns: Collection[str]) -> str:
+        """Return where columns of a table are read: where what stands in pieces is put together."""
+        in_pieces, view = _IN_PIECES.get(table, (frozenset(), table))
+        if not (in_pieces.intersection(columns) and self.has_rows("pieces")):
+            return table
+        self._refuse_altered()
+        return view
+
+    def _refuse_altered(self) -> None:
+        with self._lock:
+            if self._is_checked:
+                return
+            try:
+                refuse_altered(self._connection, self._path)
+            except LogError as error:  # DuckDB would put it in its own words
+                self.failure = error
+                raise
+            self._is_checked = True
 
     def has_rows(self, table: str) -> bool:
         """Tell whether a table has any row."""
@@ -254,8 +283,9 @@ class LogTable(Columns):
     def _source(self, columns: Sequence[str]) -> tuple[str, str]:
         """Say where columns are read from, and what puts them into the order of logging."""
         if self._view and CHANGEABLE.intersection(columns) and self._snapshot.has_rows(CHANGES):
+            self._snapshot.whole(self._name, columns)  # it tells of messages too
             return self._view, ""  # a view is in order by itself
-        return self._name, " order by rowid"
+        return self._snapshot.whole(self._name, columns), " order by rowid"
 
 
 class LogScan:
@@ -286,7 +316,11 @@ def schemas() -> dict[str, pa.Schema]:
         told = "select name, type from pragma_table_info(?)"
         return {
             name: pa.schema(
-                [(column, _TYPES[kind]) for column, kind in connection.execute(told, (name,))]
+                [
+                    (column, _TYPES[kind])
+                    for column, kind in connection.execute(told, (name,))
+                    if column != TOOLS_PIECE
+                ]
             )
             for (name,) in names
         }

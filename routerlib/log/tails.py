@@ -67,8 +67,9 @@ class Tail:
         ]
         told = [f"{table}.{name}" if name in known.names else f"calls.{name}" for name in columns]
         joined = "" if set(columns) <= set(known.names) else " join calls using (call_id)"
+        whole = self.snapshot.whole(table, columns)
         query = (
-            f"select {', '.join(told)} from {table}{joined} where {table}.rowid > ? "
+            f"select {', '.join(told)} from {whole} as {table}{joined} where {table}.rowid > ? "
             f"and {table}.rowid <= ? order by {table}.rowid"
         )
         last = STRIDE if until is None else until

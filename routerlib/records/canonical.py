@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, repeat
 from typing import Any
 
@@ -107,9 +107,23 @@ def finite_or_none(value: float) -> float | None:
 
 def tagged_hash(value: Any) -> str:
     """Hash a JSON value into a short identifier that names its algorithm."""
+    return _tagged(json_pieces(value))
+
+
+def tagged_text_hash(text: str) -> str:
+    """Return the `tagged_hash` of the value that a text of `canonical_json` tells.
+
+    >>> tagged_text_hash('{"a":1}') == tagged_hash({"a": 1})
+    True
+    """
+    starts = range(0, len(text), _PIECE_CHARACTERS)
+    return _tagged(text[start : start + _PIECE_CHARACTERS] for start in starts)
+
+
+def _tagged(pieces: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     try:
-        for piece in json_pieces(value):
+        for piece in pieces:
             digest.update(piece.encode())
     except UnicodeEncodeError as error:
         near = error.object[max(0, error.start - 20) : error.start]

@@ -20,7 +20,8 @@ where prompt_id = ? and decision_id is not null and status in ('ok', 'truncated'
 order by call_id desc
 """
 _ASKED = """
-select messages, reason from decisions join prompts using (prompt_id) where decision_id = ?
+select messages, reason from decisions join whole_prompts using (prompt_id)
+where decision_id = ?
 """
 _OF_DECISION = """
 select candidate, decision_id, response from calls
