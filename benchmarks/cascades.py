@@ -1,14 +1,15 @@
 """Print whether looking at the answer before paying for a dearer one pays on real answers.
 
-Run ``python benchmarks/cascades.py [all] [pairs] [rivals] [speed] [--folds 5]``. Folds hold groups
-of near-duplicates together; every call is paid; each prompt is scored once. Protocol: README.md.
+Run ``python benchmarks/cascades.py [all] [pairs] [rivals] [speed] [--folds 0 1] [--seed 0]``. Folds
+hold groups of near-duplicates together; every call is paid; each prompt is scored once. Folds 0 and
+1 of seed 0 are those on which the recipe was chosen. Protocol: README.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,12 @@ from routerlib.routers.baselines import BestSingle
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.cascades.judgement import AnswerJudgement
 from routerlib.routers.cascades.replay import Bench
-from routerlib.routers.cascades.rivals import AlwaysDear, LearnedThreshold, PlannedCascade
+from routerlib.routers.cascades.rivals import (
+    AlwaysDear,
+    CheapThenDear,
+    LearnedThreshold,
+    PlannedCascade,
+)
 from routerlib.routers.lightgbm.router import LGBMRouter
 
 # Cost weights along which everything is followed, the same in every fold.
@@ -64,36 +70,54 @@ class Fold(NamedTuple):
     bench: Bench
 
 
+class Division(NamedTuple):
+    """Which of five folds are scored, and the seed by which groups were dealt into them."""
+
+    folds: tuple[int, ...]
+    seed: int
+
+
+# Rules of a cheap model and a dear one that know what the cascade knows.
+RULES: dict[str, Callable[[str, str, Fold], CheapThenDear]] = {
+    "learned threshold": lambda cheap, dear, fold: LearnedThreshold(
+        cheap, dear, AnswerJudgement(fold.router)
+    ),
+    "answer alone": lambda cheap, dear, fold: LearnedThreshold(
+        cheap, dear, AnswerJudgement(BestSingle().fit(fold.train))
+    ),
+    "always both": lambda cheap, dear, fold: AlwaysDear(cheap, dear),
+}
+
+
 def main() -> None:
     """Print the tables that are named, or all."""
     parser = argparse.ArgumentParser()
     parser.add_argument("tables", nargs="*")
-    parser.add_argument("--folds", type=int, default=5, help="how many of the five folds to score")
+    parser.add_argument("--folds", type=int, nargs="+", default=range(5), help="which to score")
+    parser.add_argument("--seed", type=int, default=0, help="how groups are dealt into folds")
     arguments = parser.parse_args()
     tables = arguments.tables or list(TABLES)
     outcomes = read_reasoning()
     if outcomes is None:
         return
     for name in tables:
-        TABLES[name](outcomes, arguments.folds)
+        print(f"\n## {name}, folds {[*arguments.folds]} of seed {arguments.seed}")
+        TABLES[name](outcomes, Division(tuple(arguments.folds), arguments.seed))
 
 
-def compare_all(outcomes: Outcomes, n_folds: int) -> None:
-    """Compare the router, the cascade and cascade routing over all candidate models."""
-    curves = {name: Curve.empty(len(outcomes)) for name in ("router", "cascade", "planned sets")}
+def compare_all(outcomes: Outcomes, division: Division) -> None:
+    """Compare router, cascade and its rivals over all candidate models.
+
+    Rules of two go from the cheapest candidate to the best single one of train.
+    """
+    names = ("cascade", "router", "planned sets", *RULES)
+    curves = {name: Curve.empty(len(outcomes)) for name in names}
     judged = np.full(outcomes.quality.shape, np.nan)
     expected = judged.copy()
-    for fold in folds_of(outcomes, n_folds):
-        for column, weight in enumerate(WEIGHTS):
-            put_both(curves, fold, column, weight)
-            planned = PlannedCascade(fold.cascade).follow(fold.bench, weight)
-            put(
-                curves["planned sets"],
-                fold,
-                column,
-                planned.quality(fold.test.quality),
-                planned.cost_usd(fold.test.cost_usd),
-            )
+    for fold in folds_of(outcomes, division):
+        mean_usd = fold.train.cost_usd.mean(axis=0)
+        cheap, dear = fold.train.models[int(mean_usd.argmin())], fold.train.best_single
+        follow_all(curves, fold, cheap, dear)
         for arm in range(len(outcomes.models)):
             judged[fold.rows, arm] = sigmoid(fold.bench.judged.odds((arm,))[:, arm])
         expected[fold.rows] = fold.bench.estimates.quality
@@ -101,13 +125,27 @@ def compare_all(outcomes: Outcomes, n_folds: int) -> None:
     show_judgement(outcomes, judged, expected)
 
 
-def compare_pairs(outcomes: Outcomes, n_folds: int) -> None:
+def follow_all(curves: Mapping[str, Curve], fold: Fold, cheap: str, dear: str) -> None:
+    """Keep what the cascade, the router and each rival got of a fold, along all cost weights."""
+    planned = PlannedCascade(fold.cascade)
+    rules = {name: rule(cheap, dear, fold).fit(fold.train) for name, rule in RULES.items()}
+    for column, weight in enumerate(WEIGHTS):
+        put_both(curves, fold, column, weight)
+        sets = planned.follow(fold.bench, weight)
+        got = sets.quality(fold.test.quality), sets.cost_usd(fold.test.cost_usd)
+        put(curves["planned sets"], fold, column, *got)
+        for name, rule in rules.items():
+            replay = rule.replay(fold.test, cost_weight=weight)
+            put(curves[name], fold, column, replay.quality, replay.cost_usd)
+
+
+def compare_pairs(outcomes: Outcomes, division: Division) -> None:
     """Compare rankings of prompts by how much the dear model is wanted, pair by pair."""
     print("\nAPGR by share of strong calls, 95 % interval of the difference")
     for cheap, dear in PAIRS:
         pair = outcomes.of_models([cheap, dear])
         before, after = np.full(len(pair), np.nan), np.full(len(pair), np.nan)
-        for fold in folds_of(pair, n_folds):
+        for fold in folds_of(pair, division):
             quality = fold.bench.estimates.quality
             before[fold.rows] = quality[:, 1] - quality[:, 0]
             seen = fold.bench.situation((0,))
@@ -125,33 +163,21 @@ def compare_pairs(outcomes: Outcomes, n_folds: int) -> None:
         )
 
 
-def compare_rivals(outcomes: Outcomes, n_folds: int) -> None:
+def compare_rivals(outcomes: Outcomes, division: Division) -> None:
     """Compare with rules that go from a cheap model to a dear one, at the same cost weights."""
     for cheap, dear in PAIRS[:2]:
         pair = outcomes.of_models([cheap, dear])
-        names = ("router", "cascade", "learned threshold", "answer alone", "always both")
+        names = ("cascade", "router", "planned sets", *RULES)
         curves = {name: Curve.empty(len(pair)) for name in names}
-        for fold in folds_of(pair, n_folds):
-            plain = BestSingle().fit(fold.train)
-            rules = {
-                "learned threshold": LearnedThreshold(cheap, dear, AnswerJudgement(fold.router)),
-                "answer alone": LearnedThreshold(cheap, dear, AnswerJudgement(plain)),
-                "always both": AlwaysDear(cheap, dear),
-            }
-            for rule in rules.values():
-                rule.fit(fold.train)
-            for column, weight in enumerate(WEIGHTS):
-                put_both(curves, fold, column, weight)
-                for name, rule in rules.items():
-                    replay = rule.replay(fold.test, cost_weight=weight)
-                    put(curves[name], fold, column, replay.quality, replay.cost_usd)
+        for fold in folds_of(pair, division):
+            follow_all(curves, fold, cheap, dear)
         print(f"\n{cheap} -> {dear}")
         show_curves(pair, curves)
 
 
-def measure_speed(outcomes: Outcomes, n_folds: int) -> None:
+def measure_speed(outcomes: Outcomes, division: Division) -> None:
     """Time fitting on 5,000 answers and judging one of 2,000 characters."""
-    del n_folds
+    del division
     train = outcomes.take(range(5_000 // len(outcomes.models)))
     router = LGBMRouter(random_state=0).fit(train)
     start = time.perf_counter()
@@ -173,7 +199,7 @@ def measure_speed(outcomes: Outcomes, n_folds: int) -> None:
     )
 
 
-TABLES: dict[str, Callable[[Outcomes, int], None]] = {
+TABLES: dict[str, Callable[[Outcomes, Division], None]] = {
     "all": compare_all,
     "pairs": compare_pairs,
     "rivals": compare_rivals,
@@ -181,18 +207,16 @@ TABLES: dict[str, Callable[[Outcomes, int], None]] = {
 }
 
 
-def folds_of(outcomes: Outcomes, n_folds: int) -> list[Fold]:
-    """Train on four folds and get ready to follow the fifth, for the first so many folds."""
-    folds = grouped_folds(outcomes.groups, 5, 0)
-    made = []
-    for number in range(n_folds):
+def folds_of(outcomes: Outcomes, division: Division) -> Iterator[Fold]:
+    """Train on four folds and get ready to follow the fifth, for each that is to be scored."""
+    folds = grouped_folds(outcomes.groups, 5, division.seed)
+    for number in division.folds:
         train, test = outcomes.take(folds != number), outcomes.take(folds == number)
         router = LGBMRouter(random_state=0).fit(train)
         cascade = Cascade(router).fit(train)
         print(f"fold {number}: {cascade.boldness_}", flush=True)
         rows = np.flatnonzero(folds == number)
-        made.append(Fold(rows, train, test, router, cascade, cascade.bench(test)))
-    return made
+        yield Fold(rows, train, test, router, cascade, cascade.bench(test))
 
 
 def put_both(curves: Mapping[str, Curve], fold: Fold, column: int, weight: float) -> None:
@@ -237,8 +261,12 @@ def show_curves(outcomes: Outcomes, curves: Mapping[str, Curve]) -> None:
     for name, (aiq, share) in found.items():
         print(
             f"{name}: AIQ {aiq[0]:.4f}, {_against(aiq, reference[0])}; cost at best single's "
-            f"quality {share[0]:.2f}, {_against(share, reference[1])}"
+            f"quality {share[0]:.2f}, {_against(share, reference[1])}",
+            flush=True,
         )
+    ratio = found["cascade"][1] / found["router"][1]
+    low, high = np.quantile(ratio[1:][np.isfinite(ratio[1:])], [0.025, 0.975])
+    print(f"cascade's cost there over the router's: {ratio[0]:.2f} [{low:.2f}, {high:.2f}]")
 
 
 def show_judgement(outcomes: Outcomes, judged: Floats, expected: Floats) -> None:

@@ -137,7 +137,7 @@ class Service:
         by_price = sorted(able, key=lambda each: -each.price.output_usd_per_mtok)
         among = None if len(able) == len(self.candidates) else [each.name for each in by_price]
         arguments = (router, prompt, wish.cost_weight, self._exploration, among)
-        choose = partial(decide, *arguments, cascades=wish.cascades)
+        choose = partial(decide, *arguments, cascades=wish.cascades, time=self._time_of(wish))
         with refusing(422):
             if len(prompt.text) > _LONG_CHARACTERS:
                 loop = asyncio.get_running_loop()
@@ -179,10 +179,20 @@ class Service:
         if cascade is None:
             work = answer(prompt, decision, order, on_body=on_body, **how)
         else:
-            how |= {"cost_weight": wish.cost_weight, "task": prompt.task, "cascade": cascade}
+            rule = {"cost_weight": wish.cost_weight, "task": prompt.task, **self._time_of(wish)}
+            how |= {"cascade": cascade, "how": rule, "is_affordable": self._is_affordable(prompt)}
             work = answer_in_steps(prompt, decision, order, **how)
         is_held_back = cascade is not None
         return Answering(self._start(work), recording, self.budget, is_held_back=is_held_back)
+
+    def _time_of(self, wish: Wish) -> dict[str, Any]:
+        """Return what a cascade knows of a deadline that all its calls have to keep together."""
+        if wish.max_latency_s is None or not wish.cascades:
+            return {}
+        return {"latency_s": self._deadlines.seconds(), "max_latency_s": wish.max_latency_s}
+
+    def _is_affordable(self, prompt: Prompt) -> Callable[[CandidateModel], bool]:
+        return lambda candidate: is_affordable(self.budget, [candidate], prompt)
 
     def _cascade(self, router: Router, decision: Decision, wish: Wish) -> Cascade | None:
         """Return who looks at answers; None = nobody does, as where a tool's call is the answer."""

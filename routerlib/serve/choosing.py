@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from routerlib.policies.policies import Choices, Policy
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
 from routerlib.records.prompt import Prompt
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.router import Router
 from routerlib.routers.rules import RuleRouter
 
@@ -99,6 +100,7 @@ def decide(
     among: Collection[str] | None = None,
     *,
     cascades: bool = False,
+    time: Mapping[str, Any] | None = None,
 ) -> Decision:
     """Choose a candidate for a prompt.
 
@@ -108,21 +110,30 @@ def decide(
     `among`: who can answer; None = all. Where the router knows none of
         them, the first is chosen.
     `cascades`: whether others may be asked after the answer; else a cascade is the router in it.
+    `time`: `latency_s` and `max_latency_s` of a cascade's calls together; None = any.
     """
     router = router if cascades else without_steps(router)
     if among is not None and not set(among).intersection(router.models_):
         return _unknown(router, next(iter(among)), cost_weight)
     known: dict[str, Any] = {"task": prompt.task, "among": among}
     if exploration is None:
-        return router.route(prompt.text, cost_weight=cost_weight, **known)
+        return _usual(router, prompt, cost_weight, {**known, **(time or {})})
     weight = router.cost_weight_ if cost_weight is None else cost_weight
     keeps_to_one = cost_weight is None and router.fallback_ is not None
     if cascades or keeps_to_one or isinstance(router, RuleRouter):
-        usual = router.route(prompt.text, cost_weight=cost_weight, **known)
+        usual = _usual(router, prompt, cost_weight, {**known, **(time or {})})
         models = tuple(name for name in router.models_ if among is None or name in among)
         return _around(usual, models, exploration.policy(0.0))
     drawn = router.route(prompt.text, policy=exploration.policy(weight), **known)
     return replace(drawn, cost_weight=weight)
+
+
+def _usual(
+    router: Router, prompt: Prompt, cost_weight: float | None, known: Mapping[str, Any]
+) -> Decision:
+    """Return the choice without exploration."""
+    choose = router.start if isinstance(router, Cascade) else router.route
+    return choose(prompt.text, cost_weight=cost_weight, **known)
 
 
 def _unknown(router: Router, model: str, cost_weight: float | None) -> Decision:

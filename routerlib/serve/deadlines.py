@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from routerlib.log.call_log import CallLog
-from routerlib.log.latencies import Latency, recent_latencies, too_slow
+from routerlib.log.latencies import LEAST_CALLS, Latency, recent_latencies, too_slow
 from routerlib.records.call import CandidateModel
 from routerlib.serve.faults import Refused
 
@@ -32,10 +32,7 @@ class Deadlines:
         """
         if max_latency_s is None:
             return list(candidates)
-        now = time.monotonic()
-        if now - self._read_at > _KEPT_S:
-            self._latencies, self._read_at = recent_latencies(self._log), now
-        known = self._latencies
+        known = self._known()
         quick = [each for each in candidates if not too_slow(known, each.name, max_latency_s)]
         if quick:
             return quick
@@ -45,3 +42,14 @@ class Deadlines:
             f"{told}"
         )
         raise Refused(400, why, code="unable", param="model")
+
+    def seconds(self) -> dict[str, float]:
+        """Return what nine of ten answers of each candidate took at most, where that is known."""
+        known = self._known()
+        return {name: each.p90_s for name, each in known.items() if each.n >= LEAST_CALLS}
+
+    def _known(self) -> dict[str, Latency]:
+        now = time.monotonic()
+        if now - self._read_at > _KEPT_S:
+            self._latencies, self._read_at = recent_latencies(self._log), now
+        return self._latencies

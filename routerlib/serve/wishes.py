@@ -11,7 +11,8 @@ from routerlib.serve.faults import Refused
 
 ROUTED = "router"
 # What the field names for a cascade.
-IN_STEPS = f"{ROUTED}:cascade"
+_CASCADE = "cascade"
+IN_STEPS = f"{ROUTED}:{_CASCADE}"
 _LEAST = {"cost_weight": "a finite number of at least 0", "max_latency_s": "seconds above 0"}
 
 
@@ -40,28 +41,32 @@ def read_wish(told: str, candidates: Sequence[str]) -> Wish:
 
     `candidates`: their names, which go before everything else.
 
-    >>> wish = read_wish("router:cost_weight=20,max_latency_s=3", ["small"])
-    >>> wish.cost_weight, wish.max_latency_s
-    (20.0, 3.0)
+    >>> wish = read_wish("router:cascade,cost_weight=20,max_latency_s=3", ["small"])
+    >>> wish.cascades, wish.cost_weight, wish.max_latency_s
+    (True, 20.0, 3.0)
     """
     if told in candidates:
         return Wish(model=told)
-    if told in (ROUTED, IN_STEPS):
-        return Wish(cascades=told == IN_STEPS)
-    start, _, settings = told.partition(":")
-    pairs = [each.partition("=") for each in settings.split(",")]
+    start, mark, settings = told.partition(":")
+    parts = settings.split(",") if mark else []
+    cascades = _CASCADE in parts
+    if cascades:
+        parts.remove(_CASCADE)
+    pairs = [each.partition("=") for each in parts]
     if start != ROUTED or any(not mark or name not in _LEAST for name, mark, _ in pairs):
         raise unknown_name(told, candidates)
     if len({name for name, _, _ in pairs}) < len(pairs):
         raise Refused(400, f"each setting stands once in {told!r}", param="model")
     values = {name: _number(name, value) for name, _, value in pairs}
-    return Wish(values.get("cost_weight"), None, values.get("max_latency_s"))
+    weight, most_s = values.get("cost_weight"), values.get("max_latency_s")
+    return Wish(weight, None, most_s, cascades=cascades)
 
 
 def unknown_name(told: str, candidates: Sequence[str]) -> Refused:
     """Return the refusal of a name, with those that are known."""
     settings = (f"{ROUTED}:cost_weight=20", f"{ROUTED}:max_latency_s=3")
-    known = ", ".join((ROUTED, *settings, IN_STEPS, *candidates))
+    steps = (IN_STEPS, f"{IN_STEPS},cost_weight=20")
+    known = ", ".join((ROUTED, *settings, *steps, *candidates))
     message = f"unknown model {told!r}; known are {known}"
     return Refused(404, message, code="model_not_found", param="model")
 

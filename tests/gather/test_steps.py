@@ -123,3 +123,14 @@ def test_a_call_of_a_tool_stands_and_is_no_doubtful_answer(log: CallLog) -> None
         answer = ask_both(log, small, large)
     assert (answer.call.candidate, answer.stands) == ("small", "it calls a tool")
     assert (len(small.bodies), len(large.bodies)) == (1, 0)
+
+
+def test_every_step_keeps_to_the_budget_of_a_policy(log: CallLog) -> None:
+    from routerlib.policies.policies import MeanBudget, QualityFloor
+
+    with scripted_server(says(UNSURE)) as small, scripted_server(says(SURE)) as large:
+        short = ask_both(log, small, large, policy=MeanBudget(2e-4))
+        good = ask_both(log, small, large, policy=QualityFloor(0.1))
+    assert (short.call.candidate, short.beside) == ("small", ())
+    assert "nobody else fits what is left of the budget" in short.stands
+    assert (good.call.candidate, len(good.beside)) == ("large", 1)

@@ -13,6 +13,11 @@ from openai import OpenAI, UnprocessableEntityError
 from scripted_server import ScriptedServer, scripted_server
 from serving import candidate, rows, save_router, serving
 
+from routerlib.gather.calls.budget import worst_cost_usd
+from routerlib.log.call_log import CallLog
+from routerlib.records.call import Call
+from routerlib.records.prompt import Prompt
+
 ASKED = [{"role": "user", "content": "Question 9: 555 of 333?"}]
 
 
@@ -153,3 +158,64 @@ def test_feedback_scores_the_answer_that_was_given(
         client.post("/feedback", json={"decision_id": decision, "score": 1.0})
     scored = rows(log_path, "select candidate, score from scores join calls using (call_id)")
     assert scored == [("large", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [("cost_weight=100", ["small", "large"]), ("cost_weight=1000000", ["small"])],
+)
+def test_a_cascade_weighs_cost_as_the_request_says(
+    cascade_path: Path,
+    log_path: Path,
+    doubtful: ScriptedServer,
+    sure: ScriptedServer,
+    settings: str,
+    asked: list[str],
+) -> None:
+    both = [candidate("small", doubtful.url), candidate("large", sure.url)]
+    with serving(both, log_path, cascade_path) as client:
+        told = client.post("/v1/chat/completions", json=body(model=f"router:cascade,{settings}"))
+        wrong = client.post("/v1/chat/completions", json=body(model="router:cascade,speed=1"))
+    assert [step["model"] for step in told.json()["routerlib"]["cascade"]["asked"]] == asked
+    weight = float(settings.partition("=")[2])
+    assert set(rows(log_path, "select cost_weight from decisions")) == {(weight,)}
+    assert wrong.status_code == 404
+    assert "router:cascade,cost_weight=20" in wrong.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("max_latency_s", "asked"), [(9, ["small", "large"]), (4.5, ["large"]), (3, ["small"])]
+)
+def test_a_deadline_is_that_of_all_steps_together(
+    cascade_path: Path,
+    log_path: Path,
+    doubtful: ScriptedServer,
+    sure: ScriptedServer,
+    max_latency_s: float,
+    asked: list[str],
+) -> None:
+    both = [candidate("small", doubtful.url), candidate("large", sure.url)]
+    with CallLog(log_path) as log:
+        prompt = Prompt.from_text("Hi")
+        log.add_prompts([prompt])
+        for name, seconds in (("small", 1.0), ("large", 4.0)):
+            for _ in range(20):
+                log.add_call(Call(prompt.prompt_id, name, "h", "ok", "1", latency_s=seconds))
+    with serving(both, log_path, cascade_path) as client:
+        model = f"router:cascade,cost_weight=100,max_latency_s={max_latency_s}"
+        told = client.post("/v1/chat/completions", json=body(model=model)).json()
+    assert [step["model"] for step in told["routerlib"]["cascade"]["asked"]] == asked
+    assert (len(doubtful.bodies), len(sure.bodies)) == ("small" in asked, "large" in asked)
+
+
+def test_a_step_that_the_budget_has_no_room_for_is_not_made(
+    cascade_path: Path, log_path: Path, doubtful: ScriptedServer, sure: ScriptedServer
+) -> None:
+    capped: dict[str, Any] = {"parameters": {"max_tokens": 50}}
+    both = [candidate("small", doubtful.url, **capped), candidate("large", sure.url, **capped)]
+    budget_usd = 0.9 * worst_cost_usd(both[1], Prompt.from_text(ASKED[0]["content"]))
+    with serving(both, log_path, cascade_path, budget_usd=budget_usd) as client:
+        told = client.post("/v1/chat/completions", json=body()).json()
+    assert told["model"] == "small"
+    assert sure.bodies == []
+    assert rows(log_path, "select candidate, error_type from calls") == [("small", None)]

@@ -52,7 +52,8 @@ def ask(
         Quality given up per US dollar saved; None = the router's own operating point.
     policy : policy or None, default=None
         Another rule, such as `routerlib.EpsilonGreedy`, whose exact probability of this choice is
-        logged; not with `cost_weight`, nor with a decision that was made before.
+        logged; not with `cost_weight`, nor with a decision that was made before. A cascade keeps
+        to it at every step.
     task : str or None, default=None
         Known task; None = the prompt's own, or detected.
     model : str or None, default=None
@@ -108,7 +109,7 @@ def ask(
     run_id = log.start_run("ask", {"router_hash": settled.router_hash})
     log.add_prices(order, run_id)
 
-    is_free = model is None and policy is None and fall_back
+    is_free = model is None and fall_back
     cascade = goes_on(router) if is_free else None
     text, thought = _alone(on_text), _alone(on_thought)
 
@@ -123,8 +124,7 @@ def ask(
                     cascade=cascade,
                     clients=clients,
                     recording=recording,
-                    cost_weight=cost_weight,
-                    task=task,
+                    how={"cost_weight": cost_weight, "policy": policy, "task": task},
                     on_text=text,
                     on_thought=thought,
                     permit=permit,

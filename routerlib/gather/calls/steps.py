@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.answers import Answer, Recording, answer, order_of_asking
@@ -65,23 +66,30 @@ async def answer_in_steps(
     cascade: Cascade,
     clients: Clients,
     recording: Recording,
-    cost_weight: float | None = None,
-    task: str | None = None,
+    how: Mapping[str, Any] | None = None,
+    is_affordable: Callable[[CandidateModel], bool] = lambda candidate: True,
     on_text: Callable[[str, str], None] | None = None,
     on_thought: Callable[[str, str], None] | None = None,
+    on_step: Callable[[Answer, Step], None] | None = None,
     permit: Permit | None = None,
     asked: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Ask, judge, and ask on until an answer stands; every step is logged, and paid.
 
-    Nothing is handed on before an answer stands: then all of it at once.
+    Nothing is handed on before an answer stands: then all of it at once. A step that doesn't fit
+    what is left of a budget or of the time isn't made; so much is paid as the answers really cost,
+    and so much time has gone as they really took.
 
     `first`: the decision to begin with.
     `candidates`: who may be asked; one that gives no answer is replaced by the next best of them.
+    `how`: how the cascade goes on, as of `Cascade.after`: `cost_weight` or `policy`, `task`,
+        `latency_s` and `max_latency_s`.
+    `is_affordable`: whether there is money for a further call, asked before each.
+    `on_step`: told of each answer, and of how the cascade goes on after it.
     `asked`: as of `answer`.
     """
     had: list[Answer] = []
-    decision, left = first, list(candidates)
+    decision, left, started = first, list(candidates), time.monotonic()
     while True:
         order = order_of_asking(decision, left)
         found = await answer(
@@ -98,9 +106,12 @@ async def answer_in_steps(
             return replace(found, beside=tuple(had[:-1]), stands="it calls a tool")
         tried = {call.candidate for call in (*found.failed, found.call)}
         left = [each for each in left if each.name not in tried]
-        judge = partial(_after, cascade, prompt, had, [each.name for each in left])
-        step = await asyncio.to_thread(judge, cost_weight, task)
-        if step is None or step.stop or step.model not in {each.name for each in left}:
+        can = [each.name for each in left if is_affordable(each)]
+        known = {**(how or {}), "among": can, "spent_s": time.monotonic() - started}
+        step = await asyncio.to_thread(_after, cascade, prompt, had, known)
+        if step is not None and on_step is not None:
+            on_step(found, step)
+        if step is None or step.stop or step.model not in can:
             break
         decision = replace(
             step,
@@ -116,16 +127,11 @@ async def answer_in_steps(
 
 
 def _after(
-    cascade: Cascade,
-    prompt: Prompt,
-    had: Sequence[Answer],
-    left: Sequence[str],
-    cost_weight: float | None,
-    task: str | None,
+    cascade: Cascade, prompt: Prompt, had: Sequence[Answer], how: Mapping[str, Any]
 ) -> Step | None:
     """Return how to go on; None where nobody said anything yet.
 
-    `left`: who can be asked still.
+    `how`: as of `Cascade.after`.
     """
     known = set(cascade.models_)
     told = [each for each in had if each.is_answered and each.call.candidate in known]
@@ -137,8 +143,9 @@ def _after(
     answers |= {each.call.candidate: each.text for each in told}
     numbers = {each.call.candidate: kept_logprobs(each.call.extra) for each in told}
     logprobs = {name: kept for name, kept in numbers.items() if kept}
-    how: dict[str, Any] = {"cost_weight": cost_weight, "task": task, "among": left}
-    return cascade.after(prompt.text, answers, logprobs=logprobs, **how)
+    paid_usd = math.fsum(each.cost_usd for each in had)
+    spent_usd = None if math.isnan(paid_usd) else paid_usd
+    return cascade.after(prompt.text, answers, logprobs=logprobs, spent_usd=spent_usd, **how)
 
 
 def _given(had: Sequence[Answer], step: Step | None) -> Answer:

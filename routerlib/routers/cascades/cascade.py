@@ -9,15 +9,20 @@ from typing import Any, Self
 import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.policies import MeanBudget, Policy
+from routerlib.policies.utility import choose_arms, sweep_cost_weights
+from routerlib.records.decision import Estimates
 from routerlib.routers.cascades.boldness import Boldness, choose_boldness, complete_prompts
 from routerlib.routers.cascades.evidence import Evidence
 from routerlib.routers.cascades.judgement import AnswerJudgement, answers_of, of_router
+from routerlib.routers.cascades.limits import latencies_of, seconds_of
 from routerlib.routers.cascades.replay import Bench, Followed, Replay, replay_of
 from routerlib.routers.cascades.standing import surest_saving
 from routerlib.routers.cascades.steps import Stepping
 from routerlib.routers.router import Router
 
 MOST_CALLS = 3
+_N_BUDGET_WEIGHTS = 64
 
 
 class Cascade(Stepping):
@@ -72,6 +77,11 @@ class Cascade(Stepping):
     ) -> None:
         if not (isinstance(most_calls, int) and most_calls >= 1):
             raise ValueError(f"most_calls must be a whole number from 1 on, got {most_calls!r}")
+        if isinstance(router, Cascade):
+            raise ValueError(
+                "a cascade stands on a router that sees the prompt alone, and this is a cascade "
+                "already; give the router inside it: Cascade(cascade.router)"
+            )
         self.router = router
         self.most_calls = most_calls
         self.random_state = random_state
@@ -184,7 +194,10 @@ class Cascade(Stepping):
         outcomes: Outcomes,
         *,
         cost_weight: float | None = None,
+        policy: Policy | None = None,
         use_topics: bool = False,
+        latency_s: Mapping[str, float] | None = None,
+        max_latency_s: float | None = None,
     ) -> Replay:
         """Follow the cascade over prompts whose answers were logged, all calls paid.
 
@@ -194,8 +207,14 @@ class Cascade(Stepping):
             With `answers`. A candidate without an answer counts as one that answered nothing.
         cost_weight : float or None, default=None
             Quality given up per US dollar saved, at least 0; None = the operating point.
+        policy : policy or None, default=None
+            As of `start`, not with `cost_weight`; the budget of a `MeanBudget` is the mean of what
+            is expected of all calls, over these prompts; one that draws by chance is followed at
+            its cost weight.
         use_topics : bool, default=False
             Tell the router the known task labels.
+        latency_s, max_latency_s : default=None
+            As of `start`.
 
         Returns
         -------
@@ -205,12 +224,14 @@ class Cascade(Stepping):
         Raises
         ------
         ValueError
-            If the outcomes hold no answers, or lack a candidate.
+            If the outcomes hold no answers, lack a candidate, or the budget can't be held.
         """
         outcomes = of_router(self.router, outcomes)
         bench = self.bench(outcomes, use_topics=use_topics)
-        weight = self.cost_weight_ if cost_weight is None else cost_weight
-        return replay_of(self.follow(bench, cost_weight), outcomes, weight)
+        followed = self.follow(
+            bench, cost_weight, policy=policy, latency_s=latency_s, max_latency_s=max_latency_s
+        )
+        return replay_of(followed, outcomes, self._weight_of(cost_weight, policy))
 
     def bench(self, outcomes: Outcomes, *, use_topics: bool = False) -> Bench:
         """Get ready to follow the cascade over prompts at several cost weights.
@@ -237,7 +258,15 @@ class Cascade(Stepping):
         judged = self.judgement_.judged(outcomes.prompts, whole, estimates.quality)
         return Bench(estimates, judged, self.evidence_)
 
-    def follow(self, bench: Bench, cost_weight: float | None = None) -> Followed:
+    def follow(
+        self,
+        bench: Bench,
+        cost_weight: float | None = None,
+        *,
+        policy: Policy | None = None,
+        latency_s: Mapping[str, float] | None = None,
+        max_latency_s: float | None = None,
+    ) -> Followed:
         """Follow the cascade at a cost weight, or at its operating point.
 
         Parameters
@@ -246,20 +275,52 @@ class Cascade(Stepping):
             From `bench`.
         cost_weight : float or None, default=None
             Quality given up per US dollar saved, at least 0; None = the operating point.
+        policy, latency_s, max_latency_s : default=None
+            As of `replay`.
 
         Returns
         -------
         Followed
             Who was asked, and whose answer was given back.
         """
-        weight = self._bold_weight(cost_weight, None)
-        if weight is not None:
-            return bench.follow(weight, self.boldness_.share, self.most_calls)
-        first = None
+        terms, estimates = self._terms(cost_weight, policy), bench.estimates
+        seconds, most_s = latencies_of(self.models_, latency_s), seconds_of(max_latency_s)
+        if terms is None:
+            shown = estimates.among(self._in_time(None, seconds, most_s))
+            arms = self._first_of(shown, cost_weight, policy)
+            first = np.array([self.models_.index(name) for name in shown.models], np.intp)[arms]
+        else:
+            self._in_time(None, seconds, most_s)
+            first = None
+        share = 0.0 if terms is None else self.boldness_.share
+        weight = 0.0 if terms is None else terms.cost_weight
+        if isinstance(policy, MeanBudget) and terms is not None:
+            weight = self._weight_within(bench, policy)
+        floor = None if terms is None else terms.floor
+        return bench.follow(
+            weight, share, self.most_calls, first, floor=floor, latency_s=seconds, most_s=most_s
+        )
+
+    def _first_of(
+        self, shown: Estimates, cost_weight: float | None, policy: Policy | None
+    ) -> np.ndarray:
+        """Return whom the router would ask, columns of `shown`."""
+        if policy is not None:
+            return policy.choose(shown).arms
         if cost_weight is None and self.fallback_ is not None:
-            first = np.full(len(bench), self.models_.index(self.best_single_), dtype=np.intp)
-        weight = self.cost_weight_ if cost_weight is None else float(cost_weight)
-        return bench.follow(weight, 0.0, self.most_calls, first)
+            return np.full(len(shown), shown.models.index(self._best_of(shown.models)))
+        return choose_arms(shown, self.cost_weight_ if cost_weight is None else cost_weight)
+
+    def _weight_within(self, bench: Bench, policy: MeanBudget) -> float:
+        """Return the smallest cost weight tried at which all calls keep to a mean budget."""
+        expected = bench.estimates
+        policy.cost_weight(expected)  # refuses what nobody could hold
+        weights = sweep_cost_weights(expected, _N_BUDGET_WEIGHTS)
+        for weight in map(float, weights):
+            followed = bench.follow(weight, self.boldness_.share, self.most_calls)
+            if followed.cost_usd(expected.cost_usd).mean() <= policy.budget_usd:
+                break
+        return weight
 
     def _parameters(self) -> dict[str, Any]:
         return {"most_calls": self.most_calls, "random_state": self.random_state}
@@ -289,8 +350,6 @@ class Cascade(Stepping):
         Cascade
             It decides exactly as the saved one did.
         """
-        if isinstance(router, Cascade):
-            raise ValueError("a cascade can't stand on another cascade")
         cascade = cls(router, **state["parameters"])
         cascade.train_prompt_ids_ = tuple(state["train_prompt_ids"])
         cascade.stand_at(state["cost_weight"], state["fallback"], state["training"])

@@ -10,6 +10,7 @@ import numpy as np
 from routerlib.features.learners.log_odds import sigmoid
 from routerlib.records.arrays import Arms, Floats
 from routerlib.routers.cascades.evidence import Evidence, exact_logits, normal_points, possible
+from routerlib.routers.cascades.limits import Room
 
 # With more candidates it would take megabytes a prompt, and two answers ahead have to do.
 MOST_MODELS = 6
@@ -40,17 +41,29 @@ class Deep(NamedTuple):
         """Return the same of some prompts."""
         return Deep(self.second[rows], self.third[rows])
 
-    def worth(self, least: Floats, boldness: float, closed: Sequence[int]) -> Floats:
+    def worth(
+        self,
+        least: Floats,
+        boldness: float,
+        closed: Sequence[int],
+        room: Room | None = None,
+    ) -> Floats:
         """Return what asking on after each first answer is worth, shape (n_prompts, n_models).
 
         `least` (n_prompts, n_models): what a call must bring to be made.
         `closed`: columns of candidates that can't be asked.
+        `room`: what the calls may take together; None = anything.
         """
         prices = least.astype(np.float32)
         prices[:, list(closed)] = np.inf
         last = boldness * self.third - prices[:, None, None, None, None, :]
+        if room is not None:
+            fits = room.fits_third()[:, :, None, :, None, :]
+            last = np.where(fits, last, np.float32(-np.inf))
         on = np.maximum(last.max(axis=5), 0) @ _SECOND[1].astype(np.float32)
         net = boldness * self.second + on - prices[:, None, None, :]
+        if room is not None:
+            net = np.where(room.fits_after()[:, :, None, :], net, -np.inf)
         own = np.arange(least.shape[1])
         net[:, own, :, own] = 0.0
         return np.asarray(np.maximum(net.max(axis=3), 0) @ _FIRST[1], dtype=float)

@@ -8,10 +8,9 @@ from itertools import combinations
 import numpy as np
 
 from routerlib.features.learners.log_odds import sigmoid
-from routerlib.records.arrays import Arms, Floats
+from routerlib.records.arrays import Arms
 from routerlib.routers.cascades.evidence import exact_logits, possible
-from routerlib.routers.cascades.lookahead import Situation
-from routerlib.routers.cascades.replay import NOBODY, Bench
+from routerlib.routers.cascades.replay import NOBODY, Bench, Way
 
 # Draws of what answers may be judged, the same for all prompts.
 _N_DRAWS = 100
@@ -27,14 +26,8 @@ class PlannedBench(Bench):
         draws = np.random.default_rng(0).standard_normal((_N_DRAWS // 2, n_models))
         self._draws = np.concatenate([draws, -draws])
 
-    def _choose(
-        self,
-        situation: Situation,
-        rows: Arms | slice,
-        cost_weight: float,
-        boldness: float,
-        further: int,
-    ) -> tuple[Arms, Floats]:
+    def _choose(self, held: tuple[int, ...], rows: Arms | slice, way: Way, further: int) -> Arms:
+        situation, cost_weight = self.situation(held), way.cost_weight
         expected, best = situation.expected[rows], situation.best[rows]
         cost_usd = self.estimates.cost_usd[rows]
         spread = self.evidence.later if situation.held else self.evidence.first
@@ -51,7 +44,7 @@ class PlannedBench(Bench):
             cheapest = np.array(within)[np.argmin(cost_usd[:, within], axis=1)]
             is_better = value > worth + 1e-12
             arms, worth = np.where(is_better, cheapest, arms), np.where(is_better, value, worth)
-        return arms, worth
+        return arms
 
 
 def _sets(free: list[int], most: int) -> Iterator[tuple[int, ...]]:

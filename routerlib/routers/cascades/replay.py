@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.policies import QualityFloor
 from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 from routerlib.routers.cascades.evidence import Evidence
+from routerlib.routers.cascades.floors import NOBODY, cheapest_way
 from routerlib.routers.cascades.judged import JudgedPrompts
-from routerlib.routers.cascades.lookahead import Situation
-
-NOBODY = -1
+from routerlib.routers.cascades.limits import Room
+from routerlib.routers.cascades.lookahead import Ahead, Situation
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,16 @@ def replay_of(followed: Followed, outcomes: Outcomes, cost_weight: float) -> Rep
     )
 
 
+class Way(NamedTuple):
+    """How a cascade is followed; see `Bench.follow`."""
+
+    cost_weight: float
+    boldness: float
+    floor: QualityFloor | None = None
+    latency_s: Floats | None = None
+    most_s: float = math.inf
+
+
 class Bench:
     """Prompts on which a cascade is followed at one cost weight after the other.
 
@@ -122,41 +135,47 @@ class Bench:
         boldness: float,
         most_calls: int,
         first: Arms | None = None,
+        *,
+        floor: QualityFloor | None = None,
+        latency_s: Floats | None = None,
+        most_s: float = math.inf,
     ) -> Followed:
         """Ask, judge and go on, until no further answer is worth its price.
 
         `first` (n_prompts,): columns of the candidates to begin with; None = the best ones.
+        `floor`: the rule by which an answer is good enough, in place of the cost weight.
+        `latency_s` (n_models,): seconds that a call takes; NaN = not known.
+        `most_s`: seconds that the calls of a prompt may take together.
         """
+        way = Way(cost_weight, boldness, floor, latency_s, most_s)
         n_prompts = len(self)
         order = np.full((n_prompts, most_calls), NOBODY, dtype=np.intp)
         if n_prompts == 0:
             return Followed(order, np.zeros(0, dtype=np.intp))
         arms = first
         if arms is None:
-            arms, _ = self._choose(
-                self.situation(()), slice(None), cost_weight, boldness, most_calls - 1
-            )
+            arms = self._choose((), slice(None), way, most_calls - 1)
         order[:, 0] = arms
         going = np.ones(n_prompts, dtype=bool)
         for step in range(1, most_calls if boldness > 0 else 1):
             for held, rows in _by_held(order[:, :step], going):
-                arms, _ = self._choose(
-                    self.situation(held), rows, cost_weight, boldness, most_calls - step - 1
-                )
-                order[rows, step] = arms
+                order[rows, step] = self._choose(held, rows, way, most_calls - step - 1)
             going &= order[:, step] != NOBODY
         return Followed(order, self._given(order))
 
-    def _choose(
-        self,
-        situation: Situation,
-        rows: Arms | slice,
-        cost_weight: float,
-        boldness: float,
-        further: int,
-    ) -> tuple[Arms, Floats]:
-        part, cost_usd = situation.take(rows), self.estimates.cost_usd[rows]
-        return part.choose(cost_usd, cost_weight, boldness, further)
+    def _choose(self, held: tuple[int, ...], rows: Arms | slice, way: Way, further: int) -> Arms:
+        """Return whom to ask next on some prompts with the same answers at hand, -1 = nobody."""
+        cost_usd = self.estimates.cost_usd[rows]
+        room = None
+        if way.latency_s is not None:
+            gone_s = float(np.nansum(way.latency_s[list(held)]))
+            room = Room.of(cost_usd, math.inf, way.latency_s, way.most_s - gone_s)
+        if way.floor is None:
+            part = self.situation(held).take(rows)
+            return part.choose(cost_usd, way.cost_weight, way.boldness, further, (), room)[0]
+        odds = self.judged.odds(held)[rows] if held else None
+        ahead = Ahead.of(self.estimates.quality[rows], odds, held, self.evidence)
+        return cheapest_way(ahead, cost_usd, way.floor, self.estimates.models, further, room)
 
     def _given(self, order: Arms) -> Arms:
         """Return per prompt the answer believed best of those asked for."""

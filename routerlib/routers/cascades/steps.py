@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,15 +11,17 @@ import numpy as np
 from routerlib.features.learners.log_odds import sigmoid
 from routerlib.outcomes.answers import Logprobs
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.policies.policies import Policy
-from routerlib.policies.utility import by_model, check_costs_known
+from routerlib.policies.exploration import Explorer
+from routerlib.policies.policies import MeanBudget, Policy, QualityFloor
+from routerlib.policies.utility import by_model, check_costs_known, choose_arms
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.cascades.boldness import Boldness
 from routerlib.routers.cascades.evidence import Evidence
+from routerlib.routers.cascades.floors import NOBODY, cheapest_way
 from routerlib.routers.cascades.judgement import AnswerJudgement
-from routerlib.routers.cascades.lookahead import Situation
-from routerlib.routers.cascades.replay import NOBODY
+from routerlib.routers.cascades.limits import Room, Terms, latencies_of, seconds_of
+from routerlib.routers.cascades.lookahead import Ahead, Situation
 from routerlib.routers.router import Router
 
 
@@ -58,6 +61,8 @@ class Stepping(Router):
         policy: Policy | None = None,
         task: str | None = None,
         among: Collection[str] | None = None,
+        latency_s: Mapping[str, float] | None = None,
+        max_latency_s: float | None = None,
     ) -> Step:
         """Choose the first candidate model to ask.
 
@@ -68,12 +73,20 @@ class Stepping(Router):
         cost_weight : float or None, default=None
             Quality given up per US dollar saved, at least 0; None = the operating point.
         policy : policy or None, default=None
-            Another rule for the first call; it is then the router's, and nothing is asked after it
-            unless the policy has a cost weight.
+            Another rule, not with `cost_weight`. `MeanBudget`: all calls of this prompt together
+            are expected to cost no more. `QualityFloor`: the answer given back is believed good
+            enough by it, at the least expected cost. One that draws by chance draws the first
+            call as the router would; after it its cost weight, if it has one, decides. After any
+            other rule nothing is asked.
         task : str or None, default=None
             Known task label.
         among : collection of str or None, default=None
             Candidate models that can answer; None = all.
+        latency_s : mapping of str to float, or None, default=None
+            Seconds that a call of a candidate takes, nine times out of ten; one that isn't there is
+            believed to be in time.
+        max_latency_s : float or None, default=None
+            Seconds, above 0, that all calls of this prompt may take together; None = any.
 
         Returns
         -------
@@ -83,20 +96,34 @@ class Stepping(Router):
         Raises
         ------
         ValueError
-            If both `cost_weight` and `policy` are given, or cost is weighed but unknown.
+            If both `cost_weight` and `policy` are given, cost is weighed but unknown, or nobody
+            fits the budget or the time.
         """
         self._check_learnt()
-        weight = self._bold_weight(cost_weight, policy)
-        if weight is None:
+        most_s = seconds_of(max_latency_s)
+        seconds = latencies_of(self.models_, latency_s)
+        if math.isfinite(most_s):
+            among = self._in_time(among, seconds, most_s)
+        terms = self._terms(cost_weight, policy)
+        if terms is None:
             return _as_step(super()._route(prompt, cost_weight, policy, task, among))
-        estimates = self._expected(prompt, task, weight)
-        situation = Situation.of(estimates.quality, None, (), self.evidence_)
+        if isinstance(policy, Explorer):
+            drawn = super()._route(prompt, cost_weight, policy, task, among)
+            if drawn.propensity < 1:
+                return _as_step(drawn)
+        estimates = self._expected(prompt, task, terms)
         shown, barred = estimates.among(among), self._barred(among)
-        cost_usd, share = estimates.cost_usd, self.boldness_.share
-        arms, _ = situation.choose(cost_usd, weight, share, self.most_calls - 1, barred)
-        arm = int(arms[0])
-        alone = int(situation.choose(cost_usd, weight, 0.0, 0, barred)[0][0])
-        step = self._step(estimates, arm, weight, _reason_to_start(estimates, arm, alone))
+        if isinstance(policy, MeanBudget):
+            policy.cost_weight(shown)  # refuses a budget that nobody fits
+        room = Room.of(estimates.cost_usd, terms.most_usd, seconds, most_s)
+        further = self.most_calls - 1
+        arm = self._next(estimates, None, (), terms, further, room, barred)[0]
+        # What it would be if there were no further answers to look forward to.
+        alone = int(choose_arms(shown, terms.cost_weight)[0])
+        if policy is not None:
+            alone = int(policy.choose(shown).arms[0])
+        reason = _reason_to_start(estimates, arm, self.models_.index(shown.models[alone]))
+        step = self._step(estimates, arm, terms.cost_weight, reason)
         return replace(step, estimates=by_model(shown))
 
     def after(
@@ -109,6 +136,10 @@ class Stepping(Router):
         task: str | None = None,
         logprobs: Mapping[str, Logprobs] | None = None,
         among: Collection[str] | None = None,
+        latency_s: Mapping[str, float] | None = None,
+        max_latency_s: float | None = None,
+        spent_usd: float | None = None,
+        spent_s: float | None = None,
     ) -> Step:
         """Choose how to go on with some answers at hand.
 
@@ -129,6 +160,14 @@ class Stepping(Router):
             By candidate model, the numbers of its answer's log-probabilities.
         among : collection of str or None, default=None
             Candidate models that can answer further; None = all.
+        latency_s : mapping of str to float, or None, default=None
+            As of `start`.
+        max_latency_s : float or None, default=None
+            As of `start`: from the first call on.
+        spent_usd : float or None, default=None
+            US dollars that the answers at hand have cost; None = what was expected of them.
+        spent_s : float or None, default=None
+            Seconds that have gone since the first call; None = what `latency_s` says of them.
 
         Returns
         -------
@@ -143,31 +182,72 @@ class Stepping(Router):
         """
         self._check_learnt()
         said = self.judgement_.said_by(answers, logprobs)
-        weight = self._bold_weight(cost_weight, policy)
-        estimates = self._expected(prompt, task, weight or 0.0)
+        terms = self._terms(cost_weight, policy)
+        estimates = self._expected(prompt, task, terms or Terms(0.0))
         held = tuple(sorted(self.models_.index(name) for name in answers))
         odds = self.judgement_.judged([prompt], [said], estimates.quality).odds(held)
         judged = {name: float(sigmoid(odds[0, self.models_.index(name)])) for name in answers}
         best = self.models_.index(max(judged, key=lambda name: judged[name]))
         own = self._weight_of(cost_weight, policy)
-        if weight is None or len(held) >= min(self.most_calls, len(self.models_)):
+        if terms is None or len(held) >= min(self.most_calls, len(self.models_)):
             reason = "nobody else is asked: " + (
-                "no gain over the router was shown" if weight is None else "enough were asked"
+                self._why_alone(policy) if terms is None else "enough were asked"
             )
             return self._step(estimates, best, own, reason, judged, stop=True)
-        situation = Situation.of(estimates.quality, odds, held, self.evidence_)
+        seconds, most_s = latencies_of(self.models_, latency_s), seconds_of(max_latency_s)
+        if spent_usd is None:
+            spent_usd = float(estimates.cost_usd[0, list(held)].sum())
+        if spent_s is None:
+            spent_s = float(np.nansum(seconds[list(held)]))
+        left = Room.of(estimates.cost_usd, terms.most_usd - spent_usd, seconds, most_s - spent_s)
         further = self.most_calls - len(held) - 1
-        share, barred = self.boldness_.share, self._barred(among)
-        arms, _ = situation.choose(estimates.cost_usd, weight, share, further, barred)
-        arm = int(arms[0])
+        barred = self._barred(among)
+        arm, gain = self._next(estimates, odds, held, terms, further, left, barred)
         sure = f"{100 * max(judged.values()):.0f} %"
         stands = f"the answer of {self.models_[best]} is believed good by {sure}"
         if arm == NOBODY:
-            reason = f"{stands}; nobody else is worth the price"
-            return self._step(estimates, best, weight, reason, judged, stop=True)
-        gain = 100 * float(situation.gain[0, arm])
-        reason = f"{stands}; {self.models_[arm]} is expected to add {gain:.0f} points"
-        return self._step(estimates, arm, weight, reason, judged)
+            fits = None if left is None else left.fits()[0]
+            reason = f"{stands}; {self._why_enough(fits, held, barred, terms)}"
+            return self._step(estimates, best, terms.cost_weight, reason, judged, stop=True)
+        reason = f"{stands}; {self.models_[arm]} is expected to add {100 * gain:.0f} points"
+        return self._step(estimates, arm, terms.cost_weight, reason, judged)
+
+    def _next(
+        self,
+        estimates: Estimates,
+        odds: Floats | None,
+        held: tuple[int, ...],
+        terms: Terms,
+        further: int,
+        room: Room | None,
+        barred: list[int],
+    ) -> tuple[int, float]:
+        """Return the column of whom to ask next, -1 = nobody, and the quality that it may add."""
+        cost_usd = estimates.cost_usd
+        situation = Situation.of(estimates.quality, odds, held, self.evidence_)
+        if terms.floor is None:
+            share, weight = self.boldness_.share, terms.cost_weight
+            arms, _ = situation.choose(cost_usd, weight, share, further, barred, room)
+        else:
+            ahead = Ahead.of(estimates.quality, odds, held, self.evidence_)
+            arms = cheapest_way(ahead, cost_usd, terms.floor, self.models_, further, room, barred)
+        return int(arms[0]), float(situation.gain[0, arms[0]])
+
+    def _why_alone(self, policy: Policy | None) -> str:
+        if self.boldness_.share > 0 and policy is not None:
+            return "this rule has no cost weight to weigh further answers by"
+        return "no gain over the router was shown"
+
+    def _why_enough(
+        self, fits: np.ndarray | None, held: tuple[int, ...], barred: list[int], terms: Terms
+    ) -> str:
+        """Say why nobody else is asked, in the light of who could have been."""
+        left = [arm for arm in range(len(self.models_)) if arm not in (*held, *barred)]
+        if left and fits is not None and not fits[left].any():
+            return "nobody else fits what is left of the budget or of the time"
+        if terms.floor is not None:
+            return "that is good enough" if left else "nobody else can be asked"
+        return "nobody else is worth the price"
 
     def _route(
         self,
@@ -205,23 +285,37 @@ class Stepping(Router):
             return []
         return [arm for arm, name in enumerate(self.models_) if name not in among]
 
-    def _bold_weight(self, cost_weight: float | None, policy: Policy | None) -> float | None:
-        """Return the cost weight by which further answers are weighed; None = none are."""
+    def _in_time(self, among: Collection[str] | None, seconds: Floats, most_s: float) -> list[str]:
+        """Return who answers in time, of those that can answer."""
+        can = [arm for arm, name in enumerate(self.models_) if among is None or name in among]
+        kept = [self.models_[arm] for arm in can if not seconds[arm] > most_s]
+        if can and not kept:
+            told = ", ".join(f"{self.models_[arm]} {seconds[arm]:.3g} s" for arm in can)
+            raise ValueError(f"nobody answers within {most_s:g} s; they take {told}")
+        return kept
+
+    def _terms(self, cost_weight: float | None, policy: Policy | None) -> Terms | None:
+        """Return by what further answers are weighed; None = none are asked for."""
         if cost_weight is not None and policy is not None:
             raise ValueError("give cost_weight or policy, not both")
         if cost_weight is not None and not (np.isfinite(cost_weight) and cost_weight >= 0):
             raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
         if self.boldness_.share == 0 or self.most_calls == 1:
             return None
+        if isinstance(policy, MeanBudget):
+            return Terms(0.0, most_usd=policy.budget_usd)
+        if isinstance(policy, QualityFloor):
+            return Terms(0.0, floor=policy)
         if policy is not None:
-            return policy.present_cost_weight
+            weight = policy.present_cost_weight
+            return None if weight is None else Terms(weight)
         if cost_weight is None and self.fallback_ is not None:
             return None
-        return self.cost_weight_ if cost_weight is None else float(cost_weight)
+        return Terms(self.cost_weight_ if cost_weight is None else float(cost_weight))
 
-    def _expected(self, prompt: str, task: str | None, weight: float) -> Estimates:
+    def _expected(self, prompt: str, task: str | None, terms: Terms) -> Estimates:
         estimates = self.router.predict([prompt], None if task is None else [task])
-        if weight > 0:
+        if terms != Terms(0.0):
             check_costs_known(estimates)
         return estimates
 
