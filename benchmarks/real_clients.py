@@ -1,21 +1,28 @@
-"""Let the SDKs of OpenAI and Anthropic, unchanged, do a task with a tool through a served router.
+"""Let real clients, unchanged, do a task with a tool through a served router.
 
-Needs an interpreter that has them, named with ``--python`` (``python -m venv clients``, then
-``clients/bin/pip install openai openai-agents anthropic``); without one it says what is missing.
+SDKs and frameworks need an interpreter that has them, named with ``--python`` (``python -m venv
+clients``, then ``clients/bin/pip install openai openai-agents anthropic llm inspect-ai``), coding
+agents a folder of commands, named with ``--commands`` (``npm install opencode-ai @openai/codex
+@anthropic-ai/claude-code``, then ``node_modules/.bin``); without either it says what is missing.
 The candidate is a server on loopback that speaks Chat Completions and calls a tool.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+
+if TYPE_CHECKING:
+    from scripted_server import Reply
 
 # Each prints the final answer. URL stands in the environment.
 CLIENTS = {
@@ -126,7 +133,49 @@ runner = client.beta.messages.tool_runner(
 )
 print(runner.until_done().content[0].text)
 """,
+    "llm": """
+import llm
+from llm.default_plugins.openai_models import Chat
+model = Chat("routed", model_name="router", api_base=URL + "/v1", supports_tools=True)
+model.key = "none"
+print(model.chain("What is 2 + 3?", tools=[add]).text())
+""",
+    "inspect-ai": """
+import os
+os.environ.update(ROUTED_BASE_URL=URL + "/v1", ROUTED_API_KEY="none", INSPECT_LOG_DIR="logs")
+from inspect_ai import Task, eval
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import includes
+from inspect_ai.solver import generate, use_tools
+from inspect_ai.tool import tool
+@tool(name="add")
+def adding():
+    async def execute(a: int, b: int) -> str:
+        '''Add two numbers.
+
+        Args:
+            a: One.
+            b: Another.
+        '''
+        return add(a, b)
+    return execute
+task = Task([Sample(input="What is 2 + 3?", target="5")], solver=[use_tools(adding()), generate()],
+            scorer=includes())
+(log,) = eval(task, model="openai-api/routed/router", display="none")
+assert log.results.scores[0].metrics["accuracy"].value == 1, log.error
+print(log.samples[0].output.completion)
+""",
 }
+# What coding agents are started with; {url} is where the router is. Each must write 5 into a file.
+AGENTS: dict[str, list[str]] = {
+    "opencode": ["opencode", "run", "Write 2 + 3 into sum.txt"],
+    "claude": ["claude", "-p", "Write 2 + 3 into sum.txt", "--allowedTools", "Bash",
+               "--model", "router"],
+    "codex": ["codex", "exec", "--dangerously-bypass-approvals-and-sandbox",
+              "-c", 'web_search="disabled"', "-c", "model=router", "-c", "model_provider=routed",
+              "-c", 'model_providers.routed={name="routed", base_url="{url}/v1", '
+              'env_key="ROUTED_KEY", wire_api="responses"}', "Write 2 + 3 into sum.txt"],
+}  # fmt: skip
 HEAD = '''
 import os
 URL = os.environ["URL"]
@@ -143,44 +192,113 @@ def add(a: int, b: int) -> str:
 '''
 
 
+SHELLS = ("bash", "Bash", "exec_command")
+
+
+def doing_sums(body: dict[str, Any]) -> Reply:
+    """Call the tool that adds, or a shell that does; once its result is there, say it."""
+    from tool_calls import adding, calling
+
+    functions = [tool["function"] for tool in body.get("tools") or ()]
+    shells = [each for each in functions if each["name"] in SHELLS]
+    if not shells or body["messages"][-1]["role"] == "tool":
+        return adding(body if functions else {"messages": [{"role": "tool", "content": "5"}]})
+    asked = {"command": "echo 5 > sum.txt", "cmd": "echo 5 > sum.txt", "description": "add"}
+    known = shells[0]["parameters"]["properties"]
+    arguments = json.dumps({name: text for name, text in asked.items() if name in known})
+    function = {"name": shells[0]["name"], "arguments": arguments}
+    return calling({"id": "x1", "type": "function", "function": function})
+
+
 def main() -> None:
     """Run each client and print how it went."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", type=Path, help="an interpreter that has the SDKs")
+    parser.add_argument("--commands", type=Path, help="a folder that has the coding agents")
     parser.add_argument("--only", help="run the clients whose names hold this")
     given = parser.parse_args()
-    if given.python is None:
-        print("no interpreter named: run with --python clients/bin/python (see the docstring)")
+    if given.python is None and given.commands is None:
+        print("nobody named: run with --python clients/bin/python (see the docstring)")
         return
     from scripted_server import scripted_server
     from serving import candidate, rows, serving
-    from tool_calls import adding
 
+    scripts = CLIENTS if given.python else {}
+    agents = AGENTS if given.commands else {}
     log_path = Path(tempfile.mkdtemp()) / "logs.db"
     print(f"{'client':24} {'answer':20} calls in the log")
     with (
-        scripted_server(adding) as provider,
+        scripted_server(doing_sums) as provider,
         serving([candidate("small", provider.url)], log_path) as served,
     ):
-        for name, script in CLIENTS.items():
+        url = str(served.base_url).rstrip("/")
+        for name in [*scripts, *agents]:
             if given.only and given.only not in name:
                 continue
             before = rows(log_path, "select count(*) from calls")[0][0]
-            told = _run(given.python, script, str(served.base_url))
+            if name in scripts:
+                told = _run(given.python.absolute(), scripts[name], url)
+            else:
+                told = _work(given.commands.absolute(), agents[name], url)
             n_calls = rows(log_path, "select count(*) from calls")[0][0] - before
-            print(f"{name:24} {told:20} {n_calls}")
+            print(f"{name:24} {told:20} {n_calls}", flush=True)
 
 
 def _run(python: Path, script: str, url: str) -> str:
-    done = subprocess.run(
-        [python, "-c", HEAD + script],
-        env={"PATH": os.environ["PATH"], "URL": url.rstrip("/")},
+    """Let a script do the task in a folder of its own; return what it printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = _start([str(python), "-c", HEAD + script], Path(folder), {"URL": url})
+    return done.stdout.strip() if done.returncode == 0 else f"failed: {done.stderr[-1500:]}"
+
+
+def _work(commands: Path, words: list[str], url: str) -> str:
+    """Let a coding agent do the task in a folder of its own, its home; return what it wrote."""
+    model = {"name": "router", "limit": {"context": 32_000, "output": 4_000}}
+    provider = {
+        "npm": "@ai-sdk/openai-compatible",
+        "options": {"baseURL": f"{url}/v1", "apiKey": "none"},
+        "models": {"router": model},
+    }
+    settings = {
+        "model": "routed/router",
+        "small_model": "routed/router",
+        "provider": {"routed": provider},
+        "permission": "allow",
+        "autoupdate": False,
+        "share": "disabled",
+    }
+    told = {
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": "none",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "IS_SANDBOX": "1",
+        "ROUTED_KEY": "none",
+        "OPENCODE_CONFIG_CONTENT": json.dumps(settings),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        command = [word.replace("{url}", url) for word in words]
+        subprocess.run(["git", "init", "-q", folder], check=True)
+        done = _start([str(commands / command[0]), *command[1:]], home, {"HOME": folder, **told})
+        written = home / "sum.txt"
+        if written.is_file():
+            return f"sum.txt: {written.read_text().strip()}"
+    return f"failed: {(done.stdout + done.stderr)[-1500:]}"
+
+
+def _start(
+    words: list[str], folder: Path, told: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **told},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
-    return done.stdout.strip() if done.returncode == 0 else f"failed: {done.stderr[-1500:]}"
 
 
 if __name__ == "__main__":

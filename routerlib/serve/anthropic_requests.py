@@ -148,6 +148,17 @@ class AssistantTurn(Request):
         return [{**message, "tool_calls": calls[:MOST_CALLS]} if calls else message]
 
 
+class SystemTurn(Request):
+    """What whoever set up the conversation adds on its way."""
+
+    role: Literal["system"]
+    content: str | Annotated[list[TextBlock], Field(fail_fast=True, max_length=MOST_PARTS)]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return it as a chat message."""
+        return [{"role": "system", "content": _joined(self.content)}]
+
+
 class OfferedTool(Block):
     """A tool that the model may use; those that Anthropic itself runs are not among them."""
 
@@ -173,9 +184,42 @@ class ToolChoice(Request):
 
 
 class Thinking(Request):
-    """Whether the model thinks aloud: as its entry in candidates.yaml says."""
+    """Whether the model thinks, and whether it is told: as its entry in candidates.yaml says."""
 
-    type: Literal["disabled"]
+    type: Literal["disabled", "adaptive"]
+    display: str | None = None
+
+
+class Schema(Request):
+    """The form of the answer."""
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+    def response_format(self) -> dict[str, Any]:
+        """Return it as a chat request has it."""
+        told = {"name": "answer", "schema": self.schema_, "strict": True}
+        return {"type": "json_schema", "json_schema": told}
+
+
+class OutputConfig(Request):
+    """How the answer is made; the effort, too, is as the candidate's entry says."""
+
+    effort: str | None = None
+    format: Schema | None = None
+
+
+class ClearedThoughts(Request):
+    """Thoughts of earlier turns are to be left out; here they always are."""
+
+    type: Literal["clear_thinking_20251015"]
+    keep: Any = None
+
+
+class ContextManagement(Request):
+    """What of a long conversation is to be left out."""
+
+    edits: Annotated[list[ClearedThoughts], Field(max_length=MOST_PARTS)] | None = None
 
 
 class MessagesRequest(Request):
@@ -184,7 +228,7 @@ class MessagesRequest(Request):
     model: str = Field(min_length=1)
     max_tokens: Whole = Field(ge=1)
     messages: Annotated[
-        list[Annotated[UserTurn | AssistantTurn, Discriminator("role")]],
+        list[Annotated[UserTurn | AssistantTurn | SystemTurn, Discriminator("role")]],
         Field(fail_fast=True, min_length=1, max_length=MOST_MESSAGES),
     ]
     system: str | Annotated[list[TextBlock], Field(max_length=MOST_PARTS)] | None = None
@@ -196,6 +240,8 @@ class MessagesRequest(Request):
     tools: Annotated[list[OfferedTool], Field(fail_fast=True, max_length=MOST_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    context_management: ContextManagement | None = None
 
     # Taken and not passed on: they concern the account that asks, or a cache.
     metadata: dict[str, Any] | None = None
@@ -203,6 +249,12 @@ class MessagesRequest(Request):
     cache_control: dict[str, Any] | None = None
     # Refused in words that make Anthropic's own clients send the whole conversation.
     thread: dict[str, Any] | None = Field(default=None, description="Refused")
+
+    @model_validator(mode="after")
+    def _begins_with_the_user(self) -> MessagesRequest:
+        if not isinstance(self.messages[0], UserTurn | AssistantTurn):
+            raise ValueError("messages can't begin with role 'system'; that is the field system")
+        return self
 
     @model_validator(mode="after")
     def _names_a_tool(self) -> MessagesRequest:
@@ -226,12 +278,14 @@ class MessagesRequest(Request):
     @property
     def parameters(self) -> dict[str, Any]:
         """What is passed on to the candidate, as chat requests have it."""
+        form = self.output_config and self.output_config.format
         told: dict[str, Any] = {
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "top_p": self.top_p,
             "top_k": self.top_k,
             "stop": self.stop_sequences or None,
+            "response_format": form and form.response_format(),
             **self._about_tools(),
         }
         return {name: value for name, value in told.items() if value is not None}

@@ -37,7 +37,7 @@ def response_body(answer: Answer, request: ResponsesRequest, created: int) -> di
         **_begun(answer.call.candidate, answer.decision_id, request, created),
         "status": "incomplete" if is_cut else "completed",
         "incomplete_details": {"reason": reason} if is_cut else None,
-        "output": _items(answer),
+        "output": _items(answer, request),
         "usage": _usage(answer),
         "routerlib": about(answer),
     }
@@ -74,7 +74,7 @@ def _begun(model: str, decision_id: int, request: ResponsesRequest, created: int
     }
 
 
-def _items(answer: Answer) -> list[dict[str, Any]]:
+def _items(answer: Answer, request: ResponsesRequest) -> list[dict[str, Any]]:
     status = "incomplete" if answer.call.status == "truncated" else "completed"
     items: list[dict[str, Any]] = []
     if is_refusal(answer):
@@ -88,7 +88,7 @@ def _items(answer: Answer) -> list[dict[str, Any]]:
                 "id": f"fc_{answer.decision_id}_{number}",
                 "type": "function_call",
                 "call_id": call["id"],
-                "name": call["function"]["name"],
+                **request.named(call["function"]["name"]),
                 "arguments": call["function"]["arguments"],
                 "status": status,
             }

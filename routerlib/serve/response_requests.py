@@ -96,6 +96,7 @@ class CallItem(Request):
     type: Literal["function_call"]
     call_id: str = Field(min_length=1, max_length=200)
     name: str = Field(pattern=NAME)
+    namespace: str | None = Field(default=None, pattern=NAME)
     arguments: str
     id: str | None = None
     status: str | None = None
@@ -103,7 +104,7 @@ class CallItem(Request):
 
     def call(self) -> dict[str, Any]:
         """Return it as a chat message has it."""
-        function = {"name": self.name, "arguments": self.arguments}
+        function = {"name": _chat_name(self.name, self.namespace), "arguments": self.arguments}
         return {"id": self.call_id, "type": "function", "function": function}
 
 
@@ -158,10 +159,37 @@ class FunctionTool(Request):
     strict: bool | None = None
     defer_loading: Literal[False] | None = None
 
-    def tool(self) -> dict[str, Any]:
+    def functions(self) -> list[tuple[FunctionTool, str | None]]:
+        """Return itself, in no namespace."""
+        return [(self, None)]
+
+    def tool(self, namespace: str | None) -> dict[str, Any]:
         """Return it as a chat request has it."""
         function = self.model_dump(exclude={"type", "defer_loading"}, exclude_none=True)
-        return {"type": "function", "function": function}
+        return {
+            "type": "function",
+            "function": {**function, "name": _chat_name(self.name, namespace)},
+        }
+
+
+class Namespace(Request):
+    """Functions that belong together; each is offered under both names, since chat has one."""
+
+    type: Literal["namespace"]
+    name: str = Field(pattern=NAME)
+    description: str | None = None
+    tools: Annotated[list[FunctionTool], Field(fail_fast=True, max_length=MOST_TOOLS)]
+
+    def functions(self) -> list[tuple[FunctionTool, str | None]]:
+        """Return its functions, each with its name."""
+        return [(tool, self.name) for tool in self.tools]
+
+
+def _chat_name(name: str, namespace: str | None) -> str:
+    return f"{namespace}__{name}" if namespace else name
+
+
+OfferedTool = Annotated[FunctionTool | Namespace, Discriminator("type")]
 
 
 class ChosenFunction(Request):
@@ -216,7 +244,7 @@ class ResponsesRequest(Request):
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     max_output_tokens: Whole | None = Field(default=None, ge=1)
-    tools: Annotated[list[FunctionTool], Field(fail_fast=True, max_length=MOST_TOOLS)] | None = None
+    tools: Annotated[list[OfferedTool], Field(fail_fast=True, max_length=MOST_TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | ChosenFunction | None = None
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None
@@ -234,6 +262,7 @@ class ResponsesRequest(Request):
     service_tier: str | None = None
     stream_options: dict[str, Any] | None = None
     truncation: Literal["disabled", "auto"] | None = None
+    client_metadata: dict[str, Any] | None = None
 
     # Taken where they ask for nothing: nothing is kept between requests.
     background: Literal[False] | None = None
@@ -242,13 +271,23 @@ class ResponsesRequest(Request):
 
     @model_validator(mode="after")
     def _names_a_tool(self) -> ResponsesRequest:
-        names = {tool.name for tool in self.tools or ()}
+        names = {_chat_name(tool.name, namespace) for tool, namespace in self._functions()}
         choice = self.tool_choice
         if isinstance(choice, ChosenFunction) and choice.name not in names:
             raise ValueError(f"tool_choice names {choice.name!r}, which isn't among the tools")
         if choice == "required" and not names:
             raise ValueError("tool_choice 'required' needs tools")
         return self
+
+    def _functions(self) -> list[tuple[FunctionTool, str | None]]:
+        return [each for tool in self.tools or () for each in tool.functions()]
+
+    def named(self, chat_name: str) -> dict[str, str]:
+        """Return how this request names a function that a candidate called."""
+        for tool, namespace in self._functions():
+            if namespace and _chat_name(tool.name, namespace) == chat_name:
+                return {"name": tool.name, "namespace": namespace}
+        return {"name": chat_name}
 
     def conversation(self) -> list[dict[str, Any]]:
         """Return the messages as chat requests have them: an answer and its calls are one."""
@@ -282,7 +321,7 @@ class ResponsesRequest(Request):
             "reasoning_effort": self.reasoning and self.reasoning.effort,
         }
         if self.tools:
-            told["tools"] = [tool.tool() for tool in self.tools]
+            told["tools"] = [tool.tool(namespace) for tool, namespace in self._functions()]
             told["tool_choice"] = chosen or choice
             told["parallel_tool_calls"] = self.parallel_tool_calls
         return {name: value for name, value in told.items() if value is not None}

@@ -122,6 +122,8 @@ def test_a_part_of_a_conversation_is_refused_so_that_the_sdk_sends_all(
         ({"mcp_servers": [{}]}, 400, "unsupported parameter: 'mcp_servers'"),
         ({"max_tokens": None}, 400, "max_tokens"),
         ({"messages": [{"role": "system", "content": "x"}]}, 400, "'system'"),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, 400, "edits.0.type"),
+        ({"output_config": {"format": {"type": "regex"}}}, 400, "output_config.format.type"),
         ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, 400, "'video'"),
         ({"tool_choice": {"type": "any"}}, 400, "tool_choice 'any' needs tools"),
         ({"model": "claude-nobody"}, 404, "unknown model"),
@@ -170,6 +172,24 @@ def test_images_errors_and_choices_become_those_of_chat(log_path: Path) -> None:
     assert sent["tool_choice"] == {"type": "function", "function": {"name": "add"}}
     assert (sent["parallel_tool_calls"], sent["stop"]) == (False, ["END"])
     assert (told["usage"]["input_tokens"], told["usage"]["cache_read_input_tokens"]) == (10, 20)
+
+
+def test_what_a_coding_agent_sends_along_is_taken(
+    served: httpx.Client, provider: ScriptedServer
+) -> None:
+    schema = {"type": "object", "properties": {"sum": {"type": "number"}}}
+    turns = [USER, {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}]
+    more = {
+        "thinking": {"type": "adaptive"},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "output_config": {"effort": "high", "format": {"type": "json_schema", "schema": schema}},
+    }
+    told = served.post("/v1/messages", json={**MESSAGES, "messages": turns, **more})
+    assert told.status_code == 200
+    sent = provider.bodies[0]
+    assert sent["messages"] == [USER, {"role": "system", "content": "Be brief."}]
+    assert sent["response_format"]["json_schema"]["schema"] == schema
+    assert not {"thinking", "reasoning_effort", "context_management"} & set(sent)
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
@@ -248,6 +268,25 @@ def test_the_sdk_of_responses_calls_a_tool(
     assert provider.bodies[1]["tools"] == [ADD | {"function": ADD["function"] | {"strict": False}}]  # type: ignore[operator]
 
 
+def test_functions_of_a_namespace_are_called_by_both_names(
+    served: httpx.Client, provider: ScriptedServer
+) -> None:
+    sums = {"type": "namespace", "name": "sums", "description": "Sums.", "tools": [FUNCTION]}
+    asked = {"model": "router", "input": [USER], "tools": [sums]}
+    provider.replies = [
+        calling(call() | {"function": {"name": "sums__add", "arguments": '{"a": 2, "b": 3}'}}),
+        adding,
+    ]
+    (called,) = served.post("/v1/responses", json=asked).json()["output"]
+    assert (called["name"], called["namespace"]) == ("add", "sums")
+    result = {"type": "function_call_output", "call_id": called["call_id"], "output": "5"}
+    told = served.post("/v1/responses", json={**asked, "input": [USER, called, result]}).json()
+    assert told["output"][0]["content"][0]["text"] == "The sum is 5."
+    for sent in provider.bodies:
+        assert [tool["function"]["name"] for tool in sent["tools"]] == ["sums__add"]
+    assert provider.bodies[1]["messages"][1]["tool_calls"][0]["function"]["name"] == "sums__add"
+
+
 def test_a_cut_response_is_incomplete(log_path: Path) -> None:
     choice = {"message": {"content": "Once upon"}, "finish_reason": "length"}
     with (
@@ -276,7 +315,7 @@ def test_events_of_a_response_are_counted(served: httpx.Client) -> None:
         ({"previous_response_id": "resp_1"}, "unsupported parameter: 'previous_response_id'"),
         ({"conversation": "c"}, "unsupported parameter: 'conversation'"),
         ({"background": True}, "background"),
-        ({"tools": [{"type": "web_search"}]}, "tools.0.type"),
+        ({"tools": [{"type": "web_search"}]}, "tools.0: Input tag 'web_search'"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "'item_reference'"),
         ({"input": [{"type": "function_call_output", "call_id": "x", "output": "5"}]}, "no call"),
         ({"input": [{"role": "user", "content": [{"type": "input_video"}]}]}, "'input_video'"),
