@@ -14,6 +14,7 @@ import pytest
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
+from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text
@@ -42,7 +43,9 @@ def saved(outcomes: Outcomes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_text() -> str:
     """Return the text of a booster of three columns; its first tree has several leaves."""
     columns = np.random.default_rng(0).random((200, 3))
-    return train_cost(columns, columns[:, 0] + columns[:, 1], random_state=0).model_to_string()
+    return train_cost(
+        BinnedRows(columns), columns[:, 0] + columns[:, 1], random_state=0
+    ).model_to_string()
 
 
 def changed_tree(text: str, field: str, change: Callable[[list[str]], list[str]]) -> str:
@@ -121,17 +124,29 @@ def test_boosters_of_every_kind_open_and_predict_the_same() -> None:
     labels = (columns[:, 0] > 0.5).astype(float)
     classes = np.digitize(columns[:, 1], [0.3, 0.6])
     rare = np.where(np.arange(200) == 0, 2, labels).astype(int)  # a class of a single row
+    rows = BinnedRows(columns)
     for booster, n_classes in [
-        (train_quality(columns, labels, 0), 1),
-        (train_quality(columns[:5], labels[:5], 0), 1),
-        (train_cost(columns, np.log(columns[:, 2]), 0), 1),
-        (train_classifier(columns, classes, 0), 3),
-        (train_classifier(columns, rare, 0), 3),
+        (train_quality(rows, labels, 0), 1),
+        (train_quality(BinnedRows(columns[:5]), labels[:5], 0), 1),
+        (train_cost(rows, np.log(columns[:, 2]), 0), 1),
+        (train_classifier(rows, classes, 0), 3),
+        (train_classifier(rows, rare, 0), 3),
     ]:
         scorer = Scorer(check_model_text(booster.model_to_string(), 3, n_classes), n_classes)
         for scores, is_raw in ((scorer.raw(columns), True), (scorer.probabilities(columns), False)):
             told = booster.predict(columns, raw_score=is_raw)
             np.testing.assert_array_equal(scores, told.reshape(scores.shape))
+
+
+def test_boosters_that_share_their_rows_are_the_same_as_alone() -> None:
+    columns = np.random.default_rng(0).random((300, 12))
+    columns[:, 6:] = columns[:, 6:] > 0.9  # columns that LightGBM bundles
+    labels = [(columns[:, at] > 0.5).astype(float) for at in (0, 1, 6)]
+    rows = BinnedRows(columns)
+    shared = [train_quality(rows, each, 0).model_to_string() for each in labels]
+    alone = [train_quality(BinnedRows(columns), each, 0).model_to_string() for each in labels]
+    assert shared == alone
+    assert len(set(shared)) == len(labels)
 
 
 @pytest.mark.parametrize("name", ["num_leaves", "circle", "feature"])

@@ -17,6 +17,7 @@ from routerlib.records.canonical import tagged_hash
 from routerlib.records.decision import Estimates
 from routerlib.routers.held_out import HeldOut
 from routerlib.routers.lightgbm.addition import Addition
+from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
 from routerlib.routers.lightgbm.fit_blend import blend_out_of_fold, fit_blend
@@ -270,7 +271,7 @@ class LGBMRouter(ExplainedRouter):
         text = None
         if len(self._classes) > 1:
             labels = encoder.transform(names)
-            booster = train_classifier(columns[rows], labels, self.random_state)
+            booster = train_classifier(BinnedRows(columns[rows]), labels, self.random_state)
             text = booster.model_to_string()
         self._open_classifier(text, columns.shape[1])
 
