@@ -121,7 +121,7 @@ RUNS = (
         6,
     ),
     Run(
-        "What does a long conversation cost the log?",
+        "What does a long conversation cost the log, and a decision?",
         "conversations.py",
         0.2,
         "conversations.py",

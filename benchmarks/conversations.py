@@ -1,6 +1,6 @@
 """Print what long conversations with tools cost: bytes of the log, and time of a decision.
 
-Run ``python benchmarks/conversations.py [--steps 50]``. The conversations are made
+Run ``python benchmarks/conversations.py [--steps 50] [--rounds 200]``. The conversations are made
 up, seeded: a set-up, a question, then a call of a tool and its result at each step.
 """
 
@@ -20,8 +20,10 @@ from large_log import WORDS
 
 from routerlib.log.call_log import CallLog
 from routerlib.log.rows import call_row, insertion, prompt_row
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, Usage
 from routerlib.records.prompt import Prompt
+from routerlib.routers.lightgbm.router import LGBMRouter
 
 # Characters of a tool's result, of the set-up, and of the tools that are offered.
 RESULTS = (400, 1600, 6400)
@@ -37,8 +39,10 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=200, help="decisions of each kind")
     given = parser.parse_args()
     report_bytes(given.steps)
+    report_decisions(given.rounds)
 
 
 def report_bytes(n_steps: int) -> None:
@@ -46,7 +50,7 @@ def report_bytes(n_steps: int) -> None:
     print(f"one conversation of {n_steps} steps, {N_TOOLS} tools offered at each\n")
     print(
         "| characters of a result | history whole, MB of file | stored once | ratio | "
-        "ratio of messages and tools alone | ratio of seconds of writing |"
+        "ratio of messages and tools alone | ratio of processor seconds of writing |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
     for n_characters in RESULTS:
@@ -57,6 +61,33 @@ def report_bytes(n_steps: int) -> None:
             f"{whole.n_bytes / shared.n_bytes:.1f} | "
             f"{whole.n_characters / shared.n_characters:.1f} | {shared.s / whole.s:.2f} |"
         )
+
+
+def report_decisions(n_rounds: int) -> None:
+    """Print what a decision takes, from messages to choice, of both kinds in turn."""
+    rng = np.random.default_rng(2)
+    known = [prompt.text for seed in range(4) for prompt in trajectory(25, 400, rng)]
+    texts = known + [words(200, rng) for _ in known]
+    quality = rng.integers(0, 2, (len(texts), 3)).astype(float)
+    cost_usd = np.full(quality.shape, [0.001, 0.003, 0.01])
+    outcomes = Outcomes(texts, ["small", "middle", "large"], quality, cost_usd)
+    router = LGBMRouter(random_state=0).fit(outcomes)
+    long = trajectory(25, 3_200, rng)[-1].messages
+    seconds: dict[str, list[float]] = {"short prompt": [], "conversation": []}
+    for _ in range(n_rounds):
+        short = ({"role": "user", "content": words(200, rng)},)
+        for name, messages in zip(seconds, (short, long), strict=True):
+            start = time.process_time()
+            router.route(Prompt(tuple(messages)).text)
+            seconds[name].append(time.process_time() - start)
+    n_characters = sum(len(str(each["content"])) for each in long)
+    print(f"\nconversation: {len(long)} messages of {n_characters:,} characters\n")
+    print("| decision on | processor ms p50 | p95 |\n| --- | --- | --- |")
+    for name, taken in seconds.items():
+        p50, p95 = np.quantile(taken, [0.5, 0.95]) * 1e3
+        print(f"| {name} | {p50:.2f} | {p95:.2f} |")
+    ratio = np.median(seconds["conversation"]) / np.median(seconds["short prompt"])
+    print(f"\nratio of p50: {ratio:.2f}")
 
 
 def trajectory(n_steps: int, n_characters: int, rng: np.random.Generator) -> list[Prompt]:
@@ -130,9 +161,9 @@ def measured(prompts: Sequence[Prompt], write: Any) -> Written:
         path = Path(folder) / "logs.db"
         with CallLog(path) as log:
             empty = n_bytes(path)
-            start = time.perf_counter()
+            start = time.process_time()
             write(log, prompts)
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
         with closing(sqlite3.connect(path)) as log:
             ((n_characters,),) = log.execute(_CHARACTERS).fetchall()
         return Written(n_bytes(path) - empty, n_characters, seconds)

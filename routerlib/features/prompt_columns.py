@@ -8,6 +8,11 @@ from typing import Any, Self
 import numpy as np
 
 from routerlib.features.columns import count_columns, count_names, with_told_tasks
+from routerlib.features.conversations import (
+    CONVERSATION_NAMES,
+    conversation_columns,
+    is_conversation,
+)
 from routerlib.features.encoders import EncoderChoice, encoder_name, resolve_encoder
 from routerlib.features.inputs import as_outcomes, log_cost_usd
 from routerlib.features.learners.folds import folds_of
@@ -71,7 +76,8 @@ class PromptColumns:
             Finite numbers, in the order of `names`.
         """
         counts, place = self.locate(texts, topics)
-        return np.hstack([*self._plain(counts, place), *self.simpler_.predict(place, topics)])
+        plain = self._plain(texts, counts, place)
+        return np.hstack([*plain, *self.simpler_.predict(place, topics)])
 
     def learn(self, texts: list[str], y: Any = None, folds: np.ndarray | None = None) -> Estimated:
         """Fit, and return the columns of the training prompts, out of fold.
@@ -98,6 +104,7 @@ class PromptColumns:
         encoded = encode(texts, resolve_encoder(self.encoder))
         counts = count_columns(texts, encoded, self.groups)
         self.space_, place = TextSpace.fit(encoded, counts, self.random_state)
+        self.knows_conversations_ = "surface" in self.groups and any(map(is_conversation, texts))
         self.n_directions_ = min(self.n_components, place.coordinates.shape[1])
         self.models_: tuple[str, ...] = ()
         self.costed_: tuple[str, ...] = ()
@@ -111,8 +118,8 @@ class PromptColumns:
         self._index()
         told_counts = with_told_tasks(counts, topics, self.groups)
         return Estimated(
-            np.hstack([*self._plain(counts, place), estimated.detected]),
-            np.hstack([*self._plain(told_counts, place), estimated.told]),
+            np.hstack([*self._plain(texts, counts, place), estimated.detected]),
+            np.hstack([*self._plain(texts, told_counts, place), estimated.told]),
         )
 
     def locate(self, texts: list[str], topics: Sequence[str] | None) -> tuple[np.ndarray, Place]:
@@ -209,6 +216,8 @@ class PromptColumns:
             "models": list(self.models_),
             "costed": list(self.costed_),
             "simpler": self.simpler_.to_state(),
+            # Nothing where there is nothing: files of such routers are as they were.
+            **({"conversations": True} if self.knows_conversations_ else {}),
         }
 
     @classmethod
@@ -237,6 +246,7 @@ class PromptColumns:
         features.n_directions_ = min(state["n_directions"], len(features.space_.constant))
         features.models_, features.costed_ = tuple(state["models"]), tuple(state["costed"])
         features.simpler_ = SimplerLearners.from_state(state["simpler"])
+        features.knows_conversations_ = state.get("conversations", False)
         features._index()
         return features
 
@@ -264,10 +274,13 @@ class PromptColumns:
         )
         return estimated
 
-    def _plain(self, counts: np.ndarray, place: Place) -> list[np.ndarray]:
-        if "embedding" not in self.groups:
-            return [counts]
-        return [counts, place.coordinates[:, : self.n_directions_]]
+    def _plain(self, texts: list[str], counts: np.ndarray, place: Place) -> list[np.ndarray]:
+        plain = [counts]
+        if "embedding" in self.groups:
+            plain.append(place.coordinates[:, : self.n_directions_])
+        if self.knows_conversations_:
+            plain.append(conversation_columns(texts))
+        return plain
 
     def _index(self) -> None:
         at = {name: column for column, name in enumerate(self.names())}
@@ -281,4 +294,6 @@ class PromptColumns:
         names = count_names(self.groups)
         if "embedding" in self.groups:
             names += [f"embedding_{index:02d}" for index in range(self.n_directions_)]
+        if self.knows_conversations_:
+            names += CONVERSATION_NAMES
         return names + self.simpler_.names(self.models_, self.costed_)

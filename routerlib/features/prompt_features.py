@@ -19,7 +19,8 @@ class PromptFeatures(TransformerMixin, PromptColumns, BaseEstimator):
     ============  ==============================================================================
     group         columns
     ============  ==============================================================================
-    surface       about 120 counts and shares (`routerlib.features.surface`, `answer_options`)
+    surface       about 120 counts and shares (`routerlib.features.surface`, `answer_options`), and
+                  where a conversation with tools stands, if any is among the training prompts
     task          1 for the kind of task: told, or found by rules (`detect_task`)
     embedding     main directions of static embedding, wording and counts (`TextSpace`)
     words         expected quality and log cost of each candidate: ridge on the directions
