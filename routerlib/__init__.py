@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from routerlib.policies.policies import MeanBudget as MeanBudget
     from routerlib.policies.policies import QualityFloor as QualityFloor
     from routerlib.policies.policies import Threshold as Threshold
+    from routerlib.policies.utility import Haste as Haste
     from routerlib.policies.vowpal import VowpalBandit as VowpalBandit
     from routerlib.records.call import CandidateModel as CandidateModel
     from routerlib.records.call import Price as Price
@@ -122,6 +123,7 @@ else:
             "policies.exploration": ["EpsilonGreedy", "Greedy", "Thompson", "UpperConfidence"],
             "policies.pacer": ["BudgetPacer"],
             "policies.policies": ["CostWeight", "MeanBudget", "QualityFloor", "Threshold"],
+            "policies.utility": ["Haste"],
             "policies.vowpal": ["VowpalBandit"],
             "records.call": ["CandidateModel", "Price"],
             "records.decision": ["Decision", "Estimates"],

@@ -14,7 +14,9 @@ from routerlib.cli.options import (
     CostWeight,
     JudgeName,
     Keep,
+    LatencyWeight,
     LogPath,
+    MaxLatency,
     ModelPath,
     OptionalModelPath,
     TaskName,
@@ -26,10 +28,11 @@ from routerlib.cli.options import (
     tell_blended,
 )
 from routerlib.cli.steps import answers_of, tell_step, with_steps
+from routerlib.policies.utility import Haste
 from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from routerlib.routers.router import Router
 
@@ -210,21 +213,36 @@ def route(
     cost_weight: CostWeight = None,
     task: TaskName = None,
     answers: GivenAnswers = None,
+    latency_weight: LatencyWeight = 0.0,
+    max_latency_s: MaxLatency = None,
 ) -> None:
     """Say which model to call for a prompt, with estimates and the reason; calls nothing."""
     router, text = _router_or_rules(model_path, candidates_source), read_text(prompt)
     if answers:
         tell_step(router, text, answers_of(answers), cost_weight, task)
         return
-    decision = router.route(text, cost_weight=cost_weight, task=task)
+    haste = Haste(latency_weight, max_latency_s)
+    decision = router.route(text, cost_weight=cost_weight, task=task, haste=haste)
     typer.echo(decision.model)
     for name, known in decision.estimates.items():
         mark = "->" if name == decision.model else "  "
         typer.echo(
             f"{mark} {name}: expected quality {known['quality']:.2f}, "
-            f"${1000 * known['cost_usd']:.4f} per 1000 prompts"
+            f"${1000 * known['cost_usd']:.4f} per 1000 prompts{_told_seconds(known)}"
         )
     typer.echo(f"reason: {decision.reason}")
+
+
+def _told_seconds(known: Mapping[str, float]) -> str:
+    """Say how long an answer takes, and where it is known when it begins."""
+    told = ""
+    if "latency_s" in known:
+        told += f", {known['latency_s']:.2g} s on average"
+    if "latency_p90_s" in known:
+        told += f", nine of ten within {known['latency_p90_s']:.2g} s"
+    if "first_token_s" in known:
+        told += f", beginning after {known['first_token_s']:.2g} s"
+    return told
 
 
 def explain(

@@ -48,6 +48,21 @@ OptionalModelPath = Annotated[
 CandidatesSource = Annotated[
     str, typer.Option("--candidates", help="A candidates.yaml, or a pool: local, openai.")
 ]
+LatencyWeight = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Quality given up per second saved; 0 = seconds don't count.",
+        metavar="FLOAT",
+    ),
+]
+MaxLatency = Annotated[
+    float | None,
+    typer.Option(
+        "--max-latency-s",
+        help="Leave out who is expected to take longer in one call of ten, seconds.",
+    ),
+]
 CostWeight = Annotated[
     float | None,
     typer.Option("--cost-weight", min=0, help="Quality given up per US dollar saved."),

@@ -56,7 +56,8 @@ where later.router_hash = $stayed and later.prompt_id <> earlier.prompt_id
 order by later.decision_id
 """
 _GRID = """
-select row, list_position($names, candidate) - 1 as model, quality, cost_usd, is_failed
+select row, list_position($names, candidate) - 1 as model, quality, cost_usd, latency_s,
+    first_token_s, is_failed
 from cells join wanted using (prompt_id) where list_contains($names, candidate)
 """
 
@@ -69,6 +70,8 @@ class Cells(NamedTuple):
         None where a prompt has none.
     `models` (length n_models): candidate names.
     `quality, cost_usd` (n_prompts, n_models): NaN where unknown; US dollars.
+    `latency_s, first_token_s` (n_prompts, n_models): seconds of complete answers; NaN where
+        unknown.
     `inclusion` (n_prompts, n_models): probability with which a cell was to be observed; None = no
         label was bought.
     """
@@ -77,6 +80,8 @@ class Cells(NamedTuple):
     models: list[str]
     quality: np.ndarray
     cost_usd: np.ndarray
+    latency_s: np.ndarray
+    first_token_s: np.ndarray
     topics: list[str]
     prompt_ids: list[str]
     group_ids: list[str | None]
@@ -101,9 +106,10 @@ def read_cells(
             raise ValueError(_nothing_scored(reader, path, judge))
         told = {"goes_on_from": GOES_ON_FROM.pattern, "stayed": CONVERSATION, "stride": STRIDE}
         turns = reader.frame(_TURNS, told)
-    names, known, (quality, cost_usd, is_failed, _) = found
+    names, known, grids = found
+    quality = grids.quality
     if failures == "wrong":
-        quality[is_failed] = 0.0
+        quality[grids.is_failed] = 0.0
     group_ids = known.group_id.astype(object)
     named = group_ids.where(group_ids.notna(), known.prompt_id.map(_conversations(turns)))
     prompt_ids = known.prompt_id.tolist()
@@ -111,7 +117,9 @@ def read_cells(
         prompts=known.text.tolist(),
         models=names,
         quality=quality,
-        cost_usd=cost_usd,
+        cost_usd=grids.cost_usd,
+        latency_s=grids.latency_s,
+        first_token_s=grids.first_token_s,
         topics=known.label.tolist(),
         prompt_ids=prompt_ids,
         group_ids=named.astype(object).where(named.notna(), None).tolist(),
@@ -141,9 +149,11 @@ def _read_whole(reader: queries.Reader, judge: str | None, order: _Order) -> Par
     row, model, *values = reader.arrays(_GRID, {"names": names})
     known = reader.frame(f"{_LABELS} order by row").drop(columns="row")
     shape = (len(known), len(names))
-    quality, cost_usd = (_grid(row, model, each, shape, np.nan) for each in values[:2])
-    is_failed = _grid(row, model, values[2], shape, False)
-    return PartsRead(names, known, Grids(quality, cost_usd, is_failed, np.empty(0)))
+    numbers = [_grid(row, model, each, shape, np.nan) for each in values[:-1]]
+    is_failed = _grid(row, model, values[-1], shape, False)
+    quality, cost_usd, latency_s, first_token_s = numbers
+    grids = Grids(quality, cost_usd, latency_s, first_token_s, is_failed, np.empty(0))
+    return PartsRead(names, known, grids)
 
 
 def _grid(

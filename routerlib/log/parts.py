@@ -31,7 +31,8 @@ select prompt_id, row_number() over (order by prompt_id) - 1 as row
 from (select distinct prompt_id from cells)
 """
 _GRID = """
-select row, list_position($names, candidate) - 1 as model, quality, cost_usd, is_failed, first_call
+select row, list_position($names, candidate) - 1 as model, quality, cost_usd, latency_s,
+    first_token_s, is_failed, first_call
 from cells join rows using (prompt_id)
 """
 _NEVER = np.iinfo(np.int64).max
@@ -40,12 +41,14 @@ _NEVER = np.iinfo(np.int64).max
 class Grids(NamedTuple):
     """Cells as matrices of shape (n_prompts, n_models).
 
-    `quality, cost_usd`: NaN where unknown. `first_call`: number of the first call of a cell, the
-    largest number where there is none.
+    `quality, cost_usd, latency_s, first_token_s`: NaN where unknown. `first_call`: number of the
+    first call of a cell, the largest number where there is none.
     """
 
     quality: np.ndarray
     cost_usd: np.ndarray
+    latency_s: np.ndarray
+    first_token_s: np.ndarray
     is_failed: np.ndarray
     first_call: np.ndarray
 
@@ -145,7 +148,7 @@ def _grids(
     row, model, *values = part.arrays(_GRID, {"names": list(names)})
     shape = (len(prompt_ids), len(names))
     filled = []
-    for value, empty in zip(values, (np.nan, np.nan, False, _NEVER), strict=True):
+    for value, empty in zip(values, (*[np.nan] * 4, False, _NEVER), strict=True):
         grid = np.full(shape, empty)
         grid[row, model] = value
         filled.append(grid)

@@ -148,7 +148,9 @@ _WAYS = """
 # newest among ties.
 _CURRENT = """
 told as materialized (
-    select call_id, prompt_id, candidate, params_hash, {further} status, cost_usd, quality
+    select call_id, prompt_id, candidate, params_hash, {further} status, cost_usd, quality,
+        latency_s, try_cast(json_extract_string(extra, '$.first_token_s') as double)
+        as first_token_s
     from costed left join judged using (call_id)
 ), several as (
     select candidate from told group by candidate having min(params_hash) <> max(params_hash)
@@ -171,6 +173,9 @@ select
         avg(cost_usd) filter (status = 'ok'),
         avg(cost_usd)
     ) as cost_usd,
+    avg(latency_s) filter (status = 'ok' and isfinite(latency_s)) as latency_s,
+    avg(first_token_s) filter (status = 'ok' and isfinite(first_token_s) and first_token_s >= 0)
+        as first_token_s,
     count(*) filter (status = 'ok') = 0 as is_failed,
     min(call_id) as first_call
 from current

@@ -56,6 +56,14 @@ def inclusion_of(values: object, shape: tuple[int, int], models: Sequence[str]) 
     return inclusion
 
 
+def seconds_of(values: object, shape: tuple[int, int], name: str) -> np.ndarray | None:
+    """Return seconds as a matrix, or None where none is known; each finite and at least 0."""
+    seconds = matrix_of(values, shape, name)
+    if (seconds < 0).any() or np.isinf(seconds).any():
+        raise ValueError(f"{name} must be finite and at least 0 seconds, or NaN where unknown")
+    return seconds if np.isfinite(seconds).any() else None
+
+
 def check_ranges(quality: np.ndarray, cost_usd: np.ndarray, models: Sequence[str]) -> None:
     """Raise ValueError where a quality or a cost can't be one.
 

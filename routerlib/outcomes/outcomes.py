@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from routerlib.outcomes.answers import Answers
-from routerlib.outcomes.checks import check_ranges, group_ids_of, inclusion_of, matrix_of, texts_of
+from routerlib.outcomes.checks import (
+    check_ranges,
+    group_ids_of,
+    inclusion_of,
+    matrix_of,
+    seconds_of,
+    texts_of,
+)
 from routerlib.outcomes.evaluation_share import left_alone
 from routerlib.outcomes.families import families_of
 from routerlib.outcomes.frames import columns_of
@@ -70,6 +77,9 @@ class Outcomes(Shown):
         Probability in (0, 1] with which a cell was to be observed; None = 1 everywhere.
     answers : sequence of sequence of (str or None), or None, default=None
         Per prompt, what each candidate model answered; cascades learn from it.
+    latency_s, first_token_s : array-like of shape (n_prompts, n_models) or None, default=None
+        Seconds of one call, and of a streamed one until it begins; at least 0, NaN where unknown.
+        They are no part of `data_hash`.
 
     Raises
     ------
@@ -94,6 +104,8 @@ class Outcomes(Shown):
     group_ids: Sequence[str | None] | None = None
     inclusion: np.ndarray | None = None
     answers: Sequence[Sequence[str | None]] | None = None
+    latency_s: np.ndarray | None = None
+    first_token_s: np.ndarray | None = None
     _groups: np.ndarray | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +129,9 @@ class Outcomes(Shown):
             put(self, "inclusion", inclusion_of(self.inclusion, shape, self.models))
         if self.answers is not None:
             put(self, "answers", Answers.of(self.answers, shape))
+        for name in ("latency_s", "first_token_s"):
+            if getattr(self, name) is not None:
+                put(self, name, seconds_of(getattr(self, name), shape, name))
 
     @classmethod
     def from_log(

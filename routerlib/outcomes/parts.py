@@ -10,7 +10,7 @@ import numpy as np
 from routerlib.outcomes.answers import Answers
 
 # What has a place per candidate model, and what has one per prompt.
-_BY_MODEL = ("quality", "cost_usd", "inclusion", "answers")
+_BY_MODEL = ("quality", "cost_usd", "inclusion", "answers", "latency_s", "first_token_s")
 _BY_PROMPT = ("prompts", "topics", "prompt_ids", "group_ids", *_BY_MODEL)
 
 

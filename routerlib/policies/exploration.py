@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 
 from routerlib.policies.policies import Choices, Policy, one_hot
-from routerlib.policies.utility import choose_arms, utilities
-from routerlib.records.arrays import Floats
+from routerlib.policies.utility import (
+    NO_HASTE,
+    Haste,
+    check_haste,
+    choose_arms,
+    in_time,
+    utilities,
+)
+from routerlib.records.arrays import Bools, Floats
 from routerlib.records.decision import Estimates
 
 # Equally likely values of each candidate's utility, over which Thompson's integral is summed.
 _N_QUANTILES = 128
 _LEAST_SD = 1e-9
+# Far below any utility: who is too slow is never the best.
+_HOPELESS = -1e9
 _SUM_SLACK = 1e-9
 
 
@@ -32,6 +42,8 @@ class Explorer(Policy, ABC):
         Quality given up per US dollar saved, at least 0.
     random_state : int or None, default=None
         Seed of the draws; None = fresh entropy, as a server needs.
+    haste : Haste, default=Haste()
+        Quality given up per second saved, and a cap on seconds, which chance keeps to as well.
 
     Attributes
     ----------
@@ -39,10 +51,16 @@ class Explorer(Policy, ABC):
         Whether the estimates must say how uncertain they are (``quality_sd``).
     """
 
-    def __init__(self, cost_weight: float = 0.0, random_state: int | None = None) -> None:
+    def __init__(
+        self,
+        cost_weight: float = 0.0,
+        random_state: int | None = None,
+        haste: Haste = NO_HASTE,
+    ) -> None:
         if not (np.isfinite(cost_weight) and cost_weight >= 0):
             raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
         self.cost_weight = float(cost_weight)
+        self.haste = check_haste(haste)
         self._rng = np.random.default_rng(random_state)
         self._lock = threading.Lock()  # a generator must not be drawn from by two threads at once
 
@@ -83,6 +101,9 @@ class Explorer(Policy, ABC):
         """The cost weight, as it is now."""
         return self.cost_weight
 
+    def _in_time(self, estimates: Estimates) -> Bools:
+        return in_time(estimates, self.haste.max_latency_s)
+
 
 class EpsilonGreedy(Explorer):
     """Mostly the best expected utility; with probability epsilon any candidate, evenly.
@@ -97,6 +118,8 @@ class EpsilonGreedy(Explorer):
         Share of prompts that explore, in [0, 1].
     random_state : int or None, default=None
         Seed of the draws.
+    haste : Haste, default=Haste()
+        Quality given up per second saved, and a cap on seconds.
 
     Examples
     --------
@@ -111,8 +134,9 @@ class EpsilonGreedy(Explorer):
         *,
         epsilon: float = 0.1,
         random_state: int | None = None,
+        haste: Haste = NO_HASTE,
     ) -> None:
-        super().__init__(cost_weight, random_state)
+        super().__init__(cost_weight, random_state, haste)
         self.epsilon = _share("epsilon", epsilon)
 
     def probabilities(self, estimates: Estimates) -> Floats:
@@ -128,8 +152,8 @@ class EpsilonGreedy(Explorer):
         ndarray of shape (n_prompts, n_models)
             Probabilities in [0, 1]; each row sums to 1.
         """
-        arms = choose_arms(estimates, self.cost_weight)
-        return mixed(one_hot(arms, len(estimates.models)), self.epsilon)
+        arms = choose_arms(estimates, self.cost_weight, self.haste)
+        return mixed(one_hot(arms, len(estimates.models)), self.epsilon, self._in_time(estimates))
 
 
 class Greedy(EpsilonGreedy):
@@ -170,6 +194,8 @@ class Thompson(Explorer):
         Factor on the spread; above 1 explores more.
     random_state : int or None, default=None
         Seed of the draws.
+    haste : Haste, default=Haste()
+        Quality given up per second saved, and a cap on seconds.
 
     References
     ----------
@@ -192,8 +218,9 @@ class Thompson(Explorer):
         floor: float = 0.02,
         scale: float = 1.0,
         random_state: int | None = None,
+        haste: Haste = NO_HASTE,
     ) -> None:
-        super().__init__(cost_weight, random_state)
+        super().__init__(cost_weight, random_state, haste)
         self.floor = _share("floor", floor)
         self.scale = scale
 
@@ -211,7 +238,9 @@ class Thompson(Explorer):
             Probabilities in [0, 1]; each row sums to 1.
         """
         sd = self.scale * spread_of(estimates)
-        return mixed(best_probabilities(utilities(estimates, self.cost_weight), sd), self.floor)
+        means = utilities(estimates, self.cost_weight, self.haste)
+        chances = best_probabilities(np.maximum(means, _HOPELESS), sd)
+        return mixed(chances, self.floor, self._in_time(estimates))
 
 
 class UpperConfidence(Explorer):
@@ -230,6 +259,8 @@ class UpperConfidence(Explorer):
         Share of prompts that choose evenly among all, in [0, 1].
     random_state : int or None, default=None
         Seed of the draws.
+    haste : Haste, default=Haste()
+        Quality given up per second saved, and a cap on seconds.
 
     References
     ----------
@@ -253,8 +284,9 @@ class UpperConfidence(Explorer):
         width: float = 1.0,
         floor: float = 0.02,
         random_state: int | None = None,
+        haste: Haste = NO_HASTE,
     ) -> None:
-        super().__init__(cost_weight, random_state)
+        super().__init__(cost_weight, random_state, haste)
         if not width >= 0:
             raise ValueError(f"width must be at least 0, got {width!r}")
         self.width = width
@@ -274,9 +306,10 @@ class UpperConfidence(Explorer):
             Probabilities in [0, 1]; each row sums to 1.
         """
         upper = estimates.quality + self.width * spread_of(estimates)
-        hopeful = Estimates(estimates.models, upper, estimates.cost_usd)
-        arms = choose_arms(hopeful, self.cost_weight)
-        return mixed(one_hot(arms, len(estimates.models)), self.floor)
+        hopeful = replace(estimates, quality=upper)
+        arms = choose_arms(hopeful, self.cost_weight, self.haste)
+        certain = one_hot(arms, len(estimates.models))
+        return mixed(certain, self.floor, self._in_time(estimates))
 
 
 def draw(probabilities: Floats, rng: np.random.Generator) -> Choices:
@@ -317,9 +350,12 @@ def best_probabilities(means: Floats, sds: Floats) -> Floats:
     return np.asarray(raw / total)
 
 
-def mixed(probabilities: Floats, share: float) -> Floats:
-    """Give a share of the probability to all arms evenly."""
-    return np.asarray((1 - share) * probabilities + share / max(probabilities.shape[1], 1))
+def mixed(probabilities: Floats, share: float, is_allowed: Bools | None = None) -> Floats:
+    """Give a share of the probability to all arms, or all that are allowed, evenly."""
+    if is_allowed is None:
+        return np.asarray((1 - share) * probabilities + share / max(probabilities.shape[1], 1))
+    even = share / np.maximum(is_allowed.sum(axis=1, keepdims=True), 1)
+    return np.asarray((1 - share) * probabilities + np.where(is_allowed, even, 0.0))
 
 
 def spread_of(estimates: Estimates) -> Floats:

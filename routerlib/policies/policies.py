@@ -7,7 +7,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from routerlib.policies.utility import check_costs_known, choose_arms
+from routerlib.policies.utility import (
+    NO_HASTE,
+    Haste,
+    check_costs_known,
+    check_haste,
+    choose_arms,
+)
 from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 
@@ -65,12 +71,14 @@ def one_hot(arms: Arms, n_models: int) -> Floats:
 
 @dataclass(frozen=True)
 class CostWeight(Policy):
-    """Choose the largest ``quality - cost_weight * cost_usd``; ties go to the cheaper.
+    """Choose the largest expected utility, by cost and time; ties go to the cheaper.
 
     Parameters
     ----------
     cost_weight : float
         Quality given up per US dollar saved, at least 0.
+    haste : Haste, default=Haste()
+        Quality given up per second saved, and a cap on seconds.
 
     Examples
     --------
@@ -82,9 +90,11 @@ class CostWeight(Policy):
     """
 
     cost_weight: float
+    haste: Haste = NO_HASTE
 
     def __post_init__(self) -> None:
         _check_number("cost_weight", self.cost_weight)
+        check_haste(self.haste)
 
     def choose(self, estimates: Estimates) -> Choices:
         """Return the choices for n_prompts prompts.
@@ -99,7 +109,7 @@ class CostWeight(Policy):
         Choices
             The candidate model of each prompt, with its probability.
         """
-        return _certain(choose_arms(estimates, self.cost_weight))
+        return _certain(choose_arms(estimates, self.cost_weight, self.haste))
 
     @property
     def present_cost_weight(self) -> float:

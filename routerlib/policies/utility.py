@@ -1,49 +1,137 @@
-"""Weigh quality against cost, and choose the candidate model with the best of both."""
+"""Weigh quality against cost and time, and choose the candidate model with the best of them."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from routerlib.records.arrays import Arms, Floats
-from routerlib.records.decision import Estimates
+from routerlib.records.arrays import Arms, Bools, Floats
+from routerlib.records.decision import LATENCY_NAMES, Estimates
 
 Numbers = TypeVar("Numbers", float, Floats)
 
 
-def utility(quality: Numbers, cost_usd: Numbers, cost_weight: float) -> Numbers:
-    """Return ``quality - cost_weight * cost_usd``; at weight 0 an unknown cost doesn't matter.
+class Haste(NamedTuple):
+    """What an answer's time counts.
 
-    `quality, cost_usd`: numbers, or arrays of one shape; NaN = unknown.
+    Parameters
+    ----------
+    latency_weight : float, default=0
+        Quality given up per second saved, at least 0.
+    max_latency_s : float or None, default=None
+        Who is expected to take longer in one call of ten, or more, isn't chosen: seconds above 0.
+        Who isn't known to may be. Where all are too slow, the quickest is; None = no cap.
+
+    Examples
+    --------
+    >>> Haste(latency_weight=0.01).latency_weight
+    0.01
+    """
+
+    latency_weight: float = 0.0
+    max_latency_s: float | None = None
+
+
+NO_HASTE = Haste()
+
+
+def utility(
+    quality: Numbers,
+    cost_usd: Numbers,
+    cost_weight: float,
+    latency_s: Numbers | None = None,
+    latency_weight: float = 0.0,
+) -> Numbers:
+    """Return ``quality - cost_weight * cost_usd - latency_weight * latency_s``.
+
+    At weight 0 an unknown cost, or time, doesn't matter.
+
+    `quality, cost_usd, latency_s`: numbers, or arrays of one shape; NaN = unknown.
     `cost_weight`: quality given up per US dollar saved, at least 0.
+    `latency_weight`: quality given up per second saved, at least 0.
 
     >>> utility(0.9, 0.01, 10), utility(0.9, float("nan"), 0)
     (0.8, 0.9)
+    >>> utility(0.9, 0.01, 10, latency_s=5.0, latency_weight=0.1).__round__(3)
+    0.3
     """
-    return quality - (cost_weight * cost_usd if cost_weight else 0.0)
+    left = quality - (cost_weight * cost_usd if cost_weight else 0.0)
+    return left - latency_weight * latency_s if latency_weight and latency_s is not None else left
 
 
-def utilities(estimates: Estimates, cost_weight: float) -> Floats:
-    """Return the expected utility of each choice; costs that are weighed must be known.
+def utilities(estimates: Estimates, cost_weight: float, haste: Haste = NO_HASTE) -> Floats:
+    """Return the expected utility of each choice; what is weighed must be known.
 
     `cost_weight`: quality given up per US dollar saved, at least 0.
-    Returns shape (n_prompts, n_models).
+    Returns shape (n_prompts, n_models): minus infinity for who is too slow.
     """
     if not (np.isfinite(cost_weight) and cost_weight >= 0):
         raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
     if cost_weight > 0:
         check_costs_known(estimates)
-    return utility(estimates.quality, estimates.cost_usd, cost_weight)
+    if haste == NO_HASTE:
+        return utility(estimates.quality, estimates.cost_usd, cost_weight)
+    weight = check_haste(haste).latency_weight
+    seconds = _weighed_seconds(estimates) if weight else None
+    worth = utility(estimates.quality, estimates.cost_usd, cost_weight, seconds, weight)
+    return np.where(in_time(estimates, haste.max_latency_s), worth, -np.inf)
 
 
-def choose_arms(estimates: Estimates, cost_weight: float) -> Arms:
-    """Choose per prompt the largest ``quality - cost_weight * cost_usd``; ties go to the cheaper.
+def in_time(estimates: Estimates, max_latency_s: float | None) -> Bools:
+    """Tell who is in time by the 90 % quantile of its latency; unknown is in time.
+
+    `max_latency_s`: seconds above 0; None = all are.
+    Returns shape (n_prompts, n_models): where all are too slow, only the quickest is.
+
+    >>> from routerlib.records.decision import Latencies
+    >>> seconds = np.array([[1.0, 4.0], [5.0, 4.0]])
+    >>> latency = Latencies(seconds, seconds, seconds, seconds)
+    >>> in_time(Estimates(("a", "b"), seconds, seconds, latency=latency), 3.0).tolist()
+    [[True, False], [False, True]]
+    """
+    is_in_time = np.ones(estimates.quality.shape, dtype=bool)
+    if max_latency_s is None or estimates.latency is None or not is_in_time.size:
+        return is_in_time
+    p90_s = estimates.latency.p90_s
+    is_in_time = ~(p90_s > max_latency_s)
+    nobody = ~is_in_time.any(axis=1)
+    is_in_time[nobody, np.argmin(p90_s[nobody], axis=1)] = True
+    return is_in_time
+
+
+def check_haste(haste: Haste) -> Haste:
+    """Return it, or say which number is none."""
+    if not (np.isfinite(haste.latency_weight) and haste.latency_weight >= 0):
+        raise ValueError(
+            f"latency_weight must be finite and at least 0, got {haste.latency_weight!r}"
+        )
+    cap_s = haste.max_latency_s
+    if cap_s is not None and not (np.isfinite(cap_s) and cap_s > 0):
+        raise ValueError(f"max_latency_s must be seconds above 0, got {cap_s!r}")
+    return haste
+
+
+def _weighed_seconds(estimates: Estimates) -> Floats:
+    """Return the mean seconds of each choice, or say whose are unknown."""
+    known = None if estimates.latency is None else estimates.latency.mean_s
+    if known is not None and np.isfinite(known).all():
+        return known
+    names = estimates.models
+    name = names[0] if known is None else names[int(np.isnan(known).any(axis=0).argmax())]
+    raise ValueError(
+        f"the latency of {name!r} is unknown, so it can't be weighed; train on a log with at "
+        "least 20 complete calls of each candidate, or use latency_weight=0"
+    )
+
+
+def choose_arms(estimates: Estimates, cost_weight: float, haste: Haste = NO_HASTE) -> Arms:
+    """Choose per prompt the largest expected utility; ties go to the cheaper.
 
     `cost_weight`: quality given up per US dollar saved, at least 0.
     Returns shape (n_prompts,): column of each choice.
     """
-    expected = utilities(estimates, cost_weight)
+    expected = utilities(estimates, cost_weight, haste)
     is_best = expected == expected.max(axis=1, keepdims=True)
     known = np.where(np.isnan(estimates.cost_usd) | ~is_best, np.inf, estimates.cost_usd)
     # Among the best the cheapest; where no cost is known at all, the first.
@@ -78,8 +166,50 @@ def check_costs_known(estimates: Estimates) -> None:
         )
 
 
-def reason_of(estimates: Estimates, arm: int) -> str:
-    """Say in words why a candidate was chosen for the first prompt."""
+def names_in_time(estimates: Estimates, haste: Haste) -> list[str] | None:
+    """Return who is in time for the first prompt, at least one; None = there is no cap."""
+    cap_s = check_haste(haste).max_latency_s
+    if cap_s is None:
+        return None
+    kept = np.flatnonzero(in_time(estimates, cap_s)[0])
+    return [estimates.models[each] for each in kept]
+
+
+def reason_of(estimates: Estimates, arm: int, latency_weight: float = 0.0) -> str:
+    """Say in words why a candidate was chosen for the first prompt.
+
+    `latency_weight`: quality given up per second saved.
+    """
+    told = _reason_of(estimates, arm)
+    if not latency_weight or estimates.latency is None:
+        return told
+    mean_s = estimates.latency.mean_s[0]
+    best = int(np.argmax(estimates.quality[0]))
+    against = "" if best == arm else f" against {mean_s[best]:.2g} s of {estimates.models[best]}"
+    return f"{told}; expected to take {mean_s[arm]:.2g} s{against}"
+
+
+def told_of_cap(estimates: Estimates, model: str, max_latency_s: float) -> str:
+    """Say in words who isn't in time for the first prompt, and of whom that isn't known.
+
+    `model`: who was chosen.
+    `max_latency_s`: seconds.
+    """
+    if estimates.latency is None:
+        return "; how long anybody takes is unknown"
+    known = dict(zip(estimates.models, estimates.latency.p90_s[0].tolist(), strict=True))
+    if known[model] > max_latency_s:
+        return (
+            f"; nobody is expected within {max_latency_s:g} s in nine of ten calls, the quickest "
+            f"within {known[model]:.2g} s"
+        )
+    slow = [f"{name} {p90_s:.2g} s" for name, p90_s in known.items() if p90_s > max_latency_s]
+    unknown = [name for name, p90_s in known.items() if np.isnan(p90_s)]
+    told = f"; too slow for {max_latency_s:g} s: {', '.join(slow)}" if slow else ""
+    return told + (f"; how long {', '.join(unknown)} takes is unknown" if unknown else "")
+
+
+def _reason_of(estimates: Estimates, arm: int) -> str:
     quality, cost_usd = estimates.quality[0], estimates.cost_usd[0]
     if len(quality) == 1:
         return "the only candidate model"
@@ -107,9 +237,16 @@ def _cost_share(cost_usd: float, reference_usd: float) -> str:
 
 def by_model(estimates: Estimates) -> dict[str, dict[str, float]]:
     """Return the estimates of the first prompt by candidate name, as builtins."""
-    return {
+    found = {
         model: {"quality": float(quality), "cost_usd": float(cost_usd)}
         for model, quality, cost_usd in zip(
             estimates.models, estimates.quality[0], estimates.cost_usd[0], strict=True
         )
     }
+    if estimates.latency is not None:
+        rows = np.stack([each[0] for each in estimates.latency.arrays], axis=1)
+        for known, row in zip(found.values(), rows, strict=True):
+            # What isn't known is left out, as in decisions before there were latencies.
+            told = zip(LATENCY_NAMES, row, strict=True)
+            known |= {name: float(each) for name, each in told if np.isfinite(each)}
+    return found

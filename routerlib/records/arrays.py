@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 # Column of a candidate model, per prompt.
 Arms = NDArray[np.intp]
 

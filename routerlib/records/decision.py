@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,57 @@ GOES_ON_FROM = re.compile(r"under decision (\d+)")
 STEP = "cascade"
 
 
+# What the fields of `Latencies` are called beside quality and cost in a decision's estimates.
+LATENCY_NAMES = ("latency_s", "latency_p90_s", "first_token_s", "first_token_p95_s")
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Seconds that each candidate model is expected to take on each prompt.
+
+    Parameters
+    ----------
+    mean_s, p90_s : ndarray of shape (n_prompts, n_models)
+        From the request to the end of the answer: the mean, and what nine of ten stay under.
+        Seconds; NaN = unknown.
+    first_token_s, first_token_p95_s : ndarray of shape (n_prompts, n_models)
+        From the request to the first piece of a streamed answer: the mean, and what nineteen of
+        twenty stay under. Seconds; NaN = unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> seconds = np.array([[1.0, 3.0]])
+    >>> Latencies(seconds, 2 * seconds, seconds / 4, seconds / 2).of([1]).p90_s.tolist()
+    [[6.0]]
+    """
+
+    mean_s: np.ndarray
+    p90_s: np.ndarray
+    first_token_s: np.ndarray
+    first_token_p95_s: np.ndarray
+
+    def of(self, columns: Sequence[int]) -> Latencies:
+        """Return what is expected of some candidate models.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            Which, in this order.
+
+        Returns
+        -------
+        Latencies
+            Of the same prompts.
+        """
+        return Latencies(*(each[:, columns] for each in self.arrays))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All four, in the order of the parameters."""
+        return self.mean_s, self.p90_s, self.first_token_s, self.first_token_p95_s
+
+
 @dataclass(frozen=True, repr=False)
 class Estimates:
     """What a router expects of each candidate model on each prompt.
@@ -38,15 +89,21 @@ class Estimates:
     quality_sd : ndarray of shape (n_prompts, n_models) or None, default=None
         Standard deviation of expected quality, at least 0; None = not known. Policies that
         explore by uncertainty need it.
+    latency : Latencies or None, default=None
+        Seconds that each is expected to take; None = not known.
     """
 
     models: tuple[str, ...]
     quality: np.ndarray
     cost_usd: np.ndarray
     quality_sd: np.ndarray | None = None
+    latency: Latencies | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.quality), len(self.models))
+        for each in self.latency.arrays if self.latency else ():
+            if each.shape != shape:
+                raise ValueError(f"latency must have shape {shape}, got {each.shape}")
         for name in ("quality", "cost_usd", "quality_sd"):
             given = getattr(self, name)
             if given is not None and given.shape != shape:
@@ -82,7 +139,8 @@ class Estimates:
             )
         sd = None if self.quality_sd is None else self.quality_sd[:, kept]
         names = tuple(self.models[column] for column in kept)
-        return Estimates(names, self.quality[:, kept], self.cost_usd[:, kept], sd)
+        latency = None if self.latency is None else self.latency.of(kept)
+        return Estimates(names, self.quality[:, kept], self.cost_usd[:, kept], sd, latency)
 
     def __repr__(self) -> str:
         return f"Estimates({len(self)} prompts x {len(self.models)} models)"
@@ -116,7 +174,8 @@ class Decision:
         Quality given up per US dollar saved.
     estimates : dict of str to dict
         ``{model: {"quality": ..., "cost_usd": ...}}`` for every candidate model that it was
-        between; empty where a rule chose between all.
+        between, and the seconds of `LATENCY_NAMES` where these are known; empty where a rule chose
+        between all.
     router_hash : str
         Identity of the router that decided.
     """

@@ -17,6 +17,7 @@ from routerlib.routers.held_out import HeldOut
 from routerlib.routers.held_out_errors import HeldOutErrors
 from routerlib.routers.out_of_fold import OutOfFold
 from routerlib.routers.topic_table import TopicMeans
+from routerlib.routers.usual_latencies import UsualLatencies
 
 
 class Fitted(ABC):
@@ -36,6 +37,7 @@ class Fitted(ABC):
     held_out_: HeldOut | None = None
     held_out_errors_: HeldOutErrors | None = None
     out_of_fold_: OutOfFold | None = None
+    latencies_: UsualLatencies | None = None
 
     def stand_at(
         self,
@@ -101,6 +103,8 @@ class Fitted(ABC):
         state = self.to_state()
         for name in ("cost_weight", "fallback", "training", "held_out_errors", "out_of_fold"):
             del state[name]
+        if state["latencies"] is None:  # so it stays the hash that older versions logged
+            del state["latencies"]
         return tagged_hash(_hashable(state))
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
@@ -133,6 +137,7 @@ class Fitted(ABC):
             "training": self.training_,
             "held_out_errors": self.held_out_errors_ and self.held_out_errors_.to_state(),
             "out_of_fold": None if self.out_of_fold_ is None else self.out_of_fold_.to_state(),
+            "latencies": None if self.latencies_ is None else self.latencies_.to_state(),
             "parameters": self._parameters(),
             "learned": self._learned(),
         }
@@ -160,6 +165,10 @@ class Fitted(ABC):
         chosen = state.get("out_of_fold")  # files of older versions have none
         router.out_of_fold_ = (
             None if chosen is None else OutOfFold.from_state(chosen, len(router.models_))
+        )
+        seconds = state.get("latencies")  # files of older versions have none
+        router.latencies_ = (
+            None if seconds is None else UsualLatencies.from_state(seconds, len(router.models_))
         )
         router.train_prompt_ids_ = tuple(state["train_prompt_ids"])
         router.data_hash_ = state["data_hash"]

@@ -12,11 +12,20 @@ import numpy as np
 from routerlib.features.inputs import texts_of, topics_of
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.policies import Policy
-from routerlib.policies.utility import by_model, choose_arms, reason_of
-from routerlib.records.decision import Decision, Estimates
+from routerlib.policies.utility import (
+    NO_HASTE,
+    Haste,
+    by_model,
+    choose_arms,
+    names_in_time,
+    reason_of,
+    told_of_cap,
+)
+from routerlib.records.decision import Decision, Estimates, Latencies
 from routerlib.routers.estimator import Estimator
 from routerlib.routers.fitted import Fitted
 from routerlib.routers.topic_table import TopicMeans
+from routerlib.routers.usual_latencies import UsualLatencies
 
 # A weighed mean of numbers in [0, 1] may leave it by this much.
 _ROUNDING = 1e-9
@@ -59,6 +68,9 @@ class Router(Fitted, Estimator):
         What routers gave that were trained alike on a part of the prompts, for those of the other
         part, by which this one may be judged on its own training prompts; None where there are
         none.
+    latencies_ : UsualLatencies or None
+        Seconds that each candidate usually takes, on all training prompts together; None where
+        the outcomes tell no times.
     """
 
     def fit(self, outcomes: Outcomes) -> Self:
@@ -85,6 +97,7 @@ class Router(Fitted, Estimator):
         self.best_single_ = outcomes.best_single
         self.mean_quality_, self.mean_cost_usd_ = outcomes.compared()
         self.topic_means_ = TopicMeans.of(outcomes)
+        self.latencies_ = UsualLatencies.of(outcomes)
         self.train_prompt_ids_ = tuple(outcomes.prompt_ids)
         self.data_hash_ = outcomes.data_hash
         self.held_out_errors_ = None
@@ -107,7 +120,7 @@ class Router(Fitted, Estimator):
         -------
         Estimates
             ``quality`` in [0, 1] and ``cost_usd``, both of shape (n_prompts, n_models); cost is
-            NaN where no cost was seen in training.
+            NaN where no cost was seen in training. ``latency`` where training saw times.
 
         Raises
         ------
@@ -121,7 +134,8 @@ class Router(Fitted, Estimator):
         if not texts:
             empty = np.zeros((0, len(self.models_)))
             return Estimates(self.models_, empty, empty.copy())
-        estimates = Estimates(self.models_, *self._estimate(texts, topics))
+        quality, cost_usd = self._estimate(texts, topics)
+        estimates = Estimates(self.models_, quality, cost_usd, latency=self._latency(texts))
         _check_possible(estimates, len(texts))
         return estimates
 
@@ -180,6 +194,7 @@ class Router(Fitted, Estimator):
         policy: Policy | None = None,
         task: str | None = None,
         among: Collection[str] | None = None,
+        haste: Haste = NO_HASTE,
     ) -> Decision: ...
 
     @overload
@@ -191,6 +206,7 @@ class Router(Fitted, Estimator):
         policy: Policy | None = None,
         task: str | None = None,
         among: Collection[str] | None = None,
+        haste: Haste = NO_HASTE,
     ) -> list[Decision]: ...
 
     def route(
@@ -201,6 +217,7 @@ class Router(Fitted, Estimator):
         policy: Policy | None = None,
         task: str | None = None,
         among: Collection[str] | None = None,
+        haste: Haste = NO_HASTE,
     ) -> Decision | list[Decision]:
         """Choose the candidate model for one prompt, or for each of several.
 
@@ -217,6 +234,9 @@ class Router(Fitted, Estimator):
         among : collection of str or None, default=None
             Candidate models that can answer; the propensity is that among them, and the decision
             keeps the estimates of these alone. None = all.
+        haste : Haste, default=Haste()
+            Quality given up per second saved, and a cap on seconds: the decision is then among
+            those that are in time. A `policy` has a weight of its own.
 
         Returns
         -------
@@ -226,15 +246,15 @@ class Router(Fitted, Estimator):
         Raises
         ------
         ValueError
-            If both `cost_weight` and `policy` are given, cost is weighed but unknown, or none of
-            `among` is known.
+            If both `cost_weight` and `policy` are given, cost or latency is weighed but unknown,
+            or none of `among` is known.
         """
         if cost_weight is not None and policy is not None:
             raise ValueError("give cost_weight or policy, not both")
         if not isinstance(prompt, str):
             texts = texts_of(prompt)
-            return [self._route(text, cost_weight, policy, task, among) for text in texts]
-        return self._route(prompt, cost_weight, policy, task, among)
+            return [self._route(text, cost_weight, policy, task, among, haste) for text in texts]
+        return self._route(prompt, cost_weight, policy, task, among, haste)
 
     def _route(
         self,
@@ -243,12 +263,16 @@ class Router(Fitted, Estimator):
         policy: Policy | None,
         task: str | None,
         among: Collection[str] | None,
+        haste: Haste = NO_HASTE,
     ) -> Decision:
         topics = None if task is None else [task]
         needs_spread = policy is not None and policy.needs_spread
         predict = self.predict_with_spread if needs_spread else self.predict
-        estimates = predict([prompt], topics).among(among)
-        arm, propensity, reason = self._decide(estimates, cost_weight, policy)
+        known = predict([prompt], topics).among(among)
+        estimates = known.among(names_in_time(known, haste))
+        arm, propensity, reason = self._decide(estimates, cost_weight, policy, haste)
+        if haste.max_latency_s is not None:
+            reason += told_of_cap(known, estimates.models[arm], haste.max_latency_s)
         return Decision(
             model=estimates.models[arm],
             expected_quality=float(estimates.quality[0, arm]),
@@ -267,19 +291,23 @@ class Router(Fitted, Estimator):
         return self.cost_weight_ if cost_weight is None else float(cost_weight)
 
     def _decide(
-        self, estimates: Estimates, cost_weight: float | None, policy: Policy | None
+        self,
+        estimates: Estimates,
+        cost_weight: float | None,
+        policy: Policy | None,
+        haste: Haste,
     ) -> tuple[int, float, str]:
         """Return arm, propensity and reason for the only prompt."""
         if policy is not None:
             choices = policy.choose(estimates)
             arm, propensity = int(choices.arms[0]), float(choices.propensities[0])
-        elif cost_weight is None and self.fallback_ is not None:
+        elif cost_weight is None and self.fallback_ is not None and not haste.latency_weight:
             best = self._best_of(estimates.models)
             return estimates.models.index(best), 1.0, f"keeps to {best}: {self.fallback_}"
         else:
             weight = self.cost_weight_ if cost_weight is None else cost_weight
-            arm, propensity = int(choose_arms(estimates, weight)[0]), 1.0
-        return arm, propensity, reason_of(estimates, arm)
+            arm, propensity = int(choose_arms(estimates, weight, haste)[0]), 1.0
+        return arm, propensity, reason_of(estimates, arm, haste.latency_weight)
 
     def _best_of(self, models: Sequence[str]) -> str:
         """Return which of some models has the highest mean quality on train."""
@@ -320,6 +348,10 @@ class Router(Fitted, Estimator):
         self, texts: list[str], topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return quality and cost_usd, each of shape (n_prompts, n_models)."""
+
+    def _latency(self, texts: list[str]) -> Latencies | None:
+        """Return the seconds expected on each prompt: what is usual, unless a router knows more."""
+        return None if self.latencies_ is None else self.latencies_.expected(texts)
 
 
 def _check_observed(outcomes: Outcomes) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from routerlib.features.tasks import detect_task
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.policies import Policy
+from routerlib.policies.utility import NO_HASTE, Haste, names_in_time
 from routerlib.records.call import ROLES, CandidateModel
 from routerlib.records.canonical import tagged_hash
-from routerlib.records.decision import Decision
+from routerlib.records.decision import Decision, Estimates
 from routerlib.records.prompt import TASKS
 from routerlib.routers.router import Router
 
@@ -42,6 +43,7 @@ class BlindRouter(Router):
         policy: Policy | None,
         task: str | None,
         among: Collection[str] | None,
+        haste: Haste = NO_HASTE,
     ) -> Decision:
         if policy is not None:
             name = type(self).__name__
@@ -50,6 +52,9 @@ class BlindRouter(Router):
         models = tuple(name for name in self.models_ if among is None or name in among)
         if not models:
             raise ValueError(f"none of {', '.join(among or ())} is known to {type(self).__name__}")
+        unknown = np.full((1, len(self.models_)), np.nan)
+        known = Estimates(self.models_, unknown, unknown, latency=self._latency([prompt]))
+        models = tuple(names_in_time(known.among(models), haste) or models)
         model, propensity, reason = self._choose(prompt, task, models)
         is_between_all = len(models) == len(self.models_)
         return Decision(

@@ -137,7 +137,13 @@ class Service:
         by_price = sorted(able, key=lambda each: -each.price.output_usd_per_mtok)
         among = None if len(able) == len(self.candidates) else [each.name for each in by_price]
         arguments = (router, prompt, wish.cost_weight, self._exploration, among)
-        choose = partial(decide, *arguments, cascades=wish.cascades, time=self._time_of(wish))
+        choose = partial(
+            decide,
+            *arguments,
+            haste=wish.haste,
+            cascades=wish.cascades,
+            time=self._time_of(wish),
+        )
         with refusing(422):
             if len(prompt.text) > _LONG_CHARACTERS:
                 loop = asyncio.get_running_loop()
@@ -157,7 +163,7 @@ class Service:
         router = self.routing.router
         if wish.cascades:
             _check_cascade(router)
-        in_time = self._deadlines.keep(self.candidates, wish.max_latency_s)
+        in_time = self._deadlines.keep(self.candidates, wish.haste.max_latency_s)
         if wish.model is not None:
             named = select_candidates(self.candidates, [wish.model])
             _able(named, prompt, wish.parameters)  # says what it lacks, whoever else could answer
@@ -187,9 +193,10 @@ class Service:
 
     def _time_of(self, wish: Wish) -> dict[str, Any]:
         """Return what a cascade knows of a deadline that all its calls have to keep together."""
-        if wish.max_latency_s is None or not wish.cascades:
+        most_s = wish.haste.max_latency_s
+        if most_s is None or not wish.cascades:
             return {}
-        return {"latency_s": self._deadlines.seconds(), "max_latency_s": wish.max_latency_s}
+        return {"latency_s": self._deadlines.seconds(), "max_latency_s": most_s}
 
     def _is_affordable(self, prompt: Prompt) -> Callable[[CandidateModel], bool]:
         return lambda candidate: is_affordable(self.budget, [candidate], prompt)

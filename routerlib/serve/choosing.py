@@ -10,6 +10,7 @@ import numpy as np
 
 from routerlib.gather.calls.steps import without_steps
 from routerlib.policies.policies import Choices, Policy
+from routerlib.policies.utility import NO_HASTE, Haste
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
 from routerlib.records.prompt import Prompt
@@ -36,25 +37,26 @@ class Exploration:
     def __str__(self) -> str:
         return f"{self.kind}:{self.share:g}"
 
-    def policy(self, cost_weight: float) -> Policy:
+    def policy(self, cost_weight: float, haste: Haste = NO_HASTE) -> Policy:
         """Return the policy for a cost weight; cheap enough to be made for each decision."""
-        return _Exploring(self, cost_weight)
+        return _Exploring(self, cost_weight, haste)
 
 
 class _Exploring(Policy):
     """Draw by the wanted policy; where no uncertainty is known, the best and the even share."""
 
-    def __init__(self, exploration: Exploration, cost_weight: float) -> None:
+    def __init__(self, exploration: Exploration, cost_weight: float, haste: Haste) -> None:
         from routerlib.policies.exploration import EpsilonGreedy, Thompson, UpperConfidence
 
         share = exploration.share
-        self._even = EpsilonGreedy(cost_weight, epsilon=share)
+        self._even = EpsilonGreedy(cost_weight, epsilon=share, haste=haste)
         by_spread: dict[str, type[Thompson | UpperConfidence]] = {
             "thompson": Thompson,
             "ucb": UpperConfidence,
         }
         kind = by_spread.get(exploration.kind)
-        self._wanted: Explorer = self._even if kind is None else kind(cost_weight, floor=share)
+        wanted = None if kind is None else kind(cost_weight, floor=share, haste=haste)
+        self._wanted: Explorer = wanted or self._even
         self.needs_spread = self._wanted.needs_spread
 
     def choose(self, estimates: Estimates) -> Choices:
@@ -99,6 +101,7 @@ def decide(
     exploration: Exploration | None,
     among: Collection[str] | None = None,
     *,
+    haste: Haste = NO_HASTE,
     cascades: bool = False,
     time: Mapping[str, Any] | None = None,
 ) -> Decision:
@@ -109,22 +112,24 @@ def decide(
     `exploration`: how the choice is drawn; None = the best expected utility, always.
     `among`: who can answer; None = all. Where the router knows none of
         them, the first is chosen.
+    `haste`: quality given up per second saved, and seconds that nine of ten answers must keep to.
     `cascades`: whether others may be asked after the answer; else a cascade is the router in it.
     `time`: `latency_s` and `max_latency_s` of a cascade's calls together; None = any.
     """
     router = router if cascades else without_steps(router)
     if among is not None and not set(among).intersection(router.models_):
         return _unknown(router, next(iter(among)), cost_weight)
-    known: dict[str, Any] = {"task": prompt.task, "among": among}
+    known: dict[str, Any] = {"task": prompt.task, "among": among, "haste": haste}
     if exploration is None:
         return _usual(router, prompt, cost_weight, {**known, **(time or {})})
     weight = router.cost_weight_ if cost_weight is None else cost_weight
-    keeps_to_one = cost_weight is None and router.fallback_ is not None
+    is_weighed = cost_weight is not None or haste.latency_weight > 0
+    keeps_to_one = not is_weighed and router.fallback_ is not None
     if cascades or keeps_to_one or isinstance(router, RuleRouter):
         usual = _usual(router, prompt, cost_weight, {**known, **(time or {})})
-        models = tuple(name for name in router.models_ if among is None or name in among)
+        models = tuple(usual.estimates) or router.models_
         return _around(usual, models, exploration.policy(0.0))
-    drawn = router.route(prompt.text, policy=exploration.policy(weight), **known)
+    drawn = router.route(prompt.text, policy=exploration.policy(weight, haste), **known)
     return replace(drawn, cost_weight=weight)
 
 

@@ -45,6 +45,10 @@ class Expected(BaseModel):
 
     quality: float | None
     cost_usd: float | None
+    latency_s: float | None = None
+    latency_p90_s: float | None = None
+    first_token_s: float | None = None
+    first_token_p95_s: float | None = None
 
 
 class RouteBody(BaseModel):

@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from routerlib.policies.utility import NO_HASTE, Haste
 from routerlib.serve.faults import Refused
 
 ROUTED = "router"
 # What the field names for a cascade.
 _CASCADE = "cascade"
 IN_STEPS = f"{ROUTED}:{_CASCADE}"
-_LEAST = {"cost_weight": "a finite number of at least 0", "max_latency_s": "seconds above 0"}
+_AT_LEAST_0 = "a finite number of at least 0"
+_LEAST = {
+    "cost_weight": _AT_LEAST_0,
+    "latency_weight": _AT_LEAST_0,
+    "max_latency_s": "seconds above 0",
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Wish:
 
     `cost_weight`: quality given up per US dollar saved; None = the router's operating point.
     `model`: a candidate that was named; None = the router decides.
-    `max_latency_s`: seconds; who lately took longer in one answer of ten isn't asked; None = any.
+    `haste`: quality given up per second saved, and seconds that nine of ten answers must keep to.
     `continues`: decision id of the turn that this one goes on from, or ``none``; None = look it
         up.
     `cascades`: whether another candidate may be asked once an answer was looked at.
@@ -30,7 +36,7 @@ class Wish:
 
     cost_weight: float | None = None
     model: str | None = None
-    max_latency_s: float | None = None
+    haste: Haste = NO_HASTE
     continues: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     cascades: bool = False
@@ -42,7 +48,7 @@ def read_wish(told: str, candidates: Sequence[str]) -> Wish:
     `candidates`: their names, which go before everything else.
 
     >>> wish = read_wish("router:cascade,cost_weight=20,max_latency_s=3", ["small"])
-    >>> wish.cascades, wish.cost_weight, wish.max_latency_s
+    >>> wish.cascades, wish.cost_weight, wish.haste.max_latency_s
     (True, 20.0, 3.0)
     """
     if told in candidates:
@@ -58,13 +64,14 @@ def read_wish(told: str, candidates: Sequence[str]) -> Wish:
     if len({name for name, _, _ in pairs}) < len(pairs):
         raise Refused(400, f"each setting stands once in {told!r}", param="model")
     values = {name: _number(name, value) for name, _, value in pairs}
-    weight, most_s = values.get("cost_weight"), values.get("max_latency_s")
-    return Wish(weight, None, most_s, cascades=cascades)
+    haste = Haste(values.get("latency_weight", 0.0), values.get("max_latency_s"))
+    return Wish(values.get("cost_weight"), haste=haste, cascades=cascades)
 
 
 def unknown_name(told: str, candidates: Sequence[str]) -> Refused:
     """Return the refusal of a name, with those that are known."""
-    settings = (f"{ROUTED}:cost_weight=20", f"{ROUTED}:max_latency_s=3")
+    examples = ("cost_weight=20", "latency_weight=0.01", "max_latency_s=3")
+    settings = (f"{ROUTED}:{each}" for each in examples)
     steps = (IN_STEPS, f"{IN_STEPS},cost_weight=20")
     known = ", ".join((ROUTED, *settings, *steps, *candidates))
     message = f"unknown model {told!r}; known are {known}"

@@ -13,8 +13,10 @@ from serving import candidate, rows, save_router, serving
 from routerlib.gather.llm_judges.judging import SOURCE
 from routerlib.log.call_log import CallLog
 from routerlib.log.latencies import Latency, recent_latencies, too_slow
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call
 from routerlib.records.prompt import Prompt
+from routerlib.routers.rivals import KNNRouter
 
 CHAT = "/v1/chat/completions"
 HI = [{"role": "user", "content": "Hi"}]
@@ -113,3 +115,39 @@ def test_a_deadline_is_seconds_above_0(provider: FaultServer, log_path: Path, va
         assert "each setting stands once" in client.post(CHAT, json=twice).text
     assert told.status_code == 400
     assert "max_latency_s must be seconds above 0" in told.json()["error"]["message"]
+
+
+def test_a_latency_weight_and_a_cap_go_by_what_a_router_expects_of_the_prompt(
+    provider: FaultServer, log_path: Path, tmp_path: Path
+) -> None:
+    outcomes = Outcomes(
+        [f"Say {number}" for number in range(40)],
+        ["small", "large"],
+        [[0.5, 0.9]] * 40,
+        [[0.001, 0.002]] * 40,
+        latency_s=[[1.0, 5.0]] * 40,
+    )
+    KNNRouter().fit(outcomes).save(tmp_path / "r.pkl")
+    who = [candidate(name, provider.url) for name in ("small", "large")]
+    with serving(who, log_path, tmp_path / "r.pkl", stickiness="none") as client:
+        models = ("router", "router:latency_weight=0.2", "router:max_latency_s=3")
+        told = [client.post(CHAT, json={"model": each, "messages": HI}).json() for each in models]
+        expected = client.post("/route", json={"prompt": "Hi"}).json()["estimates"]["large"]
+    assert [each["model"] for each in told] == ["large", "small", "small"]
+    reasons = [reason for (reason,) in rows(log_path, "select reason from decisions")]
+    assert "expected to take 1 s against 5 s of large" in reasons[1]
+    assert "too slow for 3 s: large 5 s" in reasons[2]
+    assert expected["latency_s"] == expected["latency_p90_s"] == 5.0
+    assert "first_token_s" not in expected  # nobody knows it
+
+
+def test_a_streamed_answer_is_logged_with_the_seconds_until_it_began(
+    provider: FaultServer, log_path: Path
+) -> None:
+    with serving([candidate("small", provider.url)], log_path) as client:
+        for stream in (False, True):
+            client.post(CHAT, json={"model": "router", "messages": HI, "stream": stream})
+    found = rows(log_path, "select latency_s, extra from calls order by call_id")
+    begun = [json.loads(extra or "{}").get("first_token_s") for _, extra in found]
+    assert begun[0] is None
+    assert 0 < begun[1] <= found[1][0]

@@ -142,7 +142,10 @@ class Clients:
             outcome = await asking.run()
             if spoken:
                 spoken.end()
-            if told := endpoint.adaptation.told:
+            if told := {
+                **endpoint.adaptation.told,
+                **asking.streamed.told_beginning(asking.started_at),
+            }:
                 outcome["extra"] = {**(outcome.get("extra") or {}), **told}
             outcome = redacted(outcome, endpoint.redact)
             if outcome.get("error_type") == UNKNOWN_END:
@@ -180,7 +183,7 @@ class _Asking:
         self._permit = permit
         self._on_text = on_text
         self._first_wait_s = first_wait_s
-        self._streamed = StreamedAnswer()
+        self.streamed = StreamedAnswer()
         self._n_forgiven = 0
         self._last_error: BaseException | None = None
         self._last_fault: Fault | None = None
@@ -188,6 +191,7 @@ class _Asking:
         self.on_thought: Callable[[str], None] | None = None
         self.on_body: Callable[[Any], None] | None = None
         self._has_thought_aloud = False
+        self.started_at = 0.0
 
     async def run(self) -> dict[str, Any]:
         from openai import OpenAIError
@@ -209,14 +213,14 @@ class _Asking:
         # Decoding and network errors that the SDK lets through are faults of the provider too.
         except (OpenAIError, AnswerFault, OSError) as error:
             error.__traceback__ = None
-            return {"response": self._streamed.text, **read_error(error, self._last_fault)}
+            return {"response": self.streamed.text, **read_error(error, self._last_fault)}
         finally:
             # All of it knows this call: it would hold its prompt until garbage is next looked for.
             retrying.iter_state.reset()
             self._last_error = None
 
     def _may_retry(self, error: BaseException) -> bool:
-        has_spoken = self._streamed.text is not None or self._has_thought_aloud
+        has_spoken = self.streamed.text is not None or self._has_thought_aloud
         if isinstance(error, NotAsked) or has_spoken:
             return False
         return self._is_taught or _is_passing(error, self._last_fault)
@@ -242,7 +246,7 @@ class _Asking:
             if not await self._permit.take():
                 raise NotAsked(f"{self._candidate.name} was not asked")
             self.attempts += 1
-            started = time.perf_counter()
+            started = self.started_at = time.perf_counter()
             body = self._endpoint.adaptation.apply(self._body())
             try:
                 # The SDK's own timeout starts again with each byte.
@@ -297,7 +301,7 @@ class _Asking:
             return await self._read_whole(stream.response)
 
     async def _read_stream(self, stream: Any) -> Any:
-        answer = self._streamed = StreamedAnswer()
+        answer = self.streamed = StreamedAnswer()
         shown, on_text = RedactedStream(self._endpoint.redact), self._on_text
         thought = RedactedStream(self._endpoint.redact)
         try:

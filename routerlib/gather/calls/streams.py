@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from routerlib.gather.calls.replies import (
@@ -85,6 +86,7 @@ class StreamedAnswer:
         self._top: dict[str, Any] = {}
         self._has_begun = self._is_last = False
         self.new_thought = ""  # of the last chunk
+        self._began_at: float | None = None  # by `time.perf_counter`
 
     @property
     def is_complete(self) -> bool:
@@ -95,6 +97,10 @@ class StreamedAnswer:
     def text(self) -> str | None:
         """The text so far; None = none came."""
         return storable("".join(self._texts)) if self._texts else None
+
+    def told_beginning(self, started_at: float) -> dict[str, float]:
+        """Return what a log keeps of when it began; `started_at`: by `time.perf_counter`."""
+        return {} if self._began_at is None else {"first_token_s": self._began_at - started_at}
 
     def note_end(self) -> None:
         """Learn that the provider has marked the end of the stream."""
@@ -146,6 +152,8 @@ class StreamedAnswer:
         if _is_thought(delta) and piece:
             piece, thought = "", piece
         thought += thoughts_of(delta)
+        if self._began_at is None and (piece or thought or delta.get("tool_calls")):
+            self._began_at = time.perf_counter()
         if piece:
             self._texts.append(piece)
         if thought:

@@ -11,7 +11,7 @@ import numpy as np
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.policies import MeanBudget, Policy
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
-from routerlib.records.decision import Estimates
+from routerlib.records.decision import Estimates, Latencies
 from routerlib.routers.cascades.boldness import Boldness, choose_boldness, complete_prompts
 from routerlib.routers.cascades.evidence import Evidence
 from routerlib.routers.cascades.judgement import AnswerJudgement, answers_of, of_router
@@ -94,6 +94,7 @@ class Cascade(Stepping):
         self.best_single_ = router.best_single_
         self.mean_quality_, self.mean_cost_usd_ = router.mean_quality_, router.mean_cost_usd_
         self.topic_means_ = router.topic_means_
+        self.latencies_ = router.latencies_
         self.train_prompt_ids_ = router.train_prompt_ids_
         self.data_hash_ = router.data_hash_
         self.held_out_errors_ = router.held_out_errors_
@@ -167,6 +168,9 @@ class Cascade(Stepping):
     ) -> tuple[np.ndarray, np.ndarray]:
         estimates = self.router.predict(texts, topics)
         return estimates.quality, estimates.cost_usd
+
+    def _latency(self, texts: list[str]) -> Latencies | None:
+        return self.router._latency(texts)
 
     def quality_interval(
         self, prompts: Sequence[str], topics: Sequence[str] | None = None, level: float = 0.9

@@ -13,7 +13,13 @@ from routerlib.outcomes.answers import Logprobs
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.exploration import Explorer
 from routerlib.policies.policies import MeanBudget, Policy, QualityFloor
-from routerlib.policies.utility import by_model, check_costs_known, choose_arms
+from routerlib.policies.utility import (
+    NO_HASTE,
+    Haste,
+    by_model,
+    check_costs_known,
+    choose_arms,
+)
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.cascades.boldness import Boldness
@@ -63,6 +69,7 @@ class Stepping(Router):
         among: Collection[str] | None = None,
         latency_s: Mapping[str, float] | None = None,
         max_latency_s: float | None = None,
+        haste: Haste = NO_HASTE,
     ) -> Step:
         """Choose the first candidate model to ask.
 
@@ -84,9 +91,12 @@ class Stepping(Router):
             Candidate models that can answer; None = all.
         latency_s : mapping of str to float, or None, default=None
             Seconds that a call of a candidate takes, nine times out of ten; one that isn't there is
-            believed to be in time.
+            believed to be in time. None = as the router expects of this prompt, where it does.
         max_latency_s : float or None, default=None
-            Seconds, above 0, that all calls of this prompt may take together; None = any.
+            Seconds, above 0, that all calls of this prompt may take together; None = the cap of
+            `haste`.
+        haste : Haste, default=Haste()
+            Its weight counts where nothing is asked after the first call.
 
         Returns
         -------
@@ -100,15 +110,19 @@ class Stepping(Router):
             fits the budget or the time.
         """
         self._check_learnt()
+        max_latency_s = haste.max_latency_s if max_latency_s is None else max_latency_s
+        if max_latency_s is not None and latency_s is None:
+            latency_s = self._expected_s(prompt)
         most_s = seconds_of(max_latency_s)
         seconds = latencies_of(self.models_, latency_s)
         if math.isfinite(most_s):
             among = self._in_time(among, seconds, most_s)
         terms = self._terms(cost_weight, policy)
+        weighed = Haste(haste.latency_weight)
         if terms is None:
-            return _as_step(super()._route(prompt, cost_weight, policy, task, among))
+            return _as_step(super()._route(prompt, cost_weight, policy, task, among, weighed))
         if isinstance(policy, Explorer):
-            drawn = super()._route(prompt, cost_weight, policy, task, among)
+            drawn = super()._route(prompt, cost_weight, policy, task, among, weighed)
             if drawn.propensity < 1:
                 return _as_step(drawn)
         estimates = self._expected(prompt, task, terms)
@@ -256,9 +270,12 @@ class Stepping(Router):
         policy: Policy | None,
         task: str | None,
         among: Collection[str] | None,
+        haste: Haste = NO_HASTE,
     ) -> Decision:
         """Choose the first candidate model to ask, as `start` does."""
-        return self.start(prompt, cost_weight=cost_weight, policy=policy, task=task, among=among)
+        return self.start(
+            prompt, cost_weight=cost_weight, policy=policy, task=task, among=among, haste=haste
+        )
 
     def score(self, outcomes: Outcomes, y: None = None) -> float:
         """Refuse: what a cascade is worth depends on what it goes on to ask.
@@ -284,6 +301,12 @@ class Stepping(Router):
         if among is None:
             return []
         return [arm for arm, name in enumerate(self.models_) if name not in among]
+
+    def _expected_s(self, prompt: str) -> dict[str, float]:
+        """Return what nine of ten calls are expected to take at most, where that is known."""
+        known = self._latency([prompt])
+        p90_s = [] if known is None else known.p90_s[0].tolist()
+        return dict(zip(self.models_, p90_s, strict=False))
 
     def _in_time(self, among: Collection[str] | None, seconds: Floats, most_s: float) -> list[str]:
         """Return who answers in time, of those that can answer."""

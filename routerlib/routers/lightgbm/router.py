@@ -14,13 +14,14 @@ from routerlib.features.learners.log_odds import TopicShift
 from routerlib.features.prompt_columns import GROUPS, PromptColumns
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import tagged_hash
-from routerlib.records.decision import Estimates
+from routerlib.records.decision import Estimates, Latencies
 from routerlib.routers.held_out import HeldOut
 from routerlib.routers.lightgbm.addition import Addition
 from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
 from routerlib.routers.lightgbm.fit_blend import blend_out_of_fold, fit_blend
+from routerlib.routers.lightgbm.latency_trees import LatencyTrees
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text
 from routerlib.routers.lightgbm.trees import (
@@ -29,6 +30,7 @@ from routerlib.routers.lightgbm.trees import (
     quality_out_of_fold,
     train_classifier,
 )
+from routerlib.routers.usual_latencies import UsualLatencies
 
 # A candidate with fewer labels, and fewer than half of the most labelled one's, is estimated from
 # what is expected of the others.
@@ -180,6 +182,9 @@ class LGBMRouter(ExplainedRouter):
             usual = np.clip(self.mean_quality_[self._main].mean() + above, 0, 1)
             self.mean_quality_ = np.append(self.mean_quality_, usual)
         self.mean_cost_usd_ = np.append(self.mean_cost_usd_, outcomes.mean_cost_usd)
+        if self.latencies_ is not None:
+            more = UsualLatencies.of(outcomes)
+            self.latencies_ = self.latencies_.and_of(more, len(outcomes.models))
         self.models_ = (*self.models_, *outcomes.models)
         self.best_single_ = self.models_[int(np.argmax(self.mean_quality_))]
         new = dict.fromkeys([*self.train_prompt_ids_, *outcomes.prompt_ids])
@@ -195,6 +200,10 @@ class LGBMRouter(ExplainedRouter):
 
     def _learn_all(self, outcomes: Outcomes) -> None:
         self.held_out_ = None
+        self._latency_trees = None
+        if self.latencies_ is not None:
+            folds = folds_of(outcomes, self.random_state)
+            self._latency_trees = LatencyTrees.fit(outcomes, folds, self.random_state)
         few = _few_labels(outcomes.quality)
         if self.objective == "best_model":
             few[:] = False
@@ -317,6 +326,11 @@ class LGBMRouter(ExplainedRouter):
             quality[:, self._main] = np.clip(quality[:, self._main] + shifts, 0, 1)
         return quality
 
+    def _latency(self, texts: list[str]) -> Latencies | None:
+        if self.latencies_ is None or self._latency_trees is None:
+            return super()._latency(texts)
+        return self._latency_trees.expected(texts, self.latencies_)
+
     def _common_log_cost(self, columns: np.ndarray) -> np.ndarray:
         return _mean_log(self._cost.cost_usd(columns))
 
@@ -342,6 +356,8 @@ class LGBMRouter(ExplainedRouter):
             "main": self._main,
             "cost": self._cost.to_state(),
         }
+        if self._latency_trees is not None:
+            learned["latency"] = self._latency_trees.to_state()
         if self.objective == "best_model":
             text = self._classifier_text
             return {**learned, "classes": self._classes, "classifier": text}
@@ -361,6 +377,8 @@ class LGBMRouter(ExplainedRouter):
         self._main = learned["main"]
         self._cost = CostTrees.from_state(learned["cost"], n_columns, len(self._main))
         self._additions, self._topic_shift = {}, TopicShift({})
+        known = learned.get("latency")  # files of older versions have none
+        self._latency_trees = known and LatencyTrees.from_state(known, len(self.models_))
         if self.objective == "best_model":
             self._classes = learned["classes"]
             self._open_classifier(learned["classifier"], n_columns)

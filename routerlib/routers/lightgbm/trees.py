@@ -52,6 +52,7 @@ _COST: dict[str, Any] = {
     "feature_fraction": 0.5,
 }
 _COST_ROUNDS = 60
+_QUANTILE: dict[str, Any] = {**_COST, "objective": "quantile", "learning_rate": 0.1}
 N_BAGS = 2
 # The factor of a free candidate is 0, whose logarithm is not finite.
 _SMALLEST_SMEAR = 1e-300
@@ -83,6 +84,14 @@ def train_cost(rows: BinnedRows, log_costs: np.ndarray, random_state: int) -> lg
     """Train a booster of the log of cost; constant where there are fewer than 20 rows."""
     n_rounds = _COST_ROUNDS if len(log_costs) >= MIN_ROWS_FOR_TREES else 1
     return _train(rows, log_costs, _COST, n_rounds, random_state)
+
+
+def train_quantile(
+    rows: BinnedRows, log_s: np.ndarray, level: float, random_state: int
+) -> lgb.Booster:
+    """Train a booster of a quantile of log seconds, `level` in (0, 1); else as `train_cost`."""
+    settings = {**_QUANTILE, "alpha": level}
+    return _train(rows, log_s, settings, _COST_ROUNDS, random_state)
 
 
 def raw_scores(booster: lgb.Booster, columns: np.ndarray) -> np.ndarray:
