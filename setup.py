@@ -11,6 +11,7 @@ from setuptools.command.build_py import build_py
 # What `routerlib init` lays out; an editable checkout has them at its top and needs no copy.
 STARTER = (
     "notebooks/*.ipynb",
+    "voila.json",
     "data/prompts.jsonl",
     "data/sample_logs.db",
     "data/sample_served.db",

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-MEANING = "meaning of the prompt"
-WORDING = "what its wording suggests"
+from functools import cache
+
+WORDS = "its words"
+ENCODED = "what it means to the neural encoder"
+TOPIC = "its topic"
 SIMILAR = "what similar prompts did"
-TOPIC = "what its topic suggests"
-NETWORK = "what a small neural network expects"
+WHOLE = "the prompt as a whole"
 ANY_PROMPT = "on any prompt"
 KNOWN_TASK = "known task"
 
 _FOLDED = {
-    "embedding_": MEANING,
-    "words_": WORDING,
+    "embedding_": WORDS,
+    "words_": WORDS,
     "neighbours_": SIMILAR,
     "topic_": TOPIC,
-    "network_": NETWORK,
+    "network_": WHOLE,
 }
-FOLDED = tuple(_FOLDED.values())
+FOLDED = (WORDS, ENCODED, TOPIC, SIMILAR, WHOLE)
 _READABLE = {
     "n_characters": "length in characters",
     "n_shots": "number of worked examples",
@@ -83,6 +85,7 @@ def number_text(value: float) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.3g}"
 
 
+@cache
 def readable_name(column: str) -> str:
     """Return what a feature column is called in front of people."""
     for prefix, group in _FOLDED.items():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from routerlib.records.arrays import pack_array, unpack_array
-from routerlib.weights.embedding import N_TOKENS, Encoded, unit_rows
+from routerlib.weights.embedding import N_TOKENS, Encoded, token_vectors, unit_rows
 
 _MAX_TERMS = 20_000
 # Dimensions kept of the wording (latent semantic analysis), and of everything together.
@@ -61,6 +61,29 @@ class TermIndex:
         weights = self.weights[columns]
         return columns, weights / max(float(np.sqrt(weights @ weights)), 1e-12)
 
+    def by_token(self, ids: np.ndarray, table: np.ndarray, onto: np.ndarray) -> np.ndarray:
+        """Deal what each term of a text adds to its tokens; both of a pair get half.
+
+        `ids` (n_tokens,): at least one.
+        `table` (n_terms, n_dimensions): what a unit of each term adds to each dimension.
+        `onto` (n_dimensions, n_columns): and that to each column.
+        Returns shape (n_tokens, n_columns).
+        """
+        dealt = np.zeros((len(ids), onto.shape[1]))
+        columns, weights = self.row(ids)
+        if len(columns) == 0:
+            return dealt
+        values = weights[:, np.newaxis] * (table[columns] @ onto)
+        wide = ids.astype(np.int64)
+        pairs = (wide[:-1] + 1) * N_TOKENS + wide[1:]
+        for terms, reach, share in ((wide, 0, 1.0), (pairs, 0, 0.5), (pairs, 1, 0.5)):
+            at = np.minimum(self.terms[columns].searchsorted(terms), len(columns) - 1)
+            held = np.flatnonzero(self.terms[columns[at]] == terms)
+            at = at[held]
+            often = np.bincount(at, minlength=len(columns))[at]
+            dealt[held + reach] += share * values[at] / often[:, np.newaxis]
+        return dealt
+
     def matrix(self, token_ids: Sequence[np.ndarray]) -> Any:
         """Return a sparse matrix of shape (n_texts, n_terms)."""
         from scipy.sparse import csr_array
@@ -102,8 +125,21 @@ class Place(NamedTuple):
     counts: np.ndarray
 
     def take(self, rows: np.ndarray) -> Place:
-        """Return the places of some prompts, chosen by a mask."""
+        """Return the places of some prompts, chosen by a mask or by their rows."""
         return Place(self.coordinates[rows], self.counts[rows])
+
+
+class Spread(NamedTuple):
+    """What one prompt's counts, tokens and encoded meaning add to some columns.
+
+    `counts` (n_counts, n_columns), `tokens` (n_tokens, n_columns), `encoder` (n_columns,).
+    `unread` (n_columns,): what a prompt without words lacks.
+    """
+
+    counts: np.ndarray
+    tokens: np.ndarray
+    encoder: np.ndarray
+    unread: np.ndarray
 
 
 class TextSpace:
@@ -174,6 +210,29 @@ class TextSpace:
             columns, weights = self.index.row(ids)
             coordinates[row] += weights @ tables["terms"][columns]
         return Place(coordinates, counts)
+
+    def spread(self, encoded: Encoded, counts: np.ndarray, slopes: np.ndarray) -> Spread:
+        """Take slopes times the coordinates of one prompt apart: exact, as all maps are linear.
+
+        What the usual prompt has of words is taken off each token alike.
+
+        `encoded`: of one text.
+        `counts` (n_counts,): as of its `Place`.
+        `slopes` (n_columns, n_dimensions): what a unit of each coordinate adds.
+        """
+        tables = self._floats
+        ids, columns = encoded.token_ids[0], slopes.T.astype(np.float32)
+        tokens = np.zeros((len(ids), slopes.shape[0]))
+        unread = (self.constant @ columns).astype(float)
+        if len(ids):
+            length = max(float(np.linalg.norm(encoded.vectors[0])), 1e-12) * len(ids)
+            tokens += token_vectors(ids) @ (tables["vectors"] @ columns) / length
+            tokens += self.index.by_token(ids, tables["terms"], columns) + unread / len(ids)
+            unread = np.zeros(slopes.shape[0])
+        encoder = np.zeros(slopes.shape[0])
+        if "encoder" in tables and encoded.neural is not None:
+            encoder += unit_rows(encoded.neural)[0] @ tables["encoder"] @ columns
+        return Spread(counts[:, np.newaxis] * (tables["counts"] @ columns), tokens, encoder, unread)
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""

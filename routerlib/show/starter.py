@@ -15,6 +15,7 @@ from routerlib.records.project import FILE
 # What a project begins with; paths are the same in a checkout, in the wheel and in the project.
 _LAID_OUT = (
     "notebooks/*.ipynb",
+    "voila.json",
     "data/prompts.jsonl",
     "data/sample_logs.db",
     "data/sample_served.db",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,10 @@ _HEAD_CHARACTERS = 3_000
 _TAIL_CHARACTERS = 1_000
 
 Encoder = Callable[[list[str]], np.ndarray]
+
+# What stands for spaces and line breaks among words.
+BLANK = "(blank)"
+_WORDS = re.compile(r"\d+(?:[.,]\d+)+|\w+(?:['\u2019]\w+)*|[^\w\s]")
 
 EMBEDDING_DIMENSIONS = 256
 N_TOKENS = 32_000
@@ -56,6 +61,33 @@ def encode(texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
         if len(ids):
             vectors[row] = weights[ids].mean(axis=0)
     return Encoded(token_ids, vectors, None if encoder is None else _neural(texts, encoder))
+
+
+def token_vectors(token_ids: np.ndarray) -> np.ndarray:
+    """Return the vectors of tokens, shape (n_tokens, 256), whose mean is that of their text."""
+    return np.asarray(_static_embedding()[1][token_ids])
+
+
+def words_of_tokens(text: str) -> list[str]:
+    """Return the word, number or sign that each token of a text begins in, in small letters.
+
+    Of as many tokens as `encode` gives.
+
+    >>> words_of_tokens("Prove it.")
+    ['prove', 'prove', 'it', '.']
+    """
+    readable = _readable(text)
+    encoding = _static_embedding()[0].encode(readable, add_special_tokens=False)
+    words = list(_WORDS.finditer(readable))
+    starts = np.array([word.start() for word in words])
+    found = []
+    for start, end in encoding.offsets:
+        token = readable[start:end]
+        first = start + len(token) - len(token.lstrip())
+        at = int(np.searchsorted(starts, first, side="right")) - 1
+        is_inside = at >= 0 and first < words[at].end()
+        found.append(words[at].group().lower() if is_inside else BLANK)
+    return found
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

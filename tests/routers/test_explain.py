@@ -10,11 +10,13 @@ import pytest
 from routerlib.features.names import (
     ANY_PROMPT,
     KNOWN_TASK,
-    MEANING,
     SIMILAR,
-    WORDING,
+    TOPIC,
+    WHOLE,
+    WORDS,
     readable_name,
 )
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.policies.policies import CostWeight
 from routerlib.routers.explanation.explain import SCALES, explain
@@ -57,7 +59,7 @@ def test_features_are_readable_and_folded(router, world):
     explanation = explain(router, world[1].prompts[:5], model="m1")
     names = explanation.feature_names
     assert len(names) == len(set(names)) == explanation.values.shape[1]
-    assert {MEANING, WORDING, SIMILAR, "length in characters", "task: math"} <= set(names)
+    assert {WORDS, SIMILAR, TOPIC, "length in characters", "task: math"} <= set(names)
     assert not [name for name in names if "_" in name]
 
 
@@ -66,7 +68,7 @@ def test_the_original_feature_values_are_shown(router, world):
     explanation = explain(router, prompts, model="m1")
     length = explanation.data[:, explanation.feature_names.index("length in characters")]
     assert length.tolist() == [len(prompt) for prompt in prompts]
-    assert np.isnan(explanation.data[:, explanation.feature_names.index(MEANING)]).all()
+    assert np.isnan(explanation.data[:, explanation.feature_names.index(WHOLE)]).all()
     column = router.feature_names_.index("neighbours_quality_m1")
     np.testing.assert_array_equal(
         explanation.data[:, explanation.feature_names.index(SIMILAR)],
@@ -173,7 +175,91 @@ def test_a_margin_is_data_too(router, world):
     assert sum(known["contributions"].values()) == pytest.approx(known["quality_margin"])
     assert known["quality_margin"] + known["cost_part"] == pytest.approx(known["utility_margin"])
     assert known["decided_by"] in ("quality", "cost", "both", "neither")
-    assert known["values"]["meaning of the prompt"] is None
+    assert known["values"]["the prompt as a whole"] is None
+
+
+def test_what_learners_add_is_led_back_to_words_counts_topic_and_neighbours(router, world):
+    prompts = world[1].prompts[:8]
+    reasons = router.reasons(prompts)
+    raw = router.contributions_all(router.features(prompts))
+    np.testing.assert_allclose(
+        reasons.values.sum(axis=2) + reasons.base, raw.sum(axis=2), atol=1e-12
+    )
+    assert {WORDS, SIMILAR, TOPIC} <= set(reasons.names)
+    size = np.abs(reasons.values).sum(axis=(0, 1))
+    # What can't be put down to something readable is little of it, and no reason has a code name.
+    assert size[reasons.names.index(WHOLE)] < 0.1 * size.sum()
+    assert not [name for name in reasons.names if "network" in name or "_" in name]
+
+
+def test_words_and_similar_prompts_add_up_to_their_part(router, world):
+    for prompt in world[1].prompts[:8]:
+        margin = explain_margin(router, prompt, "m2", "m0")
+        assert sum(margin.words.values()) == pytest.approx(margin.contributions[WORDS], abs=1e-9)
+        assert sum(margin.similar.values()) == pytest.approx(
+            margin.contributions[SIMILAR], abs=1e-9
+        )
+        assert set(margin.words) <= set(re.findall(r"\w+|[^\w\s]", prompt.lower())) | {"(blank)"}
+        assert set(margin.similar) <= set(world[0].prompt_ids)
+        assert margin.topic in world[0].topics
+        assert sizes(margin.words) == sorted(sizes(margin.words), reverse=True)
+
+
+def sizes(parts):
+    return [abs(part) for part in parts.values()]
+
+
+def test_the_word_that_decides_is_named():
+    """Candidates differ on one word alone, so it is the reason, and none of the others."""
+    things = ["boats", "trees", "roads", "clouds", "lamps", "rivers", "stones", "birds"]
+    prompts = [
+        f"Tell me {number} {kind} about {thing}"
+        for number in ("two", "three", "four", "five", "six", "seven")
+        for thing in things
+        for kind in ("facts", "theorems")
+    ]
+    quality = [[1.0, 0.9 - 0.9 * ("theorems" in prompt)] for prompt in prompts]
+    groups = [str(row // 2) for row in range(len(prompts))]
+    outcomes = Outcomes(prompts, ["large", "small"], quality, group_ids=groups)
+    router = LGBMRouter(random_state=0).fit(outcomes)
+    margin = explain_margin(router, "Tell me nine theorems about dogs", "large", "small")
+    assert next(iter(margin.words)) == "theorems"
+    assert margin.words["theorems"] > 0.5 * sum(sizes(margin.words))
+    assert 'its words ("theorems"' in margin.sentence
+
+
+def test_known_topics_are_named_and_clusters_are_led_back_to_words(world):
+    train, test = world
+    without = LGBMRouter(random_state=0).fit(
+        Outcomes(train.prompts, train.models, train.quality, train.cost_usd)
+    )
+    assert TOPIC not in explain(without, test.prompts[:5]).feature_names
+    margin = explain_margin(without, test.prompts[0], "m2", "m0")
+    assert margin.topic is None
+    assert TOPIC not in margin.contributions
+    assert sum(margin.contributions.values()) == pytest.approx(margin.quality_margin, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", " ", "\n\n", "\u00e9\u4f60\ud83d\ude00" * 40, "word " * 3000]
+)
+def test_odd_prompts_are_explained_too(router, prompt):
+    margin = explain_margin(router, prompt, "m2", "m0")
+    assert sum(margin.contributions.values()) == pytest.approx(margin.quality_margin, abs=1e-9)
+    assert np.isfinite(list(margin.words.values())).all()
+
+
+def test_an_added_candidate_has_the_reasons_of_the_others(world):
+    train, test = world
+    few = train.take(range(40))
+    known = train.of_models(["m0", "m1"])
+    newcomer = few.of_models(["m2"])
+    router = LGBMRouter(random_state=0).fit(known).add_candidate(newcomer)
+    margin = explain_margin(router, test.prompts[0], "m2", "m0")
+    assert sum(margin.contributions.values()) == pytest.approx(margin.quality_margin, abs=1e-9)
+    reasons = router.reasons(test.prompts[:3])
+    raw = router.contributions_all(router.features(test.prompts[:3]))
+    np.testing.assert_allclose(reasons.values.sum(axis=2) + reasons.base, raw.sum(axis=2))
 
 
 def test_similar_prompts_bring_their_outcomes(router, world):
@@ -222,11 +308,11 @@ def test_the_sentence_names_models_points_and_cost(router, world):
     assert "than m0" in margin.sentence
     told = re.search(
         r"([\d.]+) points (more|less) quality than m0: (\S+) on any prompt, and (\S+) for this one "
-        r"\((.*?)\)\.",
+        r"\((.*?[\d])\)\.",
         margin.sentence,
     )
     assert told is not None
-    parts = [float(part.split()[-1]) for part in told[5].split(", ")]
+    parts = [float(part.split()[-1]) for part in re.sub(r" \(.*?\)", "", told[5]).split(", ")]
     assert "others" in told[5]
     assert "on any prompt" not in told[5]  # a constant is no reason
     base, own = float(told[3]), float(told[4])

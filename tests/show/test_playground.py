@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from routerlib.features.names import FOLDED, NETWORK, TOPIC
+from routerlib.features.names import FOLDED, SIMILAR, TOPIC, WORDS
 from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
@@ -395,5 +395,5 @@ def test_folded_features_are_named_without_a_value(router: Router, outcomes: Out
     for prompt in outcomes.prompts[:6]:
         controller.set(prompt=prompt)
         shown += playground_pictures.result(controller)
-    assert any(name in shown for name in (TOPIC, NETWORK))
+    assert any(name in shown for name in (TOPIC, SIMILAR, WORDS))
     assert not [name for name in FOLDED if f"{name} = " in shown]

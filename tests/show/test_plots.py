@@ -1,5 +1,6 @@
 """Figures say their finding, name their units, and draw each candidate model alike."""
 
+import itertools
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -120,6 +121,18 @@ def test_a_candidate_looks_the_same_in_every_figure(evaluation, world):
     assert color in colors
 
 
+def test_a_candidate_keeps_its_look_whoever_stands_beside_it_and_in_whatever_order():
+    """The sample logs hold other candidates in another order; notebook and page look alike."""
+    pool = ["smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
+    known = plots.candidate_styles(pool)
+    assert len({style.color for style in known.values()}) == 3
+    for order in itertools.chain.from_iterable(map(itertools.permutations, (pool, pool[:2]))):
+        for name, style in plots.candidate_styles(order).items():
+            assert style == known[name]
+    crowd = plots.candidate_styles([f"m{number}" for number in range(9)])
+    assert len({style.color for style in crowd.values()}) == 9
+
+
 def test_fifty_candidates_all_look_different():
     styles = plots.candidate_styles([f"m{number}" for number in range(50)])
     assert len({(style.color, style.marker) for style in styles.values()}) == 50
@@ -198,8 +211,8 @@ def test_dependence_shows_each_prompt_and_the_mean_of_each_fifth(router, world):
     np.testing.assert_allclose(sorted(shown.tolist()), sorted(each.tolist()))
     assert len(ax.lines[0].get_xdata()) == 5
     assert np.mean(ax.lines[0].get_ydata()) == pytest.approx(shown[:, 1].mean())
-    with pytest.raises(ValueError, match="'meaning of the prompt' has no value of its own"):
-        plots.dependence(explanation, "meaning of the prompt")
+    with pytest.raises(ValueError, match="'the prompt as a whole' has no value of its own"):
+        plots.dependence(explanation, "the prompt as a whole")
     with pytest.raises(ValueError, match=r"feature must be one of .*, got 'nope'"):
         plots.dependence(explanation, "nope")
 

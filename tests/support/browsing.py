@@ -75,6 +75,8 @@ class Visit:
         Uncaught errors and lines of the console of kind error.
     dialogs : list of str
         Messages of alerts and their kin.
+    blocked : list of str
+        Addresses that the page's own policy kept the browser from asking.
     """
 
     context: BrowserContext
@@ -82,10 +84,18 @@ class Visit:
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
 
     def outside(self) -> list[str]:
         """Return what was asked of a network."""
         return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
+
+    def left_the_machine(self) -> list[str]:
+        """Return what was asked of any other machine than this one."""
+        here = ("http://127.0.0.1:", "ws://127.0.0.1:", "about:")
+        return [
+            url for url in self.outside() if not url.startswith(here) and url not in self.blocked
+        ]
 
     def violations(self) -> list[str]:
         """Return what axe-core calls serious or critical, with where it is."""
@@ -116,6 +126,10 @@ def visiting(
     try:
         visit = Visit(context, context.new_page())
         context.on("request", lambda request: visit.requests.append(request.url))
+        context.on(
+            "requestfailed",
+            lambda asked: visit.blocked.append(asked.url) if asked.failure == "csp" else None,
+        )
         visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
         visit.page.on(
             "console", lambda line: visit.errors.append(line.text) if line.type == "error" else None

@@ -23,6 +23,7 @@ _NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}
 def make_checkout(root: Path) -> Path:
     """Lay out a fresh checkout: notebooks and the data that ship, no run yet."""
     shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    shutil.copy2(ROOT / "voila.json", root)
     (root / "data").mkdir()
     for name in ("prompts.jsonl", "sample_logs.db", "sample_served.db"):
         shutil.copy2(ROOT / "data" / name, root / "data" / name)

@@ -131,6 +131,7 @@ def test_in_jupyterlab_a_prompt_is_routed_asked_and_judged(
     in_lab.page.locator(".rl-playground").screenshot(path=screenshots / "playground_lab_dark.png")
     check_log(checkout)
     assert in_lab.dialogs == []
+    assert in_lab.left_the_machine() == []
 
 
 def test_in_voila_a_prompt_is_routed_asked_and_judged_accessibly(
@@ -142,6 +143,7 @@ def test_in_voila_a_prompt_is_routed_asked_and_judged_accessibly(
     check_log(checkout)
     page.locator(".rl-playground").screenshot(path=screenshots / "playground_voila.png")
     assert in_voila.violations() == []
+    assert in_voila.left_the_machine() == []
     assert in_voila.dialogs == []
     handle = page.locator(".rl-slider [role=slider]")
     expect(handle).to_have_attribute("aria-valuetext", re.compile(r"\$[\d.]+ a point"))

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 _FOLDERS = ("routerlib", "notebooks", "data")
-_FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+_FILES = ("voila.json", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,7 @@ def test_a_wheel_holds_what_a_project_begins_with_and_nothing_of_the_checkout(
     for name in ("notebooks", "data"):
         for path in (starter / name).iterdir():
             assert path.read_bytes() == (ROOT / name / path.name).read_bytes()
+    assert (starter / "voila.json").read_bytes() == (ROOT / "voila.json").read_bytes()
     notebooks = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert {path.name for path in (starter / "notebooks").iterdir()} == notebooks
     assert {path.name for path in installed.iterdir() if path.suffix != ".dist-info"} == {

@@ -119,6 +119,27 @@ class Neighbours:
         order = np.argsort(-similarity, axis=1, kind="stable")[:, :kept]
         return Nearest(order, np.clip(np.take_along_axis(similarity, order, axis=1), -1, 1))
 
+    def shares(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which training prompts have a say on one prompt, and what each adds.
+
+        `vector` (n_dimensions,): of the prompt.
+        Returns rows of training prompts (n_neighbors,), and shape (n_neighbors, n_targets): what
+            each adds to the mean of all training prompts; 0 where it was not observed.
+        """
+        similarity = (unit_rows(vector[np.newaxis]).astype(np.float32) @ self._unit.T)[0]
+        kept = min(self.n_neighbors, len(similarity))
+        rows = np.argpartition(-similarity, kept - 1)[:kept]
+        weights = np.exp((similarity[rows] - similarity[rows].max()) / self.temperature)[:, None]
+        values = self.targets[rows]
+        is_observed = ~np.isnan(values)
+        above = np.where(is_observed, values - self._means, 0.0)
+        return rows, weights * above / ((weights * is_observed).sum(axis=0) + 1)
+
+    @property
+    def means(self) -> np.ndarray:
+        """Mean of each target over all training prompts, shape (n_targets,)."""
+        return self._means
+
     def _average(self, similarity: np.ndarray) -> np.ndarray:
         kept = min(self.n_neighbors, similarity.shape[1])
         nearest = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]

@@ -89,11 +89,29 @@ class Network:
 
         `start` are the log-odds to add to, where it was trained with some.
         """
+        log_odds = self.log_odds(columns)
+        return sigmoid(log_odds if start is None else log_odds + start)
+
+    def log_odds(self, columns: np.ndarray) -> np.ndarray:
+        """Return log-odds without those that it adds to, shape (n_prompts, n_models)."""
         hidden = np.maximum(columns @ self.first + self.first_constants, 0)
-        log_odds = hidden @ self.second + self.second_constants
-        if start is not None:
-            log_odds = log_odds + start
-        return sigmoid(log_odds)
+        return np.asarray(hidden @ self.second + self.second_constants)
+
+    def slopes_from_origin(self, columns: np.ndarray) -> np.ndarray:
+        """Return what a unit of each column adds on the straight way from the origin to a prompt.
+
+        Integrated gradients (M. Sundararajan, A. Taly, Q. Yan, ICML 2017). A unit of ReLU counts
+        for the part of the way on which it is active, so that the integral is exact.
+
+        `columns` (n_columns,): of one prompt.
+        Returns shape (n_models, n_columns): of log-odds, without those that it adds to.
+        """
+        steps = columns.astype(float) @ self.first
+        begun = np.maximum(self.first_constants, 0)
+        risen = np.maximum(self.first_constants + steps, 0) - begun
+        is_step = np.abs(steps) > _TINY
+        active = np.where(is_step, risen, 0.0) / np.where(is_step, steps, 1.0)
+        return np.asarray((self.second.T * active) @ self.first.T)
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""

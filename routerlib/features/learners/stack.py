@@ -8,9 +8,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 import numpy as np
 
 from routerlib.features.learners.linear import LinearFit
-from routerlib.features.learners.log_odds import logits
+from routerlib.features.learners.log_odds import logits, sigmoid
 from routerlib.features.learners.neighbours import Nearest, Neighbours
 from routerlib.features.learners.network import Labels, Network
+from routerlib.features.learners.pulls import Pull, secants
 from routerlib.features.learners.topics import TopicClassifier, topic_means, topic_membership
 from routerlib.features.text_space import Place
 from routerlib.records.arrays import pack_array, unpack_array
@@ -22,6 +23,8 @@ _NETWORK_DIMENSIONS = 48
 # directions narrower than a tenth of the widest aren't widened to its width, and nothing counts
 # as farther out than four standard deviations.
 _SMALLEST_SCALE, _FARTHEST = 0.1, 4.0
+# A coordinate nearer to the origin than this lies there.
+_AT_ORIGIN = 1e-9
 
 
 class Targets(NamedTuple):
@@ -97,6 +100,11 @@ class WordsLearner:
         """Return estimates of shape (n_prompts, n_models + n_costed)."""
         return self.fit.predict(place.coordinates)
 
+    def pull(self, place: Place, topics: Sequence[str] | None) -> Pull:
+        """Return why one prompt is estimated so: exact, as all is linear."""
+        nothing = Pull.nothing(self.fit.constants, *_sizes(place))
+        return nothing._replace(slopes=self.fit.slopes.T.astype(float))
+
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
         return self.fit.to_state()
@@ -137,6 +145,15 @@ class NeighboursLearner:
     def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
         """Return estimates of shape (n_prompts, n_models)."""
         return self.neighbours.predict(place.coordinates[:, :NEIGHBOUR_DIMENSIONS])
+
+    def pull(self, place: Place, topics: Sequence[str] | None) -> Pull:
+        """Return why one prompt is estimated so: exact, by what each neighbour adds."""
+        nothing = Pull.nothing(self.neighbours.means, *_sizes(place))
+        return nothing._replace(similar=self.shares(place)[1].sum(axis=0))
+
+    def shares(self, place: Place) -> tuple[np.ndarray, np.ndarray]:
+        """Return the neighbours of one prompt, and what each adds to the mean of all."""
+        return self.neighbours.shares(place.coordinates[0, :NEIGHBOUR_DIMENSIONS])
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
@@ -185,6 +202,15 @@ class TopicLearner:
     def predict(self, place: Place, topics: Sequence[str] | None) -> np.ndarray:
         """Return estimates of shape (n_prompts, n_models)."""
         return np.asarray(self.classifier.probabilities(place.coordinates, topics) @ self.means)
+
+    def pull(self, place: Place, topics: Sequence[str] | None) -> Pull:
+        """Return why one prompt is estimated so: by its topic, or by what puts it in a cluster."""
+        usual = self.predict(Place(*map(np.zeros_like, place)), None)[0]
+        nothing = Pull.nothing(usual, *_sizes(place))
+        if self.classifier.has_names or topics is not None:
+            return nothing._replace(topic=self.predict(place, topics)[0] - usual)
+        slopes = self.classifier.slopes_from_origin(place.coordinates[0].astype(float), self.means)
+        return nothing._replace(slopes=slopes)
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
@@ -244,6 +270,24 @@ class NetworkLearner:
         """Return estimates of shape (n_prompts, n_models); `start` are the topic's."""
         log_odds = logits(start) if start is not None and self.adds_to_topic else None
         return self.network.predict(_network_columns(place, self.scales), log_odds)
+
+    def pull_beside(self, place: Place, topic: Pull | None) -> Pull:
+        """Return why one prompt is estimated so: by integrated gradients, and its topic's pull."""
+        columns = _network_columns(place, self.scales)[0]
+        slopes = self.network.slopes_from_origin(columns)
+        usual = self.network.log_odds(np.zeros((1, len(columns))))[0]
+        here = self.network.log_odds(columns[np.newaxis])[0]
+        n_read, read = len(self.scales), place.coordinates[0, : len(self.scales)]
+        is_off = np.abs(read) > _AT_ORIGIN
+        units = np.where(is_off, columns[:n_read], 1.0) / np.where(is_off, read, self.scales)
+        found = Pull.nothing(usual, *_sizes(place))._replace(count_slopes=slopes[:, n_read:])
+        found.slopes[:, :n_read] = slopes[:, :n_read] * units
+        if topic is not None and self.adds_to_topic:
+            at = topic.here(place.coordinates[0], place.counts[0])
+            factors = secants(topic.usual, at, logits(topic.usual), logits(at))
+            found += topic.scaled(factors, logits(topic.usual))
+            usual, here = found.usual, here + logits(at)
+        return found.scaled(secants(usual, here, sigmoid(usual), sigmoid(here)), sigmoid(usual))
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
@@ -308,6 +352,16 @@ class SimplerLearners:
                 found[name] = learner.predict(place, topics)
         return list(found.values())
 
+    def pulls(self, place: Place, topics: Sequence[str] | None) -> dict[str, Pull]:
+        """Return why one prompt is estimated so, by learner."""
+        found: dict[str, Pull] = {}
+        for name, learner in self.learners.items():
+            if isinstance(learner, NetworkLearner):
+                found[name] = learner.pull_beside(place, found.get("topic"))
+            elif isinstance(learner, (WordsLearner, NeighboursLearner, TopicLearner)):
+                found[name] = learner.pull(place, topics)
+        return found
+
     def names(self, models: Sequence[str], costed: Sequence[str]) -> list[str]:
         """Return the columns' names."""
         names: list[str] = []
@@ -325,6 +379,10 @@ class SimplerLearners:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from `to_state`."""
         return cls({name: cls.kinds[name].from_state(part) for name, part in state.items()})
+
+
+def _sizes(place: Place) -> tuple[int, int]:
+    return place.coordinates.shape[1], place.counts.shape[1]
 
 
 def _network_labels(targets: Targets, random_state: int) -> Labels:

@@ -21,6 +21,9 @@ _MAX_STEPS = 200
 # Without topics in the log, clusters of prompts stand in for them.
 _CLUSTER_DIMENSIONS = 32
 _FEWEST_CLUSTERS, _MOST_CLUSTERS = 2, 24
+_CLUSTER = "cluster "
+# Points of the straight way at which slopes are looked at (Gauss and Legendre).
+_POINTS = 16
 # Bounds of how many prompts of its own a topic needs to weigh as much as the overall mean.
 _PRIOR_COUNTS = (3.0, 60.0)
 
@@ -76,6 +79,28 @@ class TopicClassifier:
                 shares[row] = 0.0
                 shares[row, self._row_of[topic]] = 1.0
         return np.asarray(shares)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the topics are the log's own, not clusters without a name."""
+        return not all(topic.startswith(_CLUSTER) for topic in self.topics)
+
+    def slopes_from_origin(self, columns: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Return what a unit of each column adds on the straight way from the origin to a prompt.
+
+        Integrated gradients (M. Sundararajan, A. Taly, Q. Yan, ICML 2017) of the topics' means,
+        weighed by their probabilities; by quadrature.
+
+        `columns` (n_columns,): of one prompt.
+        `means` (n_topics, n_models): what is averaged.
+        Returns shape (n_models, n_columns).
+        """
+        points, weights = np.polynomial.legendre.leggauss(_POINTS)
+        shares = self.probabilities((points[:, np.newaxis] + 1) / 2 * columns)
+        expected = shares @ means
+        # Of each topic, what a unit of its log-odds adds to each mean, averaged along the way.
+        by_topic = np.einsum("p,pt,ptm->tm", weights / 2, shares, means - expected[:, np.newaxis])
+        return np.asarray((self.slopes @ by_topic).T)
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
@@ -144,7 +169,7 @@ def topic_labels(
     points = place.coordinates[:, :_CLUSTER_DIMENSIONS].astype(float)
     n_clusters = min(n_clusters, len(np.unique(points, axis=0)))
     found = KMeans(n_clusters, n_init=4, random_state=random_state).fit_predict(points)
-    return np.array([f"cluster {number}" for number in found]), False
+    return np.array([f"{_CLUSTER}{number}" for number in found]), False
 
 
 def topic_membership(labels: np.ndarray) -> tuple[list[str], np.ndarray]:

@@ -29,9 +29,10 @@ def explain(
 ) -> shap.Explanation:
     """Attribute a candidate model's estimates to readable features of the prompts.
 
-    Exact TreeSHAP by LightGBM itself. Columns that mean nothing alone are folded: the embedding
-    into "meaning of the prompt", the regression on words into "what its wording suggests", the
-    nearest-neighbour estimates into "what similar prompts did". Sums of SHAP values stay exact.
+    Exact TreeSHAP by LightGBM itself, of which what the simpler learners and the embedding
+    contribute is led back to what moves them: exactly where they are linear, by integrated
+    gradients where they aren't. So there are counts, "its words", "its topic" and "what similar
+    prompts did"; what no single feature does is "the prompt as a whole". Sums stay exact.
 
     Parameters
     ----------
@@ -50,8 +51,8 @@ def explain(
         ``values`` of shape (n_prompts, n_features) and ``base_values``, which add up to the raw
         estimate of the scale named in ``output_names``: log-odds for quality (which
         `LGBMRouter.quality_scale` then pulls a little towards the candidate's mean), the log of
-        expected US dollars for cost. ``data`` holds the features' own values (for folded columns
-        the estimate that they give for this model; NaN for the meaning).
+        expected US dollars for cost. ``data`` holds the features' own values (for words,
+        topic and similar prompts the estimate that they give for this model; NaN for the whole).
 
     Raises
     ------
@@ -74,7 +75,7 @@ def explain(
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         import shap
     model = router.best_single_ if model is None else model
-    values, base, data, names = folded(router, router.features(prompts), model, target)
+    values, base, data, names = folded(router, prompts, model, target)
     return shap.Explanation(
         values=values,
         base_values=base,

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from routerlib.features.names import ANY_PROMPT, FOLDED, KNOWN_TASK, number_text
+from routerlib.features.names import ANY_PROMPT, KNOWN_TASK
 from routerlib.policies.utility import choose_arms
 from routerlib.records.canonical import finite_or_none, plain_json
 from routerlib.records.decision import Estimates
 from routerlib.records.shown import shown_html
-from routerlib.routers.explanation.attribution import check_explainable, quality_parts
+from routerlib.routers.explanation.attribution import Attribution, check_explainable, quality_parts
+from routerlib.routers.explanation.sentences import (
+    DecidedBy,
+    cost_sentences,
+    decided_by,
+    described,
+    flip_sentences,
+    quality_sentence,
+    told,
+)
 from routerlib.routers.lightgbm.router import LGBMRouter
 
-DecidedBy = Literal["quality", "cost", "both", "neither"]
-
-_N_REASONS = 3
-_SMALLEST_REASON = 0.005
-_SMALLEST_SHOWN = 0.0005  # of what is written with one digit of a point
-_ROUNDING = 1e-12
-# Which part of the margin decided, said to people.
-DECIDED: Mapping[DecidedBy, str] = {
-    "quality": "Quality decides",
-    "cost": "Cost decides",
-    "both": "Quality and cost agree",
-    "neither": "Nothing tells them apart",
-}
+_Key = TypeVar("_Key")
 
 
 class Change(NamedTuple):
@@ -58,6 +55,12 @@ class MarginExplanation:
         prompt`` is what is expected before the prompt is read.
     values : dict of str to float
         Value of each feature on this prompt; NaN where it has no single one.
+    words : dict of str to float
+        The contribution of ``its words``, word by word, the strongest first.
+    similar : dict of str to float
+        The contribution of ``what similar prompts did``, by their prompt ids, the strongest first.
+    topic : str or None
+        The log's topic that the prompt is estimated by; None = its topics have no names.
     quality_margin : float
         Expected quality of ``chosen`` minus that of ``other``.
     cost_margin_usd : float
@@ -83,6 +86,9 @@ class MarginExplanation:
     cost_weight: float
     contributions: Mapping[str, float]
     values: Mapping[str, float]
+    words: Mapping[str, float]
+    similar: Mapping[str, float]
+    topic: str | None
     quality_margin: float
     cost_margin_usd: float
     flip_cost_weight: float | None
@@ -98,13 +104,18 @@ class MarginExplanation:
         parts = sorted(self.contributions.items(), key=lambda part: -abs(part[1]))
         rows: list[dict[str, object]] = [
             {
-                "part": name,
+                "part": told(name, float("nan"), self.details),
                 "value here": self.values.get(name),
                 f"quality of {self.chosen} over {self.other}": part,
             }
             for name, part in parts
         ]
         return shown_html(self.sentence, rows)
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What of the prompt a feature that has no value of its own consists of, in words."""
+        return described(self.contributions, self.words, self.topic)
 
     @property
     def cost_part(self) -> float:
@@ -119,7 +130,7 @@ class MarginExplanation:
     @property
     def decided_by(self) -> DecidedBy:
         """Which of the two parts speaks for the one that is ahead."""
-        return _decided_by(self.quality_margin, self.cost_part)
+        return decided_by(self.quality_margin, self.cost_part)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain builtins for JSON; NaN becomes None."""
@@ -128,6 +139,8 @@ class MarginExplanation:
             "models": list(self.models),
             "contributions": dict(self.contributions),
             "values": plain_json(self.values),
+            "words": dict(self.words),
+            "similar": dict(self.similar),
             "cost_margin_usd": finite_or_none(self.cost_margin_usd),
             "flip_price_factors": dict(self.flip_price_factors),
             "changes": [change._asdict() for change in self.changes],
@@ -148,7 +161,7 @@ def explain_margin(
 ) -> MarginExplanation:
     """Explain why one candidate model is preferred to another on one prompt.
 
-    SHAP values of each model's log-odds are rescaled so that they add up to its expected quality
+    What `explain` finds of each model's log-odds is rescaled so that it adds up to expected quality
     exactly (each is multiplied by the mean slope between the average prompt and this one); the
     contributions of the two models are subtracted. The margin of utility is
 
@@ -197,7 +210,8 @@ def explain_margin(
     ranked = _ranked(estimates, weight)
     runner_up = next((name for name in ranked if name != chosen), None)
     other = other or runner_up or chosen
-    parts, values = _margin_parts(router, prompt, chosen, other, task)
+    between = _between(router, prompt, chosen, other, task)
+    parts = between.parts
     arms = [router.models_.index(name) for name in (chosen, other)]
     margin = float(np.subtract(*estimates.quality[0, arms]))
     # What a known task shifts beyond the features; rounding noise without one.
@@ -213,7 +227,10 @@ def explain_margin(
         other=other,
         cost_weight=weight,
         contributions=dict(sorted(parts.items(), key=lambda part: -abs(part[1]))),
-        values=values,
+        values=between.values,
+        words=between.words,
+        similar={router.train_prompt_ids_[row]: part for row, part in between.similar.items()},
+        topic=between.topic,
         quality_margin=margin,
         cost_margin_usd=cost_margin,
         flip_cost_weight=flip,
@@ -222,21 +239,33 @@ def explain_margin(
         runner_up=runner_up,
         sentence=" ".join(
             [
-                _quality_sentence(parts, values, chosen, other, margin),
-                *_cost_sentences(chosen, other, margin, cost_margin, weight),
-                *_flip_sentences(chosen, other, cost_margin, flip, factors, weight),
+                quality_sentence(between, chosen, other, margin),
+                *cost_sentences(chosen, other, margin, cost_margin, weight),
+                *flip_sentences(chosen, other, cost_margin, flip, factors, weight),
                 *([f"The router keeps to {chosen}: {router.fallback_}."] if keeps else []),
             ]
         ),
     )
 
 
-def _margin_parts(
+def _between(
     router: LGBMRouter, prompt: str, chosen: str, other: str, task: str | None
-) -> tuple[dict[str, float], dict[str, float]]:
-    columns = router.features([prompt], None if task is None else [task])
-    (left, values), (right, _) = quality_parts(router, columns, (chosen, other))
-    return {name: left[name] - right[name] for name in left}, values
+) -> Attribution:
+    """Return what each feature adds to the expected quality of one model over another's."""
+    left, right = quality_parts(router, prompt, task, (chosen, other))
+    return Attribution(
+        _difference(left.parts, right.parts),
+        left.values,
+        _difference(left.words, right.words),
+        _difference(left.similar, right.similar),
+        left.topic,
+    )
+
+
+def _difference(left: Mapping[_Key, float], right: Mapping[_Key, float]) -> dict[_Key, float]:
+    """Subtract part by part, the largest differences first."""
+    parts = {name: left[name] - right[name] for name in left}
+    return dict(sorted(parts.items(), key=lambda part: -abs(part[1])))
 
 
 def _ranked(estimates: Estimates, cost_weight: float) -> list[str]:
@@ -290,101 +319,3 @@ def _flip_price_factors(
         for model, utility, weighed in zip(models, wanted, (chosen, other), strict=True)
         if weighed > 0 and utility > 0 and models[0] != models[1]
     }
-
-
-def _decided_by(quality_margin: float, cost_part: float) -> DecidedBy:
-    ahead = quality_margin + cost_part
-    sides = [part if ahead > 0 else -part for part in (quality_margin, cost_part)]
-    speaks = [side > _ROUNDING for side in sides]
-    if all(speaks):
-        return "both"
-    if not any(speaks):
-        return "neither"
-    return "quality" if speaks[0] else "cost"
-
-
-def _quality_sentence(
-    parts: Mapping[str, float],
-    values: Mapping[str, float],
-    chosen: str,
-    other: str,
-    margin: float,
-) -> str:
-    """Tell what is so on any prompt apart from what is due to this one: that is no reason."""
-    more = "more" if margin >= 0 else "less"
-    text = (
-        f"{chosen} is expected to give {abs(100 * margin):.1f} points {more} quality than {other}"
-    )
-    base = parts.get(ANY_PROMPT, 0.0)
-    of_prompt = {name: part for name, part in parts.items() if name != ANY_PROMPT}
-    largest = sorted(of_prompt.items(), key=lambda part: -abs(part[1]))[:_N_REASONS]
-    reasons = [
-        f"{with_value(name, values.get(name, float('nan')))} {100 * part:+.1f}"
-        for name, part in largest
-        if abs(part) >= _SMALLEST_REASON
-    ]
-    n_others = sum(abs(part) > _ROUNDING for part in of_prompt.values()) - len(reasons)
-    rest = margin - base - sum(part for _, part in largest[: len(reasons)])
-    if reasons and n_others > 0 and abs(rest) >= _SMALLEST_SHOWN:
-        reasons.append(f"{n_others} others {100 * rest:+.1f}")
-    if abs(base) >= _SMALLEST_SHOWN:
-        text += f": {100 * base:+.1f} on any prompt, and {100 * (margin - base):+.1f} for this one"
-    return text + (f" ({', '.join(reasons)})." if reasons else ".")
-
-
-def _cost_sentences(
-    chosen: str, other: str, margin: float, cost_margin_usd: float, cost_weight: float
-) -> Sequence[str]:
-    if not np.isfinite(cost_margin_usd):
-        return ("Costs are unknown.",)
-    dearer = "more" if cost_margin_usd >= 0 else "less"
-    text = (
-        f"It costs {number_text(abs(1000 * cost_margin_usd))} US dollars {dearer} per 1000 prompts"
-    )
-    if not cost_weight:
-        return (f"{text}, and cost has no weight here.",)
-    weighed = -cost_weight * cost_margin_usd
-    ahead = chosen if margin + weighed > 0 else other
-    decided = DECIDED[_decided_by(margin, weighed)]
-    total = abs(100 * (margin + weighed))
-    return (
-        f"{text}, which weighs {100 * weighed:+.1f} points.",
-        f"{decided}: {ahead} is ahead by {total:.1f} points.",
-    )
-
-
-def _flip_sentences(
-    chosen: str,
-    other: str,
-    cost_margin_usd: float,
-    flip: float | None,
-    factors: Mapping[str, float],
-    cost_weight: float,
-) -> Sequence[str]:
-    if not np.isfinite(cost_margin_usd):
-        return ()
-    if flip is None:
-        at = "No cost weight makes the two change places"
-    else:
-        at = f"They change places at a cost weight of {number_text(flip)}"
-        at += f" instead of {number_text(cost_weight)}" if cost_weight else ""
-    prices = [
-        f"if {model} cost {number_text(factors[model])} times as much"
-        for model in (other, chosen)
-        if model in factors
-    ]
-    joined = (", or " if flip is not None else ", but they would ").join([at, *prices[:1]])
-    return (f"{joined}.",)
-
-
-def with_value(name: str, value: float) -> str:
-    """Name a feature with its value, where it has one that tells something.
-
-    `value`: NaN = none.
-
-    >>> with_value("number of commas", 2.0), with_value("on any prompt", float("nan"))
-    ('number of commas = 2', 'on any prompt')
-    """
-    if name in (*FOLDED, ANY_PROMPT, KNOWN_TASK) or np.isnan(value):
-        return name
-    return f"{name} = {value:.3g}"

@@ -10,10 +10,14 @@ import numpy as np
 
 from routerlib.features.inputs import texts_of, topics_of
 from routerlib.features.learners.log_odds import LogOddsScale, logits
+from routerlib.features.learners.pulls import secants
+from routerlib.features.names import WHOLE
+from routerlib.features.origins import Origins, origins, source_names
 from routerlib.features.prompt_columns import PromptColumns
 from routerlib.routers.lightgbm.addition import Addition
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.fit_blend import PARTS
+from routerlib.routers.lightgbm.reasons import Reasons, lead_back
 from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees
 from routerlib.routers.router import Router
 
@@ -167,6 +171,93 @@ class ExplainedRouter(Router):
             values[:, arm] = common if target == "cost" else addition.scale.slope * common
             level = addition.log_cost if target == "cost" else addition.scale.offset
             values[:, arm, -1] += np.nan if level is None else level
+        return values
+
+    def reasons(
+        self,
+        prompts: Sequence[str],
+        topics: Sequence[str] | None = None,
+        target: Target = "quality",
+    ) -> Reasons:
+        """Take the estimates of all candidates apart into what people can read of the prompts.
+
+        What simpler learners and directions contribute is led back to what moves them: words,
+        counts, topic, similar prompts (`lead_back`).
+
+        Parameters
+        ----------
+        prompts : sequence of str, length n_prompts
+            Prompt texts.
+        topics : sequence of str or None, default=None
+            Known topics, length n_prompts.
+        target : {"quality", "cost"}, default="quality"
+            Which estimate.
+
+        Returns
+        -------
+        Reasons
+            Candidates in the order of ``models_``.
+
+        Raises
+        ------
+        ValueError
+            If the router has one booster for all candidates (``objective="best_model"``).
+
+        Examples
+        --------
+        >>> from routerlib.outcomes.worlds import make_world
+        >>> from routerlib.routers.lightgbm.router import LGBMRouter
+        >>> outcomes = make_world(n_prompts=60, n_models=2).outcomes
+        >>> reasons = LGBMRouter().fit(outcomes).reasons(outcomes.prompts[:2])
+        >>> reasons.values.shape == (2, 2, len(reasons.names)), "its words" in reasons.names
+        (True, True)
+        """
+        texts = texts_of(prompts)
+        columns = self.features(texts, topics)
+        raw = self.contributions_all(columns, target)
+        base, led, read = raw[:, :, -1].copy(), [], []
+        for row, origin in enumerate(origins(self._features, texts, topics)):
+            n_counts = origin.columns[0]
+            contributed = raw[row][:, origin.columns]
+            blended = np.zeros_like(contributed)
+            if target == "quality":
+                blended, constant = self._blended(columns[row], origin)
+                contributed = contributed - constant
+                base[row] += constant.sum(axis=1)
+            led.append(lead_back(contributed, blended, origin))
+            led[-1].sources[:, :n_counts] += raw[row][:, :n_counts]
+            read.append(origin)
+        return Reasons(
+            (*source_names(self._features), WHOLE),
+            np.array([np.column_stack([each.sources, each.whole]) for each in led]),
+            base,
+            tuple(each.tokens for each in led),
+            tuple(each.neighbours for each in read),
+            tuple(each.similar for each in led),
+            tuple(each.topic for each in read),
+        )
+
+    def _blended(self, columns: np.ndarray, origin: Origins) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the blend adds for a unit of each column, and what it adds on any prompt.
+
+        `columns` (n_features,): of one prompt.
+        Returns two arrays of shape (n_models, n_nodes).
+        """
+        slopes, constant = (np.zeros((len(self._main), len(origin.columns))) for _ in range(2))
+        for number, span in enumerate(self._blended_columns().values(), start=1):
+            at = slice(*(column - int(origin.columns[0]) for column in span))
+            usual, here = origin.usual[at], columns[slice(*span)]
+            mixing, started = self._blend.mixing(number), logits(usual)
+            slopes[:, at] = mixing * secants(usual, here, started, logits(here))
+            constant[:, at] = mixing * (started - self._blend.centres[number])
+        return self._to_all(slopes), self._to_all(constant)
+
+    def _to_all(self, own: np.ndarray) -> np.ndarray:
+        """Return what holds for all candidates, given what holds for those with trees."""
+        values = np.empty((len(self.models_), own.shape[1]))
+        values[self._main] = own
+        for arm, addition in self._additions.items():
+            values[arm] = addition.scale.slope * own.mean(axis=0)
         return values
 
     def steps(self, prompts: Sequence[str], topics: Sequence[str] | None = None) -> Steps:

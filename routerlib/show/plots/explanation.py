@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.features.names import number_text
-from routerlib.routers.explanation.margin import DECIDED, with_value
+from routerlib.routers.explanation.sentences import DECIDED, told
 from routerlib.show.plots.style import (
     axes_or_new,
     candidate_styles,
@@ -61,7 +61,7 @@ def waterfall(
     data = np.asarray(explanation.data, dtype=float)[i]
     order = np.argsort(-np.abs(one), kind="stable")
     steps = [
-        (with_value(str(explanation.feature_names[column]), data[column]), float(one[column]))
+        (told(str(explanation.feature_names[column]), data[column], {}), float(one[column]))
         for column in order[:max_features]
     ]
     if len(order) > max_features:
@@ -126,7 +126,7 @@ def _margin_steps(explanation: MarginExplanation, max_features: int) -> list[tup
     """Return what speaks for the chosen model, the largest first, in points."""
     named = sorted(explanation.contributions.items(), key=lambda part: -abs(part[1]))
     steps = [
-        (with_value(name, explanation.values.get(name, float("nan"))), 100 * part)
+        (told(name, explanation.values.get(name, float("nan")), explanation.details), 100 * part)
         for name, part in named[:max_features]
     ]
     rest = named[max_features:]

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from routerlib.records.text_table import UNKNOWN
-from routerlib.routers.explanation.margin import DECIDED, with_value
+from routerlib.routers.explanation.sentences import DECIDED, told
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.widget.slider import usd_text
 from routerlib.show.words.numbers import short
@@ -295,7 +295,7 @@ def _margin_rows(margin: MarginExplanation) -> list[tuple[str, float]]:
     """Return what adds up to the margin, in points, the sum last."""
     named = sorted(margin.contributions.items(), key=lambda part: -abs(part[1]))
     rows = [
-        (with_value(name, margin.values.get(name, math.nan)), 100 * part)
+        (told(name, margin.values.get(name, math.nan), margin.details), 100 * part)
         for name, part in named[:_N_REASONS]
     ]
     rows.append((_REST, 100 * sum(part for _, part in named[_N_REASONS:])))

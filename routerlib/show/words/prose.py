@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from html import escape
 
-from routerlib.features.names import ANY_PROMPT, MEANING, NETWORK, SIMILAR, TOPIC, WORDING
+from routerlib.features.names import ANY_PROMPT, ENCODED, SIMILAR, TOPIC, WHOLE, WORDS
 from routerlib.show.words.numbers import unbroken
 
 _MEASURES = {
@@ -23,12 +23,12 @@ _MEASURES = {
     "Brier": "Brier score: the mean square of expected minus observed quality; 0 is perfect",
 }
 _REASONS = {
-    MEANING: "where the prompt lies among others by what it says (a text embedding)",
-    WORDING: "a guess from its words and parts of words alone (a linear model)",
-    SIMILAR: "the scores that the most similar training prompts got",
+    WORDS: "which words and parts of words it has, through the text embedding and the simple "
+    "models that read it",
+    ENCODED: "where the prompt lies among others by the neural encoder that was chosen",
     TOPIC: "the mean score of the topics that the prompt seems to belong to",
-    NETWORK: "a guess of a small neural network that was trained on the same prompts and reads "
-    "the same embedding",
+    SIMILAR: "the scores that the most similar training prompts got",
+    WHOLE: "what can't be put down to a single feature of the prompt",
     ANY_PROMPT: "what is expected before anything of the prompt is looked at",
 }
 _WORDS = _MEASURES | _REASONS
