@@ -29,7 +29,8 @@ OutputTokens = Annotated[
 
 def import_file(
     kind: Annotated[
-        str, typer.Argument(help="llm, inspect, lm-eval, litellm, openai, anthropic or table.")
+        str,
+        typer.Argument(help="llm, inspect, lm-eval, litellm, openai, anthropic, otel or table."),
     ],
     path: Annotated[Path, typer.Argument(help="The file; it is only read.")],
     log_path: LogPath = DEFAULT_LOG,

@@ -71,6 +71,10 @@ EXPECTED: list[tuple[str, str, str | None, int, int, tuple[int | None, ...], int
      5, 5, (3030, 1800, 12, 0), 0, 3),
     ("anthropic", "anthropic/results.jsonl", "anthropic/requests.json",
      5, 5, (3030, 1800, 12, 0), 0, 3),
+    ("otel", "otel/official.jsonl", None, 8, 7, (5751, 0, 20, 0), 0, 2),
+    ("otel", "otel/traceloop.jsonl", None, 9, 7, (7660, 7620, 28, 14), 0, 2),
+    ("otel", "otel/langfuse.jsonl", None, 9, 7, (7660, 7620, 28, 21), 0, 2),
+    ("otel", "otel/without_text.jsonl", None, 0, 0, NO_TOKENS, 0, 10),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from routerlib.gather.importers.inspect_ai import read_inspect
 from routerlib.gather.importers.ledger import Ledger
 from routerlib.gather.importers.lm_eval import read_lm_eval
+from routerlib.gather.importers.otel import read_otel
 from routerlib.gather.importers.records import BEGUN, NO_ANSWER, Imported, Options, origin
 from routerlib.gather.importers.requests import read_requests
 from routerlib.gather.importers.simonw_llm import read_llm
@@ -33,6 +34,7 @@ IMPORTERS: dict[str, Callable[[Path, Options], Iterable[Imported]]] = {
     "litellm": read_requests,
     "openai": read_requests,
     "anthropic": read_requests,
+    "otel": read_otel,
     "table": read_table,
 }
 _COUNTING = frozenset(IMPORTERS)  # their ledgers count the rows; readers of others' may not
@@ -106,6 +108,7 @@ def import_log(
         One of `IMPORTERS`: ``llm`` (logs.db of the llm command line), ``inspect`` (.eval or .json
         of Inspect AI), ``lm-eval`` (samples_*.jsonl of lm-evaluation-harness), ``litellm``,
         ``openai`` or ``anthropic`` (JSON lines, or one JSON array, of requests and responses),
+        ``otel`` (spans of calls as OTLP's JSON, Langfuse's too),
         ``table`` (.csv, .tsv, .parquet, .json or .jsonl with one score column per model).
     path : str or Path
         The file; it is only read.

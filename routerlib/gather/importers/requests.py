@@ -50,7 +50,7 @@ def read_requests(path: Path, options: Options) -> Iterator[Imported]:
         options.ledger.n_rows += 1
         answered.add(record.get("custom_id"))
         found = _exchange(record, requests, where)
-        imported = found if isinstance(found, str) else _imported(found, where, options)
+        imported = found if isinstance(found, str) else imported_of(found, where, options)
         if isinstance(imported, str):
             options.ledger.left_out[imported] += 1
         else:
@@ -77,7 +77,7 @@ def _exchange(
     return found
 
 
-def _imported(exchange: Exchange, where: str, options: Options) -> Imported | str:
+def imported_of(exchange: Exchange, where: str, options: Options) -> Imported | str:
     """Return the call of an exchange, or why there is none."""
     request, response = exchange.request, exchange.response
     messages = asked_of(request)
