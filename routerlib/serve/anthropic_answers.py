@@ -16,6 +16,8 @@ from routerlib.serve.streaming import Piece, event
 
 _ENDS = {"truncated": "max_tokens", "refused": "refusal"}
 _KINDS = {503: "overloaded_error", 413: "request_too_large", 402: "billing_error"}
+# The second is that of a client whose base URL ends with /v1 and shouldn't.
+_ADDRESSES = ("/v1/messages", "/v1/v1/messages")
 # What this server says in its own words, and Anthropic in these.
 _KNOWN = ("invalid_request_error", "authentication_error", "permission_error", "not_found_error")
 
@@ -82,6 +84,11 @@ def message_usage(answer: Answer) -> dict[str, int]:
         "cache_read_input_tokens": cached,
         "cache_creation_input_tokens": 0,
     }
+
+
+def told_at(path: str, refused: Refused) -> dict[str, Any]:
+    """Return a refusal in the shape that the client of an address knows."""
+    return fault_body(refused) if path.startswith(_ADDRESSES) else refused.body()
 
 
 def fault_body(refused: Refused) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from routerlib.records.call import OF_CONVERSATION
 from routerlib.records.prompt import Prompt
 from routerlib.serve import requests, responses
 from routerlib.serve.answering import Service
-from routerlib.serve.anthropic_answers import MessageBody, fault_body
+from routerlib.serve.anthropic_answers import MessageBody, told_at
 from routerlib.serve.documentation import documentation_page
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.guard import Guard
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _OPENAI = "/v1/"
 _TWICE = "/v1/v1/"
-_ANTHROPIC = ("/v1/messages", "/v1/v1/messages")
 _DOCUMENTATION = "/docs"
 
 _REFUSALS = {
@@ -283,32 +282,26 @@ def _handle_faults(app: FastAPI) -> None:
 
     @app.exception_handler(Refused)
     async def refuse(request: Request, refused: Refused) -> Response:
-        return JSONResponse(_fault_body(request, refused), refused.status)
+        return JSONResponse(told_at(request.url.path, refused), refused.status)
 
     @app.exception_handler(RequestValidationError)
     async def complain(request: Request, error: RequestValidationError) -> Response:
         refused = _complaint(error, is_openai=request.url.path.startswith(_OPENAI))
-        return JSONResponse(_fault_body(request, refused), refused.status)
+        return JSONResponse(told_at(request.url.path, refused), refused.status)
 
     @app.exception_handler(HTTPException)
     async def fail(request: Request, error: HTTPException) -> Response:
         told = str(error.detail)
         if request.url.path.startswith(_TWICE):
             told = f"{told}: this client adds /v1 itself, so that its base URL must end without it"
-        body = _fault_body(request, Refused(error.status_code, told))
+        body = told_at(request.url.path, Refused(error.status_code, told))
         return JSONResponse(body, error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
     async def break_down(request: Request, error: Exception) -> Response:
         del error  # uvicorn writes it to the server's log
         refused = Refused(500, "a fault of the server; see its log")
-        return JSONResponse(_fault_body(request, refused), 500)
-
-
-def _fault_body(request: Request, refused: Refused) -> dict[str, Any]:
-    """Return a refusal in the shape that the client of an address knows."""
-    is_anthropic = request.url.path.startswith(_ANTHROPIC)
-    return fault_body(refused) if is_anthropic else refused.body()
+        return JSONResponse(told_at(request.url.path, refused), 500)
 
 
 _NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from routerlib.serve.anthropic_answers import told_at
 from routerlib.serve.faults import Refused
 from routerlib.serve.room import Room, Share, Turns
 from routerlib.serve.structure import check_structure
@@ -92,7 +93,7 @@ class Guard:
                         await text.grow_to(text_bytes)
                         await self._app(scope, _replay(body, receive), send)
         except Refused as refused:
-            await self._refuse(refused, incoming, send)
+            await self._refuse(told_at(scope["path"], refused), refused.status, incoming, send)
         except _Gone:
             return
 
@@ -146,23 +147,25 @@ class Guard:
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is above the limit of {self._limits.body_bytes} bytes")
 
-    async def _refuse(self, refused: Refused, incoming: _Incoming, send: Send) -> None:
+    async def _refuse(
+        self, told: dict[str, Any], status: int, incoming: _Incoming, send: Send
+    ) -> None:
         """Tell a refusal, and end once it could be read.
 
         A connection that is closed while its client still sends takes the answer back; so the rest
         is read, and thrown away. ``connection: close``, since it isn't worth more than that.
         """
-        payload = json.dumps(refused.body()).encode()
+        payload = json.dumps(told).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(payload)).encode()),
             (b"connection", b"close"),
         ]
-        if refused.status == 401:
+        if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
-        if refused.status == 503:
+        if status == 503:
             headers.append((b"retry-after", _RETRY_AFTER_S))
-        await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": payload, "more_body": True})
         with suppress(TimeoutError, _Gone):
             async with asyncio.timeout(self._limits.body_s):

@@ -229,6 +229,29 @@ def test_anthropics_header_with_the_key_counts(provider: ScriptedServer, log_pat
             assert told.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("how", "status", "kind"),
+    [
+        ({"json": MESSAGES, "headers": {"x-api-key": "wrong"}}, 401, "authentication_error"),
+        ({"content": b" " * 8_000_001}, 413, "request_too_large"),
+        ({"content": b"{", "headers": {"content-encoding": "gzip"}}, 415, "invalid_request_error"),
+        ({"content": b"[" * 100}, 400, "invalid_request_error"),
+    ],
+)
+def test_what_is_refused_before_it_is_read_has_anthropics_shape(
+    provider: ScriptedServer, log_path: Path, how: dict[str, Any], status: int, kind: str
+) -> None:
+    with serving([candidate("small", provider.url)], log_path, key="secret") as served:
+        how = {**how, "headers": {"x-api-key": "secret", **how.get("headers", {})}}
+        told = served.post("/v1/messages", **how)
+        elsewhere = served.post("/v1/chat/completions", **how)
+    assert told.status_code == elsewhere.status_code == status
+    assert told.json()["type"] == "error"
+    assert told.json()["error"]["type"] == kind
+    assert told.json()["error"]["message"] == elsewhere.json()["error"]["message"]
+    assert "type" not in elsewhere.json()
+
+
 # -- OpenAI's responses, with the SDK itself ---
 
 FUNCTION: dict[str, Any] = {"type": "function", "strict": False, **ADD["function"]}  # type: ignore[dict-item]
