@@ -12,6 +12,8 @@ from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.weights.embedding import unit_rows
 
 _ROWS_AT_ONCE = 1024
+# Looking for heaps that hold fewer costs more than it saves.
+_FEWEST_IN_HEAP = 8
 
 
 class Nearest(NamedTuple):
@@ -142,9 +144,10 @@ class Neighbours:
 
     def _average(self, similarity: np.ndarray) -> np.ndarray:
         kept = min(self.n_neighbors, similarity.shape[1])
-        nearest = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
-        cosines = np.take_along_axis(similarity, nearest, axis=1)
-        weights = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / self.temperature)
+        nearest, cosines = _largest(similarity, kept)
+        # As float64: sums don't depend on the order of the neighbours beyond the last digits.
+        above = (cosines - cosines.max(axis=1, keepdims=True)).astype(float)
+        weights = np.exp(above / self.temperature)
         values = self.targets[nearest]
         if self._is_complete:
             seen = weights.sum(axis=1)[:, np.newaxis]
@@ -174,3 +177,34 @@ class Neighbours:
             state["n_neighbors"],
             state["temperature"],
         )
+
+
+def _largest(values: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the largest values of each row stand, in any order, and those values.
+
+    Columns are dealt into twice as many heaps as are kept: as many values as are kept are at
+    least as large as the median of the heaps' largest, and few more. Only those are compared.
+    """
+    n_heaps = 2 * kept
+    depth = values.shape[1] // n_heaps
+    if depth >= _FEWEST_IN_HEAP:
+        tops = values[:, : depth * n_heaps].reshape(len(values), depth, n_heaps).max(axis=1)
+        least = np.partition(tops, kept, axis=1)[:, kept, np.newaxis]
+        rows, columns = np.nonzero(values >= least)
+        counts = np.bincount(rows, minlength=len(values))
+        if counts.min(initial=kept) >= kept:  # fewer: not all are numbers
+            return _largest_of(values, kept, rows, columns, counts)
+    where = np.argpartition(-values, kept - 1, axis=1)[:, :kept]
+    return where, np.take_along_axis(values, where, axis=1)
+
+
+def _largest_of(
+    values: np.ndarray, kept: int, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `_largest` does, of cells that hold all of it, row by row."""
+    width = int(counts.max(initial=kept))
+    is_cell = np.arange(width) < counts[:, np.newaxis]
+    places, found = np.zeros(is_cell.shape, dtype=np.intp), np.full(is_cell.shape, -np.inf)
+    places[is_cell], found[is_cell] = columns, values[rows, columns]
+    order = np.argpartition(found, width - kept, axis=1)[:, width - kept :]
+    return np.take_along_axis(places, order, axis=1), np.take_along_axis(found, order, axis=1)

@@ -48,17 +48,31 @@ class Scorer:
             ctypes.byref(self._handle),
         )
         weakref.finalize(self, _call, "LGBM_BoosterFree", self._handle)
+        # What LightGBM works out before a call, kept by number of columns: for one row it takes
+        # as long as a few hundred trees.
+        self._prepared: dict[int, _OneRow] = {}
 
     def __reduce__(self) -> tuple[type[Scorer], tuple[str, int]]:
         return Scorer, (self._text, self._n_classes)
 
     def raw(self, columns: np.ndarray) -> np.ndarray:
         """Return raw scores of shape (n_rows, n_classes)."""
+        if len(columns) == 1:
+            return self._predict_one(columns)
         return self._predict(columns, _RAW)
 
     def probabilities(self, columns: np.ndarray) -> np.ndarray:
         """Return the probability of each class, shape (n_rows, n_classes)."""
         return self._predict(columns, _TRANSFORMED)
+
+    def _predict_one(self, columns: np.ndarray) -> np.ndarray:
+        table = np.ascontiguousarray(columns, dtype=np.float64)
+        n_columns = table.shape[1]
+        if n_columns not in self._prepared:
+            self._prepared[n_columns] = _OneRow(self._handle, n_columns)
+        scores = np.empty((1, self._n_classes))
+        self._prepared[n_columns].score(table, scores)
+        return scores
 
     def _predict(self, columns: np.ndarray, kind: int) -> np.ndarray:
         table = np.ascontiguousarray(columns, dtype=np.float64)
@@ -82,6 +96,38 @@ class Scorer:
         if n_scores.value != scores.size:
             raise RuntimeError(f"LightGBM gave {n_scores.value} scores, expected {scores.size}")
         return scores
+
+
+class _OneRow:
+    """Raw scores of single rows of so many columns, asked of one booster again and again."""
+
+    def __init__(self, booster: ctypes.c_void_p, n_columns: int) -> None:
+        self._handle = ctypes.c_void_p()
+        _call(
+            "LGBM_BoosterPredictForMatSingleRowFastInit",
+            booster,
+            ctypes.c_int(_RAW),
+            ctypes.c_int(0),
+            ctypes.c_int(_ALL_ROUNDS),
+            ctypes.c_int(_FLOAT64),
+            ctypes.c_int32(n_columns),
+            ctypes.c_char_p(_PARAMETERS),
+            ctypes.byref(self._handle),
+        )
+        weakref.finalize(self, _call, "LGBM_FastConfigFree", self._handle)
+
+    def score(self, row: np.ndarray, scores: np.ndarray) -> None:
+        """Write the scores of one row, both arrays of float64 and without gaps."""
+        n_scores = ctypes.c_int64()
+        _call(
+            "LGBM_BoosterPredictForMatSingleRowFast",
+            self._handle,
+            ctypes.c_void_p(row.ctypes.data),
+            ctypes.byref(n_scores),
+            ctypes.c_void_p(scores.ctypes.data),
+        )
+        if n_scores.value != scores.size:
+            raise RuntimeError(f"LightGBM gave {n_scores.value} scores, expected {scores.size}")
 
 
 def _call(name: str, *arguments: Any) -> None:
