@@ -97,8 +97,11 @@ def serve(
         typer.Option(help="Draw by chance: epsilon-greedy:0.1, thompson:0.02 or ucb:0.02."),
     ] = None,
     stickiness: Annotated[
-        Literal["conversation", "none"],
-        typer.Option(help="Whether a conversation stays with the model that it started with."),
+        Literal["conversation", "cache", "none"],
+        typer.Option(
+            help="Whether a conversation stays with the model that it started with; cache = where "
+            "what its provider has cached of it is worth that."
+        ),
     ] = "conversation",
     budget_usd: Annotated[
         float | None,

@@ -102,6 +102,31 @@ class Price:
 
 
 @dataclass(frozen=True)
+class CacheRule:
+    """What a provider keeps of the beginning that requests share, and charges less for.
+
+    Parameters
+    ----------
+    least_tokens : int, default=1024
+        Shared tokens below which nothing is kept.
+    block_tokens : int or None, default=128
+        Beyond those it keeps whole blocks of so many; None = all tokens of a whole earlier request,
+        and nothing of one that only began in the same way (breakpoints).
+    lifetime_s : float, default=300
+        Seconds after the last request with that beginning until it is forgotten.
+
+    Examples
+    --------
+    >>> CacheRule(lifetime_s=600).lifetime_s
+    600
+    """
+
+    least_tokens: int = 1024
+    block_tokens: int | None = 128
+    lifetime_s: float = 300.0
+
+
+@dataclass(frozen=True)
 class CandidateModel:
     """An LLM that may be called, and how: one entry of candidates.yaml.
 
@@ -148,6 +173,8 @@ class CandidateModel:
         Tokens that an answer of it can have; None = unknown.
     facts_from : str, default=""
         Where those three come from, and as of which day; empty = candidates.yaml alone.
+    cache : CacheRule or None, default=None
+        What its provider caches of prompts by itself; None = nothing, or it isn't known.
     """
 
     name: str
@@ -170,6 +197,7 @@ class CandidateModel:
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     facts_from: str = ""
+    cache: CacheRule | None = None
 
     @property
     def params_hash(self) -> str:

@@ -25,9 +25,11 @@ from routerlib.gather.candidates import abilities
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.log.call_log import CallLog
 from routerlib.log.writer import LogWriter
+from routerlib.policies.input_costs import InputCost
 from routerlib.records.call import FEEDBACK, OF_CONVERSATION, Call, CandidateModel, Score
 from routerlib.records.decision import CALLER, CONVERSATION, Decision
 from routerlib.records.prompt import Prompt
+from routerlib.serve.caches import Caches, told_of_switch
 from routerlib.serve.choosing import Exploration, decide
 from routerlib.serve.connections import LimitedClients, check_capped, is_affordable
 from routerlib.serve.conversations import Turn, conversation_of, earlier_turn, told_turn
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("routerlib.serve")
 
-Stickiness = Literal["conversation", "none"]
+Stickiness = Literal["conversation", "cache", "none"]
 
 _CAPS = ("max_completion_tokens", "max_tokens")
 # What of a request, beside its messages, a log needs to know what was asked.
@@ -53,6 +55,8 @@ _KEPT = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
 # interpreter back from it, would take longer than deciding.
 _LONG_CHARACTERS = 20_000
 _LAST_CALLS_S = 30.0
+# A request with fewer messages goes on from nothing.
+_LEAST_MESSAGES = 2
 _FEEDBACK_ON = """
 select call_id, candidate, status from calls where decision_id = ? order by call_id desc limit 1
 """
@@ -106,6 +110,7 @@ class Service:
         self._log.add_prices(self.candidates, self._run_id)
         self._reader = CallLog(self._log.path, read_only=True)
         self._deadlines = Deadlines(self._reader)
+        self._caches = Caches(self._reader, self.candidates)
         self._writer = LogWriter(self._log)
         self._clients = LimitedClients(self.candidates, self.budget)
         for candidate in self.candidates:
@@ -132,7 +137,12 @@ class Service:
         return await self._decide(self.routing.router, prompt, Wish(cost_weight), able)
 
     async def _decide(
-        self, router: Router, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]
+        self,
+        router: Router,
+        prompt: Prompt,
+        wish: Wish,
+        able: Sequence[CandidateModel],
+        inputs: Mapping[str, InputCost] | None = None,
     ) -> Decision:
         by_price = sorted(able, key=lambda each: -each.price.output_usd_per_mtok)
         among = None if len(able) == len(self.candidates) else [each.name for each in by_price]
@@ -141,6 +151,7 @@ class Service:
             decide,
             *arguments,
             haste=wish.haste,
+            inputs=inputs,
             cascades=wish.cascades,
             time=self._time_of(wish),
         )
@@ -238,17 +249,27 @@ class Service:
         self, router: Router, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]
     ) -> Decision:
         turn = self._turn(prompt, wish) if wish.model is None else None
-        decision = await self._decide(router, prompt, wish, able)
+        inputs = self._inputs(prompt, wish, turn)
+        decision = await self._decide(router, prompt, wish, able, inputs)
         if wish.model is not None:
             reason = f"chosen by the caller; the router would have asked {decision.model}"
             return instead(decision, wish.model, reason, CALLER)
         if turn is None or turn.model not in {each.name for each in able}:
             return decision
+        if self._stickiness == "cache":
+            told = told_of_switch(decision.model, turn.model, inputs)
+            return replace(decision, reason=decision.reason + told)
         reason = (
             f"the conversation stays with {turn.model}, which answered under decision "
             f"{turn.decision_id}; afresh {decision.model} would have been asked"
         )
         return instead(decision, turn.model, reason, CONVERSATION)
+
+    def _inputs(self, prompt: Prompt, wish: Wish, turn: Turn | None) -> dict[str, InputCost]:
+        """Return what the input costs candidates, where a conversation's caches are weighed."""
+        if self._stickiness != "cache" or wish.cascades or len(prompt.messages) < _LEAST_MESSAGES:
+            return {}
+        return self._caches.inputs(prompt, wish.parameters, turn and turn.model)
 
     def _turn(self, prompt: Prompt, wish: Wish) -> Turn | None:
         if wish.continues == "none":

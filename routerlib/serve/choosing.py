@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routerlib.gather.calls.steps import without_steps
-from routerlib.policies.policies import Choices, Policy
+from routerlib.policies.input_costs import InputCost, InputCosts
+from routerlib.policies.policies import Choices, CostWeight, Policy
 from routerlib.policies.utility import NO_HASTE, Haste
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
@@ -102,6 +103,7 @@ def decide(
     among: Collection[str] | None = None,
     *,
     haste: Haste = NO_HASTE,
+    inputs: Mapping[str, InputCost] | None = None,
     cascades: bool = False,
     time: Mapping[str, Any] | None = None,
 ) -> Decision:
@@ -113,6 +115,8 @@ def decide(
     `among`: who can answer; None = all. Where the router knows none of
         them, the first is chosen.
     `haste`: quality given up per second saved, and seconds that nine of ten answers must keep to.
+    `inputs`: what the input costs candidates, caches counted; a choice without estimates, and a
+        cascade, don't weigh it.
     `cascades`: whether others may be asked after the answer; else a cascade is the router in it.
     `time`: `latency_s` and `max_latency_s` of a cascade's calls together; None = any.
     """
@@ -120,12 +124,18 @@ def decide(
     if among is not None and not set(among).intersection(router.models_):
         return _unknown(router, next(iter(among)), cost_weight)
     known: dict[str, Any] = {"task": prompt.task, "among": among, "haste": haste}
-    if exploration is None:
-        return _usual(router, prompt, cost_weight, {**known, **(time or {})})
     weight = router.cost_weight_ if cost_weight is None else cost_weight
     is_weighed = cost_weight is not None or haste.latency_weight > 0
     keeps_to_one = not is_weighed and router.fallback_ is not None
-    if cascades or keeps_to_one or isinstance(router, RuleRouter):
+    is_plain = cascades or keeps_to_one or isinstance(router, RuleRouter)
+    if inputs and not is_plain:
+        own = CostWeight(weight, haste)
+        policy = InputCosts(exploration.policy(weight, haste) if exploration else own, inputs)
+        chosen = router.route(prompt.text, policy=policy, **known)
+        return policy.told(replace(chosen, cost_weight=weight))
+    if exploration is None:
+        return _usual(router, prompt, cost_weight, {**known, **(time or {})})
+    if is_plain:
         usual = _usual(router, prompt, cost_weight, {**known, **(time or {})})
         models = tuple(usual.estimates) or router.models_
         return _around(usual, models, exploration.policy(0.0))

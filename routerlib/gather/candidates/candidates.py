@@ -33,7 +33,7 @@ from routerlib.gather.candidates.parameters import (
     check_parameters,
 )
 from routerlib.gather.candidates.prices import list_price, nominal_price
-from routerlib.records.call import ABILITIES, Ability, CandidateModel, Price, Role
+from routerlib.records.call import ABILITIES, Ability, CacheRule, CandidateModel, Price, Role
 from routerlib.records.prompt import check_names
 from routerlib.weights.cache import KNOWN
 
@@ -53,10 +53,11 @@ class _Provider:
     base_url: str | None
     api_key_env: str | None = None
     price_table: str | None = None  # its name in genai-prices
+    cache: CacheRule | None = None  # what it caches unasked, by its documentation
 
 
 PROVIDERS = {
-    "openai": _Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "openai"),
+    "openai": _Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "openai", CacheRule()),
     "anthropic": _Provider("https://api.anthropic.com/v1/", "ANTHROPIC_API_KEY", "anthropic"),
     "gemini": _Provider(
         "https://generativelanguage.googleapis.com/v1beta/openai/", "GEMINI_API_KEY", "google"
@@ -87,6 +88,12 @@ class _PriceEntry(_Strict):
         return as_of.isoformat() if isinstance(as_of, date) else as_of  # YAML reads 2026-01-01 so
 
 
+class _CacheEntry(_Strict):
+    least_tokens: int = Field(default=1024, ge=0)
+    block_tokens: int | None = Field(default=128, ge=1)
+    lifetime_s: float = Field(default=300.0, gt=0)
+
+
 class _Entry(_Strict):
     name: str = Field(min_length=1)
     model: str = Field(min_length=1)
@@ -109,6 +116,7 @@ class _Entry(_Strict):
     context_tokens: int | None = Field(default=None, ge=1)
     max_output_tokens: int | None = Field(default=None, ge=1)
     facts_from: str | None = None
+    cache: _CacheEntry | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -312,13 +320,14 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
         price=_price(checked, label),
         roles=tuple(checked.roles),
         **_facts(checked)._asdict(),
+        cache=CacheRule(**checked.cache.model_dump()) if checked.cache else provider.cache,
     )
 
 
 # What an entry says in another way than a candidate.
 _WORKED_OUT = {
     "price", "base_url", "api_key_env", "roles", "extra",
-    "supports", "context_tokens", "max_output_tokens", "facts_from",
+    "supports", "context_tokens", "max_output_tokens", "facts_from", "cache",
 }  # fmt: skip
 
 
@@ -346,7 +355,8 @@ def _complaint(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         if len(loc) == 1 and loc[0] in KNOWN_PARAMETERS:
             return f"{field!r} is a parameter of requests; write it under parameters"
-        known = list(_PriceEntry.model_fields if loc[0] == "price" else _Entry.model_fields)
+        inner: dict[str, type[BaseModel]] = {"price": _PriceEntry, "cache": _CacheEntry}
+        known = list(inner.get(loc[0], _Entry).model_fields)
         meant = get_close_matches(loc[-1], known, n=1)
         advice = f"did you mean {meant[0]}?" if meant else "known are " + ", ".join(known)
         return f"unknown field {field!r}{', ' if meant else '; '}{advice}"

@@ -1,0 +1,120 @@
+"""What a conversation costs each candidate, by what its provider has cached of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from routerlib.gather.calls.prefixes import (
+    Beginning,
+    Prefixes,
+    cacheable_tokens,
+    cached_tokens,
+    saved_usd_per_token,
+)
+from routerlib.gather.candidates.abilities import likely_tokens
+from routerlib.log.call_log import CallLog
+from routerlib.policies.input_costs import InputCost
+from routerlib.records.call import CandidateModel
+from routerlib.records.prompt import Prompt
+
+_LOOKED_THROUGH = 2_000
+_SINCE = """
+select call_id, candidate, messages, input_tokens, calls.extra, calls.created_at
+from calls join whole_prompts using (prompt_id)
+where call_id > ? and input_tokens is not null and status in ('ok', 'truncated')
+    and origin is null
+order by call_id
+"""
+_LAST = "select coalesce(max(call_id), 0) from calls"
+
+
+class Caches:
+    """Estimate what is cached, by the log alone: also of what another server has asked."""
+
+    def __init__(self, log: CallLog, candidates: Sequence[CandidateModel]) -> None:
+        self._log = log
+        self._candidates = {each.name: each for each in candidates if each.cache is not None}
+        rules = [each.cache for each in candidates if each.cache is not None]
+        self._prefixes = Prefixes(max((rule.lifetime_s for rule in rules), default=0.0))
+        self._read_to: int | None = None
+
+    def inputs(
+        self,
+        prompt: Prompt,
+        parameters: Mapping[str, Any],
+        incumbent: str | None = None,
+        now_s: float | None = None,
+    ) -> dict[str, InputCost]:
+        """Return what the input costs each candidate whose provider's rule is known.
+
+        `incumbent`: who answered the turn before. `now_s`: seconds since 1970; None = now.
+        """
+        if not self._candidates:
+            return {}
+        now_s = time.time() if now_s is None else now_s
+        self._catch_up()
+        tools = parameters.get("tools")
+        found = {
+            name: self._prefixes.longest(name, prompt.messages, tools) for name in self._candidates
+        }
+        shared = max((each[0].n_tokens for each in found.values() if each), default=0)
+        before = found.get(incumbent or "") or []
+        return {
+            name: self._input(name, prompt, parameters, found[name], shared, before, now_s)
+            for name in self._candidates
+        }
+
+    def _input(
+        self,
+        name: str,
+        prompt: Prompt,
+        parameters: Mapping[str, Any],
+        found: Sequence[Beginning],
+        shared: int,
+        before: Sequence[Beginning],
+        now_s: float,
+    ) -> InputCost:
+        candidate = self._candidates[name]
+        rule, per_token = candidate.cache, saved_usd_per_token(candidate)
+        assert rule is not None
+        n_tokens = max(likely_tokens(candidate.model, prompt, parameters), shared)
+        n_cached = min(cached_tokens(rule, found, now_s), n_tokens)
+        could = cacheable_tokens(rule, before[0].n_tokens) if before else 0
+        return InputCost(
+            full_usd=n_tokens * candidate.price.input_usd_per_mtok / 1e6,
+            saved_usd=n_cached * per_token,
+            cached_tokens=n_cached,
+            lost_usd=max(could - n_cached, 0) * per_token,
+        )
+
+    def _catch_up(self) -> None:
+        """Read the calls that were logged since the last time."""
+        if self._read_to is None:
+            self._read_to = max(self._log.lookup(_LAST)[0][0] - _LOOKED_THROUGH, 0)
+        for call_id, name, messages, n_tokens, extra, created_at in self._log.lookup(
+            _SINCE, self._read_to
+        ):
+            self._read_to = call_id
+            if name in self._candidates:
+                tools = json.loads(extra or "{}").get("tools")
+                told = datetime.fromisoformat(created_at).replace(tzinfo=UTC).timestamp()
+                self._prefixes.add(name, json.loads(messages), tools, n_tokens, told)
+
+
+def told_of_switch(chosen: str, incumbent: str, inputs: Mapping[str, InputCost]) -> str:
+    """Say what staying saves, or a switch costs, for the caches of providers; "" = nothing."""
+    here = inputs.get(incumbent)
+    if chosen != incumbent:
+        lost_usd = inputs[chosen].lost_usd if chosen in inputs else 0.0
+        told = f"; switching from {incumbent} costs ${lost_usd:.4g} for the lost cache"
+        return told if lost_usd > 0 else ""
+    others = {name: each.lost_usd for name, each in inputs.items() if name != incumbent}
+    lost = [f"${usd:.4g} to {name}" for name, usd in others.items() if usd > 0]
+    if not lost:
+        return ""
+    cached = f", which has {here.cached_tokens:,} tokens cached" if here else ""
+    return f"; switching from {incumbent}{cached} would cost {', '.join(lost)} for the lost cache"

@@ -1,0 +1,188 @@
+"""Staying with a model, or leaving it, is weighed by what its provider has cached."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from caching_provider import caching_provider
+from serving import candidate, rows, serving
+
+from routerlib.gather.calls.prefixes import Prefixes, cached_tokens
+from routerlib.gather.candidates.candidates import load_candidates
+from routerlib.log.call_log import CallLog
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.policies.input_costs import InputCost, InputCosts
+from routerlib.policies.policies import CostWeight
+from routerlib.records.call import CacheRule, Call, CandidateModel, Price, Usage
+from routerlib.records.decision import Decision
+from routerlib.records.prompt import Prompt
+from routerlib.routers.rivals import KNNRouter
+from routerlib.serve.caches import Caches
+
+CHAT = "/v1/chat/completions"
+WORDS = [
+    "river",
+    "table",
+    "module",
+    "error",
+    "window",
+    "parser",
+    "a",
+    "of",
+    "value",
+    "38",
+    "=",
+    "(",
+]
+
+
+def text(n_words: int, seed: int) -> str:
+    rng = np.random.default_rng(seed)
+    return " ".join(rng.choice(WORDS) for _ in range(n_words))
+
+
+SYSTEM = {"role": "system", "content": text(700, seed=1)}
+
+
+def save_router(path: Path, quality: list[float], cost_usd: list[float]) -> None:
+    n_prompts = 30
+    prompts = [text(5, seed) for seed in range(n_prompts)]
+    outcomes = Outcomes(prompts, ["small", "large"], [quality] * n_prompts, [cost_usd] * n_prompts)
+    KNNRouter().fit(outcomes).save(path)
+
+
+def pair(url: str) -> list[CandidateModel]:
+    prices = {"small": Price(1.0, 4.0, 0.1), "large": Price(1.2, 5.0, 0.12)}
+    return [candidate(name, url, price=price, cache=CacheRule()) for name, price in prices.items()]
+
+
+def ask(client: httpx.Client, messages: list[dict[str, str]], model: str = "router") -> str:
+    """Ask, go on with the answer, and return who gave it."""
+    told = client.post(CHAT, json={"model": model, "messages": messages})
+    assert told.status_code == 200, told.text
+    messages.append(
+        {"role": "assistant", "content": told.json()["choices"][0]["message"]["content"]}
+    )
+    return str(told.json()["model"])
+
+
+def test_estimated_cached_tokens_are_those_that_a_provider_bills(
+    log_path: Path, tmp_path: Path
+) -> None:
+    save_router(tmp_path / "r.pkl", [0.8, 0.8], [0.001, 0.001])
+    with (
+        caching_provider() as (provider, url),
+        serving(pair(url), log_path, tmp_path / "r.pkl", stickiness="cache") as client,
+    ):
+        for conversation in range(3):
+            messages = [SYSTEM]
+            for step in range(7):
+                task = text(60 + 90 * (step % 3), seed=10 * conversation + step)
+                messages.append({"role": "user", "content": task})
+                # Some steps are forced upon the other one, which has then less of it.
+                ask(client, messages, "large" if step in (2, 3, 6) else "router")
+                if conversation == 2 and step == 4:  # the client cuts its history
+                    del messages[3:7]
+    found = rows(
+        log_path,
+        "select calls.candidate, cached_input_tokens, estimates from calls "
+        "join decisions using (decision_id) order by call_id",
+    )
+    billed = np.array([cached for _, cached, _ in found])
+    expected = np.array(
+        [json.loads(told)[name].get("cached_input_tokens", 0) for name, _, told in found]
+    )
+    assert billed.tolist() == [cached for *_, cached in provider.billed]
+    assert (billed > 0).sum() >= 12
+    assert np.abs(expected - billed).sum() <= 0.10 * billed.sum()
+
+
+def test_a_switch_is_worth_its_lost_cache_or_not(log_path: Path, tmp_path: Path) -> None:
+    # Large is a little better and a little dearer: afresh it is chosen, on a cached history not.
+    save_router(tmp_path / "r.pkl", [0.80, 0.81], [0.0001, 0.00012])
+    model = "router:cost_weight=10"
+    asked = {}
+    for stickiness in ("none", "cache", "conversation"):
+        with (
+            caching_provider() as (_, url),
+            serving(
+                pair(url), tmp_path / f"{stickiness}.db", tmp_path / "r.pkl", stickiness=stickiness
+            ) as client,
+        ):
+            messages = [SYSTEM, {"role": "user", "content": text(800, seed=3)}]
+            first = ask(client, messages, "small")
+            messages.append({"role": "user", "content": "Go on."})
+            asked[stickiness] = (first, ask(client, messages, model))
+    assert asked == {
+        "none": ("small", "large"),
+        "cache": ("small", "small"),
+        "conversation": ("small", "small"),
+    }
+    found = rows(tmp_path / "cache.db", "select reason, estimates, router_hash from decisions")[1]
+    assert "switching from small, which has " in found[0]
+    assert "to large for the lost cache" in found[0]
+    assert found[2] not in ("caller", "conversation")
+    costs = {name: known["cost_usd"] for name, known in json.loads(found[1]).items()}
+    assert costs["small"] < costs["large"] / 2
+
+
+def test_a_cache_that_has_run_out_is_none_and_another_servers_counts(log: CallLog) -> None:
+    one = CandidateModel(
+        "small", "m", "custom", None, None, Price(1, 2, 0.1), cache=CacheRule(lifetime_s=300)
+    )
+    history = Prompt(({"role": "user", "content": text(2000, seed=5)},))
+    log.add_prompts([history])
+    caches = Caches(log, [one])
+    assert caches.inputs(history, {})["small"].cached_tokens == 0
+    usage = Usage(4000, 9)
+    call_id = log.add_call(Call(history.prompt_id, "small", one.params_hash, "ok", "4", usage))
+    (at,) = log.lookup(
+        "select (julianday(created_at) - 2440587.5) * 86400 from calls where call_id = ?", call_id
+    )[0]
+    more = Prompt((*history.messages, {"role": "user", "content": "And?"}))
+    known = caches.inputs(more, {}, now_s=at + 299)["small"]
+    assert known.cached_tokens == 1024 + (4000 - 1024) // 128 * 128
+    assert known.saved_usd == pytest.approx(known.cached_tokens * 0.9e-6)
+    assert caches.inputs(more, {}, now_s=at + 301)["small"].cached_tokens == 0
+    with_tools = {"tools": [{"type": "function"}]}
+    assert caches.inputs(more, with_tools, now_s=at + 1)["small"].cached_tokens == 0
+
+
+def test_breakpoints_keep_whole_requests_alone() -> None:
+    messages = [{"role": "user", "content": "x" * 4000}, {"role": "user", "content": "y" * 4000}]
+    prefixes = Prefixes(lifetime_s=300)
+    prefixes.add("m", messages, None, n_tokens=2000, sent_at_s=0.0)
+    cut = prefixes.longest("m", [messages[0], {"role": "user", "content": "z"}], None)
+    assert cached_tokens(CacheRule(least_tokens=100, block_tokens=None), cut, 1.0) == 0
+    assert cached_tokens(CacheRule(least_tokens=100), cut, 1.0) == 100 + 900 // 128 * 128
+    whole = prefixes.longest("m", [*messages, {"role": "user", "content": "z"}], None)
+    assert cached_tokens(CacheRule(block_tokens=None), whole, 1.0) == 2000
+
+
+def test_a_decision_is_told_with_the_costs_it_was_made_by() -> None:
+    inputs = {"a": InputCost(0.5, saved_usd=0.4, cached_tokens=9)}
+    known = {name: {"quality": 0.5, "cost_usd": 0.2} for name in ("a", "b")}
+    told = InputCosts(CostWeight(1.0), inputs).told(Decision("a", 0.5, 0.2, 1.0, "", 1.0, known))
+    assert told.expected_cost_usd == pytest.approx(0.1)
+    assert told.estimates["a"]["cached_input_tokens"] == 9
+    assert told.estimates["b"] == known["b"]
+
+
+def test_a_rule_stands_in_candidates_yaml_and_openais_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.yaml"
+    path.write_text(
+        "- {name: a, model: gpt-4o-mini, provider: openai}\n"
+        "- {name: b, model: m, base_url: 'http://127.0.0.1:9/v1', price: {input_usd_per_mtok: 1,"
+        " output_usd_per_mtok: 2}, cache: {least_tokens: 2048, block_tokens: null}}\n"
+        "- {name: c, model: m, base_url: 'http://127.0.0.1:9/v1', price: {input_usd_per_mtok: 1,"
+        " output_usd_per_mtok: 2}}\n"
+    )
+    rules = [each.cache for each in load_candidates(path)]
+    assert rules == [CacheRule(), CacheRule(2048, None), None]
+    path.write_text(path.read_text().replace("least_tokens", "least_token"))
+    with pytest.raises(ValueError, match="did you mean least_tokens"):
+        load_candidates(path)
