@@ -43,6 +43,9 @@ lab: setup ## open JupyterLab on the notebooks
 bench: setup ## print the benchmark tables, quick variants (FULL=1: all of them, hours)
 	@$(BIN)/python benchmarks/bench.py $(if $(FULL),--full)
 
+cluster-demo: setup ## train and estimate on a scheduler and two workers of this machine; ends by itself
+	@$(BIN)/python benchmarks/cluster.py --demo
+
 setup: $(READY) ## make .venv with everything installed
 
 $(READY): requirements.lock pyproject.toml
@@ -65,4 +68,4 @@ lock: ## pin every package again (needs uv)
 	    --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 \
 	    -o requirements.lock --quiet
 
-.PHONY: help pipeline test lint check lab bench setup lock
+.PHONY: help pipeline test lint check lab bench cluster-demo setup lock

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from routerlib.routers.cascades.cascade import Cascade as Cascade
     from routerlib.routers.cascades.judgement import AnswerJudgement as AnswerJudgement
     from routerlib.routers.clusters import ClusterTable as ClusterTable
+    from routerlib.routers.distributed.fit import fit_distributed as fit_distributed
+    from routerlib.routers.distributed.predict import predict_dataset as predict_dataset
     from routerlib.routers.explanation.explain import explain as explain
     from routerlib.routers.explanation.margin import explain_margin as explain_margin
     from routerlib.routers.explanation.similar import similar_prompts as similar_prompts
@@ -134,6 +136,8 @@ else:
             "routers.cascades.cascade": ["Cascade"],
             "routers.cascades.judgement": ["AnswerJudgement"],
             "routers.clusters": ["ClusterTable"],
+            "routers.distributed.fit": ["fit_distributed"],
+            "routers.distributed.predict": ["predict_dataset"],
             "routers.explanation.explain": ["explain"],
             "routers.explanation.margin": ["explain_margin"],
             "routers.explanation.similar": ["similar_prompts"],

@@ -127,6 +127,7 @@ COMMANDS = (
     "train",
     "route",
     "explain",
+    "predict",
     "report",
     "pipeline",
     "serve",

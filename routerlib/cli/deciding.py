@@ -11,6 +11,7 @@ from routerlib.cli.options import (
     DEFAULT_LOG,
     DEFAULT_MODEL,
     CandidatesSource,
+    ClusterAddress,
     CostWeight,
     JudgeName,
     Keep,
@@ -32,9 +33,11 @@ from routerlib.policies.utility import Haste
 from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from routerlib.routers.lightgbm.router import LGBMRouter
     from routerlib.routers.router import Router
+    from routerlib.routers.training.cross_trained import Division
 
 
 _DEFAULT_DELTA = 0.1
@@ -125,6 +128,7 @@ def train(
     models: ModelNames = None,
     keep: Keep = 5,
     cascade: AsCascade = False,
+    cluster: ClusterAddress = None,
 ) -> None:
     """Train a router on the log, test it on prompts it hasn't seen, and say whether it pays.
 
@@ -138,10 +142,10 @@ def train(
     certify = _certificate_asked(epsilon, delta)
     _check_loss_allowed(max_quality_loss, is_chosen=cost_weight is None and certify is None)
     _check_one_way(test_size, cross_fit)
-    if cascade and cross_fit:
+    if (cascade or cluster) and cross_fit:
         raise ValueError(
-            "give --cascade or --cross-fit, not both: a cascade is tested on prompts "
-            "that are held out"
+            f"give {'--cascade' if cascade else '--cluster'} or --cross-fit, not both: it is "
+            "tested on prompts that are held out"
         )
     with existing_log(log_path) as log:
         say_blended(log, judge)
@@ -157,11 +161,12 @@ def train(
         from routerlib.show.held_out import failures_as_wrong
         from routerlib.show.words.sentences import describe_split
 
+        # A certificate sets prompts aside by itself.
+        held_out = test_size or certify or cascade or cluster
         division = divide_for_test(
             outcomes,
             test_size=_DEFAULT_TEST_SIZE if test_size is None else test_size,
-            # A certificate sets prompts aside by itself.
-            n_folds=0 if cross_fit is None and (test_size or certify or cascade) else cross_fit,
+            n_folds=0 if cross_fit is None and held_out else cross_fit,
             random_state=random_state,
         )
         training, test = division.train, division.test
@@ -172,7 +177,8 @@ def train(
         strict, audit = failures_as_wrong(log, test, judge), read_audit(log)
     if division.n_folds:
         typer.echo(f"training {division.n_folds + 1} routers, one after the other")
-    router = train_for_test(
+    train_it = train_for_test if cluster is None else _trained_by(cluster, model_path)
+    router = train_it(
         division,
         random_state=random_state,
         cost_weight=cost_weight,
@@ -198,6 +204,20 @@ def train(
         steps = next_steps(log, test, evaluation.verdict)
     _tell([f"to tell ({number}): {step}" for number, step in enumerate(steps, start=1)])
     typer.echo(f'next: routerlib route "..." --model {model_path}')
+
+
+def _trained_by(cluster: str, model_path: Path) -> Callable[..., LGBMRouter]:
+    """Return what trains on a cluster; what is done is kept beside the router's file."""
+    from routerlib.routers.distributed.fit import fit_distributed
+
+    folder = model_path.with_suffix(".cluster")
+
+    def trained(division: Division, **given: Any) -> LGBMRouter:
+        router = fit_distributed(division.train, cluster, folder=folder, **given)
+        typer.echo(f"what the workers did is kept in {folder}; it may be removed now")
+        return router
+
+    return trained
 
 
 def _tell(lines: Sequence[str | None]) -> None:

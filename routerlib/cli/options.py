@@ -67,6 +67,14 @@ CostWeight = Annotated[
     float | None,
     typer.Option("--cost-weight", min=0, help="Quality given up per US dollar saved."),
 ]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Have the workers of a dask cluster do it, such as tcp://10.0.0.5:8786; local = "
+        "workers on this machine. Needs the extra cluster.",
+    ),
+]
 JudgeName = Annotated[
     str | None,
     typer.Option("--judge", help="Count only this judge's scores; left out = the mean of all."),

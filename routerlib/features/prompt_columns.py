@@ -7,13 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from routerlib.features.columns import count_columns, count_names, with_told_tasks
+from routerlib.features.columns import count_names, with_told_tasks
 from routerlib.features.conversations import (
     CONVERSATION_NAMES,
     conversation_columns,
     is_conversation,
 )
-from routerlib.features.encoders import EncoderChoice, encoder_name, resolve_encoder
+from routerlib.features.encoders import EncoderChoice, encoder_name
 from routerlib.features.inputs import as_outcomes, log_cost_usd
 from routerlib.features.learners.folds import folds_of
 from routerlib.features.learners.neighbours import Nearest, Neighbours
@@ -25,9 +25,9 @@ from routerlib.features.learners.stack import (
     TopicLearner,
 )
 from routerlib.features.learners.topics import topic_labels
+from routerlib.features.reading import read, read_here
 from routerlib.features.text_space import Place, TextSpace
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.weights.embedding import encode
 
 STACKED = ("words", "neighbours", "topic", "network")
 PLAIN = ("surface", "task", "embedding")
@@ -101,8 +101,7 @@ class PromptColumns:
             raise ValueError("at least one prompt is needed, got none")
         outcomes = None if y is None else as_outcomes(texts, y)
         topics = None if outcomes is None else outcomes.topics
-        encoded = encode(texts, resolve_encoder(self.encoder))
-        counts = count_columns(texts, encoded, self.groups)
+        encoded, counts = read(texts, self.groups, self.encoder)
         self.space_, place = TextSpace.fit(encoded, counts, self.random_state)
         self.knows_conversations_ = "surface" in self.groups and any(map(is_conversation, texts))
         self.n_directions_ = min(self.n_components, place.coordinates.shape[1])
@@ -137,8 +136,7 @@ class PromptColumns:
         tuple of ndarray of shape (n_texts, n_counts) and Place
             Counts, and where the texts stand among those of the training.
         """
-        encoded = encode(texts, resolve_encoder(self.encoder))
-        counts = count_columns(texts, encoded, self.groups)
+        encoded, counts = read_here(texts, self.groups, self.encoder)
         place = self.space_.place(encoded, counts)
         return with_told_tasks(counts, topics, self.groups), place
 

@@ -68,7 +68,7 @@ def load_router(path: str | Path, *, encoder: EncoderChoice = None) -> Router:
     """
     state = artifact.load(path).state
     try:
-        router = _opened(state, encoder)
+        router = opened(state, encoder)
         _try(router)
     except _UnknownKindError as error:
         raise ArtifactError(f"{str(path)!r} holds {error}") from error
@@ -85,11 +85,11 @@ class _UnknownKindError(ValueError):
     """A router that this routerlib doesn't know."""
 
 
-def _opened(state: Mapping[str, Any], encoder: EncoderChoice) -> Router:
-    """Rebuild a router; a cascade holds another one."""
+def opened(state: Mapping[str, Any], encoder: EncoderChoice = None) -> Router:
+    """Rebuild a router from `Router.to_state`; a cascade holds another one."""
     kind = state.get("kind")
     if kind == Cascade.name:
-        return Cascade.from_parts(state, _opened(state["learned"]["router"], encoder))
+        return Cascade.from_parts(state, opened(state["learned"]["router"], encoder))
     if not isinstance(kind, str) or kind not in _ROUTERS:
         raise _UnknownKindError(
             f"a router of kind {str(kind)[:40]!r}, this routerlib knows "

@@ -13,6 +13,7 @@ from routerlib.features.learners.log_odds import log_odds, shrunk_mean
 from routerlib.features.learners.stack import Estimated
 from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
+from routerlib.routers.lightgbm.boosting import boost
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models, single_model
 
@@ -123,11 +124,8 @@ def _train(
     }
     if len(labels) < MIN_ROWS_FOR_TREES:
         settings["bagging_freq"] = 0  # seven tenths of one row would be none
-    import lightgbm as lgb
-
-    # Through its text (`lgb.train` does that), so that a router estimates the same before and
-    # after saving.
-    return lgb.train(settings, rows.labelled(labels, settings), num_boost_round=n_rounds)
+    # Through its text, so that a router estimates the same before and after saving.
+    return boost(rows, labels, settings, n_rounds)
 
 
 def _opened(text: str) -> lgb.Booster:

@@ -1,0 +1,167 @@
+"""Workers of a dask cluster: found at an address, or started on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# What `--cluster` says for workers of its own.
+LOCAL = "local"
+# Batches that wait for a worker that is done: enough that none is idle, few enough for memory.
+_AHEAD = 3
+_PATIENCE_S = 60
+# One thread each: small tables, and the tokenizer would take every core for itself.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
+
+
+class Workers:
+    """Those who do the work, for as long as the block lasts.
+
+    Parameters
+    ----------
+    cluster : str, distributed.Client or None
+        Address of a scheduler, such as ``tcp://10.0.0.5:8786``; a client of one; None or "local" =
+        workers on this machine, which end with the block.
+    n_workers : int or None, default=None
+        How many to start on this machine; None = one for each core.
+
+    Raises
+    ------
+    ImportError
+        If dask isn't installed.
+    ConnectionError
+        If no scheduler answers at the address, or it has no worker.
+    """
+
+    def __init__(self, cluster: str | Client | None, n_workers: int | None = None) -> None:
+        try:
+            import distributed
+        except ImportError as error:
+            raise ImportError(
+                "a cluster needs dask; install it with: pip install 'routerlib[cluster]'"
+            ) from error
+        self._distributed = distributed
+        self._given = None if cluster == LOCAL else cluster
+        self._n_workers = n_workers
+        self._started: Any = None
+        self.client: Client = None
+
+    def __enter__(self) -> Self:
+        import dask
+
+        # A batch of long prompts is a large task, and there are many: no news.
+        self._settings = dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
+        if self._given is None:
+            self._start()
+        elif isinstance(self._given, str):
+            self.client = self._connected(self._given)
+        else:
+            self.client = self._given
+        if not self.addresses():
+            self._leave()
+            raise ConnectionError(
+                f"the cluster at {self._given} has no worker; start some: dask worker ADDRESS"
+            )
+        n = len(self.addresses())
+        who = f"{n} worker{'s' * (n != 1)}"
+        tqdm.write(f"{who}; dashboard: {self.client.dashboard_link or 'none'}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def addresses(self) -> list[str]:
+        """Return the addresses of the workers, sorted."""
+        return sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+
+    def renew(self) -> None:
+        """Have fresh workers: after one was lost in a fit, the next one on the same ones fails.
+
+        Raises
+        ------
+        ConnectionError
+            If the cluster can't restart its workers.
+        """
+        if self._started is not None:
+            self._stop()
+            self._start()
+            return
+        try:
+            self.client.restart(timeout=_PATIENCE_S)
+        except Exception as error:
+            raise ConnectionError(
+                f"the workers at {self.client.scheduler.address} couldn't be restarted ({error}); "
+                "start a fresh cluster and run this again: what is done is kept"
+            ) from error
+
+    def each(
+        self, function: Callable[..., Any], items: Iterable[Sequence[Any]], what: str, total: int
+    ) -> Iterator[Any]:
+        """Yield the function's result of each item, in order, while workers do the next ones.
+
+        `items`: arguments of each call; only some of them are held at a time.
+        `what, total`: how progress is called, and how many items there are.
+        """
+        ahead: deque[Any] = deque()
+        most = _AHEAD * len(self.addresses())
+        with tqdm(total=total, desc=what, mininterval=1) as bar:
+            for item in items:
+                ahead.append(self.client.submit(function, *item, pure=False))
+                if len(ahead) >= most:
+                    yield ahead.popleft().result()
+                    bar.update()
+            while ahead:
+                yield ahead.popleft().result()
+                bar.update()
+
+    def _connected(self, address: str) -> Client:
+        try:
+            return self._distributed.Client(address, timeout=_PATIENCE_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ConnectionError(
+                f"no dask scheduler answers at {address} ({error}); start one: dask scheduler"
+            ) from error
+
+    def _start(self) -> None:
+        self._started = self._distributed.LocalCluster(
+            n_workers=self._n_workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            env=_ONE_THREAD,
+            silence_logs=logging.ERROR,
+        )
+        self.client = self._distributed.Client(self._started, set_as_default=False)
+        self.client.run(_hush)
+
+    def _stop(self) -> None:
+        self.client.close()
+        self._started.close()
+        self._started = None
+
+    def _leave(self) -> None:
+        if self._started is not None:
+            self._stop()
+        elif isinstance(self._given, str):
+            self.client.close()
+        self._settings.__exit__(None, None, None)
+
+
+def _hush() -> None:
+    """Keep what LightGBM tells of its sockets, from its C code, off the terminal of all."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,223 @@
+"""A cluster trains the router that one machine would, and outlives the loss of a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from distributed import Client, LocalCluster
+
+import routerlib as rl
+from routerlib.cli import main
+from routerlib.features.prompt_columns import GROUPS
+from routerlib.features.reading import read_here
+from routerlib.outcomes.worlds import make_world
+from routerlib.routers.distributed.batches import BatchReader
+from routerlib.routers.distributed.boosters import BoosterTrainer
+from routerlib.routers.distributed.workers import Workers
+from routerlib.routers.lightgbm.binned import BinnedRows
+from routerlib.routers.lightgbm.boosting import boost_here, boosted_by
+from routerlib.routers.lightgbm.trees import raw_scores, train_quality
+
+WORLD = make_world(n_prompts=1500, n_models=2, kind="price").outcomes
+SETTINGS = {"objective": "cross_entropy", "num_leaves": 7, "verbosity": -1, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Start two workers, as somebody else would, and return where their scheduler listens."""
+    cluster = LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    )
+    with cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def router(address: str, tmp_path_factory: pytest.TempPathFactory) -> rl.LGBMRouter:
+    train = WORLD.take(np.arange(1100))
+    return rl.fit_distributed(train, address, folder=tmp_path_factory.mktemp("work"))
+
+
+def table_of(n_rows: int, n_columns: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    columns = rng.random((n_rows, n_columns))
+    labels = (columns[:, 0] + 0.3 * rng.standard_normal(n_rows) > 0.5).astype(float)
+    return columns, labels
+
+
+def test_workers_read_what_this_process_reads_and_only_what_is_missing(
+    address: str, tmp_path: Path
+) -> None:
+    texts = [*WORLD.prompts, "", "Ä emoji 🙂 " * 400]
+    expected = read_here(texts, GROUPS, None)
+    with Workers(address) as workers:
+        reader = BatchReader(workers, tmp_path)
+        found = reader(texts, GROUPS, None)
+        first, second = sorted(tmp_path.iterdir())
+        second.unlink()
+        age = first.stat().st_mtime_ns
+        again = reader(texts, GROUPS, None)
+    assert first.stat().st_mtime_ns == age
+    assert second.exists()
+    for each in (found, again):
+        np.testing.assert_array_equal(each.counts, expected.counts)
+        np.testing.assert_array_equal(each.encoded.vectors, expected.encoded.vectors)
+        for ids, known in zip(each.encoded.token_ids, expected.encoded.token_ids, strict=True):
+            assert ids.dtype == known.dtype
+            np.testing.assert_array_equal(ids, known)
+
+
+def test_the_router_of_a_cluster_is_the_one_of_one_machine(
+    router: rl.LGBMRouter, tmp_path: Path
+) -> None:
+    train, test = WORLD.take(np.arange(1100)), WORLD.take(np.arange(1100, 1500))
+    alone = rl.train_router(train)
+    router.save(tmp_path / "router_model.pkl")
+    opened = rl.load_router(tmp_path / "router_model.pkl")
+    found, known = opened.predict(test.prompts), alone.predict(test.prompts)
+    assert log_loss(found.quality, test) == pytest.approx(log_loss(known.quality, test), abs=0.01)
+    assert np.abs(found.quality - known.quality).mean() < 0.02
+    # What isn't boosted is the same to the bit.
+    np.testing.assert_array_equal(
+        opened.features(list(test.prompts[:50])), alone.features(list(test.prompts[:50]))
+    )
+    explanation = rl.explain(opened, test.prompts[:3], model="m1")
+    added = explanation.values.sum(axis=1) + explanation.base_values
+    np.testing.assert_allclose(opened.quality_scale("m1").quality(added), found.quality[:3, 1])
+    assert opened.training_["n_workers"] == 2
+    assert alone.training_["cost_weight_is"] == opened.training_["cost_weight_is"]
+
+
+def log_loss(quality: np.ndarray, test: rl.Outcomes) -> float:
+    kept = np.clip(quality, 1e-6, 1 - 1e-6)
+    return float(-(test.quality * np.log(kept) + (1 - test.quality) * np.log(1 - kept)).mean())
+
+
+def test_a_booster_that_is_there_is_not_trained_again(address: str, tmp_path: Path) -> None:
+    columns, labels = table_of(2000)
+    with Workers(address) as workers:
+        trainer = BoosterTrainer(workers, tmp_path)
+        rows = BinnedRows(columns)
+        text = trainer(rows, labels, SETTINGS, 20).model_to_string()
+        (kept,) = tmp_path.iterdir()
+        age = kept.stat().st_mtime_ns
+        assert trainer(rows, labels, SETTINGS, 20).model_to_string() == text
+        assert kept.stat().st_mtime_ns == age
+        assert trainer(rows, 1 - labels, SETTINGS, 20).model_to_string() != text
+        few = BinnedRows(columns[:100]), labels[:100], SETTINGS, 5
+        assert trainer(*few).model_to_string() == boost_here(*few).model_to_string()
+        trainer.close()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_training_outlives_a_killed_worker(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns, labels = table_of(20_000, 40)
+    with Workers(None, n_workers=2) as workers:
+        trainer = BoosterTrainer(workers, tmp_path)
+        with boosted_by(trainer):
+            before = train_quality(BinnedRows(columns[:2000]), labels[:2000], 0)
+            (kept,) = tmp_path.iterdir()
+            age = kept.stat().st_mtime_ns
+            victim = next(iter(workers.client.run(os.getpid).values()))
+            killer = threading.Thread(target=kill_in_fit, args=(workers.client, victim))
+            killer.start()
+            booster = train_quality(BinnedRows(columns), labels, 0)
+            killer.join()
+            again = train_quality(BinnedRows(columns[:2000]), labels[:2000], 0)
+        assert victim not in workers.client.run(os.getpid).values()
+        trainer.close()
+    assert "a fit was lost" in capsys.readouterr().out
+    assert kept.stat().st_mtime_ns == age
+    assert again.model_to_string() == before.model_to_string()
+    alone = train_quality(BinnedRows(columns), labels, 0)
+    agreement = np.corrcoef(raw_scores(booster, columns), raw_scores(alone, columns))[0, 1]
+    assert agreement > 0.95
+
+
+def kill_in_fit(client: Client, victim: int) -> None:
+    """Kill a worker as soon as LightGBM trains on both."""
+    for _ in range(3000):
+        busy = [key for keys in client.processing().values() for key in keys]
+        if sum("_train_part" in str(key) for key in busy) == 2:
+            break
+        time.sleep(0.01)
+    os.kill(victim, signal.SIGKILL)
+
+
+def test_workers_estimate_a_dataset_as_this_process_does(
+    router: rl.LGBMRouter, address: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number, cut in enumerate((slice(0, 700), slice(700, 1500))):
+        texts = list(WORLD.prompts[cut])
+        table = pa.table({"prompt": texts, "prompt_id": list(WORLD.prompt_ids[cut])})
+        pq.write_table(table, source / f"{number}.parquet")
+    router.stand_at(5.0)
+    assert rl.predict_dataset(router, source, tmp_path / "here") == 1500
+    out = tmp_path / "out"
+    assert rl.predict_dataset(router, source, out, cluster=address) == 1500
+    here, there = pq.read_table(tmp_path / "here"), pq.read_table(out)
+    assert here.equals(there)
+    assert there["row"].to_pylist() == list(range(1500))
+    assert there["prompt_id"].to_pylist() == list(WORLD.prompt_ids)
+    first = router.route(WORLD.prompts[0])
+    assert there["model"][0].as_py() == first.model
+    assert there["expected_quality"][0].as_py() == pytest.approx(first.expected_quality, abs=1e-4)
+    age = (out / "part-00000.parquet").stat().st_mtime_ns
+    (out / "part-00001.parquet").unlink()
+    rl.predict_dataset(router, source, out, cluster=address)
+    assert (out / "part-00000.parquet").stat().st_mtime_ns == age
+    assert pq.read_table(out).equals(there)
+    router.stand_at(0.0)
+    with pytest.raises(ValueError, match="made of other prompts or by another router"):
+        rl.predict_dataset(router, source, out)
+    with pytest.raises(ValueError, match="no column 'text', it has prompt, prompt_id"):
+        rl.predict_dataset(router, source, out, prompt="text")
+    with pytest.raises(ValueError, match="belongs to other prompts"):
+        rl.predict_dataset(router, source / "0.parquet", out)
+
+
+def test_the_commands_take_a_cluster(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, model, table = (tmp_path / name for name in ("logs.db", "router.pkl", "table.parquet"))
+    world = WORLD.take(np.arange(300))
+    columns = {"prompt": list(world.prompts)}
+    for arm, name in enumerate(world.models):
+        columns |= {name: world.quality[:, arm], f"cost_usd_{name}": world.cost_usd[:, arm]}
+    pq.write_table(pa.table(columns), table)
+    assert main(["import", "table", str(table), "--log", str(log)]) == 0
+    train = ["train", "--log", str(log), "--model", str(model), "--cluster", address]
+    assert main(train) == 0
+    told = capsys.readouterr().out
+    assert "2 workers; dashboard: http://127.0.0.1:" in told
+    assert "trained on 210 prompts, tested on 90" in told
+    assert list((tmp_path / "router.cluster").glob("prompts-*.parquet"))
+    out = tmp_path / "out"
+    predict = ["predict", "--prompts", str(table), "--out", str(out), "--model", str(model)]
+    assert main([*predict, "--cluster", address]) == 0
+    assert f"300 prompts estimated: {out}" in capsys.readouterr().out
+    assert main([*train, "--cross-fit", "5"]) == 1
+    assert "give --cluster or --cross-fit, not both" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("routerlib.routers.distributed.workers._PATIENCE_S", 1)
+    with pytest.raises(ConnectionError, match="no dask scheduler answers at tcp"):
+        rl.fit_distributed(WORLD, "tcp://127.0.0.1:9", folder=tmp_path)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match=r"pip install 'routerlib\[cluster\]'"):
+        rl.fit_distributed(WORLD, folder=tmp_path)
