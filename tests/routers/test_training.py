@@ -122,6 +122,59 @@ def test_estimates_that_tell_nothing_keep_to_the_best_single() -> None:
     assert point.best_single == "large"
 
 
+def told_with_errors(n_prompts: int, expected_gain: float, seed: int) -> tuple[HeldOut, Outcomes]:
+    """Draw a world in which the small model is better on a third of the prompts, by 30 points."""
+    rng = np.random.default_rng(seed)
+    is_better = np.arange(n_prompts) % 3 == 0
+    truth = np.column_stack([np.where(is_better, 0.8, 0.3), np.full(n_prompts, 0.5)])
+    quality = (rng.random(truth.shape) < truth).astype(float)
+    outcomes = Outcomes([f"p{i}" for i in range(n_prompts)], ["small", "large"], quality)
+    guess = np.column_stack([np.where(is_better, 0.5 + 3 * expected_gain, 0.3), truth[:, 1]])
+    unknown = np.full(guess.shape, np.nan)
+    return held(Estimates(("small", "large"), guess, unknown)), outcomes
+
+
+def test_a_gain_that_few_prompts_can_not_show_is_taken_from_estimates_that_are_believed() -> None:
+    kept = {"seen alone": 0, "believed": 0}
+    for seed in range(20):
+        held_out, outcomes = told_with_errors(30, 0.1, seed)
+        for name, given in (
+            ("seen alone", held_out),
+            ("believed", held_out._replace(gain_sd=0.01)),
+        ):
+            kept[name] += choose_cost_weight(given, outcomes).fallback is not None
+    # The true gain is 10 points: expected rightly, and next to nothing on 30 prompts.
+    assert kept["believed"] == 0
+    assert kept["seen alone"] >= 5
+
+
+def test_an_expected_gain_that_was_not_seen_is_not_believed() -> None:
+    # 30 points are expected where the chosen model is 30 points worse.
+    _, outcomes = told_with_errors(200, 0.0, 0)
+    is_worse = np.arange(200) % 3 != 0
+    guess = np.column_stack([np.where(is_worse, 0.8, 0.3), np.full(200, 0.5)])
+    estimates = Estimates(("small", "large"), guess, np.full(guess.shape, np.nan))
+
+    point = choose_cost_weight(held(estimates)._replace(gain_sd=0.01), outcomes)
+
+    assert point.fallback is not None
+
+
+def test_no_operating_point_costs_more_than_the_best_single_without_a_gain() -> None:
+    # The large model is a little worse, and its estimates say it is a little better on some.
+    rng = np.random.default_rng(3)
+    quality = (rng.random((100, 2)) < [0.7, 0.68]).astype(float)
+    outcomes = Outcomes(list(HALF_EASY.prompts), ["small", "large"], quality, COST_USD)
+    guess = np.column_stack([np.full(100, 0.7), 0.68 + 0.04 * EASY])
+    held_out = HeldOut(Estimates(("small", "large"), guess, COST_USD), np.arange(100) % 5, 0.01)
+
+    point = choose_cost_weight(held_out, outcomes)
+
+    arms = choose_arms(held_out.estimates, point.cost_weight)
+    assert outcomes.best_single == "small"
+    assert point.fallback is not None or (arms == 0).all()
+
+
 def test_mirrored_estimates_keep_to_the_best_single() -> None:
     assert (
         choose_cost_weight(held(estimates_of(0.9 - 0.8 * QUALITY)), HALF_EASY).fallback is not None

@@ -20,7 +20,7 @@ from routerlib.routers.lightgbm.addition import Addition
 from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
-from routerlib.routers.lightgbm.fit_blend import blend_out_of_fold, fit_blend
+from routerlib.routers.lightgbm.fit_blend import GAIN_SD, blend_out_of_fold, fit_blend
 from routerlib.routers.lightgbm.latency_trees import LatencyTrees
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text
@@ -239,7 +239,8 @@ class LGBMRouter(ExplainedRouter):
         for arm in map(int, np.flatnonzero(few)):
             self._additions[arm] = self._addition(common, log_cost, outcomes, arm)
         final = blend_out_of_fold(parts, *known)
-        self.held_out_ = HeldOut(self._held_out(final, held_out_usd, outcomes, folds), folds)
+        estimates = self._held_out(final, held_out_usd, outcomes, folds)
+        self.held_out_ = HeldOut(estimates, folds, GAIN_SD)
 
     def _held_out(
         self, final: np.ndarray, known_usd: np.ndarray, outcomes: Outcomes, folds: np.ndarray

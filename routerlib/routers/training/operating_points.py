@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +20,8 @@ _STANDARD_ERRORS = 2.0
 # A loss is excluded at the far end of a one-sided interval of 95 %. Comparing means alone, the
 # cheapest of many cost weights could lose twice as much on new prompts as was allowed.
 _STANDARD_ERRORS_OF_LOSS = 1.64
+# Sums in another order differ by less; a router that chooses nothing else gains exactly nothing.
+_NO_GAIN = 1e-12
 MIN_PROMPTS = 20
 # What may be given up to save cost, and what counts as the same quality, in training and verdict
 # alike. Less can't be shown where answers differ on one prompt in ten, without a thousand held out.
@@ -53,22 +57,27 @@ def choose_cost_weight(
     """Choose the cost weight that saves most surely while losing little, out of fold.
 
     Each prompt's choice is compared with the model that was the best single one of the other
-    folds: neither side has seen the prompt.
+    folds: neither side has seen the prompt. What is seen of the mean difference is weighed with
+    what the estimates themselves expect of it, each by its variance (``held_out.gain_sd``), into
+    what is believed: a few dozen prompts say next to nothing, and there estimates that were
+    drawn together by the noise in them are the better guess; with thousands only what was seen
+    counts. So it is no matter of all or nothing.
 
-    1. The yardstick is the best single model, or the router at cost weight 0 where that is better
-       by more than chance. Among the cost weights of which a loss above `max_quality_loss`
-       against the yardstick is excluded (one-sided, 95 %), that are cheaper than the yardstick
-       and better than mixing candidates at random at the same cost by more than chance, the one
-       is chosen that is most surely better: there other prompts will show it too, and no more
-       quality is given up than the saving is worth.
+    1. The yardstick is the best single model, or the router at cost weight 0 where that is
+       believed to be better by more than chance. Among the cost weights of which a loss above
+       `max_quality_loss` against the yardstick is excluded (one-sided, 95 %), both by what was
+       seen alone and by what is believed, that are cheaper than the yardstick and better than
+       mixing candidates at random at the same cost by more than chance, the one is chosen that is
+       most surely better: there other prompts will show it too, and no more quality is given up
+       than the saving is worth.
     2. Otherwise the cost weight is 0 if that is the yardstick.
-    3. Otherwise a gain that is seen without being shown is taken where it costs nothing: the cost
-       weight with the largest mean gain among those that cost no more than the best single model
-       and of which a loss above `max_quality_loss` is excluded.
+    3. Otherwise a gain that is believed without being shown is taken where it costs nothing: the
+       cost weight with the largest among those that cost no more than the best single model and of
+       which a loss above `max_quality_loss` isn't believed either (one-sided, 95 %).
     4. Otherwise the router shall keep to the best single model.
 
-    So few prompts lead to the best single model, not to a gamble; for a promise that holds for new
-    prompts see `routerlib.routers.training.train.at_certified_point`.
+    For a promise that holds for new prompts see
+    `routerlib.routers.training.train.at_certified_point`.
 
     `max_quality_loss`: mean quality that may be given up, in [0, 1]; with 0 only a gain that
         can be shown counts.
@@ -79,9 +88,11 @@ def choose_cost_weight(
     if len(bench.quality) < MIN_PROMPTS:
         return kept_to_best_single(outcomes, len(bench.quality), too_few(len(bench.quality)))
     unweighed = bench.measure(0.0)
-    is_better = _is_positive(unweighed.quality - bench.always_best_single().quality, bench.groups)
-    yardstick = unweighed if is_better else bench.always_best_single()
-    saving = bench.surest_saving(yardstick, max_quality_loss)
+    kept = bench.always_best_single()
+    is_better = bench.believed(unweighed, kept).low > _NO_GAIN
+    yardstick = unweighed if is_better else kept
+    most_usd = float(unweighed.cost_usd.mean()) if is_better else bench.best_single_usd()
+    saving = bench.surest_saving(yardstick, most_usd, max_quality_loss)
     if saving is not None:
         return _point(saving, bench, outcomes)
     if is_better:
@@ -89,33 +100,48 @@ def choose_cost_weight(
     gain = bench.largest_gain(max_quality_loss)
     if gain is not None:
         return _point(gain, bench, outcomes)
-    kept = kept_to_best_single(
-        outcomes, len(bench.quality), "no gain over it could be shown on the training prompts"
-    )
-    return replace(kept, tried_cost_weight=bench.most_promising())
+    reason = "no gain over it could be shown on the training prompts"
+    point = kept_to_best_single(outcomes, len(bench.quality), reason)
+    return replace(point, tried_cost_weight=bench.most_promising())
 
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """What one cost weight gave: per prompt the quality, the cost, the gain over mixing."""
+    """What one cost weight gave: per prompt the quality, the cost, the gain over mixing.
+
+    `expected_gain`: mean quality above the best single model that the estimates expect.
+    """
 
     cost_weight: float
+    expected_gain: float
     quality: np.ndarray
     cost_usd: np.ndarray
     gain: np.ndarray
     groups: np.ndarray
 
 
+class _Believed(NamedTuple):
+    """A difference in mean quality, and the far end of its one-sided interval of 95 %."""
+
+    mean: float
+    low: float
+
+
 @dataclass(frozen=True, eq=False)
 class _Bench:
-    """Out-of-fold estimates beside what was observed, on prompts with nothing missing."""
+    """Out-of-fold estimates beside what was observed, on prompts with nothing missing.
+
+    `best` (n_prompts,): best single model of the other folds. `single`: that of all.
+    """
 
     estimates: Estimates
     quality: np.ndarray
     cost_usd: np.ndarray
     best: np.ndarray
+    single: int
     groups: np.ndarray
     has_cost: bool
+    gain_sd: float
 
     @classmethod
     def of(cls, held_out: HeldOut, outcomes: Outcomes) -> _Bench:
@@ -130,21 +156,26 @@ class _Bench:
         best = _best_of_other_folds(outcomes, held_out.folds)[is_complete]
         groups = np.unique(outcomes.groups[is_complete], return_inverse=True)[1].ravel()
         quality, cost_usd = outcomes.quality[is_complete], outcomes.cost_usd[is_complete]
-        return cls(kept, quality, cost_usd, best, groups, has_cost)
+        single = outcomes.models.index(outcomes.best_single)
+        return cls(kept, quality, cost_usd, best, single, groups, has_cost, held_out.gain_sd)
 
     def measure(self, cost_weight: float) -> _Measured:
         arms = choose_arms(self.estimates, cost_weight)
         rows = np.arange(len(arms))
         quality, cost_usd = self.quality[rows, arms], self.cost_usd[rows, arms]
         gain = quality - self._mixed(cost_usd)
-        return _Measured(cost_weight, quality, cost_usd, gain, self.groups)
+        expected = self.estimates.quality
+        expected_gain = float((expected[rows, arms] - expected[rows, self.best]).mean())
+        return _Measured(cost_weight, expected_gain, quality, cost_usd, gain, self.groups)
 
     def always_best_single(self) -> _Measured:
         rows = np.arange(len(self.best))
         quality, cost_usd = self.quality[rows, self.best], self.cost_usd[rows, self.best]
-        return _Measured(0.0, quality, cost_usd, np.zeros(len(quality)), self.groups)
+        return _Measured(0.0, 0.0, quality, cost_usd, np.zeros(len(quality)), self.groups)
 
-    def surest_saving(self, yardstick: _Measured, max_quality_loss: float) -> _Measured | None:
+    def surest_saving(
+        self, yardstick: _Measured, most_usd: float, max_quality_loss: float
+    ) -> _Measured | None:
         """Return the allowed point with the surest gain, or None when none gains beyond chance."""
         if not self.has_cost:
             return None
@@ -154,24 +185,43 @@ class _Bench:
             point
             for point in measured
             if _excludes_loss(point.quality - yardstick.quality, self.groups, max_quality_loss)
-            and point.cost_usd.mean() < yardstick.cost_usd.mean()
+            and self.believed(point, yardstick).low >= -max_quality_loss
+            and point.cost_usd.mean() < most_usd
             and _is_positive(point.gain, self.groups)
         ]
         return max(allowed, key=_sureness, default=None)
 
     def largest_gain(self, max_quality_loss: float) -> _Measured | None:
-        """Return the point that gains most at no more than the best single model's cost."""
+        """Return the point believed to gain most at no more than the best single model's cost."""
         kept = self.always_best_single()
+        most_usd = self.best_single_usd()
         weights = sweep_cost_weights(self.estimates) if self.has_cost else np.zeros(1)
-        measured = [self.measure(float(weight)) for weight in weights]
-        allowed = [
-            point
-            for point in measured
-            if point.quality.mean() > kept.quality.mean()
-            and (not self.has_cost or point.cost_usd.mean() <= kept.cost_usd.mean())
-            and _excludes_loss(point.quality - kept.quality, self.groups, max_quality_loss)
-        ]
-        return max(allowed, key=lambda point: float(point.quality.mean()), default=None)
+        allowed = []
+        for point in (self.measure(float(weight)) for weight in weights):
+            gain = self.believed(point, kept)
+            is_gain = gain.mean > _NO_GAIN and gain.low >= -max_quality_loss
+            if is_gain and not (self.has_cost and point.cost_usd.mean() > most_usd):
+                allowed.append((gain.mean, point))
+        return max(allowed, key=lambda each: each[0], default=(0.0, None))[1]
+
+    def best_single_usd(self) -> float:
+        """Return the mean cost of the best single model, of the folds' ones or the final one."""
+        kept = self.always_best_single().cost_usd
+        return float(min(kept.mean(), self.cost_usd[:, self.single].mean()))
+
+    def believed(self, point: _Measured, yardstick: _Measured) -> _Believed:
+        """Weigh the mean difference that was seen with the one that was expected.
+
+        An expectation that what was seen falls short of beyond chance is worth the less for it.
+        """
+        differences = point.quality - yardstick.quality
+        seen, variance = float(differences.mean()), _standard_error(differences, self.groups) ** 2
+        expected = point.expected_gain - yardstick.expected_gain
+        short = max(expected - seen, 0.0) / _STANDARD_ERRORS
+        off = max(self.gain_sd**2, short**2 - variance)
+        share = 1.0 if math.isinf(off) else off / (variance + off)
+        mean = share * seen + (1 - share) * expected
+        return _Believed(mean, mean - _STANDARD_ERRORS_OF_LOSS * math.sqrt(share * variance))
 
     def most_promising(self) -> float:
         """Return the cost weight with the surest gain over mixing, of those that do route."""
