@@ -192,9 +192,8 @@ def train(
     metadata: dict[str, Any] = {"test": evaluation.as_dict(), "judge": judge}
     lines = [f"{evaluation.verdict.headline}.", evaluation.verdict.sentence]
     if cascade:
-        saved, beside, line = with_steps(router, training, test, evaluation.verdict.kind == "pays")
+        saved, beside, lines = with_steps(router, training, test, evaluation.verdict)
         metadata["test"] |= {"cascade": beside}
-        lines.append(line)
     kept = install(saved, model_path, metadata, keep=keep)
     n = evaluation.verdict.numbers["n"] or 0
     tested = f"{n:.0f}" if n == len(test) else f"{n:.0f} of {len(test)}"

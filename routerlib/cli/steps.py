@@ -10,19 +10,23 @@ import typer
 from routerlib.cli.options import read_text
 
 if TYPE_CHECKING:
+    from routerlib.evaluation.verdict import Verdict
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.router import Router
 
 
 def with_steps(
-    router: Router, train: Outcomes, test: Outcomes, routing_pays: bool
-) -> tuple[Router, dict[str, Any], str]:
+    router: Router, train: Outcomes, test: Outcomes, routing: Verdict
+) -> tuple[Router, dict[str, Any], list[str]]:
     """Return a cascade around a router, what it is worth on held-out prompts, and that in words."""
-    from routerlib.evaluation.cascade_worth import beside_routing, evaluate_cascade
+    from routerlib.evaluation.cascade_verdict import together
+    from routerlib.evaluation.cascade_worth import evaluate_cascade
     from routerlib.routers.cascades.cascade import Cascade
 
     found = evaluate_cascade(built := Cascade(router).fit(train), test)
-    return built, found.as_dict(), beside_routing(found, routing_pays)
+    finding = together(found, routing)
+    lines = [f"{finding.headline}.", finding.sentence, f"Routing alone: {routing.sentence}"]
+    return built, found.as_dict(), lines
 
 
 def answers_of(given: Sequence[str]) -> dict[str, str | None]:

@@ -15,7 +15,6 @@ from routerlib.policies.utility import utility
 from routerlib.records.arrays import Floats
 from routerlib.records.canonical import plain_json
 from routerlib.routers.cascades.cascade import Cascade, Replay
-from routerlib.routers.training.operating_points import QUALITY_MARGIN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,24 +189,24 @@ def evaluate_cascade(
     )
 
 
-def beside_routing(cascade: CascadeEvaluation, routing_pays: bool) -> str:
-    """Return the finding beside that on routing alone.
+def is_measurable(cascade: Cascade, test: Outcomes) -> bool:
+    """Tell whether any prompt has an answer, a score and a cost of every candidate.
 
     Parameters
     ----------
-    cascade : CascadeEvaluation
-        What the cascade is worth.
-    routing_pays : bool
-        Whether routing alone was shown to pay.
+    cascade : Cascade
+        Any.
+    test : Outcomes
+        With or without answers.
 
     Returns
     -------
-    str
-        One sentence or two.
+    bool
+        Whether `evaluate_cascade` has something to measure by.
     """
-    if cascade.kind == "pays" and not routing_pays and _beats_best(cascade.measured):
-        return f"The cascade pays, routing alone doesn't. {cascade.sentence}"
-    return cascade.sentence
+    if test.answers is None or any(name not in test.models for name in cascade.models_):
+        return False
+    return bool(len(_complete_rows(test.of_models(cascade.models_))))
 
 
 def _complete(cascade: Cascade, test: Outcomes) -> Outcomes:
@@ -218,15 +217,21 @@ def _complete(cascade: Cascade, test: Outcomes) -> Outcomes:
             "these outcomes hold no answers, so that nobody can say what looking at them is "
             "worth; read them from a log that kept them, or give `answers`"
         )
-    is_there = np.array([[text is not None for text in row] for row in part.answers], dtype=bool)
-    is_known = np.isfinite(part.quality) & np.isfinite(part.cost_usd) & is_there
-    rows = np.flatnonzero(is_known.all(axis=1))
+    rows = _complete_rows(part)
     if not len(rows):
         raise ValueError(
             f"none of {len(test)} held-out prompts has an answer, a score and a cost of every "
             f"candidate ({', '.join(cascade.models_)}); collect them all for some prompts"
         )
     return part.take(rows)
+
+
+def _complete_rows(part: Outcomes) -> np.ndarray:
+    told = part.answers or ()
+    is_there = np.array([[text is not None for text in row] for row in told], dtype=bool)
+    is_there = is_there.reshape(part.quality.shape)
+    is_known = np.isfinite(part.quality) & np.isfinite(part.cost_usd) & is_there
+    return np.flatnonzero(is_known.all(axis=1))
 
 
 def _measured(
@@ -270,13 +275,6 @@ def _kind(cascade: Cascade, gain: Interval, n_groups: int) -> CascadeKind:
     if gain.low > 0:
         return "pays"
     return "costs" if gain.high < 0 else "not_shown"
-
-
-def _beats_best(measured: Mapping[str, Interval]) -> bool:
-    """Tell whether it is cheaper than the best single with no loss to speak of, or better."""
-    difference, saving = measured["quality_difference"], measured["saving"]
-    is_cheaper = saving.low > 0 and difference.low > -QUALITY_MARGIN
-    return is_cheaper or (difference.low > 0 and saving.high > 0)
 
 
 def _paths(part: Outcomes, replay: Replay) -> tuple[Path, ...]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from cascading import N_LEARNT, SURE, UNSURE, telling_cascade, telling_outcomes
 
-from routerlib.evaluation.cascade_worth import beside_routing, evaluate_cascade
+from routerlib.evaluation.cascade_verdict import together
+from routerlib.evaluation.cascade_worth import evaluate_cascade
 from routerlib.evaluation.retraining import as_cascade_of
+from routerlib.evaluation.verdict import Verdict
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import plain_json
 from routerlib.routers.cascades.cascade import Cascade
@@ -26,10 +29,40 @@ def test_a_cascade_that_sees_what_is_wrong_pays_beside_its_router() -> None:
     assert found.kind == "pays"
     assert found.measured["utility_gain"].low > 0
     assert found.sentence.startswith("The cascade pays beside the router: on 120 held-out prompts")
-    assert beside_routing(found, routing_pays=False).startswith(
-        "The cascade pays, routing alone doesn't."
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"),
+    [
+        ("does_not_pay", "The cascade pays, routing alone doesn't: "),
+        ("not_measurable", "The cascade pays, routing alone doesn't: "),
+        ("pays", "Routing pays, and the cascade pays beyond it: "),
+    ],
+)
+def test_one_sentence_tells_of_cascade_and_router_together(kind: Any, start: str) -> None:
+    found = evaluate_cascade(telling_cascade(), held_out(), n_bootstrap=200)
+    routing = Verdict(kind, "as it is", {"n": 120.0}, best_single="large")
+    finding = together(found, routing)
+    saving = found.measured["saving"]
+    assert (finding.kind, finding.is_of_cascade) == ("pays", True)
+    assert finding.headline == f"{start}{100 * saving.value:.0f} % cheaper"
+    assert len(finding.headline.split()) <= 12
+    assert finding.sentence.startswith(f"{start}against always large it saves ")
+    assert f"[{100 * saving.low:.0f}, {100 * saving.high:.0f}] of the cost" in finding.sentence
+    assert finding.sentence.endswith(found.sentence)
+
+
+def test_a_cascade_that_shows_nothing_leaves_the_verdict_as_it_is() -> None:
+    found = evaluate_cascade(telling_cascade(), held_out().take(range(20)), n_bootstrap=50)
+    routing = Verdict("does_not_pay", "No.", {"n": 20.0}, best_single="large")
+    finding = together(found, routing)
+    assert finding[:2] == ("does_not_pay", routing.headline)
+    assert finding.sentence == found.sentence
+    loses = replace(found, kind="costs")
+    assert together(loses, routing).headline == (
+        "The cascade loses against its router; routing alone doesn't pay either"
     )
-    assert beside_routing(found, routing_pays=True) == found.sentence
+    assert together(loses, replace(routing, kind="pays")).kind == "pays"
 
 
 def test_costs_hold_every_call_and_paths_say_what_asking_on_brought() -> None:

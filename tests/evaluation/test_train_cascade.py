@@ -17,7 +17,9 @@ PROMPT = "Question 9: 555 of 333?"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """Log the world in which an answer shows whether it is right, and train on it."""
     folder = tmp_path_factory.mktemp("cascade")
     outcomes = telling_outcomes()
@@ -79,3 +81,24 @@ def test_a_plain_router_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "this router is 'knn'; train one with routerlib train --cascade" in (
         capsys.readouterr().err
     )
+
+
+def test_report_and_command_line_say_one_finding_of_cascade_and_router(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = trained.with_name("index.html")
+    told = ["report", "--log", str(trained.with_name("logs.db")), "--model", str(trained)]
+    assert main([*told, "--out", str(page)]) == 0
+    said, html = capsys.readouterr().out, page.read_text()
+    start = "The cascade pays, routing alone doesn"
+    assert start in said
+    headline = html.split('<p class="headline">')[1].split("</p>")[0]
+    assert headline.startswith(start)
+    assert '<section class="verdict good"' in html
+    tiles = html.split('aria-label="Key numbers"')[1].split("</ul>")[0]
+    assert "against its router alone" in tiles
+    assert "all calls paid" in tiles
+    assert "What was asked twice, and what it brought" in html
+    rows = html.split("Beside other ways to choose")[1].split("</details>")[0]
+    assert ">router<" in rows
+    assert ">cascade<" in rows

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from routerlib.evaluation.cascade_verdict import Finding, together
+from routerlib.evaluation.cascade_worth import CascadeEvaluation, evaluate_cascade, is_measurable
 from routerlib.evaluation.compare import compare
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.evaluate import Evaluation, evaluate
@@ -17,6 +19,7 @@ from routerlib.metrics.clusters import FEW_GROUPS
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.files import write_atomically
 from routerlib.routers import artifact
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
 from routerlib.show.held_out import failures_as_wrong, split_as_trained
@@ -28,7 +31,7 @@ from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
 from routerlib.show.tables.audits import audit_table, order_table
-from routerlib.show.tables.cascades import kept_steps
+from routerlib.show.tables.cascades import cascade_numbers, kept_steps, steps_table
 from routerlib.show.tables.decisions import (
     Decided,
     decide_all,
@@ -37,7 +40,7 @@ from routerlib.show.tables.decisions import (
     reasons,
     what_if_table,
 )
-from routerlib.show.tables.evaluation import comparison_table, key_numbers
+from routerlib.show.tables.evaluation import KeyNumber, comparison_table, key_numbers
 from routerlib.show.tables.money import PROMPTS_PER_MONTH, monthly
 from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.glossary import TERMS, glossed, term_id
@@ -69,12 +72,30 @@ _WHOSE = (
 
 @dataclass(frozen=True)
 class Findings:
-    """What the index shows, all of it measured on held-out prompts."""
+    """What the index shows, all of it measured on held-out prompts.
+
+    `router`: who sees the prompt alone. `whole`: the cascade that it stands in; None = in none.
+    """
 
     router: Router
     test: Outcomes
     evaluation: Evaluation
     comparison: pd.DataFrame
+    cascade: CascadeEvaluation | None = None
+    whole: Router | None = None
+
+    @property
+    def paid(self) -> CascadeEvaluation | None:
+        """What the cascade is worth, where the finding is about it."""
+        return self.cascade if self.cascade and self.finding.is_of_cascade else None
+
+    @property
+    def finding(self) -> Finding:
+        """What is said first: of the router, or of the cascade that it stands in."""
+        verdict = self.evaluation.verdict
+        if self.cascade is None:
+            return Finding(verdict.kind, verdict.headline, verdict.sentence)
+        return together(self.cascade, verdict)
 
 
 def find(
@@ -92,11 +113,22 @@ def find(
     outcomes = Outcomes.from_log(log, judge=judge, models=list(router.models_))
     train, test = split_as_trained(outcomes, router)
     wrong = failures_as_wrong(log, test, judge)
+    alone, cascade, ways = router, None, {"router": router}
+    if isinstance(router, Cascade):
+        alone = router.router
+        ways = {"router": alone}
+        if is_measurable(router, test):
+            ways["cascade"] = router
+            cascade = evaluate_cascade(
+                router, test, n_bootstrap=n_bootstrap, random_state=random_state
+            )
     return Findings(
-        router=router,
+        router=alone,
         test=test,
+        cascade=cascade,
+        whole=None if alone is router else router,
         evaluation=evaluate(
-            router,
+            alone,
             test,
             wrong,
             audit=read_audit(log),
@@ -104,7 +136,7 @@ def find(
             random_state=random_state,
         ),
         comparison=compare(
-            {"router": router},
+            ways,
             test,
             train=train if len(train) else None,
             n_bootstrap=n_bootstrap,
@@ -149,7 +181,7 @@ def write_report(
         metadata={**metadata, "judge": judge},
         notebooks=notebooks,
     )
-    return findings.evaluation.verdict.sentence
+    return findings.finding.sentence
 
 
 def write_index(
@@ -182,7 +214,7 @@ def write_index(
         log_mark=meta(mark_of(log)),
         notebooks=list(notebooks),
         identity=_identity(findings, metadata or {}),
-        cascade=kept_steps(metadata or {}),
+        cascade=_steps(findings, metadata or {}),
         what_if=_what_if(findings.router, findings.test),
         importances=importance_figures(findings.router, findings.test),
         glossed=glossed,
@@ -208,8 +240,8 @@ def _of_evaluation(findings: Findings) -> dict[str, Any]:
     """Return what the page shows of the evaluation."""
     evaluation = findings.evaluation
     return {
-        "headline": evaluation.verdict.headline,
-        "tone": _TONES[evaluation.verdict.kind],
+        "headline": findings.finding.headline,
+        "tone": _TONES[findings.finding.kind],
         "verdict": evaluation.verdict.sentence,
         "evaluation": evaluation,
         "curve": curve_figure(evaluation),
@@ -218,12 +250,26 @@ def _of_evaluation(findings: Findings) -> dict[str, Any]:
         "routed": routing.routed_table(evaluation),
         "failures": routing.failure_sensitivity(evaluation),
         "audit": audit_table(evaluation),
-        "tiles": key_numbers(evaluation),
-        "money": monthly(evaluation),
+        "tiles": _tiles(findings),
+        "money": monthly(evaluation, findings.paid.measured["saving"] if findings.paid else None),
         "shares": evaluation.routed_shares,
         "unused": [name for name, share in evaluation.routed_shares.items() if not share],
         "looks": candidate_styles(evaluation.models),
     }
+
+
+def _tiles(findings: Findings) -> list[KeyNumber]:
+    evaluation = findings.evaluation
+    if findings.paid is None:
+        return key_numbers(evaluation)
+    return cascade_numbers(findings.paid, evaluation.verdict.best_single or evaluation.strong)
+
+
+def _steps(findings: Findings, metadata: Mapping[str, Any]) -> tuple[str, Table] | None:
+    """Return what a cascade asked twice and what it brought: measured here, or as its file says."""
+    if findings.cascade is None:
+        return kept_steps(metadata)
+    return findings.finding.sentence, steps_table(findings.cascade)
 
 
 def _decided(findings: Findings) -> list[Decided]:
@@ -291,7 +337,7 @@ def _what_if(router: Router, test: Outcomes) -> Supposition | None:
 
 
 def _identity(findings: Findings, metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
-    router, test = findings.router, findings.test
+    router, test = findings.whole or findings.router, findings.test
     versions = metadata.get("versions", {})
     return [
         ("Router", f"{router.name}, identity {router.router_hash_}"),

@@ -49,18 +49,21 @@ class Monthly(NamedTuple):
         return f"costs {_usd(-value)} {ends} a month more than the {bill}"
 
 
-def monthly(evaluation: Evaluation) -> Monthly | None:
-    """Turn the share of the verdict that is saved into dollars; None where costs are unknown.
+def monthly(evaluation: Evaluation, saving: Interval | None = None) -> Monthly | None:
+    """Turn the share that is saved into dollars; None where costs are unknown.
 
     The interval joins that of the share and that of the mean cost of the best single model.
+
+    `saving`: share saved by a cascade; None = that of the verdict.
     """
     cost = evaluation.baselines["best single"]["cost_usd"]
     if not isfinite(cost.value):
         return None
     verdict = evaluation.verdict
     saved = None
-    if verdict.fallback is None:
-        share, low, high = (verdict.numbers.get(f"saving{end}") for end in ("", "_low", "_high"))
+    if verdict.fallback is None or saving is not None:
+        named = [verdict.numbers.get(f"saving{end}") for end in ("", "_low", "_high")]
+        share, low, high = named if saving is None else saving[:3]
         if share is None or low is None or high is None:
             return None
         below = hypot(cost.value * (share - low), share * (cost.value - cost.low))
