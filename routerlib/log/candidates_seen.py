@@ -7,6 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from routerlib.log.judging import IS_ASKED
+from routerlib.log.sealed import STRIDE
+from routerlib.records.decision import AFTER_DECISION, STEP
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -28,6 +30,46 @@ _COMMONEST = f"""
 select coalesce(error_type, status), max(error), count(*) as n from calls
 where candidate = ? and status <> 'ok' and {IS_ASKED} group by 1 order by n desc, 1 limit 1
 """
+# Answers that a cascade asked for after another answer, those of them with a score, and the answers
+# before them without one: each step's reason names the decision before it.
+_NUMBER_AT = len(AFTER_DECISION) + 1
+_FURTHER = f"""
+with steps as (
+    select decision_id, decision_id - decision_id % {STRIDE} + cast(substr(
+        reason, {_NUMBER_AT}, instr(reason, ':') - {_NUMBER_AT}
+    ) as integer) as before
+    from decisions where router_hash = '{STEP}' and reason like '{AFTER_DECISION}%:%'
+), answered as (
+    select decision_id, exists (select 1 from scores where scores.call_id = calls.call_id) as known
+    from calls where status = 'ok' and {IS_ASKED}
+)
+select
+    (select count(*) from answered join steps using (decision_id)),
+    (select count(*) from answered join steps using (decision_id) where known),
+    (select count(*) from answered where not known and decision_id in (select before from steps))
+"""
+
+
+def told_of_steps(log: CallLog) -> list[str]:
+    """Say which labels of a cascade's traffic aren't learnt from, and which are missing for it.
+
+    Both aren't missing at random: a further candidate is only asked where an answer looked bad,
+    and where scores are given for what was given back, the answers that looked bad have none.
+    """
+    n_further, n_scored, n_silent = log.lookup(_FURTHER)[0]
+    lines = []
+    if n_further:
+        lines.append(
+            f"{n_further} answers ({n_scored} scored) that a cascade asked for after another one "
+            "describe hard prompts only and are left out: learn of dear candidates by `collect` or "
+            "`serve --explore`, which draws the first call"
+        )
+    if n_silent:
+        lines.append(
+            f"{n_silent} answers after which a cascade asked on have no score, so that its first "
+            "candidates look better than they are: score them too (`routerlib judge`)"
+        )
+    return lines
 
 
 def changes_of_model(log: CallLog) -> list[str]:

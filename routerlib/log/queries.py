@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from routerlib.log.damage import surprises
 from routerlib.log.judging import IS_ASKED, RUN_KIND, SOURCE
 from routerlib.records.call import AUDIT
+from routerlib.records.decision import STEP
 from routerlib.records.prompt import TEMPLATE_SOURCE
 
 if TYPE_CHECKING:
@@ -144,17 +145,22 @@ _WAYS = """
         order by count(distinct prompt_id) filter (quality is not null) desc, max(call_id) desc
     ) = 1
 """
+# A cascade asks on only where an answer looked bad: what it got then describes these prompts, and
+# not its candidate. Whoever was asked first was chosen by the prompt alone.
+_IS_FIRST = f"""(decision_id is null or decision_id not in (
+    select decision_id from decisions where router_hash = '{STEP}'
+))"""
 # A candidate that was asked in several ways counts by the way with the most scored prompts, the
 # newest among ties.
-_CURRENT = """
+_CURRENT = f"""
 told as materialized (
-    select call_id, prompt_id, candidate, params_hash, {further} status, cost_usd, quality,
+    select call_id, prompt_id, candidate, params_hash, {{further}} status, cost_usd, quality,
         latency_s, try_cast(json_extract_string(extra, '$.first_token_s') as double)
         as first_token_s
-    from costed left join judged using (call_id)
+    from costed left join judged using (call_id) where {_IS_FIRST}
 ), several as (
     select candidate from told group by candidate having min(params_hash) <> max(params_hash)
-), ways as ({ways}), current as (
+), ways as ({{ways}}), current as (
     select told.* from told
     left join ways using (candidate)
     where ways.params_hash is null or ways.params_hash = told.params_hash

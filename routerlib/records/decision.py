@@ -21,6 +21,8 @@ CONVERSATION = "conversation"
 GOES_ON_FROM = re.compile(r"under decision (\d+)")
 # A further step of a cascade: it rests on the answers before it, not on the prompt alone.
 STEP = "cascade"
+# How the reason of such a step begins; the number of the decision before it follows.
+AFTER_DECISION = "after decision "
 
 
 # What the fields of `Latencies` are called beside quality and cost in a decision's estimates.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from routerlib.gather.calls.answers import Answer, Recording, answer, order_of_asking
 from routerlib.gather.calls.client import Clients, Permit
 from routerlib.records.call import CandidateModel
-from routerlib.records.decision import STEP, Decision
+from routerlib.records.decision import AFTER_DECISION, STEP, Decision
 from routerlib.records.logprobs import kept_logprobs
 from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.prompt import Prompt
@@ -116,7 +116,7 @@ async def answer_in_steps(
         decision = replace(
             step,
             router_hash=STEP,
-            reason=f"after decision {found.decision_id}: {step.reason}",
+            reason=f"{AFTER_DECISION}{found.decision_id}: {step.reason}",
         )
     given = _given(had, step)
     if on_thought is not None and (thought := given.thought):
