@@ -113,17 +113,32 @@ async def answer_in_steps(
             on_step(found, step)
         if step is None or step.stop or step.model not in can:
             break
-        decision = replace(
-            step,
-            router_hash=STEP,
-            reason=f"{AFTER_DECISION}{found.decision_id}: {step.reason}",
-        )
+        decision = as_further_step(step, found.decision_id)
     given = _given(had, step)
     if on_thought is not None and (thought := given.thought):
         on_thought(given.call.candidate, thought)
     if on_text is not None and given.text:
         on_text(given.call.candidate, given.text)
     return given
+
+
+def as_further_step(step: Step, decision_id: int) -> Decision:
+    """Return a step as it is logged: it rests on the answer under another decision.
+
+    Parameters
+    ----------
+    step : Step
+        Of a cascade, with somebody to ask.
+    decision_id : int
+        Number of the decision whose answer was looked at.
+
+    Returns
+    -------
+    Decision
+        Marked, so that off-policy values and training leave it out.
+    """
+    reason = f"{AFTER_DECISION}{decision_id}: {step.reason}"
+    return replace(step, router_hash=STEP, reason=reason)
 
 
 def _after(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.ask import ask
 from routerlib.gather.calls.budget import Budget, capped, worst_cost_usd
+from routerlib.gather.calls.steps import as_further_step
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.records.call import PERSON, CandidateModel, Score, Usage
 from routerlib.records.decision import Decision
@@ -19,6 +21,7 @@ from routerlib.records.thoughts import THOUGHT
 if TYPE_CHECKING:
     from routerlib.gather.calls.answers import Answer
     from routerlib.log.call_log import CallLog
+    from routerlib.routers.cascades.steps import Step
     from routerlib.routers.router import Router
 
 # What a person sees as words instead of a traceback: wrong input, files, servers, the log.
@@ -30,7 +33,8 @@ class Asked:
     """One candidate model that was asked, while the answer comes and afterwards.
 
     `thought`: what it thought before it answered, as far as its provider tells.
-    `judgement`: what a cascade thinks of the answer, and whether it would ask on.
+    `step`: what a cascade thinks of the answers so far, and how it goes on; None = it is none.
+    `has_led_on`: whether that was done.
     `score`: the person's last verdict in [0, 1].
     """
 
@@ -40,7 +44,8 @@ class Asked:
     text: str = ""
     thought: str = ""
     answer: Answer | None = None
-    judgement: str = ""
+    step: Step | None = None
+    has_led_on: bool = False
     problem: str = ""
     is_done: bool = False
     score: float | None = None
@@ -49,6 +54,11 @@ class Asked:
     def is_ratable(self) -> bool:
         """Whether it is a complete answer, which alone can have a score."""
         return self.answer is not None and self.answer.call.is_ok
+
+    @property
+    def may_lead_on(self) -> bool:
+        """Whether a cascade would ask another one now, which wasn't done yet."""
+        return self.is_done and self.step is not None and not (self.step.stop or self.has_led_on)
 
 
 @dataclass
@@ -61,6 +71,8 @@ class Asking:
 
     `log`: where calls, decisions and verdicts are written; None = nothing can be asked.
     `budget_usd`: cap on what this session may cost, US dollars; None = no cap.
+    `goes_on`: whether a cascade asks on by itself after an answer of the router's choice; else it
+        waits for `go_on`.
     """
 
     router: Router
@@ -68,6 +80,7 @@ class Asking:
     log: CallLog | None
     budget_usd: float | None
     asked: list[Asked] = field(default_factory=list)
+    goes_on: bool = True
     on_change: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -76,6 +89,7 @@ class Asking:
             self.candidates = [capped(each) for each in self.candidates]
         self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
+        self._how: Mapping[str, Any] = {}
 
     @property
     def is_busy(self) -> bool:
@@ -103,21 +117,47 @@ class Asking:
         return "" if models else "Tick at least one candidate model to compare."
 
     def start(
-        self, prompt: str, task: str | None, decision: Decision, models: Sequence[str]
+        self,
+        prompt: str,
+        task: str | None,
+        decision: Decision,
+        models: Sequence[str],
+        how: Mapping[str, Any] | None = None,
     ) -> str:
-        """Begin a round, and come back at once."""
+        """Begin a round, and come back at once.
+
+        `how`: by what a cascade goes on, as of `Cascade.after`; None = the decision's cost weight.
+        """
         with self._lock:  # two clicks must not both find nobody busy
             refusal = self.refusal(models)
             if refusal or self.log is None:
                 return refusal
             asked_prompt = Prompt.from_text(prompt, task=task)
             self.asked = [Asked(asked_prompt, name, name == decision.model) for name in models]
+            self._how = {"cost_weight": decision.cost_weight} if how is None else how
         self._threads = [
             threading.Thread(target=self._ask, args=(each, decision, self.log), daemon=True)
             for each in self.asked
         ]
         for thread in self._threads:
             thread.start()
+        return ""
+
+    def go_on(self) -> str:
+        """Ask whom a cascade would ask next, and come back at once; say why where it can't be."""
+        with self._lock:
+            last = next((each for each in reversed(self.asked) if each.may_lead_on), None)
+            if last is None or last.step is None or self.log is None:
+                return "There is no answer after which another candidate would be asked."
+            refusal = self.refusal([last.step.model])
+            if refusal:
+                return refusal
+            following, decision = self._following(last)
+        thread = threading.Thread(
+            target=self._ask, args=(following, decision, self.log), daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
         return ""
 
     def wait(self) -> None:
@@ -142,7 +182,28 @@ class Asking:
         return sum(worst_cost_usd(each, text) for each in self.candidates if each.name in models)
 
     def _ask(self, asked: Asked, decision: Decision, log: CallLog) -> None:
-        """Ask one candidate model; runs in a thread of its own."""
+        """Ask one candidate model, and on where a cascade does; runs in a thread of its own."""
+        while True:
+            following = self._ask_one(asked, decision, log)
+            self.on_change()
+            if following is None:
+                return
+            asked, decision = following
+
+    def _following(self, last: Asked) -> tuple[Asked, Decision]:
+        """Put the next step of a cascade beside the answers so far."""
+        assert last.step is not None
+        assert last.answer is not None
+        decision = as_further_step(last.step, last.answer.decision_id)
+        following = Asked(last.prompt, last.step.model, is_choice=True)
+        last.has_led_on = True
+        self.asked.append(following)
+        return following, decision
+
+    def _ask_one(
+        self, asked: Asked, decision: Decision, log: CallLog
+    ) -> tuple[Asked, Decision] | None:
+        """Ask one candidate model; return whom to ask next."""
         (candidate,) = select_candidates(self.candidates, [asked.model])
         try:
             self._ask_within_budget(asked, decision, candidate, log)
@@ -153,8 +214,11 @@ class Asking:
         finally:
             if asked.answer is None and not asked.problem:
                 asked.problem = f"{asked.model}: an unexpected error, see the kernel's messages."
-            asked.is_done = True
-            self.on_change()
+            with self._lock:  # nobody may find the round at its end between two steps
+                asked.is_done = True
+                leads_on = self.goes_on and asked.is_choice and asked.may_lead_on
+                following = self._following(asked) if leads_on else None
+        return following
 
     def _ask_within_budget(
         self, asked: Asked, decision: Decision, candidate: CandidateModel, log: CallLog
@@ -188,10 +252,31 @@ class Asking:
         call = asked.answer.call
         asked.text = asked.answer.text or asked.text
         asked.thought = str((call.extra or {}).get(THOUGHT) or asked.thought)
-        asked.judgement = judgement_of(self.router, asked, decision.cost_weight)
+        asked.step = self._step_after(asked)
         if not call.is_ok:
             detail = f": {call.error.rstrip('.')}" if call.error else ""
             asked.problem = f"{call.candidate} gave no complete answer ({call.status}){detail}."
+
+    def _step_after(self, asked: Asked) -> Step | None:
+        """Return what a cascade thinks of an answer and of those before it; None = it is none."""
+        from routerlib.routers.cascades.cascade import Cascade
+
+        router, answer = self.router, asked.answer
+        if not isinstance(router, Cascade) or answer is None or not answer.is_answered:
+            return None
+        before = [each for each in self.asked if each.has_led_on] if asked.is_choice else []
+        had = {each.model: each.answer for each in [*before, asked] if each.answer}
+        numbers = {name: kept_logprobs(each.call.extra) for name, each in had.items()}
+        paid_usd = math.fsum(each.cost_usd for each in had.values())
+        return router.after(
+            asked.prompt.text,
+            {name: each.text for name, each in had.items()},
+            task=asked.prompt.task,
+            logprobs={name: kept for name, kept in numbers.items() if kept},
+            among=[each.name for each in self.candidates],
+            spent_usd=None if math.isnan(paid_usd) else paid_usd,
+            **self._how,
+        )
 
     def _too_dear(self, worst_usd: float) -> str:
         return (
@@ -199,24 +284,6 @@ class Asking:
             f"this session may spend {self.spent_usd:.2g} are spent; pass a larger budget_usd, or "
             "ask a cheaper candidate"
         )
-
-
-def judgement_of(router: Router, asked: Asked, cost_weight: float) -> str:
-    """Say what a cascade thinks of an answer, and what it would do; empty for other routers."""
-    from routerlib.routers.cascades.cascade import Cascade
-
-    if not isinstance(router, Cascade) or asked.answer is None or not asked.answer.is_answered:
-        return ""
-    name, numbers = asked.model, kept_logprobs(asked.answer.call.extra)
-    step = router.after(
-        asked.prompt.text,
-        {name: asked.text},
-        cost_weight=cost_weight,
-        task=asked.prompt.task,
-        logprobs={name: numbers} if numbers else None,
-    )
-    would = "would give it back" if step.stop else f"would ask {step.model} next"
-    return f"Believed good by {100 * step.judged[name]:.0f} %; a cascade {would}: {step.reason}."
 
 
 class _Reserving:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -298,10 +298,25 @@ class PlaygroundController:
             return False
         wanted = [self.decision.model] if models is None else list(dict.fromkeys(models))
         try:
-            self.message = self.asking.start(self.prompt, self.task, self.decision, wanted)
+            how = self._how()
+            self.message = self.asking.start(self.prompt, self.task, self.decision, wanted, how)
         except EXPECTED_ERRORS as error:
             self.message = f"{' and '.join(wanted)} can't be asked: {error}"
         return not self.message
+
+    def go_on(self) -> bool:
+        """Ask whom a cascade would ask after the answer at hand, and come back at once."""
+        try:
+            self.message = self.asking.go_on()
+        except EXPECTED_ERRORS as error:
+            self.message = f"Nobody else can be asked: {error}"
+        return not self.message
+
+    def _how(self) -> dict[str, Any]:
+        """Return by what a cascade goes on: the same as for the first call."""
+        if self.setting.kind == "max_loss":
+            return {"policy": self.setting.policy}
+        return {"cost_weight": None if self._is_own else self.cost_weight}
 
     def ask(self, model: str | None = None) -> None:
         """Ask for real, wait for the answer, and log the call with the decision behind it.

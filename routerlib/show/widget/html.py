@@ -127,9 +127,28 @@ def answer(controller: PlaygroundController, asked: Asked) -> str:
 
 
 def _judgement(asked: Asked) -> str:
-    """Draw what a cascade thinks of the answer, in one glance."""
-    text = asked.judgement
-    return f'<p class="rl-note rl-judgement">{escape(text)}</p>' if text else ""
+    """Draw what a cascade thinks of the answer and what it does then, in one glance."""
+    step = asked.step
+    if step is None:
+        return ""
+    good = step.judged[asked.model]
+    return (
+        f'<p class="rl-note rl-judgement"><meter min="0" max="1" value="{good:.2f}" '
+        f'aria-label="believed good"></meter> <strong>{100 * good:.0f} %</strong> believed good: '
+        f"{escape(_what_then(asked))}</p>"
+    )
+
+
+def _what_then(asked: Asked) -> str:
+    """Say what a cascade does after an answer, and why."""
+    step = asked.step
+    assert step is not None
+    if step.stop:
+        own = step.model == asked.model
+        done = "it is given back" if own else f"the answer of {step.model} is given back"
+    else:
+        done = f"{'goes on to' if asked.has_led_on else 'would go on to'} {step.model}"
+    return f"{done}; {step.reason}."
 
 
 def _thoughts(asked: Asked) -> str:

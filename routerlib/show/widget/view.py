@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from routerlib.gather.calls.steps import goes_on
 from routerlib.records.decision import Decision
 from routerlib.records.prompt import TASKS
 from routerlib.show.tables.rendering import Table
@@ -95,6 +96,9 @@ class PlaygroundView(widgets.VBox):
         self._compare_button = widgets.Button(description="Compare the ticked").add_class(
             "rl-compared"
         )
+        self._goes_on = widgets.Checkbox(
+            value=True, description="Ask on by itself where an answer looks bad", indent=False
+        ).add_class("rl-goes-on")
         self._ticks = [
             widgets.Checkbox(value=True, description=each.name, indent=False)
             for each in self.controller.candidates
@@ -103,7 +107,9 @@ class PlaygroundView(widgets.VBox):
 
     def _controls(self) -> widgets.VBox:
         row = widgets.HBox([self._task, self._detected, self._kind]).add_class("rl-row")
-        ask = widgets.HBox([self._ask_button, self._dearest_button]).add_class("rl-buttons")
+        may_ask_on = [self._goes_on] if goes_on(self.controller.router) else []
+        ask = widgets.HBox([self._ask_button, self._dearest_button, *may_ask_on])
+        ask.add_class("rl-buttons")
         compare = widgets.HBox([*self._ticks, self._compare_button])
         compare.add_class("rl-buttons").add_class("rl-compare")
         return widgets.VBox(
@@ -129,6 +135,7 @@ class PlaygroundView(widgets.VBox):
         self._ask_button.on_click(lambda _: self._start(None))
         self._dearest_button.on_click(lambda _: self._start([str(self.controller.dearest)]))
         self._compare_button.on_click(lambda _: self._start(self._ticked))
+        self._goes_on.observe(self._choose_to_go_on, "value")
         for tick in self._ticks:
             tick.observe(lambda _: self._show_costs(), "value")
         self.controller.asking.on_change = self._answer_came
@@ -143,6 +150,15 @@ class PlaygroundView(widgets.VBox):
 
     def _choose_task(self, change: dict[str, Any]) -> None:
         self._set(task=None if change["new"] == _DETECT else change["new"])
+
+    def _choose_to_go_on(self, change: dict[str, Any]) -> None:
+        self.controller.asking.goes_on = change["new"]
+
+    def go_on(self) -> None:
+        """Take the next step of a cascade."""
+        self.controller.go_on()
+        self._show_message()
+        self._draw_answers()
 
     def _choose_kind(self, change: dict[str, Any]) -> None:
         self.controller.choose_kind(change["new"])
@@ -175,8 +191,7 @@ class PlaygroundView(widgets.VBox):
         self._show_message()
         if not has_begun:
             return
-        self._cards = [_Card(asked, self) for asked in self.controller.asking.asked]
-        self._answers.children = tuple(card.box for card in self._cards)
+        self._cards = []
         self._draw_answers()
 
     def rate(self, asked: Asked, score: float) -> None:
@@ -194,6 +209,10 @@ class PlaygroundView(widgets.VBox):
     def _draw_answers(self) -> None:
         with self._drawing:
             self._drawn_at = time.monotonic()
+            asked = self.controller.asking.asked
+            if len(asked) != len(self._cards):  # a round begins, or a cascade has gone on
+                self._cards += [_Card(each, self) for each in asked[len(self._cards) :]]
+                self._answers.children = tuple(card.box for card in self._cards)
             for card in self._cards:
                 card.draw(self.controller)
         self._show_costs()
@@ -249,11 +268,18 @@ class _Card:
         ]
         right, wrong, log_score = self._buttons
         verdict = widgets.HBox([right, wrong, self._score, log_score]).add_class("rl-verdict")
-        self.box = widgets.VBox([self._text, verdict]).add_class("rl-card")
+        self._go_on = _button("Ask on", "arrow-right", "rl-go-on", view.go_on)
+        self._go_on.layout.display = "none"
+        self.box = widgets.VBox([self._text, self._go_on, verdict]).add_class("rl-card")
 
     def draw(self, controller: PlaygroundController) -> None:
         """Show the answer as far as it has come."""
         self._text.value = pictures.answer(controller, self._asked)
+        step, leads_on = self._asked.step, self._asked.is_choice and self._asked.may_lead_on
+        self._go_on.layout.display = None if leads_on else "none"
+        self._go_on.disabled = not leads_on
+        if step is not None:
+            self._go_on.description = f"Ask {step.model} next"
         is_off = not self._asked.is_ratable
         for widget in (*self._buttons, self._score):
             widget.disabled = is_off
