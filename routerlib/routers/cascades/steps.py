@@ -208,6 +208,8 @@ class Stepping(Router):
                 self._why_alone(policy) if terms is None else "enough were asked"
             )
             return self._step(estimates, best, own, reason, judged, stop=True)
+        if max_latency_s is not None and latency_s is None:
+            latency_s = self._expected_s(prompt)
         seconds, most_s = latencies_of(self.models_, latency_s), seconds_of(max_latency_s)
         if spent_usd is None:
             spent_usd = float(estimates.cost_usd[0, list(held)].sum())
