@@ -1,7 +1,7 @@
 """Print whether the default router ever loses: to the best single model or to another family.
 
 Run ``python benchmarks/small_samples.py [table ...] [--sizes 50,500] [--draws 10]
-[--cache FOLDER]``.
+[--first-draw 0] [--cache FOLDER]``.
 Training prompts are drawn at random, 80 % of the table at most; near-duplicates of them are never
 tested, and topics are never told. "Chosen" is the router's choice at cost weight 0. Protocol:
 README.md.
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(READERS)}; all if none")
     parser.add_argument("--sizes", type=names_of, default=[str(size) for size in SIZES])
     parser.add_argument("--draws", type=int, default=N_DRAWS, help="draws of each size")
+    parser.add_argument("--first-draw", type=int, default=0, help="number of the first, a seed")
     parser.add_argument("--cache", help="folder of finished fits; a second run goes on from them")
     options = parser.parse_args()
     for name in options.tables or list(READERS):
@@ -77,7 +78,8 @@ def report(
     name: str, outcomes: Outcomes, sizes: Sequence[int], options: argparse.Namespace
 ) -> None:
     """Print the comparisons of one table by size, and how many of them are lost."""
-    code = source_hash("routerlib.evaluation.benchmark_fits") if options.cache else ""
+    fitted_by = ("routerlib.evaluation.benchmark_fits", "routerlib.routers.training.train")
+    code = source_hash(*fitted_by) if options.cache else ""
     makes = {
         key: make for key, make in usual_routers(all_families=True).items() if key not in LEFT_OUT
     }
@@ -85,7 +87,8 @@ def report(
     for size in sizes:
         if size > 0.8 * len(outcomes):
             continue
-        parts = [drawn_parts(outcomes, size, seed) for seed in range(options.draws)]
+        seeds = range(options.first_draw, options.first_draw + options.draws)
+        parts = [drawn_parts(outcomes, size, seed) for seed in seeds]
         memory = Memory(options.cache, verbose=0)
         fits = fit_parts(makes, outcomes, parts, memory=memory, memory_key=code, progress=True)
         found = measure_fits(fits, outcomes, parts, n_bootstrap=N_BOOTSTRAP)
@@ -94,7 +97,9 @@ def report(
         show(pd.DataFrame({metric: _cells(gaps, metric) for metric in METRICS}, index=gaps.index))
         losses += [_loss(size, gaps, rival, metric) for rival in gaps.index for metric in METRICS]
         print(said_of_the_chosen(found))
-        print(said_of_operating_points(outcomes, parts))
+        operate = memory.cache(operated, ignore=["outcomes"])
+        key = f"{outcomes.data_hash} {code}"
+        print(said_of_operating_points([operate(outcomes, each, key) for each in parts]))
     lost = lost_by_holm(losses)
     print(f"\n{name}: {len(lost)} of {len(losses)} comparisons lost (Holm, {LEVEL:.0%} one-sided)")
     for loss in lost:
@@ -110,40 +115,90 @@ def drawn_parts(outcomes: Outcomes, size: int, seed: int) -> Parts:
 
 
 def said_of_the_chosen(found: Benchmark) -> str:
-    """Say how expected and real quality and cost of the chosen model compare, over all draws."""
+    """Say how expected and real quality and cost of the chosen model compare, over all draws.
+
+    Training prompts that happen to be easy or cheap move the expectation of all models: beside
+    the plain difference stands the one beyond what the means of the training prompts were off.
+    """
     rows, estimates = found.held_out(OURS)
-    kept = np.isfinite(found.outcomes.quality[rows]).all(axis=1)
-    rows, arms = rows[kept], choose_arms(estimates, 0.0)[kept]
-    at = np.arange(len(kept))[kept]
-    expected, expected_usd = estimates.quality[at, arms], estimates.cost_usd[at, arms]
+    draw = np.repeat(np.arange(len(found.divided)), [len(parts.test) for parts in found.divided])
+    kept = np.flatnonzero(np.isfinite(found.outcomes.quality[rows]).all(axis=1))
+    rows, draw, arms = rows[kept], draw[kept], choose_arms(estimates, 0.0)[kept]
+    expected, expected_usd = estimates.quality[kept, arms], estimates.cost_usd[kept, arms]
     got, paid = found.outcomes.quality[rows, arms], found.outcomes.cost_usd[rows, arms]
-    by_chance = ece_by_chance(expected, got, n_draws=20)
+    off, off_usd = _luck(found, draw, arms)
+    quality = [_mean_of_draws(each, draw) for each in (expected - got, expected - got - off)]
+    cost = [
+        _mean_of_draws(each / paid.mean(), draw)
+        for each in (expected_usd - paid, expected_usd - paid - off_usd)
+    ]
     return (
-        f"chosen, expected minus got: quality {expected.mean() - got.mean():+.4f} "
-        f"(ECE {ece(expected, got):.3f}, by chance {by_chance:.3f}), cost "
-        f"{expected_usd.mean() / paid.mean() - 1:+.1%}, n = {len(rows):,}"
+        f"chosen, expected minus got (± standard error over draws): quality {quality[0]}, beyond "
+        f"the luck of training {quality[1]}; ECE {ece(expected, got):.3f}, by chance "
+        f"{ece_by_chance(expected, got, n_draws=20):.3f}; cost {cost[0]} of what was paid, beyond "
+        f"luck {cost[1]}; n = {len(rows):,}"
     )
 
 
-def said_of_operating_points(outcomes: Outcomes, divided: Sequence[Parts]) -> str:
-    """Say what `train_router` makes of the same draws, against the best single model."""
-    gains, costs, kept = [], [], 0
-    for parts in divided:
-        train, test = outcomes.take(parts.train), outcomes.take(parts.test)
-        router = at_operating_point(usual_routers()[OURS](), train)
-        best = outcomes.models.index(router.best_single_)
-        arms = np.full(len(test), best)
-        if router.fallback_ is None:
-            arms = choose_arms(router.predict(test.prompts), router.cost_weight_)
-        kept += router.fallback_ is not None
-        at = np.arange(len(test))
-        gains.append(float(np.nanmean(test.quality[at, arms] - test.quality[:, best])))
-        costs.append(float(np.nanmean(test.cost_usd[at, arms]) / test.cost_usd[:, best].mean()))
-    error = np.std(gains, ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
+def _luck(found: Benchmark, draw: np.ndarray, arms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how much the chosen models' training means are above those of all prompts."""
+    every = found.outcomes.compared()
+    trained = [found.outcomes.take(parts.train).compared() for parts in found.divided]
+    quality = np.array([each.quality - every.quality for each in trained])
+    cost_usd = np.array([each.cost_usd - every.cost_usd for each in trained])
+    return quality[draw, arms], cost_usd[draw, arms]
+
+
+def _mean_of_draws(values: np.ndarray, draw: np.ndarray) -> str:
+    means = np.bincount(draw, values) / np.bincount(draw)
+    return f"{means.mean():+.4f} ± {_standard_error(means):.4f}"
+
+
+def _standard_error(values: Sequence[float] | np.ndarray) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+
+
+class Operated(NamedTuple):
+    """What `train_router` makes of one draw, against the best single model.
+
+    Attributes
+    ----------
+    gain, cost : float
+        Mean quality above it, and share of its cost.
+    is_kept : bool
+        Whether the router keeps to it.
+    """
+
+    gain: float
+    cost: float
+    is_kept: bool
+
+
+def operated(outcomes: Outcomes, parts: Parts, key: str) -> Operated:
+    """Train on one draw as `train_router` does, and test. `key`: of data and code, for a cache."""
+    del key
+    train, test = outcomes.take(parts.train), outcomes.take(parts.test)
+    router = at_operating_point(usual_routers()[OURS](), train)
+    best = outcomes.models.index(router.best_single_)
+    arms = np.full(len(test), best)
+    if router.fallback_ is None:
+        arms = choose_arms(router.predict(test.prompts), router.cost_weight_)
+    at = np.arange(len(test))
+    return Operated(
+        float(np.nanmean(test.quality[at, arms] - test.quality[:, best])),
+        float(np.nanmean(test.cost_usd[at, arms]) / test.cost_usd[:, best].mean()),
+        router.fallback_ is not None,
+    )
+
+
+def said_of_operating_points(draws: Sequence[Operated]) -> str:
+    """Say what `train_router` makes of the same draws."""
+    gains = [draw.gain for draw in draws]
     return (
-        f"train_router: quality {np.mean(gains):+.4f} ± {error:.4f} (standard error over draws) at "
-        f"{np.mean(costs):.2f} of the best single model's cost; keeps to it in {kept} of "
-        f"{len(gains)}"
+        f"train_router: quality {np.mean(gains):+.4f} ± {_standard_error(gains):.4f} (standard "
+        f"error over draws; worst {min(gains):+.4f}) at "
+        f"{np.mean([draw.cost for draw in draws]):.2f} of the best single model's cost; keeps to "
+        f"it in {sum(draw.is_kept for draw in draws)} of {len(gains)}"
     )
 
 
