@@ -158,6 +158,19 @@ def test_few_answers_leave_the_router_as_it_is() -> None:
     )
 
 
+def test_a_cascade_around_a_certified_router_keeps_the_promise_by_being_the_router(
+    telling: tuple[Outcomes, Outcomes],
+) -> None:
+    train, test = telling
+    promised = KNNRouter().fit(train)
+    promised.stand_at(WEIGHT, training={"cost_weight_is": "certified", "certificate": "At most."})
+    kept = Cascade(promised).fit(train)
+    assert (kept.boldness_.share, kept.boldness_.gain > 0) == (0.0, True)
+    assert "certificate" in kept.boldness_.reason
+    assert kept.replay(test).given == [each.model for each in promised.route(test.prompts)]
+    assert kept.replay(test).n_calls.max() == 1
+
+
 @pytest.mark.parametrize(
     "answer",
     ["", None, "x" * 1_000_000, "(" * 100_000, "<think>hm</think>\nAnswer: 7", "答案是 7。" * 50],
@@ -166,6 +179,27 @@ def test_few_answers_leave_the_router_as_it_is() -> None:
 def test_any_answer_can_be_judged(cascade: Cascade, answer: str | None) -> None:
     step = cascade.after("What is 3 + 4?", {"m0": answer}, cost_weight=WEIGHT)
     assert 0 <= step.judged["m0"] <= 1
+
+
+def test_an_answer_that_says_nothing_or_is_cut_off_is_believed_less(cascade: Cascade) -> None:
+    def judged(answer: str | None) -> float:
+        return cascade.judgement_.judge("What is 3 + 4?", {"m0": answer})["m0"]
+
+    for poor in ("", None, RIGHT[:9]):
+        assert judged(poor) < judged(RIGHT)
+
+
+def test_thoughts_are_no_part_of_the_answer_that_is_judged(cascade: Cascade) -> None:
+    thought = "<think>3 + 4 = 9? No, 3 + 4 = 8. I am not sure.</think>\n"
+    judge = cascade.judgement_.judge
+    plain, thinking = (judge("Why?", {"m0": text})["m0"] for text in (RIGHT, thought + RIGHT))
+    assert thinking == pytest.approx(plain, abs=1e-9)
+
+
+def test_a_log_whose_answers_were_not_kept_says_so(telling: tuple[Outcomes, Outcomes]) -> None:
+    train = replace(telling[0], answers=None)
+    with pytest.raises(ValueError, match="hold no answers"):
+        Cascade(KNNRouter().fit(train)).fit(train)
 
 
 def test_log_probabilities_of_one_candidate_alone_are_read(cascade: Cascade) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Self
 
 import numpy as np
@@ -148,6 +148,10 @@ class Cascade(Stepping):
             bench = Bench(estimates, judged, self.evidence_)
             complete = complete_prompts(bench, outcomes)
             self.boldness_ = choose_boldness(bench, outcomes, complete, self.most_calls)
+            if self.training_.get("cost_weight_is") == "certified":
+                # What is promised was shown of the router's own choices, one call each.
+                reason = "the router's certificate is a promise about its own choice"
+                self.boldness_ = replace(self.boldness_, share=0.0, reason=reason)
             if self._may_choose_a_point():
                 self._stand(bench, outcomes, complete)
 
