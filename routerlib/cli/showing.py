@@ -20,6 +20,7 @@ from routerlib.cli.options import (
     reports_of,
     say_blended,
 )
+from routerlib.records.project import Project
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -33,7 +34,8 @@ def report(
         typer.Option(
             "--out",
             help="The HTML file to write; left out = reports/index.html, and for another log than "
-            "the project's own index.html in a folder of its name.",
+            "the project's own index.html in a folder of its name; a router that the index is not "
+            "of has a page of its own name.",
         ),
     ] = None,
     judge: JudgeName = None,
@@ -44,12 +46,22 @@ def report(
         judge = judge or _judge_of(model_path)
         say_blended(log, judge)
         _check_judge(log, judge)
+        from routerlib.show.pages.belonging import page_of
         from routerlib.show.pages.index import write_report  # heavy
 
-        page = out or reports_of(log_path) / "index.html"
+        page = out or page_of(
+            reports_of(log_path), model_path, is_own=_are_own(log_path, model_path)
+        )
         verdict = write_report(page, log, model_path, judge=judge, may_replace=out is None)
     typer.echo(verdict)
     typer.echo(f"next: open {page} in a browser")
+
+
+def _are_own(log_path: Path, model_path: Path) -> bool:
+    """Tell whether log and router are the project's own, whose page is the index."""
+    project = Project.find() or Project(Path())
+    own = (project.path("log"), project.path("model"))
+    return [log_path.resolve(), model_path.resolve()] == [path.resolve() for path in own]
 
 
 def _judge_of(model_path: Path) -> str | None:

@@ -15,7 +15,7 @@ from routerlib.evaluation.off_policy.targets import ThinOverlap
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import plain_json
 from routerlib.records.files import sha256_of
-from routerlib.routers import archive
+from routerlib.routers import archive, artifact
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.loading import load_router
 from routerlib.routers.promotions import Promotions, keep_challenger
@@ -177,7 +177,8 @@ def retrain(
     """
     if not 0 <= margin < 1:
         raise ValueError(f"margin must be at least 0 and under 1, got {margin!r}")
-    outcomes = Outcomes.from_log(log)
+    judge = _judge_of(model_path)
+    outcomes = Outcomes.from_log(log, judge=judge)
     if not Path(model_path).is_file():
         return _install_first(outcomes, model_path, if_new, keep, random_state)
     champion = load_router(model_path)
@@ -220,7 +221,17 @@ def retrain(
         **known,
     )
     put_in_use = partial(as_cascade_of, champion, challenger, outcomes)
-    return _carry_out(done, found, challenger, promotions, Path(model_path), keep, put_in_use)
+    return _carry_out(
+        done, found, challenger, promotions, Path(model_path), keep, put_in_use, judge
+    )
+
+
+def _judge_of(model_path: str | Path) -> str | None:
+    """Return the judge that the router in use learned from; None = all, or there is no router."""
+    if not Path(model_path).is_file():
+        return None
+    found = artifact.load(model_path).metadata.get("judge")
+    return None if found is None else str(found)
 
 
 def as_cascade_of(champion: Router, challenger: Router, outcomes: Outcomes) -> Router:
@@ -246,12 +257,14 @@ def _carry_out(
     model_path: Path,
     keep: int,
     put_in_use: Callable[[], Router],
+    judge: str | None,
 ) -> Retraining:
     """Put the challenger in use, let it stand by, or set it aside; and remember that."""
     decision = {**done.as_dict(), "when": now(), "challenger": done.challenger}
     if done.verdict == "replaced":
         chosen = put_in_use()
-        put = archive.install(chosen, model_path, {"retraining": done.as_dict()}, keep=keep)
+        told = {"retraining": done.as_dict(), "judge": judge}
+        put = archive.install(chosen, model_path, told, keep=keep)
         settled = replace(promotions.settled(decision), in_use=sha256_of(model_path))
         settled.save(model_path)
         return replace(done, kept=put.name)

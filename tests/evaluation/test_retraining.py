@@ -167,12 +167,22 @@ def test_help_and_readme_say_how_many_prompts_are_needed(
     assert f"fewer than {duel.MIN_COMPARED} such prompts" in readme
 
 
+def test_a_router_is_judged_by_the_judge_that_it_learned_from(
+    log: rl.CallLog, tmp_path: Path, world: rl.Outcomes
+) -> None:
+    fill(log, world)
+    path = tmp_path / "router_model.pkl"
+    BestSingle().fit(world.take(range(40))).save(path, {"judge": "a person"})
+    with pytest.raises(ValueError, match="a person"):
+        retrain(log, path)
+
+
 def test_a_poor_champion_is_replaced_and_can_be_put_back(log: rl.CallLog, tmp_path: Path) -> None:
     world = make_world(n_prompts=600, n_models=2, seed=4).outcomes
     fill(log, world)
     path = tmp_path / "router_model.pkl"
     poor = BestSingle().fit(world.take(range(40)))
-    poor.save(path)
+    poor.save(path, {"judge": "exact"})
     champion = path.read_bytes()
     done = retrain(log, path, margin=0.0)
     assert done.verdict == "replaced"
@@ -183,6 +193,7 @@ def test_a_poor_champion_is_replaced_and_can_be_put_back(log: rl.CallLog, tmp_pa
     assert new.router_hash_ == done.challenger != done.champion == poor.router_hash_
     described = json.loads(path.with_suffix(".json").read_text())
     assert described["retraining"]["verdict"] == "replaced"
+    assert described["judge"] == "exact"
     assert [kept.is_in_use for kept in archive.kept_models(path)] == [False, True]
     back = archive.rollback(path)
     assert back.name.startswith("0001-")

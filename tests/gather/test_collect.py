@@ -62,6 +62,12 @@ def test_a_dry_run_asks_for_nothing_and_writes_nothing(log: CallLog, server: Fau
     assert log.sql("select * from runs").empty
     assert 0 < planned.expected_usd < planned.worst_usd
     assert "6 calls to make" in str(planned)
+    assert planned.guessed == ("small",)
+    assert "the answers' length is a guess for small, of whom nothing is logged" in str(planned)
+    collect(GOOD[:1], [candidate_of(server)], log, progress=False)
+    known = collect(GOOD, [candidate_of(server)], log, dry_run=True).plan
+    assert known.guessed == ()
+    assert "a guess" not in str(known)
 
 
 def test_time_is_estimated_from_this_log_if_it_can_and_says_from_what(

@@ -16,7 +16,16 @@ from routerlib.records.call import Call
 from routerlib.records.project import FILE
 from routerlib.records.prompt import Prompt
 from routerlib.routers.baselines import BestSingle
-from routerlib.show.pages.belonging import is_same, mark_in, mark_of, pages_of, refuse_other
+from routerlib.show.pages.belonging import (
+    is_same,
+    mark_in,
+    mark_of,
+    meta,
+    page_of,
+    pages_of,
+    refuse_other,
+    router_in,
+)
 from routerlib.show.pages.notebook import to_html
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +102,27 @@ def test_the_report_of_a_log_of_ones_own_leaves_the_pipelines_alone(
     assert "next: open reports/my_logs/index.html in a browser" in capsys.readouterr().out
     assert index.read_bytes() == before
     assert mark_in(tmp_path / "reports/my_logs/index.html").endswith(" my_logs.db")
+    before_other = (tmp_path / "reports/my_logs/index.html").read_bytes()
+    shutil.copyfile("mine.pkl", "other.pkl")
+    assert main(["report", "--log", "my_logs.db", "--model", "other.pkl"]) == 0
+    assert "next: open reports/my_logs/other.html in a browser" in capsys.readouterr().out
+    assert (tmp_path / "reports/my_logs/index.html").read_bytes() == before_other
+    assert router_in(tmp_path / "reports/my_logs/other.html") == "other.pkl"
+    assert (tmp_path / "reports/my_logs/other_prompts.html").is_file()
+    own = str(tmp_path / "reports/my_logs/index.html")
+    assert main(["report", "--log", "my_logs.db", "--model", "other.pkl", "--out", own]) == 1
+    assert "is the report of another router, mine.pkl; name another" in capsys.readouterr().err
     assert main([*report, "--out", "reports/index.html"]) == 1
     told = "reports/index.html is the report of another log, else.db; name another page"
     assert told in capsys.readouterr().err
     assert index.read_bytes() == before
+
+
+def test_the_projects_own_router_keeps_the_index(tmp_path: Path) -> None:
+    """Other routers come and go on pages of their own, whichever was first."""
+    other, own = tmp_path / "other.pkl", tmp_path / "router_model.pkl"
+    assert page_of(tmp_path, other, is_own=False) == tmp_path / "index.html"
+    (tmp_path / "index.html").write_text(meta("b2:x my.db", "router_model.pkl"))
+    assert page_of(tmp_path, own, is_own=True) == tmp_path / "index.html"
+    assert page_of(tmp_path, other, is_own=False) == tmp_path / "other.html"
+    assert router_in(tmp_path / "index.html") == "router_model.pkl"

@@ -23,7 +23,8 @@ _FORMAT_TOKENS_PER_MESSAGE_WORST = 16
 _FORMAT_TOKENS_PER_REQUEST_WORST = 128
 # The dearest count of an image seen: gpt-4o-mini's 2,833, and 5,667 for each of eight tiles.
 _TOKENS_PER_IMAGE_WORST = 50_000
-_EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP = 512
+# Of an answer of which nothing is known: a quarter of what it may have, and no more than this.
+GUESSED_OUTPUT_TOKENS, GUESSED_SHARE_OF_CAP = 512, 0.25
 # Sent under a budget where a candidate names no cap: long answers fit, endless ones don't.
 OUTPUT_CAP_UNDER_BUDGET = 4096
 
@@ -38,12 +39,13 @@ def expected_cost_usd(
 ) -> float:
     """Estimate the cost of one call, US dollars.
 
-    `output_tokens`: expected output tokens; None = half the candidate's cap, or 512 where it
-        has none.
+    `output_tokens`: expected output tokens; None = a quarter of the candidate's cap, at most 512,
+        and 512 where it has none.
     """
     if output_tokens is None:
         cap = candidate.output_cap
-        output_tokens = _EXPECTED_OUTPUT_TOKENS_WITHOUT_CAP if cap is None else cap / 2
+        share = math.inf if cap is None else GUESSED_SHARE_OF_CAP * cap
+        output_tokens = min(share, GUESSED_OUTPUT_TOKENS)
     texts = _texts(candidate, prompt)
     n_input = sum(map(_n_bytes, texts)) // _BYTES_PER_TOKEN_EXPECTED
     usage = Usage(n_input + _FORMAT_TOKENS_PER_MESSAGE * len(texts), int(output_tokens))

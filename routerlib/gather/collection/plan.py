@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routerlib.gather.calls.budget import (
+    GUESSED_OUTPUT_TOKENS,
+    GUESSED_SHARE_OF_CAP,
     OUTPUT_CAP_UNDER_BUDGET,
     capped,
     expected_cost_usd,
@@ -54,6 +56,7 @@ class Plan:
     `expected_s`: estimated seconds; NaN where nothing is known of a candidate's speed.
     `pace`: what the estimate of seconds rests on.
     `call_s`: seconds that a call of each candidate takes up; NaN where nothing is known.
+    `guessed`: candidates to ask whose answers' length nothing is known of.
     """
 
     cells: tuple[Cell, ...]
@@ -62,6 +65,7 @@ class Plan:
     pace: str = ""
     in_flight: frozenset[CellKey] = frozenset()
     call_s: Mapping[str, float] = field(default_factory=dict)
+    guessed: tuple[str, ...] = ()
 
     @property
     def expected_usd(self) -> float:
@@ -109,6 +113,13 @@ class Plan:
             f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
             f"cost {usd(self.expected_usd)}, {usd_bound(self.worst_usd)}{known_s}"
         ]
+        if self.guessed:
+            lines.append(
+                f"the answers' length is a guess for {', '.join(self.guessed)}, of whom nothing is "
+                f"logged yet: {100 * GUESSED_SHARE_OF_CAP:.0f} % of max_tokens, at most "
+                f"{GUESSED_OUTPUT_TOKENS} tokens; the expected cost may be several times off, "
+                "the bound is not"
+            )
         if uncapped := Counter(c.candidate.name for c in self.cells if _has_no_cap(c.candidate)):
             lines.append(
                 f"without max_tokens: {', '.join(uncapped)} (under a budget answers are cut at "
@@ -184,7 +195,9 @@ def plan_collection(
     in_flight = frozenset(cell.key for cell in cells if cell.key in lost)
     call_s, pace = _call_s(cells, means)
     expected_s = _expected_s(cells, call_s)
-    return Plan(tuple(cells), n_done, expected_s, pace, in_flight, call_s)
+    asked = dict.fromkeys(cell.candidate.name for cell in cells)
+    guessed = tuple(name for name in asked if means.get(name, (None, None))[0] is None)
+    return Plan(tuple(cells), n_done, expected_s, pace, in_flight, call_s, guessed)
 
 
 def run_parameters(

@@ -1,4 +1,4 @@
-"""Tell which log a page is of, so that pages of different logs are not mixed up."""
+"""Tell which log and router a page is of, so that pages of different ones are not mixed up."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Whatever writes the page may put a tag's attributes in another order.
 _MARK = re.compile(r'<meta (?=[^>]*name="routerlib-log")[^>]*content="([^"]*)"')
+_ROUTER = re.compile(r'<meta (?=[^>]*name="routerlib-router")[^>]*content="([^"]*)"')
 # The mark stands in a page's head, before anything long.
 _LOOKED_AT = 4_000
 
@@ -27,18 +28,40 @@ def mark_of(log: CallLog) -> str:
     return f"{tagged_hash(birth)} {log.path.name}" if birth else ""
 
 
-def meta(mark: str) -> str:
-    """Return the line of a page's head that carries its mark."""
-    return f'<meta name="routerlib-log" content="{escape(mark)}">'
+def meta(mark: str, router: str = "") -> str:
+    """Return the lines of a page's head that carry its mark, and the name of its router's file."""
+    of_router = f'\n<meta name="routerlib-router" content="{escape(router)}">' if router else ""
+    return f'<meta name="routerlib-log" content="{escape(mark)}">{of_router}'
 
 
 def mark_in(page: Path) -> str:
     """Return the mark of a page; "" where there is none, or no page."""
+    return _found_in(page, _MARK)
+
+
+def router_in(page: Path) -> str:
+    """Return the name of the file of a page's router; "" where it isn't told, or no page."""
+    return _found_in(page, _ROUTER)
+
+
+def _found_in(page: Path, wanted: re.Pattern[str]) -> str:
     if not page.is_file():
         return ""
     with page.open(encoding="utf-8", errors="replace") as stream:
-        found = _MARK.search(stream.read(_LOOKED_AT))
+        found = wanted.search(stream.read(_LOOKED_AT))
     return unescape(found[1]) if found else ""
+
+
+def page_of(folder: Path, router: Path, *, is_own: bool) -> Path:
+    """Return where the report of a router belongs: the index, or a page of its name beside it.
+
+    `is_own`: whether the index is kept for this router, as for the project's own.
+    """
+    index = folder / "index.html"
+    there = router_in(index)
+    if is_own or there == router.name or not index.is_file():
+        return index
+    return folder / f"{router.stem}.html"
 
 
 def pages_of(folder: Path, mark: str) -> list[str]:
@@ -52,11 +75,15 @@ def is_same(one: str, other: str) -> bool:
     return one.split(" ")[0] == other.split(" ")[0]
 
 
-def refuse_other(page: Path, mark: str) -> None:
-    """Raise ValueError where a page is the report of another log."""
-    there = mark_in(page)
+def refuse_other(page: Path, mark: str, router: str = "") -> None:
+    """Raise ValueError where a page is the report of another log or router."""
+    there, other = mark_in(page), router_in(page)
     if there and mark and not is_same(there, mark):
         raise ValueError(
             f"{page} is the report of another log, {there.partition(' ')[2]}; name another page "
             "with --out"
+        )
+    if other and router and other != router:
+        raise ValueError(
+            f"{page} is the report of another router, {other}; name another page with --out"
         )

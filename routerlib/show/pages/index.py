@@ -167,7 +167,7 @@ def write_report(
     """
     mark = mark_of(log)
     if not may_replace:
-        refuse_other(Path(path), mark)
+        refuse_other(Path(path), mark, Path(router_path).name)
     router, metadata = load_router(router_path), artifact.load(router_path).metadata
     judge = judge or metadata.get("judge")
     findings = find(log, router, judge=judge, n_bootstrap=n_bootstrap, random_state=random_state)
@@ -180,6 +180,7 @@ def write_report(
         log_origin=log_origin,
         metadata={**metadata, "judge": judge},
         notebooks=notebooks,
+        router_file=Path(router_path).name,
     )
     return findings.finding.sentence
 
@@ -192,6 +193,7 @@ def write_index(
     log_origin: str = "",
     metadata: Mapping[str, Any] | None = None,
     notebooks: Sequence[str] = (),
+    router_file: str = "",
 ) -> Path:
     """Write one self-contained page, and the prompts' own beside it.
 
@@ -211,7 +213,7 @@ def write_index(
         scripts=[each.code for each in scripts],
         log_origin=log_origin,
         is_caution=isinstance(log_origin, Caution),
-        log_mark=meta(mark_of(log)),
+        log_mark=meta(mark_of(log), router_file),
         notebooks=list(notebooks),
         identity=_identity(findings, metadata or {}),
         cascade=_steps(findings, metadata or {}),
@@ -360,7 +362,7 @@ def _prices(log: CallLog) -> Table:
             "input (US dollars per million tokens)": price.input_usd_per_mtok,
             "output (US dollars per million tokens)": price.output_usd_per_mtok,
             "from": price.source,
-            "as of": price.as_of,
+            "as of": price.as_of or "not told",
         }
         for name, price in log.prices().items()
     ]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from routerlib.records.text_table import UNKNOWN, aligned
 from routerlib.show.words.numbers import (
+    BELOW,
+    closed,
     count,
     digits,
     percent,
@@ -49,7 +51,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "APGR": ("APGR", digits),
     "CPT50": ("CPT(50 %), share of calls to the best single", percent),
     "CPT80": ("CPT(80 %), share of calls to the best single", percent),
-    "gap_closed": ("gap to the oracle closed", percent),
+    "gap_closed": ("gap to the oracle closed", closed),
     "regret": ("regret", digits),
     "ECE": ("ECE", digits),
     "Brier": ("Brier score", digits),
@@ -179,10 +181,10 @@ def _is_end(name: str, frame: pd.DataFrame) -> bool:
 def _cell(name: str, row: dict[Any, Any], frame: pd.DataFrame) -> str:
     text = _text(name, row[name])
     ends = [row.get(f"{name}{end}") for end in ("_low", "_high")]
-    if text == UNKNOWN or any(end is None or not math.isfinite(end) for end in ends):
+    if text in (UNKNOWN, BELOW) or any(end is None or not math.isfinite(end) for end in ends):
         return text
     low, high = (_text(name, end).removesuffix(" %") for end in ends)
-    return f"{text} [{low}, {high}]"
+    return f"{text} [{'below 0' if low == BELOW else low}, {high}]"
 
 
 def _text(name: str, value: Any) -> str:

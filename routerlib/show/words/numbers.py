@@ -6,6 +6,7 @@ import re
 
 _MAX_SHOWN_CHARACTERS = 160
 _PROMPTS_PER_UNIT = 1000
+BELOW = "lower than best single"
 _INTERVAL = re.compile(r"\[([^\[\], ]+), ([^\[\], ]+)\]")
 
 
@@ -18,6 +19,17 @@ def percent(share: float) -> str:
     '64 %'
     """
     return f"{100 * share:.0f} %"
+
+
+def closed(share: float) -> str:
+    """Write how much of a gap above a best single model is closed; below it there is no share.
+
+    A gap may be next to nothing, and so many times of it is no number to read.
+
+    >>> closed(0.25), closed(-11.11)
+    ('25 %', 'lower than best single')
+    """
+    return BELOW if round(100 * share) < 0 else percent(share)
 
 
 def digits(value: float) -> str:
