@@ -91,6 +91,7 @@ RUNS = (
     Run("Does the playground follow the keyboard?", "playground.py", 0.5, "playground.py", 0.5),
     Run("How little label money is enough?", "acquisition.py both 1", 0.5, "acquisition.py", 0.5),
     Run("Which exploration pays over a year?", "traffic.py 1", 0.5, "traffic.py 3", 0.5),
+    Run("What does it save to count providers' caches?", "agents.py 30", 0.5, "agents.py 200", 1),
     Run("Does a collection use its server fully?", "collection.py", 1, "collection.py", 1),
     Run(
         "What does serving add to a request?",

@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "deadlines": ["deadlines_table"],
         "evaluation": ["comparison_table", "noise_table", "power_table", "splits_table"],
         "log": [
             "candidates_table",

@@ -68,6 +68,8 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "n_skipped": ("prompts skipped", count),
     "latency_p50_s": ("median seconds", significant),
     "latency_p95_s": ("95th percentile seconds", significant),
+    "latency_p90_s": ("90th percentile seconds", significant),
+    "in_time": ("share in time", percent),
 }
 
 
