@@ -119,6 +119,14 @@ def serve(
         float | None,
         typer.Option(min=0, help="Most that answers may cost until the server ends, US dollars."),
     ] = None,
+    hedge: Annotated[
+        bool,
+        typer.Option(
+            "--hedge",
+            help="Ask the next best beside one whose stream hasn't begun when nineteen of twenty "
+            "have; whoever begins first is heard, both are paid.",
+        ),
+    ] = False,
 ) -> None:
     """Answer over HTTP: /inference, /feedback, and OpenAI's API with model="router".
 
@@ -144,4 +152,5 @@ def serve(
             explore=explore,
             stickiness=stickiness,
             budget_usd=budget_usd,
+            hedge=hedge,
         )

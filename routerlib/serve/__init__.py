@@ -23,6 +23,7 @@ def make_app(
     explore: str | None = None,
     stickiness: Stickiness = "conversation",
     budget_usd: float | None = None,
+    hedge: bool = False,
 ) -> FastAPI:
     """Make the web application, for a server of one's own.
 
@@ -48,6 +49,7 @@ def make_app(
         exploration=exploration,
         stickiness=stickiness,
         budget_usd=budget_usd,
+        hedge=hedge,
     )
     return make_application(service, key)
 
@@ -63,6 +65,7 @@ def serve(
     explore: str | None = None,
     stickiness: Stickiness = "conversation",
     budget_usd: float | None = None,
+    hedge: bool = False,
 ) -> None:
     """Serve a router until interrupted; requests under way are answered first."""
     from routerlib.serve import listening
@@ -80,5 +83,6 @@ def serve(
             explore=explore,
             stickiness=stickiness,
             budget_usd=budget_usd,
+            hedge=hedge,
         )
         listening.run(app, listener)

@@ -20,6 +20,7 @@ from routerlib.gather.calls.answers import (
     order_of_asking,
 )
 from routerlib.gather.calls.budget import Budget
+from routerlib.gather.calls.hedging import Hedge
 from routerlib.gather.calls.steps import answer_in_steps, goes_on, without_steps
 from routerlib.gather.candidates import abilities
 from routerlib.gather.candidates.candidates import select_candidates
@@ -27,7 +28,7 @@ from routerlib.log.call_log import CallLog
 from routerlib.log.writer import LogWriter
 from routerlib.policies.input_costs import InputCost
 from routerlib.records.call import FEEDBACK, OF_CONVERSATION, Call, CandidateModel, Score
-from routerlib.records.decision import CALLER, CONVERSATION, Decision
+from routerlib.records.decision import CALLER, CONVERSATION, LATENCY_NAMES, Decision
 from routerlib.records.prompt import Prompt
 from routerlib.serve.caches import Caches, told_of_switch
 from routerlib.serve.choosing import Exploration, decide
@@ -85,6 +86,7 @@ class Service:
         exploration: Exploration | None = None,
         stickiness: Stickiness = "conversation",
         budget_usd: float | None = None,
+        hedge: bool = False,
     ) -> None:
         self.budget = Budget(budget_usd)
         if budget_usd is not None:
@@ -94,6 +96,7 @@ class Service:
         self._log = log
         self._exploration = exploration
         self._stickiness = stickiness
+        self._hedges = hedge
         self._under_way: set[asyncio.Task[Any]] = set()
         self._long_texts = ThreadPoolExecutor(1, "long-texts")
 
@@ -194,13 +197,19 @@ class Service:
         }
         cascade = self._cascade(router, decision, wish)
         if cascade is None:
-            work = answer(prompt, decision, order, on_body=on_body, **how)
+            hedge = self._hedge(decision)
+            work = answer(prompt, decision, order, on_body=on_body, hedge=hedge, **how)
         else:
             rule = {"cost_weight": wish.cost_weight, "task": prompt.task, **self._time_of(wish)}
             how |= {"cascade": cascade, "how": rule, "is_affordable": self._is_affordable(prompt)}
             work = answer_in_steps(prompt, decision, order, **how)
         is_held_back = cascade is not None
         return Answering(self._start(work), recording, self.budget, is_held_back=is_held_back)
+
+    def _hedge(self, decision: Decision) -> Hedge | None:
+        """Return when a second is asked: where it is known how soon the chosen one begins."""
+        begins_s = decision.estimates.get(decision.model, {}).get(LATENCY_NAMES[3])
+        return Hedge(begins_s, self._start) if self._hedges and begins_s else None
 
     def _time_of(self, wish: Wish) -> dict[str, Any]:
         """Return what a cascade knows of a deadline that all its calls have to keep together."""

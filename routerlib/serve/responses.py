@@ -198,6 +198,7 @@ def about(answer: Answer) -> dict[str, Any]:
         "failed": failures(answer),
         "cost_usd": finite_or_none(answer.total_usd),
         **({"cascade": _steps(answer)} if answer.judged else {}),
+        **({"hedged": answer.hedged} if answer.hedged else {}),
     }
 
 

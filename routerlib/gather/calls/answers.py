@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from routerlib.gather.calls.client import Clients, NotAsked, Permit
+from routerlib.gather.calls.hedging import HEARD, HEDGED, UNHEARD, Hedge, Stage, race
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.policies.utility import utility
 from routerlib.records.call import Call, CandidateModel
@@ -52,6 +53,9 @@ class Answer:
         What a cascade expects of each answer, in [0, 1], by candidate; empty = no cascade.
     stands : str, default=""
         Why a cascade asked nobody else.
+    hedged : str, default=""
+        Who was asked beside it, since the first was slow to begin, and wasn't heard; that call is
+        paid, and logged once it ends.
     """
 
     text: str
@@ -64,11 +68,12 @@ class Answer:
     beside: tuple[Answer, ...] = field(default=())
     judged: Mapping[str, float] = field(default_factory=dict)
     stands: str = ""
+    hedged: str = ""
 
     @property
     def is_answered(self) -> bool:
         """Whether a candidate had something to say, be it cut short or a refusal."""
-        return self.call.status not in _NO_ANSWER
+        return _is_answer(self.call)
 
     @property
     def thought(self) -> str:
@@ -122,6 +127,7 @@ async def answer(
     on_body: Callable[[Any], None] | None = None,
     permit: Permit | None = None,
     asked: Mapping[str, Any] | None = None,
+    hedge: Hedge | None = None,
 ) -> Answer:
     """Ask one candidate after the other until one answers; decision and every call are logged.
 
@@ -129,26 +135,73 @@ async def answer(
 
     `order`: whom to ask, see `order_of_asking`; at least one.
     `asked`: what of the request each call's `extra` keeps beside the messages.
+    `hedge`: when the second in the order is asked beside a first that is slow to begin; with
+        `on_text`. None = never.
     """
     recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
     if sum(map(n_characters, prompt.messages)) > _LONG_CHARACTERS:
         await recorded  # the copies that writing and sending take don't add up
-    failed: list[Call] = []
-    for candidate in order:
-        speech, thinking = _Speech(candidate.name, on_text), _Speech(candidate.name, on_thought)
-        call = await _call(clients, candidate, prompt, (speech, thinking), permit, on_body)
-        decision_id = await recorded
-        extra = {**(call.extra or {}), **asked} if asked else call.extra
-        call = replace(call, decision_id=decision_id, extra=extra)
-        call_id = await recording.add_call(call)
-        if call.status not in _NO_ANSWER or speech.has_begun or thinking.has_begun:
-            break
-        failed.append(call)
+    stage = Stage(on_text, on_thought, on_body)
+
+    async def ask(candidate: CandidateModel) -> Call:
+        name = candidate.name
+        heard = _Speech(name, stage.on_text), _Speech(name, stage.on_thought)
+        return await _call(clients, candidate, prompt, heard, permit, stage.body_of(name))
+
+    async def record(call: Call, **told: str) -> Call:
+        extra = {**(call.extra or {}), **(asked or {}), **told} or None
+        call = replace(call, decision_id=await recorded, extra=extra)
+        call_ids.append(await recording.add_call(call))
+        return call
+
+    call_ids: list[int] = []
+    left, calls, beside = list(order), list[Call](), ""
+    if hedge is not None and on_text is not None and len(left) > 1:
+        calls, beside = await _hedged(left[:2], stage, hedge, ask, record)
+        left = left[2 if beside else 1 :]
+    while left and not (calls and (_is_answer(calls[-1]) or stage.heard)):
+        calls.append(await record(await ask(left.pop(0))))
+    *failed, call = calls
+    (who,) = [each for each in order if each.name == call.candidate]
+    cost_usd = math.nan if call.usage is None else who.price.cost_usd(call.usage)
+    return Answer(
+        call.response or "",
+        decision,
+        call,
+        cost_usd,
+        call_ids[-1],
+        await recorded,
+        tuple(failed),
+        hedged=beside,
+    )
+
+
+async def _hedged(
+    pair: Sequence[CandidateModel],
+    stage: Stage,
+    hedge: Hedge,
+    ask: Callable[[CandidateModel], Awaitable[Call]],
+    record: Callable[..., Awaitable[Call]],
+) -> tuple[list[Call], str]:
+    """Ask one, or two; return the calls that are logged, the one that counts last, and who else."""
+    call, other = await race(pair, stage, hedge.after_s, ask, _is_answer)
+    if other is None:
+        return [await record(call)], ""
+
+    async def log_other() -> Call:
+        return await record(await other, **{HEDGED: UNHEARD})
+
+    logged = []
+    if other.done():
+        logged = [await log_other()]
     else:
-        failed.pop()  # the last one is the answer's own call
-    cost_usd = math.nan if call.usage is None else candidate.price.cost_usd(call.usage)
-    text = call.response or ""
-    return Answer(text, decision, call, cost_usd, call_id, decision_id, tuple(failed))
+        hedge.keep(log_other())
+    logged.append(await record(call, **{HEDGED: HEARD}))
+    return logged, next(each.name for each in pair if each.name != call.candidate)
+
+
+def _is_answer(call: Call) -> bool:
+    return call.status not in _NO_ANSWER
 
 
 def order_of_asking(

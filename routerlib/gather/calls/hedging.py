@@ -1,0 +1,123 @@
+"""Ask a second candidate when the first is slow to begin; whoever begins first is heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
+
+from routerlib.records.call import Call, CandidateModel
+
+# Where a call's `extra` says that another candidate was asked beside it.
+HEDGED = "hedged"
+HEARD, UNHEARD = "heard", "not heard"
+
+
+class Hedge(NamedTuple):
+    """When to ask a second candidate.
+
+    `after_s`: seconds in which the first has to begin.
+    `keep`: runs on what is left to do when the answer is there: who wasn't heard is paid, and its
+        call is logged once it ends.
+    """
+
+    after_s: float
+    keep: Callable[[Coroutine[Any, Any, Call]], object]
+
+
+class Stage:
+    """Let whoever begins first be heard, and nobody else."""
+
+    def __init__(
+        self,
+        on_text: Callable[[str, str], None] | None,
+        on_thought: Callable[[str, str], None] | None,
+        on_body: Callable[[Any], None] | None,
+    ) -> None:
+        self.heard: str | None = None
+        self.begun = asyncio.Event()
+        self._listeners = on_text, on_thought
+        self._on_body = on_body
+
+    @property
+    def on_text(self) -> Callable[[str, str], None] | None:
+        """Who hears the answer."""
+        return self._gated(self._listeners[0])
+
+    @property
+    def on_thought(self) -> Callable[[str, str], None] | None:
+        """Who hears what is thought."""
+        return self._gated(self._listeners[1])
+
+    def body_of(self, name: str) -> Callable[[Any], None] | None:
+        """Return who takes the whole answer of a candidate."""
+        on_body = self._on_body
+        if on_body is None:
+            return None
+        # A body may hold no answer at all, so that it makes nobody heard.
+        return lambda body: on_body(body) if self.heard in (None, name) else None
+
+    def _gated(
+        self, listener: Callable[[str, str], None] | None
+    ) -> Callable[[str, str], None] | None:
+        if listener is None:
+            return None
+        return lambda name, text: listener(name, text) if self._is_heard(name) else None
+
+    def _is_heard(self, name: str) -> bool:
+        if self.heard is None:
+            self.heard = name
+            self.begun.set()
+        return self.heard == name
+
+
+class Raced(NamedTuple):
+    """Whose call counts, and the other's, under way or failed; None = nobody else was asked."""
+
+    call: Call
+    other: asyncio.Task[Call] | None
+
+
+async def race(
+    order: Sequence[CandidateModel],
+    stage: Stage,
+    after_s: float,
+    ask: Callable[[CandidateModel], Awaitable[Call]],
+    is_answer: Callable[[Call], bool],
+) -> Raced:
+    """Ask the first of two, and the second too where the first hasn't begun in time."""
+    first = asyncio.ensure_future(_named(ask, order[0]))
+    begun = asyncio.ensure_future(stage.begun.wait())
+    await asyncio.wait({first, begun}, timeout=after_s, return_when=asyncio.FIRST_COMPLETED)
+    if first.done() or begun.done():
+        begun.cancel()
+        return Raced(await first, None)
+    tasks = {order[0].name: first, order[1].name: asyncio.ensure_future(_named(ask, order[1]))}
+    try:
+        while True:
+            counts = _who_counts(tasks, stage, is_answer)
+            if counts is not None:
+                call = await tasks[counts]
+                (other,) = [task for name, task in tasks.items() if name != counts]
+                return Raced(call, other)
+            waiting = {task for task in tasks.values() if not task.done()} | {begun}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        begun.cancel()
+
+
+def _who_counts(
+    tasks: dict[str, asyncio.Task[Call]], stage: Stage, is_answer: Callable[[Call], bool]
+) -> str | None:
+    """Return who is heard, or has answered; the second where both have failed; None = wait."""
+    if stage.heard is not None:
+        return stage.heard
+    done = [name for name, task in tasks.items() if task.done()]
+    answered = [name for name in done if is_answer(tasks[name].result())]
+    if answered:
+        return answered[0]
+    return done[-1] if len(done) == len(tasks) else None
+
+
+async def _named(ask: Callable[[CandidateModel], Awaitable[Call]], who: CandidateModel) -> Call:
+    return await ask(who)
