@@ -127,6 +127,10 @@ def serve(
             "have; whoever begins first is heard, both are paid.",
         ),
     ] = False,
+    otel: Annotated[
+        Literal["none", "decisions", "texts"],
+        typer.Option(help="Send spans to an OpenTelemetry collector, with prompts or without."),
+    ] = "none",
 ) -> None:
     """Answer over HTTP: /inference, /feedback, and OpenAI's API with model="router".
 
@@ -153,4 +157,5 @@ def serve(
             stickiness=stickiness,
             budget_usd=budget_usd,
             hedge=hedge,
+            otel=otel,
         )

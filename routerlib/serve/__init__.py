@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
     from routerlib.records.call import CandidateModel
     from routerlib.serve.answering import Stickiness
+    from routerlib.serve.spans import Told
 
 
 def make_app(
@@ -24,6 +25,7 @@ def make_app(
     stickiness: Stickiness = "conversation",
     budget_usd: float | None = None,
     hedge: bool = False,
+    otel: Told = "none",
 ) -> FastAPI:
     """Make the web application, for a server of one's own.
 
@@ -32,6 +34,7 @@ def make_app(
     `key`: what callers must show as ``Authorization: Bearer``; None = callers must be on this
         machine.
     `budget_usd`: cap on what answers may cost until the server ends, US dollars.
+    `otel`: whether decisions and calls are sent to an OpenTelemetry collector, and texts with them.
     """
     try:
         from routerlib.serve.app import make_application
@@ -40,6 +43,7 @@ def make_app(
     from routerlib.serve.answering import Service
     from routerlib.serve.choosing import read_exploration
     from routerlib.serve.reloading import ReloadedRouter
+    from routerlib.serve.spans import exported
 
     exploration = read_exploration(explore)
     service = Service(
@@ -50,6 +54,7 @@ def make_app(
         stickiness=stickiness,
         budget_usd=budget_usd,
         hedge=hedge,
+        spans=exported(otel),
     )
     return make_application(service, key)
 
@@ -66,6 +71,7 @@ def serve(
     stickiness: Stickiness = "conversation",
     budget_usd: float | None = None,
     hedge: bool = False,
+    otel: Told = "none",
 ) -> None:
     """Serve a router until interrupted; requests under way are answered first."""
     from routerlib.serve import listening
@@ -84,5 +90,6 @@ def serve(
             stickiness=stickiness,
             budget_usd=budget_usd,
             hedge=hedge,
+            otel=otel,
         )
         listening.run(app, listener)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +36,8 @@ from routerlib.serve.conversations import Turn, conversation_of, earlier_turn, t
 from routerlib.serve.deadlines import Deadlines
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.pairing import check_conversation
-from routerlib.serve.wishes import Wish
+from routerlib.serve.spans import SpannedRecording, Spans
+from routerlib.serve.wishes import Wish, with_parameters
 
 if TYPE_CHECKING:
     from routerlib.routers.cascades.cascade import Cascade
@@ -48,7 +48,6 @@ logger = logging.getLogger("routerlib.serve")
 
 Stickiness = Literal["conversation", "cache", "none"]
 
-_CAPS = ("max_completion_tokens", "max_tokens")
 # What of a request, beside its messages, a log needs to know what was asked.
 _KEPT = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
 # Longer texts are decided in a thread, so that nobody waits for them, and one after the other, so
@@ -87,8 +86,10 @@ class Service:
         stickiness: Stickiness = "conversation",
         budget_usd: float | None = None,
         hedge: bool = False,
+        spans: Spans | None = None,
     ) -> None:
         self.budget = Budget(budget_usd)
+        self._spans = spans
         if budget_usd is not None:
             check_capped(candidates)
         self.routing = routing
@@ -132,6 +133,8 @@ class Service:
         self._long_texts.shutdown(cancel_futures=True)
         await self._clients.__aexit__(None, None, None)
         await asyncio.to_thread(self._writer.close)
+        if self._spans:
+            await asyncio.to_thread(self._spans.close)
         self._reader.close()
 
     async def decide(self, prompt: Prompt, cost_weight: float | None = None) -> Decision:
@@ -188,9 +191,10 @@ class Service:
         if not is_affordable(self.budget, order, prompt):
             raise _spent(self.budget)
         recording = _WriterRecording(self._writer, self._run_id)
+        spanned = self._spans and SpannedRecording(recording, self._spans, self.candidates)
         how: dict[str, Any] = {
             "clients": self._clients,
-            "recording": recording,
+            "recording": spanned or recording,
             "on_text": on_text,
             "on_thought": on_thought,
             "asked": {name: wish.parameters[name] for name in _KEPT if name in wish.parameters},
@@ -204,7 +208,10 @@ class Service:
             how |= {"cascade": cascade, "how": rule, "is_affordable": self._is_affordable(prompt)}
             work = answer_in_steps(prompt, decision, order, **how)
         is_held_back = cascade is not None
-        return Answering(self._start(work), recording, self.budget, is_held_back=is_held_back)
+        task = self._start(work)
+        if spanned:
+            task.add_done_callback(spanned.end)
+        return Answering(task, recording, self.budget, is_held_back=is_held_back)
 
     def _hedge(self, decision: Decision) -> Hedge | None:
         """Return when a second is asked: where it is known how soon the chosen one begins."""
@@ -364,32 +371,6 @@ def _spent(budget: Budget) -> Refused:
         f"{budget.spent_usd:.6f} are spent; start the server anew with a larger --budget-usd"
     )
     return Refused(402, message, code="insufficient_quota")
-
-
-def with_parameters(candidate: CandidateModel, given: Mapping[str, Any]) -> CandidateModel:
-    """Return the candidate with a request's parameters before its own.
-
-    >>> from routerlib.gather.candidates.candidates import load_candidates
-    >>> candidate = load_candidates("local")[0]
-    >>> asked = with_parameters(candidate, {"max_completion_tokens": 7, "seed": 1})
-    >>> asked.parameters["max_tokens"], asked.parameters["seed"]
-    (7, 1)
-    """
-    if not given:
-        return candidate
-    try:
-        json.dumps(dict(given), allow_nan=False, ensure_ascii=False).encode()
-    except ValueError as error:
-        raise Refused(400, f"parameters must be valid JSON: {error}") from error
-    rest = {name: value for name, value in given.items() if name not in _CAPS}
-    parameters = {**candidate.parameters, **rest}
-    wanted = [given[name] for name in _CAPS if name in given]
-    if wanted:
-        own = [name for name in _CAPS if name in candidate.parameters]
-        name = own[0] if own else next(each for each in _CAPS if each in given)
-        caps = (candidate.output_cap, candidate.max_output_tokens)
-        parameters[name] = min([*wanted, *(cap for cap in caps if cap is not None)])
-    return replace(candidate, parameters=parameters)
 
 
 class _WriterRecording:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from routerlib.policies.utility import NO_HASTE, Haste
+from routerlib.records.call import CandidateModel
 from routerlib.serve.faults import Refused
 
 ROUTED = "router"
 # What the field names for a cascade.
 _CASCADE = "cascade"
 IN_STEPS = f"{ROUTED}:{_CASCADE}"
+_CAPS = ("max_completion_tokens", "max_tokens")
 _AT_LEAST_0 = "a finite number of at least 0"
 _LEAST = {
     "cost_weight": _AT_LEAST_0,
@@ -87,3 +90,29 @@ def _number(name: str, told: str) -> float:
     if not (math.isfinite(value) and is_enough):
         raise Refused(400, f"{name} must be {_LEAST[name]}, got {told!r}", param="model")
     return value
+
+
+def with_parameters(candidate: CandidateModel, given: Mapping[str, Any]) -> CandidateModel:
+    """Return the candidate with a request's parameters before its own.
+
+    >>> from routerlib.gather.candidates.candidates import load_candidates
+    >>> candidate = load_candidates("local")[0]
+    >>> asked = with_parameters(candidate, {"max_completion_tokens": 7, "seed": 1})
+    >>> asked.parameters["max_tokens"], asked.parameters["seed"]
+    (7, 1)
+    """
+    if not given:
+        return candidate
+    try:
+        json.dumps(dict(given), allow_nan=False, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise Refused(400, f"parameters must be valid JSON: {error}") from error
+    rest = {name: value for name, value in given.items() if name not in _CAPS}
+    parameters = {**candidate.parameters, **rest}
+    wanted = [given[name] for name in _CAPS if name in given]
+    if wanted:
+        own = [name for name in _CAPS if name in candidate.parameters]
+        name = own[0] if own else next(each for each in _CAPS if each in given)
+        caps = (candidate.output_cap, candidate.max_output_tokens)
+        parameters[name] = min([*wanted, *(cap for cap in caps if cap is not None)])
+    return replace(candidate, parameters=parameters)

@@ -159,7 +159,9 @@ def _of_conventions(told: _Span) -> tuple[dict[str, Any], dict[str, Any], dict[s
         "completion_tokens": told.get("gen_ai.usage.output_tokens"),
     }
     cached = told.get("gen_ai.usage.cache_read.input_tokens")
-    thought = told.get("gen_ai.usage.reasoning_tokens")
+    thought = told.get("gen_ai.usage.reasoning.output_tokens")
+    if thought is None:  # as OpenLLMetry names it
+        thought = told.get("gen_ai.usage.reasoning_tokens")
     if cached is not None:
         counts["prompt_tokens_details"] = {"cached_tokens": cached}
     if thought is not None:
