@@ -15,10 +15,10 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.lightgbm.binned import BinnedRows
+from routerlib.routers.lightgbm.boosters import train_classifier, train_cost, train_quality
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text
-from routerlib.routers.lightgbm.trees import train_classifier, train_cost, train_quality
 from routerlib.routers.loading import load_router
 
 PROMPTS = ["What is 3 times 4?", "Tell me about the sea.", ""]

@@ -25,8 +25,8 @@ from routerlib.routers.distributed.batches import BatchReader
 from routerlib.routers.distributed.boosters import BoosterTrainer
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.lightgbm.binned import BinnedRows
+from routerlib.routers.lightgbm.boosters import raw_scores, train_quality
 from routerlib.routers.lightgbm.boosting import boost_here, boosted_by
-from routerlib.routers.lightgbm.trees import raw_scores, train_quality
 
 WORLD = make_world(n_prompts=1500, n_models=2, kind="price").outcomes
 SETTINGS = {"objective": "cross_entropy", "num_leaves": 7, "verbosity": -1, "seed": 0}

@@ -85,8 +85,8 @@ class ExplainedRouter(Router):
         model : str
             Candidate name.
         target : {"quality", "cost"}, default="quality"
-            Raw score: the sum of two boosters' log-odds before blending, or log of cost in US
-            dollars before scaling.
+            Raw score: the sum of the candidate's boosters, of log-odds before blending or of log
+            cost in US dollars before scaling.
 
         Returns
         -------

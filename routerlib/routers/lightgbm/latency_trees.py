@@ -16,9 +16,9 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.records.decision import Latencies
 from routerlib.routers.lightgbm.binned import BinnedRows
+from routerlib.routers.lightgbm.boosters import raw_scores, train_cost, train_quantile
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models
-from routerlib.routers.lightgbm.trees import raw_scores, train_cost, train_quantile
 from routerlib.routers.usual_latencies import FIELDS, UsualLatencies, known_seconds, upper_level
 
 # With fewer calls the trees were no better than one number for all prompts.

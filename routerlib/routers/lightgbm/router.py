@@ -19,16 +19,16 @@ from routerlib.routers.held_out import HeldOut
 from routerlib.routers.lightgbm.addition import Addition
 from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.blend import Blend
+from routerlib.routers.lightgbm.boosters import train_classifier
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
 from routerlib.routers.lightgbm.fit_blend import GAIN_SD, blend_out_of_fold, fit_blend
 from routerlib.routers.lightgbm.latency_trees import LatencyTrees
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text
 from routerlib.routers.lightgbm.trees import (
+    N_BAGS,
     CostTrees,
     QualityTrees,
-    quality_out_of_fold,
-    train_classifier,
 )
 from routerlib.routers.usual_latencies import UsualLatencies
 
@@ -225,12 +225,13 @@ class LGBMRouter(ExplainedRouter):
         if self.objective == "best_model":
             self._learn_best_model(columns.detected, outcomes)
             return
-        raw = quality_out_of_fold(columns, main.quality, folds, self.random_state)
+        self._trees, raw = QualityTrees.fit_out_of_fold(
+            columns, main.quality, folds, self.random_state
+        )
         parts = {"trees": raw.detected, **self._simpler_parts(columns.detected)}
         told = {"trees": raw.told, **self._simpler_parts(columns.told)}
         known = (main.quality, folds, main.groups, self._features.labels_)
         self._blend, self._told_blend = fit_blend(parts, *known), fit_blend(told, *known)
-        self._trees = QualityTrees.fit(columns, main.quality, self.random_state)
         if main.topics is not None and "topic" not in self._features.starts():
             expected = self._blend.quality(self._blend.final(list(parts.values())))
             self._topic_shift = TopicShift.fit(main.topics, main.quality - expected)
@@ -365,6 +366,7 @@ class LGBMRouter(ExplainedRouter):
         return {
             **learned,
             "quality": self._trees.text,
+            "n_boosters": self._trees.n_boosters,
             "blend": self._blend.to_state(),
             "told_blend": self._told_blend.to_state(),
             "topic_shift": self._topic_shift.to_state(),
@@ -384,7 +386,8 @@ class LGBMRouter(ExplainedRouter):
             self._classes = learned["classes"]
             self._open_classifier(learned["classifier"], n_columns)
             return
-        self._trees = QualityTrees(learned["quality"], n_columns, len(self._main))
+        boosters = learned.get("n_boosters", N_BAGS)  # older files say nothing of it
+        self._trees = QualityTrees(learned["quality"], n_columns, len(self._main), boosters)
         self._blend = Blend.from_state(learned["blend"])
         self._told_blend = Blend.from_state(learned["told_blend"])
         self._topic_shift = TopicShift.from_state(learned["topic_shift"])

@@ -29,7 +29,7 @@ class Scorer:
     """Trees from a model text that `check_model_text` has found sound.
 
     >>> from routerlib.routers.lightgbm.binned import BinnedRows
-    >>> from routerlib.routers.lightgbm.trees import train_cost
+    >>> from routerlib.routers.lightgbm.boosters import train_cost
     >>> columns = np.random.default_rng(0).random((40, 2))
     >>> booster = train_cost(BinnedRows(columns), columns[:, 0], random_state=0)
     >>> scores = Scorer(booster.model_to_string(), 1).raw(columns)

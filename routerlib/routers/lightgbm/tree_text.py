@@ -157,7 +157,7 @@ def merge_models(outputs: Sequence[Sequence[str]]) -> str:
     >>> import lightgbm as lgb
     >>> import numpy as np
     >>> from routerlib.routers.lightgbm.binned import BinnedRows
-    >>> from routerlib.routers.lightgbm.trees import raw_scores, train_cost
+    >>> from routerlib.routers.lightgbm.boosters import raw_scores, train_cost
     >>> columns = np.random.default_rng(0).random((40, 2))
     >>> parts = [train_cost(BinnedRows(columns), columns[:, k], random_state=0) for k in (0, 1)]
     >>> merged = lgb.Booster(model_str=merge_models([[part.model_to_string()] for part in parts]))

@@ -12,120 +12,26 @@ from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.log_odds import log_odds, shrunk_mean
 from routerlib.features.learners.stack import Estimated
 from routerlib.records.arrays import pack_array, unpack_array
-from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
-from routerlib.routers.lightgbm.boosting import boost
+from routerlib.routers.lightgbm.binned import RowsOf
+from routerlib.routers.lightgbm.boosters import (
+    MIN_ROWS_FOR_TREES,
+    raw_scores,
+    train_cost,
+    train_quality,
+)
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models, single_model
 
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-MIN_ROWS_FOR_TREES = 20
-
-# Labels are noisy and prompts few, so low variance pays: small trees, many columns left out,
-# several boosters averaged. Few rounds at a high rate are as good as twice as many at half of it,
-# and half as large.
-_COMMON: dict[str, Any] = {
-    "num_leaves": 7,
-    "max_bin": 63,
-    "bagging_freq": 1,
-    "bagging_fraction": 0.7,
-    "feature_pre_filter": False,
-    "deterministic": True,
-    # The same trees as row by row, in half the time: most columns are left out of a tree.
-    "force_col_wise": True,
-    "num_threads": 1,  # two threads can be twenty times slower on small tables
-    "verbosity": -1,
-}
-# Thresholds drawn at random (extremely randomised trees: P. Geurts, D. Ernst, L. Wehenkel, Machine
-# Learning 63, 2006) vary less from sample to sample than the best ones of a noisy one.
-_QUALITY: dict[str, Any] = {
-    "objective": "cross_entropy",
-    "learning_rate": 0.09,
-    "extra_trees": True,
-}
-# From this many rows on leaves are drawn towards 0 as if by twenty rows; with fewer, by fewer.
-_MANY_ROWS = 1500
-_COST: dict[str, Any] = {
-    "objective": "regression",
-    "learning_rate": 0.15,
-    "lambda_l2": 1.0,
-    "feature_fraction": 0.5,
-}
-_COST_ROUNDS = 60
-_QUANTILE: dict[str, Any] = {**_COST, "objective": "quantile", "learning_rate": 0.1}
 N_BAGS = 2
+# With so many labels of every candidate four fifths of them teach as much as all. Then the boosters
+# of the folds are kept, and no others trained: the mean of five varies less than one or two of
+# them, so each may learn in fewer and longer steps.
+_MANY_LABELS = 3000
 # The factor of a free candidate is 0, whose logarithm is not finite.
 _SMALLEST_SMEAR = 1e-300
-
-
-def train_quality(rows: BinnedRows, labels: np.ndarray, random_state: int) -> lgb.Booster:
-    """Train a booster whose raw score is the log-odds of quality.
-
-    `labels` (n_rows,): quality in [0, 1], nothing missing.
-    """
-    if len(labels) < MIN_ROWS_FOR_TREES or np.ptp(labels) == 0:
-        constant = np.full(len(labels), shrunk_mean(labels, 0.5))
-        return _train(rows, constant, _QUALITY, 1, random_state)
-    settings = _quality_settings(len(rows))
-    return _train(rows, labels, settings, _rounds(len(labels)), random_state)
-
-
-def train_classifier(rows: BinnedRows, classes: np.ndarray, random_state: int) -> lgb.Booster:
-    """Train one booster for several classes, numbered from 0; otherwise as `train_quality`."""
-    settings = {
-        **_quality_settings(len(rows)),
-        "objective": "multiclass",
-        "num_class": int(classes.max()) + 1,
-    }
-    return _train(rows, classes, settings, _rounds(len(classes)), random_state)
-
-
-def train_cost(rows: BinnedRows, log_costs: np.ndarray, random_state: int) -> lgb.Booster:
-    """Train a booster of the log of cost; constant where there are fewer than 20 rows."""
-    n_rounds = _COST_ROUNDS if len(log_costs) >= MIN_ROWS_FOR_TREES else 1
-    return _train(rows, log_costs, _COST, n_rounds, random_state)
-
-
-def train_quantile(
-    rows: BinnedRows, log_s: np.ndarray, level: float, random_state: int
-) -> lgb.Booster:
-    """Train a booster of a quantile of log seconds, `level` in (0, 1); else as `train_cost`."""
-    settings = {**_QUANTILE, "alpha": level}
-    return _train(rows, log_s, settings, _COST_ROUNDS, random_state)
-
-
-def raw_scores(booster: lgb.Booster, columns: np.ndarray) -> np.ndarray:
-    """Return raw scores, shape (n_rows,) or (n_rows, n_classes)."""
-    return np.asarray(booster.predict(columns, raw_score=True, num_threads=1))
-
-
-def _quality_settings(n_rows: int) -> dict[str, Any]:
-    return {
-        **_QUALITY,
-        "lambda_l2": float(np.clip(20 * n_rows / _MANY_ROWS, 2, 20)),
-        "feature_fraction": 0.2 if n_rows > _MANY_ROWS / 2 else 0.4,
-    }
-
-
-def _train(
-    rows: BinnedRows,
-    labels: np.ndarray,
-    parameters: dict[str, Any],
-    n_rounds: int,
-    random_state: int,
-) -> lgb.Booster:
-    few = min(30, len(labels) // 15)
-    settings = {
-        **_COMMON,
-        **parameters,
-        "seed": random_state,
-        "min_data_in_leaf": max(few, len(labels) // 50, 3),
-    }
-    if len(labels) < MIN_ROWS_FOR_TREES:
-        settings["bagging_freq"] = 0  # seven tenths of one row would be none
-    # Through its text, so that a router estimates the same before and after saving.
-    return boost(rows, labels, settings, n_rounds)
 
 
 def _opened(text: str) -> lgb.Booster:
@@ -135,40 +41,60 @@ def _opened(text: str) -> lgb.Booster:
     return lgb.Booster(model_str=text)
 
 
-def _rounds(n_rows: int) -> int:
-    return int(np.clip(75 * np.sqrt(n_rows / _MANY_ROWS), 20, 160))
+def are_many(seen: np.ndarray, folds: np.ndarray) -> bool:
+    """Tell whether the boosters of the folds are kept; `seen` (n_prompts, n_models): labelled."""
+    numbers = np.unique(folds)
+    is_wide = len(numbers) > N_BAGS and seen.shape[1] > 0
+    # What each booster learns from, nearly: not all labels of a candidate stand in one fold.
+    return (
+        is_wide
+        and all((seen[folds != fold].sum(axis=0) >= _MANY_LABELS / 2).all() for fold in numbers)
+        and bool((seen.sum(axis=0) >= _MANY_LABELS).all())
+    )
 
 
 class QualityTrees:
-    """Log-odds of quality of every candidate: the mean of two boosters each, in one model."""
+    """Log-odds of quality of every candidate: the mean of its boosters, all in one model."""
 
-    def __init__(self, text: str, n_columns: int, n_models: int) -> None:
-        self.text = text
+    def __init__(self, text: str, n_columns: int, n_models: int, n_boosters: int = N_BAGS) -> None:
+        self.text, self.n_boosters = text, _sound_count(n_boosters)
         self._scorer = Scorer(check_model_text(text, n_columns, n_models), n_models)
         self.n_models = n_models
 
     @classmethod
-    def fit(cls, columns: Estimated, quality: np.ndarray, random_state: int) -> Self:
-        """Train on columns, and on quality of shape (n_prompts, n_models), NaN = not observed."""
-        bags = [RowsOf(told_or_detected(columns, bag, random_state)) for bag in range(N_BAGS)]
-        texts = []
-        for observed in quality.T:
-            seen = np.isfinite(observed)
+    def fit_out_of_fold(
+        cls, columns: Estimated, quality: np.ndarray, folds: np.ndarray, random_state: int
+    ) -> tuple[Self, Estimated]:
+        """Train on quality of shape (n_prompts, n_models), NaN = not observed.
+
+        Also returns the log-odds of training prompts, each from the other folds.
+
+        `folds` (n_prompts,): near-duplicates share a fold.
+        """
+        held_out, of_folds = _quality_of_folds(columns, quality, folds, random_state)
+        if of_folds:
+            boosters = of_folds
+        else:
+            bags = [RowsOf(told_or_detected(columns, bag, random_state)) for bag in range(N_BAGS)]
             boosters = [
-                train_quality(rows.take(seen), observed[seen], random_state + bag)
-                for bag, rows in enumerate(bags)
+                [
+                    train_quality(rows.take(seen), observed[seen], random_state + bag)
+                    for bag, rows in enumerate(bags)
+                ]
+                for observed, seen in zip(quality.T, np.isfinite(quality).T, strict=True)
             ]
-            texts.append([booster.model_to_string() for booster in boosters])
-        return cls(merge_models(texts), columns.detected.shape[1], quality.shape[1])
+        text = merge_models([[each.model_to_string() for each in of_one] for of_one in boosters])
+        shape = columns.detected.shape[1], quality.shape[1]
+        return cls(text, *shape, len(boosters[0])), held_out
 
     def log_odds(self, columns: np.ndarray) -> np.ndarray:
         """Return log-odds of shape (n_prompts, n_models)."""
-        return self._scorer.raw(columns) / N_BAGS
+        return self._scorer.raw(columns) / self.n_boosters
 
     def contributions(self, columns: np.ndarray) -> np.ndarray:
         """Return TreeSHAP values, shape (n_prompts, n_models, n_columns + 1), the base last."""
         values = self._booster.predict(columns, pred_contrib=True, num_threads=1)
-        return np.asarray(values).reshape(len(columns), self.n_models, -1) / N_BAGS
+        return np.asarray(values).reshape(len(columns), self.n_models, -1) / self.n_boosters
 
     def single(self, arm: int) -> lgb.Booster:
         """Return one candidate's trees alone; the raw score is the sum of its boosters."""
@@ -198,7 +124,9 @@ class CostTrees:
         smear: np.ndarray,
         n_columns: int,
         n_models: int,
+        n_boosters: int = 1,
     ) -> None:
+        self.n_boosters = n_boosters
         self.arms = list(arms)
         self.text = text
         self.levels = levels
@@ -221,26 +149,31 @@ class CostTrees:
         held_out = np.full(cost_usd.shape, np.nan)
         arms = [int(arm) for arm in np.flatnonzero(np.isfinite(cost_usd).any(axis=0))]
         texts, scales, rows = [], [], RowsOf(columns)
-        raw_of = _cost_out_of_fold(columns, log_costs[:, arms], folds, random_state).T
-        for arm, raw in zip(arms, raw_of, strict=True):
+        raw_of, of_folds = _cost_of_folds(columns, log_costs[:, arms], folds, random_state)
+        for at, (arm, raw) in enumerate(zip(arms, raw_of.T, strict=True)):
             known = np.isfinite(cost_usd[:, arm])
             level, share, smear = scale = _cost_scale(
                 raw[known], log_costs[known, arm], cost_usd[known, arm]
             )
             held_out[:, arm] = np.exp(level + share * (raw - level)) * smear
-            booster = train_cost(rows.take(known), log_costs[known, arm], random_state)
-            texts.append([booster.model_to_string()])
+            boosters = (
+                of_folds[at]
+                if of_folds
+                else [train_cost(rows.take(known), log_costs[known, arm], random_state)]
+            )
+            texts.append([booster.model_to_string() for booster in boosters])
             scales.append(scale)
         levels, shares, smears = np.ascontiguousarray(np.array(scales).reshape(-1, 3).T)
         text = merge_models(texts) if texts else ""
-        fitted = cls(arms, text, levels, shares, smears, columns.shape[1], cost_usd.shape[1])
-        return fitted, held_out
+        shape = columns.shape[1], cost_usd.shape[1]
+        n_boosters = len(texts[0]) if texts else 1
+        return cls(arms, text, levels, shares, smears, *shape, n_boosters), held_out
 
     def cost_usd(self, columns: np.ndarray) -> np.ndarray:
         """Return expected US dollars, shape (n_prompts, n_models); NaN where unknown."""
         cost_usd = np.full((len(columns), self.n_models), np.nan)
         if self._scorer is not None:
-            raw = self._scorer.raw(columns)
+            raw = self._scorer.raw(columns) / self.n_boosters
             cost_usd[:, self.arms] = (
                 np.exp(self.levels + self.shares * (raw - self.levels)) * self.smear
             )
@@ -251,13 +184,14 @@ class CostTrees:
         if not self.arms:
             return np.zeros((len(columns), 0, columns.shape[1] + 1))
         values = np.asarray(self._booster.predict(columns, pred_contrib=True, num_threads=1))
-        values = values.reshape(len(columns), len(self.arms), -1) * self.shares[:, np.newaxis]
+        scales = (self.shares / self.n_boosters)[:, np.newaxis]
+        values = values.reshape(len(columns), len(self.arms), -1) * scales
         values[:, :, -1] += (1 - self.shares) * self.levels
         values[:, :, -1] += np.log(np.maximum(self.smear, _SMALLEST_SMEAR))
         return values
 
     def single(self, arm: int) -> lgb.Booster:
-        """Return one candidate's trees alone; the raw score is log cost before smearing."""
+        """Return one candidate's trees alone; the raw score is the sum of its boosters."""
         return _opened(single_model(self.text, self.arms.index(arm)))
 
     @cached_property
@@ -267,22 +201,32 @@ class CostTrees:
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
         scales = {name: pack_array(getattr(self, name)) for name in _COST_SCALES}
-        return {"arms": self.arms, "text": self.text, **scales}
+        return {"arms": self.arms, "text": self.text, "n_boosters": self.n_boosters, **scales}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], n_columns: int, n_models: int) -> Self:
         """Rebuild from `to_state`."""
         levels, shares, smear = (unpack_array(state[name]) for name in _COST_SCALES)
-        return cls(state["arms"], state["text"], levels, shares, smear, n_columns, n_models)
+        boosters = _sound_count(state.get("n_boosters", 1))  # older files say nothing of it
+        shape = n_columns, n_models
+        return cls(state["arms"], state["text"], levels, shares, smear, *shape, boosters)
 
 
 _COST_SCALES = ("levels", "shares", "smear")
 
 
-def _cost_out_of_fold(
+def _sound_count(n_boosters: Any) -> int:
+    if not isinstance(n_boosters, int) or n_boosters < 1:
+        raise ValueError(f"n_boosters must be a whole number from 1 on, got {n_boosters!r}")
+    return n_boosters
+
+
+def _cost_of_folds(
     columns: np.ndarray, log_costs: np.ndarray, folds: np.ndarray, random_state: int
-) -> np.ndarray:
-    """Return log costs of the shape of `log_costs`, by trees of the other folds.
+) -> tuple[np.ndarray, list[list[lgb.Booster]]]:
+    """Return log costs of training prompts by trees of the other folds, and these by candidate.
+
+    No trees where labels are few.
 
     `log_costs` (n_prompts, n_costed): NaN = unknown, but not of every prompt.
     """
@@ -292,14 +236,19 @@ def _cost_out_of_fold(
         (len(folds), 1),
     )
     arms = np.flatnonzero(known.sum(axis=0) >= MIN_ROWS_FOR_TREES)
-    for fold in np.unique(folds):
+    is_kept = are_many(known, folds)
+    boosters: list[list[lgb.Booster]] = [[] for _ in log_costs.T]
+    for number, fold in enumerate(np.unique(folds)):
         out, rows = folds == fold, RowsOf(columns)
+        seed = random_state + number if is_kept else random_state
         for arm in arms:
             kept = known[:, arm] & ~out
             if kept.any():
-                booster = train_cost(rows.take(kept), log_costs[kept, arm], random_state)
+                labels = log_costs[kept, arm]
+                booster = train_cost(rows.take(kept), labels, seed, is_of_fold=is_kept)
                 raw[out, arm] = raw_scores(booster, columns[out])
-    return raw
+                boosters[arm].append(booster)
+    return raw, boosters if is_kept else []
 
 
 def _cost_scale(
@@ -325,25 +274,30 @@ def told_or_detected(columns: Estimated, bag: int, random_state: int) -> np.ndar
     return np.where(is_told[:, np.newaxis], columns.told, columns.detected)
 
 
-def quality_out_of_fold(
+def _quality_of_folds(
     columns: Estimated, quality: np.ndarray, folds: np.ndarray, random_state: int
-) -> Estimated:
-    """Return the trees' log-odds of training prompts, each from the other folds.
+) -> tuple[Estimated, list[list[lgb.Booster]]]:
+    """Return log-odds of training prompts from the other folds, and by candidate whose they are.
 
-    `quality` (n_prompts, n_models): NaN = not observed.
-    `folds` (n_prompts,): near-duplicates share a fold.
+    No boosters where labels are few.
     """
-    table = told_or_detected(columns, 0, random_state)
     seen = np.isfinite(quality)
     usual = [log_odds(shrunk_mean(observed, 0.5)) for observed in quality.T]
     detected, told = (np.tile(usual, (len(folds), 1)) for _ in range(2))
+    is_kept = are_many(seen, folds)
+    n_tables = N_BAGS if is_kept else 1
+    tables = [told_or_detected(columns, bag, random_state) for bag in range(n_tables)]
     arms = np.flatnonzero(seen.sum(axis=0) >= MIN_ROWS_FOR_TREES)
-    for fold in np.unique(folds):
-        out, rows = folds == fold, RowsOf(table)
+    boosters: list[list[lgb.Booster]] = [[] for _ in usual]
+    for number, fold in enumerate(np.unique(folds)):
+        out, rows = folds == fold, RowsOf(tables[number % n_tables])
+        seed = random_state + number if is_kept else random_state
         for arm in arms:
             kept = seen[:, arm] & ~out
             if kept.any():
-                booster = train_quality(rows.take(kept), quality[kept, arm], random_state)
+                labels = quality[kept, arm]
+                booster = train_quality(rows.take(kept), labels, seed, is_of_fold=is_kept)
                 detected[out, arm] = raw_scores(booster, columns.detected[out])
                 told[out, arm] = raw_scores(booster, columns.told[out])
-    return Estimated(detected, told)
+                boosters[arm].append(booster)
+    return Estimated(detected, told), boosters if is_kept else []
