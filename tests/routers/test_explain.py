@@ -19,7 +19,7 @@ from routerlib.features.names import (
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.policies.policies import CostWeight
-from routerlib.routers.explanation.explain import SCALES, explain
+from routerlib.routers.explanation.explain import SCALES, explain, explain_all
 from routerlib.routers.explanation.margin import explain_margin
 from routerlib.routers.explanation.similar import similar_prompts
 from routerlib.routers.explanation.why import why
@@ -80,6 +80,16 @@ def test_the_best_single_model_is_explained_by_default(router, world):
     prompts = world[1].prompts[:3]
     explanation, same = explain(router, prompts), explain(router, prompts, model="m2")
     np.testing.assert_array_equal(explanation.values, same.values)
+
+
+def test_all_candidates_are_explained_as_each_is(router, world):
+    prompts = world[1].prompts[:3]
+    together = explain_all(router, prompts)
+    assert list(together) == list(router.models_)
+    for model, explanation in together.items():
+        alone = explain(router, prompts, model=model)
+        np.testing.assert_array_equal(explanation.values, alone.values)
+        assert explanation.feature_names == alone.feature_names
 
 
 def test_margin_contributions_add_up_to_the_estimated_difference(router, world):

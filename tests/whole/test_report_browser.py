@@ -114,6 +114,18 @@ def test_a_script_that_slipped_in_would_not_run(browser: Browser, written: Writt
         assert ("http://192.0.2.1/a.png", "csp") in refused
 
 
+def small_letters(page: Page) -> list[object]:
+    """Open all that is folded, and return what figures write in under 11 pixels."""
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    return page.evaluate(  # type: ignore[no-any-return]
+        """[...document.querySelectorAll("figure svg text")].filter(each => {
+            const onto = each.getScreenCTM();
+            const size = parseFloat(getComputedStyle(each).fontSize) * Math.hypot(onto.a, onto.b);
+            return each.getClientRects().length && size > 0 && size < 10.95;
+        }).map(each => each.textContent)"""
+    )
+
+
 # -- for everybody -------------------------------------------------------------------------------
 
 
@@ -123,6 +135,7 @@ def test_nothing_serious_hinders_anybody_and_nothing_is_requested(
 ) -> None:
     with visiting(browser, written.page.as_uri(), size, color_scheme=scheme) as visit:
         assert visit.violations() == []
+        assert small_letters(visit.page) == []
         assert visit.outside() == visit.errors == visit.dialogs == []
         assert visit.requests[0] == written.page.as_uri()
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= size[0]

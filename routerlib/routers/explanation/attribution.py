@@ -62,12 +62,15 @@ def check_explainable(router: LGBMRouter, prompts: Sequence[str]) -> None:
         raise ValueError(f"prompts must be a list with at least one text, got {prompts!r}")
 
 
-def folded(router: LGBMRouter, prompts: Sequence[str], model: str, target: Target) -> Folded:
-    """Return contributions to one candidate model's estimate, by readable feature."""
-    router.contributions(router.features(prompts[:1]), model, target)  # refuses what it can't
-    return _folded(
-        router, router.reasons(prompts, None, target), router.features(prompts), model, target
-    )
+def folded(
+    router: LGBMRouter, prompts: Sequence[str], models: Sequence[str], target: Target
+) -> list[Folded]:
+    """Return contributions to the estimates of some candidate models, by readable feature."""
+    first = router.features(prompts[:1])
+    for model in models:
+        router.contributions(first, model, target)  # refuses what it can't
+    reasons, columns = router.reasons(prompts, None, target), router.features(prompts)
+    return [_folded(router, reasons, columns, model, target) for model in models]
 
 
 def _folded(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from routerlib.routers.explanation.attribution import Target, check_explainable, folded
+from routerlib.routers.explanation.attribution import Folded, Target, check_explainable, folded
 from routerlib.routers.lightgbm.router import LGBMRouter
 
 if TYPE_CHECKING:
@@ -68,18 +68,33 @@ def explain(
     >>> explanation.values.shape[0], explanation.output_names
     (5, 'log-odds of a right answer, before the pull to its mean')
     """
-    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-    check_explainable(router, prompts)
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    check_explainable(router, texts)
+    model = router.best_single_ if model is None else model
+    return _explanation(folded(router, texts, [model], target)[0], target)
+
+
+def explain_all(
+    router: LGBMRouter, prompts: Iterable[str], *, target: Target = "quality"
+) -> dict[str, shap.Explanation]:
+    """Return what `explain` finds of each candidate model, in about the time of one."""
+    texts = list(prompts)
+    check_explainable(router, texts)
+    found = folded(router, texts, router.models_, target)
+    return {
+        model: _explanation(each, target) for model, each in zip(router.models_, found, strict=True)
+    }
+
+
+def _explanation(found: Folded, target: Target) -> shap.Explanation:
     with warnings.catch_warnings():
         # shap's own import still calls a matplotlib function that will be renamed.
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         import shap
-    model = router.best_single_ if model is None else model
-    values, base, data, names = folded(router, prompts, model, target)
     return shap.Explanation(
-        values=values,
-        base_values=base,
-        data=data,
-        feature_names=list(names),
+        values=found.values,
+        base_values=found.base,
+        data=found.data,
+        feature_names=list(found.names),
         output_names=SCALES[target],
     )

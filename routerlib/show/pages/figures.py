@@ -27,6 +27,7 @@ _N_FEATURES = 8
 
 # Letters in points, so that the smallest have 11 pixels or more in the page.
 _POINTS, _LARGE_POINTS = 10.0, 12.0
+_PX_PER_INCH = 96
 # What is drawn in black and white is drawn in the page's own colours, which change in the dark;
 # the colours of candidates stay.
 _INKS = {
@@ -53,10 +54,12 @@ class Figure(NamedTuple):
     alt: str
 
 
-def _figure(
-    draw: Callable[..., Any], name: str, alt: str, inches: tuple[float, float] = _WIDE_INCHES
-) -> Figure:
-    return Figure(_inlined(_drawn(draw, inches), f"{name}-wide", alt), "", alt)
+def _scrolled(draw: Callable[..., Any], name: str, alt: str, inches: tuple[float, float]) -> Figure:
+    """Draw what a narrow screen scrolls, so that its letters keep their size."""
+    drawn = _inlined(_drawn(draw, inches), f"{name}-wide", alt)
+    width = f"{_PX_PER_INCH * inches[0]:.0f}px"
+    style = f'style="min-width:{width};max-width:max({width},46rem)"'
+    return Figure(drawn.replace("<svg ", f"<svg {style} ", 1), "", alt)
 
 
 def _drawn(draw: Callable[..., Any], inches: tuple[float, float], points: float = _POINTS) -> str:
@@ -122,26 +125,27 @@ def _curve_alt(evaluation: Evaluation) -> str:
 
 def importance_figures(router: Router, test: Outcomes) -> list[Figure]:
     """Draw what moves the estimates: by candidate model, and in which direction for the best."""
-    from routerlib.routers.explanation.explain import explain
+    from routerlib.routers.explanation.explain import explain_all
 
     if not is_explainable(router):
         return []
     prompts = test.prompts[:_N_EXPLAINED_PROMPTS]
-    explanations = {model: explain(router, prompts, model=model) for model in router.models_}
+    explanations = explain_all(router, prompts)
     best = router.best_single_
     by_model = partial(importance_by_model, explanations, max_features=_N_FEATURES)
     swarm = partial(beeswarm, explanations[best], max_features=_N_FEATURES)
     width = max(_WIDE_INCHES[0], 3.0 + _INCHES_PER_MODEL * len(explanations))
     return [
-        _figure(
+        _scrolled(
             by_model,
             "features",
             "Features by their mean influence on the estimated quality, for each candidate model.",
             (width, _WIDE_INCHES[1]),
         ),
-        _figure(
+        _scrolled(
             swarm,
             "directions",
             f"How each feature raises or lowers the estimated quality of {best}, a dot a prompt.",
+            _WIDE_INCHES,
         ),
     ]
