@@ -10,9 +10,15 @@ import numpy as np
 
 from claims.study import Claim, Study
 from routerlib.evaluation.bands import curve_band
-from routerlib.evaluation.contenders import TestedPrompts, estimates_contender, take_arms
+from routerlib.evaluation.contenders import (
+    TestedPrompts,
+    arms_contender,
+    estimates_contender,
+    take_arms,
+)
 from routerlib.evaluation.replicates import measure
 from routerlib.metrics.curves import costs_at, heights_at, hulls, mean_heights
+from routerlib.metrics.intervals import product_interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.records.arrays import Floats
@@ -119,12 +125,14 @@ class Truth(NamedTuple):
     `cost_weights` (12,): of a slider, the router stands at the middle one.
     `differences` (12,): true gains in quality over the best model there.
     `metrics`: true value of each metric.
+    `saved_usd`: US dollars saved, mean per prompt.
     """
 
     strong: int
     cost_weights: Floats
     differences: Floats
     metrics: dict[str, float]
+    saved_usd: float
 
 
 @lru_cache
@@ -147,7 +155,8 @@ def truth_of(name: str) -> Truth:
         "quality_at_equal_cost": float(heights_at(found, [cost[strong]])[0]),
         "saving": float(1 - points_usd[at[N_LOOKS // 2]] / cost[strong]),
     }
-    return Truth(strong, weights[at], points[at] - quality[strong], metrics)
+    saved_usd = metrics["saving"] * float(cost[strong])
+    return Truth(strong, weights[at], points[at] - quality[strong], metrics, saved_usd)
 
 
 def covered(name: str, n: int, seed: int) -> dict[str, float]:
@@ -158,7 +167,14 @@ def covered(name: str, n: int, seed: int) -> dict[str, float]:
     looks = np.stack([choose_arms(drawn.estimates, each) for each in truth.cost_weights], axis=1)
     router = estimates_contender(tested, drawn.estimates, looks[:, N_LOOKS // 2])
     how = {"n_bootstrap": _N_BOOTSTRAP, "random_state": seed}
-    found = measure(tested, {"router": router}, **how).intervals("router")
+    best = arms_contender(tested, np.full(n, truth.strong))
+    measured = measure(tested, {"router": router, "best single": best}, **how)
+    found = measured.intervals("router")
+    saved = product_interval(
+        found["saving"],
+        measured.intervals("best single")["cost_usd"],
+        measured.correlation(("router", "saving"), ("best single", "cost_usd")),
+    )
     looked = replace(
         router,
         curve_quality=take_arms(tested.quality, looks),
@@ -171,13 +187,19 @@ def covered(name: str, n: int, seed: int) -> dict[str, float]:
     return {
         metric: float(found[metric].low - _ROUNDING <= value <= found[metric].high + _ROUNDING)
         for metric, value in truth.metrics.items()
-    } | {"looks": float(flatters.any())}
+    } | {
+        "dollars": float(saved.low <= truth.saved_usd <= saved.high),
+        "looks": float(flatters.any()),
+    }
 
 
 CLAIMS = {
     metric: Claim(f"the interval of `{metric}` covers the truth", at_least=0.93)
     for metric in ("AIQ", "cost_at_equal_quality", "quality_at_equal_cost", "saving")
-} | {"looks": Claim("some of 12 cost weights is said to gain more than it does", at_most=0.05)}
+} | {
+    "dollars": Claim("the interval of the dollars saved covers the truth", at_least=0.93),
+    "looks": Claim("some of 12 cost weights is said to gain more than it does", at_most=0.05),
+}
 STUDIES = {
     f"{name}_{n}": Study(f"{_WORDS[name]}; {n} prompts", partial(covered, name, n), CLAIMS, 60, 500)
     for name in WORLDS

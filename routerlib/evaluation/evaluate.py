@@ -114,6 +114,9 @@ class Evaluation:
         The same at the largest cost weight where the router *expects* no less quality than from
         best single. Chosen by its estimates alone, not by what was observed on these prompts;
         None when it estimates no quality or cost.
+    saving_with_bill : float
+        Correlation, over the draws of prompts, of the saving with the mean cost of best single:
+        what joins their intervals to one in dollars. 0 where either doesn't vary or is unknown.
     routed_shares : dict of str to float
         Share of prompts per candidate model.
     routed_by_task : dict of str to dict of str to float
@@ -154,6 +157,7 @@ class Evaluation:
     baselines: Mapping[str, Mapping[str, Interval]]
     leads: Mapping[str, Mapping[str, Interval]]
     equal_quality: Mapping[str, Interval] | None
+    saving_with_bill: float
     routed_shares: Mapping[str, float]
     routed_by_task: Mapping[str, Mapping[str, float]]
     calibration: Calibration | None
@@ -290,6 +294,7 @@ def evaluate(
         baselines={each: measured.intervals(each) for each in baselines},
         leads={each: measured.differences(_ROUTER, each) for each in baselines},
         equal_quality=measured.intervals(_EQUAL) if _EQUAL in contenders else None,
+        saving_with_bill=measured.correlation((_ROUTER, "saving"), ("best single", "cost_usd")),
         routed_shares=_shares(routed.arms, test.models),
         routed_by_task=_shares_by_task(tested.outcomes, routed.arms),
         calibration=calibration_of(whole.estimates.quality, test, **bootstrap._asdict()),

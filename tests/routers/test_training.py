@@ -73,6 +73,25 @@ def test_good_estimates_save_without_loss() -> None:
     assert point.gain_over_mixing == pytest.approx(0.25)
 
 
+def test_of_cost_weights_that_are_nearly_as_sure_the_one_that_gives_up_least_is_chosen() -> None:
+    # One hard prompt in fifty looks nearly easy: sending it to the small model too saves 2 % more.
+    n = 1000
+    easy = np.arange(n) % 2 == 0
+    nearly = np.arange(n) % 50 == 1
+    right = easy | (nearly & (np.arange(n) % 150 != 1))  # on 13 of those 20
+    quality = np.column_stack([right, np.ones(n)]).astype(float)
+    drawn = np.random.default_rng(0).choice(SUBJECTS, n)
+    names = [f"{subject} {row}" for row, subject in enumerate(drawn)]
+    outcomes = Outcomes(names, ["small", "large"], quality, np.tile([0.1, 1.0], (n, 1)))
+    small = np.where(easy, 0.95, np.where(nearly, 0.7, 0.1))
+    expected = np.column_stack([small, np.full(n, 0.95)])
+    held_out = HeldOut(Estimates(("small", "large"), expected, outcomes.cost_usd), np.arange(n) % 5)
+
+    point = choose_cost_weight(held_out, outcomes)
+
+    assert (point.quality, point.cost_usd) == (1.0, pytest.approx(0.55))
+
+
 def test_a_loss_that_can_not_be_excluded_is_not_risked() -> None:
     # Never a loss on 100 prompts: that excludes 3 points, but not half a point, and never 0.
     estimates = estimates_of(0.1 + 0.8 * QUALITY)

@@ -17,6 +17,8 @@ from routerlib.routers.held_out import HeldOut
 # A gain is shown when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
 # test, because the best of many cost weights is looked at.
 _STANDARD_ERRORS = 2.0
+# A gain with so much of the surest one's sureness is as sure: a tenth more prompts make up for it.
+_AS_SURE = 0.95
 # A loss is excluded at the far end of a one-sided interval of 95 %. Comparing means alone, the
 # cheapest of many cost weights could lose twice as much on new prompts as was allowed.
 _STANDARD_ERRORS_OF_LOSS = 1.64
@@ -68,8 +70,8 @@ def choose_cost_weight(
        `max_quality_loss` against the yardstick is excluded (one-sided, 95 %), both by what was
        seen alone and by what is believed, that are cheaper than the yardstick and better than
        mixing candidates at random at the same cost by more than chance, the one is chosen that is
-       most surely better: there other prompts will show it too, and no more quality is given up
-       than the saving is worth.
+       most surely better or, of those nearly as sure, that gives up least: there other prompts
+       will show it too, and no more quality is given up than the saving is worth.
     2. Otherwise the cost weight is 0 if that is the yardstick.
     3. Otherwise a gain that is believed without being shown is taken where it costs nothing: the
        cost weight with the largest among those that cost no more than the best single model and of
@@ -176,7 +178,11 @@ class _Bench:
     def surest_saving(
         self, yardstick: _Measured, most_usd: float, max_quality_loss: float
     ) -> _Measured | None:
-        """Return the allowed point with the surest gain, or None when none gains beyond chance."""
+        """Return the allowed point that is as sure to gain as any and gives up least, or None.
+
+        None gains beyond chance then. Around the surest point the gain is flat: the last per cent
+        of cost is paid for with quality, and where exactly the top lies is luck.
+        """
         if not self.has_cost:
             return None
         weights = sweep_cost_weights(self.estimates)
@@ -189,7 +195,9 @@ class _Bench:
             and point.cost_usd.mean() < most_usd
             and _is_positive(point.gain, self.groups)
         ]
-        return max(allowed, key=_sureness, default=None)
+        surest = max((_sureness(point) for point in allowed), default=0.0)
+        as_sure = [point for point in allowed if _sureness(point) >= _AS_SURE * surest]
+        return min(as_sure, key=lambda point: point.cost_weight, default=None)
 
     def largest_gain(self, max_quality_loss: float) -> _Measured | None:
         """Return the point believed to gain most at no more than the best single model's cost."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import hypot, isfinite
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from routerlib.metrics.intervals import Interval
+from routerlib.metrics.intervals import Interval, product_interval
 
 if TYPE_CHECKING:
     from routerlib.evaluation.evaluate import Evaluation
@@ -52,9 +52,11 @@ class Monthly(NamedTuple):
 def monthly(evaluation: Evaluation, saving: Interval | None = None) -> Monthly | None:
     """Turn the share that is saved into dollars; None where costs are unknown.
 
-    The interval joins that of the share and that of the mean cost of the best single model.
+    The interval joins that of the share and that of the mean cost of the best single model, which
+    the same prompts decide.
 
-    `saving`: share saved by a cascade; None = that of the verdict.
+    `saving`: share saved by a cascade, joined as if it had nothing to do with that cost; None =
+        that of the verdict.
     """
     cost = evaluation.baselines["best single"]["cost_usd"]
     if not isfinite(cost.value):
@@ -66,10 +68,9 @@ def monthly(evaluation: Evaluation, saving: Interval | None = None) -> Monthly |
         share, low, high = named if saving is None else saving[:3]
         if share is None or low is None or high is None:
             return None
-        below = hypot(cost.value * (share - low), share * (cost.value - cost.low))
-        above = hypot(cost.value * (high - share), share * (cost.high - cost.value))
-        value = share * cost.value
-        saved = Interval(value, value - below, value + above, (below + above) / 3.92)
+        of_bill = Interval(share, low, high, evaluation.operating["saving"].se)
+        related = evaluation.saving_with_bill if saving is None else 0.0
+        saved = product_interval(of_bill, cost, related)
     return Monthly(verdict.best_single or evaluation.strong, cost.value, saved)
 
 
