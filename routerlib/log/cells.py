@@ -15,6 +15,7 @@ from routerlib.log.sealed import STRIDE
 from routerlib.outcomes.outcomes import Failures
 from routerlib.records.call import Price
 from routerlib.records.decision import CONVERSATION, GOES_ON_FROM
+from routerlib.records.prompt import USER_GROUP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +67,8 @@ class Cells(NamedTuple):
     """Everything that Outcomes are made of.
 
     `prompts, topics, prompt_ids, group_ids` (length n_prompts): in the order of logging; groups
-        are as `Prompt.group` says, or the first prompt of a conversation for all of its turns;
-        None where a prompt has none.
+        are as `Prompt.group` says (users only where several are known), or the first prompt of a
+        conversation for all of its turns; None where a prompt has none.
     `models` (length n_models): candidate names.
     `quality, cost_usd` (n_prompts, n_models): NaN where unknown; US dollars.
     `latency_s, first_token_s` (n_prompts, n_models): seconds of complete answers; NaN where
@@ -110,7 +111,7 @@ def read_cells(
     quality = grids.quality
     if failures == "wrong":
         quality[grids.is_failed] = 0.0
-    group_ids = known.group_id.astype(object)
+    group_ids = _of_many_users(known.group_id.astype(object))
     named = group_ids.where(group_ids.notna(), known.prompt_id.map(_conversations(turns)))
     prompt_ids = known.prompt_id.tolist()
     return Cells(
@@ -125,6 +126,14 @@ def read_cells(
         group_ids=named.astype(object).where(named.notna(), None).tolist(),
         inclusion=Purchases.read(path).inclusion(prompt_ids, names, quality),
     )
+
+
+def _of_many_users(group_ids: pd.Series) -> pd.Series:
+    """Take the user away where only one is known: that is whose prompts these are, and no group."""
+    is_user = group_ids.str.startswith(USER_GROUP, na=False)
+    if group_ids[is_user].nunique() != 1:
+        return group_ids
+    return group_ids.mask(is_user, None)
 
 
 def _conversations(turns: pd.DataFrame) -> dict[str, str]:

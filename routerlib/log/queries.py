@@ -14,7 +14,7 @@ from routerlib.log.damage import surprises
 from routerlib.log.judging import IS_ASKED, RUN_KIND, SOURCE
 from routerlib.records.call import AUDIT
 from routerlib.records.decision import STEP
-from routerlib.records.prompt import TEMPLATE_SOURCE
+from routerlib.records.prompt import TEMPLATE_SOURCE, USER_GROUP
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,7 +47,8 @@ TABLES = ("prompts", "prompt_facts", "runs", "prices", "decisions", "starts", "c
 # What a prompt was made from or belongs to, as `Prompt.group` says it.
 GROUP_ID = f"""coalesce(
     nullif(json_extract_string(extra, '$.group'), ''),
-    case when starts_with(source, '{TEMPLATE_SOURCE}') then source end
+    case when starts_with(source, '{TEMPLATE_SOURCE}') then source end,
+    '{USER_GROUP}' || nullif(json_extract_string(extra, '$.user'), '')
 )"""
 
 # The price that was logged last for each candidate, and what each call cost at it. What another

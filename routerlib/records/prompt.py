@@ -29,6 +29,11 @@ TASKS: tuple[str, ...] = get_args(Task)
 # group without saying so.
 TEMPLATE_SOURCE = "workload/"
 
+# The further field that says who asked, under another name, and how the group of what one user asks
+# begins.
+_USER = "user"
+USER_GROUP = "user "
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -100,14 +105,17 @@ class Prompt:
 
     @property
     def group(self) -> str | None:
-        """What it was made from or belongs to: its further field ``group``, or its template.
+        """What it was made from or belongs to: field ``group``, else its template, else who asked.
 
-        A prompt of the workload has its source as template; else None without a field.
+        A prompt of the workload has its source as template; a served one may know its user.
         """
-        value = (self.extra or {}).get("group")
+        known = self.extra or {}
+        value, user = known.get("group"), known.get(_USER)
         if value is not None and value != "":
             return str(value)
-        return self.source if self.source.startswith(TEMPLATE_SOURCE) else None
+        if self.source.startswith(TEMPLATE_SOURCE):
+            return self.source
+        return f"{USER_GROUP}{user}" if user is not None and user != "" else None
 
     @property
     def text(self) -> str:
@@ -123,6 +131,20 @@ class Prompt:
     def prompt_id(self) -> str:
         """Tagged hash of the canonical messages JSON."""
         return tagged_hash([dict(message) for message in self.messages])
+
+
+def asked_by(user: str | None) -> dict[str, str] | None:
+    """Return the further field of a prompt that says who asked, under another name.
+
+    The same user has the same name everywhere, and it isn't what the user is called. Whoever knows
+    a name can look for it, so it is no secret.
+
+    `user`: as a request names it; None or "" = it doesn't.
+
+    >>> asked_by("ada@example.org"), asked_by("")
+    ({'user': 'b2:0dc099c77c2574cd77c4dc3b254a776f'}, None)
+    """
+    return {_USER: tagged_hash(["user", user])} if user else None
 
 
 def check_names(names: Sequence[str], kind: str) -> None:

@@ -266,6 +266,12 @@ class MessagesRequest(Request):
             raise ValueError("tool_choice 'any' needs tools")
         return self
 
+    @property
+    def asks(self) -> str | None:
+        """Who asks, if the request says so."""
+        user = (self.metadata or {}).get("user_id")
+        return user if isinstance(user, str) else None
+
     def conversation(self) -> list[dict[str, Any]]:
         """Return the messages as chat requests have them; Refused where only a part was sent."""
         if self.thread is not None:

@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from routerlib.records.call import OF_CONVERSATION
-from routerlib.records.prompt import Prompt
+from routerlib.records.prompt import Prompt, asked_by
 from routerlib.serve import requests, responses
 from routerlib.serve.answering import Service
 from routerlib.serve.anthropic_answers import MessageBody, told_at
@@ -214,7 +214,9 @@ class _Endpoints:
         """
         with refusing(400):
             prompt = Prompt(
-                tuple(message.as_message() for message in request.messages), source="serve"
+                tuple(message.as_message() for message in request.messages),
+                source="serve",
+                extra=asked_by(request.asks),
             )
         wish = read_wish(request.model, self.names)
         wish = replace(wish, continues=x_routerlib_continues or None, parameters=request.parameters)

@@ -11,7 +11,7 @@ from fastapi import Header, Response
 from fastapi.responses import JSONResponse
 
 from routerlib.gather.calls.answers import Answer
-from routerlib.records.prompt import Prompt
+from routerlib.records.prompt import Prompt, asked_by
 from routerlib.serve.answering import Service
 from routerlib.serve.anthropic_answers import MessageEvents, message_body
 from routerlib.serve.anthropic_requests import MessagesRequest
@@ -65,7 +65,7 @@ class Protocols:
     ) -> Response:
         messages = request.conversation()
         with refusing(400):
-            prompt = Prompt(tuple(messages), source="serve")
+            prompt = Prompt(tuple(messages), source="serve", extra=asked_by(request.asks))
         wish = read_wish(request.model, self._names)
         wish = replace(wish, continues=continues or None, parameters=request.parameters)
         if request.stream:

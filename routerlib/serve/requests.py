@@ -165,6 +165,11 @@ class ChatRequest(Request):
         return self
 
     @property
+    def asks(self) -> str | None:
+        """Who asks, if the request says so."""
+        return self.user or self.safety_identifier
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """What is passed on to the candidate: not what asks for nothing."""
         told = self.model_dump(include=_PASSED_ON, exclude_none=True)

@@ -289,6 +289,11 @@ class ResponsesRequest(Request):
                 return {"name": tool.name, "namespace": namespace}
         return {"name": chat_name}
 
+    @property
+    def asks(self) -> str | None:
+        """Who asks, if the request says so."""
+        return self.user or self.safety_identifier
+
     def conversation(self) -> list[dict[str, Any]]:
         """Return the messages as chat requests have them: an answer and its calls are one."""
         first = {"role": "system", "content": self.instructions}

@@ -330,6 +330,36 @@ def test_turns_of_one_conversation_are_one_group_of_prompts(
     assert outcomes.groups.tolist() == [0, 1, 0, 0]
 
 
+def test_prompts_of_one_user_are_one_group_where_there_are_several(
+    served: httpx.Client, log_path: Path
+) -> None:
+    asked = ["Sing a song of bees.", "Name a blue flower.", "How tall is a giraffe?"]
+    users: list[dict[str, str]] = [{"user": "ada"}, {}, {"safety_identifier": "ada"}]
+
+    def groups() -> list[str | None]:
+        return list(Outcomes.from_log(CallLog(log_path, read_only=True)).group_ids or [])
+
+    with _sdk(served) as client:
+        for text, user in zip(asked, users, strict=True):
+            client.chat.completions.create(model="router", messages=[_user(text)], **user)
+        for decision_id in range(1, 4):
+            served.post("/feedback", json={"decision_id": decision_id, "score": 1.0})
+        assert groups() == []  # whose prompts all of them are tells nothing apart
+        client.responses.create(model="router", input="Where do eels go?", user="bob")
+        told = {"model": "router", "max_tokens": 9, "metadata": {"user_id": "bob"}}
+        asked_so = told | {"messages": [_user("Why is snow white?")]}
+        assert served.post("/v1/messages", json=asked_so).status_code == 200
+    served.post("/feedback", json={"decision_id": 4, "score": 1.0})
+    ada, nobody, too, bob = groups()
+    assert nobody is None
+    assert ada is not None
+    assert ada == too != bob
+    assert ada.startswith("user b2:")
+    extras = rows(log_path, "select extra from prompts order by rowid")
+    assert [json.loads(each or "{}").get("user") for (each,) in extras[-2:]] == [bob[5:], bob[5:]]
+    assert b"ada" not in log_path.read_bytes()  # the log knows users by another name
+
+
 def test_without_stickiness_each_turn_is_decided_afresh(
     provider: FaultServer, log_path: Path
 ) -> None:
