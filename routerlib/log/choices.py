@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routerlib.log import queries
+from routerlib.log.conversations import first_decisions
 from routerlib.log.sealed import first_number
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import CALLER, CONVERSATION, GOES_ON_FROM, STEP, Estimates
@@ -61,6 +62,9 @@ class LoggedChoices:
     is_able : ndarray of bool, shape (n, n_models), or None
         Which candidates each decision was between: who lacks what a request needs isn't among
         them. None = all of them, always.
+    conversations : ndarray of int, shape (n,), or None
+        The same number where several decisions were drawn in one conversation: what comes of the
+        later ones rests on the earlier. None = each stands alone.
     unscored : LoggedChoices or None
         Decisions without any verdict, their quality NaN: what a value has to allow for.
 
@@ -82,6 +86,7 @@ class LoggedChoices:
     unheard: Floats | None = None
     order: np.ndarray | None = None
     is_able: np.ndarray | None = None
+    conversations: np.ndarray | None = None
     unscored: LoggedChoices | None = None
 
     def __post_init__(self) -> None:
@@ -119,8 +124,9 @@ class LoggedChoices:
         LoggedChoices
             In the order of logging; those without a verdict are in ``unscored``. A conversation
             is one decision: turns that stayed with its model count with the decision that drew
-            it. Left out are a choice that a person overrode and a turn whose first decision isn't
-            there; a fallback's answer is no outcome of the choice.
+            it; where later turns were drawn too, ``conversations`` says of which. Left out are a
+            choice that a person overrode and a turn whose first decision isn't there; a fallback's
+            answer is no outcome of the choice.
 
         Raises
         ------
@@ -130,6 +136,8 @@ class LoggedChoices:
         frame = _conversations(
             queries.run(log.source, queries.DECIDED, parameters={"judge": judge})
         )
+        first = first_decisions(log.source)
+        frame = frame.assign(conversation=[first.get(each, each) for each in frame.decision_id])
         reasons = frame.router_hash.map(NOT_DRAWN)
         reasons = reasons.mask(reasons.isna() & frame.quality.isna(), _UNSCORED)
         left_out = dict(Counter(reasons.dropna()))
@@ -152,7 +160,7 @@ class LoggedChoices:
         """These decisions and those without a verdict, in the order of the log."""
         if self.unscored is None:
             return self
-        ours, others = self._ordered(), self.unscored._ordered()
+        ours, others = self._ordered(), self.unscored._ordered(len(self))
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(ours, name), getattr(others, name)]) for name in _COLUMNS
         }
@@ -166,14 +174,16 @@ class LoggedChoices:
         )
         return both.take(np.argsort(columns["order"], kind="stable"))
 
-    def _ordered(self) -> LoggedChoices:
-        """Fill in what is left to its default."""
+    def _ordered(self, n_before: int = 0) -> LoggedChoices:
+        """Fill in what is left to its default, beside so many other decisions."""
         n = len(self)
+        alone = -1 - n_before - np.arange(n)  # no conversation of a log has such a number
         return replace(
             self,
             order=np.arange(n) if self.order is None else self.order,
             unheard=np.zeros(n) if self.unheard is None else self.unheard,
             is_able=np.ones((n, len(self.models)), bool) if self.is_able is None else self.is_able,
+            conversations=alone if self.conversations is None else self.conversations,
         )
 
     def of_prompts(
@@ -251,7 +261,10 @@ def recent(log: CallLog, n_decisions: int) -> pd.DataFrame:
 
 
 # What is an array with an entry per decision.
-_COLUMNS = ("arms", "propensities", "quality", "cost_usd", "unheard", "order", "is_able")
+_COLUMNS = (
+    *("arms", "propensities", "quality", "cost_usd"),
+    *("unheard", "order", "is_able", "conversations"),
+)
 
 
 def _choices(frame: pd.DataFrame, models: tuple[str, ...]) -> LoggedChoices:
@@ -270,6 +283,7 @@ def _choices(frame: pd.DataFrame, models: tuple[str, ...]) -> LoggedChoices:
         unheard=frame.unheard.to_numpy(float),
         order=frame.decision_id.to_numpy(int),
         is_able=None if is_able.all() else is_able,
+        conversations=frame.conversation.to_numpy(int),
     )
 
 

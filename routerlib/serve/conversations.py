@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from routerlib.log.call_log import CallLog
-from routerlib.records.canonical import canonical_json
+from routerlib.log.conversations import before_answer, is_answer
 from routerlib.records.decision import GOES_ON_FROM
-from routerlib.records.messages import TOOL_CALLS, calls_of, content_text, said
-from routerlib.records.prompt import Prompt
-from routerlib.records.thoughts import separate
 from routerlib.serve.faults import Refused
 
 _ANSWERED = """
@@ -43,38 +40,14 @@ def earlier_turn(log: CallLog, messages: Sequence[Mapping[str, Any]]) -> Turn | 
     is what a candidate said to it: both stand in the log. So nothing has to be remembered, a
     restarted server and a second one on the same log know it too, and a client needn't tell.
     """
-    answered = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-    if not answered or answered[-1] == 0:
+    found = before_answer(messages)
+    if found is None:
         return None
-    last = answered[-1]
-    before = tuple(messages[:last])
-    if not any(said(message).strip() for message in before):
-        return None
-    answer = _answer(content_text(messages[last].get("content")))
-    calls = _called(calls_of(messages[last]))
-    for model, decision_id, response, extra in log.lookup(_ANSWERED, Prompt(before).prompt_id):
-        called = _called(json.loads(extra or "{}").get(TOOL_CALLS) or ())
-        if (response or called) and (_answer(response or ""), called) == (answer, calls):
+    before, answer = found
+    for model, decision_id, response, extra in log.lookup(_ANSWERED, before.prompt_id):
+        if is_answer(answer, response, extra):
             return Turn(model, decision_id)
     return None
-
-
-def _called(calls: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return what counts of calls of tools: ids may be the server's own, spaces the client's."""
-    functions = [call.get("function") or {} for call in calls]
-    return [(str(each.get("name")), _spelled(str(each.get("arguments")))) for each in functions]
-
-
-def _spelled(arguments: str) -> str:
-    try:
-        return canonical_json(json.loads(arguments))
-    except ValueError:
-        return arguments
-
-
-def _answer(text: str) -> str:
-    """Return what counts of an answer: a client may send a thought back, or leave it out."""
-    return separate(text).answer.strip()
 
 
 def conversation_of(log: CallLog, decision_id: int) -> list[int]:

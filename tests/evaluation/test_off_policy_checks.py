@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +12,13 @@ from logged_worlds import make_log
 
 import routerlib as rl
 from routerlib.evaluation.off_policy.feedback import Feedback, ends_of, ripe
-from routerlib.evaluation.off_policy.targets import ThinOverlap
+from routerlib.evaluation.off_policy.targets import ThinOverlap, unseen
 from routerlib.evaluation.off_policy.value import estimate_difference, estimate_value
 from routerlib.log.choices import LoggedChoices
 from routerlib.outcomes.worlds import make_world
 from routerlib.policies.exploration import Greedy
 from routerlib.records.call import Call, Score
-from routerlib.records.decision import CONVERSATION, Decision
+from routerlib.records.decision import CONVERSATION, Decision, Estimates
 from routerlib.records.prompt import Prompt
 from routerlib.routers.baselines import BestSingle
 
@@ -162,3 +164,81 @@ def test_a_conversation_is_one_decision_with_all_its_turns(log: rl.CallLog) -> N
     assert ends.highest == pytest.approx([2 / 3, 1.0, 3 / 4, 1.0])
     some = logged.of_prompts([Prompt.from_text("alone").prompt_id])
     assert (len(some), some.unscored is not None and len(some.unscored)) == (1, 0)
+
+
+def talks(seed: int, n: int = 900, chance: float = 0.5) -> LoggedChoices:
+    """Log conversations of two drawn turns; the small model's first answer spoils the second.
+
+    Both are as good in the first turn (0.8); the second is right in 0.8 after the large model, in
+    0.2 after the small one, whoever answers then. The estimates know of the small one's price only.
+    """
+    rng = np.random.default_rng(seed)
+    arms = (rng.random((n, 2)) >= chance).astype(int)
+    right = np.column_stack([np.full(n, 0.8), np.where(arms[:, 0] == 0, 0.2, 0.8)])
+    quality = (rng.random((n, 2)) < right).astype(float)
+    propensity = np.where(arms == 0, chance, 1 - chance)
+    texts = [f"Conversation {row} turn {turn}" for row in range(n) for turn in range(2)]
+    estimates = Estimates(("small", "large"), np.tile([0.9, 0.8], (2 * n, 1)), np.ones((2 * n, 2)))
+    return LoggedChoices(
+        prompts=texts,
+        prompt_ids=texts,
+        models=("small", "large"),
+        arms=arms.ravel(),
+        propensities=propensity.ravel(),
+        quality=quality.ravel(),
+        cost_usd=np.where(arms == 0, 1.0, 3.0).ravel(),
+        estimates=estimates,
+        conversations=np.repeat(np.arange(n), 2),
+    )
+
+
+@pytest.mark.parametrize("method", ["dr", "snips", "ips"])
+def test_what_later_turns_are_worth_rests_on_the_choices_before_them(method: Any) -> None:
+    # Always the small model: 0.8 in the first turn, 0.2 in the second; two dollars in all.
+    values = [estimate_value(Greedy(), talks(seed), method) for seed in range(6)]
+    assert np.mean([each.quality.low <= 0.5 <= each.quality.high for each in values]) >= 0.8
+    assert np.mean([each.quality.value for each in values]) == pytest.approx(0.5, abs=0.03)
+    assert np.mean([each.cost_usd.value for each in values]) == pytest.approx(2.0, rel=0.1)
+    assert (values[0].n, values[0].n_decisions) == (900, 1800)
+    assert "conversations of 1800 drawn decisions in all" in values[0].sentence
+    # Turn by turn it seems as good as the log's mixture of earlier choices makes it.
+    alone = estimate_value(Greedy(), replace(talks(0), conversations=None), method).quality
+    assert alone.low > 0.55
+
+
+def test_conversations_that_hardly_ever_went_as_the_target_would_are_refused() -> None:
+    with pytest.raises(ThinOverlap, match=r"400 conversations of 800 drawn decisions"):
+        estimate_value(Greedy(), talks(0, n=400, chance=0.1), "snips")
+
+
+def test_one_turn_that_the_router_was_trained_on_leaves_out_the_conversation() -> None:
+    logged = talks(0, n=4)
+    router = SimpleNamespace(train_prompt_ids_=["Conversation 1 turn 1"])
+    kept = unseen(logged, router)  # type: ignore[arg-type]
+    assert kept.conversations is not None
+    assert kept.conversations.tolist() == [0, 0, 2, 2, 3, 3]
+
+
+def test_a_log_tells_which_drawn_decisions_are_of_one_conversation(log: rl.CallLog) -> None:
+    hello: dict[str, Any] = {"role": "user", "content": "Hello"}
+    more: dict[str, Any] = {"role": "user", "content": "And then?"}
+
+    def asked(messages: tuple[dict[str, Any], ...], response: str) -> None:
+        prompt = Prompt(messages)
+        log.add_prompts([prompt])
+        decision_id = log.add_decision(prompt.prompt_id, drawn("small"))
+        call = Call(prompt.prompt_id, "small", "h", "ok", response, decision_id=decision_id)
+        log.add_call(call, scores=[Score("exact", 1.0)])
+
+    def said(text: str) -> dict[str, Any]:
+        return {"role": "assistant", "content": text}
+
+    asked((hello,), "Good day")
+    asked((hello,), "Hi")  # another conversation that begins with the same words
+    asked((hello, said("Hi"), more), "Bye")
+    asked((hello, said("Good day"), more), "Farewell")
+    asked((hello, said("Hi"), more, said("Bye"), more), "Well")
+    asked((hello, said("What nobody logged"), more), "So")
+    found = LoggedChoices.from_log(log)
+    assert found.conversations is not None
+    assert found.conversations.tolist() == [1, 2, 2, 1, 2, 6]

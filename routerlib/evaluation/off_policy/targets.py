@@ -30,6 +30,8 @@ def unseen(logged: LoggedChoices, router: Router | None) -> LoggedChoices:
     is_seen = np.array([prompt_id in seen for prompt_id in logged.prompt_ids], dtype=bool)
     if not is_seen.any():
         return logged
+    if logged.conversations is not None:  # one turn of a conversation spoils all of it
+        is_seen = np.isin(logged.conversations, logged.conversations[is_seen])
     if is_seen.all():
         raise ThinOverlap(
             f"the router was trained on all {len(logged)} logged prompts, so they can't value it; "
@@ -126,11 +128,27 @@ def check_chance(logged: LoggedChoices) -> None:
         )
 
 
-def check_support(target: Floats, weights: Floats, logged: LoggedChoices) -> None:
-    """Raise ThinOverlap where the log never tried, or hardly ever, what the target would choose.
+def check_overlap(weights: Floats, n_decisions: int) -> None:
+    """Raise ThinOverlap where too few logged conversations went as the target would have had them.
+
+    `weights` (n,): importance weights of conversations, or of decisions that stand alone.
+    `n_decisions`: in all of them.
+    """
+    problem = why_too_thin(weights)
+    if problem and n_decisions > len(weights):
+        problem += (
+            f"; these are {len(weights)} conversations of {n_decisions} drawn decisions, and a "
+            "target has to agree with all of one: conversations that stay with their model overlap "
+            "more"
+        )
+    if problem:
+        raise ThinOverlap(problem)
+
+
+def check_support(target: Floats, logged: LoggedChoices) -> None:
+    """Raise ThinOverlap where the log never tried what the target would choose.
 
     `target` (n, n_models): the target's probability of each candidate model.
-    `weights` (n,): importance weights of the logged choices.
     """
     counts = np.bincount(logged.arms, minlength=len(logged.models))
     wanted = target.mean(axis=0)
@@ -153,6 +171,3 @@ def check_support(target: Floats, weights: Floats, logged: LoggedChoices) -> Non
             "policy could not (its own choice had propensity 1); log with a policy that explores "
             "on every prompt"
         )
-    problem = why_too_thin(weights)
-    if problem:
-        raise ThinOverlap(problem)

@@ -20,10 +20,12 @@ from routerlib.evaluation.off_policy.halves import Halves
 from routerlib.evaluation.off_policy.targets import (
     ThinOverlap,
     check_chance,
+    check_overlap,
     check_support,
     target_probabilities,
     unseen,
 )
+from routerlib.evaluation.off_policy.units import by_conversation, whole
 from routerlib.evaluation.pseudo_outcomes import (
     effective_sample_size,
     interval,
@@ -62,13 +64,15 @@ class OffPolicyValue:
     cost_weight : float
         Of the utility.
     n, n_groups : int
-        Decisions used, and different prompts among them.
+        Decisions with a verdict, a conversation counted once, and different prompts among them.
     n_effective : float
         Effective sample size of the importance weights.
     max_weight : float
         The largest importance weight.
     left_out : dict of str to int
         Decisions not used, by reason.
+    n_decisions : int
+        Decisions drawn; more than the conversations where later turns were drawn too.
     feedback : Feedback or None
         How many decisions have a verdict, by arm and by estimate.
     silent : str
@@ -89,6 +93,7 @@ class OffPolicyValue:
     n_effective: float
     max_weight: float
     left_out: dict[str, int]
+    n_decisions: int = 0
     feedback: Feedback | None = None
     silent: str = "worst"
     halves: Halves | None = None
@@ -112,8 +117,11 @@ class OffPolicyValue:
 
     @property
     def _checked(self) -> str:
-        """What feedback and time say of it, in words."""
+        """What conversations, feedback and time say of it, in words."""
         told = ""
+        if self.feedback is not None and self.n_decisions > self.feedback.n:
+            told += f" These are conversations of {self.n_decisions} drawn decisions in all, each "
+            told += "weighed by the product over its decisions."
         if self.feedback is not None:
             how = _SILENT[self.silent] if self.feedback.rate < 1 else ""
             told += f" {self.feedback.told()}{how}."
@@ -176,8 +184,10 @@ def estimate_value(
 
     Notes
     -----
-    It holds for prompts like the logged ones. A conversation that stayed with its model is one
-    decision, with all its turns. The latest decisions are left out where verdicts are still
+    It holds for prompts like the logged ones. A conversation is one decision, with all its turns:
+    the mean of their quality, the sum of their costs. Where later turns were drawn too, its weight
+    is the product over them, and the prompts of later turns count as they came; long conversations
+    so soon overlap too little. The latest decisions are left out where verdicts are still
     coming in. The intervals reach over those of the later half of the log, so that they hold for
     what it has come to.
 
@@ -203,11 +213,14 @@ def estimate_value(
         raise ValueError(f"silent must be one of {', '.join(get_args(Silent))}, got {silent!r}")
     logged = log if isinstance(log, LoggedChoices) else LoggedChoices.from_log(log)
     known_router = policy if isinstance(policy, Router) else router
-    logged = ripe(unseen(logged.everything, known_router))
+    logged = unseen(logged.everything, known_router)
+    blank = np.zeros((len(logged), len(logged.models)))
+    logged = whole(logged, ripe(by_conversation(logged, blank).logged))
     check_chance(logged)
-    target = target_probabilities(policy, logged, router)
-    weights = target[np.arange(len(logged)), logged.arms] / logged.propensities
-    check_support(target, weights, logged)
+    chosen = target_probabilities(policy, logged, router)
+    check_support(chosen, logged)
+    logged, target, weights, n_decisions = by_conversation(logged, chosen)
+    check_overlap(weights, n_decisions)
     feedback, has_verdict = Feedback.of(logged), ~np.isnan(logged.quality)
     weight = _own_cost_weight(policy) if cost_weight is None else cost_weight
     bench = Bench.of(logged, method, random_state)
@@ -234,6 +247,7 @@ def estimate_value(
         n_effective=effective_sample_size(weights[has_verdict]),
         max_weight=float(weights.max()),
         left_out=dict(logged.left_out),
+        n_decisions=n_decisions,
         feedback=feedback,
         silent=silent,
         halves=quality.halves and quality.halves.possible,
@@ -277,18 +291,20 @@ def estimate_difference(
     difference is narrower than the two values suggest. Decisions without a verdict are at the low
     end as bad for the challenger as they can be, at the high end as good.
     """
-    logged = logged.everything
-    targets = [target_probabilities(router, logged, None) for router in (challenger, champion)]
-    check_chance(logged)
-    rows = np.arange(len(logged))
-    for target in targets:
-        check_support(target, target[rows, logged.arms] / logged.propensities, logged)
+    turns = logged.everything
+    chosen = [target_probabilities(router, turns, None) for router in (challenger, champion)]
+    check_chance(turns)
+    for target in chosen:
+        check_support(target, turns)
+    ours, theirs = (by_conversation(turns, target) for target in chosen)
+    for units in (ours, theirs):
+        check_overlap(units.weights, units.n_decisions)
+    logged, rows = ours.logged, np.arange(len(ours.logged))
     outcomes = utility(logged.quality, logged.cost_usd, cost_weight)
     has_verdict = ~np.isnan(logged.quality)
     if not np.isfinite(outcomes[has_verdict]).all():
         raise ThinOverlap("some logged costs are unknown, so utility can't be compared")
-    difference = targets[0] - targets[1]
-    weights = difference[rows, logged.arms] / logged.propensities
+    difference, weights = ours.target - theirs.target, ours.weights - theirs.weights
     expected = Bench.of(logged, "dr", random_state).cross_fitted(outcomes, has_verdict)
     # What a verdict is missing of costs what it is known to cost, else what others do.
     paid = cost_weight * np.where(
