@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -154,6 +156,65 @@ def conversations(seed: int, n: int) -> dict[str, float]:
     return found | {"wrong": float(not covers), "refused": 0.0, "width": np.nan}
 
 
+def turns(seed: int, n: int, longest: int) -> dict[str, float]:
+    """Log conversations whose every turn is drawn; an answer of the small model spoils the next.
+
+    A right answer ends a conversation in half of the cases, so that its length is decided by the
+    choices, too. Always the small model: found by drawing its conversations.
+    """
+    rng = np.random.default_rng([seed, 5])
+    quality, arms, starts = _spoilt(rng, n, longest, lambda size: rng.integers(2, size=size))
+    at = np.flatnonzero(starts)
+    unit = np.cumsum(starts) - 1
+    estimates = np.tile([0.9, 0.8], (len(arms), 1))
+    texts = [f"Conversation {unit[row]}, turn {row - at[unit[row]]}?" for row in range(len(arms))]
+    logged = LoggedChoices(
+        texts,
+        texts,
+        ("small", "large"),
+        arms,
+        np.full(len(arms), 0.5),
+        quality,
+        np.ones(len(arms)),
+        Estimates(("small", "large"), estimates, np.ones(estimates.shape)),
+        conversations=unit,
+    )
+    truth = _always_small(longest)
+    alone = estimate_value(_TARGET, replace(logged, conversations=None), "snips").quality
+    found = {"before": float(alone.low <= truth <= alone.high), "width": np.nan}
+    try:
+        value = estimate_value(_TARGET, logged).quality
+    except ThinOverlap:
+        return found | {"wrong": 0.0, "refused": 1.0}
+    return found | {"wrong": float(not value.low <= truth <= value.high), "refused": 0.0}
+
+
+def _spoilt(
+    rng: np.random.Generator, n: int, longest: int, choose: Callable[[int], np.ndarray]
+) -> tuple[Floats, np.ndarray, np.ndarray]:
+    """Draw conversations; tell quality, arm, and whether it is a first turn, turn by turn."""
+    quality, arms = np.full((n, longest), np.nan), np.zeros((n, longest), dtype=int)
+    goes_on, is_spoilt = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
+    for turn in range(longest):
+        arms[:, turn] = choose(n)
+        right = rng.random(n) < np.where(is_spoilt, 0.2, 0.8)
+        quality[goes_on, turn] = right[goes_on]
+        goes_on = goes_on & ~(right & (rng.random(n) < 0.5))
+        is_spoilt = arms[:, turn] == 0
+    there = ~np.isnan(quality)
+    starts = np.broadcast_to(np.arange(longest) == 0, there.shape)
+    return quality[there], arms[there], starts[there]
+
+
+@cache
+def _always_small(longest: int) -> float:
+    """Return the mean over conversations of the mean quality of their turns."""
+    rng = np.random.default_rng(0)
+    quality, _, starts = _spoilt(rng, 400_000, longest, lambda size: np.zeros(size, dtype=int))
+    unit = np.cumsum(starts) - 1
+    return float((np.bincount(unit, weights=quality) / np.bincount(unit)).mean())
+
+
 _CLAIMS = {
     "before": Claim("before: the interval of what has a verdict holds the truth"),
     "wrong": Claim("a value is told whose 95 % interval misses the truth", at_most=0.07),
@@ -196,6 +257,16 @@ STUDIES = {
         "600 conversations of one to three turns that stay with their model; the small one is as "
         "good in the first turn and 50 points worse later",
         partial(conversations, n=600),
+        30,
+    ),
+    "turns": _study(
+        "900 conversations of one to three turns, each of which a coin drew; what the small model "
+        "answers spoils the next turn, and how long one lasts is decided by the answers",
+        partial(turns, n=900, longest=3),
+    ),
+    "long turns": _study(
+        "The same with up to ten turns: too few go as the target would have had them",
+        partial(turns, n=900, longest=10),
         30,
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,10 +155,12 @@ def train(
         # Heavy: whatever can be wrong with what was given has been said before.
         from routerlib.evaluation.bounds import Lacking
         from routerlib.evaluation.evaluate import evaluate
+        from routerlib.evaluation.new_topics import asked_of_new_topics
         from routerlib.evaluation.next_steps import next_steps
         from routerlib.routers.archive import install
         from routerlib.routers.training.cross_trained import divide_for_test, train_for_test
         from routerlib.routers.training.operating_points import QUALITY_MARGIN
+        from routerlib.routers.training.train import train_router
         from routerlib.show.held_out import failures_as_wrong
         from routerlib.show.words.sentences import describe_split
 
@@ -177,17 +180,19 @@ def train(
         strict, audit = failures_as_wrong(log, test, judge), read_audit(log)
     if division.n_folds:
         typer.echo(f"training {division.n_folds + 1} routers, one after the other")
+    how: dict[str, Any] = {
+        "random_state": random_state,
+        "cost_weight": cost_weight,
+        "certify": certify,
+        "max_quality_loss": QUALITY_MARGIN if max_quality_loss is None else max_quality_loss,
+    }
     train_it = train_for_test if cluster is None else _trained_by(cluster, model_path)
-    router = train_it(
-        division,
-        random_state=random_state,
-        cost_weight=cost_weight,
-        certify=certify,
-        max_quality_loss=QUALITY_MARGIN if max_quality_loss is None else max_quality_loss,
-    )
+    router = train_it(division, **how)
     evaluation = evaluate(
         router, test, test_failures_wrong=strict, audit=audit, smallest_effect=smallest_effect
     )
+    if cluster is None:
+        evaluation = asked_of_new_topics(evaluation, outcomes, partial(train_router, **how))
     saved: Router = router
     metadata: dict[str, Any] = {"test": evaluation.as_dict(), "judge": judge}
     lines = [f"{evaluation.verdict.headline}.", evaluation.verdict.sentence]

@@ -15,7 +15,7 @@ from routerlib.records.canonical import finite_or_none
 if TYPE_CHECKING:
     import pandas as pd
 
-_GAINS = ("pays", "saves_at_a_price")
+GAINS = ("pays", "saves_at_a_price")
 
 
 def with_groups(verdict: Verdict, found: Mapping[str, Clustering]) -> Verdict:
@@ -51,15 +51,20 @@ def with_topics_held_out(verdict: Verdict, splits: pd.DataFrame) -> Verdict:
     It does where the interval of its difference in quality to best single lies wholly below that
     of a random split, or where a gain is claimed and more than the margin may be lost there.
 
-    `splits`: from `routerlib.evaluation.unseen.compare_splits`; without topics nothing is said.
+    `splits`: from `routerlib.evaluation.unseen.compare_splits`; without topics nothing is said, and
+        without a random split the verdict's own numbers stand for it.
     """
-    if "leave topics out" not in splits.index or "random" not in splits.index:
+    if "leave topics out" not in splits.index:
         return verdict
     value, low, high = _difference(splits, "leave topics out")
-    seen, seen_low, _ = _difference(splits, "random")
+    if "random" in splits.index:
+        seen, seen_low, _ = _difference(splits, "random")
+    else:
+        known = [verdict.numbers.get(f"quality_difference{end}") for end in ("", "_low")]
+        seen, seen_low = (np.nan if each is None else each for each in known)
     margin = verdict.numbers.get("margin") or 0.0
     is_lower = high < seen_low
-    is_loss = verdict.kind in _GAINS and low < -margin and value < seen
+    is_loss = verdict.kind in GAINS and low < -margin and value < seen
     numbers = {
         **verdict.numbers,
         "topics_held_out_difference": finite_or_none(value),

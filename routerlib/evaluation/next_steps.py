@@ -177,7 +177,8 @@ def progress_of(verdict: Verdict) -> Progress | None:
     if verdict.kind != "not_measurable":
         return None
     if n_groups < min(FEW_GROUPS, n):
-        return Progress(n_groups / FEW_GROUPS, f"{n_groups:.0f} of {FEW_GROUPS} groups of prompts")
+        told = f"{n_groups:.0f} of the {FEW_GROUPS} groups of prompts that a verdict begins with"
+        return Progress(n_groups / FEW_GROUPS, told)
     needed = numbers.get("prompts_needed")
     if needed is None:
         return None

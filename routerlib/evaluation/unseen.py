@@ -43,6 +43,7 @@ def compare_splits(
     outcomes: Outcomes,
     *,
     n_folds: int = 3,
+    ways: Sequence[SplitBy] = ("random", "topic", "time"),
     n_bootstrap: int = 1000,
     random_state: int = 0,
 ) -> pd.DataFrame:
@@ -63,6 +64,8 @@ def compare_splits(
         All prompts, in the order of time.
     n_folds : int, default=3
         Trainings in each way.
+    ways : sequence of {"random", "topic", "time"}, default=all
+        Ways to hold prompts out.
     n_bootstrap : int, default=1000
         Replicates of the bootstrap.
     random_state : int, default=0
@@ -71,7 +74,8 @@ def compare_splits(
     Returns
     -------
     DataFrame
-        Index ``split``; the row of topics is missing where they are unknown or too few.
+        Index ``split``; the row of topics is missing where they are unknown or too few, or
+        a candidate was observed on the prompts of one part alone.
         ``n_train`` (mean over trainings), ``n_test``, and with ``_low`` and ``_high``:
         ``quality``, ``cost_share`` and ``quality_difference`` against the best single of each
         training at the routers' own operating points; ``AIQ``, ``APGR``,
@@ -96,7 +100,8 @@ def compare_splits(
     import pandas as pd
 
     rows = {}
-    for by, name in _NAMES.items():
+    for by in ways:
+        name = _NAMES[by]
         divided = _folds(outcomes, by, n_folds, random_state)
         if divided is not None:
             rows[name] = _row(
@@ -113,7 +118,12 @@ def _folds(
     """Divide; None where topics are unknown or too few to be held out."""
     if by == "topic" and len(set(outcomes.topics or ())) < n_folds:
         return None
-    return folds(outcomes.groups, n_folds, random_state, by, outcomes.topics)
+    divided = folds(outcomes.groups, n_folds, random_state, by, outcomes.topics)
+    if by == "topic":
+        is_seen = np.isfinite(outcomes.quality)
+        if not all(is_seen[parts.train].any(axis=0).all() for parts in divided):
+            return None
+    return divided
 
 
 def _row(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from routerlib.cli import main
 from routerlib.evaluation.clauses import with_groups, with_topics_held_out
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.verdict import Verdict
@@ -135,3 +136,34 @@ def test_topics_held_out_that_agree_are_only_numbers() -> None:
     assert told.sentence == PAYS.sentence
     assert told.numbers["topics_held_out_disagree"] == 0
     assert with_topics_held_out(PAYS, splits((0.0,) * 3, (0.0,) * 3).iloc[:1]) == PAYS
+
+
+def test_without_a_random_split_topics_held_out_stand_beside_the_verdict_itself() -> None:
+    numbers = {"margin": 0.03, "quality_difference": 0.05, "quality_difference_low": 0.02}
+    pays = Verdict("pays", "Routing pays: +5 points.", numbers)
+    told = with_topics_held_out(pays, splits((0.0,) * 3, (-0.04, -0.07, -0.01)).iloc[1:])
+    assert "-4.0 points [-7.0, -1.0], against 5.0 points." in told.sentence
+    assert told.numbers["topics_held_out_disagree"] == 1
+
+
+def test_train_says_where_a_gain_is_none_on_topics_it_has_not_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Each topic has a best model of its own, and a topic's words say nothing of another's.
+    drawn = make_world(n_prompts=360, n_models=2, seed=4).outcomes
+    names = sorted(set(drawn.topics or ()))
+    small = np.array([names.index(topic) % 2 == 0 for topic in drawn.topics or ()])
+    rng = np.random.default_rng(0)
+    chance = np.where(np.column_stack([small, ~small]), 0.95, 0.35)
+    table = pd.DataFrame({"prompt": drawn.prompts, "topic": drawn.topics})
+    right = rng.random(chance.shape) < chance
+    for arm, name in enumerate(("small", "large")):
+        table[name], table[f"{name}_cost"] = right[:, arm].astype(float), 0.001
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    log, model = str(tmp_path / "logs.db"), str(tmp_path / "router.pkl")
+    assert main(["import", "table", str(tmp_path / "scores.csv"), "--log", log]) == 0
+    train = ["train", "--log", log, "--model", model, "--test-size", "0.3"]
+    assert main(train) == 0, capsys.readouterr().err
+    told = capsys.readouterr().out
+    assert "Routing pays" in told
+    assert "where the same training holds whole topics out, quality differs" in told

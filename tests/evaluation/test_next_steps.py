@@ -68,7 +68,7 @@ def test_few_groups_ask_for_other_kinds_however_many_prompts_there_are(log: Call
         "Add prompts of at least 18 other kinds: these 60 stand in 12 groups (of one template, "
         f"document, conversation or user each), and 30 are needed to begin with. {EVERY}"
     ]
-    assert progress_of(few) == (0.4, "12 of 30 groups of prompts")
+    assert progress_of(few) == (0.4, "12 of the 30 groups of prompts that a verdict begins with")
 
 
 def test_a_lack_of_groups_hides_no_larger_plan(log: CallLog) -> None:

@@ -54,3 +54,14 @@ def test_prompts_that_were_not_answered_by_all_are_not_tested():
     outcomes = Outcomes(world.prompts, world.models, quality, world.cost_usd, world.topics)
     table = compare_splits(KNNRouter().fit, outcomes, n_bootstrap=20)
     assert table.loc["random", "n_test"] == 90
+
+
+def test_a_candidate_that_only_one_part_has_seen_is_no_reason_to_fail():
+    outcomes = make_world(n_prompts=90).outcomes
+    first = sorted(set(outcomes.topics or ()))[0]
+    quality = np.array(outcomes.quality)
+    quality[np.array(outcomes.topics) != first, 2] = np.nan
+    some = Outcomes(
+        outcomes.prompts, outcomes.models, quality, outcomes.cost_usd, topics=outcomes.topics
+    )
+    assert not len(compare_splits(KNNRouter().fit, some, ways=("topic",), n_bootstrap=20))
