@@ -128,6 +128,13 @@ RUNS = (
         "conversations.py",
         0.2,
     ),
+    Run(
+        "What does a prompt cost as the prompts become many?",
+        "growth.py --sizes 2000,5600",
+        1.5,
+        "growth.py --sizes 5600,200000",
+        15,
+    ),
     Run("What does a cluster bring?", None, 0, "cluster.py", 4),
     Run("Do real clients, SDKs and coding agents, work unchanged?", None, 0, "real_clients.py", 3),
     Run("Does a server under attack answer everybody else?", None, 0, "attack.py", 4),

@@ -24,9 +24,9 @@ from routerlib.features.learners.stack import (
     Targets,
     TopicLearner,
 )
-from routerlib.features.learners.topics import topic_labels
+from routerlib.features.learners.topics import MOST_CLASSIFIED, topic_labels
 from routerlib.features.reading import read, read_here
-from routerlib.features.text_space import Place, TextSpace
+from routerlib.features.text_space import MOST_SPACED, Place, TextSpace
 from routerlib.outcomes.outcomes import Outcomes
 
 STACKED = ("words", "neighbours", "topic", "network")
@@ -185,6 +185,28 @@ class PromptColumns:
         if topics is None or not isinstance(learner, TopicLearner):
             return np.zeros(n_prompts, dtype=bool)
         return np.isin(np.array(topics, dtype=str), learner.classifier.topics)
+
+    def approximated(self, n_prompts: int) -> dict[str, str]:
+        """Return what was learnt from some of the training prompts only, in words.
+
+        Parameters
+        ----------
+        n_prompts : int
+            Number of training prompts.
+
+        Returns
+        -------
+        dict of str to str
+            By part; empty where everything was learnt from all.
+        """
+        told = {}
+        if n_prompts > MOST_SPACED:
+            told["text space"] = f"{MOST_SPACED} prompts, drawn at random"
+        if n_prompts > MOST_CLASSIFIED:
+            told["topics"] = f"{MOST_CLASSIFIED} prompts, drawn at random"
+        if self.neighbours is not None and self.neighbours.index is not None:
+            told["neighbours"] = "looked for in lists around centres"
+        return told
 
     def starts(self) -> dict[str, int]:
         """Return the first column of each simpler learner's expected quality.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from routerlib.records.arrays import pack_array, unpack_array
+from routerlib.records.arrays import pack_array, some_rows, unpack_array
 from routerlib.weights.embedding import N_TOKENS, Encoded, token_vectors, unit_rows
 
 _MAX_TERMS = 20_000
@@ -15,6 +15,8 @@ _MAX_TERMS = 20_000
 _MAX_WORDING = 256
 _MIN_WORDING_PROMPTS = 8
 _MAX_DIMENSIONS = 256
+# More texts change the directions by less than the choice of the texts does.
+MOST_SPACED = 32_768
 # Beyond four standard deviations a count says no more.
 _LARGEST_COUNT = 4.0
 # Less is rounding: all prompts are the same.
@@ -173,10 +175,16 @@ class TextSpace:
 
     @classmethod
     def fit(cls, encoded: Encoded, surface: np.ndarray, random_state: int) -> tuple[Self, Place]:
-        """Find the space of some prompts.
+        """Find the space of some prompts, by 32,768 of them at most, and where all stand.
 
         `surface` (n_prompts, n_counts): counts and shares.
         """
+        rows = some_rows(len(surface), MOST_SPACED)
+        space = cls._fit(encoded.take(rows), surface[rows], random_state)
+        return space, space.place(encoded, surface)
+
+    @classmethod
+    def _fit(cls, encoded: Encoded, surface: np.ndarray, random_state: int) -> Self:
         logs = _signed_log(surface)
         means, scales = logs.mean(axis=0), logs.std(axis=0)
         scales = np.where(scales > 1e-9, scales, np.inf)  # what never varied tells nothing
@@ -195,8 +203,7 @@ class TextSpace:
         # Half precision and row by row, as in a file, before anything is learnt from them: sums
         # of a product depend on both, and a saved router estimates exactly the same.
         tables = {name: table.astype(np.float16, order="C") for name, table in maps.items()}
-        space = cls(index, tables, constant.astype(np.float32), means, scales)
-        return space, space.place(encoded, surface)
+        return cls(index, tables, constant.astype(np.float32), means, scales)
 
     def place(self, encoded: Encoded, surface: np.ndarray) -> Place:
         """Return where prompts stand."""

@@ -46,3 +46,16 @@ def unpack_array(packed: Mapping[str, Any]) -> np.ndarray:
     if len(payload) != expected:
         raise ValueError(f"an array of shape {shape} needs {expected} bytes, got {len(payload)}")
     return np.frombuffer(payload, dtype=dtype).reshape(shape).astype(name)
+
+
+def some_rows(n_rows: int, most: int) -> np.ndarray | slice:
+    """Return which rows to learn from, at most so many, drawn evenly and the same at every call.
+
+    `most`: how many tell as much as all.
+
+    >>> some_rows(3, 5), len(some_rows(100, 5))
+    (slice(None, None, None), 5)
+    """
+    if n_rows <= most:
+        return slice(None)
+    return np.sort(np.random.default_rng(0).choice(n_rows, most, replace=False))

@@ -39,6 +39,15 @@ class Encoded(NamedTuple):
     vectors: np.ndarray
     neural: np.ndarray | None = None
 
+    def take(self, rows: np.ndarray | slice) -> Encoded:
+        """Return some of the texts."""
+        if isinstance(rows, slice):
+            token_ids = self.token_ids[rows]
+        else:
+            token_ids = [self.token_ids[row] for row in rows]
+        neural = None if self.neural is None else self.neural[rows]
+        return Encoded(token_ids, self.vectors[rows], neural)
+
 
 def encode(texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
     """Embed texts locally; the weights are read once a process, without a network.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from routerlib.features.learners.index import MOST_LOOKED_AT, ListIndex
 from routerlib.features.learners.linear import observed_means
 from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.weights.embedding import unit_rows
@@ -44,6 +45,8 @@ class Neighbours:
         Prompts that have a say.
     temperature : float
         Neighbours are weighed by ``exp(cosine / temperature)``.
+    index : ListIndex or None, default=None
+        By which the nearest are found without looking at all; None = all are looked at.
     """
 
     def __init__(
@@ -52,11 +55,13 @@ class Neighbours:
         targets: np.ndarray,
         n_neighbors: int,
         temperature: float,
+        index: ListIndex | None = None,
     ) -> None:
         self.vectors = vectors
         self.targets = targets
         self.n_neighbors = n_neighbors
         self.temperature = temperature
+        self.index = index
         self._unit = vectors.astype(np.float32)
         self._means = observed_means(targets)
         self._is_complete = not np.isnan(targets).any()
@@ -93,33 +98,55 @@ class Neighbours:
         (array([[0.75]]), array([[1]]))
         """
         unit = unit_rows(vectors).astype(np.float16, order="C")
-        return cls(unit, targets.copy(order="C"), n_neighbors, temperature)
+        index = ListIndex.fit(unit.astype(np.float32)) if len(unit) > MOST_LOOKED_AT else None
+        return cls(unit, targets.copy(order="C"), n_neighbors, temperature, index)
 
     def predict(self, vectors: np.ndarray) -> np.ndarray:
         """Return predictions of shape (n_prompts, n_targets)."""
         unit = unit_rows(vectors).astype(np.float32)
-        starts = range(0, len(unit), _ROWS_AT_ONCE)
-        parts = [
-            self._average(unit[start : start + _ROWS_AT_ONCE] @ self._unit.T) for start in starts
-        ]
-        return np.vstack(parts)
+        return np.vstack([self._average(*each) for each in self._in_sight(unit)])
 
     def predict_out_of_fold(self, folds: np.ndarray) -> np.ndarray:
         """Predict each training prompt from the prompts of the other folds."""
-        parts = []
-        for start in range(0, len(self._unit), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            similarity = self._unit[rows] @ self._unit.T
-            similarity[folds[rows, np.newaxis] == folds] = -np.inf
-            parts.append(self._average(similarity))
-        return np.vstack(parts)
+        return np.vstack([self._average(*each) for each in self._in_sight(self._unit, folds)])
 
     def nearest(self, vectors: np.ndarray, k: int) -> Nearest:
         """Return the k most similar training prompts of each prompt; all where there are fewer."""
-        similarity = unit_rows(vectors).astype(np.float32) @ self._unit.T
-        kept = min(k, similarity.shape[1])
-        order = np.argsort(-similarity, axis=1, kind="stable")[:, :kept]
-        return Nearest(order, np.clip(np.take_along_axis(similarity, order, axis=1), -1, 1))
+        unit = unit_rows(vectors).astype(np.float32)
+        if self.index is None:
+            similarity = unit @ self._unit.T
+            order = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+            return Nearest(order, np.clip(np.take_along_axis(similarity, order, axis=1), -1, 1))
+        shape = (len(unit), min(k, len(self._unit)))
+        rows, similarities = np.zeros(shape, dtype=int), np.zeros(shape)
+        for at, query in enumerate(unit):
+            known, cosines = self.index.near(query, k)
+            order = np.lexsort((known, -cosines))[:k]
+            rows[at], similarities[at] = known[order], np.clip(cosines[order], -1, 1)
+        return Nearest(rows, similarities)
+
+    def _in_sight(
+        self, unit: np.ndarray, folds: np.ndarray | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield, for some prompts at a time, the nearest training prompts and their cosines.
+
+        `folds`: of the prompts, which are the training prompts: those of the same fold are -inf.
+        """
+        if self.index is not None:
+            for row, query in enumerate(unit):
+                rows, cosines = self.index.near(query)
+                if folds is not None:
+                    cosines = np.where(folds[rows] == folds[row], -np.inf, cosines)
+                found, cosines = _largest(cosines[np.newaxis], min(self.n_neighbors, len(rows)))
+                yield rows[found], cosines
+            return
+        kept = min(self.n_neighbors, len(self._unit))
+        for start in range(0, len(unit), _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            similarity = unit[some] @ self._unit.T
+            if folds is not None:
+                similarity[folds[some, np.newaxis] == folds] = -np.inf
+            yield _largest(similarity, kept)
 
     def shares(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which training prompts have a say on one prompt, and what each adds.
@@ -128,10 +155,9 @@ class Neighbours:
         Returns rows of training prompts (n_neighbors,), and shape (n_neighbors, n_targets): what
             each adds to the mean of all training prompts; 0 where it was not observed.
         """
-        similarity = (unit_rows(vector[np.newaxis]).astype(np.float32) @ self._unit.T)[0]
-        kept = min(self.n_neighbors, len(similarity))
-        rows = np.argpartition(-similarity, kept - 1)[:kept]
-        weights = np.exp((similarity[rows] - similarity[rows].max()) / self.temperature)[:, None]
+        unit = unit_rows(vector[np.newaxis]).astype(np.float32)
+        rows, cosines = next((rows[0], cosines[0]) for rows, cosines in self._in_sight(unit))
+        weights = np.exp((cosines - cosines.max()) / self.temperature)[:, None]
         values = self.targets[rows]
         is_observed = ~np.isnan(values)
         above = np.where(is_observed, values - self._means, 0.0)
@@ -142,11 +168,14 @@ class Neighbours:
         """Mean of each target over all training prompts, shape (n_targets,)."""
         return self._means
 
-    def _average(self, similarity: np.ndarray) -> np.ndarray:
-        kept = min(self.n_neighbors, similarity.shape[1])
-        nearest, cosines = _largest(similarity, kept)
+    def _average(self, nearest: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+        """Return weighed means of targets.
+
+        `nearest, cosines` (n_prompts, n_neighbors): training prompts, and how alike they are.
+        """
+        most = cosines.max(axis=1, keepdims=True)
         # As float64: sums don't depend on the order of the neighbours beyond the last digits.
-        above = (cosines - cosines.max(axis=1, keepdims=True)).astype(float)
+        above = (cosines - np.where(np.isfinite(most), most, 0)).astype(float)
         weights = np.exp(above / self.temperature)
         values = self.targets[nearest]
         if self._is_complete:
@@ -166,16 +195,23 @@ class Neighbours:
             "targets": pack_array(self.targets),
             "n_neighbors": self.n_neighbors,
             "temperature": self.temperature,
+            # Nothing where all are looked at: files of such routers are as they were.
+            **({} if self.index is None else {"index": self.index.to_state()}),
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from `to_state`."""
+        vectors = unpack_array(state["vectors"])
+        index = None
+        if "index" in state:
+            index = ListIndex.from_state(state["index"], vectors.astype(np.float32))
         return cls(
-            unpack_array(state["vectors"]),
+            vectors,
             unpack_array(state["targets"]),
             state["n_neighbors"],
             state["temperature"],
+            index,
         )
 
 

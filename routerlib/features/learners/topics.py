@@ -10,11 +10,13 @@ import numpy as np
 
 from routerlib.features.learners.linear import observed_means
 from routerlib.features.text_space import Place
-from routerlib.records.arrays import pack_array, unpack_array
+from routerlib.records.arrays import pack_array, some_rows, unpack_array
 
 # A topic with fewer prompts is not told apart from the others.
 _MIN_PROMPTS = 4
 _MAX_TOPICS = 128
+# More prompts hardly move the classifier, or the clusters.
+MOST_CLASSIFIED = 16_384
 # Penalty of the classifier (scikit-learn's C), for coordinates of total variance about 3.
 _INVERSE_PENALTY = 10.0
 _MAX_STEPS = 200
@@ -44,10 +46,12 @@ class TopicClassifier:
 
     @classmethod
     def fit(cls, columns: np.ndarray, labels: np.ndarray, topics: Sequence[str]) -> Self:
-        """Fit on labels, of which some of the topics may be missing."""
+        """Fit on labels, of which some of the topics may be missing; on 16,384 prompts at most."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
+        rows = some_rows(len(labels), MOST_CLASSIFIED)
+        columns, labels = columns[rows], labels[rows]
         slopes = np.zeros((columns.shape[1], len(topics)))
         constants = np.full(len(topics), -30.0)  # a topic that was not seen has no probability
         seen = [topic for topic in topics if (labels == topic).any()]
@@ -167,8 +171,11 @@ def topic_labels(
 
     n_clusters = int(np.clip(np.sqrt(len(place.counts)) / 2, _FEWEST_CLUSTERS, _MOST_CLUSTERS))
     points = place.coordinates[:, :_CLUSTER_DIMENSIONS].astype(float)
-    n_clusters = min(n_clusters, len(np.unique(points, axis=0)))
-    found = KMeans(n_clusters, n_init=4, random_state=random_state).fit_predict(points)
+    some = points[some_rows(len(points), MOST_CLASSIFIED)]
+    n_clusters = min(n_clusters, len(np.unique(some, axis=0)))
+    # Labels of all by the same rule as of some: where there are few, those of the fit itself.
+    clusters = KMeans(n_clusters, n_init=4, random_state=random_state).fit(some)
+    found = clusters.labels_ if len(some) == len(points) else clusters.predict(points)
     return np.array([f"{_CLUSTER}{number}" for number in found]), False
 
 

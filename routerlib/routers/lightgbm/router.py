@@ -342,6 +342,7 @@ class LGBMRouter(ExplainedRouter):
             "objective": self.objective,
             "encoder": self._features.to_state()["encoder"],
             "features": list(self.feature_names_),
+            "approximated": self._features.approximated(len(self.train_prompt_ids_)),
         }
 
     def _parameters(self) -> dict[str, Any]:
