@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from routerlib.routers.training.train import at_operating_point as at_operating_point
     from routerlib.routers.training.train import train_router as train_router
     from routerlib.routers.untuned import UntunedLGBMRouter as UntunedLGBMRouter
+    from routerlib.serve.background import serve_in_background as serve_in_background
     from routerlib.show.widget.playground import playground as playground
     from routerlib.show.workspace import Workspace as Workspace
 
@@ -148,6 +149,7 @@ else:
             "routers.rules": ["RuleRouter"],
             "routers.training.train": ["at_certified_point", "at_operating_point", "train_router"],
             "routers.untuned": ["UntunedLGBMRouter"],
+            "serve.background": ["serve_in_background"],
             "show.widget.playground": ["playground"],
             "show.workspace": ["Workspace"],
         },

@@ -410,6 +410,7 @@ def test_the_notebooks_are_numbered() -> None:
         "07_off_policy",
         "08_benchmarks",
         "09_cascade",
+        "10_agent",
     ]
 
 

@@ -19,6 +19,7 @@ _LAID_OUT = (
     "data/prompts.jsonl",
     "data/sample_logs.db",
     "data/sample_served.db",
+    "data/sample_agent.db",
 )
 _HEAD = """\
 # What this project works on. Every command and notebook that is started in this folder, or in one

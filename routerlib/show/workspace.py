@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from routerlib.routers.router import Router
 
 SAMPLE_LOG = "data/sample_logs.db"
-_SAMPLE_SERVED = "data/sample_served.db"
+SAMPLE_SERVED = "data/sample_served.db"
 
 
 @dataclass
@@ -106,13 +106,15 @@ class Workspace(Folder):
         )
         return CallLog(sample, read_only=True)
 
-    def open_served(self, path: str | Path | None = None) -> CallLog:
+    def open_served(self, path: str | Path | None = None, sample: str = SAMPLE_SERVED) -> CallLog:
         """Open a log of served traffic.
 
         Parameters
         ----------
         path : str, Path or None, default=None
             A log that ``routerlib serve`` wrote, from the root; None = the sample that ships.
+        sample : str
+            Which sample; default the one of prompts from people.
 
         Returns
         -------
@@ -124,7 +126,7 @@ class Workspace(Folder):
         FileNotFoundError
             If there is no such log.
         """
-        served = self.path(path or _SAMPLE_SERVED)
+        served = self.path(path or sample)
         if not served.exists():
             raise FileNotFoundError(
                 f"expected a log that `routerlib serve` wrote at {served}, found none"
@@ -132,7 +134,7 @@ class Workspace(Folder):
         self.log_origin = (
             f"The served traffic is read from {_shown(path)}."
             if path
-            else Caution(f"The served traffic is the sample {_SAMPLE_SERVED}, not your own.")
+            else Caution(f"The served traffic is the sample {sample}, not your own.")
         )
         return open_log(served)
 

@@ -57,7 +57,7 @@ LONGEST_README = 180  # lines: a newcomer reads it to the end
 DATA_README = (ROOT / "data/README.md").read_text(encoding="utf-8")
 PROMPTS = ROOT / "data/prompts.jsonl"
 SAMPLE_LOG = ROOT / "data/sample_logs.db"
-SAMPLES = (SAMPLE_LOG, ROOT / "data/sample_served.db")
+SAMPLES = (SAMPLE_LOG, ROOT / "data/sample_served.db", ROOT / "data/sample_agent.db")
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 

@@ -58,6 +58,7 @@ def test_init_lays_out_the_file_the_notebooks_and_samples(
     assert {path.name for path in (mine / "data").iterdir()} == {
         "prompts.jsonl",
         "sample_logs.db",
+        "sample_agent.db",
         "sample_served.db",
     }
 

@@ -25,7 +25,7 @@ def make_checkout(root: Path) -> Path:
     shutil.copytree(ROOT / "notebooks", root / "notebooks")
     shutil.copy2(ROOT / "voila.json", root)
     (root / "data").mkdir()
-    for name in ("prompts.jsonl", "sample_logs.db", "sample_served.db"):
+    for name in ("prompts.jsonl", "sample_logs.db", "sample_served.db", "sample_agent.db"):
         shutil.copy2(ROOT / "data" / name, root / "data" / name)
     return root
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from routerlib.records.call import CandidateModel, Price
 from routerlib.routers.rivals import KNNRouter
 from routerlib.serve import make_app
 from routerlib.serve.admission import Patience
-from routerlib.serve.listening import bound, make_server
+from routerlib.serve.background import in_background
 
 NOBODY = "http://127.0.0.1:9/v1"
 ROLES = {"small": ("cheapest", "cheap"), "large": ("coder", "strongest")}
@@ -49,19 +48,12 @@ def serving(
     **how: Any,
 ) -> Iterator[httpx.Client]:
     """Serve in a thread, as `routerlib serve` does, until the block ends."""
-    with CallLog(log_path) as log, bound("127.0.0.1", 0) as listener:
-        server = make_server(make_app(model_path, candidates, log, **how), patience)
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        try:
-            wait_until(lambda: server.started, "the server never started")
-            with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join(60)
-            assert not thread.is_alive(), "the server doesn't end"
+    with (
+        CallLog(log_path) as log,
+        in_background(make_app(model_path, candidates, log, **how), patience) as url,
+        httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
+    ):
+        yield client
 
 
 def wait_until(is_true: Any, complaint: str, timeout_s: float = 60.0) -> None:

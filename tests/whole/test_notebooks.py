@@ -73,10 +73,11 @@ class TestConventions:
         # One "=" a line: papermill shows no help for a line with two.
         for line in cells[1].source.splitlines():
             assert re.fullmatch(r"[a-z_]+ = [^=]+  # [^=]{10,}", line), line
-        # The first has no router yet, and the last trains all of its own.
+        # The first has no router yet, and the others train all of their own.
         assert "router_path" in known_parameters(path) or path.stem in (
             "01_collect",
             "08_benchmarks",
+            "10_agent",
         )
 
     def test_third_cell_imports_everything(self, path: Path) -> None:
@@ -212,8 +213,11 @@ def test_plain_papermill_sets_the_cost_weight(alone: dict[str, Path]) -> None:
 def test_notebook_refuses_a_log_that_is_not_there(tmp_path: Path, name: str) -> None:
     checkout = make_checkout(tmp_path / "checkout")
     source = checkout / f"notebooks/{name}.ipynb"
-    parameters = {"log_path": "data/mien.db"}
-    with pytest.raises(NotebookFailed, match=r"expected a log at data/mien\.db, found none at"):
+    parameters, told = {"log_path": "data/mien.db"}, r"a log at data/mien\.db, found none at"
+    if name == "10_agent":
+        parameters = {"agent_log_path": "data/mien.db"}
+        told = r"a log that `routerlib serve` wrote at \S+data/mien\.db, found none"
+    with pytest.raises(NotebookFailed, match=f"expected {told}"):
         run_notebook(source, tmp_path / "out.ipynb", parameters, cwd=checkout, stream=io.StringIO())
     assert not list((checkout / "data").glob("*.pkl"))
     assert not (checkout / "data/mien.db").exists()
@@ -231,7 +235,10 @@ def test_what_stands_in_for_own_data_is_said_in_colour(alone: dict[str, Path]) -
     for name, root in alone.items():
         page = to_html(root / "out.ipynb", root / f"{name}.html").read_text()
         said = re.findall(r'<p class="caution" style="color:[^"]+">([^<]+)</p>', page)
-        assert any("reads the sample log data/sample_logs.db, not" in each for each in said), name
+        told = "reads the sample log data/sample_logs.db, not"
+        if name == "10_agent":
+            told = "the sample data/sample_agent.db, not your own"
+        assert any(told in each for each in said), name
 
 
 @pytest.mark.browser

@@ -28,7 +28,13 @@ from routerlib.show.workspace import SAMPLE_LOG, Workspace, may_hold_sample
 
 NOTEBOOKS = ("01_collect", "02_train", "03_evaluate", "04_explain", "05_playground")
 # These build on what the five above leave, and run where they are asked for.
-FURTHER_NOTEBOOKS = ("06_active_learning", "07_off_policy", "08_benchmarks", "09_cascade")
+FURTHER_NOTEBOOKS = (
+    "06_active_learning",
+    "07_off_policy",
+    "08_benchmarks",
+    "09_cascade",
+    "10_agent",
+)
 
 # Beside the final place, so that publishing is a rename on one file system.
 _STAGING = ".staging"

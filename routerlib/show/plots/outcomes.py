@@ -55,7 +55,7 @@ def quality_by_model(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     for position, arm in enumerate(order):
         name, mean = outcomes.models[arm], float(outcomes.mean_quality[arm])
         label = f"{name}\n(n = {counts[arm]})"
-        rows.append(Row(label, mean, *_wilson(mean, int(counts[arm])), *styles[name][:2]))
+        rows.append(Row(label, mean, *wilson(mean, int(counts[arm])), *styles[name][:2]))
         ax.annotate(
             f"{mean:.2f}", (mean, position), (0, 8), textcoords="offset points", ha="center"
         )
@@ -68,7 +68,8 @@ def quality_by_model(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _wilson(mean: float, n: int) -> tuple[float, float]:
+def wilson(mean: float, n: int) -> tuple[float, float]:
+    """Return the ends of Wilson's 95 % interval of a share of `n`; NaN of none."""
     if n == 0:
         return float("nan"), float("nan")
     centre = (mean + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
