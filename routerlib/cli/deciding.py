@@ -75,7 +75,7 @@ Delta = Annotated[
 TestSize = Annotated[
     float | None,
     typer.Option(
-        help="Share of prompts held out; left out = 0.3, but none with fewer than 4000 scored "
+        help="Share of prompts held out; left out = 0.3, but none with fewer than 1000 scored "
         "prompts: see --cross-fit."
     ),
 ]
@@ -86,7 +86,7 @@ CrossFit = Annotated[
         min=0,
         help="Train on all prompts, and as many times more on the other folds, so that every "
         "prompt is tested once by a router that hasn't seen it; 0 = hold prompts out. Left out = 5 "
-        "with fewer than 4000 scored prompts, and 0 with --epsilon.",
+        "with fewer than 1000 scored prompts, and 0 with --epsilon.",
     ),
 ]
 AsCascade = Annotated[
