@@ -33,7 +33,7 @@ _READABLE = {
     "is_beginning_with_imperative": "begins with an instruction",
     "share_upper": "share of capital letters",
     "compressibility": "compressed size (variety of the text)",
-    "vocabulary": "variety of its words",
+    "vocabulary": "variety of the words",
     "word_length_spread": "spread of the words' lengths",
     "token_rarity": "kinds of tokens: words, or digits and signs",
     "mean_token_rank": "mean number of its tokens in the vocabulary",
