@@ -98,7 +98,7 @@ def print_quality() -> None:
     low, high = interval(losses[1] - losses[0], test.groups)
     print(f"difference {(losses[1] - losses[0]).mean():+.5f}, 95 % {low:+.5f} to {high:+.5f}")
     found = compare({"one machine": alone, "cluster": spread}, test)
-    print(found.frame().to_string())
+    print(found.to_string())
 
 
 def log_losses(router: LGBMRouter, test: Outcomes) -> np.ndarray:
