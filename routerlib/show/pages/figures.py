@@ -10,11 +10,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerlib.routers.explanation.why import is_explainable
+from routerlib.show.plots.deadlines import quality_by_latency
 from routerlib.show.plots.drawing import TIP
 from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.plots.importance import beeswarm, importance_by_model
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from routerlib.evaluation.evaluate import Evaluation
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.router import Router
@@ -121,6 +124,14 @@ def _curve_alt(evaluation: Evaluation) -> str:
         f"operating point quality {quality.value:.3f} for {1000 * cost.value:.3g} US dollars "
         f"per 1000 prompts. {singles}."
     )
+
+
+def deadlines_figure(measured: pd.DataFrame) -> Figure:
+    """Draw quality against latency under deadlines."""
+    told = zip(measured.index, measured.quality, measured.latency_p90_s, strict=True)
+    ways = "; ".join(f"{name}: {quality:.3f} in {s:.3g} s" for name, quality, s in told)
+    alt = f"Quality against the seconds that nine of ten calls keep to. {ways}."
+    return _scrolled(partial(quality_by_latency, measured), "deadlines", alt, _WIDE_INCHES)
 
 
 def importance_figures(router: Router, test: Outcomes) -> list[Figure]:

@@ -11,6 +11,7 @@ from routerlib.evaluation.cascade_verdict import Finding, together
 from routerlib.evaluation.cascade_worth import CascadeEvaluation, evaluate_cascade, is_measurable
 from routerlib.evaluation.compare import compare
 from routerlib.evaluation.contenders import TestedPrompts
+from routerlib.evaluation.deadlines import NoTimes, measure_deadlines
 from routerlib.evaluation.evaluate import Evaluation, evaluate
 from routerlib.evaluation.next_steps import next_steps, progress_of
 from routerlib.evaluation.repricing import HeldOutDecisions
@@ -24,12 +25,17 @@ from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
 from routerlib.show.held_out import failures_as_wrong, split_as_trained
 from routerlib.show.pages.belonging import mark_of, meta, pages_of, refuse_other
-from routerlib.show.pages.figures import curve_figure, importance_figures
+from routerlib.show.pages.figures import (
+    Figure,
+    curve_figure,
+    deadlines_figure,
+    importance_figures,
+)
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
 from routerlib.show.pages.prompts import Shown, prompts_page, write_prompts
 from routerlib.show.plots.style import candidate_styles
+from routerlib.show.tables import deadlines, routing
 from routerlib.show.tables import log as log_tables
-from routerlib.show.tables import routing
 from routerlib.show.tables.audits import audit_table, order_table
 from routerlib.show.tables.cascades import cascade_numbers, kept_steps, steps_table
 from routerlib.show.tables.decisions import (
@@ -64,6 +70,7 @@ _TONES = {
     "not_measurable": "warn",
 }
 _N_REASONS = 3
+_N_BOOTSTRAP = 500
 _WHOSE = (
     "Where prompts go is what was tested, by routers that hadn't seen them; reasons are those of "
     "the router in use, which has learnt from all of them."
@@ -218,6 +225,7 @@ def write_index(
         identity=_identity(findings, metadata or {}),
         cascade=_steps(findings, metadata or {}),
         what_if=_what_if(findings.router, findings.test),
+        deadlines=_deadlines(findings),
         importances=importance_figures(findings.router, findings.test),
         glossed=glossed,
         unbroken=unbroken,
@@ -312,6 +320,17 @@ def _of_log(log: CallLog, models: Sequence[str]) -> dict[str, Any]:
         "price_sentence": log.price_sentence(models=list(models)),
         "order": order_table(log),
     }
+
+
+def _deadlines(findings: Findings) -> tuple[Figure, Table] | None:
+    """Return what deadlines would cost, where calls told their seconds and prompts are new."""
+    if findings.evaluation.crossed is not None:
+        return None
+    try:
+        measured = measure_deadlines(findings.router, findings.test, n_bootstrap=_N_BOOTSTRAP)
+    except NoTimes:
+        return None
+    return deadlines_figure(measured), deadlines.shown(measured)
 
 
 class Supposition(NamedTuple):

@@ -9,6 +9,8 @@ from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.prose import Prose, say
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.router import Router
 
@@ -36,11 +38,15 @@ def deadlines_table(
         for each candidate alone; or why there is nothing to show.
     """
     try:
-        measured = measure_deadlines(
-            router, test, n_bootstrap=n_bootstrap, random_state=random_state
+        return shown(
+            measure_deadlines(router, test, n_bootstrap=n_bootstrap, random_state=random_state)
         )
     except NoTimes as error:
         return say(str(error))
+
+
+def shown(measured: pd.DataFrame) -> Table:
+    """Show what `measure_deadlines` found."""
     count, groups = measured.attrs["n"], measured.attrs["n_groups"]
     caption = f"Choices under deadlines, on {count} held-out prompts in {groups} groups, "
     caption += "with 95 % intervals"
