@@ -134,8 +134,7 @@ class Router(Fitted, Estimator):
         if not texts:
             empty = np.zeros((0, len(self.models_)))
             return Estimates(self.models_, empty, empty.copy())
-        quality, cost_usd = self._estimate(texts, topics)
-        estimates = Estimates(self.models_, quality, cost_usd, latency=self._latency(texts))
+        estimates = self._expect(texts, topics)
         _check_possible(estimates, len(texts))
         return estimates
 
@@ -349,9 +348,14 @@ class Router(Fitted, Estimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return quality and cost_usd, each of shape (n_prompts, n_models)."""
 
+    def _expect(self, texts: list[str], topics: Sequence[str] | None) -> Estimates:
+        """Return quality, cost and seconds of each candidate model on each prompt."""
+        quality, cost_usd = self._estimate(texts, topics)
+        return Estimates(self.models_, quality, cost_usd, latency=self._latency(texts))
+
     def _latency(self, texts: list[str]) -> Latencies | None:
         """Return the seconds expected on each prompt: what is usual, unless a router knows more."""
-        return None if self.latencies_ is None else self.latencies_.expected(texts)
+        return None if self.latencies_ is None else self.latencies_.expected(len(texts))
 
 
 def _check_observed(outcomes: Outcomes) -> None:

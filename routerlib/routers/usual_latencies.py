@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +64,9 @@ class UsualLatencies:
             np.vstack([self.seconds, more.seconds]), np.vstack([self.n_calls, more.n_calls])
         )
 
-    def expected(self, texts: Sequence[str]) -> Latencies:
+    def expected(self, n_prompts: int) -> Latencies:
         """Return the same for each prompt."""
-        shape = (len(texts), len(self.seconds))
+        shape = (n_prompts, len(self.seconds))
         return Latencies(*(np.broadcast_to(each, shape).copy() for each in self.seconds.T))
 
     def to_state(self) -> dict[str, Any]:

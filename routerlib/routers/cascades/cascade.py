@@ -173,6 +173,9 @@ class Cascade(Stepping):
         estimates = self.router.predict(texts, topics)
         return estimates.quality, estimates.cost_usd
 
+    def _expect(self, texts: list[str], topics: Sequence[str] | None) -> Estimates:
+        return self.router.predict(texts, topics)
+
     def _latency(self, texts: list[str]) -> Latencies | None:
         return self.router._latency(texts)
 

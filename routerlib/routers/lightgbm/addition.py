@@ -71,3 +71,11 @@ class Addition:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Rebuild from `to_state`."""
         return cls(LogOddsScale(**state["scale"]), state["log_cost"])
+
+
+def mean_log(cost_usd: np.ndarray) -> np.ndarray:
+    """Return the mean log cost over candidates that cost something; NaN where there is none."""
+    known = (cost_usd > 0).all(axis=0)
+    if not known.any():
+        return np.full(len(cost_usd), np.nan)
+    return np.asarray(np.log(cost_usd[:, known]).mean(axis=1))

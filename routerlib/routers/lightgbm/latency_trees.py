@@ -6,7 +6,7 @@ columns of the router's other trees made the 90 % quantile worse on new prompts,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -69,11 +69,11 @@ class LatencyTrees:
             np.array(lines, dtype=float).reshape(-1, 2),
         )
 
-    def expected(self, texts: Sequence[str], usual: UsualLatencies) -> Latencies:
-        """Return what is expected of each prompt."""
-        found = usual.expected(texts)
+    def expected(self, surface: np.ndarray, usual: UsualLatencies) -> Latencies:
+        """Return what is expected of each prompt; `surface`: as of `surface_features`."""
+        found = usual.expected(len(surface))
         if self._scorer is not None:
-            raw = self._scorer.raw(surface_features(list(texts)))
+            raw = self._scorer.raw(surface)
             seconds = np.exp(self.lines[:, 0] + self.lines[:, 1] * raw)
             for output, (arm, field) in enumerate(self.outputs):
                 found.arrays[field][:, arm] = seconds[:, output]
@@ -133,5 +133,5 @@ class _Seen:
     def _trained(self, rows: np.ndarray) -> Any:
         given = BinnedRows(self._columns[rows]), self._log_s[rows]
         if self._level is None:
-            return train_cost(*given, self._random_state)
+            return train_cost(*given, self._random_state, is_of_fold=True)
         return train_quantile(*given, self._level, self._random_state)

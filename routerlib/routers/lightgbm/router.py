@@ -12,29 +12,23 @@ from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.folds import folds_of
 from routerlib.features.learners.log_odds import TopicShift
 from routerlib.features.prompt_columns import GROUPS, PromptColumns
+from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.decision import Estimates, Latencies
 from routerlib.routers.held_out import HeldOut
-from routerlib.routers.lightgbm.addition import Addition
+from routerlib.routers.lightgbm.addition import Addition, mean_log
 from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.boosters import train_classifier
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
 from routerlib.routers.lightgbm.fit_blend import GAIN_SD, blend_out_of_fold, fit_blend
+from routerlib.routers.lightgbm.labels import best_labels, have_few_labels
 from routerlib.routers.lightgbm.latency_trees import LatencyTrees
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text
-from routerlib.routers.lightgbm.trees import (
-    N_BAGS,
-    CostTrees,
-    QualityTrees,
-)
+from routerlib.routers.lightgbm.trees import N_BAGS, CostTrees, QualityTrees
 from routerlib.routers.usual_latencies import UsualLatencies
-
-# A candidate with fewer labels, and fewer than half of the most labelled one's, is estimated from
-# what is expected of the others.
-_FEW_LABELS = 100
 
 
 class LGBMRouter(ExplainedRouter):
@@ -171,7 +165,7 @@ class LGBMRouter(ExplainedRouter):
         self.held_out_ = None
         columns = self.features(outcomes.prompts, outcomes.topics)
         common = self._blend.final(self._parts(columns)).mean(axis=1)
-        log_cost = self._common_log_cost(columns)
+        log_cost = mean_log(self._cost.cost_usd(columns))
         n_known = len(self.models_)
         for at in range(len(outcomes.models)):
             addition = self._addition(common, log_cost, outcomes, at)
@@ -204,7 +198,7 @@ class LGBMRouter(ExplainedRouter):
         if self.latencies_ is not None:
             folds = folds_of(outcomes, self.random_state)
             self._latency_trees = LatencyTrees.fit(outcomes, folds, self.random_state)
-        few = _few_labels(outcomes.quality)
+        few = have_few_labels(outcomes.quality)
         if self.objective == "best_model":
             few[:] = False
         self._main = [int(arm) for arm in np.flatnonzero(~few)]
@@ -236,7 +230,7 @@ class LGBMRouter(ExplainedRouter):
             expected = self._blend.quality(self._blend.final(list(parts.values())))
             self._topic_shift = TopicShift.fit(main.topics, main.quality - expected)
         common = self._blend.final(list(parts.values())).mean(axis=1)
-        log_cost = self._common_log_cost(columns.detected)
+        log_cost = mean_log(self._cost.cost_usd(columns.detected))
         for arm in map(int, np.flatnonzero(few)):
             self._additions[arm] = self._addition(common, log_cost, outcomes, arm)
         final = blend_out_of_fold(parts, *known)
@@ -253,7 +247,7 @@ class LGBMRouter(ExplainedRouter):
         """
         quality, cost_usd = (np.full(outcomes.quality.shape, np.nan) for _ in range(2))
         quality[:, self._main], cost_usd[:, self._main] = self._blend.quality(final), known_usd
-        common, log_cost = final.mean(axis=1), _mean_log(known_usd)
+        common, log_cost = final.mean(axis=1), mean_log(known_usd)
         for arm in self._additions:
             for fold in np.unique(folds):
                 out = folds == fold
@@ -276,7 +270,7 @@ class LGBMRouter(ExplainedRouter):
     def _learn_best_model(self, columns: np.ndarray, outcomes: Outcomes) -> None:
         from sklearn.preprocessing import LabelEncoder
 
-        rows, names = _best_labels(outcomes)
+        rows, names = best_labels(outcomes)
         encoder = LabelEncoder().fit(names)
         self._classes = [self.models_.index(name) for name in encoder.classes_]
         text = None
@@ -296,9 +290,18 @@ class LGBMRouter(ExplainedRouter):
     def _estimate(
         self, texts: list[str], topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
+        return self._estimate_from(self._features.columns(texts, topics), topics)
+
+    def _expect(self, texts: list[str], topics: Sequence[str] | None) -> Estimates:
         columns = self._features.columns(texts, topics)
+        latency = self._latency(texts, columns)
+        return Estimates(self.models_, *self._estimate_from(columns, topics), latency=latency)
+
+    def _estimate_from(
+        self, columns: np.ndarray, topics: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         if self.objective == "best_model":
-            shape = (len(texts), len(self.models_))
+            shape = (len(columns), len(self.models_))
             quality, cost_usd = np.zeros(shape), np.full(shape, np.nan)
             cost_usd[:, self._main] = self._cost.cost_usd(columns)
             quality[:, self._classes] = (
@@ -306,10 +309,10 @@ class LGBMRouter(ExplainedRouter):
             )
             return quality, cost_usd
         known_cost = self._cost.cost_usd(columns)
-        cost_usd = np.full((len(texts), len(self.models_)), np.nan)
+        cost_usd = np.full((len(columns), len(self.models_)), np.nan)
         cost_usd[:, self._main] = known_cost
         for arm, addition in self._additions.items():
-            cost_usd[:, arm] = addition.cost_usd(_mean_log(known_cost))
+            cost_usd[:, arm] = addition.cost_usd(mean_log(known_cost))
         return self._expected(self._parts(columns), topics), cost_usd
 
     def _expected(self, parts: list[np.ndarray], topics: Sequence[str] | None) -> np.ndarray:
@@ -328,13 +331,13 @@ class LGBMRouter(ExplainedRouter):
             quality[:, self._main] = np.clip(quality[:, self._main] + shifts, 0, 1)
         return quality
 
-    def _latency(self, texts: list[str]) -> Latencies | None:
+    def _latency(self, texts: list[str], columns: np.ndarray | None = None) -> Latencies | None:
         if self.latencies_ is None or self._latency_trees is None:
             return super()._latency(texts)
-        return self._latency_trees.expected(texts, self.latencies_)
-
-    def _common_log_cost(self, columns: np.ndarray) -> np.ndarray:
-        return _mean_log(self._cost.cost_usd(columns))
+        if columns is None or "surface" not in self.groups:
+            return self._latency_trees.expected(surface_features(texts), self.latencies_)
+        surface = columns[:, : len(SURFACE_NAMES)]  # the first ones, as of `count_columns`
+        return self._latency_trees.expected(surface, self.latencies_)
 
     def _description(self) -> dict[str, Any]:
         return {
@@ -395,29 +398,3 @@ class LGBMRouter(ExplainedRouter):
         self._additions = {
             int(arm): Addition.from_state(state) for arm, state in learned["additions"].items()
         }
-
-
-def _few_labels(quality: np.ndarray) -> np.ndarray:
-    """Return which candidates have too few labels for trees of their own, shape (n_models,)."""
-    n_labels = np.isfinite(quality).sum(axis=0)
-    return np.asarray((n_labels < _FEW_LABELS) & (n_labels < n_labels.max() / 2))
-
-
-def _mean_log(cost_usd: np.ndarray) -> np.ndarray:
-    """Return the mean log cost over candidates that cost something; NaN where there is none."""
-    known = (cost_usd > 0).all(axis=0)
-    if not known.any():
-        return np.full(len(cost_usd), np.nan)
-    return np.asarray(np.log(cost_usd[:, known]).mean(axis=1))
-
-
-def _best_labels(outcomes: Outcomes) -> tuple[np.ndarray, list[str]]:
-    """Return the rows that can be compared, and the best candidate's name on each."""
-    n_seen = np.isfinite(outcomes.quality).sum(axis=1)
-    rows = np.flatnonzero(n_seen == len(outcomes.models))
-    if len(rows) == 0:
-        rows = np.flatnonzero(n_seen == n_seen.max())
-    quality = np.nan_to_num(outcomes.quality[rows], nan=-1.0)
-    cost_usd = np.nan_to_num(outcomes.mean_cost_usd, nan=np.inf)
-    best = np.lexsort((np.broadcast_to(cost_usd, quality.shape), -quality), axis=1)[:, 0]
-    return rows, [outcomes.models[arm] for arm in best]
