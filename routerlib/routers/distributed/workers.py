@@ -53,7 +53,7 @@ class Workers:
         self._given = None if cluster == LOCAL else cluster
         self._n_workers = n_workers
         self._started: Any = None
-        self.client: Client = None
+        self.client: Any = None
 
     def __enter__(self) -> Self:
         import dask
