@@ -19,7 +19,7 @@ from routerlib.gather.calls.answers import (
     order_of_asking,
 )
 from routerlib.gather.calls.budget import Budget
-from routerlib.gather.calls.hedging import Hedge
+from routerlib.gather.calls.hedging import IS_HEARD, Hedge
 from routerlib.gather.calls.steps import answer_in_steps, goes_on, without_steps
 from routerlib.gather.candidates import abilities
 from routerlib.gather.candidates.candidates import select_candidates
@@ -57,8 +57,10 @@ _LONG_CHARACTERS = 20_000
 _LAST_CALLS_S = 30.0
 # A request with fewer messages goes on from nothing.
 _LEAST_MESSAGES = 2
-_FEEDBACK_ON = """
-select call_id, candidate, status from calls where decision_id = ? order by call_id desc limit 1
+_FEEDBACK_ON = f"""
+select call_id, candidate, status from calls
+where decision_id = ? and {IS_HEARD}
+order by call_id desc limit 1
 """
 
 

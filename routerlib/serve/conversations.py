@@ -6,23 +6,26 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from routerlib.gather.calls.hedging import IS_HEARD
 from routerlib.log.call_log import CallLog
 from routerlib.log.conversations import before_answer, is_answer
 from routerlib.records.decision import GOES_ON_FROM
 from routerlib.serve.faults import Refused
 
-_ANSWERED = """
+_ANSWERED = f"""
 select candidate, decision_id, response, extra from calls
 where prompt_id = ? and decision_id is not null and status in ('ok', 'truncated')
+    and {IS_HEARD}
 order by call_id desc
 """
 _ASKED = """
 select messages, reason from decisions join whole_prompts using (prompt_id)
 where decision_id = ?
 """
-_OF_DECISION = """
+_OF_DECISION = f"""
 select candidate, decision_id, response from calls
-where decision_id = ? and status in ('ok', 'truncated') order by call_id desc limit 1
+where decision_id = ? and status in ('ok', 'truncated') and {IS_HEARD}
+order by call_id desc limit 1
 """
 
 

@@ -123,3 +123,28 @@ def test_a_file_of_another_kind_says_what_was_expected(log: CallLog, tmp_path: P
     path.write_text('{"spans": []}')
     with pytest.raises(ValueError, match=r"expected OTLP's JSON.*resourceSpans.*got 'spans'"):
         import_log("otel", path, log)
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"resourceSpans": ["x"]}, "an object, got 'x'"),
+        ({"resourceSpans": [{"scopeSpans": {"spans": []}}]}, "a list of objects, got"),
+        ({"resourceSpans": [{"scopeSpans": [{"spans": [3]}]}]}, "an object, got 3"),
+        ({"status": "failed"}, "an object, got 'failed'"),
+        ({"attributes": [{"key": "a", "value": "b"}]}, "an object, got 'b'"),
+        ({"attributes": [{"key": "a", "value": {"intValue": "abc"}}]}, "a whole number"),
+        ({"attributes": [{"key": "a", "value": {"arrayValue": 3}}]}, "an object, got 3"),
+    ],
+)
+def test_a_span_of_another_shape_is_told_with_its_place(
+    log: CallLog, tmp_path: Path, record: dict[str, Any], told: str
+) -> None:
+    path = tmp_path / "spans.jsonl"
+    if "resourceSpans" not in record:
+        record = {"resourceSpans": [{"scopeSpans": [{"spans": [record]}]}]}
+    path.write_text(json.dumps(record) + "\n")
+    with pytest.raises(ValueError, match=r"expected OTLP's JSON, ") as error:
+        import_log("otel", path, log)
+    assert told in str(error.value)
+    assert "spans.jsonl" in str(error.value)

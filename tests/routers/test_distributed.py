@@ -181,6 +181,9 @@ def test_workers_estimate_a_dataset_as_this_process_does(
     rl.predict_dataset(router, source, out, cluster=address)
     assert (out / "part-00000.parquet").stat().st_mtime_ns == age
     assert pq.read_table(out).equals(there)
+    router.stand_at(5.0, "it must keep to one")
+    with pytest.raises(ValueError, match="made of other prompts or by another router"):
+        rl.predict_dataset(router, source, out)
     router.stand_at(0.0)
     with pytest.raises(ValueError, match="made of other prompts or by another router"):
         rl.predict_dataset(router, source, out)

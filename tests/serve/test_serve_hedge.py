@@ -63,7 +63,16 @@ def test_the_second_is_heard_where_the_first_is_slow_to_begin(
         n_calls = 2 if hedge else 1
         query = "select candidate, extra, decision_id, input_tokens from calls order by candidate"
         wait_until(lambda: len(rows(log_path, query)) == n_calls, "the other call wasn't logged")
-    found = rows(log_path, query)
+        found = rows(log_path, query)
+        ((decision,),) = rows(log_path, "select distinct decision_id from calls")
+        told = client.post("/feedback", json={"decision_id": decision, "score": 1}).json()
+        assert told["model"] == heard, "a verdict is about the answer that was heard"
+        slow.reply = lambda text: "and on"  # type: ignore[assignment]
+        turns = [{"role": "user", "content": "Say 5"}, {"role": "assistant", "content": "edited"},
+                 {"role": "user", "content": "And on?"}]  # fmt: skip
+        named = {"x-routerlib-continues": str(decision)}
+        told = client.post(CHAT, json={"model": "router", "messages": turns}, headers=named)
+        assert told.headers["x-routerlib-model"] == heard
     marks = {name: json.loads(extra or "{}").get("hedged") for name, extra, *_ in found}
     assert marks == ({"quick": "heard", "slow": "not heard"} if hedge else {"slow": None})
     assert len({decision for *_, decision, _ in found}) == 1

@@ -11,6 +11,8 @@ from routerlib.records.call import Call, CandidateModel
 # Where a call's `extra` says that another candidate was asked beside it.
 HEDGED = "hedged"
 HEARD, UNHEARD = "heard", "not heard"
+# In a query over calls: nobody saw what those gave that began too late.
+IS_HEARD = f"coalesce(extra ->> '$.{HEDGED}', '') <> '{UNHEARD}'"
 
 
 class Hedge(NamedTuple):

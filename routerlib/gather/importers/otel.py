@@ -77,14 +77,37 @@ def _spans(record: Mapping[str, Any], where: str) -> Iterator[_Span]:
             f"{where}: expected OTLP's JSON, objects with 'resourceSpans', such as the Collector's "
             f"file exporter writes; got {', '.join(map(repr, record))}"
         )
-    for resource in told:
-        for scope in resource.get("scopeSpans") or ():
-            for span in scope.get("spans") or ():
-                yield {**span, "attributes": _attributes(span.get("attributes"))}
+    try:
+        for resource in _objects(told):
+            for scope in _objects(resource.get("scopeSpans")):
+                for span in _objects(scope.get("spans")):
+                    yield {
+                        **span,
+                        "attributes": _attributes(span.get("attributes")),
+                        "status": _object(span.get("status")),
+                    }
+    except _NoOtlp as error:
+        raise ValueError(f"{where}: expected OTLP's JSON, {error}") from error
+
+
+class _NoOtlp(Exception):
+    """Something in a file isn't as OTLP has it."""
+
+
+def _object(told: Any) -> Mapping[str, Any]:
+    if told is None or isinstance(told, Mapping):
+        return told or {}
+    raise _NoOtlp(f"an object, got {told!r:.80}")
+
+
+def _objects(told: Any) -> list[Mapping[str, Any]]:
+    if told is None or isinstance(told, list):
+        return [_object(each) for each in told or ()]
+    raise _NoOtlp(f"a list of objects, got {told!r:.80}")
 
 
 def _attributes(told: Any) -> dict[str, Any]:
-    return {each["key"]: _value(each.get("value")) for each in told or ()}
+    return {str(each.get("key")): _value(each.get("value")) for each in _objects(told)}
 
 
 def _value(told: Any) -> Any:
@@ -93,15 +116,22 @@ def _value(told: Any) -> Any:
     >>> _value({"arrayValue": {"values": [{"intValue": "3"}, {"stringValue": "a"}]}})
     [3, 'a']
     """
-    for kind, value in (told or {}).items():
+    for kind, value in _object(told).items():
         if kind == "intValue":
-            return int(value)
+            return _whole(value)
         if kind == "arrayValue":
-            return [_value(each) for each in value.get("values") or ()]
+            return [_value(each) for each in _objects(_object(value).get("values"))]
         if kind == "kvlistValue":
-            return _attributes(value.get("values"))
+            return _attributes(_object(value).get("values"))
         return value
     return None
+
+
+def _whole(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise _NoOtlp(f"a whole number, got {value!r:.80}") from error
 
 
 def _exchange(span: _Span) -> Exchange | str:
@@ -114,7 +144,7 @@ def _exchange(span: _Span) -> Exchange | str:
         return NO_CALL
     if not request["messages"]:
         return NO_TEXTS
-    status = span.get("status") or {}
+    status = span["status"]
     error = None
     if status.get("code") in (_FAILED, "STATUS_CODE_ERROR"):
         error = {"error": {"message": status.get("message") or "failed"}}

@@ -112,10 +112,11 @@ def predict_dataset(
     n_parts = -(-n_prompts // BATCH_ROWS)
     _check_parts(folder, n_parts)
     numbers: deque[int] = deque()
+    stands_at = [router.router_hash_, router.cost_weight_, router.fallback_]
 
     def missing() -> Iterator[tuple[Batch, str]]:
         for number, batch in enumerate(_batches(source, columns)):
-            made_of = tagged_hash([router.router_hash_, router.cost_weight_, *batch])
+            made_of = tagged_hash([*stands_at, *batch])
             if not _is_done(_part(folder, number), made_of):
                 numbers.append(number)
                 yield batch, made_of
