@@ -93,7 +93,7 @@ class CostWeight(Policy):
     haste: Haste = NO_HASTE
 
     def __post_init__(self) -> None:
-        _check_number("cost_weight", self.cost_weight)
+        check_number("cost_weight", self.cost_weight)
         check_haste(self.haste)
 
     def choose(self, estimates: Estimates) -> Choices:
@@ -140,7 +140,7 @@ class MeanBudget(Policy):
     budget_usd: float
 
     def __post_init__(self) -> None:
-        _check_number("budget_usd", self.budget_usd)
+        check_number("budget_usd", self.budget_usd)
 
     def choose(self, estimates: Estimates) -> Choices:
         """Return the choices for n_prompts prompts.
@@ -223,7 +223,7 @@ class QualityFloor(Policy):
     model: str | None = None
 
     def __post_init__(self) -> None:
-        _check_number("max_loss", self.max_loss)
+        check_number("max_loss", self.max_loss)
 
     def choose(self, estimates: Estimates) -> Choices:
         """Return the choices for n_prompts prompts; costs must be known.
@@ -305,7 +305,8 @@ def _certain(arms: np.ndarray) -> Choices:
     return Choices(arms, np.ones(len(arms)))
 
 
-def _check_number(name: str, value: float) -> None:
+def check_number(name: str, value: float) -> None:
+    """Raise ValueError for what is no amount."""
     if not (np.isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
 

@@ -44,8 +44,9 @@ def serve_in_background(
         Where every decision and call goes.
     explore : str, optional
         How choices are left to chance, such as ``epsilon-greedy:0.1``; default not at all.
-    stickiness : {"conversation", "none"}, default="conversation"
-        Whether a conversation stays with the model that answered it before.
+    stickiness : {"conversation", "cache", "none"}, default="conversation"
+        Whether a conversation stays with the model that answered it before, weighs what its
+        provider has cached, or is decided afresh.
     budget_usd : float, optional
         Cap on what answers may cost until the block ends, US dollars; default none.
 

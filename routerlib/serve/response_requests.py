@@ -13,6 +13,7 @@ from routerlib.serve.fields import MOST_MESSAGES, MOST_PARTS, Nothing, Request, 
 from routerlib.serve.messages import DATA_URL, NAME
 
 MOST_TOOLS = 512
+_LONGEST_NAME = 128
 
 
 class TextInput(Request):
@@ -271,7 +272,19 @@ class ResponsesRequest(Request):
 
     @model_validator(mode="after")
     def _names_a_tool(self) -> ResponsesRequest:
-        names = {_chat_name(tool.name, namespace) for tool, namespace in self._functions()}
+        offered = [_chat_name(tool.name, namespace) for tool, namespace in self._functions()]
+        names = set(offered)
+        if len(offered) > MOST_TOOLS:
+            raise ValueError(f"at most {MOST_TOOLS} tools can be offered, got {len(offered)}")
+        twice = [name for name in names if offered.count(name) > 1]
+        if twice:
+            raise ValueError(f"two tools are both called {min(twice)!r}, as namespace__function")
+        long = max(offered, key=len, default="")
+        if len(long) > _LONGEST_NAME:
+            raise ValueError(
+                f"a tool's name, as namespace__function, has at most {_LONGEST_NAME} characters, "
+                f"got {long!r}"
+            )
         choice = self.tool_choice
         if isinstance(choice, ChosenFunction) and choice.name not in names:
             raise ValueError(f"tool_choice names {choice.name!r}, which isn't among the tools")
@@ -325,7 +338,7 @@ class ResponsesRequest(Request):
             "verbosity": text.verbosity,
             "reasoning_effort": self.reasoning and self.reasoning.effort,
         }
-        if self.tools:
+        if self._functions():
             told["tools"] = [tool.tool(namespace) for tool, namespace in self._functions()]
             told["tool_choice"] = chosen or choice
             told["parallel_tool_calls"] = self.parallel_tool_calls

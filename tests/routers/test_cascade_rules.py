@@ -11,6 +11,7 @@ from routerlib.outcomes.worlds import make_answer_world
 from routerlib.policies.exploration import EpsilonGreedy
 from routerlib.policies.pacer import BudgetPacer
 from routerlib.policies.policies import CostWeight, MeanBudget, QualityFloor, Threshold
+from routerlib.policies.utility import Haste
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.rivals import KNNRouter
 
@@ -45,6 +46,19 @@ def test_what_was_really_paid_counts_and_not_what_was_expected(cascade: Cascade)
     rule = MeanBudget(BOTH_USD * 1.01)
     dearer = cascade.after(PROMPT, {"small": UNSURE}, policy=rule, spent_usd=5e-4)
     assert (dearer.model, dearer.stop) == ("small", True)
+
+
+@pytest.mark.parametrize("spent", [float("nan"), float("inf"), -1.0])
+def test_what_is_no_amount_spent_never_lifts_a_limit(cascade: Cascade, spent: float) -> None:
+    rule = MeanBudget(BOTH_USD * 0.99)
+    with pytest.raises(ValueError, match="spent_usd must be finite and at least 0"):
+        cascade.after(PROMPT, {"small": UNSURE}, policy=rule, spent_usd=spent)
+    with pytest.raises(ValueError, match="spent_s must be finite and at least 0"):
+        cascade.after(
+            PROMPT, {"small": UNSURE}, latency_s=SECONDS, max_latency_s=2.0, spent_s=spent
+        )
+    with pytest.raises(ValueError, match="latency_weight must be finite and at least 0"):
+        cascade.start(PROMPT, haste=Haste(-1.0))
 
 
 def test_a_budget_that_nobody_fits_is_refused_as_by_the_router(cascade: Cascade) -> None:

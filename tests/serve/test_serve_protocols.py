@@ -338,6 +338,35 @@ def test_events_of_a_response_are_counted(served: httpx.Client) -> None:
         ({"previous_response_id": "resp_1"}, "unsupported parameter: 'previous_response_id'"),
         ({"conversation": "c"}, "unsupported parameter: 'conversation'"),
         ({"background": True}, "background"),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "namespace",
+                        "name": "a",
+                        "tools": [{"type": "function", "name": "b__c"}],
+                    },
+                    {
+                        "type": "namespace",
+                        "name": "a__b",
+                        "tools": [{"type": "function", "name": "c"}],
+                    },
+                ]
+            },
+            "two tools are both called 'a__b__c'",
+        ),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "namespace",
+                        "name": "n" * 100,
+                        "tools": [{"type": "function", "name": "f" * 40}],
+                    }
+                ]
+            },
+            "has at most 128 characters",
+        ),
         ({"tools": [{"type": "web_search"}]}, "tools.0: Input tag 'web_search'"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "'item_reference'"),
         ({"input": [{"type": "function_call_output", "call_id": "x", "output": "5"}]}, "no call"),

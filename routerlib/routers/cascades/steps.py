@@ -12,12 +12,13 @@ from routerlib.features.learners.log_odds import sigmoid
 from routerlib.outcomes.answers import Logprobs
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.exploration import Explorer
-from routerlib.policies.policies import MeanBudget, Policy, QualityFloor
+from routerlib.policies.policies import MeanBudget, Policy, QualityFloor, check_number
 from routerlib.policies.utility import (
     NO_HASTE,
     Haste,
     by_model,
     check_costs_known,
+    check_haste,
     choose_arms,
 )
 from routerlib.records.arrays import Floats
@@ -110,6 +111,7 @@ class Stepping(Router):
             fits the budget or the time.
         """
         self._check_learnt()
+        check_haste(haste)
         max_latency_s = haste.max_latency_s if max_latency_s is None else max_latency_s
         if max_latency_s is not None and latency_s is None:
             latency_s = self._expected_s(prompt)
@@ -213,8 +215,12 @@ class Stepping(Router):
         seconds, most_s = latencies_of(self.models_, latency_s), seconds_of(max_latency_s)
         if spent_usd is None:
             spent_usd = float(estimates.cost_usd[0, list(held)].sum())
+        else:
+            check_number("spent_usd", spent_usd)
         if spent_s is None:
             spent_s = float(np.nansum(seconds[list(held)]))
+        else:
+            check_number("spent_s", spent_s)
         left = Room.of(estimates.cost_usd, terms.most_usd - spent_usd, seconds, most_s - spent_s)
         further = self.most_calls - len(held) - 1
         barred = self._barred(among)
