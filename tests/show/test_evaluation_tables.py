@@ -61,6 +61,14 @@ def test_power_falls_with_the_square_of_the_margin(halves):
     assert half == pytest.approx(100 * five, rel=0.05)
 
 
+def test_what_never_differs_tells_no_number_of_prompts(halves):
+    train, test = halves
+    shown = evaluation.power_table(evaluate(BestSingle().fit(train), test, n_bootstrap=20))
+    assert shown.rows[0][0] == "quality against best single"
+    assert shown.rows[0][2:] == ("–",) * 4
+    assert shown.notes[-1].startswith("–: no prompt differs")
+
+
 def test_splits_stand_side_by_side():
     table = compare_splits(KNNRouter().fit, make_world(n_prompts=120).outcomes, n_bootstrap=20)
     shown = evaluation.splits_table(table)

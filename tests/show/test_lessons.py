@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,16 @@ def test_dollars_are_no_mathematics_intervals_stay_whole_and_texts_flush_left() 
     assert "[1.0,\u00a02.0]" in said
     assert '<small style="white-space:nowrap">[0.1, 0.9]</small>' in shown
     assert '<th scope="row" style="text-align:left">$5 or $6?</th>' in shown
+
+
+def test_words_without_blanks_are_broken_where_a_table_needs_the_room() -> None:
+    reference = '{"label":"A & B","labels":["A","B"],"x":"' + 40 * "y" + '"}'
+    shown = table(pd.DataFrame({"reference": [reference], "answer": ["a,b"]}))._repr_html_()
+    cell = shown.partition("<tbody>")[2].partition("</th>")[0]
+    assert unescape(re.sub("<[^>]*>", "", cell)) == reference
+    words = unescape(re.sub("<tr><th[^>]*>", "", cell).replace("<wbr>", " ")).split()
+    assert max(map(len, words)) <= 26
+    assert "a,b</td>" in shown
 
 
 def test_examples_begin_with_the_prompt_on_which_candidates_differ(full_log: CallLog) -> None:
@@ -216,6 +228,16 @@ def test_groups_of_prompts_show_who_wins_there_and_where_they_go(outcomes: Outco
     part = test.take([topic == "math" for topic in test.topics or ()])
     assert math[3:6] == tuple(f"{quality:.2f}" for quality in part.mean_quality)
     assert math[6:] == (part.best_single, f"{train.best_single} (100 %)")
+
+
+def test_a_tie_for_the_best_observed_quality_is_said() -> None:
+    quality = [[0.0, 0.0, 0.0], [0.501, 0.502, 0.1]]
+    prompts = ["What is 3 * 4?", "Say hi to all of them!"]
+    outcomes = Outcomes(
+        prompts, ["a", "b", "c"], quality, np.full((2, 3), [1e-6, 2e-6, 3e-6]), topics=["x", "y"]
+    )
+    rows = routing.where_each_wins(BestSingle().fit(outcomes), outcomes).rows
+    assert [row[6] for row in rows if row[1] == "task"] == ["a (3 tied)", "b (2 tied)"]
 
 
 def test_similar_prompts_stand_in_a_table_with_what_happened(

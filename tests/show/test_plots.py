@@ -229,7 +229,7 @@ def test_importances_of_candidates_stand_side_by_side(router, world):
     first = explanations["m1"]
     sizes = np.abs(first.values).mean(axis=0)
     np.testing.assert_allclose(shown[:, 1], [sizes[first.feature_names.index(n)] for n in names])
-    assert [text.get_text() for text in ax.texts if text.get_text() == f"{shown[0, 0]:.2f}"]
+    assert [text.get_text() for text in ax.texts if text.get_text() == f"{shown[0, 0]:.3f}"]
 
 
 def test_the_waterfall_leads_from_the_base_to_the_estimate(router, world):
@@ -248,6 +248,15 @@ def test_the_margin_names_who_is_ahead(router, world):
     assert title_of(ax).startswith(f"{explanation.chosen} is ahead of {explanation.other} by ")
     total = sum(bar.get_width() for bar in ax.patches)
     assert total == pytest.approx(100 * explanation.utility_margin)
+
+
+def test_next_to_nothing_has_no_minus_sign(router, world):
+    explanation = explain_margin(router, world[1].prompts[0])
+    tiny = replace(explanation, contributions={"n_words": 0.2, "n_lines": -0.0001})
+    written = [text.get_text() for text in plots.margin(tiny).texts]
+    assert "+20.0" in written
+    assert "+0.0" in written
+    assert "-0.0" not in written
 
 
 def test_names_with_dollars_are_no_mathematics():

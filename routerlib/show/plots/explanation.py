@@ -15,6 +15,7 @@ from routerlib.show.plots.style import (
     finish,
     short_label,
 )
+from routerlib.show.words.numbers import points
 
 if TYPE_CHECKING:
     import shap
@@ -164,7 +165,13 @@ def _draw_steps(ax: Axes, steps: list[tuple[str, float]], base: float) -> None:
     ax.barh(rows, sizes, left=starts, color=colors, hatch=hatches, edgecolor="white")
     ends = starts + sizes
     for row, size, place in zip(rows, sizes, np.maximum(starts, ends), strict=True):
-        ax.annotate(f"{size:+.2f}", (place, row), (4, 0), textcoords="offset points", va="center")
+        ax.annotate(
+            f"{round(size, 2) + 0.0:+.2f}",
+            (place, row),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+        )
     ax.set_yticks(rows, [short_label(name) for name, _ in steps])
     ax.margins(x=0.14)
 
@@ -173,7 +180,7 @@ def _write_sizes(ax: Axes, rows: np.ndarray, sizes: np.ndarray) -> None:
     for row, size in zip(rows, sizes, strict=True):
         side, alignment = (4, "left") if size >= 0 else (-4, "right")
         ax.annotate(
-            f"{size:+.1f}",
+            points(size / 100),
             (size, row),
             (side, 0),
             textcoords="offset points",

@@ -220,7 +220,7 @@ def importance_by_model(
         is_dark = shown[row, column] > _DARK_SHARE * shown.max()
         # Not quite white or black: these would change with a dark page, and the cell doesn't.
         color = "#fefefe" if is_dark else "#010101"
-        ax.text(column, row, f"{shown[row, column]:.2f}", ha="center", va="center", color=color)
+        ax.text(column, row, f"{shown[row, column]:.3f}", ha="center", va="center", color=color)
     ax.set_xticks(range(len(models)), [escape_math(short_label(name)) for name in models])
     ax.tick_params(axis="x", labelrotation=0 if len(models) <= 4 else 35)
     names = [str(first.feature_names[column]) for column in top]

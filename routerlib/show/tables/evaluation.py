@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
 
 _MARGINS = (0.005, 0.01, 0.02, 0.05)
+# Differences in quality that are none but for rounding.
+_NO_SPREAD = 1e-9
+_ALIKE = "–: no prompt differs, so nothing tells how much a difference would vary"
 
 
 def comparison_table(comparison: pd.DataFrame) -> Table:
@@ -85,7 +89,7 @@ def power_table(evaluation: Evaluation) -> Table:
     -------
     Table
         Prompts for a 95 % interval that excludes 0 with 80 % power, if the true difference is as
-        large as the margin; none where the router never differs.
+        large as the margin; a dash where no prompt differs, since that tells nothing of it.
     """
     import pandas as pd
 
@@ -95,19 +99,25 @@ def power_table(evaluation: Evaluation) -> Table:
     }
     if "topic table" in evaluation.leads:
         compared["quality against the topic table"] = evaluation.leads["topic table"]["quality"]
-    rows = []
+    rows, is_alike = [], False
     for name, interval in compared.items():
         sd = sd_of(interval, evaluation.n)
         if np.isfinite(sd):
+            is_told = sd > _NO_SPREAD
             rows.append(
                 {"what is compared": name, "n now": evaluation.n}
                 | {
-                    f"n to tell {100 * margin:g} points": plan_sample_size(margin, sd=sd)
+                    f"n to tell {100 * margin:g} points": (
+                        plan_sample_size(margin, sd=sd) if is_told else None
+                    )
                     for margin in _MARGINS
                 }
             )
+            is_alike |= not is_told
     caption = "Held-out prompts needed to tell a difference (95 % interval, 80 % power)"
-    return table(pd.DataFrame(rows), caption)
+    # Numbers stay whole beside what is unknown.
+    shown = table(pd.DataFrame(rows, dtype=object), caption)
+    return replace(shown, notes=(*shown.notes, _ALIKE)) if is_alike else shown
 
 
 def noise_table(log: CallLog, models: Sequence[str]) -> Table | Prose:

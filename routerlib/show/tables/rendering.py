@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 # From here on a cell needs a wide column to be read.
 _LONG_CHARACTERS = 40
+# A longer word is broken where a table needs the room.
+_UNBROKEN = 24
+# What stays together of a word that is broken: a stretch of it, with the signs that follow.
+_PIECE = re.compile(r"[^,;:/=&?}\])]{1,24}[,;:/=&?}\])]*|[,;:/=&?}\])]+")
 # A number as it is written here, with its unit or interval; or unknown.
 _NUMBER = re.compile(rf"[+-]?\d[\d.,e+-]*( ?%)?( \[.*\])?|{UNKNOWN}|inf")
 
@@ -201,10 +205,23 @@ def _text(name: str, value: Any) -> str:
 
 def _cells(row: Sequence[str], classes: Sequence[str]) -> str:
     first, *rest = (
-        f"<td{kind}>{_with_small_interval(text) if 'number' in kind else escape(text)}</td>"
+        f"<td{kind}>{_with_small_interval(text) if 'number' in kind else _breakable(text)}</td>"
         for text, kind in zip(row, classes, strict=True)
     )
     return first.replace("<td", '<th scope="row"', 1).replace("</td>", "</th>") + "".join(rest)
+
+
+def _breakable(text: str) -> str:
+    """Escape a text, and let what would widen a table for want of blanks go on in the next line.
+
+    >>> _breakable("3 & 4"), _breakable('{"a":["b","c"],"d":"e&f"}, no more')[:44]
+    ('3 &amp; 4', '{&quot;a&quot;:<wbr>[&quot;b&quot;,<wbr>&quot')
+    """
+    words = re.split(r"(\s+)", text)
+    return "".join(
+        "<wbr>".join(map(escape, _PIECE.findall(word))) if len(word) > _UNBROKEN else escape(word)
+        for word in words
+    )
 
 
 def _with_small_interval(text: str) -> str:

@@ -111,7 +111,8 @@ def where_each_wins(router: Router, test: Outcomes) -> Table:
     -------
     Table
         Over prompts that every candidate model answered. Best observed = highest mean quality,
-        the cheaper among ties; with few prompts in a group that is a matter of luck.
+        the cheaper among those that are tied to two digits, which is said; with few prompts in a
+        group it is a matter of luck.
     """
     import pandas as pd
 
@@ -122,13 +123,16 @@ def where_each_wins(router: Router, test: Outcomes) -> Table:
         part = complete.take(group.is_member)
         shares = np.bincount(arms[group.is_member], minlength=len(part.models)) / len(part)
         sent = int(shares.argmax())
+        written = [f"{quality:.2f}" for quality in part.mean_quality]
+        n_best = written.count(f"{part.mean_quality.max():.2f}")
+        tied = f" ({n_best} tied)" if n_best > 1 else ""
         rows.append(
             {"group": group.name, "by": group.kind, "n": len(part)}
             | {
-                f"quality of {name}": f"{quality:.2f}"
-                for name, quality in zip(part.models, part.mean_quality, strict=True)
+                f"quality of {name}": quality
+                for name, quality in zip(part.models, written, strict=True)
             }
-            | {"best observed": part.best_single}
+            | {"best observed": f"{part.best_single}{tied}"}
             | {"most go to": f"{part.models[sent]} ({percent(shares[sent])})"}
         )
     return table(pd.DataFrame(rows), "Observed quality by group, and where the router sends it")
