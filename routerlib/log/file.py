@@ -12,7 +12,14 @@ from contextlib import closing
 from pathlib import Path
 
 from routerlib.log.damage import damaged, is_damage, refuse_damage
-from routerlib.log.schema import APPLICATION_ID, MIGRATIONS, VERSION, LogError, version_of
+from routerlib.log.schema import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    VERSION,
+    LogError,
+    refuse_newer,
+    version_of,
+)
 from routerlib.log.sealed import MANIFEST
 from routerlib.records.files import make_private
 
@@ -147,11 +154,7 @@ def _refuse_other_schema(
             "restore it from a copy"
         )
     version = version_of(connection)
-    if version > VERSION:
-        raise LogError(
-            f"the log {path} has schema {version}, this routerlib knows up to {VERSION}; "
-            "update routerlib to open it"
-        )
+    refuse_newer(version, path)
     if version < VERSION and read_only:
         raise LogError(
             f"the log {path} has schema {version}, older than {VERSION}; open it once for "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from routerlib.records.call import CALL_STATUSES
 from routerlib.records.errors import RouterlibError
@@ -306,6 +307,15 @@ VERSION = len(MIGRATIONS)
 
 class LogError(RouterlibError, RuntimeError):
     """A log that can't be used: not ours, newer than this library, damaged or read-only."""
+
+
+def refuse_newer(version: int, path: Path) -> None:
+    """Raise LogError for a log that has had more migrations than this library knows."""
+    if version > VERSION:
+        raise LogError(
+            f"the log {path} has schema {version}, this routerlib knows up to {VERSION}; "
+            "update routerlib to open it"
+        )
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from routerlib.log.pieces import TOOLS_PIECE, refuse_altered
-from routerlib.log.schema import MIGRATIONS, LogError
+from routerlib.log.schema import MIGRATIONS, LogError, refuse_newer, version_of
 
 _WAIT_S = 30.0
 # 64-bit offsets: the texts of one column may add up to any size.
@@ -76,6 +76,8 @@ class Snapshot:
         try:
             self._connection.execute("begin")
             self._connection.execute("select 1 from sqlite_master").fetchone()  # the moment
+            # A log may have been brought to a newer form since it was opened.
+            refuse_newer(version_of(self._connection), path)
         except BaseException:
             self._connection.close()
             raise

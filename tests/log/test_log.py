@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +249,15 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(LogError, match="another program's database"):
         CallLog(path)
+
+
+def test_a_log_that_becomes_newer_while_it_is_open_is_refused(tmp_path: Path) -> None:
+    with CallLog(tmp_path / "logs.db") as log:
+        log.add_prompts([Prompt.from_text("What is 2 + 3?")])
+        with closing(sqlite3.connect(log.path)) as other:
+            other.execute("pragma user_version = 99")
+        with pytest.raises(LogError, match="has schema 99, this routerlib knows up to"):
+            log.sql("select text from prompts")
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
