@@ -205,7 +205,7 @@ def train(
     told = f"trained on {len(training)} prompts, tested on {tested}: {model_path}, archived as "
     _tell([told + kept.name, router.training_.get("certificate"), *lines])
     with existing_log(log_path) as log:
-        steps = next_steps(log, test, evaluation.verdict)
+        steps = next_steps(log, test, evaluation.verdict, judge=judge)
     _tell([f"to tell ({number}): {step}" for number, step in enumerate(steps, start=1)])
     typer.echo(f'next: routerlib route "..." --model {model_path}')
 

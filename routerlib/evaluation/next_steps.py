@@ -9,7 +9,7 @@ import numpy as np
 
 from routerlib.evaluation.planning import guess_plan, guess_told
 from routerlib.evaluation.pseudo_outcomes import left_out
-from routerlib.log.judging import IS_ASKED
+from routerlib.log.cell_ends import cell_ends
 from routerlib.metrics.clusters import FEW_GROUPS
 
 if TYPE_CHECKING:
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
 
-_CALLS = (
-    "select prompt_id, candidate, bool_or(status = 'ok') as has_answer, "
-    "bool_or(status = 'truncated') as is_cut, "
-    "max(output_tokens) filter (where status = 'truncated') as cut_tokens "
-    f"from calls where {IS_ASKED} group by all"
-)
 _REFERENCES = "select prompt_id from prompts where reference is not null"
 _BY_EVERY = (
     "Only prompts that every candidate has answered count (routerlib collect), not served ones "
@@ -39,7 +33,9 @@ class Progress(NamedTuple):
     told: str
 
 
-def next_steps(log: CallLog, test: Outcomes, verdict: Verdict) -> list[str]:
+def next_steps(
+    log: CallLog, test: Outcomes, verdict: Verdict, *, judge: str | None = None
+) -> list[str]:
     """Say what to do next where a verdict is open, the cheapest first; else nothing.
 
     Scoring what is answered costs nothing but time; a larger ``max_tokens`` asks one candidate
@@ -53,6 +49,8 @@ def next_steps(log: CallLog, test: Outcomes, verdict: Verdict) -> list[str]:
         Held-out prompts.
     verdict : Verdict
         On these.
+    judge : str or None, default=None
+        Whose scores `test` has; None = the mean over judges.
 
     Returns
     -------
@@ -60,18 +58,20 @@ def next_steps(log: CallLog, test: Outcomes, verdict: Verdict) -> list[str]:
     """
     if verdict.kind != "not_measurable":
         return []
-    missing = _missing(log, test)
+    missing = _missing(log, test, judge)
     n_incomplete = int(missing.prompt_id.nunique())
     return [
         *_unjudged(missing),
         *_cut_off(missing, n_incomplete, test),
+        *_broken_off(missing, n_incomplete),
+        *_empty(missing, n_incomplete),
         *_unanswered(missing),
         *_more_prompts(verdict),
     ]
 
 
-def _missing(log: CallLog, test: Outcomes) -> pd.DataFrame:
-    """Return a row per missing score: whether it was answered, cut off, and has a reference."""
+def _missing(log: CallLog, test: Outcomes, judge: str | None) -> pd.DataFrame:
+    """Return a row per missing score: how the calls ended, the best first, and what it has."""
     import pandas as pd
 
     lacks = np.isnan(test.quality) & ~left_out(test)
@@ -83,15 +83,20 @@ def _missing(log: CallLog, test: Outcomes) -> pd.DataFrame:
         },
         dtype=object,
     )
-    found = cells.merge(log.sql(_CALLS), how="left", on=["prompt_id", "candidate"])
-    has_reference = found.prompt_id.isin(log.sql(_REFERENCES).prompt_id)
-    has_answer = found.has_answer.eq(True)
-    is_cut = found.is_cut.eq(True) & ~has_answer
-    return found.assign(has_reference=has_reference, has_answer=has_answer, is_cut=is_cut)
+    found = cells.merge(cell_ends(log.source, judge), how="left", on=["prompt_id", "candidate"])
+    is_open = pd.Series(True, index=found.index)
+    for end in ("has_answer", "is_cut", "is_broken", "is_empty"):
+        found[end] = found[end].eq(True) & is_open
+        is_open &= ~found[end]
+    return found.assign(
+        has_reference=found.prompt_id.isin(log.sql(_REFERENCES).prompt_id),
+        is_judgeable=found.is_judgeable.eq(True),
+        is_unanswered=is_open,
+    )
 
 
 def _unjudged(missing: pd.DataFrame) -> list[str]:
-    answered = missing[missing.has_answer]
+    answered = missing[missing.is_judgeable]
     with_reference = int(answered.has_reference.sum())
     steps = []
     if with_reference:
@@ -127,6 +132,32 @@ def _cut_off(missing: pd.DataFrame, n_incomplete: int, test: Outcomes) -> list[s
     return steps
 
 
+def _broken_off(missing: pd.DataFrame, n_incomplete: int) -> list[str]:
+    """Tell of answers whose end is not that of a cap, so that a larger one would not help."""
+    broken = missing[missing.is_broken]
+    of_all = f"of {_counted(n_incomplete, 'incomplete prompt')}"
+    steps = []
+    for name, n in Counter(broken.candidate).most_common():
+        words = sorted(set(broken[broken.candidate == name].cut_by))
+        steps.append(
+            f"Look at the server of {name}: on {n} {of_all} it ended answers by "
+            f"{', '.join(map(repr, words))}, which is no word for a whole answer nor for a cap "
+            "(docs/providers.md), so they get no score. A larger max_tokens would not help."
+        )
+    return steps
+
+
+def _empty(missing: pd.DataFrame, n_incomplete: int) -> list[str]:
+    counts = Counter(missing[missing.is_empty].candidate)
+    if not counts:
+        return []
+    whose = ", ".join(f"{name} on {n}" for name, n in counts.most_common())
+    return [
+        f"Look at what is empty or refused, which has no score and is not asked again: {whose} of "
+        f"{_counted(n_incomplete, 'incomplete prompt')}."
+    ]
+
+
 def _groups_without(test: Outcomes, model: str) -> int:
     """Count the groups that have no complete prompt only because of one candidate."""
     is_known = ~np.isnan(test.quality) | left_out(test)
@@ -138,7 +169,7 @@ def _groups_without(test: Outcomes, model: str) -> int:
 
 
 def _unanswered(missing: pd.DataFrame) -> list[str]:
-    counts = Counter(missing[~missing.has_answer & ~missing.is_cut].candidate)
+    counts = Counter(missing[missing.is_unanswered].candidate)
     if not counts:
         return []
     whose = ", ".join(f"{name} on {n}" for name, n in counts.most_common())

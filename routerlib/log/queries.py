@@ -138,7 +138,7 @@ select coalesce(run_id, 0) as run_id, sum(cost_usd) as cost_usd from costed
 where cost_usd is not null and isfinite(cost_usd) group by all
 """
 
-_WAYS = """
+WAYS = """
     select candidate, params_hash from told semi join several using (candidate)
     group by candidate, params_hash
     qualify row_number() over (
@@ -153,7 +153,7 @@ _IS_FIRST = f"""(decision_id is null or decision_id not in (
 ))"""
 # A candidate that was asked in several ways counts by the way with the most scored prompts, the
 # newest among ties.
-_CURRENT = f"""
+CURRENT = f"""
 told as materialized (
     select call_id, prompt_id, candidate, params_hash, {{further}} status, cost_usd, quality,
         latency_s, try_cast(json_extract_string(extra, '$.first_token_s') as double)
@@ -171,7 +171,7 @@ told as materialized (
 # One row per (prompt, candidate), in no order. A cell with any ok call is judged by its ok calls;
 # without one it has failed.
 _CELLS = f"""
-with {PRICED}, {JUDGED}, {_CURRENT.format(further="", ways="{ways}")}
+with {PRICED}, {JUDGED}, {CURRENT.format(further="", ways="{ways}")}
 select
     prompt_id,
     candidate,
@@ -188,14 +188,14 @@ select
 from current
 group by prompt_id, candidate
 """
-CELLS = _CELLS.format(ways=_WAYS)
+CELLS = _CELLS.format(ways=WAYS)
 # The same where the ways that count were chosen before, in a table.
 CELLS_BY_WAYS = _CELLS.format(ways="from chosen_ways")
 
 _IS_STORED = "repeat, response is not null as is_stored,"
 # One row per (prompt, candidate) with an answer that can be shown: of the first repeat, the newest.
 ANSWERS = f"""
-with {PRICED}, {JUDGED}, {_CURRENT.format(further=_IS_STORED, ways=_WAYS)}
+with {PRICED}, {JUDGED}, {CURRENT.format(further=_IS_STORED, ways=WAYS)}
 select prompt_id, candidate, call_id
 from current
 where status = 'ok' and is_stored
@@ -205,7 +205,7 @@ order by call_id
 
 # One row per scored (prompt, candidate, repeat).
 REPEATS = f"""
-with {PRICED}, {JUDGED}, {_CURRENT.format(further="repeat,", ways=_WAYS)}
+with {PRICED}, {JUDGED}, {CURRENT.format(further="repeat,", ways=WAYS)}
 select prompt_id, candidate, repeat, avg(quality) as quality, min(call_id) as first_call
 from current
 where quality is not null

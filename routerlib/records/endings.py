@@ -218,6 +218,17 @@ def status_of(meaning: Meaning | None, text: str | None) -> CallStatus:
     return "truncated" if meaning == "unknown" else "ok"
 
 
+def broken_by(finish_reason: str | None, error_type: str | None) -> str:
+    """Return by which word an answer was broken off, but not at its cap; "" where at that.
+
+    >>> broken_by("length", None), broken_by("weary", UNKNOWN_END), broken_by(None, "connection")
+    ('', 'weary', 'connection')
+    """
+    if error_type or meaning_of(finish_reason) in ("unknown", "interrupted"):
+        return finish_reason or error_type or ""
+    return ""
+
+
 @cache  # each word is told once
 def tell_unknown(word: str) -> None:
     """Warn that an answer ended with a word that is not in the table; it must hold no key."""

@@ -103,3 +103,44 @@ def test_progress_is_towards_what_is_planned() -> None:
     kept = replace(OPEN, fallback="no gain", numbers={**OPEN.numbers, "n_groups": 48})
     assert progress_of(kept) == (0.2, "48 of about 240 independent prompts (60 in 48 groups)")
     assert progress_of(replace(OPEN, numbers={**OPEN.numbers, "prompts_needed": None})) is None
+
+
+def lacking_small(log: CallLog, *calls: Call) -> list[str]:
+    """Log a prompt that large answered, and some calls of small to it; return the steps."""
+    prompt = Prompt.from_text("What is left?", reference="1")
+    log.add_prompts([prompt])
+    large = Call(prompt.prompt_id, "large", "h", "ok", "1", given_cost_usd=0.01)
+    log.add_call(large, scores=[Score("exact", 1.0)])
+    for call in calls:
+        log.add_call(replace(call, prompt_id=prompt.prompt_id))
+    test = Outcomes.from_log(log)
+    return next_steps(log, test.take([test.prompts.index("What is left?")]), OPEN)[:-1]
+
+
+def test_answers_to_an_earlier_way_of_asking_ask_for_no_judge(log: CallLog) -> None:
+    fill(log)
+    earlier = Call("", "small", "earlier", "ok", "1", given_cost_usd=0.001)
+    now = Call("", "small", "h", "empty", given_cost_usd=0.001)
+    assert lacking_small(log, earlier, now) == [
+        "Look at what is empty or refused, which has no score and is not asked again: small on 1 "
+        "of 1 incomplete prompt."
+    ]
+
+
+def test_a_step_to_a_tool_is_no_answer_to_judge(log: CallLog) -> None:
+    fill(log)
+    step = Call("", "small", "h", "ok", given_cost_usd=0.001, extra={"tool_calls": [{"id": "1"}]})
+    assert lacking_small(log, step) == []
+
+
+def test_an_unknown_end_asks_for_no_larger_cap(log: CallLog) -> None:
+    fill(log)
+    odd = Call(
+        "", "small", "h", "truncated", "one", Usage(9, 3), finish_reason="weird_reason",
+        error_type="unknown_end", given_cost_usd=0.001,
+    )  # fmt: skip
+    assert lacking_small(log, odd) == [
+        "Look at the server of small: on 1 of 1 incomplete prompt it ended answers by "
+        "'weird_reason', which is no word for a whole answer nor for a cap (docs/providers.md), "
+        "so they get no score. A larger max_tokens would not help."
+    ]

@@ -13,6 +13,7 @@ from fault_server import GOOD, FaultServer, candidate_of
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection, span
+from routerlib.gather.collection.result import Tally
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import Call, CandidateModel, Usage
 from routerlib.records.prompt import Prompt
@@ -324,6 +325,20 @@ def test_what_the_run_will_do_and_did_is_written(
     row = collection.table().loc["small"]
     assert (row.asked, row.ok, row.truncated, row.missing) == (3, 2, 1, 0)
     assert "1 of 3 answers of small were cut off, and none of these is" in str(collection)
+
+
+def test_an_unknown_end_is_told_and_no_larger_cap_advised() -> None:
+    tally = Tally()
+    for word, error_type in (("weary", "unknown_end"), ("abort", None), ("length", None)):
+        tally.note(Call("p", "big", "h", "truncated", "x", None, finish_reason=word,
+                        error_type=error_type))  # fmt: skip
+    assert tally.cuts_told("big") == [
+        "1 of 3 answers of big were cut off, and none of these is ever scored: raise its "
+        "max_tokens, which asks it anew",
+        "2 of 3 answers of big ended by 'abort', 'weary', which is no word for a whole answer nor "
+        "for a cap (docs/providers.md): none of these is ever scored, and a larger max_tokens "
+        "would not help",
+    ]
 
 
 def test_nothing_to_ask_with_is_refused(log: CallLog, candidates: list[CandidateModel]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from routerlib.gather.collection.plan import Cell, Plan, span, usd, usd_bound
 from routerlib.log.claims import CellKey
 from routerlib.records.call import CALL_STATUSES, Call
-from routerlib.records.endings import UNKNOWN_END
+from routerlib.records.endings import UNKNOWN_END, broken_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Tally:
     """What came of one candidate's calls in a run.
 
+    `broken`: answers that were broken off, but not at their cap, by the word that they ended with.
     `spent_usd`: US dollars, attempts of unknown outcome counted at their worst case.
     `started`: when it was first asked, by the monotonic clock, in seconds.
     `seconds`: from then to its last call.
@@ -27,6 +28,7 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     error_types: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
     first_error: str = ""
     spent_usd: float = 0.0
     n_unknown: int = 0
@@ -39,6 +41,8 @@ class Tally:
         self.statuses[call.status] += 1
         if call.error_type:
             self.error_types[call.error_type] += 1
+        if call.status == "truncated" and (word := broken_by(call.finish_reason, call.error_type)):
+            self.broken[word] += 1
         self.first_error = self.first_error or call.error or ""
         for name in ("left_out", "renamed"):
             for parameter in (call.extra or {}).get(name, ()):
@@ -60,6 +64,23 @@ class Tally:
     def has_answers(self) -> bool:
         """Whether anything but faults came back."""
         return any(self.statuses[status] for status in ("ok", "truncated", "refused"))
+
+    def cuts_told(self, name: str) -> list[str]:
+        """Say which answers were cut off, and whether a larger cap would help."""
+        lines = []
+        if n_capped := self.statuses["truncated"] - self.broken.total():
+            lines.append(
+                f"{n_capped} of {self.n_asked} answers of {name} were cut off, and "
+                "none of these is ever scored: raise its max_tokens, which asks it anew"
+            )
+        if self.broken:
+            words = ", ".join(map(repr, sorted(self.broken)))
+            lines.append(
+                f"{self.broken.total()} of {self.n_asked} answers of {name} ended by {words}, "
+                "which is no word for a whole answer nor for a cap (docs/providers.md): none of "
+                "these is ever scored, and a larger max_tokens would not help"
+            )
+        return lines
 
 
 class BudgetStop(NamedTuple):
@@ -228,12 +249,7 @@ class Collection:
             for name, tally in self.tallies.items()
             if tally.left_out
         ]
-        lines += [
-            f"{tally.statuses['truncated']} of {tally.n_asked} answers of {name} were cut off, and "
-            "none of these is ever scored: raise its max_tokens, which asks it anew"
-            for name, tally in self.tallies.items()
-            if tally.statuses["truncated"]
-        ]
+        lines += [told for name, tally in self.tallies.items() for told in tally.cuts_told(name)]
         if self.budget_stop is not None and self.budget_usd is not None:
             lines.append(self.budget_stop.told(self.budget_usd))
         if self.is_interrupted:

@@ -232,7 +232,9 @@ def write_index(
         terms=TERMS,
         term_id=term_id,
         prompts_per_month=PROMPTS_PER_MONTH,
-        next_steps=next_steps(log, findings.test, findings.evaluation.verdict),
+        next_steps=next_steps(
+            log, findings.test, findings.evaluation.verdict, judge=(metadata or {}).get("judge")
+        ),
         progress=progress_of(findings.evaluation.verdict),
         is_early=(findings.evaluation.verdict.numbers.get("n_groups") or 0) < FEW_GROUPS,
         prompts_page=prompts_page(Path(path)).name,
