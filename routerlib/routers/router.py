@@ -372,7 +372,7 @@ def _check_observed(outcomes: Outcomes) -> None:
 
 def _check_possible(estimates: Estimates, n_prompts: int) -> None:
     """Refuse estimates that no sound router makes; NaN everywhere = it estimates no quality."""
-    quality, cost_usd = estimates.quality, estimates.cost_usd
+    quality, cost_usd, latency = estimates.quality, estimates.cost_usd, estimates.latency
     shape = (n_prompts, len(estimates.models))
     if quality.shape != shape or cost_usd.shape != shape:
         found = f"estimates of shapes {quality.shape} and {cost_usd.shape} in place of {shape}"
@@ -380,6 +380,8 @@ def _check_possible(estimates: Estimates, n_prompts: int) -> None:
         found = f"an expected quality outside [0, 1] ({_worst(quality, np.abs(quality - 0.5))})"
     elif ((cost_usd < 0) | np.isinf(cost_usd)).any():
         found = f"an expected cost that is negative or endless ({_worst(cost_usd, -cost_usd)})"
+    elif latency is not None and any(((s < 0) | np.isinf(s)).any() for s in latency.arrays):
+        found = "an expected latency that is negative or endless"
     else:
         return
     raise ValueError(

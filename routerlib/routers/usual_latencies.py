@@ -75,13 +75,17 @@ class UsualLatencies:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], n_models: int) -> UsualLatencies:
-        """Rebuild from `to_state`."""
+        """Rebuild from `to_state`; seconds that nothing could have taken are refused."""
         seconds, n_calls = unpack_array(state["seconds"]), unpack_array(state["n_calls"])
         if seconds.shape != (n_models, len(FIELDS)) or n_calls.shape != (n_models, 2):
             raise ValueError(
                 f"latencies must be of {n_models} candidate models, got arrays of shapes "
                 f"{seconds.shape} and {n_calls.shape}"
             )
+        if (seconds < 0).any() or np.isinf(seconds).any():
+            raise ValueError("usual latencies must be at least 0 and finite, or NaN")
+        if n_calls.dtype.kind != "i" or (n_calls < 0).any():
+            raise ValueError("numbers of calls must be whole and at least 0")
         return cls(seconds, n_calls)
 
 

@@ -65,7 +65,7 @@ class Spans:
         self._provider.shutdown()
 
     def decided(self, decision: Decision, decision_id: int, start_ns: int) -> Span:
-        """Begin the span of a decision, which lasts until all its calls are done."""
+        """Begin the span of a decision, which lasts until it is answered."""
         return self._tracer.start_span(
             "route", attributes=_of_decision(decision, decision_id), start_time=start_ns
         )
@@ -122,10 +122,9 @@ class SpannedRecording:
         return await self._recording.add_call(call)
 
     def end(self, *_: object) -> None:
-        """End the span of the last decision."""
-        if self._under is not None:
+        """End the span of the last decision; a call that nobody waited for still comes under it."""
+        if self._under is not None and self._under.is_recording():
             self._under.end()
-            self._under = None
 
 
 def _of_decision(decision: Decision, decision_id: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.exploration import EpsilonGreedy, Thompson, UpperConfidence
 from routerlib.policies.policies import CostWeight
 from routerlib.policies.utility import Haste
+from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.records.call import Call, Score
 from routerlib.records.decision import LATENCY_NAMES, Estimates, Latencies
 from routerlib.records.prompt import Prompt
+from routerlib.routers import artifact
+from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter
@@ -91,6 +95,39 @@ def test_a_saved_router_expects_the_same_and_an_old_file_expects_nothing(
     assert "how long anybody takes is unknown" in old.route(SHORT, haste=Haste(0, 3.0)).reason
     with pytest.raises(ValueError, match="the latency of 'quick' is unknown"):
         old.route(SHORT, haste=Haste(latency_weight=0.1))
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "alter", "message"),
+    [
+        ("trees", "lines", lambda a: np.where([True, False], np.nan, a), "finite offsets"),
+        ("trees", "lines", lambda a: np.where([False, True], np.inf, a), "finite offsets"),
+        ("trees", "lines", lambda a: np.where([True, False], 1e9, a), "latency that is negative"),
+        ("trees", "outputs", lambda a: a.astype(float), "another candidate or field"),
+        ("trees", "outputs", lambda a: a[[0] * len(a)], "another candidate or field"),
+        ("trees", "outputs", lambda a: a + 9, "a field that isn't there"),
+        ("usual", "seconds", lambda a: -a, "at least 0"),
+        ("usual", "seconds", lambda a: a * np.inf, "at least 0"),
+        ("usual", "n_calls", lambda a: -a, "numbers of calls"),
+        ("usual", "n_calls", lambda a: a / 3, "numbers of calls"),
+    ],
+)
+def test_a_router_file_with_altered_seconds_is_refused(
+    router: LGBMRouter,
+    tmp_path: Path,
+    place: str,
+    name: str,
+    alter: Callable[[np.ndarray], np.ndarray],
+    message: str,
+) -> None:
+    state = router.to_state()
+    home = state["learned"]["latency"] if place == "trees" else state["latencies"]
+    artifact.save(state, tmp_path / "router.pkl", {})
+    load_router(tmp_path / "router.pkl")
+    home[name] = pack_array(alter(unpack_array(home[name])))
+    artifact.save(state, tmp_path / "router.pkl", {})
+    with pytest.raises(ArtifactError, match=message):
+        load_router(tmp_path / "router.pkl")
 
 
 def test_who_was_asked_seldom_takes_what_is_usual_or_is_unknown() -> None:

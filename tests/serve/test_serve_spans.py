@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,8 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fault_server import fault_server
 from scripted_server import Reply, scripted_server
 from serving import candidate, serving
+
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.rivals import KNNRouter
 
 trace_service = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http.trace_exporter")
@@ -146,3 +151,32 @@ def test_nothing_is_sent_unless_it_is_asked_for(
     spans, answer = asked(log_path, monkeypatch, [GREEN], "none")
     assert answer.status_code == 200
     assert spans == []
+
+
+def test_a_call_that_was_asked_beside_and_not_heard_is_a_span_under_the_decision(
+    log_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = Outcomes(
+        [f"Say {number}" for number in range(40)],
+        ["slow", "quick"],
+        [[0.9, 0.5]] * 40,
+        [[0.001, 0.002]] * 40,
+        latency_s=[[1.0, 1.0]] * 40,
+        first_token_s=[[0.3, 0.3]] * 40,
+    )
+    KNNRouter().fit(outcomes).save(tmp_path / "r.pkl")
+    body = {**BODY, "stream": True}
+    with collector(monkeypatch) as spans, fault_server() as slow, fault_server() as quick:
+        slow.reply = lambda text: time.sleep(2) or "too late"  # type: ignore[assignment]
+        who = [candidate("slow", slow.url), candidate("quick", quick.url)]
+        with serving(who, log_path, tmp_path / "r.pkl", hedge=True, otel="decisions") as client:
+            assert client.post(CHAT, json=body).headers["x-routerlib-model"] == "quick"
+        # The server has ended, after the call that it had still under way.
+        by_name = {span.name: span for span in spans}
+    assert set(by_name) == {"route", "chat provider-slow", "chat provider-quick"}
+    assert len(spans) == 3
+    route, unheard = by_name["route"], by_name["chat provider-slow"]
+    assert {span.parent_span_id for span in spans if span is not route} == {route.span_id}
+    assert {span.trace_id for span in spans} == {route.trace_id}
+    assert unheard.end_time_unix_nano > route.end_time_unix_nano
+    assert told(unheard)["gen_ai.usage.output_tokens"] > 0

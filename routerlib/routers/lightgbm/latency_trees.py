@@ -86,12 +86,16 @@ class LatencyTrees:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], n_models: int) -> Self:
-        """Rebuild from `to_state`."""
+        """Rebuild from `to_state`; what no training could have made is refused."""
         outputs, lines = unpack_array(state["outputs"]), unpack_array(state["lines"])
+        if outputs.dtype.kind != "i" or len(np.unique(outputs, axis=0)) != len(outputs):
+            raise ValueError("trees of latency must each be of another candidate or field")
         if len(outputs) and not (
             (outputs >= 0).all() and (outputs.max(axis=0) < (n_models, len(FIELDS))).all()
         ):
             raise ValueError("trees of latency are of a candidate or a field that isn't there")
+        if not np.isfinite(lines).all():
+            raise ValueError("trees of latency must have finite offsets and slopes")
         return cls(state["text"], outputs, lines)
 
 
