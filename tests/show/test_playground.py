@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,35 @@ def test_decision_follows_what_is_typed_and_the_cost_weight(
     controller.set(cost_weight=1e6)
     assert chosen(controller) == "tiny"
     assert controller.prompt == SUM
+
+
+def test_a_deadline_leaves_out_who_is_too_slow(
+    outcomes: Outcomes, trio: list[CandidateModel], log: CallLog
+) -> None:
+    seconds = np.tile([1.0, 2.0, 9.0], (len(outcomes), 1))
+    timed = KNNRouter().fit(replace(outcomes, latency_s=seconds))
+    view = playground(timed, candidates=trio, log=log, outcomes=outcomes)
+    controller = view.controller
+    assert timed.models_ == ("tiny", "small", "large")
+    assert controller.deadlines_s == [1.0, 2.0]
+    controller.set(prompt=SUM, cost_weight=0.0)
+    free = chosen(controller)
+    view._deadline.value = 2.0
+    assert set(controller.table.index) == {"tiny", "small"}
+    assert chosen(controller) in ("tiny", "small")
+    assert {each.model for each in controller.along} <= {"tiny", "small"}
+    assert controller._how()["max_latency_s"] == 2.0
+    controller.set(prompt="Say hello.", max_loss=0.1)
+    assert set(controller.table.index) == {"tiny", "small"}, "it stays until it is changed"
+    view._deadline.value = None
+    controller.set(prompt=SUM, cost_weight=0.0)
+    assert chosen(controller) == free
+    controller.set(max_latency_s=-1.0)
+    assert "max_latency_s must be seconds above 0" in controller.message
+
+
+def test_without_times_no_deadline_is_offered(controller: PlaygroundController) -> None:
+    assert controller.deadlines_s == []
 
 
 def test_known_task_is_passed_on_and_else_one_is_detected(controller: PlaygroundController) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from routerlib.features.tasks import detect_task
 from routerlib.gather.candidates.candidates import default_candidates
+from routerlib.policies.utility import Haste
 from routerlib.records.call import CandidateModel
 from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.explanation.why import is_explainable, runner_up, why
@@ -43,7 +44,7 @@ DEFAULT_BUDGET_USD = 1.0
 # Estimating more prompts than that for a mean budget would keep the playground waiting.
 _MAX_REFERENCE = 500
 _N_SIMILAR = 3
-_UNCHANGED = "unchanged"
+_UNCHANGED: Final = "unchanged"
 _NO_PROMPT = "Type a prompt: without one there is nothing to decide."
 
 
@@ -78,6 +79,7 @@ class PlaygroundController:
         self.kinds = kinds_for(router, self._reference)
         self.prompt = DEFAULT_PROMPT
         self.task: str | None = None
+        self.max_latency_s: float | None = None
         self.settings = settings_for("cost_weight", router, self._reference)
         self.setting = self._at("cost_weight", float(router.cost_weight_))
         self.message = ""
@@ -112,6 +114,7 @@ class PlaygroundController:
         cost_weight: float | None = None,
         budget_usd: float | None = None,
         max_loss: float | None = None,
+        max_latency_s: float | Literal["unchanged"] | None = _UNCHANGED,
     ) -> None:
         """Change what is asked or how it is decided, and decide anew.
 
@@ -121,9 +124,13 @@ class PlaygroundController:
         `budget_usd`: decide by a mean budget over known prompts, US dollars a prompt.
         `max_loss`: decide by a quality floor: expected quality that may be lost on a prompt, in [0,
             1].
+        `max_latency_s`: decide among those expected within it in nine of ten calls, seconds above
+            0; None = no deadline.
         """
         self.prompt = self.prompt if prompt is None else prompt
         self.task = self.task if task == _UNCHANGED else task
+        if max_latency_s != _UNCHANGED:
+            self.max_latency_s = max_latency_s
         self.message = ""
         self._forget()
         wanted: dict[Kind, float | None] = {
@@ -193,12 +200,25 @@ class PlaygroundController:
 
     def _routed(self) -> Decision:
         if self.setting.kind == "max_loss":
-            chosen = self.router.route(self.prompt, policy=self.setting.policy, task=self.task)
+            chosen = self.router.route(
+                self.prompt, policy=self.setting.policy, task=self.task, haste=self._haste
+            )
             floor = f"cheapest within {self.setting.label} of the best"
             return replace(chosen, cost_weight=0.0, reason=f"{floor}: {chosen.reason}")
         # The router's own operating point is left to it: there it may keep to the best single.
         weight = None if self._is_own else self.cost_weight
-        return self.router.route(self.prompt, cost_weight=weight, task=self.task)
+        return self.router.route(self.prompt, cost_weight=weight, task=self.task, haste=self._haste)
+
+    @property
+    def _haste(self) -> Haste:
+        return Haste(max_latency_s=self.max_latency_s)
+
+    @property
+    def deadlines_s(self) -> list[float]:
+        """Deadlines worth trying: what each candidate model but the slowest usually keeps to."""
+        known = self.router.latencies_
+        usual_s = [] if known is None else known.expected(1).p90_s[0]
+        return sorted({float(f"{each:.2g}") for each in usual_s if np.isfinite(each)})[:-1]
 
     @property
     def _is_own(self) -> bool:
@@ -314,9 +334,10 @@ class PlaygroundController:
 
     def _how(self) -> dict[str, Any]:
         """Return by what a cascade goes on: the same as for the first call."""
+        within = {"max_latency_s": self.max_latency_s}
         if self.setting.kind == "max_loss":
-            return {"policy": self.setting.policy}
-        return {"cost_weight": None if self._is_own else self.cost_weight}
+            return {"policy": self.setting.policy, **within}
+        return {"cost_weight": None if self._is_own else self.cost_weight, **within}
 
     def ask(self, model: str | None = None) -> None:
         """Ask for real, wait for the answer, and log the call with the decision behind it.

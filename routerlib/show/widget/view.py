@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DETECT = "detect it"
 _PICK = "pick an example"
+_NO_DEADLINE = "at any time"
 _KIND_NAMES: dict[Kind, str] = {
     "cost_weight": "what a point is worth",
     "budget_usd": "a mean budget",
@@ -78,6 +79,12 @@ class PlaygroundView(widgets.VBox):
             description="Decide by",
             layout=_FULL,
         ).add_class("rl-kind")
+        caps = [(f"within {each:g} s", each) for each in controller.deadlines_s]
+        self._deadline = widgets.Dropdown(
+            options=[(_NO_DEADLINE, None), *caps],
+            description="Nine of ten answers",
+            layout=_FULL,
+        ).add_class("rl-deadline")
         self._slider = widgets.SelectionSlider(
             options=[("", 0)],
             description="From better answers (left) to cheaper ones (right)",
@@ -106,7 +113,8 @@ class PlaygroundView(widgets.VBox):
         self._costs = widgets.HTML()
 
     def _controls(self) -> widgets.VBox:
-        row = widgets.HBox([self._task, self._detected, self._kind]).add_class("rl-row")
+        timed = [self._deadline] if self.controller.deadlines_s else []
+        row = widgets.HBox([self._task, self._detected, self._kind, *timed]).add_class("rl-row")
         may_ask_on = [self._goes_on] if goes_on(self.controller.router) else []
         ask = widgets.HBox([self._ask_button, self._dearest_button, *may_ask_on])
         ask.add_class("rl-buttons")
@@ -131,6 +139,7 @@ class PlaygroundView(widgets.VBox):
         self._prompt.observe(lambda change: self._set(prompt=change["new"]), "value")
         self._task.observe(self._choose_task, "value")
         self._kind.observe(self._choose_kind, "value")
+        self._deadline.observe(lambda change: self._set(max_latency_s=change["new"]), "value")
         self._slider.observe(self._move, "value")
         self._ask_button.on_click(lambda _: self._start(None))
         self._dearest_button.on_click(lambda _: self._start([str(self.controller.dearest)]))
