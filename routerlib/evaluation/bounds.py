@@ -42,6 +42,8 @@ class Lacking(NamedTuple):
         Prompts, and those among them that lack something.
     by_candidate : dict of str to int
         Cells without quality.
+    costs_by_candidate : dict of str to int
+        Cells with a quality, but without a cost.
     by_length : dict of str to float
         Share of prompts that lack something among the third of the shortest, middle and longest.
     """
@@ -49,6 +51,7 @@ class Lacking(NamedTuple):
     n: int
     n_skipped: int
     by_candidate: Mapping[str, int]
+    costs_by_candidate: Mapping[str, int]
     by_length: Mapping[str, float]
 
     @classmethod
@@ -57,30 +60,40 @@ class Lacking(NamedTuple):
         by_design = left_out(outcomes)
         is_missing = np.isnan(outcomes.quality) & ~by_design
         is_skipped = is_missing.any(axis=1)
-        if _has_costs(outcomes):
-            is_skipped |= (np.isnan(outcomes.cost_usd) & ~by_design).any(axis=1)
-        counts = zip(outcomes.models, is_missing.sum(axis=0), strict=True)
+        has_no_cost = np.isnan(outcomes.cost_usd) & ~by_design & _has_costs(outcomes)
+        is_skipped |= has_no_cost.any(axis=1)
+
+        def by_candidate(cells: np.ndarray) -> dict[str, int]:
+            counts = zip(outcomes.models, cells.sum(axis=0), strict=True)
+            return {name: int(count) for name, count in counts}
+
         return cls(
             n=len(outcomes),
             n_skipped=int(is_skipped.sum()),
-            by_candidate={name: int(count) for name, count in counts},
+            by_candidate=by_candidate(is_missing),
+            costs_by_candidate=by_candidate(has_no_cost & ~is_missing),
             by_length=_by_length(outcomes, is_skipped),
         )
 
     def told(self, which: str) -> str:
         """Say how many prompts lack something, of whom, and of what length they are.
 
-        >>> few = Lacking(10, 2, {"small": 2}, {"short": 0.0, "middle": 0.0, "long": 0.6})
+        >>> by_length = {"short": 0.0, "middle": 0.0, "long": 0.6}
+        >>> few = Lacking(10, 2, {"small": 2}, {"large": 1}, by_length)
         >>> few.told("held-out")
-        '2 of 10 held-out prompts lack a score or a cost (no score of small on 2; 60 % of the long
-         ones)'
+        '2 of 10 held-out prompts lack a score or a cost (no score of small on 2; no cost of large
+         on 1; 60 % of the long ones)'
         """
-        whose = ", ".join(f"{name} on {n}" for name, n in self.by_candidate.items() if n)
+        of_score, of_cost = (
+            ", ".join(f"{name} on {n}" for name, n in counts.items() if n)
+            for counts in (self.by_candidate, self.costs_by_candidate)
+        )
         longest = max(self.by_length, key=lambda each: self.by_length[each])
         share = self.by_length[longest]
         is_uneven = share > _UNEVEN * self.n_skipped / max(self.n, 1)
         where = f"{100 * share:.0f} % of the {longest} ones" if is_uneven else ""
-        reasons = "; ".join(each for each in (whose and f"no score of {whose}", where) if each)
+        told = (of_score and f"no score of {of_score}", of_cost and f"no cost of {of_cost}", where)
+        reasons = "; ".join(filter(None, told))
         start = f"{self.n_skipped} of {self.n} {which} prompts lack a score or a cost"
         return f"{start} ({reasons})" if reasons else start
 

@@ -121,7 +121,7 @@ def _cut_off(missing: pd.DataFrame, n_incomplete: int, test: Outcomes) -> list[s
         at = "" if np.isnan(tokens) else f" (at {tokens:.0f} tokens at most)"
         steps.append(
             f"Raise max_tokens of {name} and collect again: its answers were cut off{at} on "
-            f"{n} of {_counted(n_incomplete, 'incomplete prompt')}. It is asked all prompts anew."
+            f"{n} of {_lacking(n_incomplete)}. It is asked all prompts anew."
         )
         n_groups = _groups_without(test, name)
         if n_groups and len(test.models) > 2:  # one model alone leaves nothing to choose
@@ -135,7 +135,7 @@ def _cut_off(missing: pd.DataFrame, n_incomplete: int, test: Outcomes) -> list[s
 def _broken_off(missing: pd.DataFrame, n_incomplete: int) -> list[str]:
     """Tell of answers whose end is not that of a cap, so that a larger one would not help."""
     broken = missing[missing.is_broken]
-    of_all = f"of {_counted(n_incomplete, 'incomplete prompt')}"
+    of_all = f"of {_lacking(n_incomplete)}"
     steps = []
     for name, n in Counter(broken.candidate).most_common():
         words = sorted(set(broken[broken.candidate == name].cut_by))
@@ -154,7 +154,7 @@ def _empty(missing: pd.DataFrame, n_incomplete: int) -> list[str]:
     whose = ", ".join(f"{name} on {n}" for name, n in counts.most_common())
     return [
         f"Look at what is empty or refused, which has no score and is not asked again: {whose} of "
-        f"{_counted(n_incomplete, 'incomplete prompt')}."
+        f"{_lacking(n_incomplete)}."
     ]
 
 
@@ -219,6 +219,10 @@ def progress_of(verdict: Verdict) -> Progress | None:
         return None
     what = "prompts" if have == n else f"independent prompts ({n:.0f} in {n_groups:.0f} groups)"
     return Progress(have / needed, f"{have:.0f} of about {needed:.0f} {what}")
+
+
+def _lacking(n: int) -> str:
+    return f"{_counted(n, 'prompt')} that {'lacks' if n == 1 else 'lack'} a score"
 
 
 def _counted(n: int, noun: str) -> str:

@@ -26,6 +26,7 @@ select
         (select 1 from scores where scores.call_id = calls.call_id))
 from calls where {IS_ASKED} group by candidate order by min(call_id)
 """
+_N_ASKED = f"select count(distinct prompt_id) from calls where {IS_ASKED}"
 _COMMONEST = f"""
 select coalesce(error_type, status), max(error), count(*) as n from calls
 where candidate = ? and status <> 'ok' and {IS_ASKED} group by 1 order by n desc, 1 limit 1
@@ -48,6 +49,20 @@ select
     (select count(*) from answered join steps using (decision_id) where known),
     (select count(*) from answered where not known and decision_id in (select before from steps))
 """
+
+
+def told_of_unscored(log: CallLog, n_scored: int) -> list[str]:
+    """Say how many prompts were asked beyond those with a score, which outcomes don't have.
+
+    `n_scored`: prompts with a score of some candidate that counts.
+    """
+    (n_asked,) = log.lookup(_N_ASKED)[0]
+    n = n_asked - n_scored
+    if n <= 0:
+        return []
+    who, them = ("1 more prompt was", "it") if n == 1 else (f"{n} more prompts were", "them")
+    learnt = f"nothing is learnt of {them}, nor tested on {them}"
+    return [f"{who} asked, but no answer has a score: {learnt}"]
 
 
 def told_of_steps(log: CallLog) -> list[str]:

@@ -187,6 +187,19 @@ def test_lacking_counts_candidates_and_lengths():
     assert found.by_length == {"short": 0, "middle": 0, "long": 1}
 
 
+def test_scored_answers_of_unknown_cost_are_named_too():
+    prompts = ["a", "b", "c", "d"]
+    quality, cost_usd = [[1, 1], [1, 0], [NAN, 1], [1, 1]], [[1, 2], [1, NAN], [NAN, 2], [1, 2]]
+    found = Lacking.of(Outcomes(prompts, MODELS, quality, cost_usd))
+    assert found.costs_by_candidate == {"small": 0, "large": 1}  # small on "c" lacks a score
+    assert found.told("held-out").startswith(
+        "2 of 4 held-out prompts lack a score or a cost (no score of small on 1; no cost of "
+        "large on 1"
+    )
+    unpriced = Outcomes(prompts, MODELS, quality)
+    assert "no cost" not in Lacking.of(unpriced).told("held-out")
+
+
 def test_prompts_that_count_within_their_bounds_were_not_left_out(router):
     found = evaluate(router, world(missing=long_ones), n_bootstrap=100)
     names = ("quality_difference", "saving", "gain_over_zero", "zero_difference")

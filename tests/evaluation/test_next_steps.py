@@ -51,7 +51,8 @@ def test_steps_come_cheapest_first_with_what_each_would_bring(log: CallLog) -> N
         "Score 2 answers to prompts without a reference: "
         "routerlib judge --judge llm --judge-candidate NAME, or by hand.",
         "Raise max_tokens of small and collect again: its answers were cut off "
-        "(at 512 tokens at most) on 9 of 16 incomplete prompts. It is asked all prompts anew.",
+        "(at 512 tokens at most) on 9 of 16 prompts that lack a score. "
+        "It is asked all prompts anew.",
         "Collect again what has no answer yet, or failed: small on 2.",
         f"Collect about 200 to 300 more prompts. {EVERY}",
     ]
@@ -123,7 +124,7 @@ def test_answers_to_an_earlier_way_of_asking_ask_for_no_judge(log: CallLog) -> N
     now = Call("", "small", "h", "empty", given_cost_usd=0.001)
     assert lacking_small(log, earlier, now) == [
         "Look at what is empty or refused, which has no score and is not asked again: small on 1 "
-        "of 1 incomplete prompt."
+        "of 1 prompt that lacks a score."
     ]
 
 
@@ -140,7 +141,7 @@ def test_an_unknown_end_asks_for_no_larger_cap(log: CallLog) -> None:
         error_type="unknown_end", given_cost_usd=0.001,
     )  # fmt: skip
     assert lacking_small(log, odd) == [
-        "Look at the server of small: on 1 of 1 incomplete prompt it ended answers by "
+        "Look at the server of small: on 1 of 1 prompt that lacks a score it ended answers by "
         "'weird_reason', which is no word for a whole answer nor for a cap (docs/providers.md), "
         "so they get no score. A larger max_tokens would not help."
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from routerlib.log.call_log import CallLog
-from routerlib.log.candidates_seen import changes_of_model, left_out
+from routerlib.log.candidates_seen import changes_of_model, left_out, told_of_unscored
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
 
@@ -44,3 +45,17 @@ def test_who_is_left_out_is_told_with_the_reason(log: CallLog) -> None:
     others = left_out(log, ["used"], wanted=["used", "rare"])
     assert others[0] == "rare is left out: only 1 of its answers are scored"
     assert {line.partition(" is left out: ")[2] for line in others[1:]} == {"it was not asked for"}
+
+
+def test_prompts_without_any_score_are_counted(log: CallLog) -> None:
+    for text, has_score in (("a?", True), ("b?", False), ("c?", False)):
+        prompt = Prompt.from_text(text)
+        log.add_prompts([prompt])
+        call = Call(prompt.prompt_id, "small", "h", "ok" if has_score else "error", "1")
+        log.add_call(call, scores=[Score("exact", 1.0)] if has_score else [])
+    log.add_prompts([Prompt.from_text("never asked")])
+    assert told_of_unscored(log, len(Outcomes.from_log(log))) == [
+        "2 more prompts were asked, but no answer has a score: nothing is learnt of them, nor "
+        "tested on them"
+    ]
+    assert told_of_unscored(log, 3) == []

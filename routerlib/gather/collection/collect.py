@@ -21,6 +21,7 @@ from routerlib.gather.collection.giving_up import why_hopeless
 from routerlib.gather.collection.plan import (
     LOCAL_AT_ONCE,
     Cell,
+    measured_tokens,
     plan_collection,
     run_parameters,
 )
@@ -135,6 +136,8 @@ def collect(
         worker = _Collector(collection, shared, claims, writer, shown, watch)
         run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
+    if collection.missing:
+        collection.output_tokens = measured_tokens(log, prompts)
     return collection
 
 

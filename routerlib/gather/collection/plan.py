@@ -170,8 +170,7 @@ def plan_collection(
         raise ValueError(f"repeats must be at least 1, got {repeats!r}")
     check_names([candidate.name for candidate in candidates], "candidate")
     finished = log.finished_cells() if log else set()
-    is_judging = all(prompt.source.startswith(SOURCE) for prompt in prompts)
-    means = _measured_means(log, is_judging) if log else {}
+    means = _measured_means(log, _is_of_judge(prompts)) if log else {}
     distinct = list({prompt.prompt_id: prompt for prompt in prompts[:limit]}.items())
     cells: list[Cell] = []
     n_done: dict[str, int] = {}
@@ -236,6 +235,17 @@ def expected_costs_usd(
             for prompt in prompts
         ]
     )
+
+
+def measured_tokens(log: CallLog, prompts: Sequence[Prompt]) -> dict[str, float]:
+    """Return the mean output tokens of each candidate as logged by now, in calls like these."""
+    means = _measured_means(log, _is_of_judge(prompts))
+    return {name: tokens for name, (tokens, _) in means.items()}
+
+
+def _is_of_judge(prompts: Sequence[Prompt]) -> bool:
+    """Tell whether a judge puts all of these prompts."""
+    return all(prompt.source.startswith(SOURCE) for prompt in prompts)
 
 
 def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, float | None]]:

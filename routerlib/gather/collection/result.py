@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from routerlib.gather.calls.budget import expected_cost_usd
 from routerlib.gather.collection.plan import Cell, Plan, span, usd, usd_bound
 from routerlib.log.claims import CellKey
 from routerlib.records.call import CALL_STATUSES, Call
@@ -128,6 +130,8 @@ class Collection:
         Where the budget stopped it: what was left, and what the next call could have cost.
     is_interrupted : bool
         Whether the person stopped it.
+    output_tokens : dict of str to float
+        Mean length of each candidate's answers in the log once it had ended, if cells are missing.
     """
 
     run_id: int | None
@@ -138,6 +142,7 @@ class Collection:
     switched_off: dict[str, str] = field(default_factory=dict)
     budget_stop: BudgetStop | None = None
     is_interrupted: bool = False
+    output_tokens: dict[str, float] = field(default_factory=dict)
     _done: set[CellKey] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -255,7 +260,7 @@ class Collection:
         if self.is_interrupted:
             lines.append("interrupted; run the same command again to go on")
         if missing := self.missing:
-            lines.append(_what_is_left(missing))
+            lines.append(_what_is_left(missing, self.output_tokens))
         return "; ".join(lines)
 
 
@@ -268,9 +273,14 @@ def _all_failed(tallies: list[Tally]) -> str:
     return f"{told}; the first said: {first}" if first else told
 
 
-def _what_is_left(missing: list[Cell]) -> str:
+def _what_is_left(missing: list[Cell], output_tokens: Mapping[str, float]) -> str:
     counts = Counter(cell.candidate.name for cell in missing)
-    expected_usd = sum(cell.expected_usd for cell in missing)
+    expected_usd = sum(
+        expected_cost_usd(cell.candidate, cell.prompt, output_tokens[cell.candidate.name])
+        if cell.candidate.name in output_tokens
+        else cell.expected_usd
+        for cell in missing
+    )
     return (
         f"{len(missing)} cells are still missing "
         f"({', '.join(f'{name} {n}' for name, n in counts.items())}): finishing would cost about "
