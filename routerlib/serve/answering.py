@@ -133,6 +133,7 @@ class Service:
                 logger.warning("a call was still under way when the server stopped")
                 task.cancel()
         self._long_texts.shutdown(cancel_futures=True)
+        self._caches.close()
         await self._clients.__aexit__(None, None, None)
         await asyncio.to_thread(self._writer.close)
         if self._spans:
@@ -267,7 +268,7 @@ class Service:
         self, router: Router, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]
     ) -> Decision:
         turn = self._turn(prompt, wish) if wish.model is None else None
-        inputs = self._inputs(prompt, wish, turn)
+        inputs = await self._inputs(prompt, wish, turn)
         decision = await self._decide(router, prompt, wish, able, inputs)
         if wish.model is not None:
             reason = f"chosen by the caller; the router would have asked {decision.model}"
@@ -283,11 +284,11 @@ class Service:
         )
         return instead(decision, turn.model, reason, CONVERSATION)
 
-    def _inputs(self, prompt: Prompt, wish: Wish, turn: Turn | None) -> dict[str, InputCost]:
+    async def _inputs(self, prompt: Prompt, wish: Wish, turn: Turn | None) -> dict[str, InputCost]:
         """Return what the input costs candidates, where a conversation's caches are weighed."""
         if self._stickiness != "cache" or wish.cascades or len(prompt.messages) < _LEAST_MESSAGES:
             return {}
-        return self._caches.inputs(prompt, wish.parameters, turn and turn.model)
+        return await self._caches.inputs_meanwhile(prompt, wish.parameters, turn and turn.model)
 
     def _turn(self, prompt: Prompt, wish: Wish) -> Turn | None:
         if wish.continues == "none":

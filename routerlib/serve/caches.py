@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,24 +25,44 @@ from routerlib.records.prompt import Prompt
 
 _LOOKED_THROUGH = 2_000
 _SINCE = """
-select call_id, candidate, messages, input_tokens, calls.extra, calls.created_at
-from calls join whole_prompts using (prompt_id)
+select call_id, candidate, input_tokens, created_at from calls
 where call_id > ? and input_tokens is not null and status in ('ok', 'truncated')
     and origin is null
 order by call_id
+"""
+_SENT = """
+select messages, whole_calls.extra from whole_calls join whole_prompts using (prompt_id)
+where call_id = ?
 """
 _LAST = "select coalesce(max(call_id), 0) from calls"
 
 
 class Caches:
-    """Estimate what is cached, by the log alone: also of what another server has asked."""
+    """Estimate what is cached, by the log alone: also of what another server has asked.
+
+    A log's history may be long: it is read in a thread, which is one, so that no call is added
+    twice, and one call after the other, so that whoever else reads the log waits for one at most.
+    """
 
     def __init__(self, log: CallLog, candidates: Sequence[CandidateModel]) -> None:
         self._log = log
         self._candidates = {each.name: each for each in candidates if each.cache is not None}
         rules = [each.cache for each in candidates if each.cache is not None]
-        self._prefixes = Prefixes(max((rule.lifetime_s for rule in rules), default=0.0))
+        self._lifetime_s = max((rule.lifetime_s for rule in rules), default=0.0)
+        self._prefixes = Prefixes(self._lifetime_s)
         self._read_to: int | None = None
+        self._thread = ThreadPoolExecutor(1, "caches")
+
+    def close(self) -> None:
+        """End: what is being read is read to its end, what waits is not."""
+        self._thread.shutdown(cancel_futures=True)
+
+    async def inputs_meanwhile(
+        self, prompt: Prompt, parameters: Mapping[str, Any], incumbent: str | None = None
+    ) -> dict[str, InputCost]:
+        """Return what `inputs` does; others are served meanwhile."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self.inputs, prompt, parameters, incumbent)
 
     def inputs(
         self,
@@ -56,11 +78,9 @@ class Caches:
         if not self._candidates:
             return {}
         now_s = time.time() if now_s is None else now_s
-        self._catch_up()
+        self._catch_up(now_s)
         tools = parameters.get("tools")
-        found = {
-            name: self._prefixes.longest(name, prompt.messages, tools) for name in self._candidates
-        }
+        found = self._prefixes.longest_of(self._candidates, prompt.messages, tools)
         shared = max((each[0].n_tokens for each in found.values() if each), default=0)
         before = found.get(incumbent or "") or []
         return {
@@ -91,17 +111,16 @@ class Caches:
             lost_usd=max(could - n_cached, 0) * per_token,
         )
 
-    def _catch_up(self) -> None:
-        """Read the calls that were logged since the last time."""
+    def _catch_up(self, now_s: float) -> None:
+        """Read the calls that were logged since the last time, and may still be cached."""
         if self._read_to is None:
             self._read_to = max(self._log.lookup(_LAST)[0][0] - _LOOKED_THROUGH, 0)
-        for call_id, name, messages, n_tokens, extra, created_at in self._log.lookup(
-            _SINCE, self._read_to
-        ):
+        for call_id, name, n_tokens, created_at in self._log.lookup(_SINCE, self._read_to):
             self._read_to = call_id
-            if name in self._candidates:
+            told = datetime.fromisoformat(created_at).replace(tzinfo=UTC).timestamp()
+            if name in self._candidates and now_s - told <= self._lifetime_s:
+                messages, extra = self._log.lookup(_SENT, call_id)[0]
                 tools = json.loads(extra or "{}").get("tools")
-                told = datetime.fromisoformat(created_at).replace(tzinfo=UTC).timestamp()
                 self._prefixes.add(name, json.loads(messages), tools, n_tokens, told)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -186,3 +189,85 @@ def test_a_rule_stands_in_candidates_yaml_and_openais_is_known(tmp_path: Path) -
     path.write_text(path.read_text().replace("least_tokens", "least_token"))
     with pytest.raises(ValueError, match="did you mean least_tokens"):
         load_candidates(path)
+
+
+SMALL = CandidateModel(
+    "small", "m", "custom", None, None, Price(1, 2, 0.1), cache=CacheRule(lifetime_s=300)
+)
+
+
+def log_call(log: CallLog, prompt: Prompt, extra: dict[str, Any] | None = None) -> None:
+    log.add_prompts([prompt])
+    usage = Usage(4000, 9)
+    log.add_call(Call(prompt.prompt_id, "small", SMALL.params_hash, "ok", "4", usage, extra=extra))
+
+
+def test_a_long_list_of_tools_counts_as_sent_with_the_messages(log: CallLog) -> None:
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": f"tool_{number}", "description": text(60, number)},
+        }
+        for number in range(20)
+    ]
+    history = Prompt(({"role": "user", "content": text(2000, seed=5)},))
+    log_call(log, history, {"tools": tools})
+    (stored,) = log.lookup("select tools_piece from calls")[0]
+    assert stored is not None  # it stands beside the call, not in it
+    caches = Caches(log, [SMALL])
+    more = Prompt((*history.messages, {"role": "user", "content": "And?"}))
+    assert caches.inputs(more, {"tools": tools})["small"].cached_tokens > 1024
+    assert caches.inputs(more, {})["small"].cached_tokens == 0
+
+
+def test_texts_of_calls_that_no_provider_has_any_more_are_not_read(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    histories = [Prompt.from_text(text(2000, seed)) for seed in range(3)]
+    for history in histories:
+        log_call(log, history)
+    (at,) = log.lookup("select (julianday(max(created_at)) - 2440587.5) * 86400 from calls")[0]
+    looked = []
+    lookup = log.lookup
+
+    def noted(query: str, *values: Any) -> list[tuple]:
+        rows = lookup(query, *values)
+        looked.append((query, len(rows)))
+        return rows
+
+    monkeypatch.setattr(log, "lookup", noted)
+    caches = Caches(log, [SMALL])
+    caches.inputs(histories[0], {}, now_s=at + 10_000)
+    assert not [query for query, _ in looked if "messages" in query]
+    again = Caches(log, [SMALL])
+    again.inputs(histories[0], {}, now_s=at + 1)
+    assert [n_rows for query, n_rows in looked if "messages" in query] == [1, 1, 1]
+    again.inputs(histories[0], {}, now_s=at + 2)
+    assert len([query for query, _ in looked if "messages" in query]) == 3
+
+
+def test_others_are_served_while_a_history_is_read(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = Prompt.from_text(text(2000, seed=1))
+    log_call(log, history)
+    caches = Caches(log, [SMALL])
+    is_served = threading.Event()
+    lookup = log.lookup
+
+    def after_others(query: str, *values: Any) -> list[tuple]:
+        assert is_served.wait(20), "nobody was served while the log was read"
+        return lookup(query, *values)
+
+    monkeypatch.setattr(log, "lookup", after_others)
+
+    async def ask() -> list[int]:
+        two = [asyncio.create_task(caches.inputs_meanwhile(history, {})) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        is_served.set()
+        return [(await each)["small"].cached_tokens for each in two]
+
+    try:
+        assert asyncio.run(ask()) == [1024 + (4000 - 1024) // 128 * 128] * 2
+    finally:
+        caches.close()

@@ -8,7 +8,7 @@ it when another request begins in the same way. Which part counts is a rule of t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from routerlib.records.call import CacheRule, CandidateModel
@@ -77,8 +77,15 @@ class Prefixes:
         self, candidate: str, messages: Sequence[Mapping[str, Any]], tools: Any
     ) -> list[Beginning]:
         """Return the beginnings of a request that a candidate was sent, the longest first."""
-        found = [self._known.get((candidate, digest)) for digest in _digests(messages, tools)]
-        return [each for each in reversed(found) if each is not None]
+        return self.longest_of([candidate], messages, tools)[candidate]
+
+    def longest_of(
+        self, candidates: Iterable[str], messages: Sequence[Mapping[str, Any]], tools: Any
+    ) -> dict[str, list[Beginning]]:
+        """Return for each candidate what `longest` does; the request is read through once."""
+        digests = list(_digests(messages, tools))[::-1]
+        found = {name: [self._known.get((name, each)) for each in digests] for name in candidates}
+        return {name: [each for each in known if each] for name, known in found.items()}
 
     def _forget(self, now_s: float) -> None:
         oldest = now_s - self._lifetime_s
