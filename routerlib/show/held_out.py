@@ -69,6 +69,58 @@ def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
     return SeenAndUnseen(train=outcomes.take(trained), test=outcomes.take(unseen))
 
 
+class HeldApart(NamedTuple):
+    """A router with the outcomes that it was trained on, and others that it hasn't seen.
+
+    Attributes
+    ----------
+    router : Router
+        The router that was given, or one that was trained alike on less.
+    train, test : Outcomes
+        No prompt, nor a near-duplicate of one, stands in both.
+    """
+
+    router: Router
+    train: Outcomes
+    test: Outcomes
+
+
+def held_apart(
+    outcomes: Outcomes, router: Router, *, test_size: float = 0.3, random_state: int = 0
+) -> HeldApart:
+    """Divide outcomes for what is built upon a router, such as a cascade, and judged with it.
+
+    Choices out of fold are the router's own and tell nothing of what is built upon it. So a
+    router that was trained on all of a small log is trained again, on a part.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        All that was observed.
+    router : Router
+        A fitted router.
+    test_size : float, default=0.3
+        Share that is held out where the router is trained again, between 0 and 1.
+    random_state : int, default=0
+        Seed of that split.
+
+    Returns
+    -------
+    HeldApart
+
+    Raises
+    ------
+    ValueError
+        If the router has seen every prompt, and has no choices out of fold.
+    """
+    from sklearn.base import clone
+
+    if router.out_of_fold_ is None:
+        return HeldApart(router, *split_as_trained(outcomes, router))
+    train, test = outcomes.split(test_size=test_size, random_state=random_state)
+    return HeldApart(clone(router).fit(train), train, test)
+
+
 def failures_as_wrong(log: CallLog, test: Outcomes, judge: str | None = None) -> Outcomes:
     """Read the outcomes of the very same prompts with failed calls as quality 0.
 

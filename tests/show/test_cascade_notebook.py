@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from cascading import telling_cascade, telling_outcomes
 
+from routerlib.evaluation.cascade_worth import evaluate_cascade
 from routerlib.outcomes.answers import Answers, Said
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.routers.cascades.cascade import Cascade
+from routerlib.routers.rivals import KNNRouter
+from routerlib.routers.training.cross_trained import cross_trained
+from routerlib.show.held_out import held_apart
 from routerlib.show.notebooks import cascades
 from routerlib.show.notebooks.cascades import AFTER, AFTER_ALL, BEFORE, LEAST_WORD, JudgedAnswers
 
@@ -41,6 +46,26 @@ def test_log_probabilities_are_a_sight_of_their_own_where_there_are_any() -> Non
     assert list(judged.by_sight) == [BEFORE, AFTER, AFTER_ALL, LEAST_WORD]
     assert np.isfinite(judged.by_sight[LEAST_WORD]).sum() == len(outcomes) / 2
     assert cascades._own_auc(judged, LEAST_WORD) == 1.0
+
+
+def test_a_cascade_is_judged_apart_from_a_router_that_has_learnt_from_all() -> None:
+    outcomes = telling_outcomes()
+    crossed = cross_trained(outcomes, KNNRouter().fit, n_folds=3)
+    assert set(crossed.train_prompt_ids_) == set(outcomes.prompt_ids)
+    apart = held_apart(outcomes, crossed, test_size=0.25, random_state=1)
+    assert isinstance(apart.router, KNNRouter)
+    assert set(apart.router.train_prompt_ids_) == set(apart.train.prompt_ids)
+    assert not set(apart.test.groups) & set(apart.train.groups)
+    cascade = Cascade(apart.router).fit(apart.train)
+    cascade.stand_at(100.0, None, {})
+    assert evaluate_cascade(cascade, apart.test, n_bootstrap=50).n == len(apart.test)
+
+
+def test_a_router_that_has_not_seen_all_is_judged_as_it_is() -> None:
+    outcomes, router = telling_outcomes(), telling_cascade().router
+    apart = held_apart(outcomes, router)
+    assert apart.router is router
+    assert set(apart.test.prompt_ids) == set(outcomes.prompt_ids) - set(router.train_prompt_ids_)
 
 
 def test_examples_show_prompt_answer_and_score(judged: JudgedAnswers) -> None:

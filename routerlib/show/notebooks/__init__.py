@@ -68,7 +68,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "served_values_plot",
             "value_before",
         ],
-        "show.held_out": ["failures_as_wrong", "split_as_trained"],
+        "show.held_out": ["failures_as_wrong", "held_apart", "split_as_trained"],
         "routers.training.cross_trained": ["divide_for_test", "train_for_test"],
     },
 )
