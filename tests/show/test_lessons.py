@@ -105,6 +105,12 @@ def test_words_without_blanks_are_broken_where_a_table_needs_the_room() -> None:
     assert "a,b</td>" in shown
 
 
+def test_a_share_that_is_told_in_words_leaves_its_column_flush_right() -> None:
+    shown = table(pd.DataFrame({"gap_closed": [0.2, -3.0]}))
+    assert shown.rows == (("20 %",), ("lower than best single",))
+    assert shown.is_number == (True,)
+
+
 def test_examples_begin_with_the_prompt_on_which_candidates_differ(full_log: CallLog) -> None:
     rows = log_tables.example_answers(full_log, n_prompts=1).rows
     assert [(row[0], row[1], row[-1]) for row in rows] == [

@@ -6,6 +6,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.learning_curve import learning_curve
@@ -230,6 +231,10 @@ def test_importances_of_candidates_stand_side_by_side(router, world):
     sizes = np.abs(first.values).mean(axis=0)
     np.testing.assert_allclose(shown[:, 1], [sizes[first.feature_names.index(n)] for n in names])
     assert [text.get_text() for text in ax.texts if text.get_text() == f"{shown[0, 0]:.3f}"]
+    cells = ax.images[0].to_rgba(shown)[..., :3].reshape(-1, 3)
+    written = ax.texts[: len(cells)]
+    for cell, text in zip(cells, written, strict=True):
+        assert contrast(cell, to_rgb(text.get_color())) >= 4.4, text.get_text()
 
 
 def test_the_waterfall_leads_from_the_base_to_the_estimate(router, world):
@@ -240,6 +245,23 @@ def test_the_waterfall_leads_from_the_base_to_the_estimate(router, world):
     assert bars[0].get_x() == pytest.approx(base)
     total = sum(bar.get_width() for bar in bars)
     assert total == pytest.approx(float(explanation.values[2].sum()))
+
+
+def test_a_reliability_figure_fills_its_width(evaluation):
+    ax = plots.reliability(evaluation)
+    ax.figure.canvas.draw()
+    whole, drawn = ax.figure.bbox, ax.get_window_extent()
+    assert drawn.width > 0.6 * whole.width
+    (note,) = (text for text in ax.texts if "Brier" in text.get_text())
+    assert note.get_window_extent().x1 <= whole.x1
+
+
+def contrast(one, other):
+    """Return the ratio of two colours' luminance, as WCAG defines it."""
+    channels = np.array([one, other])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_the_margin_names_who_is_ahead(router, world):

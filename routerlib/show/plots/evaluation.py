@@ -219,7 +219,7 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     title = f"Estimates are {off:.1f} points off on average (ECE), {by_luck:.1f} by luck alone"
     squared = calibration.mean_brier
     note = f"mean squared error (Brier) {squared.value:.3f} "
-    note += f"[{squared.low:.3f}, {squared.high:.3f}]; "
+    note += f"[{squared.low:.3f}, {squared.high:.3f}];\n"
     note += f"{int(bins.counts.sum())} estimates, larger dot = more"
     finish_reliability(ax, title, note)
     return ax

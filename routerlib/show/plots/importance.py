@@ -26,7 +26,7 @@ _FOR = "#0072B2"
 # More numbers than that run into each other on a phone.
 _MAX_TICKS = 3
 # From this share of the darkest cell on, white letters are the readable ones.
-_DARK_SHARE = 0.55
+_DARK_SHARE = 0.72
 
 
 def feature_importance(

@@ -107,7 +107,7 @@ def finish(
     ax: Axes, title: str, x_label: str, y_label: str, note: str = "", *, grid: bool = True
 ) -> None:
     """Put the finding above the figure and the units beside its axes."""
-    pad = 22 if note else 8
+    pad = 8 + 14 * len(note.splitlines())
     ax.set_title(escape_math(title), loc="left", fontweight="bold", pad=pad, wrap=True)
     if note:
         ax.text(0, 1.015, escape_math(note), transform=ax.transAxes, fontsize="small", va="bottom")

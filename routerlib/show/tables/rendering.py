@@ -34,7 +34,7 @@ _UNBROKEN = 24
 # What stays together of a word that is broken: a stretch of it, with the signs that follow.
 _PIECE = re.compile(r"[^,;:/=&?}\])]{1,24}[,;:/=&?}\])]*|[,;:/=&?}\])]+")
 # A number as it is written here, with its unit or interval; or unknown.
-_NUMBER = re.compile(rf"[+-]?\d[\d.,e+-]*( ?%)?( \[.*\])?|{UNKNOWN}|inf")
+_NUMBER = re.compile(rf"[+-]?\d[\d.,e+-]*( ?%)?( \[.*\])?|{UNKNOWN}|{BELOW}|inf")
 
 # How a column is called and written, where its name alone doesn't say it to a reader.
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
