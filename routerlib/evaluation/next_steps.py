@@ -192,6 +192,12 @@ def _more_prompts(verdict: Verdict) -> list[str]:
             )
             kinds += f" in all ({guess_told(effect)})"
         return [f"{kinds}. {_BY_EVERY}"]
+    if n < FEW_GROUPS:
+        steps = f"Collect at least {FEW_GROUPS - n:.0f} more held-out prompts to begin with"
+        if effect := numbers.get("smallest_effect"):
+            steps += f"; a verdict takes about {guess_plan(effect).more(int(n))} more in all"
+            steps += f" ({guess_told(effect)})"
+        return [f"{steps}. {_BY_EVERY}"]
     kinds = " of other kinds than these" if n_groups < n else ""
     low, high = (numbers.get(f"more_prompts_needed_{end}") for end in ("low", "high"))
     if high is None:
@@ -210,6 +216,9 @@ def progress_of(verdict: Verdict) -> Progress | None:
     if n_groups < min(FEW_GROUPS, n):
         told = f"{n_groups:.0f} of the {FEW_GROUPS} groups of prompts that a verdict begins with"
         return Progress(n_groups / FEW_GROUPS, told)
+    if n < FEW_GROUPS:
+        told = f"{n:.0f} of the {FEW_GROUPS} held-out prompts that a verdict begins with"
+        return Progress(n / FEW_GROUPS, told)
     needed = numbers.get("prompts_needed")
     if needed is None:
         return None

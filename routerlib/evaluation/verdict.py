@@ -186,11 +186,11 @@ def _planned(
     margin: float,
     effect: float,
 ) -> Plan | None:
-    """Try this very rule on more prompts; with too few to try it on, have a look at more first."""
+    """Try this very rule on more prompts; with too few to try it on, by a guess."""
     if _kind(measured, share_of_best_single, n_groups, margin) != "not_measurable":
         return None
     if n_groups < MIN_PROMPTS:
-        return Plan(MIN_PROMPTS, MIN_PROMPTS, MIN_PROMPTS, effect)
+        return guess_plan(effect)
     if columns is None:
         return None
     deciding = measured["gain_over_zero"]
@@ -297,6 +297,12 @@ def _label(plan: Plan | None, n: int, n_groups: int) -> str:
     if n_groups < min(MIN_PROMPTS, n):
         effect = QUALITY_MARGIN if plan is None else plan.effect
         return f" To tell, label prompts of {_more_kinds(n_groups, effect)}."
+    if n < MIN_PROMPTS:
+        effect = QUALITY_MARGIN if plan is None else plan.effect
+        return (
+            f" Label {MIN_PROMPTS - n} more held-out prompts to begin with, and about "
+            f"{guess_plan(effect).more(n)} in all to tell ({guess_told(effect)})."
+        )
     kinds = " of other kinds than these" if n_groups < n else ""
     if plan is None or plan.high <= n:
         return f" Label more prompts{kinds} to tell."

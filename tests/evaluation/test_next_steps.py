@@ -72,6 +72,16 @@ def test_few_groups_ask_for_other_kinds_however_many_prompts_there_are(log: Call
     assert progress_of(few) == (0.4, "12 of the 30 groups of prompts that a verdict begins with")
 
 
+def test_few_prompts_of_as_many_kinds_are_told_what_a_verdict_takes(log: CallLog) -> None:
+    few = replace(OPEN, numbers={**OPEN.numbers, "n": 25, "n_groups": 25, "smallest_effect": 0.03})
+    (step,) = next_steps(log, fill(log).complete(), few)
+    assert step.startswith(
+        "Collect at least 5 more held-out prompts to begin with; a verdict takes about "
+        f"{guess_plan(0.03).more(25)} more in all (a difference of 3 points"
+    )
+    assert progress_of(few) == (25 / 30, "25 of the 30 held-out prompts that a verdict begins with")
+
+
 def test_a_lack_of_groups_hides_no_larger_plan(log: CallLog) -> None:
     numbers = {**OPEN.numbers, "n_groups": 27, "smallest_effect": 0.02}
     (step,) = next_steps(log, fill(log).complete(), replace(OPEN, numbers=numbers))

@@ -275,3 +275,13 @@ def test_where_groups_are_short_other_kinds_are_asked_for_and_not_just_more():
     grouped = judged(*open_, n=600, n_groups=40).sentence
     assert grouped.endswith("Label more prompts of other kinds than these to tell.")
     assert judged(*open_, n=600, n_groups=600).sentence.endswith("Label more prompts to tell.")
+
+
+def test_too_few_prompts_to_begin_with_promise_no_verdict_soon():
+    open_ = ((0.0, -0.05, 0.05), (0.0, -0.1, 0.1), (0.0, -0.05, 0.05))
+    few = judged(*open_, n=25, n_groups=25)
+    assert few.numbers["prompts_needed"] == guess_plan(0.01).n
+    assert few.sentence.endswith(
+        f"Label 5 more held-out prompts to begin with, and about {guess_plan(0.01).more(25)} in "
+        "all to tell (a difference of 1 points, if scores differ on 10 to 30 % of the prompts)."
+    )

@@ -153,6 +153,14 @@ def test_few_answers_leave_the_router_as_it_is() -> None:
     few = Cascade(KNNRouter().fit(train)).fit(train)
     assert few.boldness_.share == 0
     assert "too few" in few.boldness_.reason
+    train = make_answer_world(n_prompts=56, seed=3).outcomes
+    assert (
+        Cascade(KNNRouter().fit(train))
+        .fit(train)
+        .boldness_.reason.endswith(
+            "have every answer and its score; at least 60 prompts in 15 groups are needed"
+        )
+    )
     assert few.judgement_.judge("Why?", {"m0": WRONG})["m0"] == pytest.approx(
         few.router.predict(["Why?"]).quality[0, 0], abs=1e-6
     )

@@ -59,7 +59,7 @@ def choose_boldness(
     if n_prompts < MIN_PROMPTS or n_groups < MIN_GROUPS:
         reason = (
             f"only {n_prompts} training prompts of {n_groups} groups have every answer and its "
-            f"score, {MIN_PROMPTS} of {MIN_GROUPS} are needed"
+            f"score; at least {MIN_PROMPTS} prompts in {MIN_GROUPS} groups are needed"
         )
         return Boldness(0.0, nan, nan, n_prompts, reason)
     if not has_cost:
