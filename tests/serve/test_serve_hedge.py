@@ -11,7 +11,9 @@ import pytest
 from fault_server import FaultServer, fault_server
 from serving import candidate, rows, serving, wait_until
 
+from routerlib.gather.calls.budget import worst_cost_usd
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.prompt import Prompt
 from routerlib.routers.rivals import KNNRouter
 
 CHAT = "/v1/chat/completions"
@@ -106,3 +108,26 @@ def test_where_both_fail_the_third_is_asked(
     assert found[-1] == ("third", "ok")
     assert {name for name, _ in found} == {"slow", "quick", "third"}
     assert len(found) == 3
+
+
+def test_the_second_is_not_sent_once_the_first_is_heard(
+    server: FaultServer, slow: FaultServer, log_path: Path, tmp_path: Path
+) -> None:
+    save_router(tmp_path / "r.pkl")
+    slow.reply = lambda text: time.sleep(1.2) or "from the slow one"  # type: ignore[assignment]
+    most = {"max_tokens": 50}
+    who = [
+        candidate("slow", slow.url, parameters=most),
+        candidate("quick", server.url, parameters=most),
+    ]
+    # Room for one of them, so that the second has to wait until the first has ended.
+    cap_usd = 1.3 * max(worst_cost_usd(each, Prompt.from_text("Say 5")) for each in who)
+    with serving(who, log_path, tmp_path / "r.pkl", hedge=True, budget_usd=cap_usd) as client:
+        assert stream(client, "Say 5") == ("slow", "from the slow one")
+        # Nothing stays reserved for the other: there is room for the next.
+        assert stream(client, "Say 6") == ("slow", "from the slow one")
+    # The server has ended, and with it all that it had under way.
+    found = rows(log_path, "select candidate, status, extra from calls")
+    assert [(name, status) for name, status, _ in found] == [("slow", "ok")] * 2
+    assert {json.loads(extra)["hedged"] for *_, extra in found} == {"heard"}
+    assert server.bodies == []

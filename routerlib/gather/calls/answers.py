@@ -27,6 +27,8 @@ _MAX_ERROR_CHARS = 500
 _LONG_CHARACTERS = 1_000_000
 # The kind of fault of a call that was never made, since the money for it wasn't there.
 OVER_BUDGET = "over_budget"
+# The same, since another was heard first; such a call is not logged.
+_UNNEEDED = "unneeded"
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ async def answer(
     async def ask(candidate: CandidateModel) -> Call:
         name = candidate.name
         heard = _Speech(name, stage.on_text), _Speech(name, stage.on_thought)
-        return await _call(clients, candidate, prompt, heard, permit, stage.body_of(name))
+        return await _call(clients, candidate, prompt, heard, permit, stage)
 
     async def record(call: Call, **told: str) -> Call:
         extra = {**(call.extra or {}), **(asked or {}), **told} or None
@@ -188,12 +190,14 @@ async def _hedged(
     if other is None:
         return [await record(call)], ""
 
-    async def log_other() -> Call:
-        return await record(await other, **{HEDGED: UNHEARD})
+    async def log_other() -> list[Call]:
+        unheard = await other
+        is_made = unheard.error_type != _UNNEEDED
+        return [await record(unheard, **{HEDGED: UNHEARD})] if is_made else []
 
     logged = []
     if other.done():
-        logged = [await log_other()]
+        logged = await log_other()
     else:
         hedge.keep(log_other())
     logged.append(await record(call, **{HEDGED: HEARD}))
@@ -257,7 +261,7 @@ async def _call(
     prompt: Prompt,
     heard: tuple[_Speech, _Speech],
     permit: Permit | None,
-    on_body: Callable[[Any], None] | None,
+    stage: Stage,
 ) -> Call:
     """Ask; a missing key, local model or money is a failed call too."""
     try:
@@ -267,10 +271,13 @@ async def _call(
             prompt,
             on_text=on_text,
             on_thought=on_thought,
-            on_body=on_body,
+            on_body=stage.body_of(candidate.name),
             permit=permit,
+            is_wanted=lambda: stage.may_be_heard(candidate.name),
         )
     except NotAsked:
+        if not stage.may_be_heard(candidate.name):
+            return _never_made(candidate, prompt, _UNNEEDED, "another was heard before it was sent")
         return _never_made(candidate, prompt, OVER_BUDGET, "the budget has no room for it")
     except (ValueError, RuntimeError) as error:
         return _never_made(candidate, prompt, "unavailable", str(error))

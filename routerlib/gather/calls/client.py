@@ -120,6 +120,7 @@ class Clients:
         on_text: Callable[[str], None] | None = None,
         on_thought: Callable[[str], None] | None = None,
         on_body: Callable[[Any], None] | None = None,
+        is_wanted: Callable[[], bool] | None = None,
     ) -> Call:
         """Ask a candidate and return what came of it; faults become a typed status.
 
@@ -130,6 +131,7 @@ class Clients:
             loop.
         `on_thought`: the same of what it thinks, where that has a field of its own; with `on_text`.
         `on_body`: given the answer's whole body, for what of it no call keeps.
+        `is_wanted`: asked when an attempt is about to be sent, after all waiting; False = it isn't.
         """
         endpoint = await self._pools.endpoint(candidate)
         spoken = SpokenAnswer(on_text) if on_text is not None else None
@@ -137,7 +139,7 @@ class Clients:
         asking = _Asking(
             endpoint, candidate, prompt, permit or _Unlimited(), hear, self._first_wait_s
         )
-        asking.on_thought, asking.on_body = on_thought, on_body
+        asking.on_thought, asking.on_body, asking.is_wanted = on_thought, on_body, is_wanted
         with self.large.kept():
             outcome = await asking.run()
             if spoken:
@@ -190,6 +192,7 @@ class _Asking:
         self._is_taught = False
         self.on_thought: Callable[[str], None] | None = None
         self.on_body: Callable[[Any], None] | None = None
+        self.is_wanted: Callable[[], bool] | None = None
         self._has_thought_aloud = False
         self.started_at = 0.0
 
@@ -245,6 +248,9 @@ class _Asking:
         async with self._endpoint.turn():
             if not await self._permit.take():
                 raise NotAsked(f"{self._candidate.name} was not asked")
+            if self.is_wanted is not None and not self.is_wanted():
+                self._permit.settle(None, is_turned_away=True)
+                raise NotAsked(f"{self._candidate.name} is not needed any more")
             self.attempts += 1
             started = self.started_at = time.perf_counter()
             body = self._endpoint.adaptation.apply(self._body())

@@ -20,11 +20,11 @@ class Hedge(NamedTuple):
 
     `after_s`: seconds in which the first has to begin.
     `keep`: runs on what is left to do when the answer is there: who wasn't heard is paid, and its
-        call is logged once it ends.
+        call is logged once it ends; who wasn't even sent the request by then isn't asked any more.
     """
 
     after_s: float
-    keep: Callable[[Coroutine[Any, Any, Call]], object]
+    keep: Callable[[Coroutine[Any, Any, object]], object]
 
 
 class Stage:
@@ -57,7 +57,11 @@ class Stage:
         if on_body is None:
             return None
         # A body may hold no answer at all, so that it makes nobody heard.
-        return lambda body: on_body(body) if self.heard in (None, name) else None
+        return lambda body: on_body(body) if self.may_be_heard(name) else None
+
+    def may_be_heard(self, name: str) -> bool:
+        """Tell whether no other has begun to speak."""
+        return self.heard in (None, name)
 
     def _gated(
         self, listener: Callable[[str, str], None] | None
