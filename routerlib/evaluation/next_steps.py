@@ -58,6 +58,11 @@ def next_steps(
     """
     if verdict.kind != "not_measurable":
         return []
+    if len(test.models) < 2:
+        return [
+            f"Collect and judge another candidate on these prompts: {test.models[0]} is the only "
+            "one here, and with one there is nothing to choose."
+        ]
     missing = _missing(log, test, judge)
     n_incomplete = int(missing.prompt_id.nunique())
     return [

@@ -62,7 +62,7 @@ def told_of_unscored(log: CallLog, n_scored: int) -> list[str]:
         return []
     who, them = ("1 more prompt was", "it") if n == 1 else (f"{n} more prompts were", "them")
     learnt = f"nothing is learnt of {them}, nor tested on {them}"
-    return [f"{who} asked, but no answer has a score: {learnt}"]
+    return [f"{who} asked, but no answer of these candidates has a score that counts: {learnt}"]
 
 
 def told_of_steps(log: CallLog) -> list[str]:

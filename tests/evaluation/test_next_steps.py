@@ -58,6 +58,14 @@ def test_steps_come_cheapest_first_with_what_each_would_bring(log: CallLog) -> N
     ]
 
 
+def test_one_candidate_asks_for_another_and_not_for_prompts(log: CallLog) -> None:
+    fill(log)
+    assert next_steps(log, Outcomes.from_log(log, models=["large"]), OPEN) == [
+        "Collect and judge another candidate on these prompts: large is the only one here, and "
+        "with one there is nothing to choose."
+    ]
+
+
 def test_what_was_decided_needs_no_step(log: CallLog) -> None:
     assert next_steps(log, fill(log), replace(OPEN, kind="pays")) == []
     assert progress_of(replace(OPEN, kind="pays")) is None

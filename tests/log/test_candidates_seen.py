@@ -55,7 +55,7 @@ def test_prompts_without_any_score_are_counted(log: CallLog) -> None:
         log.add_call(call, scores=[Score("exact", 1.0)] if has_score else [])
     log.add_prompts([Prompt.from_text("never asked")])
     assert told_of_unscored(log, len(Outcomes.from_log(log))) == [
-        "2 more prompts were asked, but no answer has a score: nothing is learnt of them, nor "
-        "tested on them"
+        "2 more prompts were asked, but no answer of these candidates has a score that counts: "
+        "nothing is learnt of them, nor tested on them"
     ]
     assert told_of_unscored(log, 3) == []
