@@ -68,6 +68,24 @@ def test_the_curve_says_the_verdict_and_draws_every_baseline(evaluation):
         assert wanted not in labels
 
 
+def test_names_of_dots_lie_inside_and_over_no_curve_or_each_other(evaluation):
+    train, test = make_world(n_prompts=240, n_models=3).outcomes.split(random_state=0)
+    other = evaluate(KNNRouter().fit(train), test, n_bootstrap=30)
+    for each in (evaluation, other):
+        ax = plots.cost_quality(each)
+        ax.figure.canvas.draw()
+        names = [text for text in ax.texts if text.get_text().startswith(("always", "oracle"))]
+        boxes = [text.get_window_extent() for text in names]
+        assert len(boxes) == 4
+        curve = next(line for line in ax.lines if "all cost weights" in str(line.get_label()))
+        path = curve.get_path().transformed(ax.transData)
+        for number, box in enumerate(boxes):
+            assert box.x1 <= ax.bbox.x1 + 1
+            assert box.y0 >= ax.bbox.y0 - 1
+            assert not path.intersects_bbox(box, filled=False), names[number]
+            assert not box.count_overlaps(boxes[:number])
+
+
 def test_a_learning_curve_is_drawn_on_at_most_to_twice_its_size(world):
     outcomes = make_world(n_prompts=200, seed=4).outcomes
     curve = learning_curve(KNNRouter, outcomes, sizes=[30, 60, 120])

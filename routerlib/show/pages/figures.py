@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerlib.routers.explanation.why import is_explainable
 from routerlib.show.plots.deadlines import quality_by_latency
-from routerlib.show.plots.drawing import TIP
+from routerlib.show.plots.drawing import TIP, place_names
 from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.plots.importance import beeswarm, importance_by_model
 
@@ -87,6 +87,7 @@ def _drawn(draw: Callable[..., Any], inches: tuple[float, float], points: float 
                 fontsize="small",
                 frameon=False,
             )
+        place_names(ax)
         picture = io.BytesIO()
         canvas.savefig(
             picture, format="svg", metadata={"Date": None, "Creator": None}, transparent=True

@@ -21,6 +21,8 @@ _PROMPTS_PER_UNIT = 1000
 _CAP = 3
 # Begins the name of a drawn part that says what it is under the pointer, where a page shows it.
 TIP = "tip: "
+# Labels an annotation that may stand anywhere around its point; legends pass over "_".
+MOVABLE = "_movable"
 
 
 class Row(NamedTuple):
@@ -32,6 +34,11 @@ class Row(NamedTuple):
     high: float
     color: str = ROUTER_BLACK
     marker: str = "o"
+
+
+# Where a name may stand around its point, in points to the right and up; the first are preferred.
+_PLACES = [(x, y) for y in (-13, 13, -28, 28, -46, 46, -64) for x in (8, -8, 30, -30)]
+_STEPS_OF_A_PATH = 400
 
 
 def interval_rows(ax: Axes, rows: Sequence[Row], size: float | None = None) -> None:
@@ -177,3 +184,51 @@ def finish_reliability(ax: Axes, title: str, note: str) -> None:
     ax.set_aspect("equal")
     finish(ax, title, f"expected {QUALITY_LABEL}", f"observed {QUALITY_LABEL}", note)
     ax.legend(loc="upper left", fontsize="small")
+
+
+def place_names(ax: Axes) -> None:
+    """Move the names of points to where, around them, they cover the least of what is drawn.
+
+    Those are the annotations that are labelled `MOVABLE`; call it once nothing else will move.
+    """
+    from matplotlib.transforms import Bbox
+
+    names = [text for text in ax.texts if text.get_label() == MOVABLE]
+    if not names:
+        return
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # only now it is known where things stand
+    drawn, taken = _drawn_pixels(ax), list[Bbox]()
+    for name in names:
+        found = []
+        for place, (x, y) in enumerate(_PLACES):
+            name.set(position=(x, y), horizontalalignment="left" if x >= 0 else "right")
+            box = name.get_window_extent().padded(2)
+            n_covered = int(
+                ((drawn > (box.x0, box.y0)) & (drawn < (box.x1, box.y1))).all(axis=1).sum()
+            )
+            is_inside = ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0
+            found.append((not is_inside, box.count_overlaps(taken), n_covered, place, box))
+        *_, place, box = min(found, key=lambda tried: tried[:4])
+        x, y = _PLACES[place]
+        name.set(position=(x, y), horizontalalignment="left" if x >= 0 else "right")
+        taken.append(box)
+
+
+def _drawn_pixels(ax: Axes) -> np.ndarray:
+    """Return points along every line and whisker of a figure, in pixels."""
+    from matplotlib.collections import LineCollection
+
+    paths = [np.asarray(line.get_xydata(), dtype=float) for line in ax.lines]
+    for drawn in ax.collections:
+        if isinstance(drawn, LineCollection):
+            paths += [np.asarray(segment, dtype=float) for segment in drawn.get_segments()]
+    pixels = []
+    for path in paths:
+        seen = ax.transData.transform(path[np.isfinite(path).all(axis=1)])
+        rows = np.arange(len(seen))
+        steps = np.linspace(0, max(len(seen) - 1, 0), _STEPS_OF_A_PATH)
+        if len(seen):
+            pixels.append(np.column_stack([np.interp(steps, rows, part) for part in seen.T]))
+    return np.concatenate(pixels) if pixels else np.empty((0, 2))

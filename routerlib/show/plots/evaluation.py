@@ -8,6 +8,7 @@ import numpy as np
 
 from routerlib.show.plots.drawing import (
     COST_LABEL,
+    MOVABLE,
     Row,
     cost_dot,
     curve_band,
@@ -17,6 +18,7 @@ from routerlib.show.plots.drawing import (
     interval_rows,
     mixing_line,
     operating_dot,
+    place_names,
     reliability_line,
     whiskers,
 )
@@ -43,7 +45,6 @@ _LEGEND_GAP_BARS = 1.35
 _MAX_MODELS_BELOW = 4
 _BELOW_THE_X_LABEL = -0.18
 _SHORT_NAME = 20
-_FAR_POINTS = 20
 # What these begin with stands beside its dot, unless there are too many.
 _NAMED_BESIDE = ("always ", "oracle")
 
@@ -73,7 +74,7 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     >>> cost_quality(evaluation).get_xlabel()
     'cost (US dollars per 1000 prompts)'
     """
-    is_crowded = len(evaluation.models) > _MAX_MODELS_BELOW
+    is_crowded, is_new = len(evaluation.models) > _MAX_MODELS_BELOW, ax is None
     ax = axes_or_new(ax, (9.4, 4.8) if is_crowded else (7.2, 5.8))
     if np.isnan(evaluation.operating["cost_usd"].value):
         return _quality_only(evaluation, ax)
@@ -87,7 +88,7 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     _draw_singles(evaluation, ax)
     _draw_baseline(evaluation, ax, "oracle", "oracle (upper bound)", "*", 13)
     if "oracle" in evaluation.baselines and not is_crowded:
-        _name_dot(ax, "oracle (upper bound)", (9, 5))
+        _name_dot(ax, "oracle (upper bound)")
     _draw_baseline(evaluation, ax, "topic table", "topic table, same cost weight", "x", 8)
     point = evaluation.operating
     label = f"{evaluation.name}, operating point (95 %)"
@@ -112,6 +113,8 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         fontsize="small",
         frameon=False,
     )
+    if is_new:  # else only the caller knows when all has its place
+        place_names(ax)
     return ax
 
 
@@ -134,24 +137,20 @@ def _draw_singles(evaluation: Evaluation, ax: Axes) -> None:
             edge="black" if is_best else "none",
         )
         if not is_crowded:
-            # Under the curve, which rises to the right, and under the operating point's whisker.
-            is_right = cost > np.nanmean(singles.cost_usd)
-            _name_dot(ax, label.replace(" (", "\n("), (48, -46) if is_right else (8, -13))
+            _name_dot(ax, label.replace(" (", "\n("))
 
 
-def _name_dot(ax: Axes, label: str, offset_points: tuple[float, float]) -> None:
-    """Write beside the dot that was drawn last what it is, instead of in a legend.
-
-    What stands far to the right of a dot ends there, else it begins there.
-    """
+def _name_dot(ax: Axes, label: str) -> None:
+    """Write beside the dot that was drawn last what it is, instead of in a legend."""
     ax.annotate(
         escape_math(label),
         np.asarray(ax.lines[-1].get_xydata())[0],
-        xytext=offset_points,
+        xytext=(8, -13),
         textcoords="offset points",
         fontsize="small",
-        ha="right" if offset_points[0] > _FAR_POINTS else "left",
         va="center",
+        label=MOVABLE,
+        in_layout=False,  # its place follows from the layout
     )
 
 
