@@ -38,6 +38,12 @@ class Origins(NamedTuple):
     topic: str | None
 
 
+def _node_columns(features: PromptColumns) -> np.ndarray:
+    """Return the columns that are led back: neither counts, nor where a conversation stands."""
+    every = np.arange(features.n_counts, features.n_features_out_)
+    return np.setdiff1d(every, features.conversation_at)
+
+
 def source_names(features: PromptColumns) -> list[str]:
     """Return what people call the sources: of the counts, then of words and the like."""
     return [*map(readable_name, count_names(features.groups)), WORDS, ENCODED, TOPIC, SIMILAR]
@@ -57,6 +63,7 @@ def origins(
     """
     encoded = encode(texts, resolve_encoder(features.encoder))
     places = features.locate(texts, topics)[1]
+    columns = _node_columns(features)
     for row in range(len(texts)):
         told = None if topics is None else [topics[row]]
         place = places.take(np.array([row]))
@@ -70,11 +77,11 @@ def origins(
         similar = np.concatenate([pull.similar for pull in nodes])
         counts = spread.counts.T + count_slopes * place.counts[0]
         yield Origins(
-            np.arange(len(place.counts[0]), features.n_features_out_),
+            columns,
             np.concatenate([pull.usual for pull in nodes]),
             np.column_stack([counts, words, spread.encoder, topic, similar]),
             spread.tokens.T,
-            *_neighbours(features, place),
+            *_neighbours(features, place, columns),
             _likely_topic(features, place, told),
         )
 
@@ -98,16 +105,16 @@ def _likely_topic(features: PromptColumns, place: Place, told: list[str] | None)
     return learner.classifier.topics[at]
 
 
-def _neighbours(features: PromptColumns, place: Place) -> tuple[np.ndarray, np.ndarray]:
+def _neighbours(
+    features: PromptColumns, place: Place, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the training prompts that have a say, and what each adds to every node."""
     learner = features.simpler_.learners.get("neighbours")
-    n_counts = len(place.counts[0])
-    n_nodes = features.n_features_out_ - n_counts
     if not isinstance(learner, NeighboursLearner):
-        return np.zeros(0, dtype=int), np.zeros((n_nodes, 0))
+        return np.zeros(0, dtype=int), np.zeros((len(columns), 0))
     rows, shares = learner.shares(place)
-    first = features.starts()["neighbours"] - n_counts
-    added = np.zeros((n_nodes, len(rows)))
+    first = int(np.searchsorted(columns, features.starts()["neighbours"]))
+    added = np.zeros((len(columns), len(rows)))
     added[first : first + shares.shape[1]] = shares.T
     return rows, added
 

@@ -309,6 +309,18 @@ class PromptColumns:
             name: at[f"{name}_quality_{self.models_[0]}"] for name in self.simpler_.learners
         }
 
+    @property
+    def n_counts(self) -> int:
+        """How many of the first columns are counts."""
+        return len(count_names(self.groups))
+
+    @property
+    def conversation_at(self) -> np.ndarray:
+        """The columns that tell where a conversation stands; none where none was seen."""
+        first = self.n_counts
+        first += self.n_directions_ if "embedding" in self.groups else 0
+        return first + np.arange(len(CONVERSATION_NAMES) if self.knows_conversations_ else 0)
+
     def names(self) -> list[str]:
         """Return the names of the columns, in their order."""
         names = count_names(self.groups)

@@ -98,9 +98,12 @@ def test_a_router_learns_from_them_and_explains_by_their_names(
     router: LGBMRouter, outcomes: Outcomes
 ) -> None:
     assert set(CONVERSATION_NAMES) <= set(router.feature_names_)
-    told = folded(router, router.features(list(outcomes.prompts)), "small", "quality")
+    (told,) = folded(router, list(outcomes.prompts), ["small"], "quality")
     worth = dict(zip(told.names, np.abs(told.values).mean(axis=0), strict=True))
     assert max(worth, key=lambda name: worth[name]) == "number of results that failed"
+    columns = router.features(list(outcomes.prompts))
+    raw = router.contributions(columns, "small", "quality")
+    assert told.base + told.values.sum(axis=1) == pytest.approx(raw.sum(axis=1), abs=1e-9)
 
 
 def test_a_router_file_keeps_them(router: LGBMRouter, outcomes: Outcomes, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from routerlib.features.inputs import texts_of, topics_of
 from routerlib.features.learners.log_odds import LogOddsScale, logits
 from routerlib.features.learners.pulls import secants
-from routerlib.features.names import WHOLE
+from routerlib.features.names import WHOLE, readable_name
 from routerlib.features.origins import Origins, origins, source_names
 from routerlib.features.prompt_columns import PromptColumns
 from routerlib.routers.lightgbm.addition import Addition
@@ -216,8 +216,8 @@ class ExplainedRouter(Router):
         columns = self.features(texts, topics)
         raw = self.contributions_all(columns, target)
         base, led, read = raw[:, :, -1].copy(), [], []
+        n_counts, stands = self._features.n_counts, self._features.conversation_at
         for row, origin in enumerate(origins(self._features, texts, topics)):
-            n_counts = origin.columns[0]
             contributed = raw[row][:, origin.columns]
             blended = np.zeros_like(contributed)
             if target == "quality":
@@ -228,14 +228,24 @@ class ExplainedRouter(Router):
             led[-1].sources[:, :n_counts] += raw[row][:, :n_counts]
             read.append(origin)
         return Reasons(
-            (*source_names(self._features), WHOLE),
-            np.array([np.column_stack([each.sources, each.whole]) for each in led]),
+            (*source_names(self._features), *self._stand_names, WHOLE),
+            np.array(
+                [
+                    np.column_stack([each.sources, own[:, stands], each.whole])
+                    for each, own in zip(led, raw, strict=True)
+                ]
+            ),
             base,
             tuple(each.tokens for each in led),
             tuple(each.neighbours for each in read),
             tuple(each.similar for each in led),
             tuple(each.topic for each in read),
         )
+
+    @property
+    def _stand_names(self) -> list[str]:
+        names = self._features.names()
+        return [readable_name(names[at]) for at in self._features.conversation_at]
 
     def _blended(self, columns: np.ndarray, origin: Origins) -> tuple[np.ndarray, np.ndarray]:
         """Return what the blend adds for a unit of each column, and what it adds on any prompt.
@@ -245,7 +255,7 @@ class ExplainedRouter(Router):
         """
         slopes, constant = (np.zeros((len(self._main), len(origin.columns))) for _ in range(2))
         for number, span in enumerate(self._blended_columns().values(), start=1):
-            at = slice(*(column - int(origin.columns[0]) for column in span))
+            at = slice(*np.searchsorted(origin.columns, span))
             usual, here = origin.usual[at], columns[slice(*span)]
             mixing, started = self._blend.mixing(number), logits(usual)
             slopes[:, at] = mixing * secants(usual, here, started, logits(here))
