@@ -82,6 +82,7 @@ def test_names_of_dots_lie_inside_and_over_no_curve_or_each_other(evaluation):
         for number, box in enumerate(boxes):
             assert box.x1 <= ax.bbox.x1 + 1
             assert box.y0 >= ax.bbox.y0 - 1
+            assert box.y1 <= ax.bbox.y1 + 1, "under the title"
             assert not path.intersects_bbox(box, filled=False), names[number]
             assert not box.count_overlaps(boxes[:number])
 

@@ -208,7 +208,8 @@ def place_names(ax: Axes) -> None:
             n_covered = int(
                 ((drawn > (box.x0, box.y0)) & (drawn < (box.x1, box.y1))).all(axis=1).sum()
             )
-            is_inside = ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0
+            is_inside = ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1)
+            is_inside &= ax.bbox.containsy(box.y0) and ax.bbox.containsy(box.y1)  # under the title
             found.append((not is_inside, box.count_overlaps(taken), n_covered, place, box))
         *_, place, box = min(found, key=lambda tried: tried[:4])
         x, y = _PLACES[place]
