@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,4 +107,4 @@ def upper_level(n_calls: int, level: float) -> float:
     >>> upper_level(99, 0.9)
     0.9090909090909091
     """
-    return min(np.ceil((n_calls + 1) * level) / n_calls, 1.0)
+    return min(math.ceil((n_calls + 1) * level) / n_calls, 1.0)

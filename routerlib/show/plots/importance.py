@@ -56,7 +56,7 @@ def feature_importance(
     >>> router = rl.LGBMRouter(random_state=0).fit(outcomes)
     >>> ax = feature_importance(rl.explain(router, outcomes.prompts), max_features=3)
     >>> ax.get_yticklabels()[-1].get_text()
-    'Sum of 128 other features'
+    'Sum of 127 other features'
     """
     rows = min(max_features + 1, explanation.values.shape[1])
     ax = axes_or_new(ax, (7.4, 1.7 + 0.36 * rows))

@@ -214,7 +214,7 @@ def _cells(row: Sequence[str], classes: Sequence[str]) -> str:
 def _breakable(text: str) -> str:
     """Escape a text, and let what would widen a table for want of blanks go on in the next line.
 
-    >>> _breakable("3 & 4"), _breakable('{"a":["b","c"],"d":"e&f"}, no more')[:44]
+    >>> _breakable("3 & 4"), _breakable('{"a":["b","c"],"d":"e&f"}, no more')[:45]
     ('3 &amp; 4', '{&quot;a&quot;:<wbr>[&quot;b&quot;,<wbr>&quot')
     """
     words = re.split(r"(\s+)", text)
