@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 from scripted_server import Reply, scripted_server
 from serving import candidate
+from shipped import private_words
 
 import routerlib as rl
 from routerlib.gather.agents.agent import work_on
@@ -220,7 +219,4 @@ def test_the_sample_holds_no_path_and_its_story(tmp_path: Path) -> None:
     assert due.loc[("the first price", large), "quality"] == 1
     assert due.loc[("the first price", small), "quality_low"] > 0.7
     assert due.loc[("another price", small), "quality_high"] < 0.1
-    with closing(sqlite3.connect(SAMPLE)) as connection:
-        text = "\n".join(connection.iterdump())
-    for private in ("/home/", "/root/", "/work/", "/tmp/", "127.0.0.1", "localhost", "sk-"):
-        assert private not in text
+    assert private_words(SAMPLE) == []
