@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 
@@ -74,6 +75,7 @@ ALTERATIONS: dict[str, tuple[str, Callable[[list[str]], list[str]], str]] = {
     "feature": ("split_feature", lambda f: ["99999", *f[1:]], "splits on a feature beyond"),
     "feature below": ("split_feature", lambda f: ["-1", *f[1:]], "splits on a feature beyond"),
     "kind": ("decision_type", lambda k: ["1", *k[1:]], "a split of an unknown kind"),
+    "zeros missing": ("decision_type", lambda k: ["6", *k[1:]], "a split of an unknown kind"),
     "categories": ("num_cat", lambda _: ["1"], "not written as its size says"),
     "shrinkage": ("shrinkage", lambda _: ["e1"], "not written as its size says"),
     "short": ("threshold", lambda t: t[1:], "another shape"),
@@ -133,9 +135,39 @@ def test_boosters_of_every_kind_open_and_predict_the_same() -> None:
         (train_classifier(rows, rare, 0), 3),
     ]:
         scorer = Scorer(check_model_text(booster.model_to_string(), 3, n_classes), n_classes)
-        for scores, is_raw in ((scorer.raw(columns), True), (scorer.probabilities(columns), False)):
-            told = booster.predict(columns, raw_score=is_raw)
-            np.testing.assert_array_equal(scores, told.reshape(scores.shape))
+        told = booster.predict(columns, raw_score=True).reshape(200, n_classes)
+        np.testing.assert_array_equal(scorer.raw(columns), told)
+        alone = [scorer.raw(row[np.newaxis])[0] for row in columns]
+        np.testing.assert_array_equal(alone, told)
+        assert scorer.raw(columns[:0]).shape == (0, n_classes)
+        if n_classes > 1:
+            shares = scorer.probabilities(columns)
+            np.testing.assert_allclose(shares, booster.predict(columns), rtol=1e-14)
+
+
+@pytest.mark.parametrize("n_leaves", [8, 31, 64])
+def test_wide_trees_and_missing_numbers_are_scored_as_lightgbm_does(n_leaves: int) -> None:
+    rng = np.random.default_rng(1)
+    columns = rng.normal(size=(2000, 4))
+    columns[rng.random(columns.shape) < 0.3] = np.nan
+    columns[:, 3] = np.nan_to_num(columns[:, 3])  # nothing is missing when it is learnt
+    labels = np.where(np.isnan(columns[:, 0]), 1.0, columns[:, 0]) + columns[:, 3] ** 2
+    settings = {"num_leaves": n_leaves, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1}
+    booster = lgb.train(settings, lgb.Dataset(columns, labels), num_boost_round=15)
+    text = booster.model_to_string()
+    kinds = " ".join(re.findall("(?<=decision_type=).*", text)).split()
+    assert set(kinds) == {"2", "8", "10"}
+    asked = np.vstack([columns, np.full(4, np.nan), np.zeros(4), np.full(4, np.inf)])
+    told = booster.predict(asked, raw_score=True)
+    np.testing.assert_array_equal(Scorer(check_model_text(text, 4), 1).raw(asked)[:, 0], told)
+
+
+def test_a_tree_of_more_leaves_than_a_word_has_bits_is_refused() -> None:
+    columns = np.random.default_rng(1).normal(size=(2000, 2))
+    settings = {"num_leaves": 65, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1}
+    booster = lgb.train(settings, lgb.Dataset(columns, columns[:, 0]), num_boost_round=1)
+    with pytest.raises(ValueError, match="a tree has 65 leaves, at most 64 can be asked"):
+        Scorer(booster.model_to_string(), 1)
 
 
 def test_boosters_that_share_their_rows_are_the_same_as_alone() -> None:

