@@ -4,7 +4,8 @@ SDKs and frameworks need an interpreter that has them, named with ``--python`` (
 clients``, then ``clients/bin/pip install openai openai-agents anthropic llm inspect-ai``), coding
 agents a folder of commands, named with ``--commands`` (``npm install opencode-ai @openai/codex
 @anthropic-ai/claude-code``, then ``node_modules/.bin``); without either it says what is missing.
-The candidate is a server on loopback that speaks Chat Completions and calls a tool.
+The candidate is a server on loopback that speaks Chat Completions and calls a tool; to a client
+called live it says the rest of its call, 3, once the client has heard the beginning, and else 99.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scripted_server import Reply
 
 # Each prints the final answer. URL stands in the environment.
@@ -133,6 +137,66 @@ runner = client.beta.messages.tool_runner(
 )
 print(runner.until_done().content[0].text)
 """,
+    "openai chat, live": """
+from openai import OpenAI
+client = OpenAI(base_url=URL + "/v1", api_key="none")
+tool = {"type": "function", "function": {"name": "add", "parameters": SCHEMA}}
+messages = [{"role": "user", "content": SLOWLY}]
+with client.chat.completions.stream(model="router", messages=messages, tools=[tool]) as stream:
+    for event in stream:
+        if event.type == "tool_calls.function.arguments.delta":
+            hear()
+    (call,) = stream.get_final_completion().choices[0].message.tool_calls
+print(call.function.arguments)
+""",
+    "openai responses, live": """
+from openai import OpenAI
+client = OpenAI(base_url=URL + "/v1", api_key="none")
+tool = {"type": "function", "name": "add", "parameters": SCHEMA, "strict": False}
+with client.responses.stream(model="router", input=SLOWLY, tools=[tool]) as stream:
+    for event in stream:
+        if event.type == "response.function_call_arguments.delta":
+            hear()
+    (call,) = stream.get_final_response().output
+print(call.arguments)
+""",
+    "openai-agents, live": """
+import asyncio
+from agents import Agent, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
+from openai import AsyncOpenAI
+set_tracing_disabled(True)
+client = AsyncOpenAI(base_url=URL + "/v1", api_key="none")
+told = []
+def note(a: int, b: int) -> str:
+    told.append('{"a": %d, "b": %d}' % (a, b))
+    return add(a, b)
+tool = function_tool(note, name_override="add", description_override="Add.")
+model = OpenAIResponsesModel(model="router", openai_client=client)
+agent = Agent(name="adder", instructions="Use the tool.", model=model, tools=[tool])
+async def run():
+    streamed = Runner.run_streamed(agent, SLOWLY)
+    async for event in streamed.stream_events():
+        if "function_call_arguments.delta" in str(getattr(event.data, "type", "")
+                                                  if event.type == "raw_response_event" else ""):
+            hear()
+    print(*told)
+asyncio.run(run())
+""",
+    "anthropic, live": """
+from anthropic import Anthropic
+from json import dumps
+client = Anthropic(base_url=URL, api_key="none")
+tool = {"name": "add", "input_schema": SCHEMA}
+messages = [{"role": "user", "content": SLOWLY}]
+with client.messages.stream(
+    model="router", max_tokens=100, messages=messages, tools=[tool]
+) as stream:
+    for event in stream:
+        if event.type == "input_json":
+            hear()
+    (block,) = stream.get_final_message().content
+print(dumps(block.input))
+""",
     "llm": """
 import llm
 from llm.default_plugins.openai_models import Chat
@@ -179,6 +243,10 @@ AGENTS: dict[str, list[str]] = {
 HEAD = '''
 import os
 URL = os.environ["URL"]
+SLOWLY = "What is 2 + 3? Slowly."
+def hear():
+    "Let the candidate know that the beginning of its call has come."
+    open(os.environ["HEARD"], "w").close()
 NUMBER = {"type": "number"}
 SCHEMA = {"type": "object", "properties": {"a": NUMBER, "b": NUMBER}, "required": ["a", "b"]}
 def add(a: int, b: int) -> str:
@@ -195,10 +263,34 @@ def add(a: int, b: int) -> str:
 SHELLS = ("bash", "Bash", "exec_command")
 
 
+HEARD = Path(tempfile.mkdtemp()) / "heard"
+_WAITS_S = 20
+
+
+def slowly() -> Iterator[bytes]:
+    """Call the tool piece by piece; the second piece says whether somebody has heard the first."""
+
+    def chunk(piece: dict[str, Any] | None, reason: str | None) -> bytes:
+        delta = {} if piece is None else {"tool_calls": [{"index": 0, **piece}]}
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+    yield chunk({"id": "x1", "function": {"name": "add", "arguments": '{"a": 2,'}}, None)
+    give_up_at = time.monotonic() + _WAITS_S
+    while not HEARD.exists() and time.monotonic() < give_up_at:
+        time.sleep(0.02)
+    yield chunk({"function": {"arguments": f' "b": {3 if HEARD.exists() else 99}}}'}}, None)
+    HEARD.unlink(missing_ok=True)
+    yield chunk(None, "tool_calls") + b"data: [DONE]\n\n"
+
+
 def doing_sums(body: dict[str, Any]) -> Reply:
     """Call the tool that adds, or a shell that does; once its result is there, say it."""
+    from scripted_server import Reply
     from tool_calls import adding, calling
 
+    if str(body["messages"][-1]["content"]).endswith("Slowly."):
+        return Reply(pieces=slowly)
     functions = [tool["function"] for tool in body.get("tools") or ()]
     shells = [each for each in functions if each["name"] in SHELLS]
     if not shells or body["messages"][-1]["role"] == "tool":
@@ -247,7 +339,9 @@ def main() -> None:
 def _run(python: Path, script: str, url: str) -> str:
     """Let a script do the task in a folder of its own; return what it printed."""
     with tempfile.TemporaryDirectory() as folder:
-        done = _start([str(python), "-c", HEAD + script], Path(folder), {"URL": url})
+        done = _start(
+            [str(python), "-c", HEAD + script], Path(folder), {"URL": url, "HEARD": str(HEARD)}
+        )
     return done.stdout.strip() if done.returncode == 0 else f"failed: {done.stderr[-1500:]}"
 
 

@@ -21,12 +21,13 @@ from routerlib.gather.calls.answers import (
 from routerlib.gather.calls.budget import Budget
 from routerlib.gather.calls.hedging import IS_HEARD, Hedge
 from routerlib.gather.calls.steps import answer_in_steps, goes_on, without_steps
+from routerlib.gather.calls.streams import CallPiece
 from routerlib.gather.candidates import abilities
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.log.call_log import CallLog
 from routerlib.log.writer import LogWriter
 from routerlib.policies.input_costs import InputCost
-from routerlib.records.call import FEEDBACK, OF_CONVERSATION, Call, CandidateModel, Score
+from routerlib.records.call import FEEDBACK, OF_CONVERSATION, CandidateModel, Score
 from routerlib.records.decision import CALLER, CONVERSATION, LATENCY_NAMES, Decision
 from routerlib.records.prompt import Prompt
 from routerlib.serve.caches import Caches, told_of_switch
@@ -36,6 +37,7 @@ from routerlib.serve.conversations import Turn, conversation_of, earlier_turn, t
 from routerlib.serve.deadlines import Deadlines
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.pairing import check_conversation
+from routerlib.serve.recording import WriterRecording
 from routerlib.serve.spans import SpannedRecording, Spans
 from routerlib.serve.wishes import Wish, with_parameters
 
@@ -176,6 +178,7 @@ class Service:
         wish: Wish,
         on_text: Callable[[str, str], None] | None = None,
         on_thought: Callable[[str, str], None] | None = None,
+        on_call: Callable[[str, CallPiece], None] | None = None,
         on_body: Callable[[Any], None] | None = None,
     ) -> Answering:
         """Decide and start to ask."""
@@ -193,7 +196,7 @@ class Service:
         order = [with_parameters(candidate, wish.parameters) for candidate in order]
         if not is_affordable(self.budget, order, prompt):
             raise _spent(self.budget)
-        recording = _WriterRecording(self._writer, self._run_id)
+        recording = WriterRecording(self._writer, self._run_id)
         spanned = self._spans and SpannedRecording(recording, self._spans, self.candidates)
         how: dict[str, Any] = {
             "clients": self._clients,
@@ -205,7 +208,8 @@ class Service:
         cascade = self._cascade(router, decision, wish)
         if cascade is None:
             hedge = self._hedge(decision)
-            work = answer(prompt, decision, order, on_body=on_body, hedge=hedge, **how)
+            how |= {"on_call": on_call, "on_body": on_body, "hedge": hedge}
+            work = answer(prompt, decision, order, **how)
         else:
             rule = {"cost_weight": wish.cost_weight, "task": prompt.task, **self._time_of(wish)}
             how |= {"cascade": cascade, "how": rule, "is_affordable": self._is_affordable(prompt)}
@@ -321,7 +325,7 @@ class Answering:
     def __init__(
         self,
         task: asyncio.Task[Answer],
-        recording: _WriterRecording,
+        recording: WriterRecording,
         budget: Budget,
         *,
         is_held_back: bool = False,
@@ -374,29 +378,3 @@ def _spent(budget: Budget) -> Refused:
         f"{budget.spent_usd:.6f} are spent; start the server anew with a larger --budget-usd"
     )
     return Refused(402, message, code="insufficient_quota")
-
-
-class _WriterRecording:
-    """Write one request's decision and calls through the shared writer."""
-
-    def __init__(self, writer: LogWriter, run_id: int) -> None:
-        self._writer = writer
-        self._run_id = run_id
-        self._decision: asyncio.Future[int] | None = None
-
-    async def add_decision(self, prompt: Prompt, decision: Decision) -> int:
-        def write(log: CallLog) -> int:
-            log.add_prompts([prompt])
-            return log.add_decision(prompt.prompt_id, decision, self._run_id)
-
-        self._decision = asyncio.wrap_future(self._writer.submit(write))
-        return await self._decision
-
-    async def add_call(self, call: Call) -> int:
-        return await asyncio.wrap_future(
-            self._writer.submit(lambda log: log.add_call(call, self._run_id))
-        )
-
-    async def decision_id(self) -> int:
-        assert self._decision is not None, "the decision is recorded before a candidate is asked"
-        return await asyncio.shield(self._decision)

@@ -13,6 +13,7 @@ from routerlib.serve.anthropic_requests import THREADS
 from routerlib.serve.faults import Refused
 from routerlib.serve.responses import about, is_refusal, refusal_text, tool_calls
 from routerlib.serve.streaming import Piece, event
+from routerlib.serve.told_calls import Told, ToldCalls
 
 _ENDS = {"truncated": "max_tokens", "refused": "refusal"}
 _KINDS = {503: "overloaded_error", 413: "request_too_large", 402: "billing_error"}
@@ -54,7 +55,7 @@ def message_body(answer: Answer) -> dict[str, Any]:
             "type": "tool_use",
             "id": call["id"],
             "name": call["function"]["name"],
-            "input": _arguments(call),
+            "input": _arguments(call["function"]["arguments"]),
         }
         for call in tool_calls(answer)
     ]
@@ -101,9 +102,8 @@ def fault_body(refused: Refused) -> dict[str, Any]:
     return {"type": "error", "error": error}
 
 
-def _arguments(call: dict[str, Any]) -> dict[str, Any]:
+def _arguments(text: str) -> dict[str, Any]:
     """Return the arguments of a call, which have to be an object here."""
-    text = call["function"]["arguments"]
     try:
         told = json.loads(text)
     except ValueError:
@@ -130,9 +130,14 @@ class MessageEvents:
         self._n_blocks = 0
         self._is_open = False
         self._has_text = False
+        self._is_text = False
+        self._calls = ToldCalls(0)
+        self._has_input = False
+        self._odd: str | None = None
 
     def begin(self, model: str, decision_id: int) -> Iterator[bytes]:
         """Say that an answer begins."""
+        self._calls = ToldCalls(decision_id)
         usage = MessageUsage(
             input_tokens=0,
             output_tokens=0,
@@ -143,21 +148,23 @@ class MessageEvents:
         yield _event("message_start", message=message)
 
     def piece(self, piece: Piece) -> Iterator[bytes]:
-        """Tell a part of its text; thoughts have no block that clients could send back."""
-        if piece.field == "content":
+        """Tell a part of it; thoughts have no block that clients could send back."""
+        if piece.call is not None:
+            for told in self._calls.add(piece.call):
+                yield from self._called(told)
+        elif piece.field == "content":
             yield from self._text(piece.text)
 
-    def end(self, answered: Answer) -> Iterator[bytes]:
-        """Tell what came in one piece, and how it ended."""
+    def end(self, answered: Answer, late: str) -> Iterator[bytes]:
+        """Tell what is left, and how it ended."""
         body = message_body(answered)
         for block in body["content"]:
-            if block["type"] == "text" and not self._has_text:
+            if block["type"] == "text" and not (self._has_text or late):
                 yield from self._text(block["text"])
-            elif block["type"] == "tool_use":
-                yield from self._close()
-                yield from self._open({**block, "input": {}})
-                told = json.dumps(block["input"], ensure_ascii=False)
-                yield from self._delta({"type": "input_json_delta", "partial_json": told})
+        for told in self._calls.rest(answered):
+            yield from self._called(told, is_whole=True)
+        if late:
+            yield from self._text(late)
         yield from self._close()
         delta = {"stop_reason": body["stop_reason"], "stop_sequence": None}
         yield _event("message_delta", delta=delta, usage=body["usage"])
@@ -168,10 +175,37 @@ class MessageEvents:
         yield event(fault_body(refused), "error")
 
     def _text(self, text: str) -> Iterator[bytes]:
-        if not self._is_open:
+        if not (self._is_open and self._is_text):
+            yield from self._close()
             yield from self._open({"type": "text", "text": ""})
-        self._has_text = True
+        self._has_text = self._is_text = True
         yield from self._delta({"type": "text_delta", "text": text})
+
+    def _called(self, told: Told, *, is_whole: bool = False) -> Iterator[bytes]:
+        if told.begins:
+            yield from self._close()
+            block = {"type": "tool_use", "id": told.id, "name": told.name, "input": {}}
+            yield from self._open(block)
+            self._is_text, self._has_input, self._odd = False, False, None
+        if told.arguments:
+            yield from self._arguments(told.arguments, is_whole)
+        if told.ends:
+            if self._odd is not None:
+                yield from self._input(json.dumps(_arguments(self._odd), ensure_ascii=False))
+            yield from self._close()
+
+    def _arguments(self, arguments: str, is_whole: bool) -> Iterator[bytes]:
+        """Tell a part of a call's input; what is, or begins as, no object is told as such."""
+        if self._odd is not None:
+            self._odd += arguments
+        elif self._has_input or (arguments.startswith("{") and not is_whole):
+            yield from self._input(arguments)
+        else:
+            self._odd = arguments
+
+    def _input(self, told: str) -> Iterator[bytes]:
+        self._has_input = True
+        yield from self._delta({"type": "input_json_delta", "partial_json": told})
 
     def _open(self, block: dict[str, Any]) -> Iterator[bytes]:
         self._is_open = True

@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from routerlib.gather.calls.asking import Permit
 from routerlib.gather.calls.budget import Budget, worst_cost_usd
-from routerlib.gather.calls.client import Clients, Permit
+from routerlib.gather.calls.client import Clients
 from routerlib.records.call import Call, CandidateModel, Usage
 from routerlib.records.prompt import Prompt
 

@@ -16,7 +16,8 @@ from routerlib.serve.answering import Service
 from routerlib.serve.anthropic_answers import MessageEvents, message_body
 from routerlib.serve.anthropic_requests import MessagesRequest
 from routerlib.serve.faults import refusing
-from routerlib.serve.response_answers import ResponseEvents, response_body
+from routerlib.serve.response_answers import response_body
+from routerlib.serve.response_events import ResponseEvents
 from routerlib.serve.response_requests import ResponsesRequest
 from routerlib.serve.streaming import Telling, answer_headers, stream
 from routerlib.serve.wishes import read_wish

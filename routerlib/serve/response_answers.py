@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from routerlib.gather.calls.answers import Answer
-from routerlib.serve.faults import Refused
 from routerlib.serve.response_requests import ResponsesRequest
 from routerlib.serve.responses import about, is_refusal, refusal_text, tool_calls
-from routerlib.serve.streaming import Piece, event
 
 
 class ResponseBody(BaseModel):
@@ -34,7 +30,7 @@ def response_body(answer: Answer, request: ResponsesRequest, created: int) -> di
     reason = {"truncated": "max_output_tokens", "refused": "content_filter"}.get(answer.call.status)
     is_cut = answer.call.status == "truncated"
     return {
-        **_begun(answer.call.candidate, answer.decision_id, request, created),
+        **begun(answer.call.candidate, answer.decision_id, request, created),
         "status": "incomplete" if is_cut else "completed",
         "incomplete_details": {"reason": reason} if is_cut else None,
         "output": _items(answer, request),
@@ -43,7 +39,7 @@ def response_body(answer: Answer, request: ResponsesRequest, created: int) -> di
     }
 
 
-def _begun(model: str, decision_id: int, request: ResponsesRequest, created: int) -> dict[str, Any]:
+def begun(model: str, decision_id: int, request: ResponsesRequest, created: int) -> dict[str, Any]:
     """Return what is told of a response before anything is said."""
     asked = request.model_dump(exclude_none=True, by_alias=True)
     text = {"format": {"type": "text"}, **asked.get("text", {})}
@@ -79,26 +75,34 @@ def _items(answer: Answer, request: ResponsesRequest) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     if is_refusal(answer):
         content: list[dict[str, Any]] = [{"type": "refusal", "refusal": refusal_text(answer)}]
-        items.append(_message(answer.decision_id, content, status))
+        items.append(message(answer.decision_id, content, status))
     elif answer.text or not tool_calls(answer):
-        items.append(_message(answer.decision_id, [_text(answer.text)], status))
+        items.append(message(answer.decision_id, [said(answer.text)], status))
     for number, call in enumerate(tool_calls(answer)):
-        items.append(
-            {
-                "id": f"fc_{answer.decision_id}_{number}",
-                "type": "function_call",
-                "call_id": call["id"],
-                **request.named(call["function"]["name"]),
-                "arguments": call["function"]["arguments"],
-                "status": status,
-            }
-        )
+        function = call["function"]
+        item = called(answer.decision_id, number, call["id"], request.named(function["name"]))
+        items.append({**item, "arguments": function["arguments"], "status": status})
     return items
 
 
-def _message(decision_id: int, content: list[dict[str, Any]], status: str) -> dict[str, Any]:
+def called(decision_id: int, number: int, call_id: str, named: dict[str, Any]) -> dict[str, Any]:
+    """Return a call of a function as it begins; `named`: as of `ResponsesRequest.named`."""
     return {
-        "id": f"msg_{decision_id}",
+        "id": f"fc_{decision_id}_{number}",
+        "type": "function_call",
+        "call_id": call_id,
+        **named,
+        "arguments": "",
+        "status": "in_progress",
+    }
+
+
+def message(
+    decision_id: int, content: list[dict[str, Any]], status: str, number: int = 0
+) -> dict[str, Any]:
+    """Return an item that is said, not called; `number`: among those of the answer, from 0."""
+    return {
+        "id": f"msg_{decision_id}" + (f"_{number}" if number else ""),
         "type": "message",
         "role": "assistant",
         "status": status,
@@ -106,7 +110,8 @@ def _message(decision_id: int, content: list[dict[str, Any]], status: str) -> di
     }
 
 
-def _text(text: str) -> dict[str, Any]:
+def said(text: str) -> dict[str, Any]:
+    """Return a part of a message that is text."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
@@ -124,84 +129,3 @@ def _usage(answer: Answer) -> dict[str, Any] | None:
         "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
         "total_tokens": used.input_tokens + used.output_tokens,
     }
-
-
-class ResponseEvents:
-    """An answer as events of a response."""
-
-    def __init__(self, request: ResponsesRequest) -> None:
-        self._request = request
-        self._created = int(time.time())
-        self._n_events = 0
-        self._n_items = 0
-        self._has_text = False
-        self._started: dict[str, Any] = {}
-        self._decision_id = 0
-
-    def begin(self, model: str, decision_id: int) -> Iterator[bytes]:
-        """Say that an answer begins."""
-        self._decision_id = decision_id
-        self._started = _begun(model, decision_id, self._request, self._created)
-        yield self._event("response.created", response=self._started)
-        yield self._event("response.in_progress", response=self._started)
-
-    def piece(self, piece: Piece) -> Iterator[bytes]:
-        """Tell a part of its text; thoughts are left out, as nothing could be done with them."""
-        if piece.field != "content":
-            return
-        if not self._has_text:
-            self._has_text = True
-            item = _message(self._decision_id, [], "in_progress")
-            yield self._event("response.output_item.added", output_index=0, item=item)
-            place = self._of_text()
-            yield self._event("response.content_part.added", **place, part=_text(""))
-        yield self._event(
-            "response.output_text.delta", **self._of_text(), delta=piece.text, logprobs=[]
-        )
-
-    def end(self, answered: Answer) -> Iterator[bytes]:
-        """Tell what came in one piece, and how it ended."""
-        body = response_body(answered, self._request, self._created)
-        for index, item in enumerate(body["output"]):
-            if item["type"] == "function_call":
-                yield from self._called(index, item)
-            elif "text" in item["content"][0]:
-                if not self._has_text:
-                    text = item["content"][0]["text"]
-                    yield from self.piece(Piece(answered.call.candidate, "content", text))
-                yield from self._said(index, item)
-            else:
-                yield self._event("response.output_item.added", output_index=index, item=item)
-                yield self._event("response.output_item.done", output_index=index, item=item)
-        yield self._event(f"response.{body['status']}", response=body)
-
-    def fail(self, refused: Refused) -> Iterator[bytes]:
-        """Say that it broke off."""
-        error = {"code": refused.code or "server_error", "message": str(refused)}
-        failed = {**self._started, "status": "failed", "error": error}
-        yield self._event("response.failed", response=failed)
-
-    def _said(self, index: int, item: dict[str, Any]) -> Iterator[bytes]:
-        (part,) = item["content"]
-        place = self._of_text()
-        yield self._event("response.output_text.done", **place, text=part["text"], logprobs=[])
-        yield self._event("response.content_part.done", **place, part=part)
-        yield self._event("response.output_item.done", output_index=index, item=item)
-
-    def _called(self, index: int, item: dict[str, Any]) -> Iterator[bytes]:
-        begun = {**item, "arguments": "", "status": "in_progress"}
-        place = {"item_id": item["id"], "output_index": index}
-        told = item["arguments"]
-        yield self._event("response.output_item.added", output_index=index, item=begun)
-        yield self._event("response.function_call_arguments.delta", **place, delta=told)
-        yield self._event(
-            "response.function_call_arguments.done", **place, name=item["name"], arguments=told
-        )
-        yield self._event("response.output_item.done", output_index=index, item=item)
-
-    def _of_text(self) -> dict[str, Any]:
-        return {"item_id": f"msg_{self._decision_id}", "output_index": 0, "content_index": 0}
-
-    def _event(self, kind: str, **told: Any) -> bytes:
-        number, self._n_events = self._n_events, self._n_events + 1
-        return event({"type": kind, "sequence_number": number, **told}, kind)

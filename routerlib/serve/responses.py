@@ -271,14 +271,15 @@ def tool_calls(answer: Answer) -> list[dict[str, Any]]:
     """
     calls = (answer.call.extra or {}).get(TOOL_CALLS) or ()
     return [
-        {**call, "id": f"call_{answer.decision_id}_{number}_{_tail(call['id'])}"}
+        {**call, "id": call_id(answer.decision_id, number, call["id"])}
         for number, call in enumerate(calls)
     ]
 
 
-def _tail(call_id: str) -> str:
-    """Return what can stand in an id of any API, and says which call of the candidate it was."""
-    return "".join(sign for sign in call_id if sign.isascii() and sign.isalnum())[-16:]
+def call_id(decision_id: int, number: int, told: str) -> str:
+    """Return an id of a call that stands in any API, and says which of the candidate's it was."""
+    tail = "".join(sign for sign in told if sign.isascii() and sign.isalnum())[-16:]
+    return f"call_{decision_id}_{number}_{tail}"
 
 
 def thoughts(answer: Answer) -> dict[str, str]:

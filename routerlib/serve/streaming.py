@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from routerlib.gather.calls.answers import Answer
+from routerlib.gather.calls.streams import CallPiece
+from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.prompt import Prompt
 from routerlib.serve.answering import Answering, Service
 from routerlib.serve.faults import Refused
@@ -18,9 +20,9 @@ from routerlib.serve.responses import (
     completion_id,
     finish_reason,
     thoughts,
-    tool_calls,
     usage,
 )
+from routerlib.serve.told_calls import Told, ToldCalls
 from routerlib.serve.wishes import Wish
 
 if TYPE_CHECKING:
@@ -32,11 +34,15 @@ THOUGHT_FIELD = "reasoning_content"
 
 
 class Piece(NamedTuple):
-    """What a candidate says (field ``content``) or thinks: a part of one field of the message."""
+    """What a candidate says (field ``content``), thinks or calls: a part of a field of the message.
+
+    `call`: a part of a call of a tool; None = it is text.
+    """
 
     model: str
     field: str
     text: str
+    call: CallPiece | None = None
 
 
 class Telling(Protocol):
@@ -48,8 +54,11 @@ class Telling(Protocol):
     def piece(self, piece: Piece) -> Iterator[bytes]:
         """Tell a part of it."""
 
-    def end(self, answered: Answer) -> Iterator[bytes]:
-        """Tell what came in one piece (calls of tools, a late thought), and how it ended."""
+    def end(self, answered: Answer, late: str) -> Iterator[bytes]:
+        """Tell what is left (calls that came in one piece, a late thought), and how it ended.
+
+        `late`: text that came after a call, which has to end first.
+        """
 
     def fail(self, refused: Refused) -> Iterator[bytes]:
         """Say that it broke off."""
@@ -64,12 +73,11 @@ async def stream(
 ) -> StreamingResponse:
     """Return a response that streams the answer as it comes.
 
-    It begins with the first text or thought, so that a candidate that fails before is replaced by
-    the next best unseen, and its headers can say who answers. It ends well only once the
-    call is on the disk; what fails after the beginning ends it with an error event. A client that
-    leaves doesn't stop the call: it is answered and logged to its end. Thoughts that stand in the
-    text come in one piece, after it: what of it was thought is sure only then. So do calls of
-    tools: half a call is of no use to anybody, and one that breaks off can be asked of another.
+    It begins with the first text, thought or call of a tool, so that a candidate that fails before
+    is replaced by the next best unseen, and its headers can say who answers. It ends well only once
+    the call is on the disk; what fails after the beginning ends it with an error event. A client
+    that leaves doesn't stop the call: it is answered and logged to its end. Thoughts that stand in
+    the text come in one piece, after it: what of it was thought is sure only then.
 
     A cascade looks at whole answers: what it gives back comes in one piece once it stands, and a
     header says so.
@@ -86,8 +94,11 @@ async def stream(
     def hear_thought(model: str, text: str) -> None:
         pieces.put_nowait(Piece(model, THOUGHT_FIELD, text))
 
+    def hear_call(model: str, piece: CallPiece) -> None:
+        pieces.put_nowait(Piece(model, TOOL_CALLS, piece.arguments, piece))
+
     if on_body is None:
-        asking = await service.ask(prompt, wish, hear, hear_thought)
+        asking = await service.ask(prompt, wish, hear, hear_thought, hear_call)
     else:
         asking = await service.ask(prompt, wish, on_body=on_body)
     asking.task.add_done_callback(lambda _: pieces.put_nowait(None))
@@ -133,10 +144,14 @@ async def _events(
 ) -> AsyncIterator[bytes]:
     for event in beginning:
         yield event
-    piece = first
+    piece, has_called, late = first, False, list[str]()
     while piece is not None:
-        for event in telling.piece(piece):
-            yield event
+        has_called |= piece.call is not None
+        if has_called and piece.field == "content":
+            late.append(piece.text)
+        else:
+            for event in telling.piece(piece):
+                yield event
         piece = await pieces.get()
     try:
         answered = await asking.answered()
@@ -144,7 +159,7 @@ async def _events(
         for event in telling.fail(refused):
             yield event
         return
-    for event in telling.end(answered):
+    for event in telling.end(answered, "".join(late)):
         yield event
 
 
@@ -173,10 +188,12 @@ class Chunks:
         self._told_logprobs = told
         self._told: Counter[str] = Counter()
         self._thought = ""
+        self._calls = ToldCalls(0)
         self._common: dict[str, Any] = {}
 
     def begin(self, model: str, decision_id: int) -> Iterator[bytes]:
         """Say that an answer begins."""
+        self._calls = ToldCalls(decision_id)
         self._common = {
             "id": completion_id(decision_id),
             "object": "chat.completion.chunk",
@@ -187,20 +204,24 @@ class Chunks:
 
     def piece(self, piece: Piece) -> Iterator[bytes]:
         """Tell a part of it."""
+        if piece.call is not None:
+            yield from self._called(self._calls.add(piece.call))
+            return
         self._thought += piece.text if piece.field == THOUGHT_FIELD else ""
         self._told[piece.field] += len(piece.text)
         yield self._delta({piece.field: piece.text})
 
-    def end(self, answered: Answer) -> Iterator[bytes]:
+    def end(self, answered: Answer, late: str) -> Iterator[bytes]:
         """Tell what came in one piece, why the answer ended, and perhaps its tokens."""
         # What was told so far is the whole thought's beginning, unless it stood in the text.
         if rest := thoughts(answered).get(THOUGHT_FIELD, "").removeprefix(self._thought):
             yield self._delta({THOUGHT_FIELD: rest})
-        if answered.text and not self._told["content"]:
+        if late:
+            yield self._delta({"content": late})
+        elif answered.text and not self._told["content"]:
             logprobs = self._told_logprobs and self._told_logprobs.logprobs
             yield self._delta({"content": answered.text}, logprobs)
-        for index, call in enumerate(tool_calls(answered)):
-            yield self._delta({"tool_calls": [{"index": index, **call}]})
+        yield from self._called(self._calls.rest(answered))
         ended = _choice({}, finish_reason(answered))
         yield self._chunk([ended], routerlib=about(answered))
         if self._with_usage:
@@ -210,6 +231,18 @@ class Chunks:
     def fail(self, refused: Refused) -> Iterator[bytes]:
         """Say that it broke off."""
         yield event(refused.body())
+
+    def _called(self, calls: Iterator[Told]) -> Iterator[bytes]:
+        """Tell parts of calls: id and name once, since clients put together what comes again."""
+        for told in calls:
+            call: dict[str, Any] = {"index": told.number}
+            if told.begins:
+                function = {"name": told.name, "arguments": told.arguments}
+                call |= {"id": told.id, "type": "function", "function": function}
+            else:
+                call["function"] = {"arguments": told.arguments}
+            if told.begins or told.arguments:
+                yield self._delta({TOOL_CALLS: [call]})
 
     def _delta(self, delta: dict[str, Any], logprobs: Any = None) -> bytes:
         return self._chunk([_choice(delta, None, logprobs)])

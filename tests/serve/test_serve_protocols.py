@@ -96,7 +96,11 @@ def test_a_message_streams_as_anthropics_events(log_path: Path) -> None:
     assert [each["content_block"]["type"] for each in starts] == ["text", "tool_use", "tool_use"]
     deltas = [each["delta"] for each in events if each["type"] == "content_block_delta"]
     assert "".join(each.get("text", "") for each in deltas) == "Let me add."
-    assert json.loads(deltas[-1]["partial_json"]) == {"a": 1, "b": 1}
+    inputs = [
+        each for each in events if each["type"] == "content_block_delta" and each["index"] == 2
+    ]
+    told_input = "".join(each["delta"]["partial_json"] for each in inputs)
+    assert json.loads(told_input) == {"a": 1, "b": 1}
     assert [each["type"] for each in events[-3:]] == [
         "content_block_stop",
         "message_delta",

@@ -151,22 +151,6 @@ def test_odd_streams_of_calls_are_put_together(log_path: Path, events: list[Any]
     assert [json.loads(each) for each in arguments] == [{}, {"a": 1}]
 
 
-def test_a_call_that_breaks_off_is_asked_of_the_next(log_path: Path) -> None:
-    half = {"index": 0, "id": "a", "function": {"name": "add", "arguments": '{"a'}}
-    begun = {"choices": [{"index": 0, "delta": {"tool_calls": [half]}}]}
-    with (
-        scripted_server(Reply(events=[begun])) as broken,
-        scripted_server(adding) as whole,
-        serving(
-            [candidate("small", broken.url), candidate("large", whole.url)], log_path
-        ) as served,
-    ):
-        message = {"role": "user", "content": "hi"}
-        told = served.post(CHAT, json=_body(message, tools=[ADD], stream=True)).text
-    assert '"model": "large"' in told
-    assert told.count('"tool_calls": [') == 1
-
-
 IMAGE = {
     "type": "image_url",
     "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"},

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from routerlib.gather.calls.client import Clients, NotAsked, Permit
+from routerlib.gather.calls.asking import NotAsked, Permit
+from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.hedging import HEARD, HEDGED, UNHEARD, Hedge, Stage, race
+from routerlib.gather.calls.streams import CallPiece
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.policies.utility import utility
 from routerlib.records.call import Call, CandidateModel
@@ -126,6 +128,7 @@ async def answer(
     recording: Recording,
     on_text: Callable[[str, str], None] | None = None,
     on_thought: Callable[[str, str], None] | None = None,
+    on_call: Callable[[str, CallPiece], None] | None = None,
     on_body: Callable[[Any], None] | None = None,
     permit: Permit | None = None,
     asked: Mapping[str, Any] | None = None,
@@ -133,7 +136,8 @@ async def answer(
 ) -> Answer:
     """Ask one candidate after the other until one answers; decision and every call are logged.
 
-    Once a candidate has begun to speak no other is asked: two answers don't make one.
+    Once a candidate has begun to speak no other is asked: two answers don't make one. A call of a
+    tool is a beginning only where somebody hears it.
 
     `order`: whom to ask, see `order_of_asking`; at least one.
     `asked`: what of the request each call's `extra` keeps beside the messages.
@@ -143,12 +147,10 @@ async def answer(
     recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
     if sum(map(n_characters, prompt.messages)) > _LONG_CHARACTERS:
         await recorded  # the copies that writing and sending take don't add up
-    stage = Stage(on_text, on_thought, on_body)
+    stage = Stage(on_text, on_thought, on_call, on_body)
 
     async def ask(candidate: CandidateModel) -> Call:
-        name = candidate.name
-        heard = _Speech(name, stage.on_text), _Speech(name, stage.on_thought)
-        return await _call(clients, candidate, prompt, heard, permit, stage)
+        return await _call(clients, candidate, prompt, permit, stage)
 
     async def record(call: Call, **told: str) -> Call:
         extra = {**(call.extra or {}), **(asked or {}), **told} or None
@@ -237,40 +239,21 @@ def instead(decision: Decision, model: str, reason: str, router_hash: str) -> De
     )
 
 
-class _Speech:
-    """What a candidate says, or thinks, as it comes, and whether it has begun."""
-
-    def __init__(self, name: str, listener: Callable[[str, str], None] | None) -> None:
-        self.has_begun = False
-        self._name = name
-        self._listener = listener
-
-    @property
-    def on_piece(self) -> Callable[[str], None] | None:
-        return None if self._listener is None else self._hear
-
-    def _hear(self, text: str) -> None:
-        self.has_begun = True
-        assert self._listener is not None
-        self._listener(self._name, text)
-
-
 async def _call(
     clients: Clients,
     candidate: CandidateModel,
     prompt: Prompt,
-    heard: tuple[_Speech, _Speech],
     permit: Permit | None,
     stage: Stage,
 ) -> Call:
     """Ask; a missing key, local model or money is a failed call too."""
     try:
-        on_text, on_thought = (each.on_piece for each in heard)
         return await clients.call(
             candidate,
             prompt,
-            on_text=on_text,
-            on_thought=on_thought,
+            on_text=stage.on_text(candidate.name),
+            on_thought=stage.on_thought(candidate.name),
+            on_call=stage.on_call(candidate.name),
             on_body=stage.body_of(candidate.name),
             permit=permit,
             is_wanted=lambda: stage.may_be_heard(candidate.name),

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.answers import Answer, LogRecording, answer, instead, order_of_asking
-from routerlib.gather.calls.client import Clients, Permit
+from routerlib.gather.calls.asking import Permit
+from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.calls.steps import answer_in_steps, goes_on
 from routerlib.gather.candidates.abilities import Request, able
@@ -68,7 +69,7 @@ def ask(
     on_thought : callable or None, default=None
         Called with each part of what the candidate thinks, where its provider tells that apart
         from the answer; only beside `on_text`.
-    permit : routerlib.gather.calls.client.Permit or None, default=None
+    permit : routerlib.gather.calls.asking.Permit or None, default=None
         Asked before each attempt, whoever it asks, and told what became of it, before anything is
         logged: so what was paid is known even where the log can't be written; None = no limit.
 

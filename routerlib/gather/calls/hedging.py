@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from routerlib.gather.calls.streams import CallPiece
 from routerlib.records.call import Call, CandidateModel
+
+Said = TypeVar("Said")
 
 # Where a call's `extra` says that another candidate was asked beside it.
 HEDGED = "hedged"
@@ -34,22 +37,25 @@ class Stage:
         self,
         on_text: Callable[[str, str], None] | None,
         on_thought: Callable[[str, str], None] | None,
+        on_call: Callable[[str, CallPiece], None] | None,
         on_body: Callable[[Any], None] | None,
     ) -> None:
         self.heard: str | None = None
         self.begun = asyncio.Event()
-        self._listeners = on_text, on_thought
+        self._on_text, self._on_thought, self._on_call = on_text, on_thought, on_call
         self._on_body = on_body
 
-    @property
-    def on_text(self) -> Callable[[str, str], None] | None:
-        """Who hears the answer."""
-        return self._gated(self._listeners[0])
+    def on_text(self, name: str) -> Callable[[str], None] | None:
+        """Return who hears the answer of a candidate."""
+        return self._gated(name, self._on_text)
 
-    @property
-    def on_thought(self) -> Callable[[str, str], None] | None:
-        """Who hears what is thought."""
-        return self._gated(self._listeners[1])
+    def on_thought(self, name: str) -> Callable[[str], None] | None:
+        """Return who hears what it thinks."""
+        return self._gated(name, self._on_thought)
+
+    def on_call(self, name: str) -> Callable[[CallPiece], None] | None:
+        """Return who hears which tools it calls."""
+        return self._gated(name, self._on_call)
 
     def body_of(self, name: str) -> Callable[[Any], None] | None:
         """Return who takes the whole answer of a candidate."""
@@ -64,11 +70,11 @@ class Stage:
         return self.heard in (None, name)
 
     def _gated(
-        self, listener: Callable[[str, str], None] | None
-    ) -> Callable[[str, str], None] | None:
+        self, name: str, listener: Callable[[str, Said], None] | None
+    ) -> Callable[[Said], None] | None:
         if listener is None:
             return None
-        return lambda name, text: listener(name, text) if self._is_heard(name) else None
+        return lambda said: listener(name, said) if self._is_heard(name) else None
 
     def _is_heard(self, name: str) -> bool:
         if self.heard is None:

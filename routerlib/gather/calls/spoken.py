@@ -44,6 +44,11 @@ class SpokenAnswer:
         if self._start is not None:
             self._show(len(self._text) - (_HELD_CHARS if self._start else 0))
 
+    def show(self) -> None:
+        """Hand on what is answer by now: something else follows, so that no mark goes on."""
+        if self._start is not None:
+            self._show(len(self._text))
+
     def end(self) -> None:
         """Hand on what was held back."""
         answer = separate(self._text).answer

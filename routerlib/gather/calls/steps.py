@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.answers import Answer, Recording, answer, order_of_asking
-from routerlib.gather.calls.client import Clients, Permit
+from routerlib.gather.calls.asking import Permit
+from routerlib.gather.calls.client import Clients
 from routerlib.records.call import CandidateModel
 from routerlib.records.decision import AFTER_DECISION, STEP, Decision
 from routerlib.records.logprobs import kept_logprobs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from routerlib.gather.calls.replies import (
     BrokenOff,
@@ -20,46 +20,88 @@ from routerlib.records.endings import MEANINGS, meaning_of
 from routerlib.records.logprobs import TokenLogprob, read_logprobs
 
 
+class CallPiece(NamedTuple):
+    """A part of a call of a tool.
+
+    `number`: of the call among those of the answer, from 0.
+    `arguments`: what comes to its arguments, which are text.
+    """
+
+    number: int
+    id: str
+    name: str
+    arguments: str
+
+
 class StreamedCalls:
     """The calls of tools so far, whose arguments come in pieces.
 
     >>> calls = StreamedCalls()
     >>> calls.add([{"index": 0, "id": "1", "function": {"name": "f", "arguments": '{"a"'}}])
+    [CallPiece(number=0, id='1', name='f', arguments='{"a"')]
     >>> calls.add([{"index": 0, "id": "1", "function": {"name": "f", "arguments": ": 1}"}}])
+    [CallPiece(number=0, id='1', name='f', arguments=': 1}')]
     >>> calls.whole
     [{'id': '1', 'function': {'name': 'f', 'arguments': '{"a": 1}'}}]
     """
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Any, dict[str, Any], list[str]]] = []
+        self._calls: list[_Call] = []
 
-    def add(self, deltas: Any) -> None:
-        """Take in what a chunk has of calls."""
+    def add(self, deltas: Any) -> list[CallPiece]:
+        """Take in what a chunk has of calls, and return what may be handed on."""
+        told = []
         for delta in deltas or ():
             function = delta.get("function") or {}
-            call, pieces = self._place(delta.get("index"), delta.get("id"))
-            call["id"] = call["id"] or delta.get("id")
-            call["name"] = call["name"] or function.get("name")  # some say both with every piece
-            told = function.get("arguments")
-            if told:
-                pieces.append(told if isinstance(told, str) else canonical_json(told))
+            number = self._place(delta.get("index"), delta.get("id"))
+            call = self._calls[number]
+            call.id = call.id or delta.get("id")
+            call.name = call.name or function.get("name")  # some say both with every piece
+            if arguments := function.get("arguments"):
+                is_text = isinstance(arguments, str)
+                call.pieces.append(arguments if is_text else canonical_json(arguments))
+            if number == 0 or self._calls[number - 1].has_begun:
+                told += call.handed_on(number)
+        return told
 
-    def _place(self, index: Any, told_id: Any) -> tuple[dict[str, Any], list[str]]:
-        """Return the call that a piece belongs to: by its index, or, as some say none, its id."""
-        for known_index, call, pieces in reversed(self._parts):
-            is_same = not told_id or not call["id"] or told_id == call["id"]
-            if is_same and index in (None, known_index):
-                return call, pieces
-        self._parts.append((index, {"id": None, "name": None}, []))
-        return self._parts[-1][1:]
+    def _place(self, index: Any, told_id: Any) -> int:
+        """Return which call a piece belongs to: by its index, or, as some say none, its id."""
+        for number, call in reversed(list(enumerate(self._calls))):
+            is_same = not told_id or not call.id or told_id == call.id
+            if is_same and index in (None, call.index):
+                return number
+        self._calls.append(_Call(index))
+        return len(self._calls) - 1
 
     @property
     def whole(self) -> list[dict[str, Any]]:
         """The calls, put together."""
         return [
-            {"id": call["id"], "function": {"name": call["name"], "arguments": "".join(pieces)}}
-            for _, call, pieces in self._parts
+            {"id": call.id, "function": {"name": call.name, "arguments": "".join(call.pieces)}}
+            for call in self._calls
         ]
+
+
+class _Call:
+    """One call so far."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+        self.id: Any = None
+        self.name: Any = None
+        self.pieces: list[str] = []
+        self._n_told = 0
+        self.has_begun = False
+
+    def handed_on(self, number: int) -> list[CallPiece]:
+        """Return what is new: nothing before it has a name, and an id where it has one at all."""
+        is_known = isinstance(self.name, str) and (self.id or self.pieces)
+        if not is_known or (self.has_begun and self._n_told == len(self.pieces)):
+            return []
+        new, self._n_told = "".join(self.pieces[self._n_told :]), len(self.pieces)
+        self.has_begun = True
+        call_id, name = storable(str(self.id or "")), storable(self.name)
+        return [CallPiece(number, call_id, name, storable(new))]
 
 
 class StreamedAnswer:
@@ -86,6 +128,7 @@ class StreamedAnswer:
         self._top: dict[str, Any] = {}
         self._has_begun = self._is_last = False
         self.new_thought = ""  # of the last chunk
+        self.new_calls: list[CallPiece] = []
         self._began_at: float | None = None  # by `time.perf_counter`
 
     @property
@@ -108,7 +151,7 @@ class StreamedAnswer:
 
     def add(self, chunk: Any) -> str:
         """Take in one chunk of the stream and return its part of the answer's text."""
-        self.new_thought = ""
+        self.new_thought, self.new_calls = "", []
         try:
             return self._add(chunk)
         except (AttributeError, LookupError, TypeError) as error:
@@ -159,7 +202,7 @@ class StreamedAnswer:
         if thought:
             self._thoughts.append(thought)
             self.new_thought = storable(thought)
-        self._calls.add(delta.get("tool_calls"))
+        self.new_calls = self._calls.add(delta.get("tool_calls"))
         if delta.get("refusal"):
             self._refusals.append(delta["refusal"])
         return piece

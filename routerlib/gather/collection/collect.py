@@ -13,8 +13,9 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Literal, get_args
 
+from routerlib.gather.calls.asking import NotAsked
 from routerlib.gather.calls.budget import Budget, SharedBudget, capped
-from routerlib.gather.calls.client import Clients, NotAsked
+from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.candidates.keys import KeyFault
 from routerlib.gather.collection.giving_up import why_hopeless
