@@ -1,19 +1,22 @@
 """Print whether looking at the answer before paying for a dearer one pays on real answers.
 
-Run ``python benchmarks/cascades.py [all] [pairs] [rivals] [speed] [--folds 0 1] [--seed 0]``. Folds
-hold groups of near-duplicates together; every call is paid; each prompt is scored once. Folds 0 and
-1 of seed 0 are those on which the recipe was chosen. Protocol: README.md.
+Run ``python benchmarks/cascades.py [all] [pairs] [rivals] [speed] [--folds 0 1] [--seed 0]
+[--cache FOLDER]``. Folds hold groups of near-duplicates together; every call is paid; each prompt
+is scored once. Folds 0 and 1 of seed 0 are those on which the recipe was chosen. Protocol:
+README.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Memory
 from outcome_tables import read_reasoning
+from source_hash import source_hash
 
 from routerlib.features.learners.log_odds import sigmoid
 from routerlib.metrics.calibration import ece
@@ -53,16 +56,10 @@ class Curve(NamedTuple):
     quality: Floats
     cost_usd: Floats
 
-    @classmethod
-    def empty(cls, n_prompts: int) -> Curve:
-        """Return one that is filled fold by fold."""
-        return cls(*(np.full((n_prompts, len(WEIGHTS)), np.nan) for _ in range(2)))
-
 
 class Fold(NamedTuple):
     """A router and a cascade trained on the other folds, with the prompts of this one."""
 
-    rows: np.ndarray
     train: Outcomes
     test: Outcomes
     router: LGBMRouter
@@ -70,11 +67,47 @@ class Fold(NamedTuple):
     bench: Bench
 
 
+class Measured(NamedTuple):
+    """What was seen on the prompts of one fold; `curves` by the name of the way of choosing.
+
+    `judged, expected` (n_prompts, n_models): of each answer alone, and by the router before it.
+    `before, after` (n_prompts,): by how much the dear model is wanted beyond the cheap one, before
+        and after the cheap answer was looked at.
+    """
+
+    rows: np.ndarray
+    curves: dict[str, Curve]
+    judged: Floats
+    expected: Floats
+    before: Floats
+    after: Floats
+
+
 class Division(NamedTuple):
-    """Which of five folds are scored, and the seed by which groups were dealt into them."""
+    """Which of five folds are scored, the seed by which groups were dealt, and kept results.
+
+    `cache`: folder of finished folds; None = nothing is kept.
+    """
 
     folds: tuple[int, ...]
     seed: int
+    cache: str | None
+
+    def measured(
+        self,
+        outcomes: Outcomes,
+        ways: tuple[str, ...],
+        cheap: str | None = None,
+        dear: str | None = None,
+    ) -> list[Measured]:
+        """Train on four folds and follow `ways` over the fifth, for each that is to be scored.
+
+        `cheap, dear`: as of `measured_fold`.
+        """
+        code = source_hash("routerlib.routers.cascades.rivals") if self.cache else ""
+        measure = Memory(self.cache, verbose=0).cache(measured_fold, ignore=["outcomes"])
+        key = f"{outcomes.data_hash} {WEIGHTS.sum()} {code}"
+        return [measure(outcomes, each, self.seed, ways, cheap, dear, key) for each in self.folds]
 
 
 # Rules of a cheap model and a dear one that know what the cascade knows.
@@ -87,6 +120,7 @@ RULES: dict[str, Callable[[str, str, Fold], CheapThenDear]] = {
     ),
     "always both": lambda cheap, dear, fold: AlwaysDear(cheap, dear),
 }
+WAYS = ("cascade", "router", "planned sets", *RULES)
 
 
 def main() -> None:
@@ -95,14 +129,16 @@ def main() -> None:
     parser.add_argument("tables", nargs="*")
     parser.add_argument("--folds", type=int, nargs="+", default=range(5), help="which to score")
     parser.add_argument("--seed", type=int, default=0, help="how groups are dealt into folds")
+    parser.add_argument("--cache", help="folder of finished folds; a second run goes on from them")
     arguments = parser.parse_args()
     tables = arguments.tables or list(TABLES)
     outcomes = read_reasoning()
     if outcomes is None:
         return
+    division = Division(tuple(arguments.folds), arguments.seed, arguments.cache)
     for name in tables:
         print(f"\n## {name}, folds {[*arguments.folds]} of seed {arguments.seed}")
-        TABLES[name](outcomes, Division(tuple(arguments.folds), arguments.seed))
+        TABLES[name](outcomes, division)
 
 
 def compare_all(outcomes: Outcomes, division: Division) -> None:
@@ -110,33 +146,9 @@ def compare_all(outcomes: Outcomes, division: Division) -> None:
 
     Rules of two go from the cheapest candidate to the best single one of train.
     """
-    names = ("cascade", "router", "planned sets", *RULES)
-    curves = {name: Curve.empty(len(outcomes)) for name in names}
-    judged = np.full(outcomes.quality.shape, np.nan)
-    expected = judged.copy()
-    for fold in folds_of(outcomes, division):
-        mean_usd = fold.train.cost_usd.mean(axis=0)
-        cheap, dear = fold.train.models[int(mean_usd.argmin())], fold.train.best_single
-        follow_all(curves, fold, cheap, dear)
-        for arm in range(len(outcomes.models)):
-            judged[fold.rows, arm] = sigmoid(fold.bench.judged.odds((arm,))[:, arm])
-        expected[fold.rows] = fold.bench.estimates.quality
-    show_curves(outcomes, curves)
-    show_judgement(outcomes, judged, expected)
-
-
-def follow_all(curves: Mapping[str, Curve], fold: Fold, cheap: str, dear: str) -> None:
-    """Keep what the cascade, the router and each rival got of a fold, along all cost weights."""
-    planned = PlannedCascade(fold.cascade)
-    rules = {name: rule(cheap, dear, fold).fit(fold.train) for name, rule in RULES.items()}
-    for column, weight in enumerate(WEIGHTS):
-        put_both(curves, fold, column, weight)
-        sets = planned.follow(fold.bench, weight)
-        got = sets.quality(fold.test.quality), sets.cost_usd(fold.test.cost_usd)
-        put(curves["planned sets"], fold, column, *got)
-        for name, rule in rules.items():
-            replay = rule.replay(fold.test, cost_weight=weight)
-            put(curves[name], fold, column, replay.quality, replay.cost_usd)
+    found = division.measured(outcomes, WAYS)
+    show_curves(outcomes, found)
+    show_judgement(outcomes, found)
 
 
 def compare_pairs(outcomes: Outcomes, division: Division) -> None:
@@ -144,22 +156,19 @@ def compare_pairs(outcomes: Outcomes, division: Division) -> None:
     print("\nAPGR by share of strong calls, 95 % interval of the difference")
     for cheap, dear in PAIRS:
         pair = outcomes.of_models([cheap, dear])
-        before, after = np.full(len(pair), np.nan), np.full(len(pair), np.nan)
-        for fold in folds_of(pair, division):
-            quality = fold.bench.estimates.quality
-            before[fold.rows] = quality[:, 1] - quality[:, 0]
-            seen = fold.bench.situation((0,))
-            after[fold.rows] = seen.expected[:, 1] - seen.best
-        known = np.isfinite(before)
-        weak, strong = pair.quality[known].T
-        draws = weights_of(pair, known)
-        counts = np.rint(draws * int(known.sum()))
-        ranks = [apgr(weak, strong, each[known], weights=counts) for each in (before, after)]
+        found = division.measured(pair, (), cheap, dear)
+        rows = np.concatenate([each.rows for each in found])
+        weak, strong = pair.quality[rows].T
+        counts = np.rint(weights_of(pair, rows) * len(rows))
+        ranks = [
+            apgr(weak, strong, np.concatenate(wishes), weights=counts)
+            for wishes in zip(*((each.before, each.after) for each in found), strict=True)
+        ]
         gain = ranks[1] - ranks[0]
         low, high = np.quantile(gain[1:], [0.025, 0.975])
         print(
             f"{cheap} -> {dear}: router {ranks[0][0]:.3f}, with its answer {ranks[1][0]:.3f}, "
-            f"{gain[0]:+.3f} [{low:+.3f}, {high:+.3f}], n = {int(known.sum())}"
+            f"{gain[0]:+.3f} [{low:+.3f}, {high:+.3f}], n = {len(rows)}"
         )
 
 
@@ -167,35 +176,37 @@ def compare_rivals(outcomes: Outcomes, division: Division) -> None:
     """Compare with rules that go from a cheap model to a dear one, at the same cost weights."""
     for cheap, dear in PAIRS[:2]:
         pair = outcomes.of_models([cheap, dear])
-        names = ("cascade", "router", "planned sets", *RULES)
-        curves = {name: Curve.empty(len(pair)) for name in names}
-        for fold in folds_of(pair, division):
-            follow_all(curves, fold, cheap, dear)
+        found = division.measured(pair, WAYS, cheap, dear)
         print(f"\n{cheap} -> {dear}")
-        show_curves(pair, curves)
+        show_curves(pair, found)
 
 
 def measure_speed(outcomes: Outcomes, division: Division) -> None:
-    """Time fitting on 5,000 answers and judging one of 2,000 characters."""
+    """Time fitting on 5,000 answers, and judging others of about 2,000 characters, one by one."""
     del division
-    train = outcomes.take(range(5_000 // len(outcomes.models)))
+    n_train = 5_000 // len(outcomes.models)
+    train, test = outcomes.take(range(n_train)), outcomes.take(range(n_train, len(outcomes)))
     router = LGBMRouter(random_state=0).fit(train)
-    start = time.perf_counter()
+    start = time.process_time()
     judgement = AnswerJudgement(router).fit(train)
-    fitted_s = time.perf_counter() - start
-    answers = [text for row in outcomes.answers or () for text in row if text]
-    text = next(each for each in answers if 1_950 <= len(each) <= 2_050)
-    said = judgement.said_by({outcomes.models[0]: text}, None)
-    expected = router.predict(outcomes.prompts[-1:]).quality
-    taken = []
-    for _ in range(300):
-        begun = time.perf_counter()
-        judgement.judged(outcomes.prompts[-1:], [said], expected).odds((0,))
-        taken.append(1e3 * (time.perf_counter() - begun))
-    low, middle = np.quantile(taken, [0.05, 0.5])
+    fitted_s = time.process_time() - start
+    expected = router.predict(test.prompts).quality
+    cases = [
+        (row, arm, judgement.said_by({test.models[arm]: text}, None))
+        for row, said in enumerate(test.answers or ())
+        for arm, text in enumerate(said)
+        if text and abs(len(text) - 2_000) <= 200
+    ]
+    taken = np.zeros((len(cases), 2))
+    for case, (row, arm, said) in enumerate(cases):
+        begun = time.perf_counter(), time.process_time()
+        judgement.judged([test.prompts[row]], [said], expected[[row]]).odds((arm,))
+        taken[case] = time.perf_counter() - begun[0], time.process_time() - begun[1]
+    low, middle = np.quantile(1e3 * taken, [0.05, 0.5], axis=0)
     print(
-        f"\nfit on {judgement.n_answers_} answers: {fitted_s:.1f} s; {len(text)} characters: "
-        f"median {middle:.2f} ms, 5 % quantile {low:.2f} ms"
+        f"\nfit on {judgement.n_answers_} answers: {fitted_s:.1f} s of CPU; {len(cases)} others of "
+        f"1,800 to 2,200 characters: median {middle[0]:.2f} ms ({middle[1]:.2f} of CPU), 5 % "
+        f"quantile {low[0]:.2f} ms"
     )
 
 
@@ -207,52 +218,85 @@ TABLES: dict[str, Callable[[Outcomes, Division], None]] = {
 }
 
 
-def folds_of(outcomes: Outcomes, division: Division) -> Iterator[Fold]:
-    """Train on four folds and get ready to follow the fifth, for each that is to be scored."""
-    folds = grouped_folds(outcomes.groups, 5, division.seed)
-    for number in division.folds:
-        train, test = outcomes.take(folds != number), outcomes.take(folds == number)
-        router = LGBMRouter(random_state=0).fit(train)
-        cascade = Cascade(router).fit(train)
-        print(f"fold {number}: {cascade.boldness_}", flush=True)
-        rows = np.flatnonzero(folds == number)
-        yield Fold(rows, train, test, router, cascade, cascade.bench(test))
+def measured_fold(
+    outcomes: Outcomes,
+    number: int,
+    seed: int,
+    ways: tuple[str, ...],
+    cheap: str | None,
+    dear: str | None,
+    key: str,
+) -> Measured:
+    """Train on the other folds, and follow each way over the prompts of this one.
+
+    `cheap, dear`: models of the rules of two; None = the cheapest and the best single one of train.
+    `key`: of data and code, for a cache.
+    """
+    del key
+    folds = grouped_folds(outcomes.groups, 5, seed)
+    train, test = outcomes.take(folds != number), outcomes.take(folds == number)
+    router = LGBMRouter(random_state=0).fit(train)
+    cascade = Cascade(router).fit(train)
+    print(f"fold {number}: {cascade.boldness_}", flush=True)
+    fold = Fold(train, test, router, cascade, cascade.bench(test))
+    cheap = train.models[int(train.cost_usd.mean(axis=0).argmin())] if cheap is None else cheap
+    dear = train.best_single if dear is None else dear
+    odds = [fold.bench.judged.odds((arm,))[:, arm] for arm in range(len(train.models))]
+    expected = fold.bench.estimates.quality
+    weak, strong = (train.models.index(name) for name in (cheap, dear))
+    seen = fold.bench.situation((weak,))
+    return Measured(
+        rows=np.flatnonzero(folds == number),
+        curves={way: followed(way, fold, cheap, dear) for way in ways},
+        judged=sigmoid(np.column_stack(odds)),
+        expected=expected,
+        before=expected[:, strong] - expected[:, weak],
+        after=seen.expected[:, strong] - seen.best,
+    )
 
 
-def put_both(curves: Mapping[str, Curve], fold: Fold, column: int, weight: float) -> None:
-    """Keep what the router and the cascade got of a fold at one cost weight."""
-    arms = choose_arms(fold.bench.estimates, weight)
-    rows = np.arange(len(arms))
-    got = fold.test.quality[rows, arms], fold.test.cost_usd[rows, arms]
-    put(curves["router"], fold, column, *got)
-    followed = fold.bench.follow(weight, fold.cascade.boldness_.share, fold.cascade.most_calls)
-    got = followed.quality(fold.test.quality), followed.cost_usd(fold.test.cost_usd)
-    put(curves["cascade"], fold, column, *got)
+def followed(way: str, fold: Fold, cheap: str, dear: str) -> Curve:
+    """Return what one way of choosing gave on the prompts of a fold, along all cost weights."""
+    test, bench, cascade = fold.test, fold.bench, fold.cascade
+    quality, cost_usd = test.quality, test.cost_usd
+    points = []
+    if way in RULES:
+        rule = RULES[way](cheap, dear, fold).fit(fold.train)
+        replays = [rule.replay(test, cost_weight=weight) for weight in WEIGHTS]
+        points = [(each.quality, each.cost_usd) for each in replays]
+    elif way == "router":
+        rows = np.arange(len(test))
+        chosen = [choose_arms(bench.estimates, weight) for weight in WEIGHTS]
+        points = [(quality[rows, arms], cost_usd[rows, arms]) for arms in chosen]
+    else:
+        planned, share, most = PlannedCascade(cascade), cascade.boldness_.share, cascade.most_calls
+        asked = [
+            bench.follow(weight, share, most) if way == "cascade" else planned.follow(bench, weight)
+            for weight in WEIGHTS
+        ]
+        points = [(each.quality(quality), each.cost_usd(cost_usd)) for each in asked]
+    return Curve(*(np.column_stack(each) for each in zip(*points, strict=True)))
 
 
-def put(curve: Curve, fold: Fold, column: int, quality: Floats, cost_usd: Floats) -> None:
-    """Fill in what one fold gave at one cost weight."""
-    curve.quality[fold.rows, column], curve.cost_usd[fold.rows, column] = quality, cost_usd
-
-
-def weights_of(outcomes: Outcomes, known: np.ndarray) -> Floats:
+def weights_of(outcomes: Outcomes, rows: np.ndarray) -> Floats:
     """Return shares of prompts in resampled means, the first as they are; groups are drawn."""
-    drawn = cluster_weights(outcomes.groups[known], N_DRAWS, 0)
-    rows = np.vstack([np.ones((1, int(known.sum()))), *(np.atleast_2d(each) for each in drawn)])
-    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
+    drawn = cluster_weights(outcomes.groups[rows], N_DRAWS, 0)
+    counts = np.vstack([np.ones((1, len(rows))), *(np.atleast_2d(each) for each in drawn)])
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
-def show_curves(outcomes: Outcomes, curves: Mapping[str, Curve]) -> None:
+def show_curves(outcomes: Outcomes, folds: list[Measured]) -> None:
     """Print AIQ and the cost at the best single model's quality, against the first row."""
-    first = next(iter(curves.values()))
-    known = np.isfinite(first.quality[:, 0])
-    draws = weights_of(outcomes, known)
-    single_usd, single = draws @ outcomes.cost_usd[known], draws @ outcomes.quality[known]
+    rows = np.concatenate([each.rows for each in folds])
+    draws = weights_of(outcomes, rows)
+    single_usd, single = draws @ outcomes.cost_usd[rows], draws @ outcomes.quality[rows]
     best = int(single[0].argmax())
-    print(f"best single: {outcomes.models[best]}, quality {single[0, best]:.3f}, n = {known.sum()}")
+    print(f"best single: {outcomes.models[best]}, quality {single[0, best]:.3f}, n = {len(rows)}")
     found = {}
-    for name, curve in curves.items():
-        lines = hulls(draws @ curve.cost_usd[known], draws @ curve.quality[known])
+    for name in folds[0].curves:
+        parts = [each.curves[name] for each in folds]
+        quality, cost_usd = (np.concatenate(each) for each in zip(*parts, strict=True))
+        lines = hulls(draws @ cost_usd, draws @ quality)
         aiq = mean_heights(lines, single_usd.min(axis=1), single_usd.max(axis=1))
         # Whoever always costs more than the dearest model has no curve in that range.
         aiq = np.where(lines.cost_usd[:, 0] > single_usd.max(axis=1), np.nan, aiq)
@@ -269,13 +313,17 @@ def show_curves(outcomes: Outcomes, curves: Mapping[str, Curve]) -> None:
     print(f"cascade's cost there over the router's: {ratio[0]:.2f} [{low:.2f}, {high:.2f}]")
 
 
-def show_judgement(outcomes: Outcomes, judged: Floats, expected: Floats) -> None:
+def show_judgement(outcomes: Outcomes, folds: list[Measured]) -> None:
     """Print how well judgements are calibrated and rank, beside what the router expected."""
     from sklearn.metrics import roc_auc_score
 
-    known = np.isfinite(judged).all(axis=1)
-    quality, rng = outcomes.quality[known], np.random.default_rng(0)
-    for name, values in (("router", expected[known]), ("judgement", judged[known])):
+    quality = outcomes.quality[np.concatenate([each.rows for each in folds])]
+    judged, expected = (
+        np.concatenate(each)
+        for each in zip(*((fold.judged, fold.expected) for fold in folds), strict=True)
+    )
+    rng = np.random.default_rng(0)
+    for name, values in (("router", expected), ("judgement", judged)):
         auc = [roc_auc_score(quality[:, arm], values[:, arm]) for arm in range(quality.shape[1])]
         cells = np.arange(quality.size)
         drawn = [rng.choice(cells, min(1_000, len(cells)), replace=False) for _ in range(200)]

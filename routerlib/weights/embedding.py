@@ -13,7 +13,6 @@ import numpy as np
 
 from routerlib.records.brief import both_ends
 
-# The tokenizer has no word splitter, so its time grows faster than the text.
 _HEAD_CHARACTERS = 3_000
 _TAIL_CHARACTERS = 1_000
 
@@ -22,6 +21,12 @@ Encoder = Callable[[list[str]], np.ndarray]
 # What stands for spaces and line breaks among words.
 BLANK = "(blank)"
 _WORDS = re.compile(r"\d+(?:[.,]\d+)+|\w+(?:['\u2019]\w+)*|[^\w\s]")
+
+# The tokenizer has no word splitter, so its time grows faster than the text. No token of it goes on
+# after a word or over a line's end, so that text may be cut there, and short pieces are remembered.
+_PIECES = re.compile(r" *[^ \n]+| +|\n")
+_SPACE = "\u2581"
+_LONGEST_REMEMBERED, _MOST_REMEMBERED = 24, 32_768
 
 EMBEDDING_DIMENSIONS = 256
 N_TOKENS = 32_000
@@ -57,15 +62,9 @@ def encode(texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
     `encoder`: turns a list of texts into an array of shape (n_texts, n_dimensions), in
         addition.
     """
-    tokenizer, weights = _static_embedding()
-    batch = [_readable(text) for text in texts]
-    encodings = (
-        [tokenizer.encode(batch[0], add_special_tokens=False)]
-        if len(batch) == 1
-        else tokenizer.encode_batch_fast(batch, add_special_tokens=False)
-    )
-    token_ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
-    vectors = np.zeros((len(batch), EMBEDDING_DIMENSIONS), dtype=np.float32)
+    weights = _static_embedding()[1]
+    token_ids = [_token_ids(_readable(text)) for text in texts]
+    vectors = np.zeros((len(texts), EMBEDDING_DIMENSIONS), dtype=np.float32)
     for row, ids in enumerate(token_ids):
         if len(ids):
             vectors[row] = weights[ids].mean(axis=0)
@@ -110,6 +109,38 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """
     lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
     return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def _token_ids(text: str) -> np.ndarray:
+    """Return the tokens of a text, piece by piece where that gives the same."""
+    tokenizer, _ = _static_embedding()
+    if _SPACE in text or any(sign in text for sign in _special_tokens()):
+        return np.array(tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+    pieces = _PIECES.findall(f" {text}") if text else []
+    return np.frombuffer(b"".join(map(_PIECES_KNOWN.__getitem__, pieces)), dtype=np.int32)
+
+
+class _KnownPieces(dict[str, bytes]):
+    """Tokens of short pieces of text, four bytes each, found out when first asked for."""
+
+    def __missing__(self, piece: str) -> bytes:
+        tokens = _static_embedding()[0].model.tokenize(piece.replace(" ", _SPACE))
+        ids = np.array([token.id for token in tokens], dtype=np.int32).tobytes()
+        if len(piece) <= _LONGEST_REMEMBERED:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[piece] = ids
+        return ids
+
+
+_PIECES_KNOWN = _KnownPieces()
+
+
+@cache
+def _special_tokens() -> tuple[str, ...]:
+    """Return what the tokenizer takes for a mark of its own wherever it stands in a text."""
+    added = _static_embedding()[0].get_added_tokens_decoder().values()
+    return tuple(token.content for token in added)
 
 
 def _neural(texts: Sequence[str], encoder: Encoder) -> np.ndarray:

@@ -19,7 +19,13 @@ _TOLERANCE = 0.006
 _LARGEST = 1e15
 
 _WORD = re.compile(r"\w+")
-_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+# The same for plain text: what no word holds becomes a space, letters become small.
+_PLAIN_WORDS = bytes(
+    ord(chr(code).lower()) if chr(code).isalnum() or chr(code) == "_" else ord(" ")
+    for code in range(128)
+).ljust(256)
+# What stands before is looked at after the first digit: a search for digits alone is quicker.
+_NUMBER = re.compile(r"\d(?<![\w.]\d)[\d,]*(?:\.\d+)?")
 _TERM = r"(-?\$?\d[\d,]*(?:\.\d+)?)%?"
 _EQUATION = re.compile(
     rf"(?<![\w.)/*×+\-=^]){_TERM}(?:\s*([-+*/×÷])\s*{_TERM})(?:\s*([-+*/×÷])\s*{_TERM})?"
@@ -122,7 +128,7 @@ def read_answer(prompt: str, answer: str) -> ReadAnswer:
     result = result_of(text)
     n_characters = len(answer) - (len(shortened) - len(parted.answer))
     thought = len(parted.thought or "")
-    words = _WORD.findall(text.casefold())
+    words = _words(text)
     columns = [
         float(not text),
         math.log1p(n_characters),
@@ -201,8 +207,8 @@ def _manners(text: str, words: list[str]) -> list[float]:
     per = 100 / max(len(words), 20)
     ends = both_ends(text, _REFUSAL_CHARACTERS, _REFUSAL_CHARACTERS)
     return [
-        sum(word in _HEDGES for word in words) * per,
-        sum(word in _TURNS for word in words) * per,
+        sum(map(_HEDGES.__contains__, words)) * per,
+        sum(map(_TURNS.__contains__, words)) * per,
         float(len(_REFUSALS.findall(ends))),
     ]
 
@@ -291,7 +297,14 @@ def _numbers(prompt: str, text: str) -> list[float]:
 
 def _shared(words: list[str], prompt: str) -> float:
     kinds = set(words)
-    return len(kinds & set(_WORD.findall(prompt.casefold()))) / len(kinds) if kinds else 0.0
+    return len(kinds.intersection(_words(prompt))) / len(kinds) if kinds else 0.0
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text in small letters."""
+    if text.isascii():
+        return text.encode().translate(_PLAIN_WORDS).decode().split()
+    return _WORD.findall(text.casefold())
 
 
 def _script_differs(prompt: str, text: str) -> float:

@@ -1,0 +1,47 @@
+"""A text is read piece by piece, and gives the tokens of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routerlib.weights import embedding
+
+_PARTS = [
+    *("the answer", " ", "  ", "\n", "\n\n", "\t", "17*23=391", "é", "日本語", "🙂", "\u2581"),
+    *("<s>", "</s>", "<unk>", "a" * 40, "\r\n", "\u00a0", "\x00", "_", '{"x": 1}'),
+]
+
+
+def _of_the_whole(text: str) -> list[int]:
+    tokenizer, _ = embedding._static_embedding()
+    return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(_PARTS) | st.text(max_size=4), max_size=12))
+def test_pieces_have_the_tokens_of_the_whole_text(parts: list[str]) -> None:
+    text = embedding._readable("".join(parts))
+    assert embedding.encode([text]).token_ids[0].tolist() == _of_the_whole(text)
+
+
+def test_no_token_goes_on_over_a_cut() -> None:
+    tokenizer, _ = embedding._static_embedding()
+    tokens = tokenizer.get_vocab(with_added_tokens=False)
+    space = embedding._SPACE
+    assert not [each for each in tokens if space in each.lstrip(space) or "\n" in each]
+
+
+def test_what_is_remembered_is_bounded_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedding, "_PIECES_KNOWN", known := embedding._KnownPieces())
+    monkeypatch.setattr(embedding, "_MOST_REMEMBERED", 3)
+    text = "one two three four five one two " + "x" * 30
+    first, second = (embedding.encode([text]).token_ids[0] for _ in range(2))
+    assert np.array_equal(first, second)
+    assert first.tolist() == _of_the_whole(text)
+    assert 0 < len(known) <= 3
+    assert max(map(len, known)) <= embedding._LONGEST_REMEMBERED
