@@ -16,7 +16,8 @@ from routerlib.records.decision import Decision, Estimates
 class InputCost(NamedTuple):
     """What the input of one request costs at one candidate.
 
-    `full_usd`: US dollars of all of it, at the price of what isn't cached.
+    `full_usd`: US dollars of all of it, at the price of what isn't cached, or is kept for the
+        next request.
     `saved_usd`: US dollars less, for what its provider has cached of it.
     `cached_tokens`: how many tokens that is thought to be.
     `lost_usd`: US dollars that would be saved besides, had it been asked before in place of

@@ -114,6 +114,8 @@ class CacheRule:
         and nothing of one that only began in the same way (breakpoints).
     lifetime_s : float, default=300
         Seconds after the last request with that beginning until it is forgotten.
+    write_factor : float, default=1
+        Times the input price that tokens cost which are kept for the first time.
 
     Examples
     --------
@@ -124,6 +126,7 @@ class CacheRule:
     least_tokens: int = 1024
     block_tokens: int | None = 128
     lifetime_s: float = 300.0
+    write_factor: float = 1.0
 
 
 @dataclass(frozen=True)

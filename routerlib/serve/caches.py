@@ -101,14 +101,17 @@ class Caches:
         candidate = self._candidates[name]
         rule, per_token = candidate.cache, saved_usd_per_token(candidate)
         assert rule is not None
+        input_usd = candidate.price.input_usd_per_mtok / 1e6
+        written_usd = (rule.write_factor - 1) * input_usd
         n_tokens = max(likely_tokens(candidate.model, prompt, parameters), shared)
         n_cached = min(cached_tokens(rule, found, now_s), n_tokens)
         could = cacheable_tokens(rule, before[0].n_tokens) if before else 0
+        n_written = max(cacheable_tokens(rule, n_tokens) - n_cached, 0)
         return InputCost(
-            full_usd=n_tokens * candidate.price.input_usd_per_mtok / 1e6,
+            full_usd=n_tokens * input_usd + n_written * written_usd,
             saved_usd=n_cached * per_token,
             cached_tokens=n_cached,
-            lost_usd=max(could - n_cached, 0) * per_token,
+            lost_usd=max(could - n_cached, 0) * (per_token + written_usd),
         )
 
     def _catch_up(self, now_s: float) -> None:

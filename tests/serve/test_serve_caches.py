@@ -12,10 +12,13 @@ import httpx
 import numpy as np
 import pytest
 from caching_provider import caching_provider
+from genai_prices import Usage as Usage_
+from genai_prices import calc_price
 from serving import candidate, rows, serving
 
 from routerlib.gather.calls.prefixes import Prefixes, cached_tokens
-from routerlib.gather.candidates.candidates import load_candidates
+from routerlib.gather.candidates.cache_rules import usual_rule
+from routerlib.gather.candidates.candidates import PROVIDERS, load_candidates
 from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.input_costs import InputCost, InputCosts
@@ -51,6 +54,9 @@ def text(n_words: int, seed: int) -> str:
 SYSTEM = {"role": "system", "content": text(700, seed=1)}
 
 
+LONG_SYSTEM = {"role": "system", "content": text(1400, seed=1)}
+
+
 def save_router(path: Path, quality: list[float], cost_usd: list[float]) -> None:
     n_prompts = 30
     prompts = [text(5, seed) for seed in range(n_prompts)]
@@ -58,9 +64,9 @@ def save_router(path: Path, quality: list[float], cost_usd: list[float]) -> None
     KNNRouter().fit(outcomes).save(path)
 
 
-def pair(url: str) -> list[CandidateModel]:
+def pair(url: str, rule: CacheRule = CacheRule()) -> list[CandidateModel]:  # noqa: B008
     prices = {"small": Price(1.0, 4.0, 0.1), "large": Price(1.2, 5.0, 0.12)}
-    return [candidate(name, url, price=price, cache=CacheRule()) for name, price in prices.items()]
+    return [candidate(name, url, price=price, cache=rule) for name, price in prices.items()]
 
 
 def ask(client: httpx.Client, messages: list[dict[str, str]], model: str = "router") -> str:
@@ -73,16 +79,27 @@ def ask(client: httpx.Client, messages: list[dict[str, str]], model: str = "rout
     return str(told.json()["model"])
 
 
+ASKS = {"cache_control": {"type": "ephemeral"}}
+RULES = {
+    "blocks": usual_rule("openai", "gpt-4o", None, {}),
+    "requests": usual_rule("openrouter", "anthropic/claude-3.5-haiku", None, ASKS),
+    "beginnings": usual_rule("gemini", "gemini-2.5-flash", None, {}),
+}
+
+
+@pytest.mark.parametrize("keeps", RULES)
 def test_estimated_cached_tokens_are_those_that_a_provider_bills(
-    log_path: Path, tmp_path: Path
+    log_path: Path, tmp_path: Path, keeps: str
 ) -> None:
     save_router(tmp_path / "r.pkl", [0.8, 0.8], [0.001, 0.001])
+    rule = RULES[keeps]
+    assert rule is not None
     with (
-        caching_provider() as (provider, url),
-        serving(pair(url), log_path, tmp_path / "r.pkl", stickiness="cache") as client,
+        caching_provider(keeps, rule.least_tokens) as (provider, url),
+        serving(pair(url, rule), log_path, tmp_path / "r.pkl", stickiness="cache") as client,
     ):
         for conversation in range(3):
-            messages = [SYSTEM]
+            messages = [SYSTEM if keeps == "blocks" else LONG_SYSTEM]
             for step in range(7):
                 task = text(60 + 90 * (step % 3), seed=10 * conversation + step)
                 messages.append({"role": "user", "content": task})
@@ -189,6 +206,67 @@ def test_a_rule_stands_in_candidates_yaml_and_openais_is_known(tmp_path: Path) -
     path.write_text(path.read_text().replace("least_tokens", "least_token"))
     with pytest.raises(ValueError, match="did you mean least_tokens"):
         load_candidates(path)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "asked", "least"),
+    [
+        ("gemini", "gemini-2.5-pro", {}, 2048),
+        ("gemini", "gemini-3.5-flash", {}, 4096),
+        ("gemini", "gemini-2.0-flash", {}, None),
+        ("openrouter", "anthropic/claude-sonnet-4.5", ASKS, 1024),
+        ("openrouter", "anthropic/claude-opus-4.5", ASKS, 4096),
+        ("openrouter", "anthropic/claude-opus-5", ASKS, 512),
+        ("openrouter", "anthropic/claude-sonnet-4.5", {}, None),
+        ("openrouter", "mistral-large", ASKS, None),
+        ("anthropic", "claude-sonnet-4-5", ASKS, None),  # its own Chat Completions cache nothing
+        ("mistral", "mistral-large-latest", {}, None),
+    ],
+)
+def test_what_is_usual_is_known_by_model(
+    provider: str, model: str, asked: dict[str, Any], least: int | None
+) -> None:
+    rule = usual_rule(provider, model, PROVIDERS[provider].base_url, asked)
+    assert (rule and rule.least_tokens) == least
+
+
+def test_what_claude_charges_is_what_the_table_of_prices_says() -> None:
+    rule = usual_rule("openrouter", "claude-sonnet-4-5", None, ASKS)
+    assert rule is not None
+    asked = [Usage_(input_tokens=1000), Usage_(input_tokens=1000, cache_write_tokens=1000)]
+    usd = [calc_price(each, "claude-sonnet-4-5", provider_id="anthropic") for each in asked]
+    assert rule.write_factor == pytest.approx(float(usd[1].total_price / usd[0].total_price))
+    hour = usual_rule("openrouter", "claude-x", None, {"cache_control": {"ttl": "1h"}})
+    assert hour == CacheRule(1024, None, 3600.0, 2.0)
+
+
+def test_an_entry_changes_what_is_usual_or_takes_it_away(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.yaml"
+    path.write_text(
+        "- {name: a, model: gemini-2.5-pro, provider: gemini, cache: {lifetime_s: 60}}\n"
+        "- {name: b, model: gemini-2.5-pro, provider: gemini, cache: null}\n"
+    )
+    rules = [each.cache for each in load_candidates(path)]
+    assert rules == [CacheRule(2048, 1, 60.0), None]
+
+
+def test_what_is_written_to_a_cache_costs_more(log: CallLog) -> None:
+    rule = CacheRule(1024, None, 300.0, 1.25)
+    one = CandidateModel("small", "m", "custom", None, None, Price(1, 2, 0.1), cache=rule)
+    history = Prompt(({"role": "user", "content": text(2000, seed=5)},))
+    log.add_prompts([history])
+    caches = Caches(log, [one])
+    fresh = caches.inputs(history, {})["small"]
+    log.add_call(Call(history.prompt_id, "small", one.params_hash, "ok", "4", Usage(1500, 9)))
+    more = Prompt((*history.messages, {"role": "user", "content": text(100, seed=6)}))
+    known = caches.inputs(more, {})["small"]
+    assert known.cached_tokens == 1500
+    n_tokens = round((known.full_usd * 1e6 + 0.25 * 1500) / 1.25)
+    assert n_tokens > 1500
+    assert fresh.full_usd * 1e6 / 1.25 == pytest.approx(round(fresh.full_usd * 1e6 / 1.25))
+    assert known.expected_usd(0.0) == pytest.approx(
+        (1.25 * (n_tokens - 1500) + 0.1 * 1500) / 1e6, rel=1e-6
+    )
 
 
 SMALL = CandidateModel(

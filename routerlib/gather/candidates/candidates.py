@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from importlib.resources import files
@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from routerlib.gather.candidates.cache_rules import usual_rule
 from routerlib.gather.candidates.facts import Facts, known_facts
 from routerlib.gather.candidates.keys import key_complaints
 from routerlib.gather.candidates.parameters import (
@@ -53,11 +54,10 @@ class _Provider:
     base_url: str | None
     api_key_env: str | None = None
     price_table: str | None = None  # its name in genai-prices
-    cache: CacheRule | None = None  # what it caches unasked, by its documentation
 
 
 PROVIDERS = {
-    "openai": _Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "openai", CacheRule()),
+    "openai": _Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "openai"),
     "anthropic": _Provider("https://api.anthropic.com/v1/", "ANTHROPIC_API_KEY", "anthropic"),
     "gemini": _Provider(
         "https://generativelanguage.googleapis.com/v1beta/openai/", "GEMINI_API_KEY", "google"
@@ -92,6 +92,7 @@ class _CacheEntry(_Strict):
     least_tokens: int = Field(default=1024, ge=0)
     block_tokens: int | None = Field(default=128, ge=1)
     lifetime_s: float = Field(default=300.0, gt=0)
+    write_factor: float = Field(default=1.0, ge=1, le=10)
 
 
 class _Entry(_Strict):
@@ -320,7 +321,7 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
         price=_price(checked, label),
         roles=tuple(checked.roles),
         **_facts(checked)._asdict(),
-        cache=CacheRule(**checked.cache.model_dump()) if checked.cache else provider.cache,
+        cache=_cache(checked, fields["parameters"]),
     )
 
 
@@ -329,6 +330,17 @@ _WORKED_OUT = {
     "price", "base_url", "api_key_env", "roles", "extra",
     "supports", "context_tokens", "max_output_tokens", "facts_from", "cache",
 }  # fmt: skip
+
+
+def _cache(entry: _Entry, parameters: Mapping[str, Any]) -> CacheRule | None:
+    """Return what is cached: what the entry says goes before what is usual; null = nothing."""
+    if entry.cache is None and "cache" in entry.model_fields_set:
+        return None
+    base_url = entry.base_url or PROVIDERS[entry.provider].base_url
+    usual = usual_rule(entry.provider, entry.model, base_url, parameters)
+    if entry.cache is None:
+        return usual
+    return replace(usual or CacheRule(), **entry.cache.model_dump(exclude_unset=True))
 
 
 def _facts(entry: _Entry) -> Facts:
