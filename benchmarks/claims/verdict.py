@@ -88,8 +88,6 @@ _CLAIMS = {
     "wrong": Claim("it says the opposite", at_most=0.05),
 }
 
-# Where nothing can be gained each fold tries another cost weight, and the verdict stays open.
-_OPEN = _CLAIMS | {"right": Claim("the verdict says the right word")}
 _HELD_OUT = "3,000 prompts, 30 % held out"
 _OUT_OF_FOLD = "3,000 prompts, all tested out of fold"
 _WORDS = {
@@ -107,7 +105,7 @@ STUDIES = {
     f"{name}{' out of fold' if out_of_fold else ''}": Study(
         f"{_OUT_OF_FOLD if out_of_fold else _HELD_OUT}; {told}: {word}",
         partial(_said, chances=chances, word=word, out_of_fold=out_of_fold),
-        _OPEN if out_of_fold and word == "does_not_pay" else _CLAIMS,
+        _CLAIMS,
         n_quick=12,
         n_full=200,
     )

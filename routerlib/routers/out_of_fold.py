@@ -29,7 +29,8 @@ class OutOfFold:
         topics aren't known.
     `chosen` (n_folds, n_prompts): column that the router of each fold chooses at its operating
         point, also for prompts that it has seen; where it would keep to its best single model, at
-        the point where training saw most promise.
+        the point where training saw most promise, and where the router on all prompts would, all
+        at the one point where their estimates expect most.
     `best` (n_folds,): column of the best single model of each of these routers.
     """
 

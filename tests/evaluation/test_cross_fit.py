@@ -13,6 +13,7 @@ from routerlib.evaluation.cross_fit import cross_evaluate
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
+from routerlib.policies.utility import choose_arms
 from routerlib.routers.baselines import RandomRouter, TopicTable
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
@@ -56,6 +57,24 @@ class ByLetter(Router):
     def _estimate(self, prompts, topics=None):
         quality = np.array([self.means.get(p[0], self.mean_quality_) for p in prompts])
         return quality, np.tile(self.mean_cost_usd_, (len(prompts), 1))
+
+
+class ByNumber(Router):
+    """Expect of a prompt what others that end in the same two digits had, which is by chance."""
+
+    name = "by number"
+
+    def _learn(self, outcomes):
+        ends = self._ends(outcomes.prompts)
+        seen = [outcomes.quality[ends == end] for end in range(100)]
+        self.means = np.array([each.mean(axis=0) for each in seen])
+
+    def _estimate(self, prompts, topics=None):
+        return self.means[self._ends(prompts)], np.tile(self.mean_cost_usd_, (len(prompts), 1))
+
+    @staticmethod
+    def _ends(prompts):
+        return np.array([int(prompt[-2:]) for prompt in prompts])
 
 
 def letter_world(n, seed, chances=((0.85, 0.85), (0.3, 0.85)), usd=(0.1, 1.0)):
@@ -228,6 +247,21 @@ def test_intervals_hold_the_truth_of_the_router_that_is_trained_on_all():
         low, high = evaluation.operating["quality_difference"][1:3]
         covered += low <= truth <= high
     assert covered >= 36  # 93 % of 40, less what chance takes
+
+
+def test_where_nothing_is_gained_that_is_told():
+    # Were each fold's router tried at a cost weight of its own, these would differ as chance wills.
+    said = []
+    for seed in (14, 15, 16):
+        outcomes, _ = letter_world(1500, seed, chances=((0.5, 0.8),))
+        router, evaluation = cross_evaluate(
+            outcomes, fit_router=lambda few: at_operating_point(ByNumber(), few), n_bootstrap=100
+        )
+        assert router.fallback_ is not None
+        said.append(evaluation.verdict.kind)
+        own = choose_arms(router.predict(outcomes.prompts), router.training_["tried_cost_weight"])
+        assert (router.out_of_fold_.chosen == own).mean() > 0.7
+    assert said.count("does_not_pay") >= 2
 
 
 def test_who_was_tested_is_told():

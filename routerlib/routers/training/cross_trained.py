@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,15 +18,17 @@ from routerlib.routers.held_out import HeldOut
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.out_of_fold import OutOfFold
 from routerlib.routers.router import Router
-from routerlib.routers.training.operating_points import QUALITY_MARGIN, choose_cost_weight
+from routerlib.routers.training.operating_points import (
+    QUALITY_MARGIN,
+    choose_cost_weight,
+    most_expected,
+)
 from routerlib.routers.training.train import train_router
 
 N_FOLDS = 5
 AnyRouter = TypeVar("AnyRouter", bound=Router)
 
-# With more scored prompts a third of them held out tells enough, in one training. With 3,000 tested
-# out of fold a saving would be told more often, but not that there is none: where nothing can be
-# gained each fold tries another cost weight.
+# With more scored prompts a third of them held out tells enough, in one training.
 FEW_PROMPTS = 1000
 
 
@@ -175,7 +178,14 @@ def cross_trained(
         _OfFold.of(fit_router(outcomes.take(folds != fold)), outcomes) for fold in range(n_folds)
     ]
     router = fit_router(outcomes)  # last, for `KNNRouter().fit` fits one and the same object anew
-    router.out_of_fold_ = _joined(outcomes, folds, found)
+    record = _joined(outcomes, folds, found)
+    if router.fallback_ is not None and "tried_cost_weight" in router.training_:
+        # One for all folds, and not chosen by what was seen: where nothing gains, each fold's own
+        # is luck, and the luckiest of these very prompts would flatter.
+        tried = most_expected(Estimates(router.models_, record.quality, record.cost_usd))
+        router.training_ = {**router.training_, "tried_cost_weight": tried}
+        record = replace(record, chosen=np.stack([each.chosen_at(tried) for each in found]))
+    router.out_of_fold_ = record
     return router
 
 
@@ -267,6 +277,11 @@ class _OfFold(NamedTuple):
         topics = _of_topics(router, outcomes)
         means = (topics.quality, topics.cost_usd)
         return cls(estimates.quality, estimates.cost_usd, *means, chosen, best)
+
+    def chosen_at(self, cost_weight: float) -> Arms:
+        """Choose at another cost weight, shape (n_prompts,)."""
+        models = tuple(f"{arm}" for arm in range(self.quality.shape[1]))
+        return choose_arms(Estimates(models, self.quality, self.cost_usd), cost_weight)
 
 
 def _of_topics(router: Router, outcomes: Outcomes) -> Estimates:

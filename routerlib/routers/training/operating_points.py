@@ -107,6 +107,20 @@ def choose_cost_weight(
     return replace(point, tried_cost_weight=bench.most_promising())
 
 
+def most_expected(estimates: Estimates) -> float:
+    """Return the cost weight at which estimates alone expect most above mixing; 0 without costs."""
+    if not len(estimates) or not np.isfinite(estimates.cost_usd).all():
+        return 0.0
+    single = int(estimates.quality.mean(axis=0).argmax())
+    groups, everywhere = np.arange(len(estimates)), np.full(len(estimates), single)
+    believing = _Bench(
+        estimates, estimates.quality, estimates.cost_usd, everywhere, single, groups, True, 0.0
+    )
+    weights = sweep_cost_weights(estimates)
+    gains = [float(believing.measure(float(weight)).gain.mean()) for weight in weights]
+    return float(weights[int(np.argmax(gains))])
+
+
 @dataclass(frozen=True, eq=False)
 class _Measured:
     """What one cost weight gave: per prompt the quality, the cost, the gain over mixing.
