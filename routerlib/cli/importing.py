@@ -30,7 +30,9 @@ OutputTokens = Annotated[
 def import_file(
     kind: Annotated[
         str,
-        typer.Argument(help="llm, inspect, lm-eval, litellm, openai, anthropic, otel or table."),
+        typer.Argument(
+            help="llm, inspect, lm-eval, litellm, openai, anthropic, otel, langfuse or table."
+        ),
     ],
     path: Annotated[Path, typer.Argument(help="The file; it is only read.")],
     log_path: LogPath = DEFAULT_LOG,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routerlib.gather.importers.inspect_ai import read_inspect
+from routerlib.gather.importers.langfuse import read_langfuse
 from routerlib.gather.importers.ledger import Ledger
 from routerlib.gather.importers.lm_eval import read_lm_eval
 from routerlib.gather.importers.otel import read_otel
@@ -35,6 +36,7 @@ IMPORTERS: dict[str, Callable[[Path, Options], Iterable[Imported]]] = {
     "openai": read_requests,
     "anthropic": read_requests,
     "otel": read_otel,
+    "langfuse": read_langfuse,
     "table": read_table,
 }
 _COUNTING = frozenset(IMPORTERS)  # their ledgers count the rows; readers of others' may not
@@ -108,7 +110,8 @@ def import_log(
         One of `IMPORTERS`: ``llm`` (logs.db of the llm command line), ``inspect`` (.eval or .json
         of Inspect AI), ``lm-eval`` (samples_*.jsonl of lm-evaluation-harness), ``litellm``,
         ``openai`` or ``anthropic`` (JSON lines, or one JSON array, of requests and responses),
-        ``otel`` (spans of calls as OTLP's JSON, Langfuse's too),
+        ``otel`` (spans of calls as OTLP's JSON, those of Langfuse's SDK too), ``langfuse``
+        (observations that its server exports: .csv, .json, .jsonl or .parquet),
         ``table`` (.csv, .tsv, .parquet, .json or .jsonl with one score column per model).
     path : str or Path
         The file; it is only read.

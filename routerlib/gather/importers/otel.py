@@ -7,19 +7,14 @@ an answer ended, or requests with images, and some log parameters that were neve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from routerlib.gather.importers.exchange import Exchange, from_json, seconds_of
-from routerlib.gather.importers.records import (
-    Imported,
-    Options,
-    json_records,
-    number_or_none,
-    text_of,
-)
+from routerlib.gather.importers.langfuse import chat_of, of_generation
+from routerlib.gather.importers.records import Imported, Options, json_records, text_of
 from routerlib.gather.importers.requests import imported_of
+from routerlib.gather.importers.unended import tell_open, with_end
 
 NO_CALL = "spans that are no call of a model"
 NO_TEXTS = (
@@ -32,14 +27,6 @@ _SENT = (
     *("temperature", "max_tokens", "top_p", "top_k", "frequency_penalty", "presence_penalty"),
     *("stop_sequences", "seed"),
 )
-# What Langfuse's SDK writes down where a request said nothing.
-_LANGFUSE_FILLS_IN = {
-    "temperature": 1,
-    "max_tokens": "Infinity",
-    "top_p": 1,
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
-}
 # Parts of a message whose content is its words.
 _IN_WORDS = ("text", "reasoning")
 _NO_DETAILS = "cached and thought tokens are not told"
@@ -58,16 +45,10 @@ def read_otel(path: Path, options: Options) -> Iterator[Imported]:
             if isinstance(found, str) or isinstance(imported, str):
                 options.ledger.left_out[str(imported)] += 1
                 continue
-            is_open = imported.call.is_ok and imported.call.finish_reason is None
-            if is_open and _is_at_its_cap(found):
-                imported = imported._replace(call=replace(imported.call, status="truncated"))
-            elif is_open:
-                n_open += 1
-            yield imported
-    if n_open:
-        options.understood.append(
-            f"{n_open} answers without a word on why they ended count as complete"
-        )
+            ended = with_end(imported, found)
+            n_open += ended.is_open
+            yield ended.imported
+    tell_open(n_open, options)
 
 
 def _spans(record: Mapping[str, Any], where: str) -> Iterator[_Span]:
@@ -137,7 +118,7 @@ def _whole(value: Any) -> int:
 def _exchange(span: _Span) -> Exchange | str:
     attributes = span["attributes"]
     if attributes.get("langfuse.observation.type") == "generation":
-        request, response, kept = _of_langfuse(attributes)
+        request, response, kept = of_generation(_named(attributes))
     elif attributes.get("gen_ai.operation.name") in _CALLS:
         request, response, kept = _of_conventions(attributes)
     else:
@@ -197,7 +178,7 @@ def _of_conventions(told: _Span) -> tuple[dict[str, Any], dict[str, Any], dict[s
     if thought is not None:
         counts["completion_tokens_details"] = {"reasoning_tokens": thought}
     request = {"model": told.get("gen_ai.request.model"), "messages": messages, **_told(parameters)}
-    response = _chat(_message(answer), end, told.get("gen_ai.response.model"), counts)
+    response = chat_of(_message(answer), end, told.get("gen_ai.response.model"), counts)
     kept = {"provider": told.get("gen_ai.provider.name")}
     if counts["prompt_tokens"] is not None and cached is None and thought is None:
         kept["tokens_uncertain"] = _NO_DETAILS
@@ -224,46 +205,13 @@ def _message(told: Any) -> dict[str, Any]:
     }
 
 
-# -- Langfuse's SDK ---
-
-
-def _of_langfuse(told: _Span) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    named = {
-        name.removeprefix("langfuse.observation."): value
-        for name, value in told.items()
-        if name.startswith("langfuse.observation.")
+def _named(told: _Span) -> dict[str, Any]:
+    """Return what Langfuse's SDK tells of a generation."""
+    start = "langfuse.observation."
+    return {
+        name.removeprefix(start): value for name, value in told.items() if name.startswith(start)
     }
-    asked = from_json(named.get("input"))
-    if isinstance(asked, Mapping):
-        asked = asked.get("messages")
-    said = from_json(named.get("output"))
-    message = dict(said) if isinstance(said, Mapping) else {"content": said}
-    message["content"] = text_of(message.get("content"))
-    parameters = from_json(named.get("model.parameters"))
-    sent = {
-        name: value
-        for name, value in (parameters if isinstance(parameters, Mapping) else {}).items()
-        if _LANGFUSE_FILLS_IN.get(name) != value
-    }
-    end = from_json(named.get("metadata.finish_reason"))
-    model = named.get("model.name")
-    request = {"model": model, "messages": asked, **sent}
-    response = _chat(message, end, None, from_json(named.get("usage_details")))
-    return request, response, {"first_token": from_json(named.get("completion_start_time"))}
-
-
-def _chat(message: Mapping[str, Any], end: Any, model: Any, counts: Any) -> dict[str, Any]:
-    told = {"choices": [{"message": dict(message), "finish_reason": end}], "usage": counts}
-    return told if model is None else {**told, "model": model}
 
 
 def _told(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _is_at_its_cap(exchange: Exchange) -> bool:
-    """Whether an answer has as many tokens as it could have: it was cut off."""
-    cap = number_or_none(exchange.request.get("max_tokens"))
-    counts = exchange.response.get("usage") or {}
-    n_output = number_or_none(counts.get("completion_tokens", counts.get("output_tokens")))
-    return cap is not None and n_output is not None and n_output >= cap

@@ -13,7 +13,7 @@ from typing import Any
 from routerlib.gather.importers.records import json_records
 
 # The csv module's own limit, 128 KiB, is less than a long document.
-_LONGEST_CSV_FIELD = 1 << 30
+LONGEST_CSV_FIELD = 1 << 30
 _SEPARATORS = (",", ";", "\t", "|")
 _UNNAMED = "Unnamed: "
 
@@ -58,7 +58,7 @@ def read_table_file(path: Path, prompt: str) -> Table:
 
 
 def _csv(path: Path, prompt: str) -> Table:
-    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    csv.field_size_limit(LONGEST_CSV_FIELD)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,0 +1,206 @@
+"""Read generations of Langfuse: those of its SDK's spans, and the exports of its server.
+
+Its pages, its API and its exports to a blob storage write the same observations as CSV, JSON, JSON
+lines or Parquet, with names in two spellings; objects may be texts of JSON. Its server takes cached
+and thought tokens out of ``input`` and ``output`` and tells them beside these. What it doesn't tell
+stays unknown: why a whole answer ended, and parameters that its SDK fills in.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from routerlib.gather.importers.exchange import Exchange, from_json, seconds_of
+from routerlib.gather.importers.records import (
+    Imported,
+    Options,
+    json_records,
+    number_or_none,
+    text_of,
+)
+from routerlib.gather.importers.requests import imported_of
+from routerlib.gather.importers.table_file import LONGEST_CSV_FIELD
+from routerlib.gather.importers.unended import tell_open, with_end
+
+NO_GENERATION = "observations that are no generation"
+NO_TEXTS = "generations without their input (export it too)"
+# What Langfuse's SDK writes down where a request said nothing.
+_FILLED_IN = {
+    "temperature": 1,
+    "max_tokens": "Infinity",
+    "top_p": 1,
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+}
+_CACHED = ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens")
+_THOUGHT = ("output_reasoning_tokens", "output_reasoning", "reasoning_tokens")
+_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_EXPECTED = (
+    "observations as Langfuse exports them, each with 'type', 'input', 'output' and a model, or "
+    "one object whose 'data' holds them"
+)
+
+
+def read_langfuse(path: Path, options: Options) -> Iterator[Imported]:
+    """Yield one call per generation of an export."""
+    n_open = 0
+    for where, record in _records(path):
+        options.ledger.n_rows += 1
+        row = {_CAPITAL.sub(r"_\1", name).lower(): value for name, value in record.items()}
+        if "type" not in row or not {"start_time", "input", "trace_id"} & row.keys():
+            raise ValueError(f"{where}: expected {_EXPECTED}; got {', '.join(map(repr, record))}")
+        found = _exchange(row)
+        imported = found if isinstance(found, str) else imported_of(found, where, options)
+        if isinstance(found, str) or isinstance(imported, str):
+            options.ledger.left_out[str(imported)] += 1
+            continue
+        ended = with_end(imported, found)
+        n_open += ended.is_open
+        yield ended.imported
+    tell_open(n_open, options)
+
+
+def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if path.suffix.lower() == ".csv":
+        yield from _csv_records(path)
+    elif path.suffix.lower() == ".parquet":
+        import pyarrow.parquet as pq
+
+        for number, row in enumerate(pq.read_table(path).to_pylist(), start=1):
+            yield f"{path} row {number}", row
+    else:
+        yield from json_records(path, lists=("data", "observations"))
+
+
+def _csv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield rows; older servers write texts in quotes of JSON, and nothing is an empty field."""
+    before = csv.field_size_limit(LONGEST_CSV_FIELD)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except csv.Error as error:
+        raise ValueError(f"{path} can't be read as CSV: {error}") from error
+    finally:
+        csv.field_size_limit(before)
+    for number, row in enumerate(rows, start=1):
+        told = {name: value or None for name, value in row.items() if name is not None}
+        quoted = {
+            name: from_json(value) for name, value in told.items() if value and value[:1] == '"'
+        }
+        yield f"{path} row {number}", {**told, **quoted}
+
+
+def _exchange(row: Mapping[str, Any]) -> Exchange | str:
+    if str(row.get("type")).upper() != "GENERATION":
+        return NO_GENERATION
+    if row.get("input") in (None, ""):
+        return NO_TEXTS
+    metadata = _object(row.get("metadata"))
+    told = {
+        "input": row.get("input"),
+        "output": row.get("output"),
+        "model.name": row.get("provided_model_name") or row.get("model"),
+        "model.parameters": row.get("model_parameters"),
+        "usage_details": counts_of(_object(row.get("usage_details")) or _object(row.get("usage"))),
+        "metadata.finish_reason": metadata.get("finish_reason"),
+    }
+    request, response, kept = of_generation(told)
+    kept.pop("first_token")
+    if not request["messages"]:
+        return NO_TEXTS
+    start, end, first = (
+        seconds_of(row.get(name)) for name in ("start_time", "end_time", "completion_start_time")
+    )
+    if first is not None and start is not None:
+        kept["first_token_s"] = max(0.0, round(first - start, 6))
+    if session := row.get("session_id"):
+        kept["session_id"] = session
+    is_failed = str(row.get("level")).upper() == "ERROR"
+    why = row.get("status_message") or "failed"
+    return Exchange(
+        request,
+        response,
+        error={"error": {"message": why}} if is_failed else None,
+        ids=(str(row.get("trace_id")), str(row.get("id"))) if row.get("id") else (),
+        cost_usd=_cost_usd(row),
+        sent_at=start,
+        latency_s=None if start is None or end is None else max(0.0, end - start),
+        kept=kept,
+    )
+
+
+def counts_of(details: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return token counts as chat has them, of what the server tells beside each other.
+
+    >>> counts_of({"input": 9, "input_cached_tokens": 1920, "output": 1, "total": 1930})
+    {'prompt_tokens': 1929, 'completion_tokens': 1, 'total_tokens': 1930, 'cached_tokens': 1920}
+    """
+    counts = {name: int(n) for name, n in details.items() if _is_count(n)}
+    if "input" not in counts or "output" not in counts:
+        return dict(details) or None
+    total = counts.get("total")
+    beside = {name: n for name, n in counts.items() if name not in ("input", "output", "total")}
+    n_input = counts["input"] + sum(n for name, n in beside.items() if "input" in name)
+    n_output = counts["output"] + sum(n for name, n in beside.items() if "output" in name)
+    if total == counts["input"] + counts["output"]:  # somebody told them as parts of these
+        n_input, n_output = counts["input"], counts["output"]
+    found = {"prompt_tokens": n_input, "completion_tokens": n_output}
+    found |= {} if total is None else {"total_tokens": total}
+    for name, names in (("cached_tokens", _CACHED), ("reasoning_tokens", _THOUGHT)):
+        if told := [counts[each] for each in names if each in counts]:
+            found[name] = told[0]
+    return found
+
+
+def of_generation(
+    named: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return request, answer and what else is kept of a generation, by Langfuse's names."""
+    asked = from_json(named.get("input"))
+    if isinstance(asked, Mapping):
+        asked = asked.get("messages")
+    said = from_json(named.get("output"))
+    if not isinstance(said, Mapping | list | str):  # a text that happens to be a number
+        said = named.get("output")
+    message = dict(said) if isinstance(said, Mapping) else {"content": said}
+    message["content"] = text_of(message.get("content"))
+    sent = {
+        name: value
+        for name, value in _object(named.get("model.parameters")).items()
+        if _FILLED_IN.get(name) != value
+    }
+    end = from_json(named.get("metadata.finish_reason"))
+    request = {"model": named.get("model.name"), "messages": asked, **sent}
+    response = chat_of(message, end, None, from_json(named.get("usage_details")))
+    return request, response, {"first_token": from_json(named.get("completion_start_time"))}
+
+
+def chat_of(message: Mapping[str, Any], end: Any, model: Any, counts: Any) -> dict[str, Any]:
+    """Return an answer in the form of a chat's."""
+    told = {"choices": [{"message": dict(message), "finish_reason": end}], "usage": counts}
+    return told if model is None else {**told, "model": model}
+
+
+def _object(told: Any) -> dict[str, Any]:
+    """Return an object, also one that is a text of JSON, or pairs as Parquet has them."""
+    value = from_json(told)
+    if isinstance(value, list) and all(isinstance(each, tuple) for each in value):
+        value = dict(value)
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _is_count(told: Any) -> bool:
+    number = number_or_none(told)
+    return number is not None and number.is_integer()
+
+
+def _cost_usd(row: Mapping[str, Any]) -> float | None:
+    """Return what Langfuse worked out; 0 is what it says where it knows no price."""
+    costs = _object(row.get("cost_details"))
+    told = (row.get("total_cost"), row.get("calculated_total_cost"), costs.get("total"))
+    found = (number_or_none(from_json(each)) for each in told)
+    return next(filter(None, found), None)
