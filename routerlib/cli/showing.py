@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ from routerlib.cli.options import (
     say_blended,
 )
 from routerlib.records.project import Project
+from routerlib.serve.settings import Stickiness, Told
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -109,7 +110,7 @@ def serve(
         typer.Option(help="Draw by chance: epsilon-greedy:0.1, thompson:0.02 or ucb:0.02."),
     ] = None,
     stickiness: Annotated[
-        Literal["conversation", "cache", "none"],
+        Stickiness,
         typer.Option(
             help="Whether a conversation stays with the model that it started with; cache = where "
             "what its provider has cached of it is worth that."
@@ -128,7 +129,7 @@ def serve(
         ),
     ] = False,
     otel: Annotated[
-        Literal["none", "decisions", "texts"],
+        Told,
         typer.Option(help="Send spans to an OpenTelemetry collector, with prompts or without."),
     ] = "none",
 ) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from routerlib.serve.settings import Stickiness, Told, check_settings
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from routerlib.log.call_log import CallLog
     from routerlib.records.call import CandidateModel
-    from routerlib.serve.answering import Stickiness
-    from routerlib.serve.spans import Told
 
 
 def make_app(
@@ -35,7 +35,10 @@ def make_app(
         machine.
     `budget_usd`: cap on what answers may cost until the server ends, US dollars.
     `otel`: whether decisions and calls are sent to an OpenTelemetry collector, and texts with them.
+
+    Settings that no server can keep are refused with a ValueError.
     """
+    check_settings(stickiness, otel)
     try:
         from routerlib.serve.app import make_application
     except ImportError as error:

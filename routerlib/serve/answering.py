@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerlib.gather.calls.answers import (
     OVER_BUDGET,
@@ -38,6 +38,7 @@ from routerlib.serve.deadlines import Deadlines
 from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.pairing import check_conversation
 from routerlib.serve.recording import WriterRecording
+from routerlib.serve.settings import Stickiness
 from routerlib.serve.spans import SpannedRecording, Spans
 from routerlib.serve.wishes import Wish, with_parameters
 
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     from routerlib.serve.reloading import ReloadedRouter
 
 logger = logging.getLogger("routerlib.serve")
-
-Stickiness = Literal["conversation", "cache", "none"]
 
 # What of a request, beside its messages, a log needs to know what was asked.
 _KEPT = ("tools", "tool_choice", "parallel_tool_calls", "response_format")

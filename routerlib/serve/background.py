@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from routerlib.serve import make_app
+from routerlib.serve.settings import Stickiness, Told
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
     from routerlib.records.call import CandidateModel
     from routerlib.serve.admission import Patience
-    from routerlib.serve.answering import Stickiness
 
 _BEGINS_WITHIN_S = 60
 _ENDS_WITHIN_S = 120
@@ -31,6 +31,8 @@ def serve_in_background(
     explore: str | None = None,
     stickiness: Stickiness = "conversation",
     budget_usd: float | None = None,
+    hedge: bool = False,
+    otel: Told = "none",
 ) -> Iterator[str]:
     """Serve a router on a free port of loopback until the block ends, as `routerlib serve` does.
 
@@ -49,6 +51,12 @@ def serve_in_background(
         provider has cached, or is decided afresh.
     budget_usd : float, optional
         Cap on what answers may cost until the block ends, US dollars; default none.
+    hedge : bool, default=False
+        Ask the next best beside a candidate whose stream hasn't begun when nineteen of twenty
+        have; whoever begins first is heard, both are paid.
+    otel : {"none", "decisions", "texts"}, default="none"
+        Send spans of decisions and calls to an OpenTelemetry collector, with texts or without;
+        needs the extra ``otel``.
 
     Yields
     ------
@@ -57,6 +65,8 @@ def serve_in_background(
 
     Raises
     ------
+    ValueError
+        If a setting is none that a server can keep; the message says which there are.
     RuntimeError
         If it doesn't begin within a minute or end within two, or the extra ``serve`` isn't
         installed.
@@ -78,7 +88,14 @@ def serve_in_background(
     """
     path = None if model_path is None else Path(model_path)
     app = make_app(
-        path, candidates, log, explore=explore, stickiness=stickiness, budget_usd=budget_usd
+        path,
+        candidates,
+        log,
+        explore=explore,
+        stickiness=stickiness,
+        budget_usd=budget_usd,
+        hedge=hedge,
+        otel=otel,
     )
     with in_background(app) as url:
         yield url

@@ -11,19 +11,18 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.answers import Recording
 from routerlib.records.call import Call, CandidateModel
 from routerlib.records.decision import Decision
 from routerlib.records.messages import said
 from routerlib.records.prompt import Prompt
+from routerlib.serve.settings import Told
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
-
-Told = Literal["none", "decisions", "texts"]
 
 _NAME = "OTEL_SERVICE_NAME"
 _NANOSECONDS = 1e9
@@ -42,7 +41,7 @@ def exported(told: Told) -> Spans | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise RuntimeError("--otel needs routerlib with the extra 'otel'") from error
+        raise RuntimeError("sending spans needs routerlib with the extra 'otel'") from error
     name = {} if os.environ.get(_NAME) else {"service.name": "routerlib"}
     provider = TracerProvider(resource=Resource.create(name))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
