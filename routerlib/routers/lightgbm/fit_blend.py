@@ -80,7 +80,7 @@ def fit_blend(
     rows, arms = np.nonzero(np.isfinite(quality))
     numbers = np.unique(groups, return_inverse=True)[1].ravel()
     seen = Seen(rows, arms, quality[rows, arms], numbers[rows])
-    level_parts = [_level_between_folds(part, folds) for part in parts.values()]
+    level_parts = [level_between_folds(part, folds) for part in parts.values()]
     weights = np.array([_WEIGHTS[name] for name in parts])
     weights /= weights.sum()
     common = weighed(weights, [part.mean(axis=1) for part in level_parts])
@@ -131,7 +131,7 @@ def blend_out_of_fold(
     return final
 
 
-def _level_between_folds(part: np.ndarray, folds: np.ndarray) -> np.ndarray:
+def level_between_folds(part: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """Move each fold's means to the overall ones.
 
     What was learnt without a fold lies the lower, the higher the fold itself is; left in, that

@@ -212,7 +212,7 @@ class LGBMRouter(ExplainedRouter):
         )
         columns = self._features.learn(list(main.prompts), main, folds)
         self._cost, held_out_usd = CostTrees.fit_out_of_fold(
-            columns.detected, main.cost_usd, folds, self.random_state
+            columns.detected, main.cost_usd, folds, main.groups, self.random_state
         )
         self._additions: dict[int, Addition] = {}
         self._topic_shift = TopicShift({})

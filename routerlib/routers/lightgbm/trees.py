@@ -11,7 +11,6 @@ import numpy as np
 from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.log_odds import log_odds, shrunk_mean
 from routerlib.features.learners.stack import Estimated
-from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.routers.lightgbm.binned import RowsOf
 from routerlib.routers.lightgbm.boosters import (
     MIN_ROWS_FOR_TREES,
@@ -19,6 +18,7 @@ from routerlib.routers.lightgbm.boosters import (
     train_cost,
     train_quality,
 )
+from routerlib.routers.lightgbm.cost_scale import CostScale
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models, single_model
 
@@ -30,8 +30,6 @@ N_BAGS = 2
 # of the folds are kept, and no others trained: the mean of five varies less than one or two of
 # them, so each may learn in fewer and longer steps.
 _MANY_LABELS = 3000
-# The factor of a free candidate is 0, whose logarithm is not finite.
-_SMALLEST_SMEAR = 1e-300
 
 
 def _opened(text: str) -> lgb.Booster:
@@ -108,20 +106,14 @@ class QualityTrees:
 class CostTrees:
     """Expected cost of those candidates whose cost is known.
 
-    `levels` (n_costed,): mean log cost.
-    `shares` (n_costed,): how much of the trees' deviations from it to believe, in [0, 1]: the slope
-        of what was paid on what they said out of fold.
-    `smear` (n_costed,): the exponential of a mean logarithm lies under the mean: factors to the
-        mean that was paid, out of fold as well.
+    `scale`: how far what the trees say is believed.
     """
 
     def __init__(
         self,
         arms: Sequence[int],
         text: str,
-        levels: np.ndarray,
-        shares: np.ndarray,
-        smear: np.ndarray,
+        scale: CostScale,
         n_columns: int,
         n_models: int,
         n_boosters: int = 1,
@@ -129,9 +121,7 @@ class CostTrees:
         self.n_boosters = n_boosters
         self.arms = list(arms)
         self.text = text
-        self.levels = levels
-        self.shares = shares
-        self.smear = smear
+        self.scale = scale
         self.n_models = n_models
         self._scorer = None
         if self.arms:
@@ -139,43 +129,42 @@ class CostTrees:
 
     @classmethod
     def fit_out_of_fold(
-        cls, columns: np.ndarray, cost_usd: np.ndarray, folds: np.ndarray, random_state: int
+        cls,
+        columns: np.ndarray,
+        cost_usd: np.ndarray,
+        folds: np.ndarray,
+        groups: np.ndarray,
+        random_state: int,
     ) -> tuple[Self, np.ndarray]:
         """Train on US dollars of shape (n_prompts, n_models), NaN = unknown.
 
         Also returns what is expected of each prompt by the trees of the other folds, same shape.
+
+        `folds, groups` (n_prompts,): near-duplicates share a group, and a fold.
         """
-        log_costs = log_cost_usd(cost_usd)
         held_out = np.full(cost_usd.shape, np.nan)
         arms = [int(arm) for arm in np.flatnonzero(np.isfinite(cost_usd).any(axis=0))]
-        texts, scales, rows = [], [], RowsOf(columns)
-        raw_of, of_folds = _cost_of_folds(columns, log_costs[:, arms], folds, random_state)
-        for at, (arm, raw) in enumerate(zip(arms, raw_of.T, strict=True)):
-            known = np.isfinite(cost_usd[:, arm])
-            level, share, smear = scale = _cost_scale(
-                raw[known], log_costs[known, arm], cost_usd[known, arm]
-            )
-            held_out[:, arm] = np.exp(level + share * (raw - level)) * smear
-            boosters = (
-                of_folds[at]
-                if of_folds
-                else [train_cost(rows.take(known), log_costs[known, arm], random_state)]
-            )
-            texts.append([booster.model_to_string() for booster in boosters])
-            scales.append(scale)
-        levels, shares, smears = np.ascontiguousarray(np.array(scales).reshape(-1, 3).T)
+        log_costs, rows = log_cost_usd(cost_usd[:, arms]), RowsOf(columns)
+        raw, of_folds = _cost_of_folds(columns, log_costs, folds, random_state)
+        scale = CostScale.fit(raw, cost_usd[:, arms], folds, groups)
+        held_out[:, arms] = scale.cost_usd(raw)
+        boosters = of_folds
+        if not of_folds:
+            boosters = [
+                [train_cost(rows.take(known), logs[known], random_state)]
+                for logs, known in zip(log_costs.T, np.isfinite(log_costs).T, strict=True)
+            ]
+        texts = [[booster.model_to_string() for booster in of_one] for of_one in boosters]
         text = merge_models(texts) if texts else ""
-        shape = columns.shape[1], cost_usd.shape[1]
         n_boosters = len(texts[0]) if texts else 1
-        return cls(arms, text, levels, shares, smears, *shape, n_boosters), held_out
+        return cls(arms, text, scale, columns.shape[1], cost_usd.shape[1], n_boosters), held_out
 
     def cost_usd(self, columns: np.ndarray) -> np.ndarray:
         """Return expected US dollars, shape (n_prompts, n_models); NaN where unknown."""
         cost_usd = np.full((len(columns), self.n_models), np.nan)
         if self._scorer is not None:
-            raw = self._scorer.raw(columns) / self.n_boosters
-            cost_usd[:, self.arms] = (
-                np.exp(self.levels + self.shares * (raw - self.levels)) * self.smear
+            cost_usd[:, self.arms] = self.scale.cost_usd(
+                self._scorer.raw(columns) / self.n_boosters
             )
         return cost_usd
 
@@ -184,11 +173,8 @@ class CostTrees:
         if not self.arms:
             return np.zeros((len(columns), 0, columns.shape[1] + 1))
         values = np.asarray(self._booster.predict(columns, pred_contrib=True, num_threads=1))
-        scales = (self.shares / self.n_boosters)[:, np.newaxis]
-        values = values.reshape(len(columns), len(self.arms), -1) * scales
-        values[:, :, -1] += (1 - self.shares) * self.levels
-        values[:, :, -1] += np.log(np.maximum(self.smear, _SMALLEST_SMEAR))
-        return values
+        values = values.reshape(len(columns), len(self.arms), -1) / self.n_boosters
+        return self.scale.contributions(values)
 
     def single(self, arm: int) -> lgb.Booster:
         """Return one candidate's trees alone; the raw score is the sum of its boosters."""
@@ -200,19 +186,15 @@ class CostTrees:
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
-        scales = {name: pack_array(getattr(self, name)) for name in _COST_SCALES}
-        return {"arms": self.arms, "text": self.text, "n_boosters": self.n_boosters, **scales}
+        scale = self.scale.to_state()
+        return {"arms": self.arms, "text": self.text, "n_boosters": self.n_boosters, **scale}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], n_columns: int, n_models: int) -> Self:
         """Rebuild from `to_state`."""
-        levels, shares, smear = (unpack_array(state[name]) for name in _COST_SCALES)
         boosters = _sound_count(state.get("n_boosters", 1))  # older files say nothing of it
-        shape = n_columns, n_models
-        return cls(state["arms"], state["text"], levels, shares, smear, *shape, boosters)
-
-
-_COST_SCALES = ("levels", "shares", "smear")
+        scale, shape = CostScale.from_state(state), (n_columns, n_models)
+        return cls(state["arms"], state["text"], scale, *shape, boosters)
 
 
 def _sound_count(n_boosters: Any) -> int:
@@ -249,19 +231,6 @@ def _cost_of_folds(
                 raw[out, arm] = raw_scores(booster, columns[out])
                 boosters[arm].append(booster)
     return raw, boosters if is_kept else []
-
-
-def _cost_scale(
-    raw: np.ndarray, log_costs: np.ndarray, cost_usd: np.ndarray
-) -> tuple[float, float, float]:
-    """Return the level, the share of deviations to believe, and the factor to the mean."""
-    level = float(log_costs.mean())
-    deviations = raw - raw.mean()
-    squares = float(deviations @ deviations)
-    share = float(deviations @ log_costs) / squares if squares > 1e-9 else 0.0
-    share = float(np.clip(share, 0, 1))
-    smear = float(cost_usd.mean() / np.exp(level + share * (raw - level)).mean())
-    return level, share, smear
 
 
 def told_or_detected(columns: Estimated, bag: int, random_state: int) -> np.ndarray:
