@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,8 @@ from routerlib.evaluation.benchmark_fits import fit_parts, usual_routers
 from routerlib.metrics.calibration import ece, ece_by_chance
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.splits import Parts
-from routerlib.policies.utility import choose_arms
+from routerlib.policies.utility import choose_arms, sweep_cost_weights
+from routerlib.records.decision import Estimates
 from routerlib.routers.training.train import at_operating_point
 
 SIZES = (50, 100, 200, 500)
@@ -37,6 +38,10 @@ LEVEL = 0.05
 OURS = "lightgbm"
 METRICS = ("quality", "AIQ")
 LEFT_OUT = ("lightgbm plain", "lightgbm best_model")
+# Of the way through the cost weights at which a choice changes.
+SHARES = (0.0, 0.25, 0.5)
+# Of fewer draws no regression on luck is made.
+MIN_DRAWS = 5
 
 
 class Loss(NamedTuple):
@@ -119,39 +124,69 @@ def said_of_the_chosen(found: Benchmark) -> str:
 
     Training prompts that happen to be easy or cheap move the expectation of all models: beside
     the plain difference stands the one beyond what the means of the training prompts were off.
+    Quality at cost weight 0, where it alone decides; cost also a quarter and half of the way
+    through the weights at which a choice changes, where who is believed too cheap is chosen.
     """
     rows, estimates = found.held_out(OURS)
     draw = np.repeat(np.arange(len(found.divided)), [len(parts.test) for parts in found.divided])
     kept = np.flatnonzero(np.isfinite(found.outcomes.quality[rows]).all(axis=1))
-    rows, draw, arms = rows[kept], draw[kept], choose_arms(estimates, 0.0)[kept]
-    expected, expected_usd = estimates.quality[kept, arms], estimates.cost_usd[kept, arms]
-    got, paid = found.outcomes.quality[rows, arms], found.outcomes.cost_usd[rows, arms]
-    off, off_usd = _luck(found, draw, arms)
-    quality = [_mean_of_draws(each, draw) for each in (expected - got, expected - got - off)]
-    cost = [
-        _mean_of_draws(each / paid.mean(), draw)
-        for each in (expected_usd - paid, expected_usd - paid - off_usd)
-    ]
+    rows, draw = rows[kept], draw[kept]
+    estimates = Estimates(estimates.models, estimates.quality[kept], estimates.cost_usd[kept])
+    at, arms = np.arange(len(rows)), choose_arms(estimates, 0.0)
+    expected, got = estimates.quality[at, arms], found.outcomes.quality[rows, arms]
+    quality = _off(expected - got, _luck(found, draw, arms, "quality"), draw)
+    costs = [f"{_cost_off(found, estimates, rows, draw, share)} at {share:g}" for share in SHARES]
     return (
-        f"chosen, expected minus got (± standard error over draws): quality {quality[0]}, beyond "
-        f"the luck of training {quality[1]}; ECE {ece(expected, got):.3f}, by chance "
-        f"{ece_by_chance(expected, got, n_draws=20):.3f}; cost {cost[0]} of what was paid, beyond "
-        f"luck {cost[1]}; n = {len(rows):,}"
+        f"chosen, expected minus got (± standard error over draws): quality {quality}; ECE "
+        f"{ece(expected, got):.3f}, by chance {ece_by_chance(expected, got, n_draws=20):.3f}; "
+        f"cost as a share of what was paid {', '.join(costs)} of the way; n = {len(rows):,}"
     )
 
 
-def _luck(found: Benchmark, draw: np.ndarray, arms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cost_off(
+    found: Benchmark, estimates: Estimates, rows: np.ndarray, draw: np.ndarray, share: float
+) -> str:
+    """Say by how much the chosen ones' cost is expected too high, at each draw's own weight."""
+    arms = np.empty(len(rows), dtype=np.intp)
+    for number in np.unique(draw):
+        of_it = draw == number
+        own = Estimates(estimates.models, estimates.quality[of_it], estimates.cost_usd[of_it])
+        weights = sweep_cost_weights(own)
+        arms[of_it] = choose_arms(own, float(weights[int(share * (len(weights) - 1))]))
+    paid = found.outcomes.cost_usd[rows, arms]
+    mean_of_draw = (np.bincount(draw, paid) / np.bincount(draw))[draw]
+    too_much = estimates.cost_usd[np.arange(len(rows)), arms] - paid
+    return _off(too_much / mean_of_draw, _luck(found, draw, arms, "cost_usd") / mean_of_draw, draw)
+
+
+def _luck(
+    found: Benchmark, draw: np.ndarray, arms: np.ndarray, target: Literal["quality", "cost_usd"]
+) -> np.ndarray:
     """Return by how much the chosen models' training means are above those of all prompts."""
-    every = found.outcomes.compared()
-    trained = [found.outcomes.take(parts.train).compared() for parts in found.divided]
-    quality = np.array([each.quality - every.quality for each in trained])
-    cost_usd = np.array([each.cost_usd - every.cost_usd for each in trained])
-    return quality[draw, arms], cost_usd[draw, arms]
+    every = getattr(found.outcomes.compared(), target)
+    trained = [
+        getattr(found.outcomes.take(parts.train).compared(), target) - every
+        for parts in found.divided
+    ]
+    return np.array(trained)[draw, arms]
 
 
-def _mean_of_draws(values: np.ndarray, draw: np.ndarray) -> str:
-    means = np.bincount(draw, values) / np.bincount(draw)
-    return f"{means.mean():+.4f} ± {_standard_error(means):.4f}"
+def _off(values: np.ndarray, luck: np.ndarray, draw: np.ndarray) -> str:
+    """Say the mean over draws, and that beyond luck: its regression on luck, where that is 0.
+
+    Sources
+    -------
+    S. S. Lavenberg, P. D. Welch, A perspective on the use of control variables to increase the
+    efficiency of Monte Carlo simulations, Management Science 27, 1981.
+    """
+    counts = np.bincount(draw)
+    means, lucks = np.bincount(draw, values) / counts, np.bincount(draw, luck) / counts
+    plain = f"{means.mean():+.4f} ± {_standard_error(means):.4f}"
+    if len(means) < MIN_DRAWS or not np.ptp(lucks):
+        return plain
+    slope, beyond = np.polyfit(lucks, means, 1)
+    left = np.std(means - slope * lucks, ddof=2) / np.sqrt(len(means))
+    return f"{plain} (beyond luck {beyond:+.4f} ± {left:.4f})"
 
 
 def _standard_error(values: Sequence[float] | np.ndarray) -> float:
