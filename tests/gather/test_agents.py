@@ -181,9 +181,9 @@ def test_the_steps_that_need_the_large_model_stand_apart(log: CallLog) -> None:
     ):
         told = replace(values, difference=difference).sentence
         assert word in told
-        assert "against always asking large, at 0% less cost" in told
+        assert "against always asking large, at 0 % less cost" in told
     told = str(agents.agent_lessons(steps, due, values))
-    assert "where the sum was due, large led on most often (100% of" in told
+    assert "where the sum was due, large led on most often (100 % of" in told
 
 
 def test_a_log_without_steps_says_so(tmp_path: Path) -> None:

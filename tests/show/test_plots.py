@@ -179,6 +179,16 @@ def test_the_heatmap_counts_wins():
     ]
 
 
+def test_the_heatmap_frames_all_that_tie():
+    quality = [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    models = ["small", "large", "other"]
+    outcomes = Outcomes(["a", "b", "c"], models, quality, None, ["x", "y", "z"])
+    ax = plots.task_heatmap(outcomes)
+    assert title_of(ax) == "small is best or tied on 2 of 3 tasks (red frames)"
+    framed = {(frame.get_y() + 0.5, frame.get_x() + 0.5) for frame in ax.patches}
+    assert framed == {(0, 0), (0, 1), (1, 0), (2, 2)}
+
+
 def test_reliability_draws_each_bin_and_says_how_far_off(evaluation):
     ax = plots.reliability(evaluation)
     bins = evaluation.calibration.reliability

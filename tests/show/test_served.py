@@ -80,7 +80,7 @@ def test_a_router_is_valued_on_prompts_of_the_rules_that_it_did_not_learn(shippe
     assert values.loc["router, as served", "n"] == len(scored)
     axes = served.served_values_plot(values)
     assert [tick.get_text() for tick in axes.get_yticklabels()][2] == (
-        f"router, valued before (n={before.n})"
+        f"router, valued before\n(n = {before.n})"
     )
     assert before.sentence in str(served.served_findings(decisions, before))
 

@@ -27,6 +27,7 @@ from routerlib.show.plots.drawing import Row, interval_rows
 from routerlib.show.plots.outcomes import wilson
 from routerlib.show.plots.style import BASELINE_GREY, axes_or_new, candidate_styles, finish
 from routerlib.show.tables.rendering import Table, table
+from routerlib.show.words.numbers import percent
 from routerlib.show.words.prose import Prose, say
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def due_plot(due: pd.DataFrame, ax: Axes | None = None) -> Axes:
     styles = candidate_styles(sorted(set(due.index.get_level_values("model"))))
     rows = [
         Row(
-            f"{what}: {model} (n={row['n']:.0f})",
+            f"{what}:\n{model} (n = {row['n']:.0f})",
             row["quality"],
             row["quality_low"],
             row["quality_high"],
@@ -212,7 +213,7 @@ class AgentValues:
         low, high = 100 * self.difference.low, 100 * self.difference.high
         value = f"{100 * self.difference.value:+.1f} points [{low:.1f}, {high:.1f}]"
         saved = 1 - self.router.cost_usd.value / self.single.cost_usd.value
-        cost = f"at {abs(saved):.0%} {'less' if saved >= 0 else 'more'} cost"
+        cost = f"at {percent(abs(saved))} {'less' if saved >= 0 else 'more'} cost"
         if self.difference.low > _DECIDED:
             word = "Routing steps pays"
         elif self.difference.high < _DECIDED:
@@ -319,7 +320,7 @@ def agent_lessons(steps: pd.DataFrame, due: pd.DataFrame, values: AgentValues | 
     best = due.reset_index().sort_values("quality").groupby("due", sort=False).last()
     by_tool = [
         f"where {what} was due, {row['model']} led on most often "
-        f"({row['quality']:.0%} of {row['n']:.0f})"
+        f"({percent(row['quality'])} of {row['n']:.0f})"
         for what, row in best.loc[[each for each in DUES if each in best.index]].iterrows()
     ]
     return say(

@@ -20,7 +20,13 @@ from routerlib.outcomes.answers import Answers, Said
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
 from routerlib.routers.cascades.judgement import AnswerJudgement, JudgedTrain, answers_of, of_router
-from routerlib.show.plots.style import ROUTER_BLACK, axes_or_new, candidate_styles, finish
+from routerlib.show.plots.style import (
+    BASELINE_GREY,
+    ROUTER_BLACK,
+    axes_or_new,
+    candidate_styles,
+    finish,
+)
 from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.numbers import points, short
 from routerlib.show.words.prose import Prose
@@ -273,7 +279,7 @@ def ratios_plot(judged: JudgedAnswers, found: PriceRatios, ax: Axes | None = Non
         color=color,
         alpha=0.15,
     )
-    ax.axvline(own_ratio(judged), color="#777777", linestyle="--", label="prices of this log")
+    ax.axvline(own_ratio(judged), color=BASELINE_GREY, linestyle="--", label="prices of this log")
     ax.set_xscale("log")
     ax.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
     ax.legend(fontsize="small")

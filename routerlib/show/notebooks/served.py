@@ -219,7 +219,7 @@ def served_values_plot(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, (7.4, 0.9 + 0.45 * len(values)))
     rows = [
         Row(
-            f"{what} (n={row['n']:.0f})",
+            f"{what}\n(n = {row['n']:.0f})",
             row["quality"],
             row["quality_low"],
             row["quality_high"],

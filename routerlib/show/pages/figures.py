@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from functools import partial
@@ -31,16 +30,6 @@ _N_FEATURES = 8
 # Letters in points, so that the smallest have 11 pixels or more in the page.
 _POINTS, _LARGE_POINTS = 10.0, 12.0
 _PX_PER_INCH = 96
-# What is drawn in black and white is drawn in the page's own colours, which change in the dark;
-# the colours of candidates stay.
-_INKS = {
-    "#000000": "var(--ink)",
-    "#ffffff": "var(--paper)",
-    "#6b6b6b": "var(--soft)",
-    "#e4e4e4": "var(--line)",
-}
-_HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
-_METADATA = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)
 _SIZE = re.compile(r'(<svg [^>]*?)\bwidth="[^"]*"|\bheight="[^"]*pt"')
 _ID = re.compile(r'(\bid="|href="#|url\(#)')
 _TIP = re.compile(rf'<g id="{TIP}([^"]*)">')
@@ -70,9 +59,9 @@ def _drawn(draw: Callable[..., Any], inches: tuple[float, float], points: float 
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "routerlib", "svg.fonttype": "none", "font.size": points}
-    ):
+    from routerlib.show.plots.themed import as_svg
+
+    with matplotlib.rc_context({"font.size": points}):
         canvas = Canvas(figsize=inches, layout="constrained")
         ax = draw(ax=canvas.subplots())
         legend = ax.get_legend()
@@ -88,19 +77,12 @@ def _drawn(draw: Callable[..., Any], inches: tuple[float, float], points: float 
                 frameon=False,
             )
         place_names(ax)
-        picture = io.BytesIO()
-        canvas.savefig(
-            picture, format="svg", metadata={"Date": None, "Creator": None}, transparent=True
-        )
-    return picture.getvalue().decode()
+        return as_svg(canvas, transparent=True)
 
 
 def _inlined(svg: str, name: str, alt: str) -> str:
     """Make a drawing part of a page: with its colours, names of its own, and words to hover."""
-    svg = _METADATA.sub("", _HEAD.sub("", svg, count=1))
     svg = _SIZE.sub(lambda found: found[1] or "", svg, count=2)
-    for ink, role in _INKS.items():
-        svg = svg.replace(f": {ink}", f": {role}")
     svg = _TIP.sub(r"<g><title>\1</title>", svg)
     svg = _ID.sub(rf"\g<1>{name}-", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt, quote=True)}" ', 1)

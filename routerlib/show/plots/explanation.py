@@ -9,6 +9,7 @@ import numpy as np
 from routerlib.features.names import number_text
 from routerlib.routers.explanation.sentences import DECIDED, told
 from routerlib.show.plots.style import (
+    BASELINE_GREY,
     axes_or_new,
     candidate_styles,
     escape_math,
@@ -71,7 +72,7 @@ def waterfall(
     end = base + float(one.sum())
     ax = axes_or_new(ax, (7.4, 1.7 + 0.36 * len(steps)))
     _draw_steps(ax, steps[::-1], base)
-    ax.axvline(base, color="#8a8a8a", linestyle=":", linewidth=1)
+    ax.axvline(base, color=BASELINE_GREY, linestyle=":", linewidth=1)
     way = "above" if end >= base else "below"
     title = f"The estimate lies {abs(end - base):.2f} {way} the average"
     note = f"from {base:.2f} on average (dotted) to {end:.2f} for this prompt"
@@ -114,7 +115,7 @@ def margin(
             label=f"speaks for {name}",
         )
     _write_sizes(ax, rows, sizes)
-    ax.axvline(0, color="#555555", linewidth=0.8)
+    ax.axvline(0, color=BASELINE_GREY, linewidth=0.8)
     ax.set_yticks(rows, [short_label(name) for name, _ in steps])
     title, note = _margin_words(explanation)
     label = f"points of expected quality for {explanation.chosen}"

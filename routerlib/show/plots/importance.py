@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routerlib.show.plots.style import (
+    BASELINE_GREY,
+    ON_DEEP,
+    ON_PALE,
     axes_or_new,
     escape_math,
     finish,
@@ -144,7 +147,7 @@ def dependence(
         shap_plots.scatter(explanation[:, column], color=_FOR, x_jitter=0, ax=ax, show=False)
     places, means = _fifths(x, y)
     ax.plot(places, means, color="black", marker="D", markersize=5, label="mean of a fifth")
-    ax.axhline(0, color="#555555", linewidth=0.8)
+    ax.axhline(0, color=BASELINE_GREY, linewidth=0.8)
     title = f"{name.capitalize()}: {_trend(places, means)}"
     label = f"SHAP value\n({explanation.output_names})"
     finish(ax, title, escape_math(name), label, f"n = {len(x)} prompts, a dot each", grid=False)
@@ -185,6 +188,7 @@ def _calm(ax: Axes) -> None:
     ax.tick_params(labelsize="medium", labelcolor="black", color="black")
     for label in (ax.xaxis.label, ax.yaxis.label):
         label.set(size="medium", color="black")
+    ax.spines[:].set_color("black")
 
 
 def importance_by_model(
@@ -217,9 +221,8 @@ def importance_by_model(
     ax = axes_or_new(ax, (3.4 + 1.15 * len(models), 1.9 + 0.34 * len(top)))
     ax.imshow(shown, cmap="Blues", aspect="auto", vmin=0)
     for row, column in np.ndindex(shown.shape):
-        is_dark = shown[row, column] > _DARK_SHARE * shown.max()
-        # Not quite white or black: these would change with a dark page, and the cell doesn't.
-        color = "#fefefe" if is_dark else "#010101"
+        is_deep = shown[row, column] > _DARK_SHARE * shown.max()
+        color = ON_DEEP if is_deep else ON_PALE
         ax.text(column, row, f"{shown[row, column]:.3f}", ha="center", va="center", color=color)
     ax.set_xticks(range(len(models)), [escape_math(short_label(name)) for name in models])
     ax.tick_params(axis="x", labelrotation=0 if len(models) <= 4 else 35)

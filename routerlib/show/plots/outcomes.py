@@ -9,6 +9,8 @@ import numpy as np
 from routerlib.features.tasks import detect_task
 from routerlib.show.plots.drawing import Row, interval_rows
 from routerlib.show.plots.style import (
+    ON_DEEP,
+    ON_PALE,
     QUALITY_LABEL,
     axes_or_new,
     candidate_styles,
@@ -97,7 +99,8 @@ def task_heatmap(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        Rows are tasks (most frequent on top) with their number of prompts.
+        Rows are tasks (most frequent on top) with their number of prompts; the best candidate
+        model of each is framed, all of them where several tie.
 
     Examples
     --------
@@ -116,21 +119,21 @@ def task_heatmap(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     ax.figure.colorbar(image, ax=ax, label=f"mean {QUALITY_LABEL}", shrink=0.9)
     for row, column in np.argwhere(~np.isnan(tasks.quality)):
         value = tasks.quality[row, column]
-        color = "black" if value > 0.55 else "white"
+        color = ON_PALE if value > 0.55 else ON_DEEP
         ax.text(
             column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize="small"
         )
-    known = np.flatnonzero(~np.isnan(tasks.quality).all(axis=1))
-    best = np.nanargmax(tasks.quality[known], axis=1)
-    for row, column in zip(known, best, strict=True):
+    is_best = tasks.quality == np.fmax.reduce(tasks.quality, axis=1, keepdims=True)
+    for row, column in np.argwhere(is_best):
         frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=2)
         ax.add_patch(frame)
     ax.set_xticks(range(n_models), outcomes.models, rotation=20, ha="right")
     labels = [f"{name} (n = {n})" for name, n in zip(tasks.names, tasks.counts, strict=True)]
     ax.set_yticks(range(n_tasks), labels)
-    wins = np.bincount(best, minlength=n_models)
+    wins = is_best.sum(axis=0)
     winner = int(wins.argmax())
-    title = f"{outcomes.models[winner]} is best on {wins[winner]} of {n_tasks} tasks (red frames)"
+    how = "best or tied" if (is_best.sum(axis=1) > 1).any() else "best"
+    title = f"{outcomes.models[winner]} is {how} on {wins[winner]} of {n_tasks} tasks (red frames)"
     finish(ax, title, "candidate model", "task", grid=False)
     return ax
 

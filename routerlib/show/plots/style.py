@@ -32,6 +32,9 @@ _HATCHES = ("", "//", "..", "xx", "\\\\", "--", "++", "oo")
 QUALITY_LABEL = "quality (0-1)"
 ROUTER_BLACK = "#000000"
 BASELINE_GREY = "#6b6b6b"
+# Letters on a cell that has a colour of its own. Not quite black or white: these change where a
+# page is dark, and the cell doesn't.
+ON_PALE, ON_DEEP = "#010101", "#fefefe"
 
 
 class Style(NamedTuple):
@@ -99,7 +102,9 @@ def axes_or_new(ax: Axes | None, size_inches: tuple[float, float]) -> Axes:
         return ax
     import matplotlib.pyplot as plt
 
-    _, new = plt.subplots(figsize=size_inches, layout="constrained")
+    from routerlib.show.plots.themed import ThemedFigure
+
+    _, new = plt.subplots(FigureClass=ThemedFigure, figsize=size_inches, layout="constrained")
     return new
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # From here on a cell needs a wide column to be read.
 _LONG_CHARACTERS = 40
+# From here on a cell needs more room than a word has.
+_WORD_CHARACTERS = 12
 # A longer word is broken where a table needs the room.
 _UNBROKEN = 24
 # What stays together of a word that is broken: a stretch of it, with the signs that follow.
@@ -127,9 +129,11 @@ class Table:
     def _class(self, column: int) -> str:
         if self.is_number[column]:
             return ' class="number"'
-        is_long = any(len(row[column]) > _LONG_CHARACTERS for row in self.rows)
-        # Notebooks set cells flush right, unless a cell says otherwise.
-        return ' class="long"' * is_long + ' style="text-align:left"'
+        longest = max((len(row[column]) for row in self.rows), default=0)
+        # Notebooks set cells flush right, unless a cell says otherwise; and on a phone they make
+        # columns so narrow that rows become tall.
+        width = ";min-width:6rem" * (longest > _WORD_CHARACTERS)
+        return ' class="long"' * (longest > _LONG_CHARACTERS) + f' style="text-align:left{width}"'
 
     def __str__(self) -> str:
         """Show as plain text, cells under each other; without rows only that there are none."""

@@ -94,7 +94,8 @@ def estimates_table(prompt: str, decision: Decision) -> Table:
         },
         index=pd.Index(list(decision.estimates), name="model"),
     )
-    return table(frame, f"“{short(prompt)}” goes to {decision.model}: {decision.reason}")
+    reason = decision.reason.removeprefix(f"keeps to {decision.model}: ")
+    return table(frame, f"“{short(prompt)}” goes to {decision.model}: {reason}")
 
 
 def where_each_wins(router: Router, test: Outcomes) -> Table:

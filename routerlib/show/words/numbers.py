@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+_WHOLE_FROM = 1000
 _MAX_SHOWN_CHARACTERS = 160
 _PROMPTS_PER_UNIT = 1000
 BELOW = "lower than best single"
@@ -38,8 +40,13 @@ def digits(value: float) -> str:
 
 
 def significant(value: float) -> str:
-    """Write a number with three significant digits."""
-    return f"{value:.3g}"
+    """Write a number with three significant digits, from 1000 on as a whole one.
+
+    >>> significant(0.01234), significant(6019.4), significant(999.9)
+    ('0.0123', '6,019', '1,000')
+    """
+    text = f"{value:.3g}"
+    return text if not math.isfinite(value) or abs(float(text)) < _WHOLE_FROM else f"{value:,.0f}"
 
 
 def count(value: float) -> str:
