@@ -15,6 +15,7 @@ from routerlib.cli import (
     deciding,
     gathering,
     importing,
+    inspecting,
     judging,
     learning,
     logs,
@@ -79,7 +80,7 @@ for _command in (
     showing.report,
     showing.pipeline,
     showing.serve,
-    deciding.inspect,
+    inspecting.inspect,
     learning.retrain,
     learning.drift,
 ):

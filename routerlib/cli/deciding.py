@@ -1,4 +1,4 @@
-"""Commands that decide: train, route, explain, inspect."""
+"""Commands that decide: train, route, explain."""
 
 from __future__ import annotations
 
@@ -24,14 +24,11 @@ from routerlib.cli.options import (
     TaskName,
     check_router,
     existing_log,
-    project_path,
     read_text,
     say_blended,
-    tell_blended,
 )
 from routerlib.cli.steps import answers_of, tell_step, with_steps
 from routerlib.policies.utility import Haste
-from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +39,6 @@ if TYPE_CHECKING:
 
 
 _DEFAULT_DELTA = 0.1
-_MOST_TOPICS = 20
 _DEFAULT_TEST_SIZE = 0.3
 
 Epsilon = Annotated[
@@ -299,22 +295,6 @@ def explain(
         typer.echo(similar_prompts(router, text).sentence)
 
 
-def inspect(
-    path: Annotated[
-        Path | None,
-        typer.Argument(help="A log (.db) or a router (.pkl); left out = the project's log."),
-    ] = None,
-    judge: JudgeName = None,
-) -> None:
-    """Show what a log or a router file holds, without running anything in it."""
-    if path is None:
-        path = project_path("log")
-    if path.suffix == ".pkl":
-        _inspect_router(path)
-    else:
-        _inspect_log(path, judge)
-
-
 def _certificate_asked(epsilon: float | None, delta: float | None) -> tuple[float, float] | None:
     if epsilon is None:
         if delta is not None:
@@ -376,36 +356,3 @@ def _router_or_rules(model_path: Path | None, candidates_source: str) -> Router:
 
     typer.echo(f"no trained router {DEFAULT_MODEL} yet, using rules", err=True)
     return RuleRouter.from_candidates(candidates)
-
-
-def _inspect_log(path: Path, judge: str | None) -> None:
-    from routerlib.log.overview import overview
-
-    with existing_log(path) as log:
-        found = overview(log, judge)
-    tell_blended(found.blended)
-    typer.echo(text_table(found.summary.T.rename_axis("candidate")))
-    if len(found.judging):
-        typer.echo("calls that judges made, which describe no candidate:")
-        typer.echo(text_table(found.judging))
-    for line in [*found.logprobs, *found.changes]:
-        typer.echo(line)
-    typer.echo(text_table(found.tasks))
-    if len(found.topics):
-        typer.echo(text_table(found.topics.head(_MOST_TOPICS)))
-        if len(found.topics) > _MOST_TOPICS:
-            typer.echo(f"and {len(found.topics) - _MOST_TOPICS} topics more")
-
-
-def _inspect_router(path: Path) -> None:
-    import yaml
-
-    from routerlib.routers import artifact
-
-    metadata = dict(artifact.load(path).metadata)
-    if isinstance(metadata.get("test"), dict):
-        metadata["test"] = metadata["test"].get("verdict", {}).get("sentence")
-    for name in ("train_prompt_ids", "features"):
-        if isinstance(metadata.get(name), list):
-            metadata[name] = f"{len(metadata[name])} entries"
-    typer.echo(yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True).rstrip())

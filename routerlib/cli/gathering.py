@@ -16,6 +16,8 @@ from routerlib.cli.options import (
     Columns,
     GivenJudge,
     LogPath,
+    named_columns,
+    tell_next,
 )
 from routerlib.records.text_table import text_table
 
@@ -69,13 +71,12 @@ def collect(
     from routerlib.gather.candidates.candidates import load_candidates
     from routerlib.gather.collection.collect import collect
     from routerlib.gather.prompts.checks import check_prompts
-    from routerlib.gather.prompts.shapes import parse_columns
     from routerlib.log.call_log import CallLog
 
     report = check_prompts(
         prompts_path,
         answers_inside=answers_inside,
-        columns=parse_columns(columns),
+        columns=named_columns(prompts_path, columns),
         judge=given_judge,
     )
     typer.echo(str(report))
@@ -97,8 +98,8 @@ def collect(
             repeats=repeats,
             limit=limit,
         )
-        n_scored = int(log.summary().scored.sum()) if log.finished_cells() else 0
-    _tell(collection, n_scored, log_path)
+        _tell(collection)
+        tell_next(log)
 
 
 def _kept_for_evaluation(prompts: Sequence[Prompt], log_path: Path) -> list[Prompt]:
@@ -132,19 +133,14 @@ def _planned(
         return plan_collection(asked, chosen, log, repeats=repeats, limit=limit)
 
 
-def _tell(collection: Collection, n_scored: int, log_path: Path) -> None:
-    """Show what a run did and what comes next, or leave with what kept it from its end."""
+def _tell(collection: Collection) -> None:
+    """Show what a run did, or leave with what kept it from its end."""
     if collection.plan.cells:
         typer.echo(text_table(collection.table()))
         _leave_unless_complete(collection)
         if collection.complaint:
             raise RuntimeError(collection.complaint)
         typer.echo(str(collection))
-    if n_scored:
-        typer.echo(f"next: routerlib train --log {log_path}")
-        return
-    typer.echo("no answer was scored: give prompts a judge and a reference, or judge by hand")
-    typer.echo(f"next: routerlib judge --judge auto --log {log_path}")
 
 
 def _leave_unless_complete(collection: Collection) -> None:
@@ -162,7 +158,8 @@ def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float |
     from routerlib.gather.collection.plan import usd
 
     plan = plan if budget_usd is None else plan.under_budget()
-    typer.echo(text_table(plan.table()))
+    if plan.cells:
+        typer.echo(text_table(plan.table()))
     typer.echo(str(plan))
     for complaint in key_complaints(chosen):
         typer.echo(f"not yet: {complaint}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from routerlib.cli.options import DEFAULT_LOG, LogPath
+from routerlib.cli.options import DEFAULT_LOG, LogPath, tell_next
 
 ScoreColumns = Annotated[
     list[str] | None,
@@ -75,8 +75,8 @@ def import_file(
         typer.echo(f"{path}: {sentence}")
     with CallLog(log_path) as log:
         report = add_imported(kind, path, records, log, options, priced)
-    typer.echo(f"{log_path}: {report}")
-    typer.echo(f"next: routerlib train --log {log_path}")
+        typer.echo(f"{log_path}: {report}")
+        tell_next(log)
 
 
 def _model_and_column(text: str) -> tuple[str, str]:

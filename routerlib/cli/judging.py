@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from routerlib.cli.options import DEFAULT_LOG, CandidatesSource, LogPath, existing_log
+from routerlib.cli.options import DEFAULT_LOG, CandidatesSource, LogPath, existing_log, tell_next
 
 if TYPE_CHECKING:
     from routerlib.gather.llm_judges.judging import LLMJudgement
@@ -70,10 +70,10 @@ def judge(
                 raise RuntimeError(f"{done.complaint}; one said: {done.unreadable!r}")
         else:
             typer.echo(_by_rule(log, name, _reference(reference)))
-    if dry_run and name in _BY_LLM:
-        typer.echo("next: the same without --dry-run")
-    else:
-        typer.echo(f"next: routerlib train --log {log_path}")
+        if dry_run and name in _BY_LLM:
+            typer.echo("next: the same without --dry-run")
+        else:
+            tell_next(log, is_judged=True)
 
 
 def _by_rule(log: CallLog, name: str | None, reference: Any) -> str:

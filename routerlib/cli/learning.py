@@ -20,6 +20,7 @@ from routerlib.cli.options import (
     ModelPath,
     check_router,
     existing_log,
+    named_columns,
     reports_of,
 )
 
@@ -83,13 +84,12 @@ def acquire(
     from routerlib.gather.judges.proposing import proposal, with_judge
     from routerlib.gather.labels.buy import buy_labels
     from routerlib.gather.prompts.files import load_prompts
-    from routerlib.gather.prompts.shapes import parse_columns
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.evaluation_share import EVALUATION_SHARE
 
     prompts = None
     if prompts_path is not None:
-        named = parse_columns(columns)
+        named = named_columns(prompts_path, columns)
         loaded = load_prompts(prompts_path, answers_inside=answers_inside, columns=named)
         prompts = with_judge(loaded, given_judge)
         if told := proposal(prompts):

@@ -88,6 +88,10 @@ def compact(
     from routerlib.log.sealed import MANIFEST
 
     day = day_before(older_than) if before is None else before
+    if day > (tomorrow := day_before(-1)):
+        raise ValueError(
+            f"--before {day} lies in the future: give {tomorrow} at most, which seals all there is"
+        )
     for path in log_paths:
         existing_log(path).close()
     done = seal(log_paths, folder, before=day, n_buckets=n_buckets, memory_gb=memory_gb)

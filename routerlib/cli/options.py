@@ -104,6 +104,36 @@ def project_path(setting: str) -> Path:
     return shown_path((Project.find() or Project(Path())).path(setting))
 
 
+def tell_next(log: CallLog, *, is_judged: bool = False) -> None:
+    """Say what comes after answers have come in: training, where any has a score, else judging.
+
+    `is_judged`: whether the library's judges have just had their turn.
+    """
+    if log.lookup("select 1 from scores where score is not null limit 1"):
+        typer.echo(f"next: routerlib train --log {log.path}")
+        return
+    if not log.lookup("select 1 from calls where status = 'ok' limit 1"):
+        typer.echo("no answer is whole, so that there is nothing to judge or to learn from yet")
+        typer.echo(f"next: routerlib inspect --log {log.path}")
+        return
+    has_reference = log.lookup("select 1 from prompts where reference is not null limit 1")
+    if has_reference and not is_judged:
+        typer.echo("no answer is scored yet")
+        typer.echo(f"next: routerlib judge --judge auto --log {log.path}")
+        return
+    why = "" if has_reference else ", and no prompt has a reference to compare with"
+    typer.echo(f"no answer is scored yet{why}: have a model judge, or import scores of your own")
+    typer.echo(f"next: routerlib judge --judge llm --judge-candidate NAME --log {log.path}")
+
+
+def named_columns(prompts_path: Path, given: str | None) -> dict[str, str]:
+    """Read how a file's columns are named: here, or by the project of its own prompts."""
+    from routerlib.gather.prompts.shapes import parse_columns
+
+    of_project = (Project.find() or Project(Path())).columns_of(prompts_path)
+    return parse_columns(given or of_project)
+
+
 def shown_path(path: Path) -> Path:
     """Return a path as one would type it here."""
     here, path = Path.cwd(), Path(os.path.normpath(path))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.cli.options import AnswersInside, Columns, project_path
+from routerlib.cli.options import AnswersInside, Columns, named_columns, project_path
 from routerlib.records.project import Project
 from routerlib.records.text_table import text_table
 
@@ -58,9 +58,8 @@ def _of_project() -> Path | None:
 
 def _check(path: Path, answers_inside: AnswersInside, columns: str | None) -> None:
     from routerlib.gather.prompts.checks import check_prompts
-    from routerlib.gather.prompts.shapes import parse_columns
 
-    named = parse_columns(columns)
+    named = named_columns(path, columns)
     project = Project.find()
     judge = None if project is None else project.value("judge")
     report = check_prompts(path, answers_inside=answers_inside, columns=named, judge=judge)

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from routerlib.cli.options import shown_path
+from routerlib.cli.options import Columns, shown_path
 from routerlib.records.project import Project
 
 _QUESTIONS = {
     "prompts": "Your prompts (.jsonl, .csv, .parquet; empty = the workload that ships)",
+    "columns": "What it calls ours, such as prompt=question,reference=answer (empty = the same)",
     "candidates": "Whom to ask (a candidates.yaml or a pool: local, openai; empty = local)",
     "log": "The log (empty = data/logs.db)",
     "budget_usd": "What one run may spend at most, US dollars (empty = no limit)",
@@ -24,6 +25,7 @@ _QUESTIONS = {
 def init(
     folder: Annotated[Path, typer.Argument(help="The project's folder; made if absent.")],
     prompts: Annotated[str | None, typer.Option(help="Your prompts.")] = None,
+    columns: Columns = None,
     candidates: Annotated[
         str | None, typer.Option(help="A candidates.yaml, or a pool: local, openai.")
     ] = None,
@@ -47,6 +49,7 @@ def init(
 
     given = {
         "prompts": prompts,
+        "columns": columns,
         "candidates": candidates,
         "log": log,
         "model": model,
@@ -90,6 +93,7 @@ def _check(folder: Path, settings: dict[str, Any]) -> None:
     from routerlib.gather.judges import JUDGES
     from routerlib.gather.judges.proposing import AUTO
     from routerlib.gather.prompts.checks import check_prompts
+    from routerlib.gather.prompts.shapes import parse_columns
 
     judge = settings.get("judge")
     if judge is not None and judge not in (AUTO, *JUDGES):
@@ -97,9 +101,12 @@ def _check(folder: Path, settings: dict[str, Any]) -> None:
     if "candidates" in settings:
         source = settings["candidates"]
         load_candidates(source if source in POOLS else os.path.normpath(folder / source))
+    if "columns" in settings and "prompts" not in settings:
+        raise ValueError("--columns is about a file of your own: name it with --prompts")
     if "prompts" in settings:
         path = os.path.normpath(folder / settings["prompts"])
-        typer.echo(str(check_prompts(path, judge=judge)))
+        columns = parse_columns(settings.get("columns"))
+        typer.echo(str(check_prompts(path, columns=columns, judge=judge)))
 
 
 # -- what the file says to other commands ------------------------------------------------------

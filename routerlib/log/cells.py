@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
@@ -185,9 +186,11 @@ def _nothing_scored(reader: queries.Reader, path: queries.Source, judge: str | N
             f"the log {path} holds no scored answer yet; collect some, and judge them "
             "(routerlib judge --judge auto)"
         )
+    near = get_close_matches(judge, known, n=1)
+    meant = f"did you mean {near[0]!r}?" if near else "name one of these."
     return (
-        f"the log {path} holds no score of the judge {judge!r}, it has {', '.join(known)}; "
-        f"`routerlib judge --judge {judge}` may add some"
+        f"the log {path} holds no score of the judge {judge!r}, it has {', '.join(known)}; {meant} "
+        "Another judge has to score the answers first (routerlib judge --judge NAME)"
     )
 
 

@@ -16,6 +16,7 @@ HOME = "ROUTERLIB_HOME"
 # What is worked on where a project names nothing else; paths are from its folder.
 DEFAULTS: dict[str, Any] = {
     "prompts": "data/prompts.jsonl",
+    "columns": None,
     "candidates": "local",
     "log": "data/logs.db",
     "model": "data/router_model.pkl",
@@ -71,6 +72,11 @@ class Project:
     def path(self, name: str) -> Path:
         """Return where the file or folder of a setting is."""
         return self.root / Path(self.value(name)).expanduser()
+
+    def columns_of(self, prompts: Path) -> str | None:
+        """Return what it says of a file's columns; it says it of its own prompts alone."""
+        is_own = prompts.resolve() == self.path("prompts").resolve()
+        return self.value("columns") if is_own else None
 
     @property
     def is_own(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from routerlib.gather.candidates.candidates import POOLS, load_candidates, select_candidates
 from routerlib.gather.judges.proposing import with_judge
 from routerlib.gather.prompts.files import load_prompts
+from routerlib.gather.prompts.shapes import parse_columns
 from routerlib.records.project import FILE, HOME, Project
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ class Folder:
         list of Prompt
             Those with a reference and no judge have the project's judge, if it names one.
         """
-        known = load_prompts(self.path(path, "prompts"))
+        file = self.path(path, "prompts")
+        known = load_prompts(file, columns=parse_columns(self.project.columns_of(file)))
         return with_judge(known, self.project.value("judge"))
 
     def budget_usd(self, given: float | None = None) -> float | None:

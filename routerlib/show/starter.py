@@ -28,6 +28,10 @@ _HEAD = """\
 # Each setting with what it says, and an example for where it is left out.
 _SETTINGS = {
     "prompts": ("Prompts to ask: .jsonl, .csv or .parquet.", "my_prompts.jsonl"),
+    "columns": (
+        "What the prompts' file calls our columns, where neither is a usual name.",
+        "prompt=question,reference=answer",
+    ),
     "candidates": ("Whom to ask: a candidates.yaml, or a pool (local, openai).", "candidates.yaml"),
     "log": ("Where every call is written.", "data/my_logs.db"),
     "model": ("Where the router is.", "data/my_router.pkl"),

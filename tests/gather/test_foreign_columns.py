@@ -48,6 +48,32 @@ def test_columns_of_any_name_can_be_named(tmp_path: Path, name: str) -> None:
         load_prompts(path, columns={"prompt": "ask", "reference": "glod"})
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "names", [("prompt", "reference"), ("question", "answer"), ("ask", "gold")]
+)
+def test_csv_of_any_spreadsheet_is_read(
+    tmp_path: Path, separator: str, names: tuple[str, str]
+) -> None:
+    rows = [names, ("'1; 2|3'?", "a"), ("x", "b")]
+    cells = [[f'"{cell}"' for cell in row] for row in rows]
+    path = tmp_path / "p.csv"
+    path.write_text("".join(separator.join(row) + "\r\n" for row in cells))
+    columns = {"prompt": "ask", "reference": "gold"} if names[0] == "ask" else None
+    report = check_prompts(path, columns=columns)
+    assert [(each.text, each.reference) for each in report.prompts] == [
+        ("'1; 2|3'?", "a"),
+        ("x", "b"),
+    ]
+    assert (f"reading {separator!r} between columns" in report.shape) == (separator != ",")
+
+
+def test_a_single_column_may_hold_what_parts_columns_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("prompt\nfirst; then|this\n")
+    assert [each.text for each in load_prompts(path)] == ["first; then|this"]
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 @pytest.mark.parametrize(
     ("prompt", "reference"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -61,6 +62,37 @@ def test_init_lays_out_the_file_the_notebooks_and_samples(
         "sample_agent.db",
         "sample_served.db",
     }
+
+
+def test_columns_that_a_project_names_are_read_by_every_command_and_notebook(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "fragen.csv").write_text("Frage;Lösung\nWas ist 1,5 * 4?;6\nHauptstadt?;Paris\n")
+    assert main(["init", "mine", "--prompts", "fragen.csv"]) == 1
+    assert "--columns prompt=NAME says which it is" in capsys.readouterr().err
+    named = ["--columns", "prompt=Frage,reference=Lösung"]
+    assert main(["init", "mine", "--prompts", "fragen.csv", "--candidates", "c.yaml", *named]) == 0
+    mine = (folder / "mine").resolve()
+    asked = Workspace(mine).prompts()
+    assert [(each.text, each.reference) for each in asked] == [
+        ("Was ist 1,5 * 4?", 6),
+        ("Hauptstadt?", "Paris"),
+    ]
+    os.chdir(mine)
+    for command in (["prompts"], ["collect", "--dry-run"]):
+        capsys.readouterr()
+        assert main(command) == 0
+        assert "2 prompts in 2 rows" in capsys.readouterr().out
+    other = ["--prompts", "../my.csv"]  # whose columns are not those of the project's own
+    assert main(["collect", "--dry-run", *other]) == 0
+    assert "reading 'question' as the prompt" in capsys.readouterr().out
+
+
+def test_columns_without_prompts_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "mine", "--columns", "prompt=question"]) == 1
+    assert "name it with --prompts" in capsys.readouterr().err
 
 
 def test_every_setting_has_a_commented_example_that_is_valid_once_uncommented() -> None:
@@ -169,7 +201,7 @@ def test_budget_of_the_project_is_that_of_a_run(
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('promts = "x"', "names 'promts', did you mean 'prompts'? it may name prompts, cand"),
+        ('promts = "x"', "names 'promts', did you mean 'prompts'? it may name prompts, col"),
         ("log = 3", "log must be a text, got 3"),
         ('budget_usd = "2"', "budget_usd must be a finite number of US dollars from 0, got '2'"),
         ("budget_usd = inf", "budget_usd must be a finite number of US dollars from 0, got inf"),

@@ -119,7 +119,8 @@ def collect(
     if budget_usd is not None and not dry_run:
         plan = plan.under_budget()
     if progress and not dry_run:
-        sys.stdout.write(f"{text_table(plan.table())}\n{plan}\n")
+        table = f"{text_table(plan.table())}\n" if plan.cells else ""
+        sys.stdout.write(f"{table}{plan}\n")
     if dry_run or not plan.cells:
         return Collection(None, plan)
     run_id = log.start_run(kind, run_parameters(candidates, plan, concurrency), budget_usd)

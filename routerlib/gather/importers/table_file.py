@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.gather.importers.records import json_records
+from routerlib.records.separators import separator_of
 
 # The csv module's own limit, 128 KiB, is less than a long document.
 LONGEST_CSV_FIELD = 1 << 30
-_SEPARATORS = (",", ";", "\t", "|")
 _UNNAMED = "Unnamed: "
 
 
@@ -63,22 +63,13 @@ def _csv(path: Path, prompt: str) -> Table:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 ({error.reason}); save it as CSV UTF-8") from error
-    separator = _separator(text, prompt)
+    separator = separator_of(text, [prompt])
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header = next(lines, None)
     if header is None:
         raise ValueError("it is empty")
     columns = tuple(name or f"{_UNNAMED}{place}" for place, name in enumerate(header))
     return Table(columns, list(_rows(lines, columns)), is_text=True)
-
-
-def _separator(text: str, prompt: str) -> str:
-    """Return the separator under which the header has a column of prompts."""
-    for separator in _SEPARATORS:
-        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
-        if prompt in header and len(header) > 1:
-            return separator
-    return _SEPARATORS[0]
 
 
 def _rows(lines: Iterator[list[str]], columns: tuple[str, ...]) -> Iterator[dict[str, str | None]]:

@@ -17,6 +17,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import AUDIT, Score
 from routerlib.records.canonical import canonical_json
 from routerlib.records.files import write_atomically
+from routerlib.records.separators import separator_of
 from routerlib.records.thoughts import separate
 
 if TYPE_CHECKING:
@@ -227,9 +228,8 @@ def _written(log: CallLog, call_ids: Sequence[int]) -> bytes:
 
 def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
     text = path.read_text(encoding="utf-8-sig")
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    separator = separator_of(text, _COLUMNS[:1])
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     missing = [name for name in _COLUMNS[:2] if name not in (reader.fieldnames or ())]
     if missing:
         raise ValueError(

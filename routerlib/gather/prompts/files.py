@@ -18,6 +18,7 @@ from routerlib.records.answers_inside import AnswersInside, check_choice, withou
 from routerlib.records.brief import brief, shortened
 from routerlib.records.canonical import plain_json
 from routerlib.records.prompt import Prompt
+from routerlib.records.separators import SEPARATORS, separator_of
 
 _LOGGER = logging.getLogger(__name__)
 # The csv module's own limit, 128 KiB, is less than a long document.
@@ -34,6 +35,7 @@ def load_prompts(
 
     A row has ``prompt`` (a text) or ``messages`` (a list of role and content), and may have
     ``task``, ``reference``, ``judge``, ``source``, ``topic``. Other fields are kept in ``extra``.
+    Columns of a CSV file may be parted by commas, semicolons, tabs or bars.
     In CSV and Parquet files ``messages``, ``reference`` and ``extra`` may be written as JSON; a
     reference that is not valid JSON is taken as text.
 
@@ -270,7 +272,8 @@ def _csv_records(
     text = _text_of(path)
     before = csv.field_size_limit(_LONGEST_CSV_FIELD)
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        separator = separator_of(text, [*columns.values(), "prompt", "messages"])
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         shape = _shape(path, reader.fieldnames or (), columns, told)
         _needs_prompts(shape.named(dict.fromkeys(reader.fieldnames or ())), f"{path} line 1")
         rows = [(f"line {reader.line_num}", row) for row in _rows(reader, path)]
@@ -279,6 +282,8 @@ def _csv_records(
     for where, row in rows:
         record = _whole(shape.named(row), columns, told)
         yield where, _from_plain_cells(record, f"{path} {where}")
+    if separator != SEPARATORS[0]:
+        told[f"reading {separator!r} between columns"] = None
 
 
 def _rows(reader: csv.DictReader, path: Path) -> Iterator[dict[str, Any]]:
@@ -313,7 +318,9 @@ def _parquet_records(
 def _from_plain_cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
     """Leave empty cells out, and turn JSON cells into what they say."""
     if None in row:
-        raise ValueError(f"{where}: more cells than columns; put texts with commas into quotes")
+        raise ValueError(
+            f"{where}: more cells than columns; put texts that hold the separator into quotes"
+        )
     filled = {name: cell for name, cell in row.items() if _none_if_empty(cell) is not None}
     record: dict[str, Any] = plain_json(filled)
     for name in set(JSON_COLUMNS) & set(record):

@@ -1,0 +1,90 @@
+"""What commands say next, and of a wrong word, is true and can be done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from routerlib.cli import main
+from routerlib.log.call_log import CallLog
+from routerlib.records.call import Call, Score
+from routerlib.records.prompt import Prompt
+
+Printed = pytest.CaptureFixture[str]
+
+
+def log_with(path: Path, *, reference: str | None, status: str = "ok", judge: str = "") -> Path:
+    """Write a log of one call; `judge`: who has scored it, "" = nobody."""
+    with CallLog(path) as log:
+        prompt = Prompt.from_text("What is 2 + 2?", reference=reference)
+        log.add_prompts([prompt])
+        answer = "4" if status == "ok" else None
+        call = Call(prompt.prompt_id, "small", "h", status, answer)
+        log.add_call(call, scores=[Score(judge, 1.0)] if judge else [])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("reference", "status", "judge", "then"),
+    [
+        ("4", "ok", "numeric", "routerlib train"),
+        (None, "ok", "", "routerlib judge --judge llm --judge-candidate NAME"),
+        ("4", "empty", "", "routerlib inspect"),
+    ],
+)
+def test_what_comes_after_judging_is_training_only_where_there_is_a_score(
+    tmp_path: Path, capsys: Printed, reference: str | None, status: str, judge: str, then: str
+) -> None:
+    path = log_with(tmp_path / "logs.db", reference=reference, status=status, judge=judge)
+    assert main(["judge", "--log", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: {then} --log {path}"
+
+
+def test_what_comes_after_an_import_without_scores_is_judging(
+    tmp_path: Path, capsys: Printed
+) -> None:
+    table, log = tmp_path / "t.jsonl", tmp_path / "logs.db"
+    reply = {"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}], "model": "m"}
+    told = {"custom_id": "1", "response": {"status_code": 200, "body": reply}}
+    table.write_text(json.dumps(told) + "\n")
+    asked = tmp_path / "r.jsonl"
+    body = {"model": "m", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
+    asked.write_text(json.dumps({"custom_id": "1", "body": body}) + "\n")
+    given = ["import", "openai", str(table), "--requests", str(asked), "--log", str(log)]
+    assert main(given) == 0
+    said = capsys.readouterr().out
+    assert "0 scores" in said
+    assert "no prompt has a reference to compare with" in said
+    assert said.splitlines()[-1].startswith("next: routerlib judge --judge llm")
+
+
+def test_a_judge_of_no_score_is_named_near_or_said_to_come_first(
+    tmp_path: Path, capsys: Printed
+) -> None:
+    path = log_with(tmp_path / "logs.db", reference="4", judge="numeric")
+    for name, meant in (("numerik", "did you mean 'numeric'?"), ("nope", "name one of these.")):
+        assert main(["train", "--log", str(path), "--judge", name]) == 1
+        told = capsys.readouterr().err
+        assert meant in told
+        assert f"--judge {name}" not in told
+
+
+def test_inspect_takes_the_options_of_other_commands(tmp_path: Path, capsys: Printed) -> None:
+    path = str(log_with(tmp_path / "logs.db", reference="4", judge="numeric"))
+    assert main(["inspect", path]) == 0
+    by_place = capsys.readouterr().out
+    assert main(["inspect", "--log", path]) == 0
+    assert capsys.readouterr().out == by_place
+    assert main(["inspect", path, "--log", path]) == 1
+    assert "name one file to inspect" in capsys.readouterr().err
+
+
+def test_sealing_what_is_not_logged_yet_is_refused(tmp_path: Path, capsys: Printed) -> None:
+    path = str(log_with(tmp_path / "logs.db", reference="4"))
+    sealed = ["log", "compact", "--log", path, "--parquet", str(tmp_path / "sealed")]
+    assert main([*sealed, "--before", "9999-12-31"]) == 1
+    assert "--before 9999-12-31 lies in the future: give 2" in capsys.readouterr().err
+    assert not (tmp_path / "sealed").exists()
+    assert main([*sealed, "--older-than", "0"]) == 0
