@@ -36,13 +36,18 @@ class Families(NamedTuple):
     `groups` (n_prompts,): numbers in order of appearance.
     `copies` (n_prompts,): the same by the first rule alone.
     `n_joined`: by how many groups each rule in turn left fewer.
-    `n_in_common`: prompts that share a pattern with more than a fifth of all, and so are no family.
+    `is_in_common` (n_prompts,): whose pattern more than a fifth of all share, and so is no family.
     """
 
     groups: np.ndarray
     copies: np.ndarray
     n_joined: dict[Rule, int]
-    n_in_common: int = 0
+    is_in_common: np.ndarray
+
+    @property
+    def n_in_common(self) -> int:
+        """How many prompts share a pattern that is no family."""
+        return int(self.is_in_common.sum())
 
     @property
     def told(self) -> str:
@@ -99,7 +104,7 @@ def families_of(prompts: Sequence[str]) -> Families:
         wider = merged(groups, _apart(found[rule], is_form))
         n_joined[rule] = len(np.unique(groups)) - len(np.unique(wider))
         groups, is_in_common = wider, is_in_common | is_form
-    return Families(groups, copies, n_joined, int(is_in_common.sum()))
+    return Families(groups, copies, n_joined, is_in_common)
 
 
 def _equal(texts: Sequence[Masked]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,3 +67,57 @@ def compared_means(
     compared_usd = nanmean(cost_usd[complete])
     is_known = np.isfinite(compared_usd)
     return Means(nanmean(quality[complete]), np.where(is_known, compared_usd, mean_cost_usd))
+
+
+class Averaged:
+    """What outcomes say of candidate models on average, and which is the best and the cheapest."""
+
+    models: Sequence[str]
+    quality: np.ndarray
+    cost_usd: np.ndarray
+    inclusion: np.ndarray | None
+
+    @property
+    def mean_quality(self) -> np.ndarray:
+        """Mean quality of each candidate by `inclusion`, shape (n_models,); NaN = never seen."""
+        return nanmean(self.quality, self.inclusion)
+
+    @property
+    def mean_cost_usd(self) -> np.ndarray:
+        """Mean known cost of one call, US dollars, shape (n_models,); NaN where unknown."""
+        return nanmean(self.cost_usd, self.inclusion)
+
+    def compared(self) -> Means:
+        """Return means by which candidates can be compared fairly.
+
+        A candidate that fails on hard prompts would look better on the rest than one that
+        answers all of them.
+
+        Returns
+        -------
+        Means
+            Over the prompts on which every candidate was observed, if these are at least 30 and
+            at least half of all; else, and where labels were bought, over all that was observed.
+
+        Examples
+        --------
+        >>> from routerlib.outcomes.outcomes import Outcomes
+        >>> quality = [[0.5, 0.4]] * 30 + [[0.0, np.nan]] * 10
+        >>> outcomes = Outcomes([f"p{i}" for i in range(40)], ["small", "large"], quality)
+        >>> outcomes.mean_quality.round(3).tolist(), outcomes.compared().quality.round(3).tolist()
+        ([0.375, 0.4], [0.5, 0.4])
+        """
+        return compared_means(self.quality, self.cost_usd, self.inclusion)
+
+    @property
+    def best_single(self) -> str:
+        """The candidate with the highest `compared` quality, the cheaper among ties."""
+        means = self.compared()
+        cost_usd = np.nan_to_num(means.cost_usd, nan=np.inf)
+        quality = np.nan_to_num(means.quality, nan=-np.inf)
+        return self.models[int(np.lexsort((cost_usd, -quality))[0])]
+
+    @property
+    def cheapest(self) -> str:
+        """The candidate with the lowest `compared` cost, the first when costs are unknown."""
+        return self.models[int(np.argmin(np.nan_to_num(self.compared().cost_usd, nan=np.inf)))]

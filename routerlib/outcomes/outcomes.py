@@ -21,7 +21,7 @@ from routerlib.outcomes.evaluation_share import left_alone
 from routerlib.outcomes.families import families_of
 from routerlib.outcomes.frames import columns_of
 from routerlib.outcomes.identity import data_hash
-from routerlib.outcomes.means import Means, compared_means, nanmean
+from routerlib.outcomes.means import Averaged
 from routerlib.outcomes.near_duplicates import joined
 from routerlib.outcomes.parts import of_some_models, of_some_prompts
 from routerlib.outcomes.showing import Shown
@@ -52,7 +52,7 @@ class HoldsOutcomes(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Outcomes(Shown):
+class Outcomes(Averaged, Shown):
     """Quality and cost of candidate models on prompts: what every router and metric starts from.
 
     Parameters
@@ -107,6 +107,7 @@ class Outcomes(Shown):
     latency_s: np.ndarray | None = None
     first_token_s: np.ndarray | None = None
     _groups: np.ndarray | None = field(default=None, init=False, repr=False)
+    _in_common: np.ndarray | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -226,50 +227,6 @@ class Outcomes(Shown):
         return len(self.prompts)
 
     @property
-    def mean_quality(self) -> np.ndarray:
-        """Mean quality of each candidate by `inclusion`, shape (n_models,); NaN = never seen."""
-        return nanmean(self.quality, self.inclusion)
-
-    @property
-    def mean_cost_usd(self) -> np.ndarray:
-        """Mean known cost of one call, US dollars, shape (n_models,); NaN where unknown."""
-        return nanmean(self.cost_usd, self.inclusion)
-
-    def compared(self) -> Means:
-        """Return means by which candidates can be compared fairly.
-
-        A candidate that fails on hard prompts would look better on the rest than one that
-        answers all of them.
-
-        Returns
-        -------
-        Means
-            Over the prompts on which every candidate was observed, if these are at least 30 and
-            at least half of all; else, and where labels were bought, over all that was observed.
-
-        Examples
-        --------
-        >>> quality = [[0.5, 0.4]] * 30 + [[0.0, np.nan]] * 10
-        >>> outcomes = Outcomes([f"p{i}" for i in range(40)], ["small", "large"], quality)
-        >>> outcomes.mean_quality.round(3).tolist(), outcomes.compared().quality.round(3).tolist()
-        ([0.375, 0.4], [0.5, 0.4])
-        """
-        return compared_means(self.quality, self.cost_usd, self.inclusion)
-
-    @property
-    def best_single(self) -> str:
-        """The candidate with the highest `compared` quality, the cheaper among ties."""
-        means = self.compared()
-        cost_usd = np.nan_to_num(means.cost_usd, nan=np.inf)
-        quality = np.nan_to_num(means.quality, nan=-np.inf)
-        return self.models[int(np.lexsort((cost_usd, -quality))[0])]
-
-    @property
-    def cheapest(self) -> str:
-        """The candidate with the lowest `compared` cost, the first when costs are unknown."""
-        return self.models[int(np.argmin(np.nan_to_num(self.compared().cost_usd, nan=np.inf)))]
-
-    @property
     def data_hash(self) -> str:
         """Tagged hash of prompts, candidates, qualities, costs, known groups and inclusion."""
         return data_hash(
@@ -286,13 +243,21 @@ class Outcomes(Shown):
         """Groups, shape (n_prompts,): families of prompts, joined with those of one `group_ids`."""
         groups = self._groups
         if groups is None:
-            groups = joined(families_of(self.prompts).groups, self.group_ids)
-            object.__setattr__(self, "_groups", groups)
+            families = families_of(self.prompts)
+            groups = joined(families.groups, self.group_ids)
+            self._grouped(groups, families.is_in_common)
         return groups
 
-    def _grouped(self, groups: np.ndarray | None) -> Outcomes:
+    @property
+    def is_in_common(self) -> np.ndarray:
+        """Whose pattern more than a fifth of all share, so that it joins none: (n_prompts,)."""
+        found = self._in_common if len(self.groups) else None
+        return np.zeros(len(self), dtype=bool) if found is None else found
+
+    def _grouped(self, groups: np.ndarray | None, in_common: np.ndarray | None) -> Outcomes:
         """Know the groups already, of the same prompts or of more: this object, just made."""
         object.__setattr__(self, "_groups", groups)
+        object.__setattr__(self, "_in_common", in_common)
         return self
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Outcomes:
@@ -311,7 +276,8 @@ class Outcomes(Shown):
         rows = np.arange(len(self))[np.asarray(indices) if len(indices) else slice(0)]
         taken = replace(self, **of_some_prompts(self, rows))
         # Links among fewer prompts can only be fewer: keep the coarser groups.
-        return taken._grouped(None if self._groups is None else self._groups[rows])
+        known = (self._groups, self._in_common)
+        return taken._grouped(*(None if each is None else each[rows] for each in known))
 
     def of_models(self, names: Sequence[str]) -> Outcomes:
         """Return the outcomes of some candidate models.
@@ -344,7 +310,7 @@ class Outcomes(Shown):
             raise ValueError(f"models must be among {', '.join(self.models)}, got {unknown[0]!r}")
         arms = [self.models.index(name) for name in names]
         chosen = replace(self, models=names, **of_some_models(self, arms))
-        return chosen._grouped(self._groups)
+        return chosen._grouped(self._groups, self._in_common)
 
     def split(
         self, test_size: float = 0.3, random_state: int = 0, by: SplitBy = "random"

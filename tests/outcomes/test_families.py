@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from routerlib.outcomes.families import families_of
 from routerlib.outcomes.masking import masked, without_forms
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
+from routerlib.show.words.sentences import describe_split
 
 WORDS = "river stone market window garden letter engine copper planet harbour winter lesson bridge "
 WORDS += "candle forest ladder mirror needle orange pencil rocket silver tunnel violet wagon anchor"
@@ -70,6 +73,16 @@ def test_what_a_pattern_joins_depends_on_how_many_follow_it_and_that_is_said() -
     assert "12 prompts follow patterns that more than a fifth of these prompts" in among_few.told
     assert len(set(among_many.groups[:12])) == 1
     assert "more than a fifth" not in among_many.told
+    prompts = [*sums, *rest[:8]]
+    outcomes = Outcomes(prompts, ["small"], np.ones((20, 1)))
+    train, test = outcomes.split(random_state=0)
+    told = "12 follow patterns that more than a fifth of all share"
+    assert told in describe_split(train, test)
+    assert told in describe_split(outcomes, outcomes)
+    named = replace(outcomes, group_ids=["sums"] * 12 + [None] * 8)
+    assert "follow patterns" not in describe_split(*named.split(random_state=0))
+    many = Outcomes([*sums, *others], ["small"], np.ones((90, 1)))
+    assert "follow patterns" not in describe_split(many, many)
 
 
 def test_a_name_that_begins_a_sentence_is_seen_when_it_has_several_words() -> None:

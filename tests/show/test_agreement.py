@@ -24,6 +24,7 @@ from routerlib.show.pages.index import write_report
 from routerlib.show.tables import decisions
 from routerlib.show.tables.evaluation import key_numbers
 from routerlib.show.tables.money import Monthly, monthly
+from routerlib.show.words.sentences import counted_apart
 
 SIGNED = r"[+-]?\d+\.\d"
 
@@ -84,6 +85,39 @@ def test_shares_examples_and_suppositions_are_of_the_decisions_that_were_tested(
     for each, model in zip(decided, in_use, strict=True):
         assert (each.margin is None) == (each.decision.model != model)
         assert each.why.endswith(f"calls {model}") == (each.decision.model != model)
+
+
+def test_numbers_of_fewer_prompts_than_the_headlines_say_so_and_what_they_would_be(
+    crossed: CrossEvaluation, some_missing: Outcomes
+) -> None:
+    told = counted_apart(crossed.evaluation)
+    assert told.startswith("The headline counts all 60 held-out prompts, what is unknown within")
+    assert "of the 54 with nothing missing leaves out the other 6: there quality differs" in told
+    said = re.search(rf"from always large's by ({SIGNED}) points .* a saving of (\d+) %", told)
+    assert said is not None, told
+    start = HeldOutDecisions.of(crossed.router, some_missing)
+    assert start is not None
+    assert float(said[1]) == pytest.approx(100 * start.at().quality_difference, abs=0.05)
+    assert float(said[2]) == pytest.approx(100 * start.at().saving, abs=0.5)
+    wrong = Outcomes(
+        some_missing.prompts,
+        some_missing.models,
+        np.nan_to_num(some_missing.quality),
+        some_missing.cost_usd,
+        topics=some_missing.topics,
+    )
+    strict = evaluate(crossed.router, some_missing, wrong, n_bootstrap=50)
+    assert "a failed call as a wrong answer, what else is unknown" in counted_apart(strict)
+    *_, n = key_numbers(strict)
+    assert n.interval == (
+        "6 lack a score or a cost; failed calls count as wrong, the rest within its bounds"
+    )
+
+
+def test_numbers_of_the_headlines_own_prompts_need_no_such_sentence(outcomes: Outcomes) -> None:
+    assert (
+        counted_apart(cross_evaluate(outcomes, fit_router=trained, n_bootstrap=20).evaluation) == ""
+    )
 
 
 def test_dollars_a_month_are_the_share_of_the_verdict(crossed: CrossEvaluation) -> None:

@@ -52,7 +52,7 @@ from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.glossary import TERMS, glossed, term_id
 from routerlib.show.words.numbers import unbroken
 from routerlib.show.words.prose import Caution, explain_words
-from routerlib.show.words.sentences import describe_router
+from routerlib.show.words.sentences import counted_apart, describe_router
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,7 +212,7 @@ def write_index(
         loader=FileSystemLoader(templates_folder()), autoescape=True, undefined=StrictUndefined
     )
     scripts = [script(name) for name in _SCRIPTS]
-    decided = _decided(findings)
+    decided, apart = _decided(findings), counted_apart(findings.evaluation)
     page = environment.get_template("index.html.j2").render(
         style=style(),
         index_style=style("index.css"),
@@ -224,7 +224,8 @@ def write_index(
         notebooks=list(notebooks),
         identity=_identity(findings, metadata or {}),
         cascade=_steps(findings, metadata or {}),
-        what_if=_what_if(findings.router, findings.test),
+        what_if=_what_if(findings.router, findings.test, apart),
+        apart=apart,
         deadlines=_deadlines(findings),
         importances=importance_figures(findings.router, findings.test),
         glossed=glossed,
@@ -343,12 +344,13 @@ class Supposition(NamedTuple):
     note: str
 
 
-def _what_if(router: Router, test: Outcomes) -> Supposition | None:
+def _what_if(router: Router, test: Outcomes, apart: str) -> Supposition | None:
     held_out = HeldOutDecisions.of(router, test)
     if held_out is None:
         return None
     note = f"Over {len(held_out)} held-out prompts with every quality and cost known"
     note += f" ({held_out.n_left_out} are left out)." if held_out.n_left_out else "."
+    note += f" {apart}" if apart else ""
     if held_out.keeps_to_best:
         note += f" As it stands the router keeps to {router.best_single_}: {router.fallback_}."
         note += " Only where a cost weight is tried do its estimates choose. What the verdict says "

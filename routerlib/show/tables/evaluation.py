@@ -163,7 +163,7 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
     verdict = evaluation.verdict
     numbers = verdict.numbers
     if verdict.fallback is not None:
-        return [*_of_best_single(evaluation), _sample(numbers, keeps=True)]
+        return [*_of_best_single(evaluation), _sample(numbers, " of some candidate model")]
     found = [*_saving(numbers, verdict.best_single)]
     named = [
         ("quality_difference", f"quality against always {verdict.best_single}"),
@@ -180,7 +180,8 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
         if value is not None:
             told = _bracket(*(points(end) for end in ends if end is not None))
             found.append(KeyNumber(f"{points(value)} points", name, told))
-    return [*found, _sample(numbers)]
+    how = "" if evaluation.failures is None else "failed calls count as wrong, the rest "
+    return [*found, _sample(numbers, f"; {how or 'that counts '}within its bounds")]
 
 
 def _saving(numbers: Mapping[str, float | None], best_single: str) -> list[KeyNumber]:
@@ -197,14 +198,13 @@ def _saving(numbers: Mapping[str, float | None], best_single: str) -> list[KeyNu
     return [KeyNumber(f"{percent(sign * value)} {way}", f"than always {best_single}", _to(told))]
 
 
-def _sample(numbers: Mapping[str, float | None], *, keeps: bool = False) -> KeyNumber:
+def _sample(numbers: Mapping[str, float | None], counted: str) -> KeyNumber:
     """Say how many prompts the sentence is about, and what becomes of those that lack something."""
     n, n_all = numbers.get("n") or 0, numbers.get("n_held_out")
     note = ""
     if n_all is not None:
         lacking = f"{numbers['n_skipped']:.0f} lack a score or a cost"
-        note = f"{lacking}; that counts within its bounds" if n == n_all else f"{lacking}, besides"
-        note = f"{lacking} of some candidate model" if keeps else note
+        note = f"{lacking}{counted}" if n == n_all else f"{lacking}, besides"
     return KeyNumber(f"{n:.0f}", "held-out prompts", note)
 
 

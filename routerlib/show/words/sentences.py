@@ -81,11 +81,11 @@ def describe_split(train: Outcomes, test: Outcomes) -> str:
         more = f" {_counted(n_more, 'more prompt')} came in since." if n_more else ""
         return (
             f"{_extent(train)} for training; each is tested by a router that was trained in the "
-            f"same way on others, and has seen none of its group.{more}"
+            f"same way on others, and has seen none of its group.{more}{_in_common(train, test)}"
         )
     told = [
         f"{_extent(train)} for training and {_extent(test)} held out; those of one group "
-        "(nearly the same, or of one make) are on the same side."
+        f"(nearly the same, or of one make) are on the same side.{_in_common(train, test)}"
     ]
     known, measured = set(train.topics or ()), set(test.topics or ())
     if unknown := sorted(measured - known):
@@ -104,6 +104,22 @@ def describe_split(train: Outcomes, test: Outcomes) -> str:
         )
         told.append(f"Labels were bought: {kept}each counts by the chance that it had.")
     return " ".join(told)
+
+
+def _in_common(*parts: Outcomes) -> str:
+    """Say how many prompts follow a pattern that joins none, unless a name says what they are."""
+    found = {
+        prompt_id
+        for part in parts
+        for row, prompt_id in enumerate(part.prompt_ids)
+        if part.is_in_common[row] and not (part.group_ids and part.group_ids[row])
+    }
+    if not found:
+        return ""
+    return (
+        f" {len(found)} follow patterns that more than a fifth of all share: that is what these "
+        "prompts are about, and makes no group of them (a field `group` would)."
+    )
 
 
 def _was_bought(part: Outcomes) -> bool:
@@ -226,6 +242,35 @@ def train_lessons(router: Router, train: Outcomes, curve: LearningCurve | None =
     )
 
 
+def counted_apart(evaluation: Evaluation) -> str:
+    """Say how the headline counts prompts that lack something, where other numbers leave them out.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any router.
+
+    Returns
+    -------
+    str
+        Both contrasts' prompts, and that of the complete ones; "" where all are of the same.
+    """
+    numbers, operating = evaluation.verdict.numbers, evaluation.operating
+    n = numbers.get("n") or 0
+    if evaluation.verdict.fallback is not None or n == evaluation.n:
+        return ""
+    how = "a failed call as a wrong answer, what else is unknown within its bounds"
+    how = "what is unknown within its bounds" if evaluation.failures is None else how
+    saving = operating["saving"]
+    cheaper = f" at a saving of {percent_of(saving)}" if np.isfinite(saving.value) else ""
+    return (
+        f"The headline counts all {n:.0f} held-out prompts, {how}. What is told of the "
+        f"{evaluation.n} with nothing missing leaves out the other {n - evaluation.n:.0f}: there "
+        f"quality differs from always {evaluation.strong}'s by "
+        f"{points_of(operating['quality_difference'])}{cheaper}."
+    )
+
+
 def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
     """Say what the held-out prompts have taught, the verdict first.
 
@@ -250,7 +295,9 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
         f"{percent(evaluation.routed_shares[sent])} of {n}; {evaluation.n_skipped} prompts "
         f"{lacking} because a candidate model has no score or cost there."
     )
-    if evaluation.failures is not None and not keeps:
+    if apart := counted_apart(evaluation):
+        counted += f" {apart}"
+    elif evaluation.failures is not None and not keeps:
         strict, mild = (
             each["quality_difference"] for each in (evaluation.failures, evaluation.scored)
         )
