@@ -199,14 +199,20 @@ def told_of_cap(estimates: Estimates, model: str, max_latency_s: float) -> str:
         return "; how long anybody takes is unknown"
     known = dict(zip(estimates.models, estimates.latency.p90_s[0].tolist(), strict=True))
     if known[model] > max_latency_s:
-        return (
-            f"; nobody is expected within {max_latency_s:g} s in nine of ten calls, the quickest "
-            f"within {known[model]:.2g} s"
-        )
+        return f"; {told_too_slow(max_latency_s)}, the quickest within {known[model]:.2g} s"
     slow = [f"{name} {p90_s:.2g} s" for name, p90_s in known.items() if p90_s > max_latency_s]
     unknown = [name for name, p90_s in known.items() if np.isnan(p90_s)]
     told = f"; too slow for {max_latency_s:g} s: {', '.join(slow)}" if slow else ""
     return told + (f"; how long {', '.join(unknown)} takes is unknown" if unknown else "")
+
+
+def told_too_slow(max_latency_s: float) -> str:
+    """Say that all are too slow, wherever that is found.
+
+    >>> told_too_slow(0.5)
+    'nobody is expected within 0.5 s in nine of ten calls'
+    """
+    return f"nobody is expected within {max_latency_s:g} s in nine of ten calls"
 
 
 def _reason_of(estimates: Estimates, arm: int) -> str:

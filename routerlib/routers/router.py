@@ -302,7 +302,12 @@ class Router(Fitted, Estimator):
             arm, propensity = int(choices.arms[0]), float(choices.propensities[0])
         elif cost_weight is None and self.fallback_ is not None and not haste.latency_weight:
             best = self._best_of(estimates.models)
-            return estimates.models.index(best), 1.0, f"keeps to {best}: {self.fallback_}"
+            of_those = (
+                ""
+                if best == self.best_single_
+                else (f", the best single model of those left, as it would to {self.best_single_}")
+            )
+            return estimates.models.index(best), 1.0, f"keeps to {best}{of_those}: {self.fallback_}"
         else:
             weight = self.cost_weight_ if cost_weight is None else cost_weight
             arm, propensity = int(choose_arms(estimates, weight, haste)[0]), 1.0

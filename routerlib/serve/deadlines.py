@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from routerlib.log.call_log import CallLog
 from routerlib.log.latencies import LEAST_CALLS, Latency, recent_latencies, too_slow
+from routerlib.policies.utility import told_too_slow
 from routerlib.records.call import CandidateModel
 from routerlib.serve.faults import Refused
 
@@ -38,8 +39,8 @@ class Deadlines:
             return quick
         told = ", ".join(f"{each.name} {known[each.name].p90_s:.3g} s" for each in candidates)
         why = (
-            f"nobody answers nine of ten requests within {max_latency_s:g} s; lately they took "
-            f"{told}"
+            f"{told_too_slow(max_latency_s)}; lately they took {told}; give a larger "
+            "max_latency_s, or name the one to ask"
         )
         raise Refused(400, why, code="unable", param="model")
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 from routerlib.policies.utility import NO_HASTE, Haste
@@ -77,8 +78,23 @@ def unknown_name(told: str, candidates: Sequence[str]) -> Refused:
     settings = (f"{ROUTED}:{each}" for each in examples)
     steps = (IN_STEPS, f"{IN_STEPS},cost_weight=20")
     known = ", ".join((ROUTED, *settings, *steps, *candidates))
-    message = f"unknown model {told!r}; known are {known}"
+    message = f"unknown model {told!r}{_meant(told, candidates)}; known are {known}"
     return Refused(404, message, code="model_not_found", param="model")
+
+
+def _meant(told: str, candidates: Sequence[str]) -> str:
+    """Ask whether a near name was meant, of a setting too; "" where none is near."""
+    start, mark, settings = told.partition(":")
+    if not mark or start != ROUTED:
+        near = get_close_matches(told, [ROUTED, *candidates], n=1)
+        return f", did you mean {near[0]!r}?" if near else ""
+    meant = []
+    for name, sign, value in (part.partition("=") for part in settings.split(",")):
+        near = get_close_matches(name, (_CASCADE, *_LEAST), n=1)
+        if not near:
+            return ""
+        meant.append(near[0] + sign + value)
+    return f", did you mean '{ROUTED}:{','.join(meant)}'?"
 
 
 def _number(name: str, told: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +157,19 @@ def test_a_cap_leaves_out_who_is_too_slow_for_this_prompt(router: LGBMRouter) ->
     nobody = router.route(LONG, haste=Haste(max_latency_s=0.1))
     assert nobody.model == "quick"
     assert "nobody is expected within 0.1 s" in nobody.reason
+
+
+def test_who_is_kept_to_in_place_of_the_best_single_model_is_not_called_that(
+    router: LGBMRouter,
+) -> None:
+    kept = copy(router)
+    kept.stand_at(0.0, fallback="no gain over it could be shown")
+    assert kept.route(LONG).reason.startswith("keeps to good: no gain over it")
+    decision = kept.route(LONG, among=["quick"])
+    assert decision.reason == (
+        "keeps to quick, the best single model of those left, as it would to good: "
+        "no gain over it could be shown"
+    )
 
 
 def test_a_latency_weight_gives_up_quality_for_seconds(router: LGBMRouter) -> None:

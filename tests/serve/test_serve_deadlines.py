@@ -17,6 +17,8 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call
 from routerlib.records.prompt import Prompt
 from routerlib.routers.rivals import KNNRouter
+from routerlib.serve.faults import Refused
+from routerlib.serve.wishes import read_wish
 
 CHAT = "/v1/chat/completions"
 HI = [{"role": "user", "content": "Hi"}]
@@ -88,7 +90,8 @@ def test_where_all_are_too_slow_it_says_what_they_take(
         told = client.post(CHAT, json={"model": "router:max_latency_s=3", "messages": HI})
     assert told.status_code == 400
     assert told.json()["error"]["message"] == (
-        "nobody answers nine of ten requests within 3 s; lately they took small 4 s"
+        "nobody is expected within 3 s in nine of ten calls; lately they took small 4 s; give a "
+        "larger max_latency_s, or name the one to ask"
     )
 
 
@@ -151,3 +154,23 @@ def test_a_streamed_answer_is_logged_with_the_seconds_until_it_began(
     begun = [json.loads(extra or "{}").get("first_token_s") for _, extra in found]
     assert begun[0] is None
     assert 0 < begun[1] <= found[1][0]
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("router:cost_wieght=20", "router:cost_weight=20"),
+        ("router:max_latency=3,cascade", "router:max_latency_s=3,cascade"),
+        ("smal", "small"),
+        ("ruoter", "router"),
+    ],
+)
+def test_a_near_miss_of_a_name_or_setting_is_asked_about(told: str, meant: str) -> None:
+    with pytest.raises(Refused, match=f"unknown model '{told}', did you mean '{meant}'") as refusal:
+        read_wish(told, ["small", "large"])
+    assert refusal.value.status == 404
+
+
+def test_what_is_near_nothing_is_asked_about_nothing() -> None:
+    with pytest.raises(Refused, match="unknown model 'router:speed=3'; known are router, router:c"):
+        read_wish("router:speed=3", ["small"])
