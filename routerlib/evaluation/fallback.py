@@ -93,6 +93,8 @@ def judge_router(
     """Judge a router as it is used and, where it keeps to the best single model, without that."""
     fallback = getattr(router, "fallback_", None)
     verdict = _judged(router, tested, in_use, fallback, crossed, smallest_effect)
+    if len(tested.outcomes.models) == 1:
+        return nothing_to_choose(verdict, tested.outcomes.models[0])
     if without is not None:
         tried = _judged(router, tested, without, None, crossed, smallest_effect)
         verdict = with_what_was_tried(verdict, tried, told_reach(tested, tried))
@@ -102,6 +104,20 @@ def judge_router(
     told = crossed.told(len(tested) + tested.n_skipped)
     numbers = {**verdict.numbers, "n_folds": crossed.n_folds}
     return replace(verdict, sentence=f"{verdict.sentence} {told}", numbers=numbers)
+
+
+def nothing_to_choose(verdict: Verdict, model: str) -> Verdict:
+    """Say that one candidate model alone leaves nothing to measure, however many prompts."""
+    numbers: dict[str, float | None] = {
+        name: None if "prompts_needed" in name else value for name, value in verdict.numbers.items()
+    }
+    return replace(
+        verdict,
+        kind="not_measurable",
+        sentence=f"{_NOT_YET}{model} is the only candidate model, and with one there is nothing to "
+        "choose: collect answers of another one to the same prompts, and judge them.",
+        numbers={**numbers, "n_models": 1},
+    )
 
 
 def clustering_of(tested: TestedPrompts, arms: Arms) -> dict[str, Clustering]:

@@ -35,6 +35,8 @@ def headline_of(
 
 
 def _open(numbers: Mapping[str, float | None], fallback: str | None) -> str:
+    if numbers.get("n_models") == 1:
+        return f"{_UNKNOWN}: one candidate model leaves nothing to choose"
     n_groups = numbers.get("n_groups")
     if n_groups is not None and n_groups < min(FEW_GROUPS, numbers.get("n") or 0):
         return f"{_UNKNOWN}: {n_groups:.0f} groups of prompts, {FEW_GROUPS} are needed"

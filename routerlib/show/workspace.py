@@ -273,18 +273,20 @@ class Workspace(Folder):
         str
             What was done, in one sentence.
         """
+        from routerlib.evaluation.new_topics import recalled_of_new_topics
+
         file = self.path(path, "router")
         description = artifact.json_path(file)
-        if not file.is_file() or artifact.load(file).metadata.get("router_hash") != (
-            router.router_hash_
-        ):
+        metadata = artifact.load(file).metadata if file.is_file() else {}
+        if metadata.get("router_hash") != router.router_hash_:
             return "Nothing was written: this router is in no file."
         if self.is_sample and not may_hold_sample(file):
             return Caution(
                 f"Nothing was written: this was measured on the sample log, and {file.name} was "
                 "learned from another."
             )
-        artifact.update_metadata(file, test=evaluation.as_dict())
+        told = recalled_of_new_topics(evaluation, metadata)
+        artifact.update_metadata(file, test=told.as_dict())
         return f"Written to {description.name}: {evaluation.verdict.kind}."
 
 

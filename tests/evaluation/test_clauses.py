@@ -167,3 +167,8 @@ def test_train_says_where_a_gain_is_none_on_topics_it_has_not_seen(
     told = capsys.readouterr().out
     assert "Routing pays" in told
     assert "where the same training holds whole topics out, quality differs" in told
+    capsys.readouterr()
+    page = tmp_path / "report" / "index.html"
+    assert main(["report", "--log", log, "--model", model, "--out", str(page)]) == 0
+    assert "where the same training holds whole topics out, quality differs" in page.read_text()
+    assert "where the same training holds whole topics out" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import pytest
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.fallback import margin_of, told_reach
+from routerlib.evaluation.next_steps import progress_of
 from routerlib.evaluation.verdict import Verdict
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.rivals import KNNRouter
@@ -125,3 +126,17 @@ def test_training_names_what_to_try_where_it_falls_back():
     router = at_operating_point(KNNRouter(), world(200, 0.5, 0.5))
     assert router.fallback_ == REASON
     assert router.training_["tried_cost_weight"] >= 0
+
+
+def test_one_candidate_model_leaves_nothing_to_choose_however_many_prompts() -> None:
+    outcomes = world(300, 0.9, 0.4).of_models(MODELS[:1])
+    train, test = outcomes.split(random_state=0)
+    for router in (KNNRouter().fit(train), KNNRouter().fit(train).stand_at(0.0, REASON)):
+        verdict = evaluate(router, test, n_bootstrap=20).verdict
+        assert verdict.kind == "not_measurable"
+        assert verdict.headline == (
+            "Not measurable yet: one candidate model leaves nothing to choose"
+        )
+        assert f"{MODELS[0]} is the only candidate model" in verdict.sentence
+        assert "more prompts" not in verdict.sentence
+        assert progress_of(verdict) is None

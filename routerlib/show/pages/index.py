@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from routerlib.evaluation.compare import compare
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.deadlines import NoTimes, measure_deadlines
 from routerlib.evaluation.evaluate import Evaluation, evaluate
+from routerlib.evaluation.new_topics import recalled_of_new_topics
 from routerlib.evaluation.next_steps import next_steps, progress_of
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.log.audits import read_audit
@@ -178,6 +179,8 @@ def write_report(
     router, metadata = load_router(router_path), artifact.load(router_path).metadata
     judge = judge or metadata.get("judge")
     findings = find(log, router, judge=judge, n_bootstrap=n_bootstrap, random_state=random_state)
+    evaluation = recalled_of_new_topics(findings.evaluation, metadata)
+    findings = replace(findings, evaluation=evaluation)
     if notebooks is None:
         notebooks = pages_of(Path(path).parent, mark)
     write_index(
