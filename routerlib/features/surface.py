@@ -8,11 +8,14 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from math import sqrt
 from operator import mul
 
 import numpy as np
 
 from routerlib.features.answer_options import OPTION_NAMES, option_features
+from routerlib.features.marks import mark_counts
+from routerlib.features.plain_texts import PLAIN_WORDS, PlainTexts
 from routerlib.features.vocabulary import (
     FOREIGN_COUNTS,
     FOREIGN_SHARES,
@@ -35,11 +38,9 @@ _FEWEST_OPTIONS = 3
 # Numbers beyond it, and those that no number type holds, count as that large.
 _LARGEST_NUMBER = 1e15
 _LARGE_NUMBER = 10
+# So many plain texts are counted at once, and from so many on: fewer are as quick one by one.
+_TEXTS_AT_ONCE, _FEWEST_AT_ONCE = 256, 8
 
-# Characters that no word of a plain text holds become spaces, letters become small.
-_PLAIN_WORDS = bytes(
-    ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(128)
-).ljust(256)
 _WORD = re.compile(r"[^\W_㐀-鿿豈-﫿぀-ヿ฀-๿]+")
 _SPACELESS = re.compile(r"[㐀-鿿豈-﫿぀-ヿ]|[฀-๿]{1,4}")
 _PLAIN_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
@@ -120,8 +121,23 @@ def surface_features(texts: Sequence[str]) -> np.ndarray:
     Returns shape (n_texts, n_surface_features): counts at least 0 and shares in [0, 1], in the
         order of `SURFACE_NAMES`.
     """
-    rows = [_describe(text) for text in texts]
-    return np.array(rows, dtype=float).reshape(len(rows), len(SURFACE_NAMES))
+    rows = np.zeros((len(texts), len(SURFACE_NAMES)))
+    plain = [row for row, text in enumerate(texts) if _is_plain(text)]
+    if len(plain) < _FEWEST_AT_ONCE:
+        plain = []
+    for start in range(0, len(plain), _TEXTS_AT_ONCE):
+        some = plain[start : start + _TEXTS_AT_ONCE]
+        rows[some] = _describe_plain(PlainTexts([texts[row] for row in some]))
+    together = set(plain)
+    for row, text in enumerate(texts):
+        if row not in together:
+            rows[row] = _describe(text)
+    return rows
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a text can be counted among others at once: it is read whole, in ASCII."""
+    return 0 < len(text) <= _HEAD_CHARACTERS + _TAIL_CHARACTERS and text.isascii()
 
 
 def _describe(text: str) -> list[float]:
@@ -148,7 +164,7 @@ def _describe(text: str) -> list[float]:
 def _words(seen: str, is_plain: bool) -> tuple[list[str], int]:
     """Return the words in lower case, and how many words there are of any script."""
     if is_plain:
-        words = seen.encode().translate(_PLAIN_WORDS).decode().split()
+        words = seen.encode().translate(PLAIN_WORDS).decode().split()
         return words, len(words)
     words = _WORD.findall(seen.lower())
     return words, len(words) + len(_SPACELESS.findall(seen))
@@ -227,8 +243,8 @@ def _word_lengths(lengths: list[int], n_distinct: int) -> list[float]:
         float(lengths[-1]),
         bisect_right(lengths, _SHORT_WORD) / len(lengths),
         (len(lengths) - bisect_right(lengths, _VERY_LONG_WORD)) / len(lengths),
-        max(variance, 0.0) ** 0.5,
-        n_distinct / len(lengths) ** 0.5,  # Guiraud's index: words of its own, for its length
+        sqrt(max(variance, 0.0)),
+        n_distinct / sqrt(len(lengths)),  # Guiraud's index: words of its own, for its length
     ]
 
 
@@ -243,6 +259,8 @@ def _number_sizes(seen: str, n_digits: float) -> list[float]:
 
 def _size(number: str) -> float:
     """Return a number as read in English; dots and commas that make no number are left out."""
+    if number.isdigit():
+        return min(float(number), _LARGEST_NUMBER)
     plain = number.replace(",", "").rstrip(".")
     if plain.count(".") > 1:
         plain = plain.replace(".", "")
@@ -264,3 +282,119 @@ def _listed_words(words: list[str], n_words: int) -> list[float]:
     for column in range(len(WORD_COUNTS), len(_LISTS)):
         found[column] /= max(n_words, 1)
     return found
+
+
+def _describe_plain(texts: PlainTexts) -> np.ndarray:
+    """Return what `_describe` does of each of many plain texts, to the last bit."""
+    characters = texts.characters() @ _MATCHES
+    by_name = dict(zip(_CHARACTERS, characters.T, strict=True))
+    marks = mark_counts(texts)
+    for name in OF_ONE_CHARACTER:
+        marks[:, list(PATTERN_COUNTS).index(name)] = by_name[name]
+    seen = texts.texts
+    options = [_options(text, n) for text, n in zip(seen, marks[:, _OPTIONS_AT], strict=True)]
+    sizes = [_number_sizes(text, n) for text, n in zip(seen, by_name["share_digits"], strict=True)]
+    words = _Words(texts)
+    n_foreign = len(FOREIGN_SHARES) + len(FOREIGN_COUNTS)
+    return np.column_stack(
+        [
+            _shape_of_plain(texts, words),
+            np.array(sizes),
+            np.array(options),
+            marks,
+            *(by_name[name] / texts.lengths for name in SHARES),
+            np.zeros((len(seen), n_foreign)),
+            words.listed(),
+        ]
+    )
+
+
+class _Words:
+    """The words of many plain texts."""
+
+    def __init__(self, texts: PlainTexts) -> None:
+        begins, ends = texts.runs(texts.alphanumeric)
+        self.rows, self.lengths = texts.rows[begins], ends - begins
+        self.n_texts = len(texts.texts)
+        self.firsts = np.flatnonzero(np.diff(self.rows, prepend=-1))
+        self.n_words = np.bincount(self.rows, minlength=self.n_texts)
+        self.divisors = np.maximum(self.n_words, 1)
+        # Words by number, each number once.
+        self.number_of = {word: at for at, word in enumerate(dict.fromkeys(texts.words))}
+        found = map(self.number_of.__getitem__, texts.words)
+        self.numbers = np.fromiter(found, dtype=np.intp, count=len(texts.words))
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Return the sum over the words of each text of numbers, shape (n_words,)."""
+        return np.bincount(self.rows, weights=values, minlength=self.n_texts)
+
+    def n_distinct(self) -> np.ndarray:
+        """Return how many different words each text has."""
+        pairs = np.sort(self.rows * len(self.number_of) + self.numbers)
+        firsts = pairs[np.flatnonzero(np.diff(pairs, prepend=-1))]
+        return np.bincount(firsts // max(len(self.number_of), 1), minlength=self.n_texts)
+
+    def begin_with(self, words: frozenset[str]) -> np.ndarray:
+        """Return in which texts the first word is one of some, as 0 or 1."""
+        wanted = [self.number_of[word] for word in words & self.number_of.keys()]
+        begun = np.zeros(self.n_texts)
+        begun[self.rows[self.firsts]] = np.isin(self.numbers[self.firsts], wanted)
+        return begun
+
+    def longest(self) -> np.ndarray:
+        """Return the length of the longest word of each text, 0 where there is none."""
+        longest = np.zeros(self.n_texts)
+        if len(self.firsts):
+            longest[self.rows[self.firsts]] = np.maximum.reduceat(self.lengths, self.firsts)
+        return longest
+
+    def listed(self) -> np.ndarray:
+        """Return what `_listed_words` does, a text in each row."""
+        is_listed = np.zeros((len(self.number_of), len(_LISTS)), dtype=bool)
+        for word in _COLUMNS_OF_WORD.keys() & self.number_of.keys():
+            is_listed[self.number_of[word], _COLUMNS_OF_WORD[word]] = True
+        places = np.flatnonzero(np.any(is_listed, axis=1)[self.numbers])
+        words, columns = np.nonzero(is_listed[self.numbers[places]])
+        cells = self.rows[places[words]] * len(_LISTS) + columns
+        found = np.bincount(cells, minlength=self.n_texts * len(_LISTS)).reshape(self.n_texts, -1)
+        shares = found[:, len(WORD_COUNTS) :] / self.divisors[:, np.newaxis]
+        return np.hstack([found[:, : len(WORD_COUNTS)], shares])
+
+
+def _shape_of_plain(texts: PlainTexts, words: _Words) -> np.ndarray:
+    """Return what `_shape` does, a text in each row, but for the sizes of numbers."""
+    n_words, divisors, lengths = words.n_words, words.divisors, words.lengths
+    n_lines = texts.count(texts.shifted(texts.mask("\n"))) + 1
+    ends = texts.shifted(texts.mask(".!?")) & texts.shifted(texts.spaces_or_ends, 1)
+    n_sentences = np.maximum(texts.count(ends), 1)
+    paragraphs = [
+        len(_PARAGRAPH_END.findall(text)) + 1 if lines > 2 else 1
+        for text, lines in zip(texts.texts, n_lines, strict=True)
+    ]
+    heads = [text[:_COMPRESSED_CHARACTERS].encode() for text in texts.texts]
+    n_distinct, share_long = words.n_distinct(), words.sums(lengths > _LONG_WORD) / divisors
+    means = words.sums(lengths) / divisors
+    variances = words.sums(lengths * lengths) / divisors - means * means
+    return np.column_stack(
+        [
+            texts.lengths,
+            n_words,
+            n_lines,
+            n_sentences,
+            paragraphs,
+            means,
+            n_words / n_sentences,
+            texts.longest_lines(),
+            n_distinct / divisors,
+            [text.rstrip().endswith("?") for text in texts.texts],
+            words.begin_with(_IMPERATIVES),
+            [len(zlib.compress(head, 1)) / len(head) for head in heads],
+            share_long,
+            n_words / n_sentences + 100 * share_long,
+            words.longest(),
+            words.sums(lengths <= _SHORT_WORD) / divisors,
+            words.sums(lengths > _VERY_LONG_WORD) / divisors,
+            np.sqrt(np.maximum(variances, 0)),
+            n_distinct / np.sqrt(divisors),
+        ]
+    )

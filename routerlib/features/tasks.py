@@ -16,6 +16,10 @@ _HEAD_CHARACTERS = 2_000
 _TAIL_CHARACTERS = 1_000
 
 _RUN = re.compile(r"\w+")
+# The same for a plain text: what stands between words becomes spaces.
+_PLAIN_RUNS = bytes(
+    code if chr(code).isalnum() or chr(code) == "_" else ord(" ") for code in range(128)
+).ljust(256)
 
 
 class _Phrases(NamedTuple):
@@ -169,8 +173,12 @@ def detect_task(text: str) -> str:
     seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS).lower()
     if not seen.isascii():
         seen = _SCRIPT_CHANGE.sub(" ", unicodedata.normalize("NFKC", seen))
-    words = set(_RUN.findall(seen))
-    for rule in _PLAIN_RULES if seen.isascii() else _RULES:
+    if seen.isascii():
+        rules, runs = _PLAIN_RULES, seen.encode().translate(_PLAIN_RUNS).decode().split()
+    else:
+        rules, runs = _RULES, _RUN.findall(seen)
+    words = set(runs)
+    for rule in rules:
         if _matches(rule, seen, words):
             return rule.task
     return "other"

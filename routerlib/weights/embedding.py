@@ -23,8 +23,9 @@ BLANK = "(blank)"
 _WORDS = re.compile(r"\d+(?:[.,]\d+)+|\w+(?:['\u2019]\w+)*|[^\w\s]")
 
 # The tokenizer has no word splitter, so its time grows faster than the text. No token of it goes on
-# after a word or over a line's end, so that text may be cut there, and short pieces are remembered.
-_PIECES = re.compile(r" *[^ \n]+| +|\n")
+# after a word or over a line's end, or holds letters beside other signs or a digit beside anything,
+# so that text may be cut there, and short pieces are remembered.
+_PIECES = re.compile(r" *(?:[^\W\d_\xb2]+|(?:[^\w\n ]|[_\xb2])+)| +|[^ ]", re.DOTALL)
 _SPACE = "\u2581"
 _LONGEST_REMEMBERED, _MOST_REMEMBERED = 24, 32_768
 
@@ -67,7 +68,8 @@ def encode(texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
     vectors = np.zeros((len(texts), EMBEDDING_DIMENSIONS), dtype=np.float32)
     for row, ids in enumerate(token_ids):
         if len(ids):
-            vectors[row] = weights[ids].mean(axis=0)
+            np.add.reduce(weights.take(ids, axis=0), axis=0, out=vectors[row])
+            vectors[row] /= len(ids)
     return Encoded(token_ids, vectors, None if encoder is None else _neural(texts, encoder))
 
 

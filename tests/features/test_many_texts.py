@@ -1,0 +1,77 @@
+"""What is counted in many texts at once is what is counted in each alone, to the last bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from routerlib.features import surface
+from routerlib.features.marks import mark_counts
+from routerlib.features.plain_texts import PlainTexts
+from routerlib.features.surface import SURFACE_NAMES, surface_features
+from routerlib.features.vocabulary import OF_ONE_CHARACTER, PATTERN_COUNTS
+from routerlib.gather.workload import make_prompts
+
+SIGNS = list("aAbBxnIVXQ12 0 \n\t.,:;(){}[]<>=!&|$\\/-+*^_`~\"'@w?#%\r\x1c")
+# Marks, and what looks like them, to stand beside one another.
+PIECES = [
+    *("a_b_c", "New York City", "McDonald Smith Jones", " 5 km", "2/3", "1.2.3.4", "===", "!=="),
+    *("=>", "||||", "::", "$$$", "$ 5", "\\frac", "www.a.b", "https://x", "A.", "(B)", "\n  x"),
+    *("\n\tx", "Q1:", "1999", "2012", "FOO", "II", "5x", "x ^2", "3 - (a", " ", "\n", "1. ", "- "),
+    *("12:30", "2020-01-01", "a@b.c", "```", "____", "....", "|a|", '"k":', "x", "<b>", "Solve"),
+]
+
+
+def made_up(parts: list[str], n_texts: int, longest: int) -> list[str]:
+    rng = np.random.default_rng(0)
+    return ["".join(rng.choice(parts, size)) for size in rng.integers(1, longest, size=n_texts)]
+
+
+TEXTS = {
+    "signs": made_up(SIGNS, 1500, 80),
+    "pieces": made_up(PIECES, 1500, 12),
+    "workload": [prompt.text for prompt in make_prompts(12, seed=0)],
+    "odd": [
+        "",
+        "a",
+        "?",
+        " ",
+        "\n",
+        "_",
+        "_ a",
+        "...",
+        "a" * 30_000,
+        "\u00e9 \u4e2d",
+        "x\u00b2",
+        "A.",
+    ]
+    * 2,
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_each_text_has_the_numbers_that_it_has_alone(kind: str) -> None:
+    texts = TEXTS[kind]
+    together = surface_features(texts)
+    alone = np.vstack([surface_features([text]) for text in texts])
+    differ = np.flatnonzero((together != alone).any(axis=0))
+    assert [SURFACE_NAMES[column] for column in differ] == []
+
+
+@pytest.mark.parametrize("kind", ["signs", "pieces"])
+def test_marks_are_the_matches_of_their_patterns(kind: str) -> None:
+    texts = [text for text in TEXTS[kind] if text]
+    counts = mark_counts(PlainTexts(texts))
+    for column, (name, pattern) in enumerate(PATTERN_COUNTS.items()):
+        if name in OF_ONE_CHARACTER:
+            continue
+        told = [len(pattern.findall(text)) for text in texts]
+        assert counts[:, column].tolist() == told, name
+        assert any(told) or kind == "signs", f"no text shows {name}"
+
+
+def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = TEXTS["workload"][:50]
+    usual = surface_features(texts)
+    monkeypatch.setattr(surface, "_TEXTS_AT_ONCE", 9)
+    np.testing.assert_array_equal(surface_features(texts), usual)
