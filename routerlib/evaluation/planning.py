@@ -143,27 +143,37 @@ def plan_held_out(
     worlds = [(truth < 1, groups.weighed(effect * truth)) for truth in groups.truths()]
     spread = groups.stretch * math.sqrt(groups.variance(groups.even))
     sizes = np.unique(np.maximum(np.round(_GRID * (_GUESSED * spread / effect) ** 2), 2))
-    decided = [
-        min(
+
+    def decided(size: float) -> float:
+        return min(
             groups.share_said(chances, int(size), rule, ("gain", "none") if either else ("gain",))
             for either, chances in worlds
         )
-        for size in sizes
-    ]
-    rising = np.maximum.accumulate(decided)
-    if rising[-1] < DECIDED:
+
+    n_groups = _first(decided, sizes)
+    if n_groups is None:
         return None
-    n_groups = float(np.exp(np.interp(DECIDED, *_strictly(rising, np.log(sizes)))))
     off = _Z80 * groups.relative_error()
     prompts = groups.size * n_groups
     low, high = prompts / (1 + off), prompts * (1 + off)
     return Plan(math.ceil(prompts), math.ceil(low), math.ceil(high), effect)
 
 
-def _strictly(rising: Floats, at: Floats) -> tuple[Floats, Floats]:
-    """Keep of each step of a rising line its beginning."""
-    heights, first = np.unique(rising, return_index=True)
-    return heights, at[first]
+def _first(decided: Callable[[float], float], sizes: Floats) -> float | None:
+    """Look up where a share that rises with the size reaches `DECIDED`; None = beyond all."""
+    low, high = -1, len(sizes) - 1
+    shares = {high: decided(sizes[high])}
+    if shares[high] < DECIDED:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        shares[middle] = decided(sizes[middle])
+        low, high = (low, middle) if shares[middle] >= DECIDED else (middle, high)
+    if low < 0:
+        return float(sizes[0])
+    ends = [low, high]
+    at = np.interp(DECIDED, [shares[end] for end in ends], np.log(sizes[ends]))
+    return float(np.exp(at))
 
 
 class _Groups(NamedTuple):

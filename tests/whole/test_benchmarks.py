@@ -91,3 +91,41 @@ def test_larger_trainings_contain_smaller_ones_and_are_tested_on_the_same_prompt
     assert set(thinner.train) < set(thinned.train) < set(large.train)
     with pytest.raises(ValueError, match="must leave some of the 162 prompts"):
         parts.random_parts(outcomes, 160, [0], n_left_out=2)
+
+
+def test_repeats_of_promises_are_kept_and_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    promises = script("promises")
+    claims = importlib.import_module("claims.study")
+    tossed: list[int] = []
+
+    def toss(seed: int) -> dict[str, float]:
+        tossed.append(seed)
+        return {"heads": float(seed % 2)}
+
+    coin = claims.Study("a coin", toss, {"heads": claims.Claim("heads", at_least=0.5)}, 4, 6)
+    studies, file = {"coin.fair": coin}, tmp_path / "draws.jsonl"
+    promises.measure(studies, promises.Draws(file), full=False, n_jobs=1, minutes=1)
+    assert tossed == [0, 1, 2, 3]
+    kept = promises.Draws(file)
+    promises.measure(studies, kept, full=True, n_jobs=1, minutes=1)
+    assert tossed == [0, 1, 2, 3, 4, 5]
+    assert promises.told("coin.fair", coin, kept.of("coin.fair"))
+    assert not promises.told("coin.fair", coin, {})  # what was never drawn is no promise kept
+    monkeypatch.setattr(promises, "_code", lambda: "of another library")
+    assert promises.Draws(file).of("coin.fair") == {}
+
+
+def test_repeats_of_promises_end_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    promises = script("promises")
+    claims = importlib.import_module("claims.study")
+    studies = {
+        name: claims.Study(name, lambda seed: {"seen": 1.0}, {}, 10**9, 10**9) for name in "ab"
+    }
+    draws = promises.Draws(None)
+    promises.measure(studies, draws, full=False, n_jobs=1, minutes=1 / 60)
+    assert draws.of("a")
+    assert draws.of("b")

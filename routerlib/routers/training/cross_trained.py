@@ -182,7 +182,8 @@ def cross_trained(
     if router.fallback_ is not None and "tried_cost_weight" in router.training_:
         # One for all folds, and not chosen by what was seen: where nothing gains, each fold's own
         # is luck, and the luckiest of these very prompts would flatter.
-        tried = most_expected(Estimates(router.models_, record.quality, record.cost_usd))
+        expected = Estimates(router.models_, record.quality, record.cost_usd)
+        tried = most_expected(expected, router.training_.get("max_quality_loss", QUALITY_MARGIN))
         router.training_ = {**router.training_, "tried_cost_weight": tried}
         record = replace(record, chosen=np.stack([each.chosen_at(tried) for each in found]))
     router.out_of_fold_ = record

@@ -107,8 +107,11 @@ def choose_cost_weight(
     return replace(point, tried_cost_weight=bench.most_promising())
 
 
-def most_expected(estimates: Estimates) -> float:
-    """Return the cost weight at which estimates alone expect most above mixing; 0 without costs."""
+def most_expected(estimates: Estimates, max_quality_loss: float = QUALITY_MARGIN) -> float:
+    """Return the cost weight at which estimates alone expect most above mixing; 0 without costs.
+
+    Of those at which they expect to lose at most `max_quality_loss` against the best single model.
+    """
     if not len(estimates) or not np.isfinite(estimates.cost_usd).all():
         return 0.0
     single = int(estimates.quality.mean(axis=0).argmax())
@@ -117,8 +120,9 @@ def most_expected(estimates: Estimates) -> float:
         estimates, estimates.quality, estimates.cost_usd, everywhere, single, groups, True, 0.0
     )
     weights = sweep_cost_weights(estimates)
-    gains = [float(believing.measure(float(weight)).gain.mean()) for weight in weights]
-    return float(weights[int(np.argmax(gains))])
+    measured = [believing.measure(float(weight)) for weight in weights]
+    allowed = [each for each in measured if each.expected_gain >= -max_quality_loss]
+    return max(allowed, key=lambda each: float(each.gain.mean())).cost_weight
 
 
 @dataclass(frozen=True, eq=False)
