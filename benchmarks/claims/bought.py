@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from claims.study import Claim, Study
+from claims.study import Claim, Study, in_groups
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.routing import route_all
 from routerlib.gather.labels.strategies import Buyer
@@ -45,7 +45,7 @@ def _world(seed: int) -> _World:
     quality = (rng.random(chances.shape) < chances).astype(float)
     usd = np.array(_USD) * rng.lognormal(0, 0.3, (n, 1))
     every = Outcomes(drawn.prompts, _MODELS, quality, usd, topics=drawn.topics)
-    every = every._grouped(np.arange(n))  # none alike; to look for families takes half of the time
+    every = in_groups(every, np.arange(n))
     later = np.arange(_N_POOL, n)
     return _World(every.take(range(_N_POOL)), every.take(later), chances[later])
 
@@ -90,7 +90,8 @@ def _bought(pool: Outcomes, seed: int, share: float, with_chances: bool) -> Outc
         np.where(seen, pool.cost_usd, np.nan),
         topics=pool.topics,
         inclusion=inclusion,
-    )._grouped(pool.groups)
+    )
+    known = in_groups(known, pool.groups)
     return known.take(np.flatnonzero(seen.any(axis=1)))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from claims.study import Claim, Study
+from claims.study import Claim, Study, in_groups
 from routerlib.evaluation.cross_fit import cross_evaluate
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms
@@ -110,8 +110,7 @@ def _drawn(world: _World, n: int, rng: np.random.Generator) -> tuple[Outcomes, F
     models = [f"m{arm}" for arm in range(len(world.ability))]
     quality = (luck < expected).astype(float)
     outcomes = Outcomes(texts, models, quality, usd, group_ids=families)
-    # To look for more families, of which there are none, takes a third of the time.
-    return outcomes._grouped(np.arange(n) // world.family), expected
+    return in_groups(outcomes, np.arange(n) // world.family), expected
 
 
 class Ridge(Router):

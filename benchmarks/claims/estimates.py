@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from claims.study import Claim, Study
+from claims.study import Claim, Study, in_groups
 from routerlib.evaluation.contenders import TestedPrompts, arms_contender
 from routerlib.evaluation.replicates import measure
 from routerlib.metrics.sample_size import plan_sample_size
@@ -40,7 +40,7 @@ def told(seed: int, margin: float) -> dict[str, float]:
     quality[drawn > 1 - losses] = 1, 0
     names = [f"{row}" for row in range(n)]
     outcomes = Outcomes(names, ("old", "new"), quality, np.ones((n, 2)), prompt_ids=names)
-    tested = TestedPrompts.of(outcomes._grouped(np.arange(n)), "old", "old")
+    tested = TestedPrompts.of(in_groups(outcomes, np.arange(n)), "old", "old")
     contenders = {"new": arms_contender(tested, np.ones(n, dtype=np.intp))}
     found = measure(tested, contenders, n_bootstrap=300, random_state=0).intervals("new")
     return {"told": float(found["quality_difference"].low > 0)}

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from claims.study import Claim, Study
+from claims.study import Claim, Study, in_groups
 from routerlib.evaluation.contenders import TestedPrompts, arms_contender
 from routerlib.evaluation.fallback import columns_of
 from routerlib.evaluation.replicates import measure
@@ -29,7 +29,7 @@ def _judged(rng: np.random.Generator, n: int, gain: float, plan: bool) -> Verdic
     usd = np.array(_USD) * rng.lognormal(0, 0.3, (n, 1))
     names = [f"{row}" for row in range(n)]
     outcomes = Outcomes(names, ("small", "large"), quality, usd, prompt_ids=names)
-    tested = TestedPrompts.of(outcomes._grouped(np.arange(n)), "large", "small")
+    tested = TestedPrompts.of(in_groups(outcomes, np.arange(n)), "large", "small")
     arms = np.where(is_first, 0, 1)
     contenders = {"router": arms_contender(tested, arms)}
     measured = measure(tested, contenders, n_bootstrap=300, random_state=0).intervals("router")

@@ -9,8 +9,18 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import beta, t
 
+from routerlib.outcomes.outcomes import Outcomes
+
 # An interval of the measured mean; a claim fails where this excludes what was promised.
 _LEVEL = 0.95
+
+
+def in_groups(outcomes: Outcomes, groups: np.ndarray) -> Outcomes:
+    """Say which prompts belong together where that is known: to look for it takes half of the time.
+
+    `groups` (n_prompts,): number of each prompt's group.
+    """
+    return outcomes._grouped(groups, None)
 
 
 class Claim(NamedTuple):

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from claims.study import Claim, Study
+from claims.study import Claim, Study, in_groups
 from routerlib.evaluation.cross_fit import cross_evaluate
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.outcomes.outcomes import Outcomes
@@ -71,6 +71,7 @@ def _said(
     quality = (rng.random(chance.shape) < chance).astype(float)
     usd = np.array(_USD) * rng.lognormal(0, 0.3, (_N, 1))
     outcomes = Outcomes(drawn.prompts, ("small", "large"), quality, usd, topics=drawn.topics)
+    outcomes = in_groups(outcomes, np.arange(_N))
     if out_of_fold:
         verdict = cross_evaluate(outcomes, fit_router=_trained, n_bootstrap=200).evaluation.verdict
     else:

@@ -118,6 +118,22 @@ def test_repeats_of_promises_are_kept_and_gone_on_with(
     assert promises.Draws(file).of("coin.fair") == {}
 
 
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        ("bought", "share"),
+        ("cross_fit", "two_150"),
+        ("estimates", "planned_10"),
+        ("judges", "honest"),
+        ("planner", "half_60"),
+    ],
+)
+def test_promises_can_be_drawn(subject: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    study = script("promises").studies_of(subject)[f"{subject}.{name}"]
+    assert set(study.draw(1)) >= set(study.claims)
+
+
 def test_repeats_of_promises_end_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     promises = script("promises")
