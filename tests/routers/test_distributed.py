@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import sys
@@ -9,7 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import dask.config
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -146,6 +149,37 @@ def test_training_outlives_a_killed_worker(
     assert agreement > 0.95
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("split_feature=", "split_feature=9"), ("end of trees", "end"), ("tree\n", "\xff")],
+)
+def test_a_damaged_booster_that_was_kept_is_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str
+) -> None:
+    columns, labels = table_of(1200, 3)
+    made: list[int] = []
+
+    class Trainer(BoosterTrainer):
+        """Trains here what workers would."""
+
+        def _trained(self, *given: Any) -> str:
+            made.append(len(given[1]))
+            text = boost_here(BinnedRows(given[0]), *given[1:]).model_to_string()
+            return str(text)
+
+    trainer = Trainer(Workers(None), tmp_path)
+    first = trainer(BinnedRows(columns), labels, SETTINGS, 5).model_to_string()
+    (kept,) = tmp_path.iterdir()
+    sound = kept.read_bytes()
+    kept.write_bytes(sound.replace(old.encode(), new.encode("latin-1"), 1))
+    again = trainer(BinnedRows(columns), labels, SETTINGS, 5).model_to_string()
+    trainer.close()
+    assert again == first
+    assert made == [1200, 1200]
+    assert kept.read_bytes() == sound
+    assert f"{kept} is damaged and is made anew" in capsys.readouterr().out
+
+
 def kill_in_fit(client: Client, victim: int) -> None:
     """Kill a worker as soon as LightGBM trains on both."""
     for _ in range(3000):
@@ -219,8 +253,10 @@ def test_the_commands_take_a_cluster(
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("routerlib.routers.distributed.workers._PATIENCE_S", 1)
+    usual = copy.deepcopy(dask.config.config)
     with pytest.raises(ConnectionError, match="no dask scheduler answers at tcp"):
         rl.fit_distributed(WORLD, "tcp://127.0.0.1:9", folder=tmp_path)
+    assert dask.config.config == usual  # what is set for a cluster doesn't outlive it
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ImportError, match=r"pip install 'routerlib\[cluster\]'"):
         rl.fit_distributed(WORLD, folder=tmp_path)

@@ -18,6 +18,7 @@ from routerlib.records.files import write_atomically
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.boosting import boost_here
+from routerlib.routers.lightgbm.tree_text import check_model_text
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -68,11 +69,10 @@ class BoosterTrainer:
 
         columns = rows.columns
         path = self.folder / f"booster-{_digest(columns, labels, settings, n_rounds)}.txt"
-        if path.exists():
-            text = path.read_text(encoding="utf-8")
-        else:
+        text = _kept(path, columns.shape[1])
+        if text is None:
             text = self._trained(columns, labels, settings, n_rounds)
-            write_atomically(path, text.encode())
+            write_atomically(path, check_model_text(text, columns.shape[1]).encode())
         self._bar.update()
         return lgb.Booster(model_str=text)
 
@@ -99,6 +99,17 @@ class BoosterTrainer:
                 tqdm.write(f"a fit was lost ({told}); starting the workers afresh")
                 self.workers.renew()
         raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _kept(path: Path, n_columns: int) -> str | None:
+    """Return the text of a booster that was kept; None where it has to be trained."""
+    if not path.exists():
+        return None
+    try:
+        return check_model_text(path.read_text(encoding="utf-8"), n_columns)
+    except ValueError as error:  # that of no text among them
+        tqdm.write(f"{path} is damaged and is made anew: {error}")
+        return None
 
 
 def lost_worker() -> tuple[type[Exception], ...]:

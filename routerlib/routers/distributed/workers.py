@@ -60,17 +60,11 @@ class Workers:
 
         # A batch of long prompts is a large task, and there are many: no news.
         self._settings = dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
-        if self._given is None:
-            self._start()
-        elif isinstance(self._given, str):
-            self.client = self._connected(self._given)
-        else:
-            self.client = self._given
-        if not self.addresses():
+        try:
+            self._find()
+        except BaseException:
             self._leave()
-            raise ConnectionError(
-                f"the cluster at {self._given} has no worker; start some: dask worker ADDRESS"
-            )
+            raise
         n = len(self.addresses())
         who = f"{n} worker{'s' * (n != 1)}"
         tqdm.write(f"{who}; dashboard: {self.client.dashboard_link or 'none'}")
@@ -128,6 +122,18 @@ class Workers:
                 yield ahead.popleft().result()
                 bar.update()
 
+    def _find(self) -> None:
+        if self._given is None:
+            self._start()
+        elif isinstance(self._given, str):
+            self.client = self._connected(self._given)
+        else:
+            self.client = self._given
+        if not self.addresses():
+            raise ConnectionError(
+                f"the cluster at {self._given} has no worker; start some: dask worker ADDRESS"
+            )
+
     def _connected(self, address: str) -> Client:
         try:
             return self._distributed.Client(address, timeout=_PATIENCE_S, set_as_default=False)
@@ -150,16 +156,19 @@ class Workers:
         self.client.run(_hush)
 
     def _stop(self) -> None:
-        self.client.close()
+        if self.client is not None:
+            self.client.close()
         self._started.close()
         self._started = None
 
     def _leave(self) -> None:
-        if self._started is not None:
-            self._stop()
-        elif isinstance(self._given, str):
-            self.client.close()
-        self._settings.__exit__(None, None, None)
+        try:
+            if self._started is not None:
+                self._stop()
+            elif isinstance(self._given, str) and self.client is not None:
+                self.client.close()
+        finally:
+            self._settings.__exit__(None, None, None)
 
 
 def _hush() -> None:

@@ -38,7 +38,7 @@ _TREE = re.compile(
     + "".join(rf"{field}=(?P<{field}>[-+.\de ]*)\n" for field in _FIELDS)
     + r"is_linear=0\nshrinkage=\d+(?:\.\d+)?(?:e-?\d+)?\n\n\n"
 )
-_OBJECTIVES = ("cross_entropy", "regression")
+_OBJECTIVES = ("cross_entropy", "regression", "quantile")
 # Where a missing number goes; others are splits on categories, or call zeros missing.
 _DECISION_TYPES = frozenset({0, 2, 8, 10})
 _LARGEST_INTEGER = 2**31 - 1
