@@ -194,13 +194,13 @@ def train(
     metadata: dict[str, Any] = {"test": evaluation.as_dict(), "judge": judge}
     lines = [f"{evaluation.verdict.headline}.", evaluation.verdict.sentence]
     if cascade:
-        saved, beside, lines = with_steps(router, training, test, evaluation.verdict)
+        saved, beside, lines = with_steps(router, division, evaluation.verdict, how)
         metadata["test"] |= {"cascade": beside}
     kept = install(saved, model_path, metadata, keep=keep)
     n = evaluation.verdict.numbers["n"] or 0
     tested = f"{n:.0f}" if n == len(test) else f"{n:.0f} of {len(test)}"
     told = f"trained on {len(training)} prompts, tested on {tested}: {model_path}, archived as "
-    _tell([told + kept.name, router.training_.get("certificate"), *lines])
+    _tell([told + kept.name, saved.training_.get("certificate"), *lines])
     with existing_log(log_path) as log:
         steps = next_steps(log, test, evaluation.verdict, judge=judge)
     _tell([f"to tell ({number}): {step}" for number, step in enumerate(steps, start=1)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,21 +13,47 @@ from routerlib.cli.options import read_text
 if TYPE_CHECKING:
     from routerlib.evaluation.verdict import Verdict
     from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.routers.cascades.cascade import Cascade
     from routerlib.routers.router import Router
+    from routerlib.routers.training.cross_trained import Division
 
 
 def with_steps(
-    router: Router, train: Outcomes, test: Outcomes, routing: Verdict
+    router: Router, division: Division, routing: Verdict, how: Mapping[str, Any]
 ) -> tuple[Router, dict[str, Any], list[str]]:
-    """Return a cascade around a router, what it is worth on held-out prompts, and that in words."""
+    """Return a cascade around a router, what it is worth on held-out prompts, and that in words.
+
+    `how`: the router was trained; with `certify` the cascade's own choices are promised something.
+    """
     from routerlib.evaluation.cascade_verdict import together
     from routerlib.evaluation.cascade_worth import evaluate_cascade
     from routerlib.routers.cascades.cascade import Cascade
 
-    found = evaluate_cascade(built := Cascade(router).fit(train), test)
+    if how["certify"] is None:
+        built = Cascade(router).fit(division.train)
+    else:
+        built = _certified(router, division.train, how["certify"], how["random_state"])
+    found = evaluate_cascade(built, division.test)
     finding = together(found, routing)
     lines = [f"{finding.headline}.", finding.sentence, f"Routing alone: {routing.sentence}"]
     return built, found.as_dict(), lines
+
+
+def _certified(
+    router: Router, train: Outcomes, certify: tuple[float, float], random_state: int
+) -> Cascade:
+    """Return a certified cascade, around a router that stands where the given one does."""
+    from routerlib.routers.cascades.cascade import Cascade
+    from routerlib.routers.training.train import at_certified_point
+
+    epsilon, delta = certify
+    built = at_certified_point(
+        Cascade(copy(router)), train, epsilon=epsilon, delta=delta, random_state=random_state
+    )
+    chosen_on = built.train_prompt_ids_[len(built.router.train_prompt_ids_) :]
+    where = router.cost_weight_, router.fallback_, router.training_
+    built.router.stand_at(*where, chosen_on=chosen_on)
+    return built
 
 
 def answers_of(given: Sequence[str]) -> dict[str, str | None]:

@@ -15,10 +15,9 @@ from routerlib.records.decision import Estimates
 from routerlib.routers.baselines import RandomRouter
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.rivals import KNNRouter
+from routerlib.routers.training.bets import gain_p_values, saving_p_value
 from routerlib.routers.training.certification import (
     certified_operating_point,
-    gain_p_values,
-    saving_p_value,
     starts_of,
     try_in_order,
 )

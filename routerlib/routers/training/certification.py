@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,8 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms
 from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
+from routerlib.routers.training.bets import gain_p_values, saving_p_value
 
-# Share of what can be staked that is staked at most, so that no single loss ends the game.
-_LARGEST_STAKE = 0.9
-# Stakes of the bet on costs, each half of the one before.
-_N_STAKES = 10
 # No call is believed to cost more than so many times the dearest that was seen. Of calls to others
 # than the best single model: calling it is no loss.
 _BEYOND_THE_DEAREST = 2.0
@@ -29,8 +26,6 @@ _STARTS = (0, 1 / 8, 3 / 8)
 # Where one begins otherwise: the first cost weights at which no more than this share of prompts is
 # sent to the best single model; of fewer changes a saving is hard to show.
 _STARTING_SHARES = (2 / 3, 1 / 3)
-# Variance that is believed of differences before any was seen, with the weight of one draw.
-_FIRST_VARIANCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,6 +47,7 @@ class Certificate:
         quality or a cost, which then counts at its worst: nothing for the choice, all for the
         others.
     `promises_saving`: whether costs were known, so that "cheaper" is part of it.
+    `of`: what it is about, in a word: a router, or a cascade with all its calls.
     `quality_difference`: observed mean quality at that cost weight minus that of
         ``best_single`` on the calibration prompts; NaN without prompts.
     """
@@ -66,6 +62,7 @@ class Certificate:
     quality_difference: float
     promises_saving: bool = True
     n_incomplete: int = 0
+    of: str = "router"
 
     @property
     def is_certified(self) -> bool:
@@ -78,10 +75,12 @@ class Certificate:
         if self.cost_weight is None:
             return f"Not certified, so it keeps to {self.best_single}: {self.shortage}."
         cheaper = f", and cheaper than {self.best_single}" if self.promises_saving else ""
+        if self.promises_saving and self.of != "router":
+            cheaper += ", all calls paid"
         return (
             f"Certified with {self._confidence} on {self._prompts}: at cost "
-            f"weight {self.cost_weight:.4g} the router is at most {100 * self.epsilon:g} points of "
-            f"quality below the best single candidate model, whichever that is{cheaper}."
+            f"weight {self.cost_weight:.4g} the {self.of} is at most {100 * self.epsilon:g} points "
+            f"of quality below the best single candidate model, whichever that is{cheaper}."
         )
 
     @property
@@ -103,75 +102,41 @@ class Certificate:
         return f"{100 * (1 - self.delta):g} % confidence"
 
 
-def gain_p_values(
-    gains: Floats, groups: NDArray[np.intp] | Sequence[int], epsilon: float, delta: float
-) -> Floats:
-    """Test for each column whether its mean is above ``-epsilon``, by betting.
+class Chosen(NamedTuple):
+    """What a way of choosing does with each calibration prompt at one cost weight.
 
-    Somebody bets against "the mean gain is at most -epsilon", one group of near-duplicates after
-    the other in an order drawn in advance, and stakes by what was seen so far. If the hypothesis
-    holds, no stake makes a coin grow on average, so that it ever reaches x with probability at
-    most 1 / x. Unlike Hoeffding's and Bentkus' bounds the bet profits from a small variance,
-    which paired differences have: two ways of choosing agree on most prompts.
-
-    Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting,
-    Journal of the Royal Statistical Society B 86, https://doi.org/10.1093/jrsssb/qkad009
-
-    `gains` (n_prompts, n_columns): paired differences in quality, each in [-1, 1].
-    `groups` (length n_prompts): prompts of a group count as one draw; groups are independent.
-    `epsilon`: loss of mean quality allowed, in [0, 1).
-    `delta`: level of the test for which the stakes are sized, in (0, 1); valid at any other
-        too.
-    Returns shape (n_columns,): p-values, valid for any number of prompts and any distribution
-        in [-1, 1].
+    `given` (n_prompts,): column of the candidate whose answer is given back.
+    `asked` (n_prompts, n_models): who is called, and paid.
+    `is_told` (n_prompts,): False where that can't be known, as an answer that would have been
+        looked at wasn't kept: all counts at its worst there.
     """
-    drawn = _group_sums(np.asarray(gains, dtype=float) + epsilon, groups)
-    n = len(drawn)
-    if not n:
-        return np.ones(drawn.shape[1])
-    drawn = drawn[np.random.default_rng(0).permutation(n)]
-    seen = np.arange(1, n + 1)[:, None]
-    mean = np.cumsum(drawn, axis=0) / (seen + 1)
-    variance = (_FIRST_VARIANCE + np.cumsum((drawn - mean) ** 2, axis=0)) / (seen + 1)
-    # A stake may only know what came before it.
-    before = np.vstack([np.full((1, drawn.shape[1]), _FIRST_VARIANCE), variance[:-1]])
-    stakes = np.sqrt(2 * np.log(1 / delta) / (n * before))
-    stakes = np.minimum(stakes, _LARGEST_STAKE / (1 - epsilon))
-    log_wealth = np.cumsum(np.log1p(stakes * drawn), axis=0)
-    return np.exp(-np.maximum(log_wealth.max(axis=0), 0.0))
+
+    given: Arms
+    asked: NDArray[np.bool_]
+    is_told: NDArray[np.bool_]
+
+    @classmethod
+    def once(cls, arms: Arms, n_models: int) -> Self:
+        """Return that of one call a prompt."""
+        asked = np.asarray(arms)[:, None] == np.arange(n_models)
+        return cls(arms, asked, np.ones(len(arms), dtype=bool))
+
+    def take(self, rows: Arms) -> Self:
+        """Return the same of some prompts."""
+        return type(self)(self.given[rows], self.asked[rows], self.is_told[rows])
 
 
-def saving_p_value(
-    savings: Floats, groups: NDArray[np.intp] | Sequence[int], most_usd: float
-) -> float:
-    """Test whether the mean saving is above 0, by betting.
+class Way(NamedTuple):
+    """A way of choosing that is to be certified.
 
-    Costs have heavy tails, so the stakes are the smallest and the largest that a bound allows, and
-    many between, each with a part of the coins: what the best of them wins remains, without
-    a guess about the spread. Savings may be as large as they like; only the loss needs a bound.
-
-    `savings` (n_prompts,): US dollars saved, each at least ``-most_usd``.
-    `groups` (length n_prompts): as in `gain_p_values`.
-    `most_usd`: largest loss on one prompt.
-    Returns a p-value, valid for any number of prompts and any distribution above that bound.
+    `choose`: gives what is done with the calibration prompts at a cost weight.
+    `most_calls`: calls that a prompt takes at most.
+    `name`: what it is, in a word.
     """
-    drawn = _group_sums(np.asarray(savings, dtype=float)[:, None] / most_usd, groups)[:, 0]
-    if not len(drawn):
-        return 1.0
-    drawn = drawn[np.random.default_rng(0).permutation(len(drawn))]
-    stakes = _LARGEST_STAKE / 2.0 ** np.arange(_N_STAKES)
-    log_wealth = np.cumsum(np.log1p(stakes * drawn[:, None]), axis=0)
-    largest = log_wealth.max(axis=1)
-    together = largest + np.log(np.exp(log_wealth - largest[:, None]).mean(axis=1))
-    return float(np.exp(-max(together.max(), 0.0)))
 
-
-def _group_sums(values: Floats, groups: NDArray[np.intp] | Sequence[int]) -> Floats:
-    """Add up the values of each group, in units of the largest group's size."""
-    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.zeros((len(names), values.shape[1]))
-    np.add.at(sums, group_of, values)
-    return sums / max(np.bincount(group_of).max(initial=0), 1)
+    choose: Callable[[float], Chosen]
+    most_calls: int
+    name: str
 
 
 def certified_operating_point(
@@ -183,6 +148,7 @@ def certified_operating_point(
     best_single: str,
     cost_weights: Sequence[float] | Floats,
     starts: Sequence[float] = (),
+    way: Way | None = None,
 ) -> Certificate:
     """Choose the cheapest cost weight of which a bounded loss and a saving can be promised.
 
@@ -206,6 +172,8 @@ def certified_operating_point(
         prompts: of `sweep_cost_weights` on other prompts, say.
     `starts`: those at which a sequence begins, fixed in the same way, as by `starts_of`; none =
         shares of the way through them.
+    `way`: how is chosen; None = one call, by the estimates. Of several calls all are paid, and what
+        is bounded is the cost of each.
     """
     has_costs = _knows_costs(estimates, outcomes)
     needed = (outcomes.quality, outcomes.cost_usd) if has_costs else (outcomes.quality,)
@@ -222,6 +190,9 @@ def certified_operating_point(
         best=best,
         cost_weights=cost_weights if has_costs else [0.0],
         starts=starts if has_costs else (),
+        way=None
+        if way is None
+        else way._replace(choose=lambda weight: way.choose(weight).take(keep)),
     )
     shown = [each for each in tested if each.is_accepted]
     chosen = min(shown, key=lambda each: each.cost_usd, default=tested[0])
@@ -236,6 +207,7 @@ def certified_operating_point(
         quality_difference=float(chosen.gains[best]),
         promises_saving=has_costs,
         n_incomplete=int((~is_complete(*needed)[keep]).sum()),
+        of="router" if way is None else way.name,
     )
 
 
@@ -276,6 +248,7 @@ def try_in_order(
     best: int,
     cost_weights: Sequence[float] | Floats,
     starts: Sequence[float] = (),
+    way: Way | None = None,
 ) -> list[Trial]:
     """Test cost weights from the lowest up, each at what it starts with or was handed on.
 
@@ -283,9 +256,12 @@ def try_in_order(
         worst. None = costs are unknown and promised nothing of.
     `groups` (n_prompts,): group of near-duplicates of each prompt.
     `best`: column of the best single model, named before.
-    `starts`: as in `certified_operating_point`.
+    `starts, way`: as in `certified_operating_point`.
     """
     check_probabilities(epsilon, delta)
+    if way is None:
+        n_models = len(estimates.models)
+        way = Way(lambda w: Chosen.once(choose_arms(estimates, w), n_models), 1, "router")
     if not len(cost_weights):
         raise ValueError("at least one cost weight must be tested, got none")
     weights = np.unique(np.asarray(cost_weights, dtype=float))
@@ -295,10 +271,8 @@ def try_in_order(
         level = own + handed_on
         if level == 0:
             continue
-        arms = choose_arms(estimates, float(weight))
-        tested.append(
-            _tried(float(weight), level, arms, quality, cost_usd, groups, (epsilon, delta, best))
-        )
+        promised = epsilon, delta, best
+        tested.append(_tried(float(weight), level, way, quality, cost_usd, groups, promised))
         handed_on = level if tested[-1].is_accepted else 0.0
     return tested
 
@@ -329,29 +303,35 @@ def _levels(weights: Floats, starts: Sequence[float], delta: float) -> list[floa
 def _tried(
     weight: float,
     level: float,
-    arms: Arms,
+    way: Way,
     quality: Floats,
     cost_usd: Floats | None,
     groups: NDArray[np.intp],
     promised: tuple[float, float, int],
 ) -> Trial:
     epsilon, delta, best = promised
+    given, asked, is_told = way.choose(weight)
     rows = np.arange(len(quality))
-    own = quality[rows, arms][:, None]
+    own = np.where(is_told, quality[rows, given], np.nan)[:, None]
     # What is missing counts at its worst; the choice beside itself is the same call.
     gains = np.where(np.isnan(own), 0.0, own) - np.where(np.isnan(quality), 1.0, quality)
-    gains[rows, arms] = 0.0
+    gains[rows[is_told], given[is_told]] = 0.0
     # "Worse than some model" is refuted only where "worse than it" is for each of them.
     p_value = float(gain_p_values(gains, groups, epsilon, delta).max())
     paid = 0.0
     if cost_usd is not None and len(rows):
-        others = np.nan_to_num(np.delete(cost_usd, best, axis=1))
-        most_usd = _BEYOND_THE_DEAREST * float(others.max(initial=0.0))
-        own_usd = np.nan_to_num(cost_usd[rows, arms], nan=most_usd)
-        savings = np.where(arms == best, 0.0, np.nan_to_num(cost_usd[:, best]) - own_usd)
+        is_other = np.arange(quality.shape[1]) != best
+        dearest_usd = float(np.nan_to_num(cost_usd[:, is_other]).max(initial=0.0))
+        most_usd = _BEYOND_THE_DEAREST * dearest_usd
+        loss_usd = way.most_calls * most_usd
+        called_usd = np.where(asked, np.nan_to_num(cost_usd, nan=most_usd), 0.0)
+        others_usd = np.where(is_told, called_usd[:, is_other].sum(axis=1), loss_usd)
+        # Where the best single model is asked anyway, nothing of it is saved.
+        is_saved = is_told & ~asked[:, best]
+        savings = np.where(is_saved, np.nan_to_num(cost_usd[:, best]), 0.0) - others_usd
         # "Loses too much or isn't cheaper" is refuted only where both are.
-        p_value = max(p_value, saving_p_value(savings, groups, most_usd) if most_usd else 1.0)
-        paid = float(own_usd.mean())
+        p_value = max(p_value, saving_p_value(savings, groups, loss_usd) if loss_usd else 1.0)
+        paid = float((others_usd + called_usd[:, best]).mean())
     return Trial(weight, p_value, level, paid, _known_means(own - quality))
 
 

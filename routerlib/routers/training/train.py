@@ -11,11 +11,13 @@ import numpy as np
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import sweep_cost_weights
 from routerlib.records.canonical import plain_json
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.cross_fitting import cross_fit
 from routerlib.routers.held_out_errors import HeldOutErrors
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.router import Router
 from routerlib.routers.training.certification import certified_operating_point, starts_of
+from routerlib.routers.training.certified_cascades import way_of
 from routerlib.routers.training.operating_points import (
     MIN_PROMPTS,
     QUALITY_MARGIN,
@@ -161,12 +163,16 @@ def at_certified_point(
     cross-validation, would be another one. See `Certificate` for what is
     promised. Without a certificate the router keeps to the best single model, and says so.
 
+    Of a `Cascade` it is a promise about the answer that is given back and all calls together:
+    cascade and router inside are fitted on the one part, and followed over the logged answers of
+    the other.
+
     Parameters
     ----------
     router : Router
-        Any that estimates quality; it is fitted anew.
+        Any that estimates quality, or a `Cascade` around one; it is fitted anew.
     train : Outcomes
-        Training prompts; test prompts must not be among them.
+        Training prompts; test prompts must not be among them. With `answers` for a cascade.
     epsilon : float
         Mean quality that may be lost against the best single model, in [0, 1).
     delta : float
@@ -199,6 +205,8 @@ def at_certified_point(
      90 % confidence on 36 calibration prompts'
     """
     fitting, calibration = train.split(calibration_size, random_state)
+    if isinstance(router, Cascade):
+        router.router.fit(fitting)
     router.fit(fitting)
     _check_estimates(router, fitting)
     own = router.predict(fitting.prompts)
@@ -215,6 +223,7 @@ def at_certified_point(
         best_single=router.best_single_,
         cost_weights=cost_weights,
         starts=starts_of(own, router.best_single_, cost_weights),
+        way=way_of(router, calibration) if isinstance(router, Cascade) else None,
     )
     how = {
         "cost_weight_is": "certified" if certificate.is_certified else "not certified",
