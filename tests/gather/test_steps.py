@@ -14,6 +14,7 @@ from routerlib.gather.calls.answers import Answer
 from routerlib.gather.calls.ask import ask
 from routerlib.log.call_log import CallLog
 from routerlib.log.choices import LoggedChoices
+from routerlib.policies.utility import Haste
 
 PROMPT = "Question 9: 555 of 333?"
 NOBODY = "http://127.0.0.1:9/v1"
@@ -134,3 +135,22 @@ def test_every_step_keeps_to_the_budget_of_a_policy(log: CallLog) -> None:
     assert (short.call.candidate, short.beside) == ("small", ())
     assert "nobody else fits what is left of the budget" in short.stands
     assert (good.call.candidate, len(good.beside)) == ("large", 1)
+
+
+def test_a_deadline_holds_for_all_steps_by_what_they_took(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = {"small": 1.0, "large": 4.0}
+    monkeypatch.setattr(telling_cascade(), "_expected_s", lambda prompt: expected)
+    with scripted_server(says(UNSURE)) as small, scripted_server(says(SURE)) as large:
+        long, short, none = (
+            ask_both(log, small, large, cost_weight=100.0, haste=Haste(max_latency_s=most_s))
+            for most_s in (60.0, 4.05, 0.5)
+        )
+        with pytest.raises(ValueError, match="a decision or the haste to make one in"):
+            ask_both(log, small, large, decision=long.decision, haste=Haste(max_latency_s=1.0))
+    assert (long.call.candidate, len(long.beside)) == ("large", 1)
+    # There is no time for both, so that the first call is the router's choice.
+    assert (short.call.candidate, short.beside) == ("large", ())
+    assert (none.call.candidate, none.beside) == ("small", ())
+    assert "nobody answers within 0.5 s, the quickest, small, in 1 s" in none.decision.reason

@@ -141,8 +141,11 @@ def test_a_deadline_holds_for_all_calls_of_a_prompt_together(cascade: Cascade) -
     # With no time for both, the first call is the router's choice.
     alone = cascade.router.route(PROMPT, cost_weight=100.0).model
     assert cascade.start(PROMPT, **how, max_latency_s=4.5).model == alone == "large"
-    with pytest.raises(ValueError, match=r"nobody answers within 0.5 s; they take small 1 s"):
-        cascade.start(PROMPT, **how, max_latency_s=0.5)
+    quickest = cascade.start(PROMPT, **how, max_latency_s=0.5)
+    assert quickest.model == "small"
+    assert "nobody answers within 0.5 s, the quickest, small, in 1 s" in quickest.reason
+    assert cascade.after(PROMPT, {"small": UNSURE}, **how, max_latency_s=0.5).stop
+    assert cascade.start(PROMPT, **how, max_latency_s=0.5, among=["large"]).model == "large"
     with pytest.raises(ValueError, match="must be seconds above 0, got 0"):
         cascade.start(PROMPT, **how, max_latency_s=0)
 
@@ -151,6 +154,9 @@ def test_a_replay_keeps_the_deadline(cascade: Cascade, test: Outcomes) -> None:
     replay = cascade.replay(test, cost_weight=100.0, latency_s=SECONDS, max_latency_s=4.5)
     assert replay.n_calls.max() == 1
     assert set(cascade.replay(test, latency_s=SECONDS, max_latency_s=2.0).given) == {"small"}
+    for rule in ({"cost_weight": 100.0}, {"policy": MeanBudget(1.0)}):
+        late = cascade.replay(test, **rule, latency_s=SECONDS, max_latency_s=0.5)
+        assert (set(late.given), late.n_calls.max()) == ({"small"}, 1)
     free = cascade.replay(test, cost_weight=100.0, latency_s=SECONDS, max_latency_s=9.0)
     assert free.asked == cascade.replay(test, cost_weight=100.0).asked
 

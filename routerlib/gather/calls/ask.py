@@ -11,6 +11,7 @@ from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.calls.steps import answer_in_steps, goes_on
 from routerlib.gather.candidates.abilities import Request, able
+from routerlib.policies.utility import NO_HASTE, Haste
 from routerlib.records.call import CandidateModel
 from routerlib.records.decision import CALLER, Decision
 from routerlib.records.prompt import Prompt
@@ -30,6 +31,7 @@ def ask(
     cost_weight: float | None = None,
     policy: Policy | None = None,
     task: str | None = None,
+    haste: Haste = NO_HASTE,
     model: str | None = None,
     decision: Decision | None = None,
     fall_back: bool = True,
@@ -57,6 +59,11 @@ def ask(
         to it at every step.
     task : str or None, default=None
         Known task; None = the prompt's own, or detected.
+    haste : Haste, default=Haste()
+        Quality given up per second saved, and a cap on seconds: as of `route`, where all are too
+        slow, the quickest is asked. All steps of a cascade together keep to the cap, by what they
+        really took and what further ones are expected to take. Not with a decision that was made
+        before.
     model : str or None, default=None
         Ask this candidate, and no other, whatever the router says; logged as an override.
     decision : Decision or None, default=None
@@ -95,12 +102,14 @@ def ask(
     asked = Prompt.from_text(prompt, task=task) if isinstance(prompt, str) else prompt
     if decision is not None and policy is not None:
         raise ValueError("give a decision or the policy to make one, not both")
+    if decision is not None and haste != NO_HASTE:
+        raise ValueError("give a decision or the haste to make one in, not both")
     task = task or asked.task
     if decision is None:
         can = able(candidates, Request(asked, {}))
         among = None if len(can) == len(candidates) else [each.name for each in can]
         how: dict[str, Any] = {"cost_weight": cost_weight, "task": task, "among": among}
-        decision = router.route(asked.text, policy=policy, **how)
+        decision = router.route(asked.text, policy=policy, haste=haste, **how)
         candidates = can if model is None else candidates
     if model is not None:
         why = f"chosen by the caller; the router would have asked {decision.model}"
@@ -125,7 +134,12 @@ def ask(
                     cascade=cascade,
                     clients=clients,
                     recording=recording,
-                    how={"cost_weight": cost_weight, "policy": policy, "task": task},
+                    how={
+                        "cost_weight": cost_weight,
+                        "policy": policy,
+                        "task": task,
+                        "max_latency_s": haste.max_latency_s,
+                    },
                     on_text=text,
                     on_thought=thought,
                     permit=permit,

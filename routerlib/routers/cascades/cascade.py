@@ -15,7 +15,7 @@ from routerlib.records.decision import Estimates, Latencies
 from routerlib.routers.cascades.boldness import Boldness, choose_boldness, complete_prompts
 from routerlib.routers.cascades.evidence import Evidence
 from routerlib.routers.cascades.judgement import AnswerJudgement, answers_of, of_router
-from routerlib.routers.cascades.limits import latencies_of, seconds_of
+from routerlib.routers.cascades.limits import in_time, latencies_of, seconds_of
 from routerlib.routers.cascades.replay import Bench, Followed, Replay, replay_of
 from routerlib.routers.cascades.standing import surest_saving
 from routerlib.routers.cascades.steps import Stepping
@@ -296,12 +296,12 @@ class Cascade(Stepping):
         """
         terms, estimates = self._terms(cost_weight, policy), bench.estimates
         seconds, most_s = latencies_of(self.models_, latency_s), seconds_of(max_latency_s)
+        among, most_s, _ = in_time(self.models_, None, seconds, most_s)
         if terms is None:
-            shown = estimates.among(self._in_time(None, seconds, most_s))
+            shown = estimates.among(among)
             arms = self._first_of(shown, cost_weight, policy)
             first = np.array([self.models_.index(name) for name in shown.models], np.intp)[arms]
         else:
-            self._in_time(None, seconds, most_s)
             first = None
         share = 0.0 if terms is None else self.boldness_.share
         weight = 0.0 if terms is None else terms.cost_weight

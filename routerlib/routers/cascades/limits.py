@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -91,3 +91,24 @@ def latencies_of(models: Sequence[str], latency_s: Mapping[str, float] | None) -
     """Return seconds by candidate, shape (n_models,); NaN = not known."""
     known = latency_s or {}
     return np.array([known.get(name, np.nan) for name in models], dtype=float)
+
+
+def in_time(
+    models: Sequence[str], among: Collection[str] | None, latency_s: Floats, most_s: float
+) -> tuple[Collection[str] | None, float, str]:
+    """Return who may be asked, the seconds that there are, and what is to be told of them.
+
+    Where all are too slow, the quickest is in time, and nobody after it.
+
+    `among`: who can answer; None = all. Of `latency_s` and `most_s` see `Room.of`.
+    """
+    can = [arm for arm, name in enumerate(models) if among is None or name in among]
+    if not can or not math.isfinite(most_s):
+        return among, most_s, ""
+    kept = [arm for arm in can if not latency_s[arm] > most_s]
+    if kept:
+        return [models[arm] for arm in kept], most_s, ""
+    arm = min(can, key=lambda each: float(latency_s[each]))
+    needed_s = float(latency_s[arm])
+    told = f"nobody answers within {most_s:g} s, the quickest, {models[arm]}, in {needed_s:.3g} s"
+    return [models[arm]], needed_s, f"; {told}"

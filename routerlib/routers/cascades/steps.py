@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -27,7 +26,7 @@ from routerlib.routers.cascades.boldness import Boldness
 from routerlib.routers.cascades.evidence import Evidence
 from routerlib.routers.cascades.floors import NOBODY, cheapest_way
 from routerlib.routers.cascades.judgement import AnswerJudgement
-from routerlib.routers.cascades.limits import Room, Terms, latencies_of, seconds_of
+from routerlib.routers.cascades.limits import Room, Terms, in_time, latencies_of, seconds_of
 from routerlib.routers.cascades.lookahead import Ahead, Situation
 from routerlib.routers.router import Router
 
@@ -108,7 +107,7 @@ class Stepping(Router):
         ------
         ValueError
             If both `cost_weight` and `policy` are given, cost is weighed but unknown, or nobody
-            fits the budget or the time.
+            fits the budget. Where nobody fits the time, the quickest is asked, as by `route`.
         """
         self._check_learnt()
         check_haste(haste)
@@ -117,16 +116,16 @@ class Stepping(Router):
             latency_s = self._expected_s(prompt)
         most_s = seconds_of(max_latency_s)
         seconds = latencies_of(self.models_, latency_s)
-        if math.isfinite(most_s):
-            among = self._in_time(among, seconds, most_s)
+        among, most_s, late = in_time(self.models_, among, seconds, most_s)
         terms = self._terms(cost_weight, policy)
         weighed = Haste(haste.latency_weight)
         if terms is None:
-            return _as_step(super()._route(prompt, cost_weight, policy, task, among, weighed))
+            alone = super()._route(prompt, cost_weight, policy, task, among, weighed)
+            return _as_step(alone, late)
         if isinstance(policy, Explorer):
             drawn = super()._route(prompt, cost_weight, policy, task, among, weighed)
             if drawn.propensity < 1:
-                return _as_step(drawn)
+                return _as_step(drawn, late)
         estimates = self._expected(prompt, task, terms)
         shown, barred = estimates.among(among), self._barred(among)
         if isinstance(policy, MeanBudget):
@@ -135,10 +134,10 @@ class Stepping(Router):
         further = self.most_calls - 1
         arm = self._next(estimates, None, (), terms, further, room, barred)[0]
         # What it would be if there were no further answers to look forward to.
-        alone = int(choose_arms(shown, terms.cost_weight)[0])
+        once = int(choose_arms(shown, terms.cost_weight)[0])
         if policy is not None:
-            alone = int(policy.choose(shown).arms[0])
-        reason = _reason_to_start(estimates, arm, self.models_.index(shown.models[alone]))
+            once = int(policy.choose(shown).arms[0])
+        reason = _reason_to_start(estimates, arm, self.models_.index(shown.models[once])) + late
         step = self._step(estimates, arm, terms.cost_weight, reason)
         return replace(step, estimates=by_model(shown))
 
@@ -316,15 +315,6 @@ class Stepping(Router):
         p90_s = [] if known is None else known.p90_s[0].tolist()
         return dict(zip(self.models_, p90_s, strict=False))
 
-    def _in_time(self, among: Collection[str] | None, seconds: Floats, most_s: float) -> list[str]:
-        """Return who answers in time, of those that can answer."""
-        can = [arm for arm, name in enumerate(self.models_) if among is None or name in among]
-        kept = [self.models_[arm] for arm in can if not seconds[arm] > most_s]
-        if can and not kept:
-            told = ", ".join(f"{self.models_[arm]} {seconds[arm]:.3g} s" for arm in can)
-            raise ValueError(f"nobody answers within {most_s:g} s; they take {told}")
-        return kept
-
     def _terms(self, cost_weight: float | None, policy: Policy | None) -> Terms | None:
         """Return by what further answers are weighed; None = none are asked for."""
         if cost_weight is not None and policy is not None:
@@ -381,8 +371,9 @@ class Stepping(Router):
             raise ValueError("this Cascade isn't fitted; call fit(outcomes) first")
 
 
-def _as_step(decision: Decision) -> Step:
-    return Step(**{name: getattr(decision, name) for name in decision.__dataclass_fields__})
+def _as_step(decision: Decision, further: str) -> Step:
+    known = {name: getattr(decision, name) for name in decision.__dataclass_fields__}
+    return Step(**{**known, "reason": decision.reason + further})
 
 
 def _reason_to_start(estimates: Estimates, arm: int, alone: int) -> str:
