@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from routerlib.metrics.intervals import cluster_weights
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
+from routerlib.routers.cascades.cascade import Cascade
 
 _N_COSTS = 21
 _N_RATIOS = 40
@@ -56,6 +59,81 @@ class PriceRatios:
             return float("nan")
         last_below = np.flatnonzero(~above)
         return float(self.ratios[0 if not len(last_below) else last_below[-1] + 1])
+
+
+class PairRatios(NamedTuple):
+    """Price ratios of two candidate models, and the one that they have.
+
+    Attributes
+    ----------
+    cheap, dear : str
+        Who is looked at first, and the best candidate model.
+    own : float
+        What a call of the dear one costs, over one of the cheap one; means of the same prompts.
+    found : PriceRatios
+        At many ratios.
+    """
+
+    cheap: str
+    dear: str
+    own: float
+    found: PriceRatios
+
+
+def ratios_of_cascade(
+    cascade: Cascade, test: Outcomes, *, n_bootstrap: int = 200, random_state: int = 0
+) -> PairRatios | None:
+    """Follow a cascade's best candidate model, and the best cheaper one, on held-out prompts.
+
+    Parameters
+    ----------
+    cascade : Cascade
+        Fitted.
+    test : Outcomes
+        With `answers`; prompts that it wasn't trained on.
+    n_bootstrap, random_state : int
+        As of `price_ratios`.
+
+    Returns
+    -------
+    PairRatios or None
+        None where nobody is cheaper than the best one, or no prompt has both with a quality, a cost
+        and the cheap answer.
+
+    Examples
+    --------
+    >>> import routerlib as rl
+    >>> cascade = rl.load_router("data/router_model.pkl")  # doctest: +SKIP
+    >>> ratios_of_cascade(cascade, test).found.breaks_even_at  # doctest: +SKIP
+    8.1
+    """
+    test = test.of_models(cascade.models_)
+    quality, cost_usd = cascade.mean_quality_, cascade.mean_cost_usd_
+    dear = cascade.models_.index(cascade.best_single_)
+    is_cheaper = np.asarray(cost_usd) < cost_usd[dear]
+    if not is_cheaper.any():
+        return None
+    cheap = int(np.where(is_cheaper, quality, -np.inf).argmax())
+    pair = [cheap, dear]
+    is_there = [row[cheap] is not None for row in test.answers or ()]
+    known = np.isfinite(np.hstack([test.quality[:, pair], test.cost_usd[:, pair]])).all(axis=1)
+    part = test.take(np.flatnonzero(known & np.array(is_there, dtype=bool)))
+    if not len(part):
+        return None
+    bench = cascade.bench(part)
+    expected, seen = bench.estimates.quality, bench.situation((cheap,))
+    found = price_ratios(
+        part.quality[:, cheap],
+        part.quality[:, dear],
+        expected[:, dear] - expected[:, cheap],
+        seen.expected[:, dear] - seen.best,
+        part.groups,
+        n_bootstrap=n_bootstrap,
+        random_state=random_state,
+    )
+    cheap_usd, dear_usd = part.cost_usd[:, pair].mean(axis=0)
+    names = cascade.models_[cheap], cascade.models_[dear]
+    return PairRatios(*names, float(dear_usd / cheap_usd), found)
 
 
 def price_ratios(

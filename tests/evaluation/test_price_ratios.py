@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from routerlib.evaluation.price_ratios import price_ratios
+from routerlib.evaluation.price_ratios import price_ratios, ratios_of_cascade
+from routerlib.outcomes.worlds import make_answer_world
+from routerlib.routers.cascades.cascade import Cascade
+from routerlib.routers.rivals import KNNRouter
 
 N = 400
 CHEAP = np.arange(N) % 2.0  # right every other time
@@ -47,3 +52,17 @@ def test_prompts_of_a_group_are_drawn_together() -> None:
     together = price_ratios(CHEAP, DEAR, np.zeros(N), after, np.arange(N) // 40)
     widths = [float((each.high - each.low)[-1]) for each in (alone, together)]
     assert widths[0] != widths[1]
+
+
+def test_a_cascade_is_followed_on_held_out_prompts_at_every_ratio() -> None:
+    train, test = make_answer_world(n_prompts=260, seed=1).outcomes.split(random_state=0)
+    cascade = Cascade(KNNRouter().fit(train)).fit(train)
+    pair = ratios_of_cascade(cascade, test, n_bootstrap=50)
+    assert pair is not None
+    assert (pair.cheap, pair.dear, pair.own) == (*test.models, pytest.approx(20))
+    # Wrong answers show that they are wrong: it pays, but not where both cost nearly the same.
+    assert 1.2 < pair.found.breaks_even_at <= pair.found.is_shown_from < 20
+    unpriced = replace(test, cost_usd=np.full(test.cost_usd.shape, np.nan))
+    assert ratios_of_cascade(cascade, unpriced) is None
+    silent = replace(test, answers=[[None, row[1]] for row in test.answers])
+    assert ratios_of_cascade(cascade, silent) is None

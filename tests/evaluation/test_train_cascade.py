@@ -98,7 +98,10 @@ def test_report_and_command_line_say_one_finding_of_cascade_and_router(
     tiles = html.split('aria-label="Key numbers"')[1].split("</ul>")[0]
     assert "against its router alone" in tiles
     assert "all calls paid" in tiles
-    assert "What was asked twice, and what it brought" in html
+    steps = html.split("What was asked twice, and what it brought")[1].split("</details>")[0]
+    assert "Looking first beats routing from a price ratio of about" in steps
+    assert "here a call of large costs 20 times one of small" in steps
+    assert "<figure>" in steps
     rows = html.split("Beside other ways to choose")[1].split("</details>")[0]
     assert ">router<" in rows
     assert ">cascade<" in rows

@@ -17,6 +17,7 @@ from routerlib.routers.training.cross_trained import cross_trained
 from routerlib.show.held_out import held_apart
 from routerlib.show.notebooks import cascades
 from routerlib.show.notebooks.cascades import AFTER, AFTER_ALL, BEFORE, LEAST_WORD, JudgedAnswers
+from routerlib.show.plots.price_ratios import ratio_sentence
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_the_figure_is_titled_with_its_finding(judged: JudgedAnswers) -> None:
 
     found = cascades.ratios_of(judged)
     ax = cascades.ratios_plot(judged, found)
-    assert ax.get_title(loc="left") == cascades.ratio_sentence(found)
+    assert ax.get_title(loc="left") == ratio_sentence(found)
     assert cascades.own_ratio(judged) == pytest.approx(20.0)
     assert found.breaks_even_at < 20
     plt.close(ax.figure)

@@ -44,7 +44,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "judged_examples",
             "judgement_table",
             "own_ratio",
-            "ratio_sentence",
             "ratios_of",
             "ratios_plot",
         ],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.evaluation.price_ratios import PriceRatios, price_ratios
+from routerlib.evaluation.price_ratios import PairRatios, PriceRatios, price_ratios
 from routerlib.features.learners.log_odds import sigmoid
 from routerlib.gather.candidates.candidates import default_candidates
 from routerlib.gather.collection.collect import collect
@@ -20,15 +20,9 @@ from routerlib.outcomes.answers import Answers, Said
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
 from routerlib.routers.cascades.judgement import AnswerJudgement, JudgedTrain, answers_of, of_router
-from routerlib.show.plots.style import (
-    BASELINE_GREY,
-    ROUTER_BLACK,
-    axes_or_new,
-    candidate_styles,
-    finish,
-)
+from routerlib.show.plots.price_ratios import ratios_drawn, told_of_ratios
 from routerlib.show.tables.rendering import Table, table
-from routerlib.show.words.numbers import points, short
+from routerlib.show.words.numbers import short
 from routerlib.show.words.prose import Prose
 
 if TYPE_CHECKING:
@@ -267,54 +261,7 @@ def ratios_plot(judged: JudgedAnswers, found: PriceRatios, ax: Axes | None = Non
     -------
     Axes
     """
-    ax = axes_or_new(ax, (7.4, 4.4))
-    models = judged.outcomes.models
-    color = candidate_styles(models)[models[judged.cheap]].color
-    ax.plot(found.ratios, 100 * found.router, color=ROUTER_BLACK, label="router: the prompt alone")
-    ax.plot(found.ratios, 100 * found.cascade, color=color, label="cascade: looks first")
-    ax.fill_between(
-        found.ratios,
-        100 * (found.router + found.low),
-        100 * (found.router + found.high),
-        color=color,
-        alpha=0.15,
-    )
-    ax.axvline(own_ratio(judged), color=BASELINE_GREY, linestyle="--", label="prices of this log")
-    ax.set_xscale("log")
-    ax.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
-    ax.legend(fontsize="small")
-    finish(
-        ax,
-        ratio_sentence(found),
-        f"price of a {models[judged.dear]} call over one of {models[judged.cheap]}",
-        "points of quality above mixing",
-        "Every call paid; band: 95 % interval of the difference, by group",
-    )
-    return ax
-
-
-def ratio_sentence(found: PriceRatios) -> str:
-    """Say from which price ratio on looking first beats routing.
-
-    Parameters
-    ----------
-    found : PriceRatios
-        From `ratios_of`.
-
-    Returns
-    -------
-    str
-        One sentence.
-
-    Examples
-    --------
-    >>> found = PriceRatios(*np.array([[2, 8], [0, 0], [-0.1, 0.1], [-0.2, 0], [0, 0.2]]))
-    >>> ratio_sentence(found)
-    'Looking first beats routing from a price ratio of about 8 on'
-    """
-    if np.isnan(found.breaks_even_at):
-        return "Looking first beats routing at no price ratio here"
-    return f"Looking first beats routing from a price ratio of about {found.breaks_even_at:.0f} on"
+    return ratios_drawn(_pair(judged, found), judged.outcomes.models, ax)
 
 
 def cascade_lessons(judged: JudgedAnswers, ratios: PriceRatios, found: CascadeEvaluation) -> Prose:
@@ -334,27 +281,20 @@ def cascade_lessons(judged: JudgedAnswers, ratios: PriceRatios, found: CascadeEv
     Prose
         Three points.
     """
-    shown = ratios.is_shown_from
-    told = (
-        "no ratio up to 60 does it by an interval that excludes zero"
-        if np.isnan(shown)
-        else f"by an interval that excludes zero from {shown:.0f} on"
-    )
     return Prose(
         (),
         (
             f"Right answers of {judged.outcomes.models[judged.cheap]} are ranked before wrong ones "
             f"with an AUC of {_aucs(judged)}.",
-            f"{ratio_sentence(ratios)} ({told}); in this log it is {own_ratio(judged):.0f}, where "
-            f"looking first is worth {points(_at(ratios, own_ratio(judged)))} points against "
-            "routing.",
+            f"{told_of_ratios(_pair(judged, ratios))}.",
             found.sentence,
         ),
     )
 
 
-def _at(found: PriceRatios, ratio: float) -> float:
-    return float(np.interp(ratio, found.ratios, found.cascade - found.router))
+def _pair(judged: JudgedAnswers, found: PriceRatios) -> PairRatios:
+    models = judged.outcomes.models
+    return PairRatios(models[judged.cheap], models[judged.dear], own_ratio(judged), found)
 
 
 def _aucs(judged: JudgedAnswers) -> str:

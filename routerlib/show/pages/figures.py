@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,11 +13,13 @@ from routerlib.show.plots.deadlines import quality_by_latency
 from routerlib.show.plots.drawing import TIP, place_names
 from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.plots.importance import beeswarm, importance_by_model
+from routerlib.show.plots.price_ratios import ratios_drawn, told_of_ratios
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from routerlib.evaluation.evaluate import Evaluation
+    from routerlib.evaluation.price_ratios import PairRatios
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.router import Router
 
@@ -115,6 +117,12 @@ def deadlines_figure(measured: pd.DataFrame) -> Figure:
     ways = "; ".join(f"{name}: {quality:.3f} in {s:.3g} s" for name, quality, s in told)
     alt = f"Quality against the seconds that nine of ten calls keep to. {ways}."
     return _scrolled(partial(quality_by_latency, measured), "deadlines", alt, _WIDE_INCHES)
+
+
+def ratios_figure(pair: PairRatios, models: Sequence[str]) -> Figure:
+    """Draw what looking at a cheap answer first is worth, by the ratio of prices."""
+    draw = partial(ratios_drawn, pair, models)
+    return _scrolled(draw, "ratios", f"{told_of_ratios(pair)}.", _WIDE_INCHES)
 
 
 def importance_figures(router: Router, test: Outcomes) -> list[Figure]:

@@ -15,6 +15,7 @@ from routerlib.evaluation.deadlines import NoTimes, measure_deadlines
 from routerlib.evaluation.evaluate import Evaluation, evaluate
 from routerlib.evaluation.new_topics import recalled_of_new_topics
 from routerlib.evaluation.next_steps import next_steps, progress_of
+from routerlib.evaluation.price_ratios import ratios_of_cascade
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.log.audits import read_audit
 from routerlib.metrics.clusters import FEW_GROUPS
@@ -31,9 +32,11 @@ from routerlib.show.pages.figures import (
     curve_figure,
     deadlines_figure,
     importance_figures,
+    ratios_figure,
 )
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
 from routerlib.show.pages.prompts import Shown, prompts_page, write_prompts
+from routerlib.show.plots.price_ratios import told_of_ratios
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import deadlines, routing
 from routerlib.show.tables import log as log_tables
@@ -281,11 +284,17 @@ def _tiles(findings: Findings) -> list[KeyNumber]:
     return cascade_numbers(findings.paid, evaluation.verdict.best_single or evaluation.strong)
 
 
-def _steps(findings: Findings, metadata: Mapping[str, Any]) -> tuple[str, Table] | None:
+def _steps(findings: Findings, metadata: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what a cascade asked twice and what it brought: measured here, or as its file says."""
-    if findings.cascade is None:
-        return kept_steps(metadata)
-    return findings.finding.sentence, steps_table(findings.cascade)
+    cascade, whole = findings.cascade, findings.whole
+    if cascade is None or not isinstance(whole, Cascade):
+        kept = kept_steps(metadata)
+        return kept and {"sentence": kept[0], "steps": kept[1]}
+    pair = ratios_of_cascade(whole, findings.test)
+    shown = {"sentence": findings.finding.sentence, "steps": steps_table(cascade)}
+    if pair is None:
+        return shown
+    return {**shown, "ratios": told_of_ratios(pair), "figure": ratios_figure(pair, whole.models_)}
 
 
 def _decided(findings: Findings) -> list[Decided]:
