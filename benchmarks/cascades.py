@@ -1,6 +1,6 @@
 """Print whether looking at the answer before paying for a dearer one pays on real answers.
 
-Run ``python benchmarks/cascades.py [all] [pairs] [rivals] [speed] [--folds 0 1] [--seed 0]
+Run ``python benchmarks/cascades.py [all] [pairs] [rivals] [few] [speed] [--folds 0 1] [--seed 0]
 [--cache FOLDER]``. Folds hold groups of near-duplicates together; every call is paid; each prompt
 is scored once. Folds 0 and 1 of seed 0 are those on which the recipe was chosen. Protocol:
 README.md.
@@ -25,9 +25,10 @@ from routerlib.metrics.intervals import cluster_weights
 from routerlib.metrics.pairs import apgr
 from routerlib.outcomes.near_duplicates import grouped_folds
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.policies.utility import choose_arms
+from routerlib.policies.utility import choose_arms, sweep_cost_weights, utility
 from routerlib.records.arrays import Floats
 from routerlib.routers.baselines import BestSingle
+from routerlib.routers.cascades.boldness import grouped_error
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.cascades.judgement import AnswerJudgement
 from routerlib.routers.cascades.replay import Bench
@@ -48,6 +49,8 @@ PAIRS = (
     ("gemini-1.5-pro", "claude-3-5-sonnet-20240620"),
 )
 N_DRAWS = 500
+# Training prompts, and draws of each, of the comparison after few answers.
+SIZES, N_SMALL_DRAWS = (17, 50, 100, 200), 10
 
 
 class Curve(NamedTuple):
@@ -181,6 +184,50 @@ def compare_rivals(outcomes: Outcomes, division: Division) -> None:
         show_curves(pair, found)
 
 
+def compare_few(outcomes: Outcomes, division: Division) -> None:
+    """Compare with the router after few labelled answers, at the cost weights of the prompts."""
+    code = source_hash("routerlib.routers.cascades.rivals") if division.cache else ""
+    measure = Memory(division.cache, verbose=0).cache(gained_of_few, ignore=["outcomes"])
+    key = f"{outcomes.data_hash} {code}"
+    for size in SIZES:
+        draws = [measure(outcomes, size, seed, key) for seed in range(N_SMALL_DRAWS)]
+        gains, errors = np.array(draws).T
+        kept, half = gains == 0, 1.96 * gains.std(ddof=1) / len(gains) ** 0.5
+        lost = int((gains + 1.96 * errors < 0).sum())
+        print(
+            f"{size} prompts, {size * len(outcomes.models)} answers: {int(kept.sum())} of "
+            f"{len(gains)} are the router; utility minus the router's {gains.mean():+.4f} "
+            f"[{gains.mean() - half:+.4f}, {gains.mean() + half:+.4f}] over draws, least "
+            f"{gains.min():+.4f}; {lost} lose by an interval under zero",
+            flush=True,
+        )
+
+
+def gained_of_few(outcomes: Outcomes, size: int, seed: int, key: str) -> tuple[float, float]:
+    """Train on few prompts; return utility minus the router's on others, and its standard error.
+
+    Mean over cost weights between those at which everything goes to one candidate.
+    """
+    del key
+    order = np.random.default_rng([seed, size]).permutation(len(outcomes))
+    train = outcomes.take(np.sort(order[:size]))
+    rest = order[size:]
+    test = outcomes.take(np.sort(rest[~np.isin(outcomes.groups[rest], train.groups)]))
+    cascade = Cascade(LGBMRouter(random_state=0).fit(train)).fit(train)
+    share, most = cascade.boldness_.share, cascade.most_calls
+    if share == 0:
+        return 0.0, 0.0
+    bench, rows, gains = cascade.bench(test), np.arange(len(test)), np.zeros(len(test))
+    weights = sweep_cost_weights(bench.estimates, 12)[1:-1]
+    for weight in map(float, weights):
+        asked = bench.follow(weight, share, most)
+        arms = choose_arms(bench.estimates, weight)
+        gains += utility(asked.quality(test.quality), asked.cost_usd(test.cost_usd), weight)
+        gains -= utility(test.quality[rows, arms], test.cost_usd[rows, arms], weight)
+    gains /= len(weights)
+    return float(gains.mean()), grouped_error(gains, test.groups)
+
+
 def measure_speed(outcomes: Outcomes, division: Division) -> None:
     """Time fitting on 5,000 answers, and judging others of about 2,000 characters, one by one."""
     del division
@@ -214,6 +261,7 @@ TABLES: dict[str, Callable[[Outcomes, Division], None]] = {
     "all": compare_all,
     "pairs": compare_pairs,
     "rivals": compare_rivals,
+    "few": compare_few,
     "speed": measure_speed,
 }
 

@@ -23,6 +23,19 @@ RIGHT, WRONG = "We have 3 + 4 = 7.\nAnswer: 7", "We have 3 + 4 = 9.\nAnswer: 9"
 # A call of the dear model costs about a tenth of what it is to get from 0 to 1.
 WEIGHT = 200.0
 
+ODD_ANSWERS = {
+    "empty": "",
+    "none": None,
+    "a megabyte": "x" * 1_000_000,
+    "brackets": "(" * 100_000,
+    "thoughts": "<think>hm</think>\nAnswer: 7",
+    "cut off in its thoughts": "<think>3 + 4 = 7, so the answer",
+    "another language": "答案是 7。" * 50,
+    "from right to left": "الجواب هو 7",
+    "no text at all": "\x00\x01\ud800 \u2028\ufeff",
+    "one line of a table": "| 7 |",
+}
+
 
 @pytest.fixture(scope="module")
 def telling() -> tuple[Outcomes, Outcomes]:
@@ -181,12 +194,28 @@ def test_a_cascade_around_a_certified_router_keeps_the_promise_by_being_the_rout
 
 @pytest.mark.parametrize(
     "answer",
-    ["", None, "x" * 1_000_000, "(" * 100_000, "<think>hm</think>\nAnswer: 7", "答案是 7。" * 50],
-    ids=["empty", "none", "a megabyte", "brackets", "thoughts", "another language"],
+    [*ODD_ANSWERS.values()],
+    ids=[*ODD_ANSWERS],
 )
 def test_any_answer_can_be_judged(cascade: Cascade, answer: str | None) -> None:
     step = cascade.after("What is 3 + 4?", {"m0": answer}, cost_weight=WEIGHT)
     assert 0 <= step.judged["m0"] <= 1
+    (first, *_) = cascade.judgement_.explain("What is 3 + 4?", {"m0": answer}, "m0")
+    assert np.isfinite(first.points)
+
+
+def test_odd_answers_can_be_learnt_from_and_followed(telling: tuple[Outcomes, Outcomes]) -> None:
+    train, test = telling
+    odd = list(ODD_ANSWERS.values())
+    spoilt = [[text, row[1]] for text, row in zip(odd, train.answers or (), strict=False)]
+    spoilt += [list(row) for row in train.answers or ()][len(odd) :]
+    cascade = Cascade(KNNRouter().fit(train)).fit(replace(train, answers=spoilt))
+    assert cascade.judgement_.n_answers_ == train.quality.size - 1, "None is no answer"
+    assert cascade.boldness_.share > 0
+    part = replace(test.take(range(len(odd))), answers=[[text, RIGHT] for text in odd])
+    replay = cascade.replay(part, cost_weight=WEIGHT)
+    assert np.isfinite(replay.quality).all()
+    assert set(replay.given) <= {"m0", "m1"}
 
 
 def test_an_answer_that_says_nothing_or_is_cut_off_is_believed_less(cascade: Cascade) -> None:

@@ -15,7 +15,6 @@ from routerlib.evaluation.deadlines import NoTimes, measure_deadlines
 from routerlib.evaluation.evaluate import Evaluation, evaluate
 from routerlib.evaluation.new_topics import recalled_of_new_topics
 from routerlib.evaluation.next_steps import next_steps, progress_of
-from routerlib.evaluation.price_ratios import ratios_of_cascade
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.log.audits import read_audit
 from routerlib.metrics.clusters import FEW_GROUPS
@@ -26,22 +25,21 @@ from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.loading import load_router
 from routerlib.routers.router import Router
 from routerlib.show.held_out import failures_as_wrong, split_as_trained
+from routerlib.show.pages.asked_twice import asked_twice
 from routerlib.show.pages.belonging import mark_of, meta, pages_of, refuse_other
 from routerlib.show.pages.figures import (
     Figure,
     curve_figure,
     deadlines_figure,
     importance_figures,
-    ratios_figure,
 )
 from routerlib.show.pages.notebook import policy, script, style, templates_folder
 from routerlib.show.pages.prompts import Shown, prompts_page, write_prompts
-from routerlib.show.plots.price_ratios import told_of_ratios
 from routerlib.show.plots.style import candidate_styles
 from routerlib.show.tables import deadlines, routing
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables.audits import audit_table, order_table
-from routerlib.show.tables.cascades import cascade_numbers, kept_steps, steps_table
+from routerlib.show.tables.cascades import cascade_numbers
 from routerlib.show.tables.decisions import (
     Decided,
     decide_all,
@@ -229,7 +227,9 @@ def write_index(
         log_mark=meta(mark_of(log), router_file),
         notebooks=list(notebooks),
         identity=_identity(findings, metadata or {}),
-        cascade=_steps(findings, metadata or {}),
+        cascade=asked_twice(
+            findings.cascade, findings.finding, findings.whole, findings.test, metadata or {}
+        ),
         what_if=_what_if(findings.router, findings.test, apart),
         apart=apart,
         deadlines=_deadlines(findings),
@@ -282,19 +282,6 @@ def _tiles(findings: Findings) -> list[KeyNumber]:
     if findings.paid is None:
         return key_numbers(evaluation)
     return cascade_numbers(findings.paid, evaluation.verdict.best_single or evaluation.strong)
-
-
-def _steps(findings: Findings, metadata: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a cascade asked twice and what it brought: measured here, or as its file says."""
-    cascade, whole = findings.cascade, findings.whole
-    if cascade is None or not isinstance(whole, Cascade):
-        kept = kept_steps(metadata)
-        return kept and {"sentence": kept[0], "steps": kept[1]}
-    pair = ratios_of_cascade(whole, findings.test)
-    shown = {"sentence": findings.finding.sentence, "steps": steps_table(cascade)}
-    if pair is None:
-        return shown
-    return {**shown, "ratios": told_of_ratios(pair), "figure": ratios_figure(pair, whole.models_)}
 
 
 def _decided(findings: Findings) -> list[Decided]:
