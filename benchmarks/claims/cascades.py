@@ -19,7 +19,7 @@ from routerlib.routers.cascades.replay import Bench
 from routerlib.routers.training.certification import Chosen, Way, certified_operating_point
 
 _EPSILON, _DELTA = 0.03, 0.1
-_N_CALIBRATED, _N_TRUE, _N_LEARNT = 500, 20_000, 2_000
+_N_CALIBRATED, _N_TRUE, _N_LEARNT = 500, 8_000, 2_000
 _MOST_CALLS = 3
 
 
