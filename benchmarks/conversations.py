@@ -23,6 +23,7 @@ from routerlib.log.rows import call_row, insertion, prompt_row
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, Usage
 from routerlib.records.prompt import Prompt
+from routerlib.records.situations import Situation, Step
 from routerlib.routers.lightgbm.router import LGBMRouter
 
 # Characters of a tool's result, of the set-up, and of the tools that are offered.
@@ -66,7 +67,9 @@ def report_bytes(n_steps: int) -> None:
 def report_decisions(n_rounds: int) -> None:
     """Print what a decision takes, from messages to choice, of both kinds in turn."""
     rng = np.random.default_rng(2)
-    known = [prompt.text for seed in range(4) for prompt in trajectory(25, 400, rng)]
+    situation = Situation.of(tools(rng), 20_000, [Step("small", "truncated")] * 5).kept()
+    steps = [prompt for _ in range(4) for prompt in trajectory(25, 400, rng)]
+    known = [Prompt(prompt.messages, extra=situation).text for prompt in steps]
     texts = known + [words(200, rng) for _ in known]
     quality = rng.integers(0, 2, (len(texts), 3)).astype(float)
     cost_usd = np.full(quality.shape, [0.001, 0.003, 0.01])
@@ -76,9 +79,10 @@ def report_decisions(n_rounds: int) -> None:
     seconds: dict[str, list[float]] = {"short prompt": [], "conversation": []}
     for _ in range(n_rounds):
         short = ({"role": "user", "content": words(200, rng)},)
-        for name, messages in zip(seconds, (short, long), strict=True):
+        asked = (short, None), (long, situation)
+        for name, (messages, extra) in zip(seconds, asked, strict=True):
             start = time.process_time()
-            router.route(Prompt(tuple(messages)).text)
+            router.route(Prompt(tuple(messages), extra=extra).text)
             seconds[name].append(time.process_time() - start)
     n_characters = sum(len(str(each["content"])) for each in long)
     print(f"\nconversation: {len(long)} messages of {n_characters:,} characters\n")

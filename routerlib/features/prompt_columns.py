@@ -10,8 +10,11 @@ import numpy as np
 from routerlib.features.columns import count_names, with_told_tasks
 from routerlib.features.conversations import (
     CONVERSATION_NAMES,
+    SITUATION_NAMES,
     conversation_columns,
     is_conversation,
+    situation_columns,
+    tells_situation,
 )
 from routerlib.features.encoders import EncoderChoice, encoder_name
 from routerlib.features.inputs import as_outcomes, log_cost_usd
@@ -104,6 +107,7 @@ class PromptColumns:
         encoded, counts = read(texts, self.groups, self.encoder)
         self.space_, place = TextSpace.fit(encoded, counts, self.random_state)
         self.knows_conversations_ = "surface" in self.groups and any(map(is_conversation, texts))
+        self.knows_situations_ = self.knows_conversations_ and any(map(tells_situation, texts))
         self.n_directions_ = min(self.n_components, place.coordinates.shape[1])
         self.models_: tuple[str, ...] = ()
         self.costed_: tuple[str, ...] = ()
@@ -238,6 +242,7 @@ class PromptColumns:
             "simpler": self.simpler_.to_state(),
             # Nothing where there is nothing: files of such routers are as they were.
             **({"conversations": True} if self.knows_conversations_ else {}),
+            **({"situations": True} if self.knows_situations_ else {}),
         }
 
     @classmethod
@@ -267,6 +272,7 @@ class PromptColumns:
         features.models_, features.costed_ = tuple(state["models"]), tuple(state["costed"])
         features.simpler_ = SimplerLearners.from_state(state["simpler"])
         features.knows_conversations_ = state.get("conversations", False)
+        features.knows_situations_ = state.get("situations", False)
         features._index()
         return features
 
@@ -300,7 +306,14 @@ class PromptColumns:
             plain.append(place.coordinates[:, : self.n_directions_])
         if self.knows_conversations_:
             plain.append(conversation_columns(texts))
+        if self.knows_situations_:
+            plain.append(situation_columns(texts))
         return plain
+
+    @property
+    def _conversation_names(self) -> tuple[str, ...]:
+        names = CONVERSATION_NAMES if self.knows_conversations_ else ()
+        return names + (SITUATION_NAMES if self.knows_situations_ else ())
 
     def _index(self) -> None:
         at = {name: column for column, name in enumerate(self.names())}
@@ -319,13 +332,12 @@ class PromptColumns:
         """The columns that tell where a conversation stands; none where none was seen."""
         first = self.n_counts
         first += self.n_directions_ if "embedding" in self.groups else 0
-        return first + np.arange(len(CONVERSATION_NAMES) if self.knows_conversations_ else 0)
+        return first + np.arange(len(self._conversation_names))
 
     def names(self) -> list[str]:
         """Return the names of the columns, in their order."""
         names = count_names(self.groups)
         if "embedding" in self.groups:
             names += [f"embedding_{index:02d}" for index in range(self.n_directions_)]
-        if self.knows_conversations_:
-            names += CONVERSATION_NAMES
+        names += self._conversation_names
         return names + self.simpler_.names(self.models_, self.costed_)

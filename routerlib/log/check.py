@@ -13,6 +13,7 @@ from routerlib.log.damage import surprises
 from routerlib.log.pieces import altered_piece
 from routerlib.log.queries import TABLES
 from routerlib.records.prompt import Prompt
+from routerlib.records.trajectories import is_trajectory, trajectory_text, whole_text
 
 # A damaged file can have a complaint for every page; the first ones tell enough.
 MOST_COMPLAINTS = 20
@@ -61,7 +62,7 @@ def _complaints(connection: sqlite3.Connection) -> Iterator[str]:
     yield from _missing_guards(connection)
     if (piece := altered_piece(connection)) is not None:
         yield f"piece {piece} was altered: its hash is another one"
-    whole = "select prompt_id, messages, text from whole_prompts"
+    whole = "select prompt_id, messages, text, extra from whole_prompts"
     try:
         yield from altered(connection.execute(whole))
     except sqlite3.OperationalError as error:
@@ -77,16 +78,24 @@ def _missing_guards(connection: sqlite3.Connection) -> Iterator[str]:
                 yield f"nothing keeps rows of {table} from {verb}: the guard was taken off"
 
 
-def altered(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+def _earlier(prompt: Prompt) -> str:
+    """Return the text of a prompt as an earlier version wrote it."""
+    messages = prompt.messages
+    return trajectory_text(messages) if is_trajectory(messages) else whole_text(messages)
+
+
+def altered(rows: Iterable[tuple[str, str, str, str | None]]) -> Iterator[str]:
     """Tell of prompts whose identifier or text doesn't follow from their messages.
 
-    `rows`: identifier, messages as JSON, and text of each.
+    A text may be that of an earlier version: all that was said, or without a situation.
+
+    `rows`: identifier, messages as JSON, text, and further fields as JSON of each.
     """
-    for prompt_id, messages, text in rows:
+    for prompt_id, messages, text, extra in rows:
         try:
-            prompt = Prompt(tuple(json.loads(messages)))
+            prompt = Prompt(tuple(json.loads(messages)), extra=json.loads(extra or "null"))
         except (ValueError, TypeError, AttributeError) as error:
             yield f"the messages of prompt {prompt_id!r} can't be read: {error}"
             continue
-        if (prompt.prompt_id, prompt.text) != (prompt_id, text):
+        if prompt.prompt_id != prompt_id or (text != prompt.text and text != _earlier(prompt)):
             yield f"prompt {prompt_id!r} was altered: its messages give {prompt.prompt_id!r}"

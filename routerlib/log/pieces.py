@@ -16,7 +16,7 @@ from typing import Any
 from routerlib.log.damage import damaged
 from routerlib.records.canonical import canonical_json, tagged_text_hash
 from routerlib.records.prompt import Prompt
-from routerlib.records.trajectories import is_trajectory
+from routerlib.records.trajectories import whole_text
 
 # Shorter ones take no more room in each row than a name for them would.
 _LEAST_CHARACTERS = 500
@@ -40,7 +40,7 @@ def shared_messages(
     stored = {**row, "messages": canonical_json(numbers)}
     is_words = all(isinstance(each.get("content"), str) for each in prompt.messages)
     # SQLite puts the words together; it ends a text at a NUL.
-    if is_words and not is_trajectory(prompt.messages) and "\0" not in row["text"]:
+    if is_words and "\0" not in row["text"] and row["text"] == whole_text(prompt.messages):
         stored["text"] = ""
     return stored
 

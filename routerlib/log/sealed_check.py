@@ -33,7 +33,7 @@ def check_dataset(log: SealedLog) -> list[str]:
     with SealedSnapshot(log) as snapshot:
         for tail in snapshot.tails:
             complaints += [f"{tail.path}: {each}" for each in check_log(tail.path)]
-        rows = snapshot.table("prompts").batches(["prompt_id", "messages", "text"])
+        rows = snapshot.table("prompts").batches(["prompt_id", "messages", "text", "extra"])
         texts = (zip(*(each.to_pylist() for each in batch.columns), strict=True) for batch in rows)
         complaints += altered(row for batch in texts for row in batch)
     with queries.opened(log) as reader:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
+from routerlib.records.trajectories import whole_text
 
 AnswersInside = Literal["refuse", "cut"]
 Messages = tuple[Mapping[str, str], ...]
@@ -72,6 +73,6 @@ def tells_its_reference(prompt: Prompt) -> bool:
     """
     if isinstance(prompt.reference, bool) or not isinstance(prompt.reference, str | int | float):
         return False
-    found = _LAST_LINE.search(prompt.text)
+    found = _LAST_LINE.search(whole_text(prompt.messages))
     told = found["told"].strip(_AROUND) if found else ""
     return bool(told) and told.casefold() == str(prompt.reference).strip(_AROUND).casefold()

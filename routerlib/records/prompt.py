@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 from routerlib.records.brief import brief
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.messages import check_message, said
-from routerlib.records.trajectories import is_trajectory, trajectory_text
+from routerlib.records.situations import Situation
+from routerlib.records.trajectories import decision_text
 
 Task = Literal[
     "chat",
@@ -121,11 +122,9 @@ class Prompt:
     def text(self) -> str:
         """What features are drawn from: what all messages say, joined by blank lines.
 
-        Of a conversation in which tools were called, the last words and where it stands.
+        Of a long conversation, or one with tools, the last words and where it stands.
         """
-        if is_trajectory(self.messages):
-            return trajectory_text(self.messages)
-        return "\n\n".join(map(said, self.messages))
+        return decision_text(self.messages, Situation.read(self.extra))
 
     @cached_property  # long texts take a tenth of a second, and are asked for several times
     def prompt_id(self) -> str:

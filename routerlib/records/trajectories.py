@@ -1,4 +1,4 @@
-"""What a decision sees of a conversation with tools: its last words, and where it stands.
+"""What a decision sees of a conversation: its last words, and where it stands.
 
 Not all that was said: a history of 20,000 tokens would take fifty times as long to look at as a
 question, and its log would hold it once more at every step. The messages are kept whole.
@@ -12,10 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from routerlib.records.brief import both_ends
-from routerlib.records.messages import attachments, calls_of, content_text, said
+from routerlib.records.messages import attachments, calls_of, content_text, n_characters, said
+from routerlib.records.situations import Situation
 
 _USER_CHARACTERS = (500, 200)
 _RESULT_CHARACTERS = (150, 100)
+_SETUP_CHARACTERS = (150, 100)
+# So much beside the user's last words, a long system prompt or a history, would hide them.
+_MOST_BESIDE = 1_000
 _FAILURE = re.compile(r"\b(error|exception|traceback|failed|failure|denied|not found)\b", re.I)
 
 
@@ -24,8 +28,59 @@ def is_trajectory(messages: Sequence[Mapping[str, Any]]) -> bool:
     return any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
 
 
-def trajectory_text(messages: Sequence[Mapping[str, Any]]) -> str:
+def decision_text(messages: Sequence[Mapping[str, Any]], situation: Situation | None = None) -> str:
+    """Return what a decision sees, and features are drawn from.
+
+    All that was said, joined by blank lines, unless tools are offered or were called, or much
+    stands beside the user's last words.
+    """
+    has_tools = situation is not None and situation.n_tools > 0
+    if not is_condensed(messages, has_tools=has_tools):
+        return whole_text(messages)
+    if has_tools or is_trajectory(messages):
+        return trajectory_text(messages, situation)
+    return _long_text(messages, situation)
+
+
+def is_condensed(messages: Sequence[Mapping[str, Any]], *, has_tools: bool) -> bool:
+    """Whether a decision sees where a conversation stands, not all that was said.
+
+    `has_tools`: whether tools are on offer.
+    """
+    if has_tools or is_trajectory(messages):
+        return True
+    if messages[-1]["role"] != "user":
+        return False
+    return sum(n_characters(each) for each in messages[:-1]) > _MOST_BESIDE
+
+
+def whole_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return all that was said, joined by blank lines."""
+    return "\n\n".join(map(said, messages))
+
+
+def _long_text(messages: Sequence[Mapping[str, Any]], situation: Situation | None) -> str:
+    """Return the user's last words, the state, and both ends of the set-up.
+
+    >>> long = {"role": "system", "content": "You are a pirate. " * 100}
+    >>> print(_long_text([long, {"role": "user", "content": "Where is the treasure?"}], None)[:98])
+    Where is the treasure?
+    [step 0 of turn 1; about 2000 characters; tools used: ]
+    [messages: system 1
+    """
+    last = said(messages[-1])
+    setup = [said(each) for each in messages if each["role"] in ("system", "developer")]
+    n_turns = sum(each["role"] == "user" for each in messages)
+    told = [last, _state(messages, n_turns), _beside(messages, situation)]
+    return "\n".join([*told, *(both_ends(each, *_SETUP_CHARACTERS) for each in setup[:1])])
+
+
+def trajectory_text(
+    messages: Sequence[Mapping[str, Any]], situation: Situation | None = None
+) -> str:
     """Return the user's last words, the state of the conversation, and the last result.
+
+    `situation`: what the messages don't say; None = not known, as in older logs.
 
     >>> call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
     >>> print(trajectory_text([
@@ -39,7 +94,14 @@ def trajectory_text(messages: Sequence[Mapping[str, Any]]) -> str:
     """
     words = [content_text(each.get("content")) for each in messages if each["role"] == "user"]
     last = both_ends(words[-1], *_USER_CHARACTERS) if words else ""
-    return "\n".join([last, _state(messages, len(words)), *_last_result(messages)])
+    beside = [] if situation is None else [_beside(messages, situation)]
+    return "\n".join([last, _state(messages, len(words)), *beside, *_last_result(messages)])
+
+
+def _beside(messages: Sequence[Mapping[str, Any]], situation: Situation | None) -> str:
+    roles = Counter("system" if each["role"] == "developer" else each["role"] for each in messages)
+    told = "messages: " + ", ".join(f"{role} {n}" for role, n in sorted(roles.items()))
+    return f"[{told}; {situation.told()}]" if situation is not None else f"[{told}]"
 
 
 def _state(messages: Sequence[Mapping[str, Any]], n_turns: int) -> str:

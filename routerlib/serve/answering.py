@@ -39,6 +39,7 @@ from routerlib.serve.faults import Refused, refusing
 from routerlib.serve.pairing import check_conversation
 from routerlib.serve.recording import WriterRecording
 from routerlib.serve.settings import Stickiness
+from routerlib.serve.situations import in_situation
 from routerlib.serve.spans import SpannedRecording, Spans
 from routerlib.serve.wishes import Wish, with_parameters
 
@@ -190,7 +191,9 @@ class Service:
             named = select_candidates(self.candidates, [wish.model])
             _able(named, prompt, wish.parameters)  # says what it lacks, whoever else could answer
         able = _able(in_time, prompt, wish.parameters)
-        decision = await self._decision(router, prompt, wish, able)
+        before = self._before(prompt, wish)
+        prompt = in_situation(self._reader, prompt, wish.parameters, before)
+        decision = await self._decision(router, prompt, wish, able, before)
         order = order_of_asking(decision, able if wish.model is None else named)
         order = [with_parameters(candidate, wish.parameters) for candidate in order]
         if not is_affordable(self.budget, order, prompt):
@@ -268,9 +271,15 @@ class Service:
         return Scored(str(candidate), len(call_ids))
 
     async def _decision(
-        self, router: Router, prompt: Prompt, wish: Wish, able: Sequence[CandidateModel]
+        self,
+        router: Router,
+        prompt: Prompt,
+        wish: Wish,
+        able: Sequence[CandidateModel],
+        before: Turn | None,
     ) -> Decision:
-        turn = self._turn(prompt, wish) if wish.model is None else None
+        stays = wish.model is None and (wish.continues or self._stickiness != "none")
+        turn = before if stays else None
         inputs = await self._inputs(prompt, wish, turn)
         decision = await self._decide(router, prompt, wish, able, inputs)
         if wish.model is not None:
@@ -293,13 +302,12 @@ class Service:
             return {}
         return await self._caches.inputs_meanwhile(prompt, wish.parameters, turn and turn.model)
 
-    def _turn(self, prompt: Prompt, wish: Wish) -> Turn | None:
+    def _before(self, prompt: Prompt, wish: Wish) -> Turn | None:
+        """Return the turn that a request goes on from, as it says, or as its messages do."""
         if wish.continues == "none":
             return None
-        if wish.continues is not None:
+        if wish.continues is not None and wish.model is None:
             return told_turn(self._reader, int(wish.continues))
-        if self._stickiness == "none":
-            return None
         return earlier_turn(self._reader, prompt.messages)
 
     def _start(self, work: Any) -> asyncio.Task[Any]:

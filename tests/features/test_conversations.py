@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,16 @@ import numpy as np
 import pytest
 
 import routerlib as rl
-from routerlib.features.conversations import CONVERSATION_NAMES, conversation_columns
+from routerlib.features.conversations import (
+    CONVERSATION_NAMES,
+    SITUATION_NAMES,
+    conversation_columns,
+    situation_columns,
+)
 from routerlib.features.prompt_columns import PromptColumns
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.prompt import Prompt
+from routerlib.records.situations import Situation, Step
 from routerlib.routers.explanation.attribution import folded
 from routerlib.routers.lightgbm.router import LGBMRouter
 
@@ -119,3 +126,76 @@ def test_a_router_that_saw_no_conversation_has_none_of_these_columns() -> None:
     assert not set(CONVERSATION_NAMES) & set(columns.names())
     assert "conversations" not in columns.to_state()
     assert columns.columns([conversation("fine").text], None).shape == (1, len(columns.names()))
+
+
+def situated(question: Prompt, n_cut: int, *, n_steps: int = 4, tools: int = 3) -> Prompt:
+    """Return the prompt of a request after so many steps, some of which were cut off."""
+    offered = [{"type": "function", "function": {"name": f"read_{n}"}} for n in range(tools)]
+    steps = [Step("small", "truncated" if n < n_cut else "ok") for n in range(n_steps)]
+    return replace(question, extra=Situation.of(offered, 1234, steps).kept())
+
+
+def test_what_is_offered_and_how_the_last_steps_ended_is_told_and_read() -> None:
+    prompt = situated(conversation("fine"), 2)
+    (values,) = situation_columns([prompt.text]).tolist()
+    told = {name: value for name, value in zip(SITUATION_NAMES, values, strict=True) if value}
+    assert told == {
+        "messages_assistant": 1,
+        "messages_tool": 1,
+        "tools_offered": 3,
+        "offered_to_read": 3,
+        "context_tokens": 1234,
+        "steps_before": 4,
+        "incumbent_steps": 4,
+        "incumbent_cut_off": 2,
+    }
+    assert conversation_columns([prompt.text])[0].tolist() == (
+        conversation_columns([conversation("fine").text])[0].tolist()
+    )
+
+
+def test_an_older_text_leaves_unknown_what_it_lacks_and_old_logs_train_as_before() -> None:
+    old = conversation("fine").text
+    assert np.isnan(situation_columns([old])).all()
+    assert not situation_columns(["Why?"]).any()
+    columns = PromptColumns(groups=("surface",))
+    columns.learn([old, *(f"What is {n} + {n}?" for n in range(5))])
+    assert not set(SITUATION_NAMES) & set(columns.names())
+    assert "situations" not in columns.to_state()
+
+
+@pytest.fixture(scope="module")
+def cut_short() -> LGBMRouter:
+    """Where two of the last answers were cut off or more, only the large model goes on well.
+
+    A third of the prompts is of an older log, which doesn't say so.
+    """
+    rng = np.random.default_rng(1)
+    texts, quality = [], []
+    for number in range(240):
+        question = conversation("a row", question=f"Find row {number}.")
+        n_cut = int(rng.integers(0, 5))
+        known = situated(question, n_cut, tools=int(rng.integers(1, 9)))
+        is_old = number % 3 == 0
+        texts.append(question.text if is_old else known.text)
+        quality.append([float(n_cut < 2), 1.0])
+    costs = np.full((len(texts), 2), [0.001, 0.01])
+    outcomes = Outcomes(texts, ["small", "large"], np.array(quality), costs)
+    return LGBMRouter(random_state=0, groups=("surface",)).fit(outcomes)
+
+
+def test_a_router_goes_by_what_the_last_steps_brought(
+    cut_short: LGBMRouter, tmp_path: Path
+) -> None:
+    questions = [conversation("a row", question=f"Find row {n}.") for n in range(900, 930)]
+    fine, cut = ([situated(each, n).text for each in questions] for n in (0, 3))
+    cut_short.save(tmp_path / "router.pkl")
+    again = rl.load_router(tmp_path / "router.pkl")
+    expected = [again.predict(texts).quality[:, 0].mean() for texts in (fine, cut)]
+    assert expected[0] - expected[1] > 0.5
+    (told,) = folded(cut_short, [*fine, *cut], ["small"], "quality")
+    worth = dict(zip(told.names, np.abs(told.values).mean(axis=0), strict=True))
+    best = max(worth, key=lambda name: worth[name])
+    assert best == "answers of whoever answered last that were cut off"
+    old = [each.text for each in questions]
+    assert np.isfinite(again.predict(old).quality).all()

@@ -162,6 +162,25 @@ def test_wide_trees_and_missing_numbers_are_scored_as_lightgbm_does(n_leaves: in
     np.testing.assert_array_equal(Scorer(check_model_text(text, 4), 1).raw(asked)[:, 0], told)
 
 
+def test_a_split_of_missing_numbers_from_all_others_is_scored_as_lightgbm_does() -> None:
+    rng = np.random.default_rng(2)
+    columns = rng.normal(size=(600, 2))
+    columns[rng.random(600) < 0.5, 0] = np.nan
+    labels = np.where(np.isnan(columns[:, 0]), 1.0, 0.0)
+    settings = {"num_leaves": 4, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1}
+    booster = lgb.train(settings, lgb.Dataset(columns, labels), num_boost_round=5)
+    text = booster.model_to_string()
+    thresholds = " ".join(re.findall("(?<=threshold=).*", text)).split()
+    assert "inf" in thresholds
+    asked = np.vstack([columns, np.full(2, np.nan), np.zeros(2), np.full(2, np.inf)])
+    told = booster.predict(asked, raw_score=True)
+    np.testing.assert_array_equal(Scorer(check_model_text(text, 2), 1).raw(asked)[:, 0], told)
+    for other in ("-inf", "nan", "infinity"):
+        altered = text.replace("threshold=inf", f"threshold={other}")
+        with pytest.raises(ValueError, match="altered"):
+            check_model_text(altered, 2)
+
+
 def test_a_tree_of_more_leaves_than_a_word_has_bits_is_refused() -> None:
     columns = np.random.default_rng(1).normal(size=(2000, 2))
     settings = {"num_leaves": 65, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1}

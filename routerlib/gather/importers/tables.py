@@ -15,6 +15,7 @@ from routerlib.gather.importers.table_numbers import read_numbers
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.canonical import plain_json
 from routerlib.records.prompt import TASKS, Prompt
+from routerlib.records.trajectories import whole_text
 
 _COST = re.compile(r"(?:(?P<before>.+)[ _:]cost(?:_usd)?|cost(?:_usd)?[ _:](?P<after>.+))")
 # What is never a model's score, by a word of its column's name.
@@ -226,7 +227,7 @@ def _estimate(
     priced = {each.name: each.price for each in options.prices}
     if options.output_tokens is None or model not in priced:
         return None, None
-    usage = Usage(len(prompt.text) // _CHARACTERS_PER_TOKEN, options.output_tokens)
+    usage = Usage(len(whole_text(prompt.messages)) // _CHARACTERS_PER_TOKEN, options.output_tokens)
     note = (
         f"estimated: price x ({_CHARACTERS_PER_TOKEN} characters a token + "
         f"{options.output_tokens} output tokens)"

@@ -19,6 +19,7 @@ from routerlib.records.canonical import canonical_json
 from routerlib.records.files import write_atomically
 from routerlib.records.separators import separator_of
 from routerlib.records.thoughts import separate
+from routerlib.records.trajectories import whole_text
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -220,7 +221,8 @@ def _written(log: CallLog, call_ids: Sequence[int]) -> bytes:
         prompt = prompts[prompt_id]
         gold = prompt.reference
         reference = gold if gold is None or isinstance(gold, str) else canonical_json(gold)
-        shown = {"prompt": prompt.text, "answer": separate(response).answer, "reference": reference}
+        asked = whole_text(prompt.messages)
+        shown = {"prompt": asked, "answer": separate(response).answer, "reference": reference}
         texts = {name: _FORMULA.sub(r"'\g<0>", text or "") for name, text in shown.items()}
         writer.writerow({"answer_id": call_id, "score": "", **texts})
     return told.getvalue().encode("utf-8-sig")

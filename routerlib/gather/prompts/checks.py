@@ -18,6 +18,7 @@ from routerlib.metrics.clusters import FEW_GROUPS
 from routerlib.outcomes.families import Families, families_of, merged
 from routerlib.records.answers_inside import AnswersInside, tells_its_reference
 from routerlib.records.prompt import Prompt
+from routerlib.records.trajectories import whole_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,7 +222,7 @@ def check_prompts(
 def _families(prompts: dict[str, Prompt]) -> Families | None:
     if len(prompts) > MOST_COMPARED:
         return None
-    return families_of([prompt.text for prompt in prompts.values()])
+    return families_of([whole_text(prompt.messages) for prompt in prompts.values()])
 
 
 def _listed_copies(families: Families, places: dict[str, str]) -> tuple[tuple[str, ...], ...]:

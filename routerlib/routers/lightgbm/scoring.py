@@ -18,10 +18,11 @@ import numpy as np
 _ROWS_AT_ONCE = 64
 # A leaf is a bit.
 _WORDS = (np.uint8, np.uint16, np.uint32, np.uint64)
-# What stands in for a missing number, by `decision_type`: it goes left, right, or where 0 goes.
+# What stands in for a missing number, by `decision_type`: it goes left, right, or where 0 goes. No
+# number is above a threshold without end, so that what goes right there stays missing.
 _KINDS = 16
 _MISSING = np.zeros(_KINDS)
-_MISSING[10], _MISSING[8] = -np.inf, np.inf
+_MISSING[10], _MISSING[8] = -np.inf, np.nan
 _TREE = re.compile(
     r"^split_feature=(.*)\n.*\nthreshold=(.*)\ndecision_type=(.*)\n"
     r"left_child=(.*)\nright_child=(.*)\nleaf_value=(.*)$",
@@ -48,9 +49,9 @@ class Scorer:
         features, thresholds, kinds, left, right = map(_numbers, fields)
         # Many nodes ask the same: one number for the feature and how it may be missing, and one
         # for the threshold, as the two parts of a complex one, which numpy sorts fastest.
-        questions, numbers = np.unique(
-            features * _KINDS + kinds + 1j * thresholds, return_inverse=True
-        )
+        asked = np.empty(len(thresholds), dtype=complex)
+        asked.real, asked.imag = features * _KINDS + kinds, thresholds
+        questions, numbers = np.unique(asked, return_inverse=True)
         asked_of, kind = np.divmod(questions.real.astype(np.intp), _KINDS)
         self._features, self._missing = asked_of, _MISSING[kind, np.newaxis]
         self._thresholds = questions.imag[:, np.newaxis].copy()

@@ -33,9 +33,12 @@ _FIELDS = (
     *("leaf_value", "leaf_weight", "leaf_count"),
     *("internal_value", "internal_weight", "internal_count"),
 )
+# A split of missing numbers from all others has no end.
+_NO_END = "inf"
+_NUMBERS = dict.fromkeys(_FIELDS, r"[-+.\de ]*") | {"threshold": rf"(?:[-+.\de ]|{_NO_END})*"}
 _TREE = re.compile(
     r"Tree=(?P<number>\d{1,9})\nnum_leaves=(?P<num_leaves>\d{1,9})\nnum_cat=0\n"
-    + "".join(rf"{field}=(?P<{field}>[-+.\de ]*)\n" for field in _FIELDS)
+    + "".join(rf"{field}=(?P<{field}>{numbers})\n" for field, numbers in _NUMBERS.items())
     + r"is_linear=0\nshrinkage=\d+(?:\.\d+)?(?:e-?\d+)?\n\n\n"
 )
 _OBJECTIVES = ("cross_entropy", "regression", "quantile")
@@ -106,7 +109,8 @@ def _check_tree(tree: Mapping[str, str], number: int, n_features: int) -> None:
     _check_lengths(values, number, n_leaves)
     integers = {name: list(map(int, values[name])) for name in _NODE_INTEGERS + _LEAF_INTEGERS}
     for name in _NODE_NUMBERS + _LEAF_NUMBERS:
-        if not all(map(math.isfinite, map(float, values[name]))):
+        told = [each for each in values[name] if each != _NO_END or name != "threshold"]
+        if not all(map(math.isfinite, map(float, told))):
             raise ValueError(f"tree {number} has {name} that are not finite")
     if n_leaves == 1:
         return
