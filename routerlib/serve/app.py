@@ -328,7 +328,9 @@ def _most_telling(errors: Sequence[Any]) -> Any:
 def _complaint(error: RequestValidationError, is_openai: bool) -> Refused:
     """Say what is wrong with the first wrong field."""
     first = _most_telling(error.errors())
-    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "header"))
+    # A place among several kinds of a value has the kinds' name, which tells nobody anything.
+    places = (str(part) for part in first["loc"] if part not in ("body", "header"))
+    field = ".".join(part for part in places if "[" not in part)
     if first["type"] == "json_invalid":
         return Refused(400, f"the body is no JSON: {first['ctx']['error']}")
     status = 400 if is_openai else 422

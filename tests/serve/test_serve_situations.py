@@ -80,6 +80,29 @@ def test_a_long_system_prompt_leaves_the_question_what_is_seen_first(log_path: P
     assert list(check_log(log_path)) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "video_url"}]}]}),
+        ("/v1/responses", {"input": [{"type": "computer_call"}]}),
+    ],
+)
+def test_an_unknown_part_is_refused_by_its_place_and_name(
+    log_path: Path, path: str, told: dict[str, Any]
+) -> None:
+    with (
+        scripted_server(Reply()) as provider,
+        serving([candidate("small", provider.url)], log_path) as served,
+    ):
+        refused = served.post(path, json={"model": "router", **told})
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert error["param"] in ("messages.0.user.content.0", "input.0", "input")
+    assert any(name in error["message"] for name in ("'video_url'", "'computer_call'"))
+    assert "tagged-union" not in error["message"]
+    assert not provider.bodies
+
+
 @pytest.mark.parametrize("words", ["x " * 900, "x"])
 def test_prompts_that_older_versions_logged_are_sound(log_path: Path, words: str) -> None:
     function = {"name": "add", "arguments": "{}"}
