@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import sqrt
 
 import numpy as np
 
@@ -96,7 +97,8 @@ def rarity_columns(token_ids: Sequence[np.ndarray]) -> np.ndarray:
         n_tokens = len(ids)
         if n_tokens:
             at = (9 * n_tokens) // 10
-            log, rank, square, rare, uncommon = _OF_TOKEN[ids].sum(axis=0) / n_tokens
-            high = np.partition(ids, at)[at] / N_TOKENS
-            row[:] = log, rank, high, rare, uncommon, np.sqrt(max(square - rank * rank, 0.0))
+            sums = np.add.reduce(_OF_TOKEN.take(ids, axis=0), axis=0)
+            log, rank, square, rare, uncommon = (sums / n_tokens).tolist()
+            high = int(np.partition(ids, at)[at]) / N_TOKENS
+            row[:] = log, rank, high, rare, uncommon, sqrt(max(square - rank * rank, 0.0))
     return rows

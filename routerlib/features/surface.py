@@ -276,8 +276,8 @@ def _foreign_shares(seen: str) -> list[float]:
 
 def _listed_words(words: list[str], n_words: int) -> list[float]:
     found = [0.0] * len(_LISTS)
-    for word in words:
-        for column in _COLUMNS_OF_WORD.get(word, ()):
+    for word in filter(_COLUMNS_OF_WORD.__contains__, words):
+        for column in _COLUMNS_OF_WORD[word]:
             found[column] += 1
     for column in range(len(WORD_COUNTS), len(_LISTS)):
         found[column] /= max(n_words, 1)

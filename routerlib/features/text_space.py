@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -14,6 +14,8 @@ _MAX_TERMS = 20_000
 # Dimensions kept of the wording (latent semantic analysis), and of everything together.
 _MAX_WORDING = 256
 _MIN_WORDING_PROMPTS = 8
+# So many texts, as a byte counts, are looked for in the terms together; and from so many on.
+_TEXTS_TOGETHER, _FEWEST_TOGETHER = 256, 8
 _MAX_DIMENSIONS = 256
 # More texts change the directions by less than the choice of the texts does.
 MOST_SPACED = 32_768
@@ -63,6 +65,32 @@ class TermIndex:
         weights = self.weights[columns]
         return columns, weights / max(float(np.sqrt(weights @ weights)), 1e-12)
 
+    def rows(self, token_ids: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield what `row` returns of each text: texts that share terms look them up once."""
+        if len(token_ids) < _FEWEST_TOGETHER or len(self.terms) == 0:
+            yield from map(self.row, token_ids)
+            return
+        for start in range(0, len(token_ids), _TEXTS_TOGETHER):
+            yield from self._rows_of(token_ids[start : start + _TEXTS_TOGETHER])
+
+    def _rows_of(self, token_ids: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        wide = np.concatenate(token_ids).astype(np.int64)
+        texts = np.repeat(np.arange(len(token_ids)), list(map(len, token_ids)))
+        is_pair = texts[1:] == texts[:-1]
+        pairs = ((wide[:-1] + 1) * N_TOKENS + wide[1:])[is_pair]
+        # By term, so that those of all texts are looked up in one go through the known ones.
+        found = np.concatenate([wide, pairs]) * _TEXTS_TOGETHER
+        found += np.concatenate([texts, texts[1:][is_pair]])
+        found.sort()
+        terms, texts = np.divmod(found[np.flatnonzero(np.diff(found, prepend=-1))], _TEXTS_TOGETHER)
+        columns = np.minimum(self.terms.searchsorted(terms), len(self.terms) - 1)
+        is_known = self.terms[columns] == terms
+        columns, texts = columns[is_known], texts[is_known]
+        columns = columns[np.argsort(texts.astype(np.uint8), kind="stable")]  # by text again
+        for some in np.split(columns, np.cumsum(np.bincount(texts, minlength=len(token_ids)))[:-1]):
+            weights = self.weights[some]
+            yield some, weights / max(float(np.sqrt(weights @ weights)), 1e-12)
+
     def by_token(self, ids: np.ndarray, table: np.ndarray, onto: np.ndarray) -> np.ndarray:
         """Deal what each term of a text adds to its tokens; both of a pair get half.
 
@@ -90,7 +118,7 @@ class TermIndex:
         """Return a sparse matrix of shape (n_texts, n_terms)."""
         from scipy.sparse import csr_array
 
-        rows = [self.row(ids) for ids in token_ids]
+        rows = list(self.rows(token_ids))
         starts = np.cumsum([0, *(len(columns) for columns, _ in rows)])
         return csr_array(
             (
@@ -213,9 +241,8 @@ class TextSpace:
         coordinates += counts @ tables["counts"] + self.constant
         if "encoder" in tables and encoded.neural is not None:
             coordinates += unit_rows(encoded.neural).astype(np.float32) @ tables["encoder"]
-        for row, ids in enumerate(encoded.token_ids):
-            columns, weights = self.index.row(ids)
-            coordinates[row] += weights @ tables["terms"][columns]
+        for row, (columns, weights) in enumerate(self.index.rows(encoded.token_ids)):
+            coordinates[row] += weights @ tables["terms"].take(columns, axis=0)
         return Place(coordinates, counts)
 
     def spread(self, encoded: Encoded, counts: np.ndarray, slopes: np.ndarray) -> Spread:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from routerlib.features import surface
+from routerlib.features.learners.neighbours import Neighbours
 from routerlib.features.marks import mark_counts
 from routerlib.features.plain_texts import PlainTexts
 from routerlib.features.surface import SURFACE_NAMES, surface_features
+from routerlib.features.text_space import TermIndex
 from routerlib.features.vocabulary import OF_ONE_CHARACTER, PATTERN_COUNTS
 from routerlib.gather.workload import make_prompts
 
@@ -75,3 +77,24 @@ def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     usual = surface_features(texts)
     monkeypatch.setattr(surface, "_TEXTS_AT_ONCE", 9)
     np.testing.assert_array_equal(surface_features(texts), usual)
+
+
+def test_terms_of_many_texts_are_those_of_each() -> None:
+    rng = np.random.default_rng(0)
+    token_ids = [rng.integers(0, 40, size=size, dtype=np.int32) for size in range(300)]
+    index = TermIndex.fit(token_ids[:60])
+    many = list(index.rows(token_ids))
+    assert len(many) == len(token_ids)
+    for ids, (columns, weights) in zip(token_ids, many, strict=True):
+        alone = index.row(ids)
+        np.testing.assert_array_equal(columns, alone[0])
+        np.testing.assert_array_equal(weights, alone[1])
+
+
+def test_the_nearest_of_one_prompt_are_those_among_many() -> None:
+    rng = np.random.default_rng(0)
+    near = Neighbours.fit(rng.normal(size=(2000, 8)), rng.random((2000, 2)), n_neighbors=40)
+    asked = rng.normal(size=(30, 8)).round(1)
+    together = near.predict(asked)
+    alone = np.vstack([near.predict(each[np.newaxis]) for each in asked])
+    np.testing.assert_allclose(alone, together, rtol=0, atol=1e-6)

@@ -46,7 +46,7 @@ def logits(shares: np.ndarray) -> np.ndarray:
     >>> logits(np.array([0.5, 2.0])).round(3).tolist()
     [0.0, 3.892]
     """
-    inside = np.clip(shares, _SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+    inside = np.minimum(np.maximum(shares, _SMALLEST_SHARE), 1 - _SMALLEST_SHARE)
     return np.asarray(np.log(inside / (1 - inside)))
 
 
@@ -56,7 +56,7 @@ def sigmoid(log_odds: np.ndarray) -> np.ndarray:
     >>> sigmoid(np.array([0.0, 3.892, -1000.0])).round(3).tolist()
     [0.5, 0.98, 0.0]
     """
-    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
+    return np.asarray(1 / (1 + np.exp(-np.minimum(np.maximum(log_odds, -30.0), 30.0))))
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Blend:
         """Return final log-odds, shape (n_prompts, n_models), of those of each part."""
         final = np.tile(self.levels, (len(parts[0]), 1))
         for part, difficulty, share in zip(parts, self.difficulties, self.shares, strict=True):
-            common = part.mean(axis=1, keepdims=True)
+            common = np.add.reduce(part, axis=1, keepdims=True) / part.shape[1]
             final += difficulty * common + share * (part - common)
         return final
 
