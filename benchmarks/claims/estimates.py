@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from routerlib.routers.lightgbm.router import LGBMRouter
 _N_NEW = 300
 _LEVEL, _POWER = 0.9, 0.8
 _DISAGREEMENT = 0.2
+_SLOWNESS = (1.0, 3.0)
 
 
 def held(seed: int, kind: Kind, n: int) -> dict[str, float]:
@@ -27,6 +29,21 @@ def held(seed: int, kind: Kind, n: int) -> dict[str, float]:
     low, high = router.quality_interval(world.outcomes.take(new).prompts, level=_LEVEL)
     truth = world.expected_quality[new]
     return {"held": float(((low <= truth) & (truth <= high)).mean())}
+
+
+def under(seed: int, n: int) -> dict[str, float]:
+    """Train on seconds that rise with a prompt's words, and count new calls under the quantile."""
+    rng = np.random.default_rng([seed, n])
+    outcomes = make_world(n + _N_NEW, 2, seed).outcomes
+    words = np.array([len(prompt.split()) for prompt in outcomes.prompts])
+    seconds = 0.01 * words[:, None] ** 2 * np.array(_SLOWNESS)
+    seconds = seconds * rng.lognormal(0, 0.5, seconds.shape)
+    timed = in_groups(replace(outcomes, latency_s=seconds), np.arange(len(words)))
+    new = np.arange(n, n + _N_NEW)
+    router = LGBMRouter().fit(timed.take(np.arange(n)))
+    latency = router.predict(timed.take(new).prompts).latency
+    assert latency is not None  # it was trained on seconds
+    return {"under": float((seconds[new] <= latency.p90_s).mean())}
 
 
 def told(seed: int, margin: float) -> dict[str, float]:
@@ -47,13 +64,14 @@ def told(seed: int, margin: float) -> dict[str, float]:
 
 
 _HELD = Claim("90 % intervals of expected quality hold the truth, over prompts", at_least=0.9)
+_UNDER = Claim("nine of ten new calls take no longer than the 90 % quantile", 0.88, 0.95)
 _TOLD = Claim("the 95 % interval excludes 0 at the planned number of prompts", at_least=_POWER)
 _WORDS = {
     "skill": "each of three models is the best one of some topics",
     "price": "three models, prompts from easy to hard, the dearer the better on each",
 }
 
-STUDIES = {
+_INTERVALS = {
     f"{kind}_{n}": Study(
         f"{words}; {n} training prompts like the {_N_NEW} that are asked for",
         partial(held, kind=kind, n=n),
@@ -63,7 +81,18 @@ STUDIES = {
     )
     for kind, words in _WORDS.items()
     for n in (100, 400)
-} | {
+}
+_SECONDS = {
+    f"seconds_{n}": Study(
+        f"two models whose seconds rise with a prompt's words, with spread; {n} training prompts",
+        partial(under, n=n),
+        {"under": _UNDER},
+        n_quick=8,
+        n_full=60,
+    )
+    for n in (100, 400)
+}
+_PLANNED = {
     f"planned_{round(100 * margin)}": Study(
         f"two models differ on {100 * _DISAGREEMENT:g} % of prompts, by {100 * margin:g} points",
         partial(told, margin=margin),
@@ -73,3 +102,4 @@ STUDIES = {
     )
     for margin in (0.03, 0.1)
 }
+STUDIES = _INTERVALS | _SECONDS | _PLANNED
