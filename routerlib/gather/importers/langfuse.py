@@ -68,9 +68,14 @@ def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.suffix.lower() == ".csv":
         yield from _csv_records(path)
     elif path.suffix.lower() == ".parquet":
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        for number, row in enumerate(pq.read_table(path).to_pylist(), start=1):
+        try:
+            rows = pq.read_table(path).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{path} can't be read as Parquet: {error}") from error
+        for number, row in enumerate(rows, start=1):
             yield f"{path} row {number}", row
     else:
         yield from json_records(path, lists=("data", "observations"))
@@ -82,8 +87,8 @@ def _csv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream))
-    except csv.Error as error:
-        raise ValueError(f"{path} can't be read as CSV: {error}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} can't be read as CSV in UTF-8: {error}") from error
     finally:
         csv.field_size_limit(before)
     for number, row in enumerate(rows, start=1):
