@@ -25,6 +25,8 @@ from routerlib.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routerlib.evaluation.retraining import Retraining
 
 models = typer.Typer(
@@ -142,6 +144,7 @@ def retrain(
     if model_path.exists():
         check_router(model_path)
     from routerlib.evaluation.retraining import retrain
+    from routerlib.log.candidates_seen import told_of_silent
     from routerlib.show.pages.retraining import write_retraining_report
 
     page_path = report_path or reports_of(log_path) / "retraining.html"
@@ -157,8 +160,9 @@ def retrain(
                 cost_weight=cost_weight,
                 random_state=random_state,
             )
+            silent = told_of_silent(log)
         page = write_retraining_report(page_path, done, model_path)
-        _say(done, page)
+        _say(done, page, silent)
 
     if every_s is None:
         once()
@@ -183,7 +187,7 @@ def drift(
     with existing_log(log_path):
         pass
     from routerlib.evaluation.drift import measure_drift, since_training
-    from routerlib.log.candidates_seen import changes_of_model
+    from routerlib.log.candidates_seen import changes_of_model, told_of_silent
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.loading import load_router
     from routerlib.show.tables.retraining import calibration_table, drift_table
@@ -191,12 +195,14 @@ def drift(
     router = load_router(model_path)
     with existing_log(log_path) as log:
         outcomes = Outcomes.from_log(log, models=list(router.models_))
-        changes = changes_of_model(log)
+        changes, silent = changes_of_model(log), told_of_silent(log)
     found = measure_drift(router, since_training(router, outcomes), recent)
     if found.n_now:
         typer.echo(str(drift_table(found)))
         typer.echo(str(calibration_table(found)))
     typer.echo(found.sentence)
+    for line in silent:
+        typer.echo(line)
     if found.to_do in ("retrain", "recalibrate"):
         typer.echo(f"next: routerlib retrain --log {log_path} --model {model_path}")
     for line in changes:
@@ -247,8 +253,10 @@ def rollback(
         typer.echo(f"back to {left}: routerlib models rollback {left} --model {model_path}")
 
 
-def _say(done: Retraining, page: Path) -> None:
+def _say(done: Retraining, page: Path, silent: Sequence[str]) -> None:
     typer.echo(done.sentence)
+    for line in silent:
+        typer.echo(line)
     if done.left_out:
         typer.echo(done.left_out)
     if done.drift is not None:

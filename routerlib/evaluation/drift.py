@@ -82,7 +82,7 @@ class Drift:
         compared = f"{self.n_now} recent prompts against {self.n_before} training prompts"
         told = "".join(f" {note[0].upper()}{note[1:]}." for note in self.notes)
         if not self.n_now:
-            return f"Nothing has come in since training ({compared})."
+            return f"Nothing with a score has come in since training ({compared})."
         if self.to_do == "wait":
             return f"Too few prompts to tell ({compared}; {_MIN_PROMPTS} of each are needed)."
         if self.to_do == "nothing":

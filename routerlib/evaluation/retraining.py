@@ -192,8 +192,8 @@ def retrain(
         return Retraining("not yet", _not_yet(n_new, if_new), n_new, **known)
     if n_new < MIN_COMPARED:
         sentence = (
-            f"Kept: {n_new} new prompts, {MIN_COMPARED} that neither router has seen are needed "
-            "to compare; collect or serve more."
+            f"Kept: {n_new} new scored prompts, {MIN_COMPARED} that neither router has seen are "
+            "needed to compare; collect or serve more."
         )
         return Retraining("kept", sentence, n_new, **known)
     promotions = Promotions.of(model_path)

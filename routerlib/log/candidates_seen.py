@@ -27,6 +27,12 @@ select
 from calls where {IS_ASKED} group by candidate order by min(call_id)
 """
 _N_ASKED = f"select count(distinct prompt_id) from calls where {IS_ASKED}"
+_N_SILENT = f"""
+select count(*) from (
+    select prompt_id from calls where status = 'ok' and {IS_ASKED}
+    except select prompt_id from calls join scores using (call_id) where score is not null
+)
+"""
 _COMMONEST = f"""
 select coalesce(error_type, status), max(error), count(*) as n from calls
 where candidate = ? and status <> 'ok' and {IS_ASKED} group by 1 order by n desc, 1 limit 1
@@ -63,6 +69,18 @@ def told_of_unscored(log: CallLog, n_scored: int) -> list[str]:
     who, them = ("1 more prompt was", "it") if n == 1 else (f"{n} more prompts were", "them")
     learnt = f"nothing is learnt of {them}, nor tested on {them}"
     return [f"{who} asked, but no answer of these candidates has a score that counts: {learnt}"]
+
+
+def told_of_silent(log: CallLog) -> list[str]:
+    """Say how many prompts were answered, but no answer of them has a score yet."""
+    (n,) = log.lookup(_N_SILENT)[0]
+    if not n:
+        return []
+    who, they = ("1 prompt has", "it tells") if n == 1 else (f"{n} prompts have", "they tell")
+    return [
+        f"{who} answers that nobody has scored: {they} nothing yet of how good the router is "
+        "(feedback to what was served, or routerlib judge)"
+    ]
 
 
 def told_of_steps(log: CallLog) -> list[str]:

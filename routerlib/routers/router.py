@@ -311,7 +311,8 @@ class Router(Fitted, Estimator):
         else:
             weight = self.cost_weight_ if cost_weight is None else cost_weight
             arm, propensity = int(choose_arms(estimates, weight, haste)[0]), 1.0
-        return arm, propensity, reason_of(estimates, arm, haste.latency_weight)
+        drawn = f"; drawn with probability {propensity:.2g}" if propensity < 1 else ""
+        return arm, propensity, reason_of(estimates, arm, haste.latency_weight) + drawn
 
     def _best_of(self, models: Sequence[str]) -> str:
         """Return which of some models has the highest mean quality on train."""

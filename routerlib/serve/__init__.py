@@ -42,7 +42,9 @@ def make_app(
     try:
         from routerlib.serve.app import make_application
     except ImportError as error:
-        raise RuntimeError("serving needs routerlib with the extra 'serve'") from error
+        raise RuntimeError(
+            "serving needs routerlib with the extra 'serve': pip install 'routerlib[serve]'"
+        ) from error
     from routerlib.serve.answering import Service
     from routerlib.serve.choosing import read_exploration
     from routerlib.serve.reloading import ReloadedRouter

@@ -41,7 +41,9 @@ def exported(told: Told) -> Spans | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise RuntimeError("sending spans needs routerlib with the extra 'otel'") from error
+        raise RuntimeError(
+            "sending spans needs routerlib with the extra 'otel': pip install 'routerlib[otel]'"
+        ) from error
     name = {} if os.environ.get(_NAME) else {"service.name": "routerlib"}
     provider = TracerProvider(resource=Resource.create(name))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -216,7 +216,7 @@ def test_prompts_held_out_of_training_are_no_news(trained: tuple[KNNRouter, Outc
     assert measure_drift(router, at_once).to_do == "wait"
     told = measure_drift(router, learnt).sentence
     counts = f"0 recent prompts against {len(learnt)} training prompts"
-    assert told == f"Nothing has come in since training ({counts})."
+    assert told == f"Nothing with a score has come in since training ({counts})."
     later = since_training(router, outcomes)
     assert 600 <= measure_drift(router, later).n_now < 620
 

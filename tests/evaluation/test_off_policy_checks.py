@@ -122,6 +122,23 @@ def test_missing_verdicts_make_a_difference_of_routers_as_bad_as_it_can_be() -> 
     assert part.high - part.low > 0.15 + whole.high - whole.low
 
 
+def test_a_few_unknown_costs_widen_a_difference_and_do_not_prevent_it() -> None:
+    outcomes = make_world(n_prompts=200, n_models=3, seed=9).outcomes
+    routers = [BestSingle().fit(outcomes.of_models([name])) for name in ("m1", "m2")]
+    logged = make_log(n_prompts=400, epsilon=1.0)
+    costs = np.where(logged.arms == 1, 0.001, 0.002) * np.linspace(0.5, 1.5, 400)
+    known = replace(logged, cost_usd=costs)
+    some = replace(logged, cost_usd=np.where(np.arange(400) % 20 == 0, NAN, costs))
+    whole, part = (estimate_difference(*routers, each, cost_weight=50.0) for each in (known, some))
+    assert part.low < whole.low < whole.value < whole.high < part.high
+    assert part.value == pytest.approx(whole.value, abs=0.01)
+    assert part.high - part.low < 0.05 + whole.high - whole.low
+    none = replace(logged, cost_usd=np.where(logged.arms == 1, NAN, costs))
+    with pytest.raises(ThinOverlap, match="no logged cost of m1 is known.*name its price"):
+        estimate_difference(*routers, none, cost_weight=50.0)
+    assert estimate_difference(*routers, none) == estimate_difference(*routers, logged)
+
+
 def answer(log: rl.CallLog, text: str, decision: Decision, score: float | None) -> int:
     prompt = Prompt.from_text(text)
     log.add_prompts([prompt])

@@ -149,7 +149,7 @@ def test_nothing_happens_before_there_are_enough_new_prompts(
     assert few.sentence == "Not yet: 30 new scored prompts, 200 are needed."
     too_few = retrain(log, path)
     assert too_few.verdict == "kept"
-    assert "30 new prompts, 40 that neither router has seen are needed" in too_few.sentence
+    assert "30 new scored prompts, 40 that neither router has seen are needed" in too_few.sentence
     assert path.read_bytes() == before
 
 
@@ -408,7 +408,7 @@ def test_router_that_training_replaces_can_be_had_back(
     capsys.readouterr()
     assert main(["drift"]) == 0, "all of the log was learnt from"
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("Nothing has come in since training")
+    assert line.startswith("Nothing with a score has come in since training")
 
 
 def test_a_damaged_archived_router_is_never_put_in_use(world: rl.Outcomes, tmp_path: Path) -> None:
@@ -551,7 +551,7 @@ def test_the_command_retrains_reports_lists_and_goes_back(
     assert "https://" not in page
     assert main(["drift"]) == 0
     # What was held out was there when the new router was trained.
-    assert "Nothing has come in since training" in capsys.readouterr().out
+    assert "Nothing with a score has come in since training" in capsys.readouterr().out
     assert main(["models", "list"]) == 0
     assert "0002-" in capsys.readouterr().out
     assert main(["models", "rollback"]) == 0

@@ -17,6 +17,7 @@ from routerlib.evaluation.off_policy.feedback import (
     ripe,
 )
 from routerlib.evaluation.off_policy.halves import Halves
+from routerlib.evaluation.off_policy.paid import paid
 from routerlib.evaluation.off_policy.targets import (
     ThinOverlap,
     check_chance,
@@ -288,8 +289,8 @@ def estimate_difference(
     """Estimate how much more utility one router would have had than another, doubly robust.
 
     Where both choose the same, a row tells nothing and adds no spread: the interval of the
-    difference is narrower than the two values suggest. Decisions without a verdict are at the low
-    end as bad for the challenger as they can be, at the high end as good.
+    difference is narrower than the two values suggest. Decisions without a verdict, or a cost, are
+    at the low end as bad for the challenger as they can be, at the high end as good.
     """
     turns = logged.everything
     chosen = [target_probabilities(router, turns, None) for router in (challenger, champion)]
@@ -300,22 +301,25 @@ def estimate_difference(
     for units in (ours, theirs):
         check_overlap(units.weights, units.n_decisions)
     logged, rows = ours.logged, np.arange(len(ours.logged))
-    outcomes = utility(logged.quality, logged.cost_usd, cost_weight)
+    costs = paid(logged) if cost_weight else None
+    usual = logged.cost_usd if costs is None else costs.usual
+    outcomes = utility(logged.quality, usual, cost_weight)
     has_verdict = ~np.isnan(logged.quality)
-    if not np.isfinite(outcomes[has_verdict]).all():
-        raise ThinOverlap("some logged costs are unknown, so utility can't be compared")
     difference, weights = ours.target - theirs.target, ours.weights - theirs.weights
     expected = Bench.of(logged, "dr", random_state).cross_fitted(outcomes, has_verdict)
-    # What a verdict is missing of costs what it is known to cost, else what others do.
-    paid = cost_weight * np.where(
-        np.isnan(logged.cost_usd), _mean_known(logged.cost_usd), logged.cost_usd
-    )
     ends = ends_of(logged)
+
+    def worth(is_bad: np.ndarray) -> Floats:
+        """Return the utility of decisions, what is unknown as bad or as good as it can be."""
+        quality = np.where(is_bad, ends.lowest, ends.highest)
+        if costs is None:
+            return quality
+        return quality - cost_weight * np.where(is_bad, costs.most, costs.least)
+
     lower, upper = (
         interval(
             estimators.doubly_robust(
-                np.where(weights * sign < 0, ends.lowest, ends.highest)
-                - (paid if cost_weight else 0.0),
+                worth(weights * sign < 0),
                 weights,
                 expected[rows, logged.arms],
                 (difference * expected).sum(axis=1),
