@@ -182,9 +182,12 @@ def blended_judges(path: queries.Source) -> list[str]:
 def _nothing_scored(reader: queries.Reader, path: queries.Source, judge: str | None) -> str:
     known = reader.frame("select distinct judge from scores order by judge").judge.tolist()
     if judge is None or not known:
+        with_reference = "select count(*) as n from prompts where reference is not null"
+        has_reference = bool(reader.frame(with_reference).n[0])
+        by = "auto" if has_reference else "llm --judge-candidate NAME"
         return (
             f"the log {path} holds no scored answer yet; collect some, and judge them "
-            "(routerlib judge --judge auto)"
+            f"(routerlib judge --judge {by})"
         )
     near = get_close_matches(judge, known, n=1)
     meant = f"did you mean {near[0]!r}?" if near else "name one of these."

@@ -134,7 +134,7 @@ def test_a_few_unknown_costs_widen_a_difference_and_do_not_prevent_it() -> None:
     assert part.value == pytest.approx(whole.value, abs=0.01)
     assert part.high - part.low < 0.05 + whole.high - whole.low
     none = replace(logged, cost_usd=np.where(logged.arms == 1, NAN, costs))
-    with pytest.raises(ThinOverlap, match="no logged cost of m1 is known.*name its price"):
+    with pytest.raises(ThinOverlap, match=r"no logged cost of m1 is known.*name its price"):
         estimate_difference(*routers, none, cost_weight=50.0)
     assert estimate_difference(*routers, none) == estimate_difference(*routers, logged)
 

@@ -11,6 +11,7 @@ from routerlib.cli import main
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
+from routerlib.routers.baselines import BestSingle
 
 Printed = pytest.CaptureFixture[str]
 
@@ -88,3 +89,30 @@ def test_sealing_what_is_not_logged_yet_is_refused(tmp_path: Path, capsys: Print
     assert "--before 9999-12-31 lies in the future: give 2" in capsys.readouterr().err
     assert not (tmp_path / "sealed").exists()
     assert main([*sealed, "--older-than", "0"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "how"), [("4", "--judge auto)"), (None, "--judge llm --judge-candidate NAME)")]
+)
+def test_training_on_nothing_scored_names_the_judge_that_can(
+    tmp_path: Path, capsys: Printed, reference: str | None, how: str
+) -> None:
+    path = log_with(tmp_path / "logs.db", reference=reference)
+    assert main(["train", "--log", str(path)]) == 1
+    told = capsys.readouterr().err
+    assert "holds no scored answer yet" in told
+    assert how in told
+
+
+def test_answers_that_nobody_scored_are_counted_by_drift(tmp_path: Path, capsys: Printed) -> None:
+    path = log_with(tmp_path / "logs.db", reference="4", judge="numeric")
+    with CallLog(path) as log:
+        outcomes = log.outcomes()
+        prompt = Prompt.from_text("And what is 3 + 3?")
+        log.add_prompts([prompt])
+        log.add_call(Call(prompt.prompt_id, "small", "h", "ok", "6"))
+    BestSingle().fit(outcomes).save(tmp_path / "r.pkl")
+    assert main(["drift", "--log", str(path), "--model", str(tmp_path / "r.pkl")]) == 0
+    told = capsys.readouterr().out
+    assert "Nothing with a score has come in since training" in told
+    assert "1 prompt has answers that nobody has scored" in told

@@ -46,7 +46,8 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
     table = read_table_file(path, options.prompt)
     if options.prompt not in table.columns:
         raise ValueError(
-            f"{path} has no column {options.prompt!r}; it has {', '.join(table.columns)}"
+            f"{path} has no column {options.prompt!r}; it has {', '.join(table.columns)}: "
+            "--prompt NAME says which holds the prompts"
         )
     costs = {**_cost_columns(table, options), **options.costs}
     columns = _Columns(table, path)
