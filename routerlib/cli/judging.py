@@ -63,11 +63,11 @@ def judge(
             by_llm = _ByLLM(name, rubric, against, max_tokens, budget_usd, dry_run)
             done = by_llm.judge(log, judge_candidate, candidates_source)
             planned = "; ".join(filter(None, [done.self_judging, str(done.collection.plan)]))
-            typer.echo(planned if dry_run else str(done))
             if not (dry_run or done.collection.is_complete):
                 raise RuntimeError(f"not everything is judged: {done}")
+            typer.echo(planned if dry_run else str(done))
             if done.complaint:
-                raise RuntimeError(f"{done.complaint}; one said: {done.unreadable!r}")
+                raise RuntimeError(done.complaint)
         else:
             typer.echo(_by_rule(log, name, _reference(reference)))
         if dry_run and name in _BY_LLM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,7 +166,8 @@ def test_the_command_fails_where_a_judge_gives_no_verdict_and_shows_a_reply(
     assert main([*arguments, "--max-tokens", "77"]) == 1
     shown = capsys.readouterr()
     assert "llm:critic gave no verdict in 2 replies; take another judge" in shown.err
-    assert "one said: 'Both are fine.'" in shown.err
+    assert "one said: 'Both are fine.'" in shown.out
+    assert "one said" not in shown.err  # each is told once
     assert told in shown.out
     assert "next:" not in shown.out
     assert {body["max_tokens"] for body in server.bodies} == {77}
@@ -200,3 +202,28 @@ def test_answers_that_were_served_are_judged_too(
     # A server names its candidates by a hash alone.
     asked.start_run("serve", {"candidates": {cloud.name: cloud.params_hash}})
     assert judge(asked, cloud, dry_run=True, progress=False).collection.plan.cells
+
+
+def test_what_a_judge_did_is_told_once_and_by_answers(
+    log: CallLog, server: FaultServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.add_prompts(PROMPTS)
+    for prompt in PROMPTS:
+        for repeat in range(2):  # the same answer twice is judged by one reply
+            call = Call(prompt.prompt_id, "small", "h", "ok", "4", Usage(1, 1), repeat=repeat)
+            log.add_call(call)
+    pool = tmp_path / "c.yaml"
+    pool.write_text(
+        f"- {{name: critic, model: c, base_url: '{server.url}',"
+        " price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}\n"
+    )
+    server.reply = lambda _: "Both are fine."
+    arguments = ["judge", "--log", str(log.path), "--judge", "llm", "--candidates", str(pool)]
+    assert main([*arguments, "--judge-candidate", "critic"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count("one said: 'Both are fine.'") == 1
+    numbers = re.search(
+        r"replies about (\d+) gave no verdict.* its calls: (\d+) calls", shown.out + shown.err
+    )
+    assert numbers is not None, shown
+    assert int(numbers[1]) == 2 * int(numbers[2])

@@ -42,7 +42,8 @@ class LLMJudgement:
     n_scores : int
         Scores written.
     n_unreadable : int
-        Replies that gave no verdict, and so no score.
+        Answers, or comparisons, whose reply gave no verdict, and so no score; answers that are the
+        same share one reply.
     collection : Collection
         Its calls, what they cost, and whether the budget stopped them.
     unreadable : str, default=""
@@ -71,7 +72,7 @@ class LLMJudgement:
     def __str__(self) -> str:
         told = f"{self.n_scores} scores by {self.judge}"
         if self.n_unreadable:
-            told += f"; {self.n_unreadable} replies gave no verdict, so no score"
+            told += f"; replies about {self.n_unreadable} gave no verdict, so no score"
         if self.unreadable:
             told += f" (one said: {self.unreadable!r})"
         return "; ".join(filter(None, [told, self.self_judging, f"its calls: {self.collection}"]))
