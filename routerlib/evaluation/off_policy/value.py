@@ -314,7 +314,7 @@ def estimate_difference(
         quality = np.where(is_bad, ends.lowest, ends.highest)
         if costs is None:
             return quality
-        return quality - cost_weight * np.where(is_bad, costs.most, costs.least)
+        return utility(quality, np.where(is_bad, costs.most, costs.least), cost_weight)
 
     lower, upper = (
         interval(
