@@ -1,6 +1,7 @@
 """Print how long a decision, a batch, training and loading take on this machine.
 
-Run ``OMP_NUM_THREADS=1 python benchmarks/speed.py [--table small|nine]``; protocol: README.md.
+Run ``OMP_NUM_THREADS=1 python benchmarks/speed.py [--table small|nine]``, or with ``--before
+CHECKOUT`` beside another build; protocol: README.md.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from builds import HERE, Build
 from outcome_tables import read_nine
 
 from routerlib.outcomes.outcomes import Outcomes
@@ -46,7 +48,12 @@ def main() -> None:
     """Print the table for three and nine candidates, and for the table of nine models."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", choices=["small", "nine"], help="both if not given")
-    table = parser.parse_args().table
+    parser.add_argument("--before", type=Path, help="another checkout to compare with, in turn")
+    given = parser.parse_args()
+    table = given.table
+    if given.before is not None:
+        compare(given.before)
+        return
     print(
         "| trained on | `route` p50, ms | p95, ms | CPU p50, ms | batch, prompts/s "
         "| per CPU second | load, ms | training, CPU s | MB |\n" + "| --- " * 9 + "|"
@@ -74,6 +81,43 @@ def report(name: str, outcomes: Outcomes) -> None:
     print(f"| {name} | {' | '.join(cells)} | {train_s:.1f} | {megabytes:.1f} |", flush=True)
 
 
+def compare(checkout: Path) -> None:
+    """Print what another checkout and this one take, in turn, each with a router of its own."""
+    nine = read_nine()
+    if nine is None:
+        return
+    builds = [Build(checkout), Build(HERE)]
+    trained = [build.ask("train") for build in builds]
+    print("| what | before | now | ratio, lowest and highest turn |\n" + "| --- " * 4 + "|")
+    print(f"| training {len(nine):,} x 9, CPU s | {trained[0]:.1f} | {trained[1]:.1f} | 1 turn |")
+    real = [nine.prompts[row] for row in np.random.default_rng(0).permutation(len(nine))]
+    for name, texts in (("made", make_prompts(len(nine), seed=1)), ("real", real)):
+        for build in builds:
+            build.ask("route", texts[:5])
+        ones = np.array(
+            [[b.ask("route", texts[60 * turn :][:60]) for b in builds] for turn in range(10)]
+        )
+        many = np.array(
+            [[b.ask("batch", texts[500 * turn :][:500]) for b in builds] for turn in range(2, 8)]
+        )
+        for part in (50, 25):
+            ms = 1e3 * np.percentile(ones, part, axis=2)
+            before, now = np.median(ms, axis=0)
+            print(row(f"{name}: `route`, CPU p{part}, ms", before, now, ms[:, 1] / ms[:, 0]))
+        rate = 500 / many
+        before, now = np.median(rate, axis=0)
+        print(row(f"{name}: batch, prompts per CPU s", before, now, rate[:, 1] / rate[:, 0]))
+    for build in builds:
+        build.close()
+
+
+def row(name: str, before: float, now: float, ratios: np.ndarray) -> str:
+    """Return one row of the comparison."""
+    spread = f"{np.median(ratios):.2f} [{ratios.min():.2f}, {ratios.max():.2f}]"
+    digits = 2 if before < 100 else 0
+    return f"| {name} | {before:,.{digits}f} | {now:,.{digits}f} | {spread} |"
+
+
 def measure(router: Router, path: Path) -> Turn:
     """Measure once."""
     load_s = min(seconds(lambda: load_router(path)) for _ in range(3))
@@ -83,7 +127,7 @@ def measure(router: Router, path: Path) -> Turn:
     cpus = [seconds(lambda text=text: router.route(text), time.thread_time) for text in fresh]
     batch = make_prompts(N_BATCH, seed=2)
     wall_s = min(seconds(lambda: router.predict(batch)) for _ in range(3))
-    cpu_s = min(seconds(lambda: router.predict(batch), time.thread_time) for _ in range(3))
+    cpu_s = min(seconds(lambda: router.predict(batch), time.process_time) for _ in range(3))
     p50, p95 = np.percentile(walls, [50, 95])
     return Turn(
         1e3 * p50,

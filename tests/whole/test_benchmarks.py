@@ -16,6 +16,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # What the scripts share, and what runs them.
 _NO_BENCHMARK = {
     "bench",
+    "builds",
     "fake_candidate",
     "large_log",
     "outcome_tables",
