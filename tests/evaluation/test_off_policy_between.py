@@ -88,5 +88,7 @@ def test_every_kind_of_router_keeps_to_those_who_can(router: Any) -> None:
 def test_a_router_that_keeps_to_the_best_single_keeps_to_the_best_that_can() -> None:
     router = KNNRouter().fit(_train()).stand_at(0.0, fallback="no gain was seen")
     assert router.route("Hello", among=["b", "c"]).model == "b"
-    assert router.route("Hello", among=["b", "c"]).reason == "keeps to b: no gain was seen"
+    assert router.route("Hello", among=["b", "c"]).reason == (
+        "keeps to b, the best single model of those left, as it would to a: no gain was seen"
+    )
     assert router.route("Hello").reason == "keeps to a: no gain was seen"
