@@ -17,7 +17,7 @@ _PIECE_CHARACTERS = 2**18
 def canonical_json(value: Any) -> str:
     """Serialise a value so that equal values give equal text."""
     if not _holds_long_text(value):
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return _at_once(value)
     pieces = (piece.encode("utf-8", "surrogatepass") for piece in json_pieces(value))
     return b"".join(pieces).decode("utf-8", "surrogatepass")
 
@@ -29,7 +29,7 @@ def json_pieces(value: Any) -> Iterator[str]:
     '[{"a":null,"b":1},"x"]'
     """
     if not _holds_long_text(value):
-        yield canonical_json(value)
+        yield _at_once(value)
     elif isinstance(value, str):
         yield '"'
         for start in range(0, len(value), _PIECE_CHARACTERS):
@@ -52,13 +52,24 @@ def _marks(opening: str) -> Iterator[str]:
     return chain([opening], repeat(","))
 
 
+def _at_once(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 def _holds_long_text(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(value) > _PIECE_CHARACTERS
-    if isinstance(value, dict):  # JSON makes texts of other names, which is left to its writer
-        are_plain = all(isinstance(name, str) for name in value)
-        return are_plain and any(map(_holds_long_text, value.values()))
-    return isinstance(value, list | tuple) and any(map(_holds_long_text, value))
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            if len(each) > _PIECE_CHARACTERS:
+                return True
+        elif isinstance(each, dict):
+            # JSON makes texts of other names, which is left to its writer.
+            if all(isinstance(name, str) for name in each):
+                left += each.values()
+        elif isinstance(each, list | tuple):
+            left += each
+    return False
 
 
 def read_json(payload: bytes | bytearray | str) -> Any:

@@ -45,5 +45,4 @@ def in_situation(
             n_tokens = told
     situation = Situation.of(tools, n_tokens, steps)
     situated = replace(prompt, extra={**(prompt.extra or {}), **situation.kept()})
-    situated.__dict__["prompt_id"] = prompt.prompt_id  # of the messages alone, and worked out
     return situated
