@@ -105,3 +105,18 @@ def test_report_and_command_line_say_one_finding_of_cascade_and_router(
     rows = html.split("Beside other ways to choose")[1].split("</details>")[0]
     assert ">router<" in rows
     assert ">cascade<" in rows
+
+
+def test_a_certificate_that_is_asked_for_is_the_cascade_s_own(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = trained.with_name("certified.pkl")
+    told = ["train", "--cascade", "--log", str(trained.with_name("logs.db")), "--epsilon", "0.1"]
+    assert main([*told, "--model", str(kept)]) == 0
+    assert "the cascade is at most 10 points of quality below" in capsys.readouterr().out
+    cascade = rl.load_router(kept)
+    assert isinstance(cascade, rl.Cascade)
+    assert cascade.training_["cost_weight_is"] == "certified"
+    assert cascade.after(PROMPT, {"small": UNSURE}).model == "large"
+    assert set(cascade.router.train_prompt_ids_) == set(cascade.train_prompt_ids_)
+    assert "certificate" in cascade.router.training_, "the router inside has a point of its own"
