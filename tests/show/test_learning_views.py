@@ -56,7 +56,7 @@ def test_label_curves_show_every_strategy_and_the_gain_over_random() -> None:
     lines = {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()}
     assert lines["close calls"] == pytest.approx([0.04, 0.04])
     assert lines["random"] == pytest.approx([0.11, 0.11])
-    assert re.search(r"close calls +0\.04 +0\.07 \[", str(learning.labels_table(RUNS)))
+    assert re.search(r"close calls +0\.040 +0\.070 \[", str(learning.labels_table(RUNS)))
 
 
 def test_values_stand_beside_the_truth_and_the_lessons_count_them() -> None:

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.show import plots
 from routerlib.show.pages.notebook import style
-from routerlib.show.plots.style import _COLORS
+from routerlib.show.plots.style import _COLORS, DEEP, candidate_styles
 from routerlib.show.plots.themed import _INKS, ThemedFigure
 
 plt.switch_backend("agg")
@@ -80,6 +80,15 @@ def test_candidates_are_told_from_the_ground_in_the_dark_too():
     for ground in ("#111111", re.findall(r"--paper: (#\w+)", style())[1]):
         for color in _COLORS:
             assert contrast(darkened.get(color.lower(), color), ground) >= 3, (color, ground)
+
+
+def test_what_is_too_deep_for_the_dark_is_called_by_name_in_pages():
+    assert {ink.drawn: ink.name for ink in _INKS}.items() >= DEEP.items()
+    styles = candidate_styles([f"m{number}" for number in range(9)]).values()
+    told = {style.color: style.css for style in styles}
+    assert told["#882255"] == "var(--plum, #882255)"
+    assert told["#0072B2"] == "#0072B2"
+    assert len(set(told.values())) == 9
 
 
 def test_pages_say_in_light_in_the_dark_and_on_paper_what_the_inks_are():

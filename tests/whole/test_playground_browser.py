@@ -100,6 +100,16 @@ def tab_order(page: Page) -> list[str]:
     return list(dict.fromkeys(reached))
 
 
+def small_letters(page: Page) -> list[object]:
+    """Return what is written in under 11 pixels."""
+    return page.evaluate(  # type: ignore[no-any-return]
+        """[...document.querySelectorAll(".rl-playground *")].filter(each =>
+            each.getClientRects().length && parseFloat(getComputedStyle(each).fontSize) < 10.95
+            && [...each.childNodes].some(node => node.nodeType == 3 && node.data.trim())
+        ).map(each => each.textContent)"""
+    )
+
+
 def check_log(checkout: Path, prompt: str = PROMPT) -> None:
     """Find the decision, its call and the person's score."""
     with CallLog(checkout / "data/logs.db", read_only=True) as log:
@@ -139,6 +149,7 @@ def test_in_voila_a_prompt_is_routed_asked_and_judged_accessibly(
 ) -> None:
     page = in_voila.page
     assert tab_order(page) == ["rl-prompt", "rl-kind", "rl-slider", "rl-ask"]
+    expect(page.locator(".rl-deadline option:checked")).to_have_text("at any time")
     use(page)
     check_log(checkout)
     page.locator(".rl-playground").screenshot(path=screenshots / "playground_voila.png")
@@ -158,4 +169,5 @@ def test_in_voila_a_prompt_is_routed_asked_and_judged_accessibly(
         ".map(each => each.className)"
     )
     assert too_wide == []
+    assert small_letters(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]

@@ -97,7 +97,7 @@ def values_plot(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
         "What other policies are worth, by the log and in truth",
         "policy that is valued",
         "mean quality (0-1)",
-        "95 % intervals; black: what the replay knows",
+        "95 % intervals; lines: what the replay knows",
     )
     return ax
 

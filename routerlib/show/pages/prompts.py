@@ -88,7 +88,7 @@ def write_prompts(path: str | Path, log: CallLog, shown: Shown) -> list[Path]:
         loader=FileSystemLoader(templates_folder()), autoescape=True, undefined=StrictUndefined
     )
     template = environment.get_template("prompts.html.j2")
-    looks = {name: look.color for name, look in candidate_styles(models).items()}
+    looks = {name: look.css for name, look in candidate_styles(models).items()}
     n_before = 0
     for name, part in zip(names, parts, strict=True):
         page = template.render(

@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 # Where a name may stand around its point, in points to the right and up; the first are preferred.
-_PLACES = [(x, y) for y in (-13, 13, -28, 28, -46, 46, -64) for x in (8, -8, 30, -30)]
+_PLACES = [(x, y) for y in (-13, 13, -28, 28, -46, 46, -64, -82) for x in (8, -8, 30, -30)]
 _STEPS_OF_A_PATH = 400
 
 

@@ -23,6 +23,8 @@ _COLORS = (
     "#882255",
     "#332288",
 )
+# Too deep to be seen in the dark, where pages and figures draw them paler: by what they are called.
+DEEP = {"#882255": "plum", "#332288": "indigo"}
 # Where the colours begin anew, lines are drawn otherwise; dashes are the baselines'.
 _LINES = ("-", "-.", ":")
 # One marker fewer than colours: all pairs differ for the first 72 candidate models.
@@ -44,6 +46,12 @@ class Style(NamedTuple):
     marker: str
     hatch: str
     line: str
+
+    @property
+    def css(self) -> str:
+        """Colour for a page, which calls those by name that it draws paler in the dark."""
+        name = DEEP.get(self.color)
+        return f"var(--{name}, {self.color})" if name else self.color
 
 
 def candidate_styles(models: Sequence[str]) -> dict[str, Style]:

@@ -187,7 +187,7 @@ def _look(models: Sequence[str], model: str) -> str:
     """Return a candidate model's colour and pattern as CSS."""
     style = candidate_styles(models)[model]
     pattern = _PATTERNS.get(style.hatch)
-    return f"background:{pattern + ',' if pattern else ''}{style.color}"
+    return f"background:{pattern + ',' if pattern else ''}{style.css}"
 
 
 def _estimates(controller: PlaygroundController) -> str:

@@ -82,6 +82,7 @@ class PlaygroundView(widgets.VBox):
         caps = [(f"within {each:g} s", each) for each in controller.deadlines_s]
         self._deadline = widgets.Dropdown(
             options=[(_NO_DEADLINE, None), *caps],
+            index=0,  # the value None alone would choose no option
             description="Nine of ten answers",
             layout=_FULL,
         ).add_class("rl-deadline")
