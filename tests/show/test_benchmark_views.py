@@ -65,6 +65,9 @@ def test_twelve_routers_are_drawn_in_twelve_ways(outcomes):
     makes = {f"flat {number}": BestSingle for number in range(12)}
     found = benchmark(makes, outcomes, folds(outcomes.groups, 2), n_bootstrap=20)
     curves = benchmarks.curves_plot(found)
+    honest = benchmarks.reliability_plot(found)
+    honest.figure.draw_without_rendering()
+    assert honest.get_legend().get_window_extent().x0 >= honest.get_window_extent().x1
     looks = {(line.get_color(), line.get_linestyle()) for line in curves.lines[:12]}
     assert len(looks) == 12
 

@@ -12,6 +12,7 @@ from routerlib.metrics.curves import CostQualityCurve, cost_quality_curve, hull,
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.show.plots.drawing import (
     COST_LABEL,
+    MOVABLE,
     Row,
     cost_dot,
     curve_line,
@@ -19,6 +20,7 @@ from routerlib.show.plots.drawing import (
     finish_reliability,
     interval_rows,
     mixing_line,
+    place_names,
     reliability_line,
 )
 from routerlib.show.plots.style import (
@@ -26,6 +28,7 @@ from routerlib.show.plots.style import (
     ROUTER_BLACK,
     axes_or_new,
     candidate_styles,
+    escape_math,
     finish,
 )
 from routerlib.show.tables.rendering import Table, table
@@ -151,6 +154,7 @@ def curves_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
     Axes
         Hulls of the routers' curves, the single candidate models, random mixing, the oracle.
     """
+    is_new = ax is None
     ax = axes_or_new(ax, (8.6, 5.4))
     if main_metric(benchmark) == "quality":
         return _qualities(benchmark, ax)
@@ -165,12 +169,14 @@ def curves_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
     mixing_line(ax, costs, heights, float(costs.max()), "random mixing")
     for name, cost, height in zip(tested.models, costs, heights, strict=True):
         cost_dot(ax, cost, height, "s", size=6)
-        _name_last(ax, name, cost > costs.mean())
+        _name_last(ax, name)
     best = np.arange(len(tested)), oracle(tested.quality, tested.cost_usd)
     cost_dot(ax, tested.cost_usd[best].mean(), tested.quality[best].mean(), "*", "oracle", size=11)
     ax.legend(fontsize="small", loc="lower right")
     note = f"{len(tested)} prompts, each by a fit that hasn't seen it; upper hulls"
     finish(ax, _leader(benchmark, "AIQ"), COST_LABEL, f"mean {QUALITY_LABEL}", note)
+    if is_new:  # else only the caller knows when all has its place
+        place_names(ax)
     return ax
 
 
@@ -185,15 +191,17 @@ def _curve(benchmark: Benchmark, name: str) -> tuple[np.ndarray, CostQualityCurv
     )
 
 
-def _name_last(ax: Axes, name: str, is_right: bool) -> None:
+def _name_last(ax: Axes, name: str) -> None:
     """Write a name beside the dot that was drawn last."""
     ax.annotate(
-        name,
+        escape_math(name),
         np.asarray(ax.lines[-1].get_xydata())[0],
-        xytext=(4, -12),
+        xytext=(8, -13),
         textcoords="offset points",
         fontsize="small",
-        ha="right" if is_right else "left",
+        va="center",
+        label=MOVABLE,
+        in_layout=False,  # its place follows from the layout
     )
 
 
@@ -221,7 +229,7 @@ def reliability_plot(benchmark: Benchmark, ax: Axes | None = None) -> Axes:
     Axes
         One line per router, held-out prompts and candidate models together.
     """
-    ax = axes_or_new(ax, (5.8, 5.4))
+    ax = axes_or_new(ax, (8.6, 5.2))
     diagonal(ax)
     means = benchmark.table()
     eces, briers = means["ECE"].to_dict(), means["Brier"].to_dict()

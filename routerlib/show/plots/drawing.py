@@ -39,6 +39,8 @@ class Row(NamedTuple):
 # Where a name may stand around its point, in points to the right and up; the first are preferred.
 _PLACES = [(x, y) for y in (-13, 13, -28, 28, -46, 46, -64, -82) for x in (8, -8, 30, -30)]
 _STEPS_OF_A_PATH = 400
+# More entries than that leave a legend no corner of its own.
+_MOST_INSIDE = 3
 
 
 def interval_rows(ax: Axes, rows: Sequence[Row], size: float | None = None) -> None:
@@ -183,7 +185,10 @@ def finish_reliability(ax: Axes, title: str, note: str) -> None:
     ax.set_ylim(-0.03, 1.03)
     ax.set_aspect("equal")
     finish(ax, title, f"expected {QUALITY_LABEL}", f"observed {QUALITY_LABEL}", note)
-    ax.legend(loc="upper left", fontsize="small")
+    if len(ax.get_legend_handles_labels()[1]) <= _MOST_INSIDE:
+        ax.legend(loc="upper left", fontsize="small")
+    else:  # inside it would cover what it explains
+        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize="small", frameon=False)
 
 
 def place_names(ax: Axes) -> None:

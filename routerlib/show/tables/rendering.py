@@ -48,6 +48,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "expected_cost_usd": ("expected cost (US dollars per 1000 prompts)", usd_per_1000),
     "total_usd": ("cost in all (US dollars)", significant),
     "expected_usd": ("expected cost (US dollars)", significant),
+    "spent_usd": ("spent (US dollars)", significant),
     "worst_case_usd": ("cost in the worst case (US dollars)", significant),
     "cost_share": ("cost, share of best single", percent),
     "share": ("share of prompts", percent),
@@ -136,8 +137,10 @@ class Table:
         longest = max((len(row[column]) for row in self.rows), default=0)
         # Notebooks set cells flush right, unless a cell says otherwise; and on a phone they make
         # columns so narrow that rows become tall.
-        width = ";min-width:6rem" * (longest > _WORD_CHARACTERS)
-        return ' class="long"' * (longest > _LONG_CHARACTERS) + f' style="text-align:left{width}"'
+        is_long, width = longest > _LONG_CHARACTERS, ""
+        if longest > _WORD_CHARACTERS:
+            width = f";min-width:{12 if is_long else 6}rem"
+        return ' class="long"' * is_long + f' style="text-align:left{width}"'
 
     def __str__(self) -> str:
         """Show as plain text, cells under each other; without rows only that there are none."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 _WHOLE_FROM = 1000
+# Below it there are more noughts than anybody counts.
+_TINY = 1e-8
 _MAX_SHOWN_CHARACTERS = 160
 _PROMPTS_PER_UNIT = 1000
 BELOW = "lower than best single"
@@ -42,11 +45,13 @@ def digits(value: float) -> str:
 def significant(value: float) -> str:
     """Write a number with three significant digits, from 1000 on as a whole one.
 
-    >>> significant(0.01234), significant(6019.4), significant(999.9)
-    ('0.0123', '6,019', '1,000')
+    >>> significant(0.01234), significant(9.42e-6), significant(6019.4), significant(999.9)
+    ('0.0123', '0.00000942', '6,019', '1,000')
     """
     text = f"{value:.3g}"
-    return text if not math.isfinite(value) or abs(float(text)) < _WHOLE_FROM else f"{value:,.0f}"
+    if not math.isfinite(value) or 0 < abs(value) < _TINY:
+        return text
+    return f"{value:,.0f}" if abs(float(text)) >= _WHOLE_FROM else f"{Decimal(text):f}"
 
 
 def count(value: float) -> str:
