@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from browsing import screenshots_folder, started_browser
 from fault_server import FaultServer, fault_server
+from hypothesis import settings
 
 from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
@@ -18,6 +19,10 @@ from routerlib.records.call import CandidateModel, Price
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+
+# Machines are shared: examples are drawn alike everywhere, and none fails for being slow.
+settings.register_profile("shared", deadline=None, derandomize=True, database=None)
+settings.load_profile("shared")
 
 # What made the files that importers are tested on: scripts for other environments.
 collect_ignore = ["data"]

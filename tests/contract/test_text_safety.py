@@ -57,7 +57,7 @@ def each_nasty(test):  # type: ignore[no-untyped-def]
     return test
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @each_nasty
 @given(text=TEXTS.filter(str.strip))
 def test_any_text_is_stored_and_read_back_through_every_way(log: CallLog, text: str) -> None:
@@ -104,7 +104,7 @@ def test_an_export_holds_every_text_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @each_nasty
 @given(text=TEXTS.filter(str.strip))
 def test_any_text_passes_through_files_of_every_kind(ending: str, text: str) -> None:
@@ -112,7 +112,7 @@ def test_any_text_passes_through_files_of_every_kind(ending: str, text: str) -> 
         passes_through_file(Path(folder) / f"prompts{ending}", text)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(text=SURROGATES)
 def test_a_lone_surrogate_is_refused_wherever_it_stands(log: CallLog, text: str) -> None:
     known = Prompt.from_text("known")
@@ -131,7 +131,7 @@ def test_a_lone_surrogate_is_refused_wherever_it_stands(log: CallLog, text: str)
     assert len(log.sql("select call_id from calls")) == n_calls, "nothing may be half written"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(text=SURROGATES)
 def test_a_lone_surrogate_in_a_file_is_refused_with_its_line(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -75,7 +75,7 @@ numbers = st.decimals(
 
 
 @given(number=numbers, style=st.sampled_from(sorted(STYLES)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_number_in_any_style_is_read_back_exactly(number: Decimal, style: str) -> None:
     text = STYLES[style](number)
     found = read_number(text).number
@@ -84,7 +84,7 @@ def test_any_number_in_any_style_is_read_back_exactly(number: Decimal, style: st
 
 
 @given(top=st.integers(-(10**9), 10**9), bottom=st.integers(1, 10**6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_fraction_is_read_back_exactly(top: int, bottom: int) -> None:
     value = Fraction(top, bottom)
     sign, absolute = "-" * (value < 0), abs(value)
@@ -105,7 +105,7 @@ def test_any_fraction_is_read_back_exactly(top: int, bottom: int) -> None:
     pair=st.tuples(st.integers(-2000, 2000), st.integers(-2000, 2000)),
     styles=st.tuples(st.sampled_from(sorted(STYLES)), st.sampled_from(sorted(STYLES))),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_two_different_whole_numbers_are_never_the_same(
     pair: tuple[int, int], styles: tuple[str, str]
 ) -> None:
@@ -130,7 +130,7 @@ def test_a_json_number_is_the_number_that_its_text_gives(value: float) -> None:
 @given(
     text=st.text(alphabet="0123456789.,+-−–eE^×/%$€()[]{}\\\\ '_abkmx=<>½³\u202f\n", max_size=30)
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_text_breaks_the_reader(text: str) -> None:
     reading = read_number(text)
     assert (reading.number is None) == bool(reading.why)

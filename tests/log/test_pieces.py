@@ -209,7 +209,7 @@ def test_what_is_undone_leaves_no_piece(tmp_path: Path) -> None:
 CONTENT = st.text(st.characters(blacklist_categories=("Cs",)), max_size=300)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), CONTENT), min_size=2))
 def test_any_text_comes_back(
     tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]]

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plain_metrics import aiq, regret, zero_router_quality
 
@@ -209,7 +209,6 @@ points = st.lists(
 
 
 @given(points, st.floats(0.001, 1000), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_aiq_is_unchanged_by_row_order_and_by_a_change_of_currency(drawn, rate, random):
     cost, quality = np.array(drawn).T
     cost_range = (cost.min(), cost.max() * 1.5)

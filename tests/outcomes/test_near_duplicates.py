@@ -22,7 +22,7 @@ def jaccard(one: str, other: str) -> float:
     return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
 
 
-@settings(max_examples=60, deadline=None)  # first use imports SciPy
+@settings(max_examples=60)
 @given(
     st.lists(st.text("abcé日 ", min_size=1, max_size=24), min_size=2, max_size=12),
     st.sampled_from([0.3, 0.5, 0.8, 1.0]),

@@ -51,7 +51,7 @@ def families(n_families: int, seed: int) -> list[set[int]]:
     return sets
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.sets(st.integers(0, 11), max_size=12), min_size=1, max_size=25),
     st.sampled_from([0.3, 0.5, 0.75, 0.8, 1.0]),

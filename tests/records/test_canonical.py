@@ -27,7 +27,7 @@ VALUES = st.recursive(
 
 
 @given(value=VALUES)
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@settings(max_examples=300)
 def test_in_pieces_it_is_the_json_that_it_is_whole(value: Any) -> None:
     whole = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     with pytest.MonkeyPatch.context() as patch:

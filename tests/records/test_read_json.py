@@ -21,7 +21,7 @@ VALUES = st.recursive(
 
 
 @given(value=VALUES)
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@settings(max_examples=300)
 def test_every_value_is_read_as_it_was_written(value: Any) -> None:
     assert read_json(json.dumps(value).encode()) == value
 

@@ -103,7 +103,7 @@ NEUTRAL = {
         {}, optional={name: st.sampled_from(each) for name, each in NEUTRAL.items()}
     )
 )
-@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@settings(max_examples=200)
 def test_fields_that_ask_for_nothing_pass_nothing_on(fields: dict[str, Any]) -> None:
     from routerlib.serve.requests import ChatRequest
 

@@ -62,7 +62,7 @@ def test_the_server_keeps_to_its_own_document(
     excluded = [positive_data_acceptance] if is_chat else []
 
     @given(case=document[path][method].as_strategy(generation_mode=mode))
-    @settings(max_examples=20, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=20)
     def check(case: schemathesis.Case) -> None:
         case.call_and_validate(excluded_checks=excluded)
 

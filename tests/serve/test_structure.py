@@ -35,7 +35,7 @@ def _size(value: object) -> int:
 
 
 @given(value=VALUES)
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@settings(max_examples=300)
 def test_depth_and_size_are_those_of_the_value_whatever_its_texts_hold(value: object) -> None:
     body = json.dumps(value, ensure_ascii=False).encode()
     depth, size = _depth(value), _size(value)

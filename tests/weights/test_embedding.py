@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from routerlib.weights import embedding
@@ -23,7 +23,6 @@ def _of_the_whole(text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(_PARTS) | st.text(max_size=4), max_size=12))
 def test_pieces_have_the_tokens_of_the_whole_text(parts: list[str]) -> None:
     text = embedding._readable("".join(parts))
