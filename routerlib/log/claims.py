@@ -97,6 +97,15 @@ def in_flight_at_a_kill(log: CallLog) -> set[CellKey]:
     return {CellKey(*row[1:]) for row in rows if row[0] not in alive}
 
 
+def failed_cells(log: CallLog) -> set[CellKey]:
+    """Return the cells of which a call has failed, answered since or not."""
+    rows = log.lookup(
+        "select distinct prompt_id, candidate, params_hash, repeat from calls "
+        "where status in ('error', 'timeout')"
+    )
+    return {CellKey(*row) for row in rows}
+
+
 def is_alive(path: Path, run_id: int) -> bool:
     """Tell whether a run is still going on, in this process or another on this machine."""
     from filelock import Timeout

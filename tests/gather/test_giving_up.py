@@ -11,6 +11,7 @@ from fault_server import FaultServer
 
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.collection.collect import collect
+from routerlib.gather.collection.plan import plan_collection
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import Call, CandidateModel, Price
 from routerlib.records.prompt import Prompt
@@ -98,3 +99,47 @@ def test_one_candidate_without_any_answer_is_complained_of(
     collection = collect([Prompt.from_text("fine")], [candidate, gone], log, progress=False)
     assert collection.is_complete
     assert collection.complaint.startswith("no call of gone: all 1 failed (1 error, 1 connection)")
+
+
+def test_prompts_that_fail_for_good_come_last_and_stop_no_candidate_that_has_answered_others(
+    log: CallLog, server: FaultServer, candidate: CandidateModel
+) -> None:
+    bad = [Prompt.from_text(f"status 400 always, {number}") for number in range(4)]
+    new = [Prompt.from_text(f"fine, {number}") for number in range(3)]
+    collect([new[0], *bad], [candidate], log, progress=False)
+    again = collect([new[0], *bad], [candidate], log, progress=False)
+    assert again.statuses == {"error": 4}, "old failures alone: all are tried"
+    assert not again.switched_off
+    assert "4 cells of small failed again, as in an earlier run (4 http_400): where" in str(again)
+    assert [cell.prompt for cell in plan_collection([*bad, *new], [candidate], log).cells] == [
+        *new[1:],
+        *bad,
+    ]
+    third = collect([*bad, *new], [candidate], log, progress=False)
+    assert third.statuses == {"ok": 2, "error": 4}
+    unheard = [Prompt.from_text(f"status 400 always, new {number}") for number in range(5)]
+    dead = collect([*bad, *unheard], [candidate], log, progress=False)
+    assert dead.statuses == {"error": 3}, "three new ones that fail alike still tell"
+    assert "first 3 prompts all failed in the same way" in dead.switched_off["small"]
+
+
+def test_a_candidate_that_has_never_answered_is_stopped_by_old_failures_too(
+    log: CallLog, candidate: CandidateModel
+) -> None:
+    bad = [Prompt.from_text(f"status 400 always, {number}") for number in range(3)]
+    for _ in range(2):
+        assert collect(bad, [candidate], log, progress=False).statuses == {"error": 3}
+    bad.append(Prompt.from_text("status 400 always, 3"))
+    third = collect(bad, [candidate], log, progress=False)
+    assert third.statuses == {"error": 3}
+    assert "first 3 prompts all failed in the same way" in third.switched_off["small"]
+
+
+def test_a_prompt_that_is_forbidden_again_stops_no_candidate_that_has_answered_others(
+    log: CallLog, candidate: CandidateModel
+) -> None:
+    prompts = [Prompt.from_text(text) for text in ("fine", "status 403 always", "fine, too")]
+    collect(prompts[:2], [candidate], log, progress=False)
+    again = collect(prompts[:2], [candidate], log, progress=False)
+    assert again.statuses == {"error": 1}
+    assert not again.switched_off

@@ -295,7 +295,7 @@ class _Collector:
             finally:
                 self._n_in_flight -= 1
             self.collection.note_call(cell, call)
-            self._give_up_if_hopeless(cell.candidate, call)
+            self._give_up_if_hopeless(cell, call)
             self._show(cell.candidate)
             return permit.claim
 
@@ -321,12 +321,13 @@ class _Collector:
     def tally(self, candidate: CandidateModel) -> Tally:
         return self.collection.tallies[candidate.name]
 
-    def _give_up_if_hopeless(self, candidate: CandidateModel, call: Call) -> None:
-        why = why_hopeless(self.tally(candidate), call)
+    def _give_up_if_hopeless(self, cell: Cell, call: Call) -> None:
+        is_old = self.collection.is_old_fault(cell, call)
+        why = why_hopeless(self.tally(cell.candidate), call, is_old)
         if not why and self._watch is not None:
             why = self._watch(call)
         if why:
-            self._switch_off(candidate, why)
+            self._switch_off(cell.candidate, why)
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:
         given_up = self.collection.switched_off

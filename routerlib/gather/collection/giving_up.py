@@ -25,16 +25,17 @@ _GIVE_UP_UNANSWERED = {
 _TELLING_FAULTS = 3
 
 
-def why_hopeless(tally: Tally, call: Call) -> str:
+def why_hopeless(tally: Tally, call: Call, is_old_fault: bool = False) -> str:
     """Say why the candidate of a logged call is to be asked no more; "" = go on.
 
     "Forbidden" and "not found" can also mean one prompt: they count as long as nothing came
-    back.
+    back. So do faults of the first prompts, and neither where a prompt fails that has failed in an
+    earlier run, while the candidate has answered others.
     """
-    has_answered = tally.statuses["ok"] > 0
+    has_answered = tally.statuses["ok"] > 0 or is_old_fault
     reasons = _GIVE_UP if has_answered else {**_GIVE_UP, **_GIVE_UP_UNANSWERED}
     why = reasons.get(call.error_type or "")
     n_same = tally.n_same_faults
-    if not why and n_same >= _TELLING_FAULTS:
+    if not why and not is_old_fault and n_same >= _TELLING_FAULTS:
         why = f"its first {n_same} prompts all failed in the same way"
     return f"{why} ({call.error_type}: {call.error})" if why else ""

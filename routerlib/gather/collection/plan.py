@@ -20,7 +20,7 @@ from routerlib.gather.calls.budget import (
     worst_cost_usd,
 )
 from routerlib.log.call_log import CallLog
-from routerlib.log.claims import CellKey, in_flight_at_a_kill
+from routerlib.log.claims import CellKey, failed_cells, in_flight_at_a_kill
 from routerlib.log.judging import IS_ASKED, SOURCE
 from routerlib.records.arrays import Floats
 from routerlib.records.call import CandidateModel
@@ -57,6 +57,8 @@ class Plan:
     `pace`: what the estimate of seconds rests on.
     `call_s`: seconds that a call of each candidate takes up; NaN where nothing is known.
     `guessed`: candidates to ask whose answers' length nothing is known of.
+    `failed_before`: cells to ask that have failed in an earlier run; asked after all others.
+    `answered`: candidates that have answered another prompt in this log.
     """
 
     cells: tuple[Cell, ...]
@@ -66,6 +68,8 @@ class Plan:
     in_flight: frozenset[CellKey] = frozenset()
     call_s: Mapping[str, float] = field(default_factory=dict)
     guessed: tuple[str, ...] = ()
+    failed_before: frozenset[CellKey] = frozenset()
+    answered: frozenset[str] = frozenset()
 
     @property
     def expected_usd(self) -> float:
@@ -170,6 +174,7 @@ def plan_collection(
         raise ValueError(f"repeats must be at least 1, got {repeats!r}")
     check_names([candidate.name for candidate in candidates], "candidate")
     finished = log.finished_cells() if log else set()
+    failed = failed_cells(log) if log else set()
     means = _measured_means(log, _is_of_judge(prompts)) if log else {}
     distinct = list({prompt.prompt_id: prompt for prompt in prompts[:limit]}.items())
     cells: list[Cell] = []
@@ -189,14 +194,27 @@ def plan_collection(
             if (key, candidate.name, candidate.params_hash, repeat) not in finished
         ]
         n_done[candidate.name] = len(keys) - len(left)
-        cells += left
+        cells += sorted(left, key=lambda cell: cell.key in failed)  # a stable sort
     lost = in_flight_at_a_kill(log) if log else set()
     in_flight = frozenset(cell.key for cell in cells if cell.key in lost)
     call_s, pace = _call_s(cells, means)
     expected_s = _expected_s(cells, call_s)
     asked = dict.fromkeys(cell.candidate.name for cell in cells)
     guessed = tuple(name for name in asked if means.get(name, (None, None))[0] is None)
-    return Plan(tuple(cells), n_done, expected_s, pace, in_flight, call_s, guessed)
+    failed_before = frozenset(cell.key for cell in cells if cell.key in failed)
+    ways = {(candidate.name, candidate.params_hash) for candidate in candidates}
+    answered = frozenset(name for _, name, how, _ in finished if (name, how) in ways)
+    return Plan(
+        tuple(cells),
+        n_done,
+        expected_s,
+        pace,
+        in_flight,
+        call_s,
+        guessed,
+        failed_before,
+        answered,
+    )
 
 
 def run_parameters(

@@ -23,6 +23,7 @@ class Tally:
 
     `broken`: answers that were broken off, but not at their cap, by the word that they ended with.
     `spent_usd`: US dollars, attempts of unknown outcome counted at their worst case.
+    `old_faults`: types of error of prompts that had failed in an earlier run, while others had not.
     `started`: when it was first asked, by the monotonic clock, in seconds.
     `seconds`: from then to its last call.
     """
@@ -31,6 +32,7 @@ class Tally:
     error_types: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
+    old_faults: Counter[str] = field(default_factory=Counter)
     first_error: str = ""
     spent_usd: float = 0.0
     n_unknown: int = 0
@@ -38,9 +40,11 @@ class Tally:
     started: float = 0.0
     seconds: float = 0.0
 
-    def note(self, call: Call) -> None:
+    def note(self, call: Call, is_old_fault: bool = False) -> None:
         """Take note of a logged call."""
         self.statuses[call.status] += 1
+        if is_old_fault:
+            self.old_faults[call.error_type or call.status] += 1
         if call.error_type:
             self.error_types[call.error_type] += 1
         if call.status == "truncated" and (word := broken_by(call.finish_reason, call.error_type)):
@@ -57,15 +61,29 @@ class Tally:
 
     @property
     def n_same_faults(self) -> int:
-        """How many calls failed, where all did and in the same way; else 0."""
-        kinds = [kind for kind in self.error_types if kind != UNKNOWN_END]
-        is_same = len(kinds) == 1 and self.error_types[kinds[0]] == self.n_asked
-        return self.n_asked if is_same and not self.has_answers else 0
+        """How many calls failed, where all did and in the same way, old faults apart; else 0."""
+        faults = self.error_types - self.old_faults
+        kinds = [kind for kind in faults if kind != UNKNOWN_END]
+        n_new = self.n_asked - self.old_faults.total()
+        is_same = len(kinds) == 1 and faults[kinds[0]] == n_new
+        return n_new if is_same and not self.has_answers else 0
 
     @property
     def has_answers(self) -> bool:
         """Whether anything but faults came back."""
         return any(self.statuses[status] for status in ("ok", "truncated", "refused"))
+
+    def old_faults_told(self, name: str) -> str:
+        """Say which prompts failed as in an earlier run, and what to do; "" where none did."""
+        if not self.old_faults:
+            return ""
+        kinds = ", ".join(f"{n} {kind}" for kind, n in self.old_faults.most_common())
+        return (
+            f"{self.old_faults.total()} cells of {name} failed again, as in an earlier run "
+            f"({kinds}): where that is the prompt's fault, go on without them, since `routerlib "
+            "train` counts what is missing within its bounds; else ask again later, or with a "
+            "higher max_attempts"
+        )
 
     def cuts_told(self, name: str) -> list[str]:
         """Say which answers were cut off, and whether a larger cap would help."""
@@ -151,8 +169,14 @@ class Collection:
 
     def note_call(self, cell: Cell, call: Call) -> None:
         """Take note of a logged call."""
-        self.tallies[cell.candidate.name].note(call)
+        self.tallies[cell.candidate.name].note(call, self.is_old_fault(cell, call))
         self._done.add(cell.key)
+
+    def is_old_fault(self, cell: Cell, call: Call) -> bool:
+        """Tell whether a prompt failed again, of a candidate that has answered others."""
+        plan = self.plan
+        is_old = cell.key in plan.failed_before and cell.candidate.name in plan.answered
+        return is_old and call.status in ("error", "timeout")
 
     def note_elsewhere(self, cell: Cell) -> None:
         """Take note that another run has finished a cell."""
@@ -255,6 +279,7 @@ class Collection:
             if tally.left_out
         ]
         lines += [told for name, tally in self.tallies.items() for told in tally.cuts_told(name)]
+        lines += filter(None, [each.old_faults_told(name) for name, each in self.tallies.items()])
         if self.budget_stop is not None and self.budget_usd is not None:
             lines.append(self.budget_stop.told(self.budget_usd))
         if self.is_interrupted:
