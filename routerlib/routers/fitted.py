@@ -49,8 +49,8 @@ class Fitted(ABC):
     ) -> Self:
         """Place the router at an operating point, which `route` keeps to.
 
-        Nothing is learnt, and ``router_hash_`` stays, unless prompts are named by which the point
-        was chosen.
+        Nothing is learnt; another cost weight or fallback is another ``router_hash_``, since it
+        decides otherwise.
 
         Parameters
         ----------
@@ -94,12 +94,21 @@ class Fitted(ABC):
         self.training_ = dict(training or {})
         if chosen_on:
             self.train_prompt_ids_ = (*self.train_prompt_ids_, *chosen_on)
-            self.__dict__.pop("router_hash_", None)
+            self.__dict__.pop("_learnt_hash", None)
         return self
 
-    @cached_property
+    @property
     def router_hash_(self) -> str:
-        """Tagged hash of what was learnt; the operating point is left out."""
+        """Tagged hash of all that decides: what was learnt, cost weight and fallback.
+
+        It is made from the content, never read from a file; so a file of an older version, whose
+        description says a hash without the operating point, has one as well.
+        """
+        return tagged_hash([self._learnt_hash, float(self.cost_weight_), self.fallback_])
+
+    @cached_property
+    def _learnt_hash(self) -> str:
+        """Tagged hash of what was learnt, wherever the router stands."""
         state = self.to_state()
         for name in ("cost_weight", "fallback", "training", "held_out_errors", "out_of_fold"):
             del state[name]

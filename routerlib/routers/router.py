@@ -92,7 +92,7 @@ class Router(Fitted, Estimator):
             If there is no prompt, or a candidate was never observed.
         """
         _check_observed(outcomes)
-        self.__dict__.pop("router_hash_", None)
+        self.__dict__.pop("_learnt_hash", None)
         self.models_ = tuple(outcomes.models)
         self.best_single_ = outcomes.best_single
         self.mean_quality_, self.mean_cost_usd_ = outcomes.compared()

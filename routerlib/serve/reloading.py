@@ -95,6 +95,11 @@ class ReloadedRouter:
         self._seen, self._suspect = signature, None
         old, self.router = self.router, router  # one assignment: requests see one or the other
         self.file_error, self.file_state = None, "taken_up"
+        if router.router_hash_ == old.router_hash_:  # such as a verdict in its description
+            logger.info(
+                "%s was written anew, router %s decides as before", self._path, router.router_hash_
+            )
+            return
         logger.warning(
             "took up router %s from %s instead of %s",
             router.router_hash_,

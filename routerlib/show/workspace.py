@@ -274,18 +274,19 @@ class Workspace(Folder):
             What was done, in one sentence.
         """
         from routerlib.evaluation.new_topics import recalled_of_new_topics
+        from routerlib.routers.loading import load_router
 
         file = self.path(path, "router")
         description = artifact.json_path(file)
-        metadata = artifact.load(file).metadata if file.is_file() else {}
-        if metadata.get("router_hash") != router.router_hash_:
+        # Of the content: a description of an older version says another kind of hash.
+        if not file.is_file() or load_router(file).router_hash_ != router.router_hash_:
             return "Nothing was written: this router is in no file."
         if self.is_sample and not may_hold_sample(file):
             return Caution(
                 f"Nothing was written: this was measured on the sample log, and {file.name} was "
                 "learned from another."
             )
-        told = recalled_of_new_topics(evaluation, metadata)
+        told = recalled_of_new_topics(evaluation, artifact.load(file).metadata)
         artifact.update_metadata(file, test=told.as_dict())
         return f"Written to {description.name}: {evaluation.verdict.kind}."
 

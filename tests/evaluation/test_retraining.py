@@ -33,6 +33,7 @@ from routerlib.routers.baselines import BestSingle
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter
 from routerlib.show.pages.retraining import write_retraining_report
+from routerlib.show.tables.retraining import models_table
 
 TOKENS = Usage(1000, 1000)
 
@@ -409,6 +410,24 @@ def test_router_that_training_replaces_can_be_had_back(
     assert main(["drift"]) == 0, "all of the log was learnt from"
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("Nothing with a score has come in since training")
+
+
+def test_the_list_of_routers_tells_their_operating_points_apart(
+    world: rl.Outcomes, tmp_path: Path
+) -> None:
+    router = KNNRouter().fit(world.take(range(20)))
+    path = tmp_path / "router_model.pkl"
+    for weight, fallback in ((313.0, None), (10_000.0, None), (0.0, "no gain could be shown")):
+        archive.install(router.stand_at(weight, fallback), path)
+    kept = archive.kept_models(path)
+    assert len({each.name.split("-")[1] for each in kept}) == 3
+    shown = models_table(kept)
+    column = shown.heads.index("operating point")
+    assert [(row[0], row[column]) for row in shown.rows] == [
+        (kept[2].name, f"keeps to {router.best_single_}"),
+        (kept[1].name, "cost weight 10,000"),
+        (kept[0].name, "cost weight 313"),
+    ]
 
 
 def test_a_damaged_archived_router_is_never_put_in_use(world: rl.Outcomes, tmp_path: Path) -> None:

@@ -254,11 +254,24 @@ def test_an_operating_point_has_a_finite_cost_weight_of_at_least_0(cost_weight: 
 def test_prompts_that_chose_the_operating_point_count_as_seen() -> None:
     router = BestSingle().fit(HALF_EASY)
     before, ids = router.router_hash_, router.train_prompt_ids_
-    assert router.stand_at(3.0, training={"why": "told"}).router_hash_ == before
+    assert router.stand_at(0.0, training={"why": "told"}).router_hash_ == before
     assert (router.train_prompt_ids_, router.training_) == (ids, {"why": "told"})
     assert router.stand_at(0.0, chosen_on=["b2:1"]).train_prompt_ids_ == (*ids, "b2:1")
     assert router.training_ == {}
     assert router.router_hash_ != before
+
+
+def test_routers_that_decide_differently_are_told_apart(tmp_path: Path) -> None:
+    router = BestSingle().fit(HALF_EASY)
+    points = [(0.0, None), (313.0, None), (10_000.0, None), (313.0, "no gain"), (313.0, "too few")]
+    found = {}
+    for weight, fallback in points:
+        router.stand_at(weight, fallback, {"n_prompts": 7}).save(tmp_path / "router.pkl")
+        found[weight, fallback] = router.router_hash_
+        assert load_router(tmp_path / "router.pkl").router_hash_ == router.router_hash_
+    assert len(set(found.values())) == len(points)
+    assert router.stand_at(313.0).router_hash_ == found[313.0, None]
+    assert BestSingle().fit(HALF_EASY).stand_at(313).router_hash_ == found[313.0, None]
 
 
 def test_the_operating_point_is_saved_with_the_router(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fault_server import FaultServer
 from serving import NOBODY, candidate, rows, save_router, serving, wait_until
 
+from routerlib.routers import artifact
 from routerlib.serve import reloading
 from routerlib.serve.reloading import ReloadedRouter
 
@@ -65,6 +66,25 @@ def test_a_router_of_other_candidates_is_refused(
     assert routing.router.name == "rules"
     with pytest.raises(ValueError, match="may choose 'huge'"):
         ReloadedRouter(path, [candidate("small", NOBODY)])
+
+
+def test_what_is_learnt_about_a_router_is_no_new_router(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="routerlib.serve")
+    path = tmp_path / "router_model.pkl"
+    router = save_router(path)
+    routing = ReloadedRouter(path, CANDIDATES)
+    before = router.router_hash_
+    artifact.update_metadata(path, test={"verdict": "pays"})
+    routing.look()
+    assert "took up" not in caplog.text
+    assert f"was written anew, router {before} decides as before" in caplog.text
+    router.stand_at(300.0).save(path)
+    routing.look()
+    assert f"took up router {router.router_hash_} from {path} instead of {before}" in caplog.text
+    assert router.router_hash_ != before
+    assert routing.router.cost_weight_ == 300.0
 
 
 def test_half_of_a_save_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
+from routerlib.routers import artifact
 from routerlib.routers.archive import rollback
 from routerlib.routers.baselines import BestSingle
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -236,6 +237,11 @@ def test_verdict_is_written_into_the_description_of_this_router_only(
         "Written to router_model.json"
     )
     assert '"verdict"' in workspace.path("data/router_model.json").read_text()
+    artifact.update_metadata(workspace.path(path), router_hash="b2:as an older version made it")
+    assert workspace.record_test(path, router, evaluation).startswith("Written")
+    router.stand_at(router.cost_weight_ + 1)
+    assert workspace.record_test(path, router, evaluation).startswith("Nothing was written")
+    router.stand_at(router.cost_weight_ - 1)
     assert load_router(workspace.path(path)).router_hash_ == router.router_hash_
 
 

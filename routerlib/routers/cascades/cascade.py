@@ -122,7 +122,7 @@ class Cascade(Stepping):
         self.router._check_fitted()
         outcomes = of_router(self.router, outcomes)
         answers_of(outcomes)
-        self.__dict__.pop("router_hash_", None)
+        self.__dict__.pop("_learnt_hash", None)
         self._take_over(self.router)
         self.train_prompt_ids_ = tuple(
             dict.fromkeys([*self.router.train_prompt_ids_, *outcomes.prompt_ids])

@@ -112,11 +112,10 @@ def predict_dataset(
     n_parts = -(-n_prompts // BATCH_ROWS)
     _check_parts(folder, n_parts)
     numbers: deque[int] = deque()
-    stands_at = [router.router_hash_, router.cost_weight_, router.fallback_]
 
     def missing() -> Iterator[tuple[Batch, str]]:
         for number, batch in enumerate(_batches(source, columns)):
-            made_of = tagged_hash([*stands_at, *batch])
+            made_of = tagged_hash([router.router_hash_, *batch])
             if not _is_done(_part(folder, number), made_of):
                 numbers.append(number)
                 yield batch, made_of
@@ -167,10 +166,7 @@ def _estimate_on_worker(
     if router_hash not in _OPENED:
         _OPENED.clear()
         _OPENED[router_hash] = opened(state)
-    router = _OPENED[router_hash]
-    # The hash leaves the operating point out.
-    router.stand_at(state["cost_weight"], state["fallback"])
-    return estimate_as_parquet(router, batch, made_of)
+    return estimate_as_parquet(_OPENED[router_hash], batch, made_of)
 
 
 def _columns_of(source: Path, folder: Path, prompt: str, topic: str | None) -> list[str]:

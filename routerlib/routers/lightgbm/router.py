@@ -161,7 +161,7 @@ class LGBMRouter(ExplainedRouter):
             raise ValueError("objective='best_model' can't add a candidate; fit the router anew")
         if not np.isfinite(outcomes.quality).any(axis=0).all():
             raise ValueError("each new candidate needs at least one observed quality")
-        self.__dict__.pop("router_hash_", None)
+        self.__dict__.pop("_learnt_hash", None)
         self.held_out_ = None
         columns = self.features(outcomes.prompts, outcomes.topics)
         common = self._blend.final(self._parts(columns)).mean(axis=1)

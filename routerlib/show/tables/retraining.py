@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from routerlib.features.names import number_text
 from routerlib.show.tables.rendering import Table, table
 
 if TYPE_CHECKING:
@@ -114,14 +115,25 @@ def models_table(kept: list[Kept]) -> Table:
         {
             "name": each.name,
             "in use": each.is_in_use,
+            "operating point": _operating_point(each),
             "created (UTC)": str(each.metadata.get("created", ""))[:19].replace("T", " "),
             "training prompts": each.metadata.get("n_train_prompts"),
             "gain when it came": _gain(each),
         }
         for each in reversed(kept)
     ]
-    columns = ["name", "in use", "created (UTC)", "training prompts", "gain when it came"]
+    columns = ["name", "in use", "operating point", "created (UTC)", "training prompts"]
+    columns.append("gain when it came")
     return table(pd.DataFrame(rows, columns=columns), "Archived routers, newest first")
+
+
+def _operating_point(kept: Kept) -> str:
+    """Say where a router stands; nothing of a description that doesn't say it."""
+    told = kept.metadata
+    if told.get("fallback") is not None:
+        return f"keeps to {told['best_single']}"
+    weight = told.get("cost_weight")
+    return "" if weight is None else f"cost weight {number_text(weight)}"
 
 
 def _gain(kept: Kept) -> str:
