@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from routerlib.gather.judges.number_styles import doubtful_numbers
 from routerlib.gather.judges.numbers import read_number
 from routerlib.gather.judges.quantities import agree, number_of
+from routerlib.gather.prompts.checks import check_prompts
+from routerlib.gather.prompts.files import load_prompts
+from routerlib.records.prompt import Prompt
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
@@ -134,3 +141,40 @@ def test_a_json_number_is_the_number_that_its_text_gives(value: float) -> None:
 def test_no_text_breaks_the_reader(text: str) -> None:
     reading = read_number(text)
     assert (reading.number is None) == bool(reading.why)
+
+
+def _column(*references: Any, judge: str | None = None) -> list[Prompt]:
+    return [
+        Prompt.from_text(f"question {number}", reference=reference, judge=judge)
+        for number, reference in enumerate(references)
+    ]
+
+
+def test_references_that_may_be_thousands_are_named_where_their_column_shows_it() -> None:
+    told = doubtful_numbers(_column("330.000", 4.125, "3,142", "1.234,50", "12"))
+    assert told.startswith("3 references may be read as another number than they were meant: ")
+    assert "'330.000' as 330, '4.125' as 4.125, '3,142' as 3142, while '1.234,50' has a" in told
+    assert "write thousands without a mark and decimals with a point (330000)" in told
+    assert "while '1.080.000' has points between" in doubtful_numbers(_column("1.080.000", "4.500"))
+    assert "while three digits stand behind every" in doubtful_numbers(_column("330.000", "4.500"))
+    assert not doubtful_numbers(_column("330.000", "3.14")), "points are decimal here"
+    assert not doubtful_numbers(_column(1.125, 2.375)), "numbers of JSON are in no doubt"
+    assert not doubtful_numbers(_column("1,234", "2,345,678", "0.5")), "English thousands"
+    assert not doubtful_numbers(_column("330.000", "37,50", judge="match")), "read as words"
+
+
+def test_a_semicolon_file_of_german_numbers_is_warned_of_and_keeps_its_references(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "german.csv"
+    path.write_text("prompt;reference\na;330.000\nb;1.080.000\nc;37,50\nd;391\ne;4.500\nf;2.5\n")
+    report = check_prompts(path, judge="auto")
+    references = ["330.000", "1.080.000", "37,50", 391, "4.500", 2.5]
+    assert [prompt.reference for prompt in report.prompts] == references
+    assert {prompt.judge for prompt in report.prompts} == {"numeric"}
+    assert "2 references may be read as another number" in str(report)
+    assert "'330.000' as 330, '4.500' as 4.5, while '1.080.000' has points" in str(report)
+    assert [prompt.reference for prompt in load_prompts(path)] == references
+    assert "2 references may be read as another number" in caplog.text
+    path.write_text(path.read_text().replace("330.000", "330000").replace("4.500", "4500"))
+    assert "another number" not in str(check_prompts(path))

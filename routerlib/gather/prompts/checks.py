@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from routerlib.gather.judges.number_styles import doubtful_numbers
 from routerlib.gather.judges.proposing import proposal, with_judge
 from routerlib.gather.prompts.files import read_prompts
 from routerlib.gather.prompts.shapes import COLUMNS
@@ -90,6 +91,11 @@ class PromptReport:
         ]
         return len(np.unique(merged(families, np.array(named, dtype=int))))
 
+    @property
+    def doubtful(self) -> str:
+        """Which references may be read as another number than they were meant; "" = none."""
+        return doubtful_numbers(self.prompts)
+
     def table(self) -> pd.DataFrame:
         """Return one row per group of copies or near-copies, the largest first.
 
@@ -121,7 +127,7 @@ class PromptReport:
             + ", ".join(f"{name}: {n}" for name, n in tasks)
             + f"); answers of {self.n_judged} can be judged without a person or an LLM"
         ]
-        lines += filter(None, [self.shape, proposal(self.prompts)])
+        lines += filter(None, [self.shape, proposal(self.prompts), self.doubtful])
         if meant := self._meant():
             told = ", ".join(f"{name!r} (did you mean {known!r}?)" for name, known in meant.items())
             lines.append(f"unknown fields are kept but not used: {told}")

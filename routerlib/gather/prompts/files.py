@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.gather.judges import check_reference
+from routerlib.gather.judges.number_styles import doubtful_numbers
 from routerlib.gather.prompts.formats import JSON_COLUMNS, check_suffix
 from routerlib.gather.prompts.shapes import COLUMNS, Shape, check_there, shape_of, whole_row
 from routerlib.records.answers_inside import AnswersInside, check_choice, without_answer
@@ -37,7 +38,8 @@ def load_prompts(
     ``task``, ``reference``, ``judge``, ``source``, ``topic``. Other fields are kept in ``extra``.
     Columns of a CSV file may be parted by commas, semicolons, tabs or bars.
     In CSV and Parquet files ``messages``, ``reference`` and ``extra`` may be written as JSON; a
-    reference that is not valid JSON is taken as text.
+    reference that is not valid JSON is taken as text, as is a number that JSON writes otherwise,
+    such as 330.000, so that the judges say how it is read.
 
     Parameters
     ----------
@@ -78,6 +80,8 @@ def load_prompts(
     for _, prompt in read_prompts(path, answers_inside, columns, _LOGGER.warning):
         prompts.setdefault(prompt.prompt_id, prompt)
         n_rows += 1
+    if doubt := doubtful_numbers(prompts.values()):
+        _LOGGER.warning("%s: %s", path, doubt)
     if n_rows > len(prompts):
         _LOGGER.warning("%s: %d repeated prompts left out", path, n_rows - len(prompts))
     return list(prompts.values())
@@ -326,10 +330,16 @@ def _from_plain_cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
     for name in set(JSON_COLUMNS) & set(record):
         if isinstance(record[name], str):
             try:
-                record[name] = json.loads(record[name])
+                record[name] = _as_written(json.loads(record[name]), record[name])
             except (ValueError, RecursionError):
                 continue  # a plain text is a reference too; messages are refused later
     return record
+
+
+def _as_written(value: Any, cell: str) -> Any:
+    """Return what a cell of JSON holds; its text where that number is written otherwise."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return cell if is_number and json.dumps(value) != cell.strip() else value
 
 
 def _none_if_empty(cell: Any) -> Any:
