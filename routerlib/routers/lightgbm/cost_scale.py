@@ -100,14 +100,19 @@ class CostScale:
 
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
-        arrays = {"levels": self.levels, "shares": self.own, "smear": self.smear}
+        arrays = {"levels": self.levels, "own": self.own, "smear": self.smear}
         return {**{name: pack_array(of) for name, of in arrays.items()}, "common": self.common}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_state`."""
-        levels, own, smear = (unpack_array(state[name]) for name in ("levels", "shares", "smear"))
-        return cls(levels, own, float(state.get("common", 0.0)), smear)  # older files have no such
+        """Rebuild from `to_state`.
+
+        What is `own` here was `shares` in older files, which have no `common`. So older versions,
+        which would leave it out and expect other costs, find no shares and refuse newer files.
+        """
+        own = state["own"] if "own" in state else state["shares"]
+        levels, own, smear = (unpack_array(each) for each in (state["levels"], own, state["smear"]))
+        return cls(levels, own, float(state.get("common", 0.0)), smear)
 
 
 def _shares(steps: np.ndarray, cost_usd: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
