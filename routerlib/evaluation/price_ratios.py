@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,6 +71,7 @@ class PairRatios(NamedTuple):
         Who is looked at first, and the best candidate model.
     own : float
         What a call of the dear one costs, over one of the cheap one; means of the same prompts.
+        Endless where the cheap one is free.
     found : PriceRatios
         At many ratios.
     """
@@ -131,9 +133,17 @@ def ratios_of_cascade(
         n_bootstrap=n_bootstrap,
         random_state=random_state,
     )
-    cheap_usd, dear_usd = part.cost_usd[:, pair].mean(axis=0)
-    names = cascade.models_[cheap], cascade.models_[dear]
-    return PairRatios(*names, float(dear_usd / cheap_usd), found)
+    own = price_ratio(*part.cost_usd[:, pair].mean(axis=0).tolist())
+    return PairRatios(cascade.models_[cheap], cascade.models_[dear], own, found)
+
+
+def price_ratio(cheap_usd: float, dear_usd: float) -> float:
+    """Return the price of a dear call over that of a cheap one; endless where that is free.
+
+    >>> price_ratio(0.001, 0.02), price_ratio(0.0, 0.02)
+    (20.0, inf)
+    """
+    return dear_usd / cheap_usd if cheap_usd else math.inf
 
 
 def price_ratios(

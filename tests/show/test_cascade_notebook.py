@@ -9,6 +9,7 @@ import pytest
 from cascading import telling_cascade, telling_outcomes
 
 from routerlib.evaluation.cascade_worth import evaluate_cascade
+from routerlib.evaluation.price_ratios import PairRatios, PriceRatios
 from routerlib.outcomes.answers import Answers, Said
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.cascades.cascade import Cascade
@@ -17,7 +18,7 @@ from routerlib.routers.training.cross_trained import cross_trained
 from routerlib.show.held_out import held_apart
 from routerlib.show.notebooks import cascades
 from routerlib.show.notebooks.cascades import AFTER, AFTER_ALL, BEFORE, LEAST_WORD, JudgedAnswers
-from routerlib.show.plots.price_ratios import ratio_sentence
+from routerlib.show.plots.price_ratios import ratio_sentence, ratios_drawn, told_of_ratios
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,32 @@ def test_the_figure_is_titled_with_its_finding(judged: JudgedAnswers) -> None:
     assert ax.get_title(loc="left") == ratio_sentence(found)
     assert cascades.own_ratio(judged) == pytest.approx(20.0)
     assert found.breaks_even_at < 20
+    plt.close(ax.figure)
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (5.0, "costs 5 times one of small, where looking first is worth +1.0 points"),
+        (150.0, "costs 150 times one of small; at 8, the largest ratio tried, looking first is"),
+        (1.5, "costs 1.5 times one of small; at 2, the smallest ratio tried, looking first is"),
+        (
+            float("inf"),
+            "here a call of small costs nothing; at 8, the largest ratio tried, looking",
+        ),
+        (float("nan"), "excludes zero from 8 on)"),
+    ],
+)
+def test_prices_that_were_not_tried_are_not_told_as_if_they_were(own: float, told: str) -> None:
+    import matplotlib.pyplot as plt
+
+    low, high = [-0.02, 0.02], [0.0, 0.04]
+    found = PriceRatios(*np.array([[2, 8], [0, 0], [-0.01, 0.03], low, high]))
+    pair = PairRatios("small", "large", own, found)
+    assert told in told_of_ratios(pair)
+    ax = ratios_drawn(pair, ["small", "large"])
+    labels = ax.get_legend_handles_labels()[1]
+    assert ("prices of this log" in labels) == np.isfinite(own)
     plt.close(ax.figure)
 
 

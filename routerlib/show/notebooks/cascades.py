@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.evaluation.price_ratios import PairRatios, PriceRatios, price_ratios
+from routerlib.evaluation.price_ratios import PairRatios, PriceRatios, price_ratio, price_ratios
 from routerlib.features.learners.log_odds import sigmoid
 from routerlib.gather.candidates.candidates import default_candidates
 from routerlib.gather.collection.collect import collect
@@ -233,7 +233,7 @@ def own_ratio(judged: JudgedAnswers) -> float:
     Returns
     -------
     float
-        By mean costs; above 0.
+        By mean costs; above 0, endless where the cheap one is free.
 
     Examples
     --------
@@ -241,8 +241,8 @@ def own_ratio(judged: JudgedAnswers) -> float:
     >>> own_ratio(JudgedAnswers(Outcomes(["a", "b"], ["small", "large"], [[0, 1]] * 2, costs), {}))
     20.0
     """
-    cost_usd = judged.outcomes.mean_cost_usd
-    return float(cost_usd[judged.dear] / cost_usd[judged.cheap])
+    cost_usd = judged.outcomes.mean_cost_usd.tolist()
+    return price_ratio(cost_usd[judged.cheap], cost_usd[judged.dear])
 
 
 def ratios_plot(judged: JudgedAnswers, found: PriceRatios, ax: Axes | None = None) -> Axes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from routerlib.show.plots.style import (
     candidate_styles,
     finish,
 )
-from routerlib.show.words.numbers import points
+from routerlib.show.words.numbers import points, significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,8 @@ def ratios_drawn(pair: PairRatios, models: Sequence[str], ax: Axes | None = None
         color=color,
         alpha=0.15,
     )
-    ax.axvline(pair.own, color=BASELINE_GREY, linestyle="--", label="prices of this log")
+    if math.isfinite(pair.own):
+        ax.axvline(pair.own, color=BASELINE_GREY, linestyle="--", label="prices of this log")
     ax.set_xscale("log")
     ax.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
     ax.legend(fontsize="small")
@@ -114,8 +116,25 @@ def told_of_ratios(pair: PairRatios) -> str:
         if np.isnan(shown)
         else f"by an interval that excludes zero from {shown:.0f} on"
     )
-    worth = float(np.interp(pair.own, found.ratios, found.cascade - found.router))
+    return f"{ratio_sentence(found)} ({told}){_told_of_own(pair)}"
+
+
+def _told_of_own(pair: PairRatios) -> str:
+    """Say what looking first is worth at the log's own prices, or as near to them as was tried."""
+    if math.isnan(pair.own):
+        return ""
+    ratios = pair.found.ratios
+    nearest = float(np.clip(pair.own, ratios[0], ratios[-1]))
+    worth = points(float(np.interp(nearest, ratios, pair.found.cascade - pair.found.router)))
+    here = (
+        f"; here a call of {pair.dear} costs {significant(pair.own)} times one of {pair.cheap}"
+        if math.isfinite(pair.own)
+        else f"; here a call of {pair.cheap} costs nothing"
+    )
+    if nearest == pair.own:
+        return f"{here}, where looking first is worth {worth} points against routing"
+    way = "largest" if pair.own > nearest else "smallest"
     return (
-        f"{ratio_sentence(found)} ({told}); here a call of {pair.dear} costs {pair.own:.2g} times "
-        f"one of {pair.cheap}, where looking first is worth {points(worth)} points against routing"
+        f"{here}; at {significant(nearest)}, the {way} ratio tried, looking first is worth "
+        f"{worth} points against routing"
     )
