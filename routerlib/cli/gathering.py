@@ -99,6 +99,8 @@ def collect(
             limit=limit,
         )
         _tell(collection)
+        if n_missing := len(collection.missing):
+            typer.echo(f"next: the same command, for {n_missing} cells that failed; without them:")
         tell_next(log)
 
 

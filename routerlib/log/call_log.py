@@ -22,7 +22,7 @@ from routerlib.log.damage import surprises
 from routerlib.log.judging import SOURCE
 from routerlib.log.pieces import refuse_altered
 from routerlib.log.unjudged import UnjudgedCalls
-from routerlib.records.call import Price
+from routerlib.records.call import FINISHED_STATUSES, Price
 from routerlib.records.prompt import Prompt
 from routerlib.records.shown import shown_html
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 
 _KNOWN = ", ".join(f"known.{name}" for name in log_rows.PROMPT_COLUMNS)
-_FINISHED = ("ok", "truncated", "refused", "empty")
 
 
 class CallLog(LogAppender):
@@ -110,12 +109,12 @@ class CallLog(LogAppender):
         set of tuple (prompt_id, candidate, params_hash, repeat)
             Cells with an answer, complete or not; errors and timeouts are asked again.
         """
-        marks = ", ".join("?" * len(_FINISHED))
+        marks = ", ".join("?" * len(FINISHED_STATUSES))
         return set(
             self.lookup(
                 "select distinct prompt_id, candidate, params_hash, repeat from calls "
                 f"where status in ({marks})",
-                *_FINISHED,
+                *FINISHED_STATUSES,
             )
         )
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from routerlib.records.call import CandidateModel
+from routerlib.records.call import FINISHED_STATUSES, CandidateModel
 from routerlib.records.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ class Claims:
         """Write that this run begins to ask a cell, unless that would be for nothing."""
         with self._log.transaction() as connection:  # begins with the write lock: nobody between
             is_finished = connection.execute(
-                "select 1 from calls where status in ('ok', 'truncated', 'refused', 'empty')"
+                f"select 1 from calls where status in ({', '.join('?' * len(FINISHED_STATUSES))})"
                 + _THIS_CELL,
-                cell,
+                (*FINISHED_STATUSES, *cell),
             ).fetchone()
             if is_finished:
                 return "finished"
@@ -101,7 +101,8 @@ def failed_cells(log: CallLog) -> set[CellKey]:
     """Return the cells of which a call has failed, answered since or not."""
     rows = log.lookup(
         "select distinct prompt_id, candidate, params_hash, repeat from calls "
-        "where status in ('error', 'timeout')"
+        f"where status not in ({', '.join('?' * len(FINISHED_STATUSES))})",
+        *FINISHED_STATUSES,
     )
     return {CellKey(*row) for row in rows}
 

@@ -11,6 +11,8 @@ from routerlib.records.canonical import tagged_hash
 
 CallStatus = Literal["ok", "truncated", "refused", "empty", "error", "timeout"]
 CALL_STATUSES: tuple[str, ...] = get_args(CallStatus)
+# A cell whose call ended so is not asked again; until then it is missing.
+FINISHED_STATUSES = ("ok", "truncated", "refused", "empty")
 
 
 # Parts a candidate model can play for the RuleRouter, written in candidates.yaml.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fault_server import FaultServer
 
+from routerlib.cli import main
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection
@@ -143,3 +146,36 @@ def test_a_prompt_that_is_forbidden_again_stops_no_candidate_that_has_answered_o
     again = collect(prompts[:2], [candidate], log, progress=False)
     assert again.statuses == {"error": 1}
     assert not again.switched_off
+
+
+def test_what_is_missing_is_what_the_next_run_asks(
+    log: CallLog,
+    server: FaultServer,
+    candidate: CandidateModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts = ["fine", "status 400 always, 1", "too long", "status 400 always, 2"]
+    prompts = [Prompt.from_text(text) for text in texts]
+    both = [candidate, replace(candidate, name="gone", base_url="http://127.0.0.1:9/v1")]
+    both[1] = replace(both[1], max_attempts=1)
+    collection = collect(prompts, both, log, progress=False)
+    assert collection.switched_off.keys() == {"gone"}
+    assert collection.table().missing.to_dict() == {"small": 2, "gone": 4}
+    left = plan_collection(prompts, both, log)
+    assert {cell.key for cell in left.cells} == {cell.key for cell in collection.missing}
+    assert not collection.is_complete, "one cell was never asked"
+    assert "6 cells are still missing (small 2, gone 4), 5 of them failed, which" in str(collection)
+    path, pool = tmp_path / "p.jsonl", tmp_path / "candidates.yaml"
+    path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+    pool.write_text(
+        f"- {{name: other, model: m, base_url: '{server.url}', "
+        "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}"
+    )
+    command = ["--prompts", str(path), "--candidates", str(pool), "--log", str(log.path)]
+    assert main(["collect", *command]) == 0, "every cell is done or typed"
+    said = capsys.readouterr().out
+    assert "2 cells are still missing (other 2), 2 of them failed" in said
+    assert "next: the same command, for 2 cells that failed; without them:\n" in said
+    assert main(["collect", *command, "--dry-run"]) == 0
+    assert "2 calls to make, 2 done before" in capsys.readouterr().out

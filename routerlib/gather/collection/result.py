@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from routerlib.gather.calls.budget import expected_cost_usd
 from routerlib.gather.collection.plan import Cell, Plan, span, usd, usd_bound
 from routerlib.log.claims import CellKey
-from routerlib.records.call import CALL_STATUSES, Call
+from routerlib.records.call import CALL_STATUSES, FINISHED_STATUSES, Call
 from routerlib.records.endings import UNKNOWN_END, broken_by
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ class Collection:
     is_interrupted: bool = False
     output_tokens: dict[str, float] = field(default_factory=dict)
     _done: set[CellKey] = field(default_factory=set, repr=False)
+    _failed: set[CellKey] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         for name in self.plan.n_done:
@@ -170,13 +171,13 @@ class Collection:
     def note_call(self, cell: Cell, call: Call) -> None:
         """Take note of a logged call."""
         self.tallies[cell.candidate.name].note(call, self.is_old_fault(cell, call))
-        self._done.add(cell.key)
+        (self._done if call.status in FINISHED_STATUSES else self._failed).add(cell.key)
 
     def is_old_fault(self, cell: Cell, call: Call) -> bool:
         """Tell whether a prompt failed again, of a candidate that has answered others."""
         plan = self.plan
         is_old = cell.key in plan.failed_before and cell.candidate.name in plan.answered
-        return is_old and call.status in ("error", "timeout")
+        return is_old and call.status not in FINISHED_STATUSES
 
     def note_elsewhere(self, cell: Cell) -> None:
         """Take note that another run has finished a cell."""
@@ -225,13 +226,13 @@ class Collection:
 
     @property
     def missing(self) -> list[Cell]:
-        """Planned cells that are neither done nor typed."""
+        """Planned cells that the same command would ask: never asked, or without an answer."""
         return [cell for cell in self.plan.cells if cell.key not in self._done]
 
     @property
     def is_complete(self) -> bool:
-        """Whether every planned cell is done or typed."""
-        return not self.missing
+        """Whether every planned cell is done, or was asked and failed."""
+        return all(cell.key in self._failed for cell in self.missing)
 
     def table(self) -> pd.DataFrame:
         """Return what was asked, answered and spent, one row per candidate.
@@ -240,8 +241,8 @@ class Collection:
         -------
         DataFrame, index candidate
             Counts of calls ``asked`` and of each status that occurred, ``elsewhere`` (finished by
-            another run, if any), ``missing``, ``spent_usd`` (US dollars), ``calls_per_s`` (while it
-            was asked, not while it waited for a slot).
+            another run, if any), ``missing`` (to ask yet, or again), ``spent_usd`` (US dollars),
+            ``calls_per_s`` (while it was asked, not while it waited for a slot).
         """
         import pandas as pd
 
@@ -285,7 +286,8 @@ class Collection:
         if self.is_interrupted:
             lines.append("interrupted; run the same command again to go on")
         if missing := self.missing:
-            lines.append(_what_is_left(missing, self.output_tokens))
+            n_failed = sum(cell.key in self._failed for cell in missing)
+            lines.append(_what_is_left(missing, n_failed, self.output_tokens))
         return "; ".join(lines)
 
 
@@ -298,7 +300,7 @@ def _all_failed(tallies: list[Tally]) -> str:
     return f"{told}; the first said: {first}" if first else told
 
 
-def _what_is_left(missing: list[Cell], output_tokens: Mapping[str, float]) -> str:
+def _what_is_left(missing: list[Cell], n_failed: int, output_tokens: Mapping[str, float]) -> str:
     counts = Counter(cell.candidate.name for cell in missing)
     expected_usd = sum(
         expected_cost_usd(cell.candidate, cell.prompt, output_tokens[cell.candidate.name])
@@ -306,8 +308,10 @@ def _what_is_left(missing: list[Cell], output_tokens: Mapping[str, float]) -> st
         else cell.expected_usd
         for cell in missing
     )
+    failed = f", {n_failed} of them failed, which the same command asks again" if n_failed else ""
     return (
         f"{len(missing)} cells are still missing "
-        f"({', '.join(f'{name} {n}' for name, n in counts.items())}): finishing would cost about "
+        f"({', '.join(f'{name} {n}' for name, n in counts.items())}){failed}: finishing "
+        "would cost about "
         f"{usd(expected_usd)}, {usd_bound(sum(cell.worst_usd for cell in missing))}"
     )

@@ -10,7 +10,7 @@ from routerlib.gather.calls.budget import cap_name
 from routerlib.gather.candidates.parameters import CAPS
 from routerlib.gather.collection.collect import Watch, collect
 from routerlib.log.judging import RUN_KIND
-from routerlib.records.call import Call, CandidateModel
+from routerlib.records.call import FINISHED_STATUSES, Call, CandidateModel
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
@@ -153,7 +153,7 @@ class NoVerdicts:
 
     def __call__(self, call: Call) -> str:
         """Take note of a reply; say why to stop, or nothing."""
-        if call.status not in ("ok", "truncated", "refused", "empty"):
+        if call.status not in FINISHED_STATUSES:
             return ""
         reply = separate(call.response or "").answer
         if call.is_ok and self._read(reply) is not None:
