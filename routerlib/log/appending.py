@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from routerlib.records.call import Call, CandidateModel, Price, Score
 from routerlib.records.canonical import canonical_json
 from routerlib.records.decision import Decision
 from routerlib.records.prompt import Prompt
+from routerlib.records.situations import SITUATION
 
 # What is given replaces what is known; what is not given stays.
 _ADD_FACTS = """
@@ -40,6 +42,8 @@ where prompt_id = :prompt_id and (
     or coalesce(:extra, extra) is not extra
 )
 """
+
+_KNOWN_EXTRA = "select extra from known_prompts where prompt_id = ?"
 
 _logger = logging.getLogger(__name__)
 
@@ -143,8 +147,9 @@ class LogAppender:
         Parameters
         ----------
         prompts : iterable of Prompt
-            Prompts. Where one is logged already, its task, reference, judge, topic and extra, if
-            given and different, are stored as a new row; a judge looks at its calls again.
+            Prompts. Where one is logged already, its task, reference, judge, topic and fields of
+            `extra`, if given and different, are stored as a new row; a judge looks at its calls
+            again. Its text stays, and with it what the first request said of its situation.
 
         Returns
         -------
@@ -155,8 +160,8 @@ class LogAppender:
         with self.transaction():
             for prompt in prompts:
                 row = log_rows.prompt_row(prompt)
-                if self.lookup("select 1 from prompts where prompt_id = ?", row["prompt_id"]):
-                    self._run(_ADD_FACTS, row)
+                if known := self.lookup(_KNOWN_EXTRA, row["prompt_id"]):
+                    self._run(_ADD_FACTS, {**row, "extra": _both(known[0][0], prompt.extra)})
                     continue
                 self._uncommitted.append(("prompts", row))
                 stored = pieces.shared_messages(self._connection, prompt, row)
@@ -323,3 +328,9 @@ def _found_in(row: Mapping[str, Any]) -> str:
         if isinstance(value, str) and value.encode(errors="replace").decode() != value:
             return name
     return "an unknown column"
+
+
+def _both(known: str | None, given: Mapping[str, Any] | None) -> str | None:
+    """Return further fields of a known prompt as JSON: those given go before those known."""
+    told = {name: value for name, value in (given or {}).items() if name != SITUATION}
+    return canonical_json({**json.loads(known or "{}"), **told}) if told else None

@@ -19,6 +19,7 @@ from routerlib.log.schema import LogError
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
 from routerlib.records.decision import Decision
 from routerlib.records.prompt import Prompt
+from routerlib.records.situations import Situation
 
 SUM = Prompt.from_text("What is 2 + 2?", task="math", reference=4, judge="numeric")
 
@@ -70,6 +71,27 @@ def test_what_becomes_known_of_a_prompt_later_is_a_new_row(log: CallLog) -> None
     log.add_prompts([asked, SUM])
     assert log.prompts() == [SUM], "less knowledge takes nothing away"
     assert len(log.sql("select * from prompt_facts")) == 1
+
+
+def test_further_fields_of_a_known_prompt_stay_beside_new_ones(log: CallLog) -> None:
+    logged = replace(SUM, extra={"group": "sheet 1", "year": 2024})
+    log.add_prompts([logged])
+    log.add_prompts([replace(SUM, extra={"user": "b2:a", "year": 2025})])
+    log.add_prompts([replace(SUM, extra={"user": "b2:a"}), SUM])
+    (known,) = log.prompts()
+    assert known.extra == {"group": "sheet 1", "user": "b2:a", "year": 2025}
+    assert known.group == "sheet 1"
+    assert len(log.sql("select * from prompt_facts")) == 1
+
+
+def test_a_prompt_keeps_the_situation_that_its_text_tells(log: CallLog) -> None:
+    tool = {"type": "function", "function": {"name": "bash"}}
+    first, later = Situation.of([tool]), Situation.of([tool, tool], 812)
+    asked = replace(SUM, extra=first.kept())
+    log.add_prompts([asked, replace(SUM, extra=later.kept())])
+    assert log.prompts() == [asked]
+    assert log.sql("select text from prompts").text.tolist() == [asked.text]
+    assert log.sql("select * from prompt_facts").empty  # so that no judge is asked again
 
 
 def test_a_corrected_reference_lets_the_judge_look_again(log: CallLog) -> None:
