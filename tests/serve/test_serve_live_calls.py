@@ -236,3 +236,26 @@ def test_a_key_in_arguments_is_never_told(log_path: Path, monkeypatch: pytest.Mo
     assert "sk-01234" not in told
     assert "56789abcdef" not in told
     assert "tool_calls" in told
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_text_that_ends_as_a_key_begins_is_whole_before_the_call(
+    log_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("LIVE_KEY", "sk-0123456789abcdef")
+
+    def said() -> Iterator[bytes]:
+        yield b'data: {"choices": [{"index": 0, "delta": {"content": "Let me add these"}}]}\n\n'
+        yield b'data: {"choices": [{"index": 0, "delta": {"content": " numbers"}}]}\n\n'
+        yield _chunk(_piece(0, '{"a": 1}', "x1"))
+        yield _chunk(None, "tool_calls") + b"data: [DONE]\n\n"
+
+    with (
+        scripted_server(Reply(pieces=said)) as provider,
+        serving([candidate("small", provider.url, api_key_env="LIVE_KEY")], log_path) as served,
+    ):
+        body = {**ASKED[path], "model": "router", "stream": True}
+        told = served.post(path, json=body).text
+    before_call, _, after = told.partition("x1")
+    assert '"s"' in before_call
+    assert '"s"' not in after
