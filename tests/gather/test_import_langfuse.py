@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,29 @@ def test_tokens_that_are_told_as_parts_are_no_further_ones(log: CallLog, tmp_pat
     )
     import_log("langfuse", write(tmp_path / "api.json", [own]), log)
     assert log.lookup("select input_tokens, cached_input_tokens from calls") == [(100, 60)]
+
+
+def test_moments_costs_and_counts_are_read_in_the_types_of_databases(
+    log: CallLog, tmp_path: Path
+) -> None:
+    row = stored(observation(1, usageDetails={"input": "9", "output": "1", "total": "10"}))
+    row |= {"start_time": "2026-01-01 12:00:00.000", "end_time": "2026-01-01 12:00:02.000"}
+    row |= {"completion_start_time": "2026-01-01 12:00:01.000", "total_cost": "0.00012"}
+    typed = {name: value for name, value in row.items() if isinstance(value, str)}
+    for name in ("start_time", "end_time", "completion_start_time"):
+        typed[name] = datetime.fromisoformat(row[name]).replace(tzinfo=UTC)
+    typed["total_cost"] = Decimal(row["total_cost"])
+    table = pa.Table.from_pylist([{**typed, "id": "other"}])
+    counts = [[("input", 9), ("output", 1), ("total", 10)]]
+    counted = pa.array(counts, pa.map_(pa.string(), pa.uint64()))
+    pq.write_table(table.append_column("usage_details", counted), tmp_path / "blob.parquet")
+    for path in (write(tmp_path / "blob.jsonl", [row]), tmp_path / "blob.parquet"):
+        import_log("langfuse", path, log)
+    told = log.lookup(
+        "select latency_s, input_tokens, output_tokens, given_cost_usd, substr(asked_at, 1, 19), "
+        "extra ->> '$.first_token_s' from calls"
+    )
+    assert told == [(2.0, 9, 1, 0.00012, "2026-01-01T12:00:00", 1.0)] * 2
 
 
 def test_a_file_of_another_kind_says_what_was_expected(log: CallLog, tmp_path: Path) -> None:

@@ -220,8 +220,7 @@ class Asking:
         try:
             async for chunk in stream:
                 piece = shown.feed(storable(answer.add(chunk)))
-                if answer.new_calls:  # a call follows, so that no key goes on
-                    piece += shown.end()
+                piece += shown.end() if answer.new_calls else ""  # no key goes on behind a call
                 self._think(thought.feed(answer.new_thought))
                 if piece and on_text is not None:
                     on_text(piece)

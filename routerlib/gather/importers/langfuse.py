@@ -25,6 +25,7 @@ from routerlib.gather.importers.records import (
 from routerlib.gather.importers.requests import imported_of
 from routerlib.gather.importers.table_file import LONGEST_CSV_FIELD
 from routerlib.gather.importers.unended import tell_open, with_end
+from routerlib.records.canonical import plain_json
 
 NO_GENERATION = "observations that are no generation"
 NO_TEXTS = "generations without their input (export it too)"
@@ -76,7 +77,8 @@ def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{path} can't be read as Parquet: {error}") from error
         for number, row in enumerate(rows, start=1):
-            yield f"{path} row {number}", row
+            told = {name: dict(cell) if _is_pairs(cell) else cell for name, cell in row.items()}
+            yield f"{path} row {number}", plain_json(told)  # moments and decimals have types there
     else:
         yield from json_records(path, lists=("data", "observations"))
 
@@ -144,7 +146,7 @@ def counts_of(details: Mapping[str, Any]) -> dict[str, Any] | None:
     >>> counts_of({"input": 9, "input_cached_tokens": 1920, "output": 1, "total": 1930})
     {'prompt_tokens': 1929, 'completion_tokens': 1, 'total_tokens': 1930, 'cached_tokens': 1920}
     """
-    counts = {name: int(n) for name, n in details.items() if _is_count(n)}
+    counts = {name: n for name, told in details.items() if (n := _count(told)) is not None}
     if "input" not in counts or "output" not in counts:
         return dict(details) or None
     total = counts.get("total")
@@ -191,16 +193,20 @@ def chat_of(message: Mapping[str, Any], end: Any, model: Any, counts: Any) -> di
 
 
 def _object(told: Any) -> dict[str, Any]:
-    """Return an object, also one that is a text of JSON, or pairs as Parquet has them."""
+    """Return an object, also one that is a text of JSON."""
     value = from_json(told)
-    if isinstance(value, list) and all(isinstance(each, tuple) for each in value):
-        value = dict(value)
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def _is_count(told: Any) -> bool:
-    number = number_or_none(told)
-    return number is not None and number.is_integer()
+def _is_pairs(cell: Any) -> bool:
+    """Whether a cell is an object as Parquet has it."""
+    return isinstance(cell, list) and all(isinstance(each, tuple) for each in cell)
+
+
+def _count(told: Any) -> int | None:
+    """Return a count, also one that is a text, as databases write long integers into JSON."""
+    number = number_or_none(from_json(told))
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def _cost_usd(row: Mapping[str, Any]) -> float | None:
