@@ -12,6 +12,7 @@ from routerlib.outcomes.masking import MIN_WORDS, Masked, masked, without_forms
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
 from routerlib.outcomes.set_join import shared, similar_sets
 from routerlib.outcomes.similar_sets import ROWS_AT_ONCE, connected, merged, sets_of
+from routerlib.records.trajectories import spoken_text
 from routerlib.weights.embedding import encode, unit_rows
 
 Rule = Literal["copies", "templates", "wording", "meaning"]
@@ -91,6 +92,7 @@ def families_of(prompts: Sequence[str]) -> Families:
     """
     groups = copies = near_duplicate_groups(prompts)
     n_joined: dict[Rule, int] = {"copies": len(prompts) - len(np.unique(groups))}
+    prompts = list(map(spoken_text, prompts))
     wordings = [masked(text) for text in without_forms(prompts)]
     asked = _Asked.of([each.words for each in wordings])
     found = {

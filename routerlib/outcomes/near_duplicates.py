@@ -17,6 +17,7 @@ from routerlib.outcomes.masking import (
 )
 from routerlib.outcomes.set_join import similar_sets
 from routerlib.outcomes.similar_sets import components, connected, merged
+from routerlib.records.trajectories import spoken_text
 
 _SHINGLE_CHARS = 5
 _HASH_BITS = 22
@@ -65,6 +66,7 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
         raise ValueError(f"threshold must lie in (0, 1], got {threshold!r}")
     if len(prompts) == 0:
         return np.zeros(0, dtype=int)
+    prompts = list(map(spoken_text, prompts))
     alike = connected(similar_sets(_shingles(without_forms(prompts)), threshold), len(prompts))
     return merged(alike, components(_same_text(prompts), len(prompts)))
 

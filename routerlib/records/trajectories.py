@@ -20,6 +20,11 @@ _RESULT_CHARACTERS = (150, 100)
 _SETUP_CHARACTERS = (150, 100)
 # So much beside the user's last words, a long system prompt or a history, would hide them.
 _MOST_BESIDE = 1_000
+_STANDING = re.compile(
+    r"^\[step \d+ of turn \d+; about \d+ characters; tools used: .*\]$(?:\n\[messages: .*\]$)?\n?",
+    re.M,
+)
+_RESULT = "[last result: "
 _FAILURE = re.compile(r"\b(error|exception|traceback|failed|failure|denied|not found)\b", re.I)
 
 
@@ -98,6 +103,23 @@ def trajectory_text(
     return "\n".join([last, _state(messages, len(words)), *beside, *_last_result(messages)])
 
 
+def spoken_text(text: str) -> str:
+    r"""Return a decision's text as it was spoken: the set-up first, not where it stands.
+
+    So questions are alike only where their words are. With a last result it stays as it is.
+
+    >>> spoken_text("Why?\n[step 0 of turn 1; about 2000 characters; tools used: ]\nBe a pirate.")
+    'Be a pirate.\n\nWhy?'
+    >>> spoken_text("Why?")
+    'Why?'
+    """
+    found = _STANDING.search(text) if "[step " in text else None
+    if found is None or text.startswith(_RESULT, found.end()):
+        return text
+    words, setup = text[: found.start()].rstrip("\n"), text[found.end() :]
+    return "\n\n".join(filter(None, (setup, words)))
+
+
 def _beside(messages: Sequence[Mapping[str, Any]], situation: Situation | None) -> str:
     roles = Counter("system" if each["role"] == "developer" else each["role"] for each in messages)
     told = "messages: " + ", ".join(f"{role} {n}" for role, n in sorted(roles.items()))
@@ -127,7 +149,7 @@ def _last_result(messages: Sequence[Mapping[str, Any]]) -> list[str]:
     text = content_text(last["content"])
     kind = "JSON" if text.lstrip()[:1] in ("{", "[") else "text"
     failed = ", failed" if _failed(last) else ""
-    state = f"[last result: {kind} of about {_rounded(len(text))} characters{failed}]"
+    state = f"{_RESULT}{kind} of about {_rounded(len(text))} characters{failed}]"
     return [state, both_ends(text, *_RESULT_CHARACTERS)]
 
 

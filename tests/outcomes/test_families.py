@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 
 from routerlib.outcomes.families import families_of
 from routerlib.outcomes.masking import masked, without_forms
+from routerlib.outcomes.near_duplicates import near_duplicate_groups
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
+from routerlib.records.prompt import Prompt
+from routerlib.records.situations import Situation
 from routerlib.show.words.sentences import describe_split
 
 WORDS = "river stone market window garden letter engine copper planet harbour winter lesson bridge "
@@ -127,3 +131,17 @@ def test_no_prompts_and_empty_ones_are_grouped() -> None:
     assert families_of([]).groups.tolist() == []
     assert families_of(["", "a"]).groups.tolist() == [0, 1]
     assert families_of(["", "", "日本語のテキストですか"]).groups.tolist() == [0, 0, 1]
+
+
+def test_questions_under_one_long_system_prompt_are_no_copies() -> None:
+    setup = {"role": "system", "content": "You answer customers of a bank, politely. " * 50}
+    tool = {"type": "function", "function": {"name": "search"}}
+    questions = [" ".join(rng.choices(WORDS.split(), k=8)) for rng in map(random.Random, range(40))]
+    asked = [{"role": "user", "content": each} for each in questions]
+    alone = near_duplicate_groups(questions)
+    long = [Prompt((setup, each)).text for each in asked]
+    offered = [Prompt((each,), extra=Situation.of([tool]).kept()).text for each in asked]
+    assert len(set(alone.tolist())) == len(questions)
+    for texts in (long, offered):
+        assert near_duplicate_groups(texts).tolist() == alone.tolist()
+        assert families_of(texts).groups.tolist() == families_of(questions).groups.tolist()
