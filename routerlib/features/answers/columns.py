@@ -50,7 +50,6 @@ _REFUSALS = re.compile(
     r"es tut mir leid|je ne peux pas|lo siento)\b",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[^.!?\n]{12,}")
 _CODE = re.compile(r"```|~~~|\bdef \w+\(|\bfunction \w+\(")
 _ASKS_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
 _ASKS_CODE = re.compile(
