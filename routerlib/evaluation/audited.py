@@ -149,12 +149,14 @@ class Auditor:
     """A person's scores of held-out prompts, and what they are to be compared with.
 
     `audit`: None = there is none, or too little of one.
+    `answered` (n_tested, n_models): what the judge said of the tested prompts; NaN = nothing.
     `train`: by which the best single model was chosen; corrected by the audit.
     `n_drawn_groups`: independent held-out prompts that a person scored; None = no audit.
     """
 
     audit: Audit | None
     tested: TestedPrompts
+    answered: Floats
     train: TrainMeans
     n_bootstrap: int
     random_state: int
@@ -174,14 +176,15 @@ class Auditor:
 
         `everything`: the prompts of `test`, failed calls as quality 0 where they are known.
         """
+        held = (tested, test.quality[tested.kept], train, *bootstrap)
         if audit is None:
-            return cls(None, tested, train, *bootstrap)
+            return cls(None, *held)
         audit = _with_failures(audit, test, everything)
         rows, drawn = audit.beside(tested.outcomes)
         n_groups = len(np.unique(tested.outcomes.groups[rows][drawn.is_drawn]))
         if n_groups < MIN_DRAWN:
-            return cls(None, tested, train, *bootstrap, n_groups)
-        found = cls(audit, tested, train, *bootstrap, n_groups)
+            return cls(None, *held, n_groups)
+        found = cls(audit, *held, n_groups)
         return replace(found, train=train._replace(strong=found._best_single()))
 
     @property
@@ -249,7 +252,7 @@ class Auditor:
         shares = np.eye(n_models)[arms]
         singles = {name: _share(n, n_models, arm) for arm, name in enumerate(models)}
         scored = np.where(drawn.is_drawn[:, None], drawn.quality, np.nan)
-        judged = self.tested.outcomes.quality[rows]
+        judged = self.answered[rows]
         return Audited(
             n=len(rows),
             n_drawn=drawn.n_drawn,

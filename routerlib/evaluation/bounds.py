@@ -46,6 +46,8 @@ class Lacking(NamedTuple):
         Cells with a quality, but without a cost.
     by_length : dict of str to float
         Share of prompts that lack something among the third of the shortest, middle and longest.
+    n_failed : int
+        Prompts that lack nothing once failed calls count as wrong answers.
     """
 
     n: int
@@ -53,10 +55,14 @@ class Lacking(NamedTuple):
     by_candidate: Mapping[str, int]
     costs_by_candidate: Mapping[str, int]
     by_length: Mapping[str, float]
+    n_failed: int = 0
 
     @classmethod
-    def of(cls, outcomes: Outcomes) -> Lacking:
-        """Count what some outcomes lack; costs only where each candidate has some."""
+    def of(cls, outcomes: Outcomes, counted: Outcomes | None = None) -> Lacking:
+        """Count what some outcomes lack; costs only where each candidate has some.
+
+        `counted`: the same outcomes, failed calls as wrong answers; None = nobody knows of any.
+        """
         by_design = left_out(outcomes)
         is_missing = np.isnan(outcomes.quality) & ~by_design
         is_skipped = is_missing.any(axis=1)
@@ -73,6 +79,7 @@ class Lacking(NamedTuple):
             by_candidate=by_candidate(is_missing),
             costs_by_candidate=by_candidate(has_no_cost & ~is_missing),
             by_length=_by_length(outcomes, is_skipped),
+            n_failed=0 if counted is None else int(is_skipped.sum()) - cls.of(counted).n_skipped,
         )
 
     def told(self, which: str) -> str:
@@ -96,6 +103,24 @@ class Lacking(NamedTuple):
         reasons = "; ".join(filter(None, told))
         start = f"{self.n_skipped} of {self.n} {which} prompts lack a score or a cost"
         return f"{start} ({reasons})" if reasons else start
+
+    def counted(self, n: int, how: str = "") -> str:
+        """Say how numbers of `n` prompts count those that lack something.
+
+        `how`: what becomes of what is unknown; "" = it was left out, or is within its bounds.
+
+        >>> Lacking(10, 2, {"small": 2}, {}, {}, n_failed=1).counted(9)
+        '; a failed call counts as a wrong answer, the other 1 left out'
+        """
+        n_out = 0 if how else self.n - n
+        if not self.n_failed:
+            how = how or "what is missing counts within its bounds"
+            return " and were left out" if n_out else f"; {how}"
+        failed = "; a failed call counts as a wrong answer"
+        if self.n_failed == self.n_skipped:
+            return failed
+        how = how or "what else is missing within its bounds"
+        return f"{failed}, the other {n_out} left out" if n_out else f"{failed}, {how}"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def with_groups(verdict: Verdict, found: Mapping[str, Clustering]) -> Verdict:
         numbers[f"{name}_design_effect"] = finite_or_none(each.design_effect) if is_told else None
     if quality.n_groups in (0, quality.n):
         return replace(verdict, numbers=numbers)
-    told = f"The prompts with nothing missing stand in {quality.n_groups} groups (the largest of "
+    told = f"The {quality.n} measured prompts stand in {quality.n_groups} groups (the largest of "
     told += f"{quality.largest})"
     parts = [
         f"{what} {each.correlation:.2f} (design effect {each.design_effect:.1f})"

@@ -21,6 +21,7 @@ from routerlib.evaluation.contenders import (
     baseline_contenders,
     estimates_contender,
 )
+from routerlib.evaluation.failed_calls import failures_counted
 from routerlib.evaluation.fallback import (
     HeldOut,
     clustering_of,
@@ -89,7 +90,8 @@ class Evaluation:
         Operating point, chosen on train: quality given up per US dollar saved.
     n, n_groups, n_skipped : int
         Prompts measured, groups of near-duplicates among them, and prompts skipped because some
-        candidate model has no quality or cost there, other than because it wasn't bought.
+        candidate model has no quality or cost there, other than because it wasn't bought or, where
+        failed calls are known, failed.
     clustering : dict of str to Clustering
         How much prompts of one group are alike, and the design effect: in the router's
         ``quality``, and in its ``quality_difference`` to best single.
@@ -221,7 +223,7 @@ def evaluate(
         (`routerlib.evaluation.cross_fit.cross_evaluate`). What wasn't bought (``inclusion`` below
         1) is made up for by what the router expects and by the weight of what was bought.
     test_failures_wrong : Outcomes, optional
-        The same prompts with failed calls counted as quality 0, for the sensitivity.
+        The same prompts with failed calls as quality 0: so they count in every number of the test.
     audit : Audit, optional
         A person's scores of prompts that were drawn at random: the verdict is corrected by it.
     n_bootstrap : int, default=1000
@@ -260,17 +262,18 @@ def evaluate(
     bootstrap = _Bootstrap(n_bootstrap, random_state)
     train = means_on_train(router, test)
     whole, *wrong = route_unseen(router, [test, *counted_wrong], use_topics=use_topics)
-    tested = TestedPrompts.of(test, train.strong, train.weak, whole.best, whole.estimates)
+    counted = failures_counted(test, test_failures_wrong)
+    tested = TestedPrompts.of(counted, train.strong, train.weak, whole.best, whole.estimates)
     routed = whole.take(tested.kept)
     contenders = _contenders(router, tested, train, routed)
     weight = float(router.cost_weight_)
     weighed, draws = weight if tested.has_costs else 0.0, bootstrap._asdict()
     measured = measure(tested, contenders, **draws, cost_weight=weighed)
     baselines = [each for each in contenders if each not in (_ROUTER, _EQUAL, _TRIED)]
-    # Where failed calls are known, they are wrong answers, and only the rest is unknown.
+    # Where failed calls are known, only the rest is unknown, and what a failed call cost.
     everything = (counted_wrong[0], wrong[0]) if wrong else (test, whole)
     auditor = Auditor.of(audit, test, everything[0], tested, train, bootstrap)
-    held_out = HeldOut(tested, everything[0], Lacking.of(test), auditor, bootstrap)
+    held_out = HeldOut(tested, everything[0], Lacking.of(test, counted), auditor, bootstrap)
     crossed = CrossTested.of(router, test, tested, train)
     # Always the best single model: that was not learnt on any fold.
     of_folds = None if getattr(router, "fallback_", None) is not None else crossed

@@ -33,13 +33,17 @@ _ADVICE = (" Label ", " To tell, label ")
 
 
 class Tried(NamedTuple):
-    """A way to choose, what was measured of it under a name, and what a person corrects of it."""
+    """A way to choose, what was measured of it under a name, and what a person corrects of it.
+
+    `n_groups_of_all`: of all held-out prompts, those that lack something among them.
+    """
 
     measured: Measured
     name: str
     routed: Routed
     missing: MissingCells | None
-    audited: Audited | None = None
+    audited: Audited | None
+    n_groups_of_all: int
 
 
 class HeldOut(NamedTuple):
@@ -79,7 +83,8 @@ class HeldOut(NamedTuple):
             random_state=random_state,
         )
         audited = self.auditor.measure(routed.arms)
-        return Tried(measured, name, routed, held_with_missing(missing, crossed), audited)
+        n_groups = len(np.unique(self.everything.groups))
+        return Tried(measured, name, routed, held_with_missing(missing, crossed), audited, n_groups)
 
 
 def judge_router(
@@ -142,6 +147,7 @@ def _judged(
     smallest_effect: float | None,
 ) -> Verdict:
     arms, audited, n = tried.routed.arms, tried.audited, len(tested)
+    n_groups = tried.measured.n_groups
     best = tested.outcomes.models[tested.strong]
     share = float((arms == tested.best_arms).sum()) / max(len(arms), 1)
     found = tried.measured.intervals(tried.name)
@@ -151,13 +157,13 @@ def _judged(
     measured = held(found, crossed if fallback is None else None)
     if crossed is not None and tried.missing is not None:  # none is dropped: bounds speak for it
         measured = {**measured, **tried.missing.bounds[best]}
-        n = tried.missing.lacking.n
+        n, n_groups = tried.missing.lacking.n, tried.n_groups_of_all
     return judge_by_intervals(
         measured,
         best_single=best,
         share_of_best_single=share,
         n=n,
-        n_groups=tried.measured.n_groups,
+        n_groups=n_groups,
         margin=margin_of(router),
         fallback=fallback,
         missing=tried.missing,
@@ -212,9 +218,11 @@ def without_fallback(router: Router, routed: Routed) -> Routed | None:
 
 
 def told_reach(tested: TestedPrompts, tried: Verdict) -> str:
-    """Say why an interval is wider than any choice on these prompts could differ; else nothing."""
+    """Say why an interval reaches beyond what any choice on its prompts could be; else nothing."""
     ends = [tried.numbers.get(f"quality_difference_{end}") for end in ("low", "high")]
     if tested.n_bought or not len(tested) or None in ends:
+        return ""
+    if tried.numbers.get("n") != len(tested):  # its interval is of others too
         return ""
     beside = tested.quality - tested.best_quality[:, None]
     low, high = float(beside.min(axis=1).mean()), float(beside.max(axis=1).mean())
@@ -223,9 +231,9 @@ def told_reach(tested: TestedPrompts, tried: Verdict) -> str:
     n_groups = tried.numbers.get("n_groups") or 0
     what = "prompts" if n_groups == len(tested) else "groups of prompts"
     return (
-        f" Whatever were chosen on the {len(tested)} with nothing missing, quality would differ by "
-        f"{100 * low:.1f} to {100 * high:.1f} points; intervals are wider than that because "
-        f"{n_groups:.0f} {what} say so little of the next ones."
+        f" Whatever were chosen on these {len(tested)}, quality would differ by {100 * low:.1f} to "
+        f"{100 * high:.1f} points; the interval reaches beyond that because {n_groups:.0f} {what} "
+        "say so little of the next ones."
     )
 
 

@@ -89,6 +89,16 @@ def points_of(interval: Interval, sign: int = 1) -> str:
     return f"{value} points [{low}, {high}]"
 
 
+def signed_points_of(interval: Interval) -> str:
+    """Write a quality difference with its direction, such as ``+2.3 points [+1.1, +3.4]``.
+
+    >>> signed_points_of(Interval(-0.012, -0.048, 0.022, 0.018))
+    '-1.2 points [-4.8, +2.2]'
+    """
+    value, low, high = (f"{round(100 * end, 1) + 0.0:+.1f}" for end in interval[:3])
+    return f"{value} points [{low}, {high}]"
+
+
 def plain(value: float, digits: int) -> str:
     """Round without a negative zero.
 

@@ -13,6 +13,7 @@ from routerlib.evaluation.headlines import (
     percent_of,
     plain,
     points_of,
+    signed_points_of,
 )
 from routerlib.evaluation.planning import (
     Plan,
@@ -244,7 +245,7 @@ def _saves(
     difference, saving = measured["quality_difference"], measured["saving"]
     price = f"for {points_of(difference, -1)} less quality"
     if difference.value >= 0:
-        price = f"and quality differs by {points_of(difference)}, so a loss isn't excluded"
+        price = f"and quality differs by {signed_points_of(difference)}, so a loss isn't excluded"
     elif difference.high >= 0:
         price += ", a loss that isn't certain"
     return (
@@ -326,10 +327,11 @@ def _undecided(
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     if math.isnan(difference.low):
         return f"{start}{n} test prompts have an answer from every candidate model.{label}"
-    seen = f"against always calling {best_single}, quality differs by {points_of(difference)}"
+    seen = f"against always calling {best_single}, quality differs by "
+    seen += signed_points_of(difference)
     if not math.isnan(gain.value):
         seen += f" at a saving of {percent_of(measured['saving'])}, and against mixing models "
-        seen += f"at random by {points_of(gain)}"
+        seen += f"at random by {signed_points_of(gain)}"
     return f"{start}{seen} {_sample(n)}.{label}"
 
 
@@ -356,19 +358,16 @@ def _on_all(
 ) -> str:
     """Add to a sentence about complete prompts what the others could change of it."""
     lacking = missing.lacking.told("held-out")
-    if kind == of_complete == "not_measurable":
-        are_counted = n == missing.lacking.n
-        how = "; what is missing counts within its bounds" if are_counted else " and were left out"
-        return f"{sentence} {lacking}{how}."
-    if kind in _CLAIMS:
-        how = "; what is missing counts at its worst" if kind != of_complete else ""
-        how = how or "; it holds also with all that is missing at its worst"
+    if kind in _CLAIMS or kind == of_complete:
+        how = "what is missing counts at its worst" if kind != of_complete else _ALSO
+        how = missing.lacking.counted(n, how if kind in _CLAIMS else "")
         return f"{sentence} {lacking}{how}."
     claim = sentence[0].lower() + sentence[1:].rstrip(".")
     low, high = (100 * end for end in missing.quality_difference)
+    failed = " (a failed call counts as a wrong answer)" if missing.lacking.n_failed else ""
     return (
-        f"Not measurable yet: on the {n} held-out prompts with nothing missing, {claim}. But "
-        f"{lacking}; on all {missing.lacking.n} the difference in quality lies between "
+        f"Not measurable yet: on the {n} held-out prompts with nothing missing{failed}, {claim}. "
+        f"But {lacking}; on all {missing.lacking.n} the difference in quality lies between "
         f"{plain(low, 1)} and {plain(high, 1)} points. Have these answered and judged (a larger "
         "max_tokens where answers were cut off) to tell."
     )
@@ -379,6 +378,7 @@ def _numbers_of(missing: MissingCells) -> dict[str, float | None]:
     numbers: dict[str, float | None] = {
         "n_held_out": missing.lacking.n,
         "n_skipped": missing.lacking.n_skipped,
+        "n_failed": missing.lacking.n_failed,
         "quality_difference_at_worst": finite_or_none(low),
         "quality_difference_at_best": finite_or_none(high),
     }
@@ -388,6 +388,7 @@ def _numbers_of(missing: MissingCells) -> dict[str, float | None]:
     return numbers
 
 
+_ALSO = "it holds also with all that is missing at its worst"
 _SAID: dict[str, Said] = {"does_not_pay": "none", "not_measurable": "open"}
 
 # What may only be said if it holds on all held-out prompts.

@@ -86,7 +86,7 @@ def test_a_handful_of_joined_prompts_tell_no_correlation() -> None:
     found = {"quality": few, "quality_difference": few}
     verdict = with_groups(Verdict("pays", "Routing pays.", {}), found)
     assert verdict.sentence == (
-        "Routing pays. The prompts with nothing missing stand in 298 groups (the largest of 2)."
+        "Routing pays. The 300 measured prompts stand in 298 groups (the largest of 2)."
     )
     assert verdict.numbers["quality_correlation"] is None
 

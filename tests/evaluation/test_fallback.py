@@ -85,12 +85,15 @@ def test_an_interval_wider_than_any_choice_says_why():
     # Three prompts: the worst choice loses 1, 1 and 0, the best gains 0, 0 and 1.
     test = Outcomes(["a", "b", "c"], ["small", "large"], [[0, 1], [0, 1], [1, 0]])
     tested = TestedPrompts.of(test, "large", "small")
-    wide = {"quality_difference_low": -0.9, "quality_difference_high": 0.6, "n_groups": 3}
+    wide = {"quality_difference_low": -0.9, "quality_difference_high": 0.6, "n_groups": 3, "n": 3}
     assert told_reach(tested, Verdict("not_measurable", "", wide)) == (
-        " Whatever were chosen on the 3 with nothing missing, quality would differ by -66.7 to "
-        "33.3 points; intervals are wider than that because 3 prompts say so little of the next "
-        "ones."
+        " Whatever were chosen on these 3, quality would differ by -66.7 to 33.3 points; the "
+        "interval reaches beyond that because 3 prompts say so little of the next ones."
     )
+    # A narrow interval may lie beyond; one of other prompts than these says nothing of them.
+    beyond = {**wide, "quality_difference_low": -0.9, "quality_difference_high": -0.5}
+    assert "reaches beyond" in told_reach(tested, Verdict("not_measurable", "", beyond))
+    assert told_reach(tested, Verdict("not_measurable", "", {**wide, "n": 4})) == ""
     narrow = {**wide, "quality_difference_low": -0.1, "quality_difference_high": 0.1}
     assert told_reach(tested, Verdict("not_measurable", "", narrow)) == ""
 

@@ -120,7 +120,9 @@ def test_an_uncertain_loss_is_called_uncertain():
 def test_a_gain_in_quality_is_never_called_a_loss():
     verdict = judged((0.005, -0.02, 0.03), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08))
     assert verdict.kind == "saves_at_a_price"
-    assert "quality differs by 0.5 points [-2.0, 3.0], so a loss isn't excluded" in verdict.sentence
+    assert (
+        "quality differs by +0.5 points [-2.0, +3.0], so a loss isn't excluded" in verdict.sentence
+    )
     assert verdict.headline == "30 % cheaper; no loss seen, up to 2.0 points can't be excluded"
     dearer = judged((0.003, -0.005, 0.011), (-0.1, -0.2, 0.0), (-0.001, -0.009, 0.007)).sentence
     assert "costs 10 % [0, 20] more than always calling large" in dearer

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from typer.testing import CliRunner
 
 from routerlib.cli import app
+from routerlib.evaluation.compare import compare
 from routerlib.evaluation.cross_fit import CrossEvaluation, cross_evaluate
 from routerlib.evaluation.evaluate import evaluate
+from routerlib.evaluation.failed_calls import failures_counted
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.evaluation.routing import route_unseen
 from routerlib.log.call_log import CallLog
@@ -21,6 +24,7 @@ from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.show.pages.index import write_report
+from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.tables import decisions
 from routerlib.show.tables.evaluation import key_numbers
 from routerlib.show.tables.money import Monthly, monthly
@@ -91,27 +95,64 @@ def test_numbers_of_fewer_prompts_than_the_headlines_say_so_and_what_they_would_
     crossed: CrossEvaluation, some_missing: Outcomes
 ) -> None:
     told = counted_apart(crossed.evaluation)
-    assert told.startswith("The headline counts all 60 held-out prompts, what is unknown within")
-    assert "of the 54 with nothing missing leaves out the other 6: there quality differs" in told
-    said = re.search(rf"from always large's by ({SIGNED}) points .* a saving of (\d+) %", told)
+    assert re.match(
+        rf"The headline counts all 60 held-out prompts \({SIGNED} points\), what is", told
+    )
+    assert "of 54 leaves out the 6 on which something is" in told
+    said = re.search(rf"against always large is ({SIGNED}) points .* a saving of (\d+) %", told)
     assert said is not None, told
     start = HeldOutDecisions.of(crossed.router, some_missing)
     assert start is not None
     assert float(said[1]) == pytest.approx(100 * start.at().quality_difference, abs=0.05)
     assert float(said[2]) == pytest.approx(100 * start.at().saving, abs=0.5)
-    wrong = Outcomes(
-        some_missing.prompts,
-        some_missing.models,
-        np.nan_to_num(some_missing.quality),
-        some_missing.cost_usd,
-        topics=some_missing.topics,
-    )
-    strict = evaluate(crossed.router, some_missing, wrong, n_bootstrap=50)
-    assert "a failed call as a wrong answer, what else is unknown" in counted_apart(strict)
-    *_, n = key_numbers(strict)
-    assert n.interval == (
-        "6 lack a score or a cost; failed calls count as wrong, the rest within its bounds"
-    )
+    figure = cost_quality(crossed.evaluation)
+    headline = 100 * (crossed.evaluation.verdict.numbers["quality_difference"] or 0)
+    assert f"n = 54 held-out prompts: {said[1]} points; headline, n = 60: {headline:+.1f}" in {
+        text.get_text() for text in figure.figure.findobj(Text)
+    }
+
+
+def test_headline_figure_suppositions_and_tables_count_a_failed_call_alike(
+    crossed: CrossEvaluation, some_missing: Outcomes
+) -> None:
+    router, quality = crossed.router, some_missing.quality.copy()
+    to_small = route_unseen(router, [some_missing])[0].arms == 0
+    failed = np.flatnonzero(to_small)  # the router's own choice failed: it must lose by it
+    cost_usd = some_missing.cost_usd.copy()
+    quality[:6, 0], quality[failed, 0], cost_usd[failed, 0] = 1.0, np.nan, np.nan
+
+    def made(quality: np.ndarray) -> Outcomes:
+        return Outcomes(
+            some_missing.prompts,
+            some_missing.models,
+            quality,
+            cost_usd,
+            topics=some_missing.topics,
+        )
+
+    test, wrong = made(quality), made(np.nan_to_num(quality))
+    found = evaluate(router, test, wrong, n_bootstrap=50)
+    numbers, counted = found.verdict.numbers, failures_counted(test, wrong)
+    rows, columns = np.arange(60), route_unseen(router, [counted])[0]
+    best = np.full(60, 1) if columns.best is None else columns.best
+    expected = wrong.quality[rows, columns.arms] - wrong.quality[rows, best]
+    assert numbers["n"] == found.n == 60
+    assert numbers["n_failed"] == numbers["n_skipped"] == len(failed) > 0
+    assert numbers["quality_difference"] == pytest.approx(expected.mean())
+    assert found.operating["quality_difference"].value == pytest.approx(expected.mean())
+    start = HeldOutDecisions.of(router, counted)
+    assert start is not None
+    assert start.at().quality_difference == pytest.approx(expected.mean())
+    table = compare({"router": router}, counted, n_bootstrap=20)
+    assert table.loc["router", "quality_difference"] == pytest.approx(expected.mean())
+    assert np.nanmean(cost_usd[:, 0]) == pytest.approx(counted.cost_usd[failed[0], 0])
+    left_out = evaluate(router, test, n_bootstrap=50)
+    assert left_out.operating["quality_difference"].value > expected.mean()
+    assert counted_apart(found) == ""
+    assert f"no score of {test.models[0]} on {len(failed)}" in found.verdict.sentence
+    assert "; a failed call counts as a wrong answer." in found.verdict.sentence
+    *_, n = key_numbers(found)
+    assert n.interval == f"{len(failed)} lack a score or a cost; failed calls count as wrong"
 
 
 def test_numbers_of_the_headlines_own_prompts_need_no_such_sentence(outcomes: Outcomes) -> None:

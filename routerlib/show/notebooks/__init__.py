@@ -67,6 +67,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "served_values_plot",
             "value_before",
         ],
+        "evaluation.failed_calls": ["failures_counted"],
         "show.held_out": ["failures_as_wrong", "held_apart", "split_as_trained"],
         "routers.training.cross_trained": ["divide_for_test", "train_for_test"],
     },

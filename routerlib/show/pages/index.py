@@ -13,6 +13,7 @@ from routerlib.evaluation.compare import compare
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.deadlines import NoTimes, measure_deadlines
 from routerlib.evaluation.evaluate import Evaluation, evaluate
+from routerlib.evaluation.failed_calls import failures_counted
 from routerlib.evaluation.new_topics import recalled_of_new_topics
 from routerlib.evaluation.next_steps import next_steps, progress_of
 from routerlib.evaluation.repricing import HeldOutDecisions
@@ -54,7 +55,12 @@ from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.glossary import TERMS, glossed, term_id
 from routerlib.show.words.numbers import unbroken
 from routerlib.show.words.prose import Caution, explain_words
-from routerlib.show.words.sentences import counted_apart, describe_router
+from routerlib.show.words.sentences import (
+    FAILED_CALLS,
+    counted_apart,
+    describe_router,
+    has_failed,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,10 +90,12 @@ class Findings:
     """What the index shows, all of it measured on held-out prompts.
 
     `router`: who sees the prompt alone. `whole`: the cascade that it stands in; None = in none.
+    `counted`: the prompts of `test`, failed calls as wrong answers.
     """
 
     router: Router
     test: Outcomes
+    counted: Outcomes
     evaluation: Evaluation
     comparison: pd.DataFrame
     cascade: CascadeEvaluation | None = None
@@ -122,6 +130,7 @@ def find(
     outcomes = Outcomes.from_log(log, judge=judge, models=list(router.models_))
     train, test = split_as_trained(outcomes, router)
     wrong = failures_as_wrong(log, test, judge)
+    counted = failures_counted(test, wrong)
     alone, cascade, ways = router, None, {"router": router}
     if isinstance(router, Cascade):
         alone = router.router
@@ -134,6 +143,7 @@ def find(
     return Findings(
         router=alone,
         test=test,
+        counted=counted,
         cascade=cascade,
         whole=None if alone is router else router,
         evaluation=evaluate(
@@ -146,7 +156,7 @@ def find(
         ),
         comparison=compare(
             ways,
-            test,
+            test if "cascade" in ways else counted,  # which has no answer to look at
             train=train if len(train) else None,
             n_bootstrap=n_bootstrap,
             random_state=random_state,
@@ -230,8 +240,12 @@ def write_index(
         cascade=asked_twice(
             findings.cascade, findings.finding, findings.whole, findings.test, metadata or {}
         ),
-        what_if=_what_if(findings.router, findings.test, apart),
+        what_if=_what_if(
+            findings.router, findings.counted, apart, has_failed=has_failed(findings.evaluation)
+        ),
         apart=apart,
+        failed_calls=FAILED_CALLS,
+        has_failed=has_failed(findings.evaluation),
         deadlines=_deadlines(findings),
         importances=importance_figures(findings.router, findings.test),
         glossed=glossed,
@@ -286,7 +300,7 @@ def _tiles(findings: Findings) -> list[KeyNumber]:
 
 def _decided(findings: Findings) -> list[Decided]:
     """Take the decisions that are shown one by one: on prompts with nothing missing, if any."""
-    evaluation, test = findings.evaluation, findings.test
+    evaluation, test = findings.evaluation, findings.counted
     measured = TestedPrompts.of(test, evaluation.strong, evaluation.weak).outcomes
     return decide_all(findings.router, measured if len(measured) else test)
 
@@ -343,11 +357,12 @@ class Supposition(NamedTuple):
     note: str
 
 
-def _what_if(router: Router, test: Outcomes, apart: str) -> Supposition | None:
+def _what_if(router: Router, test: Outcomes, apart: str, *, has_failed: bool) -> Supposition | None:
     held_out = HeldOutDecisions.of(router, test)
     if held_out is None:
         return None
     note = f"Over {len(held_out)} held-out prompts with every quality and cost known"
+    note += " once a failed call counts as a wrong answer" if has_failed else ""
     note += f" ({held_out.n_left_out} are left out)." if held_out.n_left_out else "."
     note += f" {apart}" if apart else ""
     if held_out.keeps_to_best:

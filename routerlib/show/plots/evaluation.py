@@ -31,7 +31,7 @@ from routerlib.show.plots.style import (
     escape_math,
     finish,
 )
-from routerlib.show.words.numbers import percent
+from routerlib.show.words.numbers import percent, points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,6 +165,11 @@ def _draw_baseline(
 
 def _n(evaluation: Evaluation) -> str:
     skipped = f", {evaluation.n_skipped} skipped" if evaluation.n_skipped else ""
+    numbers = evaluation.verdict.numbers
+    n, difference = numbers.get("n"), numbers.get("quality_difference")
+    if skipped and n != evaluation.n and difference is not None and not evaluation.verdict.fallback:
+        here = points(evaluation.operating["quality_difference"].value)
+        skipped = f": {here} points; headline, n = {n:.0f}: {points(difference)}"
     return f"n = {evaluation.n} held-out prompts{skipped}"
 
 

@@ -180,8 +180,11 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
         if value is not None:
             told = _bracket(*(points(end) for end in ends if end is not None))
             found.append(KeyNumber(f"{points(value)} points", name, told))
-    how = "" if evaluation.failures is None else "failed calls count as wrong, the rest "
-    return [*found, _sample(numbers, f"; {how or 'that counts '}within its bounds")]
+    how = "that counts within its bounds"
+    if failed := numbers.get("n_failed"):
+        how = "failed calls count as wrong"
+        how += "" if failed == numbers["n_skipped"] else ", the rest within its bounds"
+    return [*found, _sample(numbers, f"; {how}")]
 
 
 def _saving(numbers: Mapping[str, float | None], best_single: str) -> list[KeyNumber]:
@@ -203,8 +206,9 @@ def _sample(numbers: Mapping[str, float | None], counted: str) -> KeyNumber:
     n, n_all = numbers.get("n") or 0, numbers.get("n_held_out")
     note = ""
     if n_all is not None:
-        lacking = f"{numbers['n_skipped']:.0f} lack a score or a cost"
-        note = f"{lacking}{counted}" if n == n_all else f"{lacking}, besides"
+        n_lacking = numbers["n_skipped"] or 0
+        lacking = f"{n_lacking:.0f} lack a score or a cost{counted}"
+        note = lacking if n == n_all else f"{n_all - n:.0f} lack a score or a cost, besides"
     return KeyNumber(f"{n:.0f}", "held-out prompts", note)
 
 
@@ -219,7 +223,7 @@ def _of_best_single(evaluation: Evaluation) -> list[KeyNumber]:
     quality, n = evaluation.scored["quality"], evaluation.scored["n"]
     if math.isfinite(quality.value):
         value, *ends = (f"{part:.3f}" for part in quality[:3])
-        where = f"; on the {n} where it is scored" if evaluation.n_skipped else ""
+        where = f"; on the {n} where it is scored" if evaluation.missing else ""
         name = f"quality of {evaluation.strong} (0-1)"
         found.append(KeyNumber(value, name, _bracket(*ends) + where))
     return found

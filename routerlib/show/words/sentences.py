@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.evaluation.headlines import percent_of, points_of
+from routerlib.evaluation.headlines import percent_of, points_of, signed_points_of
 from routerlib.evaluation.routing import route_all
 from routerlib.features.names import number_text
-from routerlib.show.words.numbers import percent
+from routerlib.show.words.numbers import percent, points
 from routerlib.show.words.prose import Prose
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from routerlib.evaluation.learning_curve import LearningCurve
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.router import Router
+
+
+FAILED_CALLS = (
+    "a failed call is never learnt as a wrong answer; in a test it counts as one, which is the "
+    "worst case for whoever failed"
+)
 
 
 def describe_outcomes(outcomes: Outcomes) -> str:
@@ -259,16 +265,20 @@ def counted_apart(evaluation: Evaluation) -> str:
     n = numbers.get("n") or 0
     if evaluation.verdict.fallback is not None or n == evaluation.n:
         return ""
-    how = "a failed call as a wrong answer, what else is unknown within its bounds"
-    how = "what is unknown within its bounds" if evaluation.failures is None else how
-    saving = operating["saving"]
+    saving, difference = operating["saving"], numbers.get("quality_difference")
     cheaper = f" at a saving of {percent_of(saving)}" if np.isfinite(saving.value) else ""
+    whole = "" if difference is None else f" ({points(difference)} points)"
     return (
-        f"The headline counts all {n:.0f} held-out prompts, {how}. What is told of the "
-        f"{evaluation.n} with nothing missing leaves out the other {n - evaluation.n:.0f}: there "
-        f"quality differs from always {evaluation.strong}'s by "
-        f"{points_of(operating['quality_difference'])}{cheaper}."
+        f"The headline counts all {n:.0f} held-out prompts{whole}, what is unknown within its "
+        f"bounds. What is told of {evaluation.n} leaves out the {n - evaluation.n:.0f} on which "
+        f"something is: there quality against always {evaluation.strong} is "
+        f"{signed_points_of(operating['quality_difference'])}{cheaper}."
     )
+
+
+def has_failed(evaluation: Evaluation) -> bool:
+    """Tell whether some tested prompts are complete only with failed calls as wrong answers."""
+    return bool(evaluation.verdict.numbers.get("n_failed"))
 
 
 def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
@@ -290,10 +300,13 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
     sent = max(evaluation.routed_shares, key=lambda name: evaluation.routed_shares[name])
     n = evaluation.n + (evaluation.n_skipped if keeps else 0)
     lacking = "of these can't compare candidates" if keeps else "were skipped"
+    skipped = f"; {evaluation.n_skipped} prompts {lacking} because a candidate model has no score "
+    skipped += "or cost there"
+    failed = f"; {FAILED_CALLS}" if has_failed(evaluation) else ""
+    skipped = skipped if evaluation.n_skipped or not failed else ""
     counted = (
         f"{'All' if keeps else 'Most'} prompts go to {sent}: "
-        f"{percent(evaluation.routed_shares[sent])} of {n}; {evaluation.n_skipped} prompts "
-        f"{lacking} because a candidate model has no score or cost there."
+        f"{percent(evaluation.routed_shares[sent])} of {n}{skipped}{failed}."
     )
     if apart := counted_apart(evaluation):
         counted += f" {apart}"
@@ -302,8 +315,8 @@ def evaluate_lessons(evaluation: Evaluation, *further: str) -> Prose:
             each["quality_difference"] for each in (evaluation.failures, evaluation.scored)
         )
         counted += (
-            " If a failed call counted as a wrong answer, quality would differ from best single's "
-            f"by {points_of(strict)}; left out, by {points_of(mild)}."
+            f" Quality against best single is {signed_points_of(strict)}; were failed calls left "
+            f"out, {signed_points_of(mild)}."
         )
     beyond = f"Quality at the operating point: {operating['quality'].value:.3f}."
     equal = evaluation.equal_quality
