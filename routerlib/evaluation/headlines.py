@@ -73,7 +73,7 @@ def _price(numbers: Mapping[str, float | None]) -> str:
     if plain(difference, 1) == plain(max(difference, 0.0), 1):
         return f"{start}; no loss seen, up to {plain(-low, 1)} points can't be excluded"
     lost = f"{plain(-difference, 1)} points"
-    return f"{start}; quality perhaps {lost} lower, at worst {plain(-low, 1)}"
+    return f"{start}; quality perhaps {lost} lower (95 %: at most {plain(-low, 1)})"
 
 
 def percent_of(interval: Interval) -> str:

@@ -232,7 +232,10 @@ def progress_of(verdict: Verdict) -> Progress | None:
     if have >= needed:
         return None
     what = "prompts" if have == n else f"independent prompts ({n:.0f} in {n_groups:.0f} groups)"
-    return Progress(have / needed, f"{have:.0f} of about {needed:.0f} {what}")
+    more = (numbers.get(f"more_prompts_needed_{end}") for end in ("low", "high"))
+    ends = sorted({have + each for each in more if each is not None}) or [needed]
+    in_all = " to ".join(f"{end:.0f}" for end in ends)  # what the step beside it asks for, from 0
+    return Progress(have / needed, f"{have:.0f} of about {in_all} {what}")
 
 
 def _lacking(n: int) -> str:

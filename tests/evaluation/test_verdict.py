@@ -234,7 +234,7 @@ def test_a_loss_is_excluded_at_five_percent_on_its_one_side():
         ),
         (
             ((-0.005, -0.02, 0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08)),
-            "30 % cheaper; quality perhaps 0.5 points lower, at worst 2.0",
+            "30 % cheaper; quality perhaps 0.5 points lower (95 %: at most 2.0)",
         ),
         (
             ((-0.02, -0.03, -0.01), (0.3, 0.27, 0.33), (0.06, 0.04, 0.08)),
