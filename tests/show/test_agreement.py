@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Text
 from typer.testing import CliRunner
@@ -22,8 +23,9 @@ from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
+from routerlib.records.text_table import UNKNOWN
 from routerlib.routers.lightgbm.router import LGBMRouter
-from routerlib.show.pages.index import write_report
+from routerlib.show.pages.index import Findings, write_report
 from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.tables import decisions
 from routerlib.show.tables.evaluation import key_numbers
@@ -89,6 +91,28 @@ def test_shares_examples_and_suppositions_are_of_the_decisions_that_were_tested(
     for each, model in zip(decided, in_use, strict=True):
         assert (each.margin is None) == (each.decision.model != model)
         assert each.why.endswith(f"calls {model}") == (each.decision.model != model)
+
+
+def test_examples_with_a_reason_come_first_and_the_page_says_who_was_tested(
+    crossed: CrossEvaluation, some_missing: Outcomes
+) -> None:
+    router, evaluation = crossed
+    decided = decisions.decide_all(router, some_missing.complete())
+    with_reason = dict.fromkeys(router.models_, 0)
+    for each in decided:
+        with_reason[each.decision.model] += each.margin is not None
+    assert with_reason["large"] >= 3  # or this would prove nothing
+    table = decisions.examples_table(decided, router.models_, len(decided))
+    for model, n in with_reason.items():
+        told = [row[2] != UNKNOWN for row in table.rows if row[1] == model]
+        assert sum(told) == min(n, 3)
+        assert told == sorted(told, reverse=True)
+    assert table.caption == (
+        "Those that go to each candidate by the router in use too come first, of 54 held-out "
+        "prompts"
+    )
+    findings = Findings(router, some_missing, some_missing, evaluation, pd.DataFrame())
+    assert findings.tested_by == "; the same prompts, each tested by a router that hadn't seen it"
 
 
 def test_numbers_of_fewer_prompts_than_the_headlines_say_so_and_what_they_would_be(

@@ -107,6 +107,20 @@ class Findings:
         return self.cascade if self.cascade and self.finding.is_of_cascade else None
 
     @property
+    def tested_by(self) -> str:
+        """Who was tested on prompts that are training data too, to stand after the held-out ones'.
+
+        "" where none is.
+        """
+        crossed = self.evaluation.crossed
+        if crossed is None:
+            return ""
+        same = "the same prompts"
+        if crossed.n_prompts < len(self.test):
+            same = f"{crossed.n_prompts} of these are training data"
+        return f"; {same}, each tested by a router that hadn't seen it"
+
+    @property
     def finding(self) -> Finding:
         """What is said first: of the router, or of the cascade that it stands in."""
         verdict = self.evaluation.verdict
@@ -383,7 +397,7 @@ def _identity(findings: Findings, metadata: Mapping[str, Any]) -> list[tuple[str
         ("File", f"SHA-256 {metadata.get('sha256', 'not saved')}"),
         ("Made", str(metadata.get("created", "unknown"))),
         ("Training data", f"{len(router.train_prompt_ids_)} prompts, identity {router.data_hash_}"),
-        ("Held-out data", f"{len(test)} prompts, identity {test.data_hash}"),
+        ("Held-out data", f"{len(test)} prompts, identity {test.data_hash}{findings.tested_by}"),
         ("Judge", metadata.get("judge") or "the mean over all judges"),
         ("Operating point", describe_router(router)),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),

@@ -95,14 +95,16 @@ def of_how_many(decided: Sequence[Decided], n_tested: int) -> str:
 
 
 def examples_table(decided: Sequence[Decided], models: Sequence[str], n_tested: int = 0) -> Table:
-    """Show the first few prompts that go to each candidate model, with their reasons."""
+    """Show a few prompts that go to each candidate model: first those that have a reason."""
     import pandas as pd
 
+    told = sorted(decided, key=lambda one: one.margin is None)
     taken = [
         each
         for model in models
-        for each in [one for one in decided if one.decision.model == model][:_N_EXAMPLES_PER_MODEL]
+        for each in [one for one in told if one.decision.model == model][:_N_EXAMPLES_PER_MODEL]
     ]
+    is_apart = 0 < sum(one.margin is None for one in decided) < len(decided)
     frame = pd.DataFrame(
         {
             "prompt": [short(each.prompt) for each in taken],
@@ -112,7 +114,9 @@ def examples_table(decided: Sequence[Decided], models: Sequence[str], n_tested: 
             "observed quality": [each.quality for each in taken],
         }
     )
-    caption = f"The first that go to each candidate, of {of_how_many(decided, n_tested)}"
+    which = "Those that go to each candidate by the router in use too come first"
+    which = which if is_apart else "The first that go to each candidate"
+    caption = f"{which}, of {of_how_many(decided, n_tested)}"
     return table(frame, caption)
 
 
