@@ -30,7 +30,7 @@ from routerlib.records.arrays import Arms, Floats
 
 # So many times the usual share of prompts lack something: that is worth a word.
 _UNEVEN = 1.5
-LENGTHS = ("short", "middle", "long")
+LENGTHS = ("shortest third", "third of middle length", "longest third")
 
 
 class Lacking(NamedTuple):
@@ -85,11 +85,11 @@ class Lacking(NamedTuple):
     def told(self, which: str) -> str:
         """Say how many prompts lack something, of whom, and of what length they are.
 
-        >>> by_length = {"short": 0.0, "middle": 0.0, "long": 0.6}
+        >>> by_length = {"shortest third": 0.0, "longest third": 0.6}
         >>> few = Lacking(10, 2, {"small": 2}, {"large": 1}, by_length)
         >>> few.told("held-out")
         '2 of 10 held-out prompts lack a score or a cost (no score of small on 2; no cost of large
-         on 1; 60 % of the long ones)'
+         on 1; 60 % of the longest third)'
         """
         of_score, of_cost = (
             ", ".join(f"{name} on {n}" for name, n in counts.items() if n)
@@ -98,7 +98,7 @@ class Lacking(NamedTuple):
         longest = max(self.by_length, key=lambda each: self.by_length[each])
         share = self.by_length[longest]
         is_uneven = share > _UNEVEN * self.n_skipped / max(self.n, 1)
-        where = f"{100 * share:.0f} % of the {longest} ones" if is_uneven else ""
+        where = f"{100 * share:.0f} % of the {longest}" if is_uneven else ""
         told = (of_score and f"no score of {of_score}", of_cost and f"no cost of {of_cost}", where)
         reasons = "; ".join(filter(None, told))
         start = f"{self.n_skipped} of {self.n} {which} prompts lack a score or a cost"

@@ -97,7 +97,7 @@ def test_a_gain_that_missing_cells_could_undo_is_not_claimed(router):
     assert found.operating["quality_difference"].low > 0
     assert found.verdict.kind == "not_measurable"
     assert "no score of small on" in found.verdict.sentence
-    assert "of the long ones" in found.verdict.sentence
+    assert "of the longest third" in found.verdict.sentence
     assert found.verdict.headline.startswith("Not measurable yet: ")
     assert found.verdict.numbers["quality_difference_at_worst"] < 0
 
@@ -114,8 +114,9 @@ def test_a_call_that_is_known_to_have_failed_is_a_wrong_answer_not_an_unknown_on
     test = world(missing=long_ones)
     as_wrong = Outcomes(test.prompts, MODELS, np.nan_to_num(test.quality), test.cost_usd)
     found = evaluate(router, test, as_wrong, n_bootstrap=100)
-    assert found.operating["quality_difference"].low > 0
+    assert found.scored["quality_difference"].low > 0
     worst = found.missing.bounds["large"]["quality_difference"]
+    assert found.operating["quality_difference"].value == pytest.approx(worst.value)
     assert worst.value == pytest.approx(found.failures["quality_difference"].value)
     assert worst.high < 0
     assert found.verdict.kind == "saves_at_a_price"
@@ -184,7 +185,7 @@ def test_lacking_counts_candidates_and_lengths():
     found = Lacking.of(outcomes)
     assert found.n_skipped == 1
     assert found.by_candidate == {"small": 1, "large": 0}
-    assert found.by_length == {"short": 0, "middle": 0, "long": 1}
+    assert found.by_length == {"shortest third": 0, "third of middle length": 0, "longest third": 1}
 
 
 def test_scored_answers_of_unknown_cost_are_named_too():

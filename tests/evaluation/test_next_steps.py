@@ -118,15 +118,13 @@ def test_a_candidate_whose_cut_off_answers_cost_groups_may_be_left_out(log: Call
 
 
 def test_progress_is_towards_what_is_planned() -> None:
-    assert progress_of(OPEN) == (0.25, "60 of about 240 prompts")
+    assert progress_of(OPEN) == (0.25, "60 of about 260 to 360 prompts")
     kept = replace(OPEN, fallback="no gain", numbers={**OPEN.numbers, "n_groups": 48})
-    assert progress_of(kept) == (0.2, "48 of about 240 independent prompts (60 in 48 groups)")
-    ends = {"more_prompts_needed_low": 100, "more_prompts_needed_high": 300}
-    spread = replace(kept, numbers={**kept.numbers, **ends})
-    assert progress_of(spread) == (
-        0.2,
-        "48 of about 148 to 348 independent prompts (60 in 48 groups)",
-    )
+    told = "48 of about 248 to 348 independent prompts (60 in 48 groups)"  # 200 to 300 more
+    assert progress_of(kept) == (0.2, told)
+    unknown = {"more_prompts_needed_low": None, "more_prompts_needed_high": None}
+    plain = replace(OPEN, numbers={**OPEN.numbers, **unknown})
+    assert progress_of(plain) == (0.25, "60 of about 240 prompts")
     assert progress_of(replace(OPEN, numbers={**OPEN.numbers, "prompts_needed": None})) is None
 
 

@@ -66,6 +66,8 @@ def test_the_curve_says_the_verdict_and_draws_every_baseline(evaluation):
     for wanted in ("always m0", "always m2\n(best single)", "oracle (upper bound)"):
         assert wanted in beside  # told at its dot, and not once more in the legend
         assert wanted not in labels
+    sizes = {str(line.get_label()): line.get_markersize() for line in ax.lines}
+    assert sizes["topic table, same cost weight"] > sizes["always m2 (best single)"]
 
 
 def test_names_of_dots_lie_inside_and_over_no_curve_or_each_other(evaluation):

@@ -183,6 +183,8 @@ def test_log_without_prices_or_failed_calls_leaves_no_heading_without_content(
 def test_words_of_the_page_are_explained_in_it(page: str) -> None:
     assert page.count("AIQ: average improvement in quality") == 1
     assert page.count("APGR: average performance gap recovered") == 1
+    for word in ("zero router", "topic table", "oracle"):
+        assert f"<dt>{word}</dt>" in page
     told = page.split("Where prompts go, and why")[1].split("Quality against cost")[0]
     for reason in FOLDED:
         is_used = re.search(rf"{reason} [+-]", told) is not None

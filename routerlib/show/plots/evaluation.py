@@ -89,7 +89,7 @@ def cost_quality(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     _draw_baseline(evaluation, ax, "oracle", "oracle (upper bound)", "*", 13)
     if "oracle" in evaluation.baselines and not is_crowded:
         _name_dot(ax, "oracle (upper bound)")
-    _draw_baseline(evaluation, ax, "topic table", "topic table, same cost weight", "x", 8)
+    _draw_baseline(evaluation, ax, "topic table", "topic table, same cost weight", "x", 14)
     point = evaluation.operating
     label = f"{evaluation.name}, operating point (95 %)"
     operating_dot(ax, point["cost_usd"], point["quality"], label)

@@ -15,6 +15,10 @@ TERMS: Mapping[str, str] = {
     "held-out prompts": "Prompts that the tested router had not learnt from.",
     "mixing": "Sending each prompt to a model by the throw of a die, so often that it costs the "
     "same. A router that does no better knows nothing of the prompts.",
+    "zero router": "Mixing at the router's own cost, the candidate models in the best shares that "
+    "training prompts name: what can be had without a look at the prompt.",
+    "topic table": "What was best on the training prompts of each known topic.",
+    "oracle": "The best observed answer to each prompt, the cheapest among equals: an upper bound.",
     "best single": "The candidate model with the highest mean quality on the training prompts.",
     "cost weight": "Quality that is given up per US dollar saved.",
     "runner-up": "The candidate model that would have been chosen next.",
