@@ -19,13 +19,13 @@ def failures_counted(test: Outcomes, wrong: Outcomes | None) -> Outcomes:
     test : Outcomes
         Failed calls have no quality there.
     wrong : Outcomes or None
-        The same prompts with quality 0 where a call is known to have failed, such as
-        `routerlib.show.held_out.failures_as_wrong` gives; None = nobody knows of any.
+        The same prompts, and maybe others, with quality 0 where a call is known to have failed,
+        such as `routerlib.show.held_out.failures_as_wrong` gives; None = nobody knows of any.
 
     Returns
     -------
     Outcomes
-        What has no quality for another reason stays without.
+        Of the prompts of `test`; what has no quality for another reason stays without.
 
     Examples
     --------
@@ -39,7 +39,13 @@ def failures_counted(test: Outcomes, wrong: Outcomes | None) -> Outcomes:
     """
     if wrong is None:
         return test
-    has_failed = np.isnan(test.quality) & ~np.isnan(wrong.quality)
-    is_unpriced = has_failed & np.isnan(wrong.cost_usd)
-    usual = np.broadcast_to(test.mean_cost_usd, wrong.cost_usd.shape)
-    return replace(wrong, cost_usd=np.where(is_unpriced, usual, wrong.cost_usd))
+    row_of = {prompt_id: row for row, prompt_id in enumerate(wrong.prompt_ids)}
+    rows = np.array([row_of.get(prompt_id, -1) for prompt_id in test.prompt_ids], dtype=np.intp)
+    is_told = (rows >= 0)[:, None] & ~np.isnan(wrong.quality[rows])
+    has_failed = np.isnan(test.quality) & is_told
+    is_unpriced = has_failed & np.isnan(test.cost_usd)
+    return replace(
+        test,
+        quality=np.where(has_failed, wrong.quality[rows], test.quality),
+        cost_usd=np.where(is_unpriced, test.mean_cost_usd, test.cost_usd),
+    )
