@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     is_debug = _DEBUG in given
     try:
-        app([word for word in given if word != _DEBUG], prog_name="routerlib")
+        words = [word for word in given if word != _DEBUG]
+        app(prompting.without_bare_check(words), prog_name="routerlib")
     except SystemExit as leaving:  # typer's own: 0 after help, 2 on wrong usage
         return leaving.code if isinstance(leaving.code, int) else 1
     except (ValueError, RuntimeError, OSError, sqlite3.Error, ImportError) as error:

@@ -96,7 +96,12 @@ def compact(
         existing_log(path).close()
     done = seal(log_paths, folder, before=day, n_buckets=n_buckets, memory_gb=memory_gb)
     told = ", ".join(f"{n} {name}" for name, n in done.rows.items() if n)
-    typer.echo(f"{folder}: sealed up to {day}: {told or 'nothing new'}")
+    if not told and day < tomorrow:
+        told = (
+            f"nothing new, since what was logged from {day} (UTC) on stays out; "
+            f"--before {tomorrow} seals that too"
+        )
+    typer.echo(f"{folder}: sealed up to {day}: {told or 'nothing new, it holds all there is'}")
     if done.n_same:
         typer.echo(f"{done.n_same} imported calls were there already, from another log")
     if (folder / MANIFEST).is_file():

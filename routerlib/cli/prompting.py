@@ -27,7 +27,7 @@ def prompts(
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other prompts.")] = 1,
     show_list: Annotated[bool, typer.Option("--list", help="List what --task can name.")] = False,
     check: Annotated[
-        Path | None, typer.Option("--check", help="Look this file over instead: copies, judges.")
+        Path | None, typer.Option("--check", help="Look this file over instead, or a project's.")
     ] = None,
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
@@ -48,6 +48,15 @@ def prompts(
         raise typer.BadParameter("name a file with --out (or use --list, or --check FILE)")
     else:
         _write(out, per_family, task, size, seed)
+
+
+def without_bare_check(words: list[str]) -> list[str]:
+    """Leave out a `prompts --check` without a file: a project's own prompts are meant.
+
+    >>> without_bare_check(["prompts", "--check"]), without_bare_check(["prompts", "--check", "f"])
+    (['prompts'], ['prompts', '--check', 'f'])
+    """
+    return words[:-1] if words[:1] == ["prompts"] and words[-1] == "--check" else words
 
 
 def _of_project() -> Path | None:

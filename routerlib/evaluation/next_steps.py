@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
 
+_SHOW_EMPTY = (
+    'routerlib log sql "select candidate, prompt_id, status, response from calls '
+    "where status in ('empty', 'refused')\""
+)
 _REFERENCES = "select prompt_id from prompts where reference is not null"
 _BY_EVERY = (
     "Only prompts that every candidate has answered count (routerlib collect), not served ones "
@@ -159,7 +163,7 @@ def _empty(missing: pd.DataFrame, n_incomplete: int) -> list[str]:
     whose = ", ".join(f"{name} on {n}" for name, n in counts.most_common())
     return [
         f"Look at what is empty or refused, which has no score and is not asked again: {whose} of "
-        f"{_lacking(n_incomplete)}."
+        f"{_lacking(n_incomplete)} ({_SHOW_EMPTY})."
     ]
 
 
@@ -178,7 +182,7 @@ def _unanswered(missing: pd.DataFrame) -> list[str]:
     if not counts:
         return []
     whose = ", ".join(f"{name} on {n}" for name, n in counts.most_common())
-    return [f"Collect again what has no answer yet, or failed: {whose}."]
+    return [f"Collect again (routerlib collect) what has no answer yet, or failed: {whose}."]
 
 
 def _more_prompts(verdict: Verdict) -> list[str]:

@@ -53,7 +53,7 @@ def test_steps_come_cheapest_first_with_what_each_would_bring(log: CallLog) -> N
         "Raise max_tokens of small and collect again: its answers were cut off "
         "(at 512 tokens at most) on 9 of 16 prompts that lack a score. "
         "It is asked all prompts anew.",
-        "Collect again what has no answer yet, or failed: small on 2.",
+        "Collect again (routerlib collect) what has no answer yet, or failed: small on 2.",
         f"Collect about 200 to 300 more prompts. {EVERY}",
     ]
 
@@ -146,8 +146,11 @@ def test_answers_to_an_earlier_way_of_asking_ask_for_no_judge(log: CallLog) -> N
     now = Call("", "small", "h", "empty", given_cost_usd=0.001)
     assert lacking_small(log, earlier, now) == [
         "Look at what is empty or refused, which has no score and is not asked again: small on 1 "
-        "of 1 prompt that lacks a score."
+        'of 1 prompt that lacks a score (routerlib log sql "select candidate, prompt_id, status, '
+        "response from calls where status in ('empty', 'refused')\")."
     ]
+    query = "select candidate, prompt_id, status, response from calls where status in "
+    assert log.sql(query + "('empty', 'refused')").status.tolist() == ["empty"]
 
 
 def test_a_step_to_a_tool_is_no_answer_to_judge(log: CallLog) -> None:

@@ -63,6 +63,10 @@ def test_a_budget_caps_answers_that_have_no_cap_of_their_own(
     loose = candidate_of(server, "loose", parameters={})
     said = str(plan_collection(GOOD, [loose], log))
     assert "without an upper bound; the answers' length is a guess for loose" in said
+    assert "several times off; without" in said, "there is no bound to rely on"
+    assert "several times off, the bound is not" in str(
+        plan_collection(GOOD, [candidate_of(server, "capped")], log)
+    )
     assert "; without max_tokens: loose (under a budget answers are cut at 4096 tokens)" in said
     assert collect(GOOD, [loose], log, budget_usd=1.0, progress=False).is_complete
     assert {body["max_tokens"] for body in server.bodies} == {4096}

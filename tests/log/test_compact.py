@@ -349,8 +349,9 @@ def test_commands_and_notebooks_read_a_dataset(
     assert f"next: routerlib inspect {folder}\n" in told
     empty = ["--parquet", str(tmp_path / "empty"), "--log", str(path), "--before", "2025-01-01"]
     assert main(["log", "compact", *empty]) == 0
-    assert (
-        capsys.readouterr().out == f"{tmp_path / 'empty'}: sealed up to 2025-01-01: nothing new\n"
+    assert capsys.readouterr().out == (
+        f"{tmp_path / 'empty'}: sealed up to 2025-01-01: nothing new, since what was logged from "
+        f"2025-01-01 (UTC) on stays out; --before {day_before(-1)} seals that too\n"
     )
     for command in (
         ["inspect", str(folder)],

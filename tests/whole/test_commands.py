@@ -116,3 +116,19 @@ def test_answers_that_nobody_scored_are_counted_by_drift(tmp_path: Path, capsys:
     told = capsys.readouterr().out
     assert "Nothing with a score has come in since training" in told
     assert "1 prompt has answers that nobody has scored" in told
+
+
+def test_a_bare_check_looks_a_projects_prompts_over_and_names_who_can_judge(
+    tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text('{"prompt": "Is it?", "reference": true}\n')
+    Path("routerlib.toml").write_text('prompts = "mine.jsonl"\njudge = "auto"\n')
+    assert main(["prompts", "--check"]) == 0
+    said = capsys.readouterr().out
+    assert "1 prompts in 1 rows" in said
+    assert "(such as True); `routerlib judge --judge llm --judge-candidate NAME` asks" in said
+    assert "--judge auto takes what fits" not in said
+    Path("routerlib.toml").unlink()
+    assert main(["prompts", "--check"]) == 2
+    assert "or --check FILE" in capsys.readouterr().err

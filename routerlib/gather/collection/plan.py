@@ -121,8 +121,8 @@ class Plan:
             lines.append(
                 f"the answers' length is a guess for {', '.join(self.guessed)}, of whom nothing is "
                 f"logged yet: {100 * GUESSED_SHARE_OF_CAP:.0f} % of max_tokens, at most "
-                f"{GUESSED_OUTPUT_TOKENS} tokens; the expected cost may be several times off, "
-                "the bound is not"
+                f"{GUESSED_OUTPUT_TOKENS} tokens; the expected cost may be several times off"
+                + (", the bound is not" if math.isfinite(self.worst_usd) else "")
             )
         if uncapped := Counter(c.candidate.name for c in self.cells if _has_no_cap(c.candidate)):
             lines.append(

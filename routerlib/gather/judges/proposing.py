@@ -103,9 +103,12 @@ def proposal(prompts: Iterable[Prompt]) -> str:
     if n_unfit := counts[None]:
         shown = brief(examples[None])
         told.append(f"{n_unfit} need an LLM or a person as the judge (such as {shown})")
+    advice = "--judge auto takes what fits, --judge NAME one for all"
+    if set(counts) == {None}:
+        advice = "`routerlib judge --judge llm --judge-candidate NAME` asks an LLM, after collect"
     return (
         f"{len(lacking)} prompts have a reference but no judge, so their answers can't be scored: "
-        f"{', '.join(told)}; --judge auto takes what fits, --judge NAME one for all"
+        f"{', '.join(told)}; {advice}"
     )
 
 
