@@ -12,6 +12,7 @@ from routerlib.evaluation.drift import Drift, measure_drift, since_training
 from routerlib.evaluation.duel import MIN_COMPARED, Comparison
 from routerlib.evaluation.gate import Evidence, Found, Gate, apart_from, now
 from routerlib.evaluation.off_policy.targets import ThinOverlap
+from routerlib.features.names import number_text
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.canonical import plain_json
 from routerlib.records.files import sha256_of
@@ -215,7 +216,7 @@ def retrain(
         return Retraining("kept", f"Kept: the two can't be compared; {thin}.", **known)
     done = Retraining(
         "replaced" if found.is_promoted else "kept",
-        found.sentence(margin),
+        found.sentence(margin) + (_of_same(challenger) if found.is_same else ""),
         comparison=found.comparison,
         evidence=found.evidence,
         **known,
@@ -308,6 +309,20 @@ def _drift(champion: Router, outcomes: Outcomes) -> Drift | None:
     if not set(champion.models_) <= set(outcomes.models):
         return None
     return measure_drift(champion, since_training(champion, outcomes))
+
+
+def _of_same(challenger: Router) -> str:
+    """Say what a challenger does that chose as the champion, and who may find more."""
+    stands = (
+        f"operates at cost weight {number_text(challenger.cost_weight_)}"
+        if challenger.fallback_ is None
+        else f"keeps to {challenger.best_single_}: {challenger.fallback_}"
+    )
+    return (
+        f" The new router, trained on the {len(challenger.train_prompt_ids_)} prompts left for "
+        f"training, {stands}. `routerlib train` learns from all prompts and tests out of fold, "
+        "so it may come to another."
+    )
 
 
 def _not_yet(n_new: int, needed: int) -> str:

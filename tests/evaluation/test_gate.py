@@ -138,7 +138,16 @@ def test_identical_choices_keep_and_spend_nothing(
     trains("good")
     done = after(outcomes, 400, path, margin=0.5)
     assert done.verdict == "kept"
-    assert done.sentence == "Kept: both choose the same on all 120 prompts compared."
+    assert done.sentence.startswith(
+        "Kept: both choose the same on all 120 prompts compared. The new router, trained on the "
+    )
+    stands = "keeps to ", "operates at cost weight "
+    assert f"{done.n_train} prompts left for training, " in done.sentence
+    assert any(each in done.sentence for each in stands)
+    assert done.sentence.endswith(
+        "`routerlib train` learns from all prompts and tests out of fold, so it may "
+        "come to another."
+    )
     assert Promotions.of(path).n_tests == 0
 
 
