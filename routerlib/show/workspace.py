@@ -73,11 +73,11 @@ class Workspace(Folder):
         live = self.path(path, "log")
         shown = _shown(path or self.project.value("log"))
         self.is_sample = False
-        shortage = shortage_of(live)
+        shortage = self.log_shortage(path)
         if not shortage:
             self.log_origin = f"This run reads the live log {shown}{self._of_project}."
             return open_log(live)
-        if path is not None or self.project.is_own:
+        if self._is_named(path):
             if not live.exists():
                 raise FileNotFoundError(
                     f"expected a log at {shown}{self._of_project}, found none at {live}; correct "
@@ -85,6 +85,24 @@ class Workspace(Folder):
                 )
             raise ValueError(f"{shown}{self._of_project} can't teach a router yet: {shortage}")
         return self._open_sample(shown, shortage)
+
+    def log_shortage(self, path: str | Path | None = None) -> str:
+        """Say what a log lacks to be read by notebooks; empty when nothing.
+
+        Parameters
+        ----------
+        path : str, Path or None, default=None
+            As of `open_log`: one that was named needs no more than commands do.
+
+        Returns
+        -------
+        str
+        """
+        least = 1 if self._is_named(path) else MIN_SCORED_PROMPTS
+        return shortage_of(self.path(path, "log"), least)
+
+    def _is_named(self, path: str | Path | None) -> bool:
+        return path is not None or self.project.is_own
 
     @property
     def _of_project(self) -> str:

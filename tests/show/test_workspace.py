@@ -100,13 +100,18 @@ def test_absent_default_log_gives_way_to_the_sample_and_is_not_made(workspace: W
 
 def test_log_that_was_asked_for_is_never_replaced_by_the_sample(workspace: Workspace) -> None:
     write_log(workspace.path("data/sample_logs.db"), 60)
-    write_log(workspace.path("data/mine.db"), 30)
+    write_log(workspace.path("data/mine.db"), 58)
+    with workspace.open_log("data/mine.db") as log:
+        assert log.path.name == "mine.db", "commands take as few"
+    assert not workspace.is_sample
+    assert workspace.log_shortage("data/mine.db") == ""
+    write_log(workspace.path("data/one.db"), 70, ("small",))
     with pytest.raises(
         ValueError,
-        match=r"data/mine\.db can't teach a router yet: it has 0 candidate models with at least 60 "
-        r"scored answers \(large 30, small 30\), and 2 are needed; ask more prompts, or judge",
+        match=r"data/one\.db can't teach a router yet: it has 1 candidate models with at least 1 "
+        r"scored answers \(small 70\), and 2 are needed; ask more prompts, or judge",
     ):
-        workspace.open_log("data/mine.db")
+        workspace.open_log("data/one.db")
     with pytest.raises(FileNotFoundError, match=r"expected a log at data/mien\.db, found none at"):
         workspace.open_log("data/mien.db")
     with pytest.raises(FileNotFoundError, match=r"a log at data/mien\.db"):

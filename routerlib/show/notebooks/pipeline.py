@@ -13,7 +13,6 @@ from typing import Any, TextIO
 
 from routerlib.log.call_log import CallLog
 from routerlib.log.dataset import open_log
-from routerlib.log.shortage import shortage_of
 from routerlib.routers import archive
 from routerlib.show.notebooks.run import (
     NotebookFailed,
@@ -206,7 +205,7 @@ def _reports_of(workspace: Workspace, log_path: str | None) -> Path:
 def _mark(workspace: Workspace, name: str, staged: _Staged) -> str:
     """Return which log a notebook's page is of."""
     own = workspace.path(staged.log_path, "log")
-    is_own = name == "01_collect" or not shortage_of(own)
+    is_own = name == "01_collect" or not workspace.log_shortage(staged.log_path)
     read = own if is_own else workspace.path(SAMPLE_LOG)
     if not read.exists():
         return ""
@@ -220,7 +219,7 @@ def _check_learned_from(workspace: Workspace, staged: _Staged) -> None:
     if is_of_sample and not may_hold_sample(staged.final_router):
         raise PipelineError(
             f"{staged.final_router.name} and its reports stay as they are: this run learned from "
-            f"{SAMPLE_LOG}, since {shortage_of(workspace.path(staged.log_path, 'log'))}"
+            f"{SAMPLE_LOG}, since {workspace.log_shortage(staged.log_path)}"
         )
 
 
