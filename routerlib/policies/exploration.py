@@ -22,7 +22,7 @@ from routerlib.policies.utility import (
     in_time,
     utilities,
 )
-from routerlib.records.arrays import Bools, Floats
+from routerlib.records.arrays import Arms, Bools, Floats
 from routerlib.records.decision import Estimates
 
 # Equally likely values of each candidate's utility, over which Thompson's integral is summed.
@@ -95,6 +95,21 @@ class Explorer(Policy, ABC):
         probabilities = self.probabilities(estimates)
         with self._lock:
             return draw(probabilities, self._rng)
+
+    def without_draw(self, estimates: Estimates) -> Arms:
+        """Return the largest expected utility of each prompt, which is not explored.
+
+        Parameters
+        ----------
+        estimates : Estimates
+            Of n_prompts prompts.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts,)
+            Columns.
+        """
+        return choose_arms(estimates, self.present_cost_weight, self.haste)
 
     @property
     def present_cost_weight(self) -> float:

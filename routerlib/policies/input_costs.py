@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from routerlib.policies.policies import Choices, Policy
-from routerlib.records.arrays import Floats
+from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Decision, Estimates
 
 
@@ -70,6 +70,10 @@ class InputCosts(Policy):
     def probabilities(self, estimates: Estimates) -> Floats:
         """Return the probability of each candidate, shape (n_prompts, n_models)."""
         return self.policy.probabilities(self.counted(estimates))
+
+    def without_draw(self, estimates: Estimates) -> Arms:
+        """Return whom it would choose without chance, shape (n_prompts,)."""
+        return self.policy.without_draw(self.counted(estimates))
 
     def counted(self, estimates: Estimates) -> Estimates:
         """Return the estimates with input and caches counted; an unknown cost stays unknown."""

@@ -56,6 +56,10 @@ class Policy(Protocol):
         """
         return one_hot(self.choose(estimates).arms, len(estimates.models))
 
+    def without_draw(self, estimates: Estimates) -> Arms:
+        """Return whom it would choose if nothing were left to chance, shape (n_prompts,)."""
+        return self.probabilities(estimates).argmax(axis=1)
+
     @property
     def present_cost_weight(self) -> float | None:
         """The cost weight it weighs by now; None = it has none, or finds one for some prompts."""

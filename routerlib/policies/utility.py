@@ -189,6 +189,20 @@ def reason_of(estimates: Estimates, arm: int, latency_weight: float = 0.0) -> st
     return f"{told}; expected to take {mean_s[arm]:.2g} s{against}"
 
 
+def told_drawn(propensity: float, instead_of: str = "") -> str:
+    """Say in words that chance chose, and what would have been chosen else.
+
+    `instead_of`: who, and why; empty = the same, and this is said after the reason.
+
+    >>> told_drawn(0.25, "small: cheaper"), told_drawn(0.75), told_drawn(1.0)
+    ('drawn with probability 0.25; else small: cheaper', '; drawn with probability 0.75', '')
+    """
+    drawn = f"drawn with probability {propensity:.2g}"
+    if instead_of:
+        return f"{drawn}; else {instead_of}"
+    return f"; {drawn}" if propensity < 1 else ""
+
+
 def told_of_cap(estimates: Estimates, model: str, max_latency_s: float) -> str:
     """Say in words who isn't in time for the first prompt, and of whom that isn't known.
 

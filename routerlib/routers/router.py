@@ -19,6 +19,7 @@ from routerlib.policies.utility import (
     choose_arms,
     names_in_time,
     reason_of,
+    told_drawn,
     told_of_cap,
 )
 from routerlib.records.decision import Decision, Estimates, Latencies
@@ -311,8 +312,13 @@ class Router(Fitted, Estimator):
         else:
             weight = self.cost_weight_ if cost_weight is None else cost_weight
             arm, propensity = int(choose_arms(estimates, weight, haste)[0]), 1.0
-        drawn = f"; drawn with probability {propensity:.2g}" if propensity < 1 else ""
-        return arm, propensity, reason_of(estimates, arm, haste.latency_weight) + drawn
+        usual = arm
+        if policy is not None and propensity < 1:
+            usual = int(policy.without_draw(estimates)[0])
+        reason = reason_of(estimates, usual, haste.latency_weight)
+        if usual == arm:
+            return arm, propensity, reason + told_drawn(propensity)
+        return arm, propensity, told_drawn(propensity, f"{estimates.models[usual]}: {reason}")
 
     def _best_of(self, models: Sequence[str]) -> str:
         """Return which of some models has the highest mean quality on train."""

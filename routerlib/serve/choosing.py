@@ -11,8 +11,8 @@ import numpy as np
 from routerlib.gather.calls.steps import without_steps
 from routerlib.policies.input_costs import InputCost, InputCosts
 from routerlib.policies.policies import Choices, CostWeight, Policy
-from routerlib.policies.utility import NO_HASTE, Haste
-from routerlib.records.arrays import Floats
+from routerlib.policies.utility import NO_HASTE, Haste, told_drawn
+from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Decision, Estimates
 from routerlib.records.prompt import Prompt
 from routerlib.routers.cascades.cascade import Cascade
@@ -65,6 +65,9 @@ class _Exploring(Policy):
 
     def probabilities(self, estimates: Estimates) -> Floats:
         return self._fit_for(estimates).probabilities(estimates)
+
+    def without_draw(self, estimates: Estimates) -> Arms:
+        return self._fit_for(estimates).without_draw(estimates)
 
     def _fit_for(self, estimates: Estimates) -> Explorer:
         sd = estimates.quality_sd
@@ -174,7 +177,7 @@ def _around(usual: Decision, models: tuple[str, ...], policy: Policy) -> Decisio
     choices = policy.choose(Estimates(models, certain, np.zeros_like(certain)))
     drawn, propensity = models[int(choices.arms[0])], float(choices.propensities[0])
     if drawn == usual.model:
-        return replace(usual, propensity=propensity)
+        return replace(usual, propensity=propensity, reason=usual.reason + told_drawn(propensity))
     known = usual.estimates.get(drawn, {})
     return replace(
         usual,
@@ -182,5 +185,5 @@ def _around(usual: Decision, models: tuple[str, ...], policy: Policy) -> Decisio
         expected_quality=known.get("quality", float("nan")),
         expected_cost_usd=known.get("cost_usd", float("nan")),
         propensity=propensity,
-        reason=f"explores; else {usual.model}: {usual.reason}",
+        reason=told_drawn(propensity, f"{usual.model}: {usual.reason}"),
     )

@@ -21,10 +21,12 @@ from routerlib.policies.exploration import (
     best_probabilities,
     draw,
 )
+from routerlib.policies.input_costs import InputCost, InputCosts
 from routerlib.policies.pacer import BudgetPacer
 from routerlib.policies.policies import Choices
 from routerlib.policies.vowpal import VowpalBandit
 from routerlib.records.decision import Estimates
+from routerlib.routers.baselines import BestSingle
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.rivals import KNNRouter
 
@@ -245,3 +247,27 @@ def test_without_vowpal_wabbit_the_message_says_what_to_install(
     monkeypatch.setitem(sys.modules, "vowpalwabbit", None)
     with pytest.raises(ImportError, match=r"pip install 'routerlib\[bandit\]'"):
         VowpalBandit(["a", "b"])
+
+
+def test_a_choice_by_chance_says_so_and_what_would_have_been_chosen_else() -> None:
+    outcomes = Outcomes(["a", "b"], ["cheap", "dear"], [[0.7, 0.9]] * 2, [[1e-6, 1e-4]] * 2)
+    router = BestSingle().fit(outcomes)
+    policy = EpsilonGreedy(100_000.0, epsilon=0.5, random_state=0)
+    counted = InputCosts(policy, {"cheap": InputCost(2e-6)})
+    usual = router.route("c", cost_weight=100_000.0)
+    assert usual.model == "cheap"
+    for rule in (policy, counted):
+        drawn = [router.route("c", policy=rule) for _ in range(40)]
+        told = {each.model: (each.propensity, each.reason) for each in drawn}
+        assert told == {
+            "cheap": (0.75, f"{usual.reason}; drawn with probability 0.75"),
+            "dear": (0.25, f"drawn with probability 0.25; else cheap: {usual.reason}"),
+        }
+
+
+def test_without_chance_the_even_share_and_the_spread_play_no_part() -> None:
+    sd = np.array([[0.5, 0.0]])
+    estimates = Estimates(("a", "b"), np.array([[0.6, 0.7]]), np.zeros((1, 2)), quality_sd=sd)
+    for policy in (EpsilonGreedy(epsilon=1.0), Thompson(), UpperConfidence()):
+        assert policy.without_draw(estimates).tolist() == [1]
+    assert UpperConfidence().probabilities(estimates).argmax() == 0

@@ -44,6 +44,10 @@ def test_exploration_logs_the_probability_of_every_choice(
             prompt = f"Hi number {n}!"
             told = served.post("/inference", json={"prompt": prompt, "task": "chat"}).json()
             assert told["propensity"] == pytest.approx(0.7 if told["model"] == "small" else 0.3)
+            if told["model"] == "small":
+                assert told["reason"].endswith("; drawn with probability 0.7")
+            else:
+                assert told["reason"].startswith("drawn with probability 0.3; else small: ")
     logged = rows(log_path, "select candidate, propensity from decisions")
     assert {name for name, _ in logged} == set(names)  # 1 - 0.7 ** 40: not by bad luck
     assert {round(propensity, 6) for _, propensity in logged} == {0.7, 0.3}

@@ -333,3 +333,18 @@ def test_lessons_of_a_router_that_fell_back_show_no_difference_of_zero(
     row = routing.operating_table(evaluation).rows[0]
     assert row[0] == "as it stands: the best single model itself (large)"
     assert list(row[3:]) == ["–"] * len(row[3:])
+
+
+def test_a_certificate_of_another_router_says_where_the_saved_one_stands() -> None:
+    outcomes = Outcomes(["a", "b"], ["cheap", "dear"], [[0.7, 0.9]] * 2, [[1e-6, 1e-4]] * 2)
+    told = "Not certified, so it keeps to dear: nothing could be shown."
+    how = {"certificate": told, "quality_difference": None}
+    tried = BestSingle().fit(outcomes).stand_at(0.0, "nothing could be shown", how)
+    saved = BestSingle().fit(outcomes).stand_at(10_000.0)
+    assert words.describe_certificate(tried) == told == words.describe_certificate(tried, tried)
+    assert words.describe_certificate(tried, saved) == (
+        f"Of another router, fitted for this promise and not saved: {told} The saved router "
+        "stands at cost weight 10,000, of which nothing is promised."
+    )
+    saved.stand_at(0.0, "no gain was seen")
+    assert "The saved router keeps to dear" in words.describe_certificate(tried, saved)

@@ -193,13 +193,15 @@ def describe_trade(cost_weight: float) -> str:
     )
 
 
-def describe_certificate(router: Router) -> str:
+def describe_certificate(router: Router, saved: Router | None = None) -> str:
     """Say what is promised of a router's operating point.
 
     Parameters
     ----------
     router : Router
         A fitted router.
+    saved : Router or None, default=None
+        The one in use, where `router` may be another that is not kept; its own place is told then.
 
     Returns
     -------
@@ -210,7 +212,18 @@ def describe_certificate(router: Router) -> str:
         return "Nothing is promised of this operating point: no certificate was asked for."
     observed = router.training_["quality_difference"]
     seen = "" if observed is None else f" Observed there: {100 * observed:+.1f} points"
-    return router.training_["certificate"] + (f"{seen} against {router.best_single_}." * bool(seen))
+    told = router.training_["certificate"] + (f"{seen} against {router.best_single_}." * bool(seen))
+    if saved is None or saved.training_.get("certificate") == router.training_["certificate"]:
+        return str(told)
+    stands = (
+        f"keeps to {saved.best_single_}"
+        if saved.fallback_
+        else f"stands at cost weight {number_text(saved.cost_weight_)}"
+    )
+    return (
+        f"Of another router, fitted for this promise and not saved: {told} The saved router "
+        f"{stands}, of which nothing is promised."
+    )
 
 
 def train_lessons(router: Router, train: Outcomes, curve: LearningCurve | None = None) -> Prose:
