@@ -227,7 +227,7 @@ def rollback(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Which one; left out = the one before the router in use, "
+            help="Which one; left out = what the router in use replaced, "
             "each time one further back."
         ),
     ] = None,
@@ -235,19 +235,19 @@ def rollback(
 ) -> None:
     """Put an archived router in use again.
 
-    Without a name it goes one back, and each time one further; the one that is left stays in the
-    archive, and its name brings it back.
+    Without a name it goes to what the one in use replaced, and each time one further; the one that
+    is left stays in the archive, and its name brings it back.
     """
-    from routerlib.routers.archive import archive_in_use, kept_models, rollback
+    from routerlib.routers.archive import archive_in_use, kept_models, replaced_by, rollback
 
     archive_in_use(model_path)
     kept = kept_models(model_path)
     left = next((each.name for each in kept if each.is_in_use), None)
     now = rollback(model_path, name).name
     typer.echo(f"{now} is in use: {model_path}")
-    older = [each.name for each in kept if each.name < now]
     if name is None:
-        further = f"once more goes to {older[-1]}" if older else "there is none before it"
+        older = replaced_by(kept, now)
+        further = f"once more goes to {older.name}" if older else "there is none before it"
         typer.echo(f"it is the one before {left}; {further}")
     if left not in (None, now):
         typer.echo(f"back to {left}: routerlib models rollback {left} --model {model_path}")

@@ -89,14 +89,22 @@ def install_file(made: str | Path, model_path: str | Path, *, keep: int = KEEP) 
         raise ValueError(f"keep must be at least 1, got {keep!r}")
     path = Path(model_path)
     archive_in_use(path)
+    left = _in_use(path)
     _copy(Path(made), path)
+    if left is not None and _is_whole(path):
+        is_same = left.metadata.get("sha256") == sha256_of(path)
+        replaced = left.metadata.get("replaced" if is_same else "sha256")
+        artifact.update_metadata(path, replaced=replaced)
     kept = kept_models(path)
     if any(each.is_in_use for each in kept[:-1]) and not kept[-1].is_in_use:
         _copy(path, _next_path(path, kept))
         _delete([each for each in kept if each.is_in_use])
     else:
         archive_in_use(path)
-    _delete(kept_models(path)[:-keep])
+    older = kept_models(path)[:-1]
+    if left is not None:  # the way back is deleted last
+        older.sort(key=lambda each: each.metadata.get("sha256") == left.metadata.get("sha256"))
+    _delete(older[: max(len(older) + 1 - keep, 0)])
 
 
 def archive_in_use(model_path: str | Path) -> None:
@@ -115,7 +123,7 @@ def archive_in_use(model_path: str | Path) -> None:
 def rollback(model_path: str | Path, name: str | None = None) -> Kept:
     """Put an archived router in use again.
 
-    `name`: which one, as `kept_models` names it; None = the one before the router in use.
+    `name`: which one, as `kept_models` names it; None = the one that the router in use replaced.
     """
     archive_in_use(model_path)
     kept = kept_models(model_path)
@@ -133,9 +141,29 @@ def _named(kept: list[Kept], name: str) -> Kept:
     raise ValueError(f"no archived router is called {name!r}, there is {names}")
 
 
+def replaced_by(kept: list[Kept], name: str | None) -> Kept | None:
+    """Return what a router replaced when it was put in use; None where nothing is before it.
+
+    Where a file of an older version doesn't say so, or that one is kept no more, it is the one
+    before in the archive; so each step goes further back.
+
+    `name`: the router's, as `kept_models` names it; None = one that is not archived.
+    """
+    names = [each.name for each in kept]
+    before = kept[: len(kept) if name is None else names.index(name)]
+    replaced = None if name is None else kept[len(before)].metadata.get("replaced")
+    told = [each for each in before if replaced and each.metadata.get("sha256") == replaced]
+    return next(reversed(told or before), None)
+
+
+def _in_use(path: Path) -> Kept | None:
+    return next((each for each in reversed(kept_models(path)) if each.is_in_use), None)
+
+
 def _previous(kept: list[Kept], model_path: str | Path) -> Kept:
-    position = next((i for i, each in enumerate(kept) if each.is_in_use), len(kept))
-    if position == 0:
+    in_use = next((each.name for each in kept if each.is_in_use), None)
+    previous = replaced_by(kept, in_use)
+    if previous is None:
         later = [each.name for each in kept[1:]]
         way = (
             f"the one in use is the oldest; name a later one to go forward: {', '.join(later)}"
@@ -144,7 +172,7 @@ def _previous(kept: list[Kept], model_path: str | Path) -> Kept:
         )
         path, folder = str(model_path), str(folder_of(model_path))
         raise ValueError(f"there is no router before {path!r} in {folder!r}; {way}")
-    return kept[position - 1]
+    return previous
 
 
 def learned_from(model_path: str | Path) -> str:

@@ -325,6 +325,27 @@ def test_the_same_router_is_kept_once_and_as_the_newest(world: rl.Outcomes, tmp_
     assert load_router(archive.rollback(path).path).router_hash_ == large.router_hash_
 
 
+def test_going_back_goes_to_what_the_one_in_use_replaced(
+    world: rl.Outcomes, tmp_path: Path
+) -> None:
+    path = tmp_path / "router_model.pkl"
+    routers = [KNNRouter().fit(world.take(range(size))) for size in (20, 30, 40, 50, 60)]
+    for router in routers[:3]:
+        archive.install(router, path)
+    archive.rollback(path, "0001")
+    archive.install(routers[3], path, keep=3)
+    assert [kept.name[:4] for kept in archive.kept_models(path)] == ["0001", "0003", "0004"]
+    assert archive.rollback(path).name[:4] == "0001"
+    archive.rollback(path, "0004")
+    kept = archive.kept_models(path)
+    assert archive.replaced_by(kept, kept[-1].name) == kept[0]._replace(is_in_use=False)
+    for each in kept:  # files of older versions don't say what they replaced
+        artifact.update_metadata(each.path, replaced=None)
+    artifact.update_metadata(path, replaced=None)
+    assert archive.rollback(path).name[:4] == "0003"
+    assert archive.rollback(path).name[:4] == "0001"
+
+
 def test_what_a_description_learns_later_is_archived_with_it(
     world: rl.Outcomes, tmp_path: Path
 ) -> None:
