@@ -84,6 +84,7 @@ def test_shares_examples_and_suppositions_are_of_the_decisions_that_were_tested(
         assert share == pytest.approx(tested.count(model) / len(tested))
     held_out = HeldOutDecisions.of(router, some_missing)
     assert held_out is not None
+    assert "intervals hold for all at once" in decisions.what_if_table(held_out).caption
     found = held_out.at()
     assert found.shares == pytest.approx(dict(evaluation.routed_shares))
     for name in ("quality", "cost_usd", "saving", "quality_difference"):

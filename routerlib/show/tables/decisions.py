@@ -149,7 +149,11 @@ def what_if_table(held_out: HeldOutDecisions) -> Table:
             }
             | {f"to {model}": percent(share) for model, share in found.shares.items()}
         )
-    return table(pd.DataFrame(rows), f"Suppositions over {len(held_out)} held-out prompts")
+    caption = (
+        f"Suppositions over {len(held_out)} held-out prompts; intervals hold for all at once, "
+    )
+    caption += "so they are wider than one alone"
+    return table(pd.DataFrame(rows), caption)
 
 
 def _suppositions(
