@@ -147,7 +147,10 @@ def test_a_router_file_keeps_the_errors_and_its_hash_leaves_them_out(
     assert back.held_out_errors_ is not None
     assert back.held_out_errors_.to_state() == router.held_out_errors_.to_state()
     assert back.held_out_errors_.n.tolist() == [N_TRAIN, N_TRAIN]
-    assert KNNRouter().fit(outcomes.take(range(N_TRAIN))).router_hash_ == back.router_hash_
+    bare = KNNRouter().fit(outcomes.take(range(N_TRAIN)))
+    assert bare.held_out_errors_ is None
+    bare.stand_at(router.cost_weight_, router.fallback_)
+    assert bare.router_hash_ == back.router_hash_
 
 
 def test_a_file_of_before_opens_and_drift_says_what_it_lacks(
