@@ -11,13 +11,14 @@ import pytest
 from browsing import DESKTOP, PHONE, visiting
 from hostile import HOSTILE, MODELS
 
+from routerlib.evaluation.failed_calls import failures_counted
 from routerlib.evaluation.repricing import HeldOutDecisions
 from routerlib.log.call_log import CallLog
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.loading import load_router
 from routerlib.routers.training.train import train_router
-from routerlib.show.held_out import split_as_trained
+from routerlib.show.held_out import failures_as_wrong, split_as_trained
 from routerlib.show.pages import index as report
 from routerlib.show.tables.money import PROMPTS_PER_MONTH, Monthly
 
@@ -50,8 +51,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         report.write_report(
             folder / "index.html", log, folder / "router_model.pkl", n_bootstrap=200
         )
-    router = load_router(folder / "router_model.pkl")
-    held_out = HeldOutDecisions.of(router, split_as_trained(outcomes, router).test)
+        router = load_router(folder / "router_model.pkl")
+        test = split_as_trained(outcomes, router).test
+        counted = failures_counted(test, failures_as_wrong(log, test))
+    held_out = HeldOutDecisions.of(router, counted)
     assert held_out is not None
     return Written(folder / "index.html", held_out)
 
@@ -274,7 +277,9 @@ def test_a_router_that_fell_back_keeps_to_the_best_single_until_a_weight_is_trie
         router.save(tmp_path / "router_model.pkl")
         path = tmp_path / "index.html"
         report.write_report(path, log, tmp_path / "router_model.pkl", n_bootstrap=50)
-    held_out = HeldOutDecisions.of(router, split_as_trained(outcomes, router).test)
+        test = split_as_trained(outcomes, router).test
+        counted = failures_counted(test, failures_as_wrong(log, test))
+    held_out = HeldOutDecisions.of(router, counted)
     assert held_out is not None
     weights, best = held_out.cost_weights(), held_out.best_single
     own = weights.index(held_out.cost_weight)
