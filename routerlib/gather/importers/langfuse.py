@@ -22,9 +22,8 @@ from routerlib.gather.importers.records import (
     number_or_none,
     text_of,
 )
-from routerlib.gather.importers.requests import imported_of
 from routerlib.gather.importers.table_file import LONGEST_CSV_FIELD
-from routerlib.gather.importers.unended import tell_open, with_end
+from routerlib.gather.importers.unended import with_ends
 from routerlib.records.canonical import plain_json
 
 NO_GENERATION = "observations that are no generation"
@@ -48,21 +47,15 @@ _EXPECTED = (
 
 def read_langfuse(path: Path, options: Options) -> Iterator[Imported]:
     """Yield one call per generation of an export."""
-    n_open = 0
+    return with_ends(_exchanges(path), options)
+
+
+def _exchanges(path: Path) -> Iterator[tuple[str, Exchange | str]]:
     for where, record in _records(path):
-        options.ledger.n_rows += 1
         row = {_CAPITAL.sub(r"_\1", name).lower(): value for name, value in record.items()}
         if "type" not in row or not {"start_time", "input", "trace_id"} & row.keys():
             raise ValueError(f"{where}: expected {_EXPECTED}; got {', '.join(map(repr, record))}")
-        found = _exchange(row)
-        imported = found if isinstance(found, str) else imported_of(found, where, options)
-        if isinstance(found, str) or isinstance(imported, str):
-            options.ledger.left_out[str(imported)] += 1
-            continue
-        ended = with_end(imported, found)
-        n_open += ended.is_open
-        yield ended.imported
-    tell_open(n_open, options)
+        yield where, _exchange(row)
 
 
 def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

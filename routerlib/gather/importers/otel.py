@@ -13,8 +13,7 @@ from typing import Any
 from routerlib.gather.importers.exchange import Exchange, from_json, seconds_of
 from routerlib.gather.importers.langfuse import chat_of, of_generation
 from routerlib.gather.importers.records import Imported, Options, json_records, text_of
-from routerlib.gather.importers.requests import imported_of
-from routerlib.gather.importers.unended import tell_open, with_end
+from routerlib.gather.importers.unended import with_ends
 
 NO_CALL = "spans that are no call of a model"
 NO_TEXTS = (
@@ -36,19 +35,12 @@ _Span = Mapping[str, Any]
 
 def read_otel(path: Path, options: Options) -> Iterator[Imported]:
     """Yield one call per span of a model's call, of JSON lines or of one object or array."""
-    n_open = 0
-    for where, record in json_records(path):
-        for span in _spans(record, where):
-            options.ledger.n_rows += 1
-            found = _exchange(span)
-            imported = found if isinstance(found, str) else imported_of(found, where, options)
-            if isinstance(found, str) or isinstance(imported, str):
-                options.ledger.left_out[str(imported)] += 1
-                continue
-            ended = with_end(imported, found)
-            n_open += ended.is_open
-            yield ended.imported
-    tell_open(n_open, options)
+    exchanges = (
+        (where, _exchange(span))
+        for where, record in json_records(path)
+        for span in _spans(record, where)
+    )
+    return with_ends(exchanges, options)
 
 
 def _spans(record: Mapping[str, Any], where: str) -> Iterator[_Span]:
