@@ -206,6 +206,26 @@ def test_moments_costs_and_counts_are_read_in_the_types_of_databases(
     assert told == [(2.0, 9, 1, 0.00012, "2026-01-01T12:00:00", 1.0)] * 2
 
 
+@pytest.mark.parametrize("text", ["true", "null", "007", "1e5", "NaN", "2024-01-01"])
+@pytest.mark.parametrize("name", ["pages.csv", "api.json", "blob.jsonl"])
+def test_texts_that_look_like_values_stay_texts(
+    log: CallLog, tmp_path: Path, name: str, text: str
+) -> None:
+    import_log("langfuse", write(tmp_path / name, [observation(1, input=text, output=text)]), log)
+    assert log.lookup(
+        "select text, response, status from calls join prompts using (prompt_id)"
+    ) == [(text, text, "ok")]
+
+
+@pytest.mark.parametrize("answer", ['{"city": "Paris"}', '["a", "b"]', "[1]", "{}"])
+def test_answers_in_json_are_what_the_model_wrote(
+    log: CallLog, tmp_path: Path, answer: str
+) -> None:
+    told = [observation(1, output=answer), observation(2, output=json.loads(answer))]
+    import_log("langfuse", write(tmp_path / "api.json", told), log)
+    assert log.lookup("select response, status from calls") == [(answer, "ok")] * 2
+
+
 def test_a_file_of_another_kind_says_what_was_expected(log: CallLog, tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     path.write_text('{"id": "1", "userId": "ada", "tags": []}\n')

@@ -168,6 +168,16 @@ def from_json(value: Any) -> Any:
         return value
 
 
+def words_from_json(value: Any) -> Any:
+    """Return what a JSON text holds, where that may be said; else the text, such as 007 or true.
+
+    >>> words_from_json("true"), words_from_json('"true"'), words_from_json('["a"]')
+    ('true', 'true', ['a'])
+    """
+    told = from_json(value)
+    return told if isinstance(told, Mapping | list | str) else value
+
+
 def seconds_of(moment: Any) -> float | None:
     """Return a moment, in seconds since 1970 or as ISO text, as seconds; None = unknown."""
     if isinstance(moment, str):

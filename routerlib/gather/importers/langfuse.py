@@ -9,12 +9,18 @@ stays unknown: why a whole answer ended, and parameters that its SDK fills in.
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from routerlib.gather.importers.exchange import Exchange, from_json, seconds_of
+from routerlib.gather.importers.exchange import (
+    Exchange,
+    from_json,
+    seconds_of,
+    words_from_json,
+)
 from routerlib.gather.importers.records import (
     Imported,
     Options,
@@ -38,6 +44,8 @@ _FILLED_IN = {
 }
 _CACHED = ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens")
 _THOUGHT = ("output_reasoning_tokens", "output_reasoning", "reasoning_tokens")
+# What an answer has that is a message, not a text of JSON that a model wrote.
+_OF_MESSAGES = {"role", "content", "tool_calls"}
 _CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _EXPECTED = (
     "observations as Langfuse exports them, each with 'type', 'input', 'output' and a model, or "
@@ -160,13 +168,10 @@ def of_generation(
     named: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return request, answer and what else is kept of a generation, by Langfuse's names."""
-    asked = from_json(named.get("input"))
+    asked = words_from_json(named.get("input"))
     if isinstance(asked, Mapping):
         asked = asked.get("messages")
-    said = from_json(named.get("output"))
-    if not isinstance(said, Mapping | list | str):  # a text that happens to be a number
-        said = named.get("output")
-    message = dict(said) if isinstance(said, Mapping) else {"content": said}
+    message = _answer(named.get("output"))
     message["content"] = text_of(message.get("content"))
     sent = {
         name: value
@@ -177,6 +182,20 @@ def of_generation(
     request = {"model": named.get("model.name"), "messages": asked, **sent}
     response = chat_of(message, end, None, from_json(named.get("usage_details")))
     return request, response, {"first_token": from_json(named.get("completion_start_time"))}
+
+
+def _answer(told: Any) -> dict[str, Any]:
+    """Return an answer as a message; JSON that is none was what the model said."""
+    said = words_from_json(told)
+    parts = said if isinstance(said, list) else [said]
+    if parts and isinstance(parts[-1], Mapping):
+        if _OF_MESSAGES & parts[-1].keys():
+            return dict(parts[-1])
+        if isinstance(said, list) and all("type" in each for each in parts):
+            return {"content": parts}
+    if isinstance(said, Mapping | list):
+        said = told if isinstance(told, str) else json.dumps(said, ensure_ascii=False)
+    return {"content": said}
 
 
 def chat_of(message: Mapping[str, Any], end: Any, model: Any, counts: Any) -> dict[str, Any]:

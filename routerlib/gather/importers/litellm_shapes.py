@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from routerlib.gather.importers.exchange import Exchange, from_json, seconds_of
+from routerlib.gather.importers.exchange import Exchange, from_json, seconds_of, words_from_json
 from routerlib.gather.importers.records import number_or_none
 
 OF_ITS_CACHE = "answers out of LiteLLM's own cache, which no model gave"
@@ -45,10 +45,10 @@ def spend(record: Mapping[str, Any]) -> Exchange | str | None:
         return OF_ITS_CACHE
     request = from_json(record.get("proxy_server_request"))
     request = _parameters(request) if isinstance(request, Mapping) else {}
-    messages = from_json(record.get("messages"))
+    messages = words_from_json(record.get("messages"))
     if not request and messages not in _NO_STORED_TEXT:
         request = {"messages": messages}
-    response = from_json(record.get("response"))
+    response = words_from_json(record.get("response"))
     is_failed = record.get("status") == "failure"
     if not request or (response in _NO_STORED_TEXT and not is_failed):
         return NO_TEXT

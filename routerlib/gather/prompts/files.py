@@ -39,7 +39,7 @@ def load_prompts(
     Columns of a CSV file may be parted by commas, semicolons, tabs or bars.
     In CSV and Parquet files ``messages``, ``reference`` and ``extra`` may be written as JSON; a
     reference that is not valid JSON is taken as text, as is a number that JSON writes otherwise,
-    such as 330.000, so that the judges say how it is read.
+    such as 330.000, so that the judges say how it is read, and a word such as true or null.
 
     Parameters
     ----------
@@ -330,15 +330,19 @@ def _from_plain_cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
     for name in set(JSON_COLUMNS) & set(record):
         if isinstance(record[name], str):
             try:
-                record[name] = _as_written(json.loads(record[name]), record[name])
+                record[name] = _as_written(
+                    json.loads(record[name], parse_constant=str), record[name]
+                )
             except (ValueError, RecursionError):
                 continue  # a plain text is a reference too; messages are refused later
     return record
 
 
 def _as_written(value: Any, cell: str) -> Any:
-    """Return what a cell of JSON holds; its text where that number is written otherwise."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    """Return what a cell of JSON holds; the text itself of words and numbers written otherwise."""
+    if value is None or isinstance(value, bool):
+        return cell
+    is_number = isinstance(value, int | float)
     return cell if is_number and json.dumps(value) != cell.strip() else value
 
 

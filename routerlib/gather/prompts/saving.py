@@ -16,7 +16,10 @@ from routerlib.records.prompt import Prompt
 
 
 def save_prompts(path: str | Path, prompts: Iterable[Prompt]) -> None:
-    """Write prompts so that `load_prompts` gives them back."""
+    """Write prompts so that `load_prompts` gives them back.
+
+    In CSV and Parquet a reference that is true or false alone comes back as that word.
+    """
     path = Path(path)
     check_suffix(path)
     records = [_record(prompt) for prompt in prompts]
