@@ -96,9 +96,27 @@ def test_long_answers_come_in_small_batches_of_any_total(
         calls = opened.table("calls")
         batches = list(calls.batches(["call_id", "response"]))
     assert [key for batch in batches for key in batch["call_id"].to_pylist()] == [*range(1, 301)]
-    assert max(batch.nbytes for batch in batches) < (1 << 20) + 64 * 40_100
+    assert max(batch.nbytes for batch in batches) < (1 << 20) + 16 * 40_100
     # 64-bit offsets: what one column adds up to has no limit.
     assert calls.schema.field("response").type == pa.large_string()
+
+
+def test_texts_that_could_be_long_and_are_short_come_many_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = Prompt.from_text("Say little.")
+    with CallLog(path) as log, log.transaction():
+        log.add_prompts([prompt])
+        for _ in range(300):
+            log.add_call(Call(prompt.prompt_id, "m", "b2:x", "ok", "No."))
+    sizes = []
+    make = snapshot._array
+    monkeypatch.setattr(
+        snapshot, "_array", lambda values, kind: sizes.append(len(values)) or make(values, kind)
+    )
+    with Snapshot(path) as opened:
+        (batch,) = opened.table("calls").batches(["response", "extra"])
+    assert sizes == [len(batch)] * 2 == [300 + len(TEXTS) + 1] * 2
 
 
 def test_keys_with_gaps_are_read_as_they_are(path: Path) -> None:
