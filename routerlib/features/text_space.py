@@ -306,7 +306,7 @@ def _condensation(matrix: Any, random_state: int) -> np.ndarray:
         return np.zeros((matrix.shape[1], 0))
     from sklearn.utils.extmath import randomized_svd
 
-    return np.asarray(randomized_svd(matrix, rank, n_iter=4, random_state=random_state)[2].T)
+    return np.asarray(randomized_svd(matrix, rank, n_iter=3, random_state=random_state)[2].T)
 
 
 def _main_directions(

@@ -115,7 +115,9 @@ def _cells(prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     columns = (hashed * _HASH_FACTOR >> np.uint64(64 - _HASH_BITS)).astype(np.int64)
     row_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
     is_inside = row_of[:n_shingles] == row_of[_SHINGLE_CHARS - 1 :]
-    cells = np.unique(row_of[:n_shingles][is_inside] << _HASH_BITS | columns[is_inside])
+    cells = row_of[:n_shingles][is_inside] << _HASH_BITS | columns[is_inside]
+    cells.sort()  # and each once: numpy's own way goes through a hash table, in twice the time
+    cells = cells[np.flatnonzero(np.diff(cells, prepend=-1))]
     sizes = np.bincount(cells >> _HASH_BITS, minlength=len(texts))
     return (cells & (2**_HASH_BITS - 1)).astype(np.int32), sizes
 

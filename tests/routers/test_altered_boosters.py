@@ -15,8 +15,13 @@ import pytest
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers import artifact
 from routerlib.routers.artifact import ArtifactError
-from routerlib.routers.lightgbm.binned import BinnedRows
-from routerlib.routers.lightgbm.boosters import train_classifier, train_cost, train_quality
+from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
+from routerlib.routers.lightgbm.boosters import (
+    raw_scores,
+    train_classifier,
+    train_cost,
+    train_quality,
+)
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text
@@ -198,6 +203,19 @@ def test_boosters_that_share_their_rows_are_the_same_as_alone() -> None:
     alone = [train_quality(BinnedRows(columns), each, 0).model_to_string() for each in labels]
     assert shared == alone
     assert len(set(shared)) == len(labels)
+
+
+def test_some_rows_in_the_bins_of_all_teach_as_they_do_alone() -> None:
+    columns = np.random.default_rng(0).integers(0, 9, (300, 12)).astype(float)  # the same bins
+    kept = np.arange(300) % 5 != 0
+    some, alone = RowsOf(columns).take(kept), BinnedRows(columns[kept])
+
+    np.testing.assert_array_equal(some.columns, columns[kept])
+    found, expected = (
+        raw_scores(train_cost(rows, columns[kept, 0], 0), columns) for rows in (some, alone)
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert np.corrcoef(found, columns[:, 0])[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("name", ["num_leaves", "circle", "feature"])

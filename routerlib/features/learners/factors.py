@@ -9,7 +9,7 @@ import numpy as np
 
 from routerlib.features.learners.linear import LinearFit, observed_means
 from routerlib.features.learners.log_odds import LogOddsScale, log_odds, shrunk_mean, sigmoid
-from routerlib.features.learners.network import adam_step
+from routerlib.features.learners.network import DECAY, adam_step
 from routerlib.features.text_space import Place
 from routerlib.records.arrays import pack_array, unpack_array
 
@@ -115,7 +115,10 @@ class Factorisation:
             )
             slopes = _slopes(weights, seen, quality[rows])
             rate = _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / n_steps))
-            adam_step(weights, slopes, moments, step + 1, rate)
+            for weight, slope, each in zip(weights, slopes, moments, strict=True):
+                adam_step(weight, slope, each, step + 1, rate)
+                if weight.ndim == 2:
+                    weight -= np.float32(rate * DECAY) * weight
         projection, vectors, by_dimension, constants = weights
         return cls(projection, _unit(vectors) * by_dimension, constants)
 

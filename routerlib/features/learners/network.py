@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
@@ -16,8 +17,9 @@ _BATCH = 64
 # Steps of one training: more labels bear more of them.
 _STEPS_AT_1000, _LEAST_STEPS, _MOST_STEPS = 350, 150, 1500
 _LEARNING_RATE = 3e-3
-_DECAY = 1e-3
-_DROPPED_INPUTS, _DROPPED_HIDDEN = 0.1, 0.3
+DECAY = 1e-3
+# Of 256: a byte is drawn for each.
+_DROPPED_INPUTS, _DROPPED_HIDDEN = 26, 77
 _FIRST_MOMENT, _SECOND_MOMENT, _TINY = 0.9, 0.999, 1e-8
 _START = 0.1
 
@@ -41,6 +43,11 @@ class Labels(NamedTuple):
         """Return the labels of some prompts."""
         start = None if self.start is None else self.start[rows]
         return Labels(self.quality[rows], self.topics[rows], start)
+
+    def as_float32(self) -> Labels:
+        """Return the same as half as many bytes."""
+        start = None if self.start is None else self.start.astype(np.float32)
+        return Labels(self.quality.astype(np.float32), self.topics.astype(np.float32), start)
 
 
 class Network:
@@ -69,19 +76,12 @@ class Network:
         `columns` (n_prompts, n_columns): columns with mean 0 and standard deviation about 1.
         """
         n_models = labels.quality.shape[1]
-        trained = [
-            _train(
-                columns.astype(np.float32), labels, np.random.default_rng([random_state, number])
-            )
-            for number in range(_N_NETWORKS)
-        ]
-        second = np.vstack([each[2][:, :n_models] for each in trained]) / _N_NETWORKS
-        constants = np.mean([each[3][:n_models] for each in trained], axis=0)
+        trained = _train(columns.astype(np.float32), labels, np.random.default_rng(random_state))
         return cls(
-            np.hstack([each[0] for each in trained]),
-            np.concatenate([each[1] for each in trained]),
-            second,
-            constants,
+            np.hstack(list(trained.first)),
+            trained.first_constants.ravel(),
+            np.vstack(list(trained.second[:, :, :n_models])) / _N_NETWORKS,
+            trained.second_constants[:, 0, :n_models].mean(axis=0),
         )
 
     def predict(self, columns: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
@@ -126,78 +126,125 @@ class Network:
 _ARRAYS = ("first", "first_constants", "second", "second_constants")
 
 
-def _train(columns: np.ndarray, labels: Labels, rng: np.random.Generator) -> list[np.ndarray]:
+class _Weights(NamedTuple):
+    """Weights of all networks, or what belongs to them, as views of one array.
+
+    `all` (n_networks, n_weights), `first` (n_networks, n_columns, n_hidden), `first_constants`
+    (n_networks, 1, n_hidden), `second` (n_networks, n_hidden, n_outputs), `second_constants`
+    (n_networks, 1, n_outputs).
+    """
+
+    all: np.ndarray
+    first: np.ndarray
+    first_constants: np.ndarray
+    second: np.ndarray
+    second_constants: np.ndarray
+
+    @classmethod
+    def zeros(cls, n_columns: int, n_outputs: int) -> Self:
+        shapes = [(n_columns, _HIDDEN), (1, _HIDDEN), (_HIDDEN, n_outputs), (1, n_outputs)]
+        ends = np.cumsum([height * width for height, width in shapes])
+        everything = np.zeros((_N_NETWORKS, int(ends[-1])), dtype=np.float32)
+        parts = np.split(everything, ends[:-1], axis=1)
+        views = [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        return cls(everything, *views)
+
+
+def _train(columns: np.ndarray, labels: Labels, rng: np.random.Generator) -> _Weights:
+    """Train all networks side by side, each on batches and under dropout of its own."""
     n_rows, n_columns = columns.shape
     batch = min(_BATCH, n_rows)
-    weights = _begin(n_columns, labels, rng)
-    moments = [(np.zeros_like(each), np.zeros_like(each)) for each in weights]
+    n_outputs = labels.quality.shape[1] + labels.topics.shape[1]
+    labels = labels.as_float32()
+    weights, slopes, *moments = (_Weights.zeros(n_columns, n_outputs) for _ in range(4))
+    _begin(weights, labels, rng)
     n_steps = int(np.clip(_STEPS_AT_1000 * np.sqrt(n_rows / 1000), _LEAST_STEPS, _MOST_STEPS))
-    order = np.zeros(0, dtype=int)
+    order = np.zeros((_N_NETWORKS, 0), dtype=int)
     for step in range(n_steps):
-        if len(order) < batch:
-            order = rng.permutation(n_rows)
-        rows, order = order[:batch], order[batch:]
-        slopes = _slopes(weights, columns[rows], labels.take(rows), rng)
+        if order.shape[1] < batch:
+            order = np.array([rng.permutation(n_rows) for _ in range(_N_NETWORKS)])
+        rows, order = order[:, :batch], order[:, batch:]
+        _find_slopes(slopes, weights, columns[rows], labels.take(rows), rng)
         rate = _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / n_steps))
-        adam_step(weights, slopes, moments, step + 1, rate)
+        adam_step(weights.all, slopes.all, (moments[0].all, moments[1].all), step + 1, rate)
+        for each in (weights.first, weights.second):
+            each -= np.float32(rate * DECAY) * each
     return weights
 
 
-def _begin(n_columns: int, labels: Labels, rng: np.random.Generator) -> list[np.ndarray]:
-    n_outputs = labels.quality.shape[1] + labels.topics.shape[1]
-    first = rng.normal(0, np.sqrt(1 / n_columns), (n_columns, _HIDDEN))
-    second = rng.normal(0, _START / np.sqrt(_HIDDEN), (_HIDDEN, n_outputs))
-    constants = np.zeros(n_outputs)
+def _begin(weights: _Weights, labels: Labels, rng: np.random.Generator) -> None:
+    for part, spread in (
+        (weights.first, np.sqrt(1 / weights.first.shape[1])),
+        (weights.second, _START / np.sqrt(_HIDDEN)),
+    ):
+        part[:] = rng.normal(0, spread, part.shape)
     if labels.start is None:
         means = np.clip(np.nanmean(labels.quality, axis=0), 0.02, 0.98)
-        constants[: len(means)] = np.log(means / (1 - means))
-    return [each.astype(np.float32) for each in (first, np.zeros(_HIDDEN), second, constants)]
+        weights.second_constants[:, 0, : len(means)] = np.log(means / (1 - means))
 
 
-def _slopes(
-    weights: list[np.ndarray], columns: np.ndarray, labels: Labels, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """Return the gradient of the mean log loss of one batch, under dropout."""
-    first, first_constants, second, second_constants = weights
+def _find_slopes(
+    slopes: _Weights,
+    weights: _Weights,
+    columns: np.ndarray,
+    labels: Labels,
+    rng: np.random.Generator,
+) -> None:
+    """Put down the gradients of the mean log loss of each network's batch, under dropout.
+
+    `columns` (n_networks, n_batch, n_columns); labels likewise.
+    """
     seen = columns * _mask(columns.shape, _DROPPED_INPUTS, rng)
-    before = seen @ first + first_constants
+    before = seen @ weights.first + weights.first_constants
     mask = _mask(before.shape, _DROPPED_HIDDEN, rng)
-    hidden = np.maximum(before, 0) * mask
-    errors = _errors(hidden @ second + second_constants, labels) / len(columns)
-    back = (errors @ second.T) * mask * (before > 0)
-    return [seen.T @ back, back.sum(axis=0), hidden.T @ errors, errors.sum(axis=0)]
+    mask *= before > 0
+    hidden = before * mask
+    errors = _errors(hidden @ weights.second + weights.second_constants, labels)
+    errors /= np.float32(columns.shape[1])
+    back = errors @ weights.second.transpose(0, 2, 1)
+    back *= mask
+    np.matmul(seen.transpose(0, 2, 1), back, out=slopes.first)
+    np.sum(back, axis=1, keepdims=True, out=slopes.first_constants)
+    np.matmul(hidden.transpose(0, 2, 1), errors, out=slopes.second)
+    np.sum(errors, axis=1, keepdims=True, out=slopes.second_constants)
 
 
 def _errors(outputs: np.ndarray, labels: Labels) -> np.ndarray:
-    n_models = labels.quality.shape[1]
-    log_odds = outputs[:, :n_models] + (0.0 if labels.start is None else labels.start)
-    expected = sigmoid(log_odds)
-    quality = np.where(np.isnan(labels.quality), 0.0, expected - labels.quality)
-    if not labels.topics.shape[1]:
-        return quality.astype(np.float32)
-    shares = np.exp(outputs[:, n_models:] - outputs[:, n_models:].max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    topics = (shares - labels.topics) * labels.topics.sum(axis=1, keepdims=True)
-    return np.hstack([quality, topics]).astype(np.float32)
+    n_models = labels.quality.shape[-1]
+    log_odds = outputs[..., :n_models]
+    expected = sigmoid(log_odds if labels.start is None else log_odds + labels.start)
+    errors = np.zeros_like(outputs)
+    is_seen = ~np.isnan(labels.quality)
+    np.subtract(expected, labels.quality, out=errors[..., :n_models], where=is_seen)
+    if labels.topics.shape[-1]:
+        shares = outputs[..., n_models:]
+        shares = np.exp(shares - shares.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        shares -= labels.topics
+        errors[..., n_models:] = shares * labels.topics.any(axis=-1, keepdims=True)
+    return errors
 
 
-def _mask(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> np.ndarray:
-    return (rng.random(shape, dtype=np.float32) >= share).astype(np.float32) / np.float32(1 - share)
+def _mask(shape: tuple[int, ...], n_dropped: int, rng: np.random.Generator) -> np.ndarray:
+    """Return 0 for `n_dropped` of 256 cells, drawn byte by byte, and what makes up for them."""
+    n_cells = math.prod(shape)
+    words = rng.integers(2**64 - 1, size=-(-n_cells // 8), dtype=np.uint64, endpoint=True)
+    drawn = words.view(np.uint8)[:n_cells].reshape(shape)
+    return (drawn >= n_dropped) * np.float32(256 / (256 - n_dropped))
 
 
 def adam_step(
-    weights: list[np.ndarray],
-    slopes: list[np.ndarray],
-    moments: list[tuple[np.ndarray, np.ndarray]],
+    weights: np.ndarray,
+    slopes: np.ndarray,
+    moments: tuple[np.ndarray, np.ndarray],
     count: int,
     rate: float,
 ) -> None:
-    """Change weights by one step of Adam with weight decay, and the running moments with them."""
-    for weight, slope, (first, second) in zip(weights, slopes, moments, strict=True):
-        first += (1 - _FIRST_MOMENT) * (slope - first)
-        second += (1 - _SECOND_MOMENT) * (slope * slope - second)
-        mean = first / (1 - _FIRST_MOMENT**count)
-        spread = np.sqrt(second / (1 - _SECOND_MOMENT**count)) + _TINY
-        weight -= (rate * mean / spread).astype(np.float32)
-        if weight.ndim == 2:
-            weight -= np.float32(rate * _DECAY) * weight
+    """Change weights by one step of Adam, and the running moments with them."""
+    first, second = moments
+    first += (1 - _FIRST_MOMENT) * (slopes - first)
+    second += (1 - _SECOND_MOMENT) * (slopes * slopes - second)
+    spread = np.sqrt(second)
+    spread *= (1 - _SECOND_MOMENT**count) ** -0.5
+    spread += _TINY
+    weights -= first / spread * np.float32(rate / (1 - _FIRST_MOMENT**count))

@@ -20,6 +20,8 @@ MOST_CLASSIFIED = 16_384
 # Penalty of the classifier (scikit-learn's C), for coordinates of total variance about 3.
 _INVERSE_PENALTY = 10.0
 _MAX_STEPS = 200
+# Steps below this slope fit the training prompts alone: new ones' topics are told no better.
+_TOLERANCE = 1e-3
 # Without topics in the log, clusters of prompts stand in for them.
 _CLUSTER_DIMENSIONS = 32
 _FEWEST_CLUSTERS, _MOST_CLUSTERS = 2, 24
@@ -59,12 +61,12 @@ class TopicClassifier:
         if len(seen) < 2:
             constants[at] = 0.0
             return cls(topics, slopes.astype(np.float32), constants)
-        regression = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_MAX_STEPS)
+        regression = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_MAX_STEPS, tol=_TOLERANCE)
         with warnings.catch_warnings():
             # The last steps change nothing that a prediction would show.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            regression.fit(columns.astype(float), np.searchsorted(np.array(seen), labels))
-        weights, level = regression.coef_.T, regression.intercept_
+            regression.fit(columns.astype(np.float32), np.searchsorted(np.array(seen), labels))
+        weights, level = regression.coef_.T.astype(float), regression.intercept_.astype(float)
         if len(seen) == 2:  # scikit-learn keeps the log-odds of the second only
             weights, level = np.hstack([-weights, weights]) / 2, np.array([-level[0], level[0]]) / 2
         slopes[:, at], constants[at] = weights, level

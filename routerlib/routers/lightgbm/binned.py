@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     import lightgbm as lgb
 
 
+# What settles how columns are sorted into bins; the rest of the settings is about trees.
+_OF_BINS = ("max_bin", "min_data_in_bin", "feature_pre_filter", "is_enable_sparse", "verbosity")
+
+
 class BinnedRows:
     """Rows of columns as LightGBM learns from them; only the labels differ between boosters.
 
     Finding the bins takes as long as a third of a training, and candidates are mostly observed on
-    the same prompts. A booster is the same, bit for bit, as one of a table of its own.
+    the same prompts.
 
     `columns` (n_rows, n_columns): prompt features.
 
@@ -27,25 +31,57 @@ class BinnedRows:
     """
 
     def __init__(self, columns: np.ndarray) -> None:
-        self.columns = columns
+        self._columns = columns
         self._tables: dict[str, lgb.Dataset] = {}
 
     def __len__(self) -> int:
-        return len(self.columns)
+        return len(self._columns)
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The columns themselves, shape (n_rows, n_columns)."""
+        return self._columns
 
     def labelled(self, labels: np.ndarray, settings: Mapping[str, Any]) -> lgb.Dataset:
         """Return the rows with these labels, shape (n_rows,); labels given before are gone."""
+        return self.table(settings).set_label(labels)
+
+    def table(self, settings: Mapping[str, Any]) -> lgb.Dataset:
+        """Return the rows in bins, without labels of their own."""
+        of_bins = {name: settings[name] for name in _OF_BINS if name in settings}
+        key = repr(of_bins)
+        if key not in self._tables:
+            self._tables[key] = self._sorted(of_bins).construct()
+        return self._tables[key]
+
+    def _sorted(self, of_bins: dict[str, Any]) -> lgb.Dataset:
         import lightgbm as lgb
 
-        key = repr(settings)  # bins depend on some of the settings, so on all of them here
-        if key not in self._tables:
-            table = lgb.Dataset(self.columns, label=labels, params=dict(settings))
-            self._tables[key] = table.construct()
-        return self._tables[key].set_label(labels)
+        return lgb.Dataset(self._columns, params=of_bins)
+
+
+class _SomeRows(BinnedRows):
+    """Some rows of others, in the bins of all of them."""
+
+    def __init__(self, whole: BinnedRows, kept: np.ndarray) -> None:
+        super().__init__(whole.columns)
+        self._whole, self._rows = whole, np.flatnonzero(kept)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def columns(self) -> np.ndarray:
+        return self._columns[self._rows]
+
+    def _sorted(self, of_bins: dict[str, Any]) -> lgb.Dataset:
+        return self._whole.table(of_bins).subset(self._rows.tolist())
 
 
 class RowsOf:
     """Some rows of columns after others, kept as long as the same ones are asked for.
+
+    Bins are found once, for all rows: as the columns themselves they know nothing of labels.
 
     `columns` (n_rows, n_columns): prompt features.
 
@@ -56,12 +92,13 @@ class RowsOf:
     """
 
     def __init__(self, columns: np.ndarray) -> None:
-        self.columns = columns
+        self._whole = BinnedRows(columns)
         self._kept = np.zeros(0, dtype=bool)
-        self._rows = BinnedRows(columns[:0])
+        self._rows = self._whole
 
     def take(self, kept: np.ndarray) -> BinnedRows:
         """Return the rows that a mask of shape (n_rows,) keeps."""
         if not np.array_equal(kept, self._kept):
-            self._kept, self._rows = kept, BinnedRows(self.columns[kept])
+            self._kept = kept
+            self._rows = self._whole if kept.all() else _SomeRows(self._whole, kept)
         return self._rows

@@ -16,7 +16,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.records.decision import Latencies
 from routerlib.routers.lightgbm.binned import BinnedRows
-from routerlib.routers.lightgbm.boosters import raw_scores, train_cost, train_quantile
+from routerlib.routers.lightgbm.boosters import raw_scores, train_mean, train_quantile
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models
 from routerlib.routers.usual_latencies import FIELDS, UsualLatencies, known_seconds, upper_level
@@ -137,5 +137,5 @@ class _Seen:
     def _trained(self, rows: np.ndarray) -> Any:
         given = BinnedRows(self._columns[rows]), self._log_s[rows]
         if self._level is None:
-            return train_cost(*given, self._random_state, is_of_fold=True)
+            return train_mean(*given, self._random_state)
         return train_quantile(*given, self._level, self._random_state)

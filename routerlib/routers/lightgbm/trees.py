@@ -144,12 +144,13 @@ class CostTrees:
         """
         held_out = np.full(cost_usd.shape, np.nan)
         arms = [int(arm) for arm in np.flatnonzero(np.isfinite(cost_usd).any(axis=0))]
-        log_costs, rows = log_cost_usd(cost_usd[:, arms]), RowsOf(columns)
+        log_costs = log_cost_usd(cost_usd[:, arms])
         raw, of_folds = _cost_of_folds(columns, log_costs, folds, random_state)
         scale = CostScale.fit(raw, cost_usd[:, arms], folds, groups)
         held_out[:, arms] = scale.cost_usd(raw)
         boosters = of_folds
         if not of_folds:
+            rows = RowsOf(columns)
             boosters = [
                 [train_cost(rows.take(known), logs[known], random_state)]
                 for logs, known in zip(log_costs.T, np.isfinite(log_costs).T, strict=True)
@@ -220,8 +221,9 @@ def _cost_of_folds(
     arms = np.flatnonzero(known.sum(axis=0) >= MIN_ROWS_FOR_TREES)
     is_kept = are_many(known, folds)
     boosters: list[list[lgb.Booster]] = [[] for _ in log_costs.T]
+    rows = RowsOf(columns)
     for number, fold in enumerate(np.unique(folds)):
-        out, rows = folds == fold, RowsOf(columns)
+        out = folds == fold
         seed = random_state + number if is_kept else random_state
         for arm in arms:
             kept = known[:, arm] & ~out
@@ -255,11 +257,11 @@ def _quality_of_folds(
     detected, told = (np.tile(usual, (len(folds), 1)) for _ in range(2))
     is_kept = are_many(seen, folds)
     n_tables = N_BAGS if is_kept else 1
-    tables = [told_or_detected(columns, bag, random_state) for bag in range(n_tables)]
+    tables = [RowsOf(told_or_detected(columns, bag, random_state)) for bag in range(n_tables)]
     arms = np.flatnonzero(seen.sum(axis=0) >= MIN_ROWS_FOR_TREES)
     boosters: list[list[lgb.Booster]] = [[] for _ in usual]
     for number, fold in enumerate(np.unique(folds)):
-        out, rows = folds == fold, RowsOf(tables[number % n_tables])
+        out, rows = folds == fold, tables[number % n_tables]
         seed = random_state + number if is_kept else random_state
         for arm in arms:
             kept = seen[:, arm] & ~out
