@@ -65,11 +65,11 @@ RUNS = (
         13,
     ),
     Run(
-        "Does the default router lose to any other, from 50 to 500 training prompts?",
-        "small_samples.py reasoning mmlu-pro --sizes 50,200 --draws 3",
-        4,
-        "small_samples.py",
-        75,
+        "Does the default router lose to any other, from 50 training prompts to a whole table?",
+        "small_samples.py reasoning mmlu-pro --sizes 50,200 --draws 3 --jobs 2",
+        2,
+        "small_samples.py --jobs 2",
+        40,
     ),
     Run(
         "Does it pay to look at an answer before paying for a dearer one?",

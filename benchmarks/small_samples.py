@@ -1,43 +1,47 @@
 """Print whether the default router ever loses: to the best single model or to another family.
 
-Run ``python benchmarks/small_samples.py [table ...] [--sizes 50,500] [--draws 10]
-[--first-draw 0] [--cache FOLDER]``.
-Training prompts are drawn at random, 80 % of the table at most; near-duplicates of them are never
-tested, and topics are never told. "Chosen" is the router's choice at cost weight 0. Protocol:
-README.md.
+Run ``python benchmarks/small_samples.py [table ...] [--sizes 50,500,full] [--draws 10]
+[--first-draw 0] [--tested 1500] [--jobs 1] [--quick] [--cache FOLDER]``.
+Training prompts are drawn at random, or are 80 % of the table (full: one of five grouped folds is
+tested); near-duplicates of them are never tested, and topics are never told. Tables are printed as
+they are measured, a summary at the end. "Chosen" is the router's choice at cost weight 0.
+Protocol: README.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
-from joblib import Memory
+from drawn import N_FOLDS, OURS, Drawn, Operated, drawn_parts, fit_draws, full_parts
 from outcome_tables import READERS
 from quality import names_of, show, with_ends
 from scipy.stats import norm
-from source_hash import source_hash
+from tqdm import tqdm
 
 from routerlib.evaluation.benchmark import Benchmark, measure_fits
-from routerlib.evaluation.benchmark_fits import fit_parts, usual_routers
 from routerlib.metrics.calibration import ece, ece_by_chance
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.splits import Parts
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
 from routerlib.records.decision import Estimates
-from routerlib.routers.training.train import at_operating_point
 
-SIZES = (50, 100, 200, 500)
+FULL = "full"
+SIZES = ("50", "100", "200", "500", FULL)
 N_DRAWS = 10
-N_TESTED = 1500
+N_TESTED, N_TESTED_QUICK = 1500, 800
+N_FOLDS_QUICK = 2
+QUICK = f"{N_TESTED_QUICK} tested prompts at most, {N_FOLDS_QUICK} of {N_FOLDS} folds at full size"
 N_BOOTSTRAP = 500
 LEVEL = 0.05
-OURS = "lightgbm"
 METRICS = ("quality", "AIQ")
-LEFT_OUT = ("lightgbm plain", "lightgbm best_model")
 # Of the way through the cost weights at which a choice changes.
 SHARES = (0.0, 0.25, 0.5)
 # Of fewer draws no regression on luck is made.
@@ -49,77 +53,141 @@ class Loss(NamedTuple):
 
     Attributes
     ----------
-    size : int
-        Training prompts.
+    cell : str
+        Table and training prompts.
     rival, metric : str
         Of whom and what.
     value, p : float
         Ours minus theirs, and the one-sided p-value of no loss.
     """
 
-    size: int
+    cell: str
     rival: str
     metric: str
     value: float
     p: float
 
 
+class Cell(NamedTuple):
+    """What was found of one table and size.
+
+    Attributes
+    ----------
+    losses : list of Loss
+        All comparisons of it, lost or not.
+    gain, kept : float
+        Mean quality above the best single model at cost weight 0, and of `train_router`.
+    is_gain : bool
+        Whether the interval of the first lies above 0.
+    row : dict of str to str
+        Its row of the summary.
+    """
+
+    losses: list[Loss]
+    gain: float
+    kept: float
+    is_gain: bool
+    row: dict[str, str]
+
+
 def main() -> None:
     """Print the wanted tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(READERS)}; all if none")
-    parser.add_argument("--sizes", type=names_of, default=[str(size) for size in SIZES])
+    parser.add_argument("--sizes", type=names_of, default=list(SIZES), help="numbers, or full")
     parser.add_argument("--draws", type=int, default=N_DRAWS, help="draws of each size")
     parser.add_argument("--first-draw", type=int, default=0, help="number of the first, a seed")
+    parser.add_argument("--tested", type=int, help=f"prompts at most; {N_TESTED} unless quick")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--quick", action="store_true", help=QUICK)
     parser.add_argument("--cache", help="folder of finished fits; a second run goes on from them")
     options = parser.parse_args()
+    options.tested = options.tested or (N_TESTED_QUICK if options.quick else N_TESTED)
+    cells: dict[str, list[Cell]] = {}
     for name in options.tables or list(READERS):
         outcomes = READERS[name]()
         if outcomes is not None:
-            report(name, outcomes, [int(size) for size in options.sizes], options)
+            cells[name] = list(cells_of(name, outcomes, options))
+            print(said_of_losses(name, [loss for cell in cells[name] for loss in cell.losses]))
+    every = [cell for found in cells.values() for cell in found]
+    if every:
+        print(f"\nall: {OURS} and what train_router makes of it, minus the best single model")
+        show(pd.DataFrame([cell.row for cell in every]).set_index("table, training prompts"))
+        print(said_of_gains(every))
 
 
-def report(
-    name: str, outcomes: Outcomes, sizes: Sequence[int], options: argparse.Namespace
-) -> None:
-    """Print the comparisons of one table by size, and how many of them are lost."""
-    fitted_by = ("routerlib.evaluation.benchmark_fits", "routerlib.routers.training.train")
-    code = source_hash(*fitted_by) if options.cache else ""
-    makes = {
-        key: make for key, make in usual_routers(all_families=True).items() if key not in LEFT_OUT
+def cells_of(name: str, outcomes: Outcomes, options: argparse.Namespace) -> Iterator[Cell]:
+    """Measure one table, size after size."""
+    n_folds = N_FOLDS_QUICK if options.quick else N_FOLDS
+    parts = {size: parts_of(outcomes, size, options, n_folds) for size in options.sizes}
+    divided = [each for some in parts.values() for each in some]
+    draws = fit_draws(outcomes, divided, options.cache, options.jobs)
+    draws = iter(tqdm(draws, total=len(divided), desc=name, unit="draw"))
+    for size, some in parts.items():
+        if some:
+            yield report(f"{name}, {size}", outcomes, some, list(islice(draws, len(some))))
+
+
+def parts_of(
+    outcomes: Outcomes, size: str, options: argparse.Namespace, n_folds: int
+) -> list[Parts]:
+    """Return the divisions of one size; none where 80 % of the table are fewer prompts."""
+    first, n_draws = options.first_draw, options.draws
+    if size == FULL:
+        return [full_parts(outcomes, fold, options.tested) for fold in range(min(n_folds, n_draws))]
+    if int(size) > 0.8 * len(outcomes):
+        return []
+    seeds = range(first, first + n_draws)
+    return [drawn_parts(outcomes, int(size), seed, options.tested) for seed in seeds]
+
+
+def report(title: str, outcomes: Outcomes, parts: list[Parts], draws: Sequence[Drawn]) -> Cell:
+    """Print the comparisons of one table and size."""
+    fits = {name: [draw.fits[name] for draw in draws] for name in draws[0].fits}
+    found = measure_fits(fits, outcomes, parts, n_bootstrap=N_BOOTSTRAP)
+    gaps = found.differences(OURS).drop(index=["random", "zero router", "oracle"])
+    n_train = round(np.mean([len(each.train) for each in parts]))
+    n_test = sum(len(each.test) for each in parts)
+    print(
+        f"\n{title}: {n_train:,} training prompts, {len(parts)} draws, {n_test:,} tests in all; "
+        f"{OURS} minus each, 95 %, and standard error over draws"
+    )
+    columns = {metric: _cells(gaps, metric) for metric in METRICS}
+    columns["over draws"] = [_over_draws(found, rival) for rival in gaps.index]
+    show(pd.DataFrame(columns, index=gaps.index))
+    seconds = {name: float(np.mean([fit.fit_s for fit in some])) for name, some in fits.items()}
+    print(
+        "processor seconds of a draw, training and all estimates, texts read before: "
+        + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    )
+    chosen = said_of_the_chosen(found)
+    operated = [draw.operated for draw in draws]
+    print(chosen, said_of_operating_points(operated), sep="\n", flush=True)
+    to_best = gaps.loc["best single"]
+    gain, kept = float(to_best["quality"]), float(np.mean([each.gain for each in operated]))
+    is_gain = bool(to_best["quality_low"] > 0)
+    row = {
+        "table, training prompts": f"{title} ({len(parts)} draws)",
+        **{metric: _cells(gaps.loc[["best single"]], metric)[0] for metric in METRICS},
+        "train_router": _in_short(operated),
+        "gain kept": f"{kept / gain:.0%}" if is_gain else "-",
+        **chosen.row,
     }
-    losses: list[Loss] = []
-    for size in sizes:
-        if size > 0.8 * len(outcomes):
-            continue
-        seeds = range(options.first_draw, options.first_draw + options.draws)
-        parts = [drawn_parts(outcomes, size, seed) for seed in seeds]
-        memory = Memory(options.cache, verbose=0)
-        fits = fit_parts(makes, outcomes, parts, memory=memory, memory_key=code, progress=True)
-        found = measure_fits(fits, outcomes, parts, n_bootstrap=N_BOOTSTRAP)
-        gaps = found.differences(OURS).drop(index=["random", "zero router", "oracle"])
-        print(f"\n{name}, {size} training prompts, {len(parts)} draws: {OURS} minus each, 95 %")
-        show(pd.DataFrame({metric: _cells(gaps, metric) for metric in METRICS}, index=gaps.index))
-        losses += [_loss(size, gaps, rival, metric) for rival in gaps.index for metric in METRICS]
-        print(said_of_the_chosen(found))
-        operate = memory.cache(operated, ignore=["outcomes"])
-        key = f"{outcomes.data_hash} {code}"
-        print(said_of_operating_points([operate(outcomes, each, key) for each in parts]))
-    lost = lost_by_holm(losses)
-    print(f"\n{name}: {len(lost)} of {len(losses)} comparisons lost (Holm, {LEVEL:.0%} one-sided)")
-    for loss in lost:
-        print(f"  {loss.metric} at {loss.size} to {loss.rival}: {loss.value:+.4f}, p {loss.p:.4f}")
+    losses = [_loss(title, gaps, rival, metric) for rival in gaps.index for metric in METRICS]
+    return Cell(losses, gain, kept, is_gain, row)
 
 
-def drawn_parts(outcomes: Outcomes, size: int, seed: int) -> Parts:
-    """Draw training prompts, and prompts to test that repeat none of them."""
-    order = np.random.default_rng([seed, size]).permutation(len(outcomes))
-    train, rest = order[:size], order[size:]
-    fresh = rest[~np.isin(outcomes.groups[rest], outcomes.groups[train])]
-    return Parts(np.sort(train), np.sort(fresh[:N_TESTED]))
+class Chosen(NamedTuple):
+    """What is expected of the chosen models against what was got, in words and for a row."""
+
+    words: str
+    row: dict[str, str]
+
+    def __str__(self) -> str:
+        return self.words
 
 
-def said_of_the_chosen(found: Benchmark) -> str:
+def said_of_the_chosen(found: Benchmark) -> Chosen:
     """Say how expected and real quality and cost of the chosen model compare, over all draws.
 
     Training prompts that happen to be easy or cheap move the expectation of all models: beside
@@ -135,12 +203,15 @@ def said_of_the_chosen(found: Benchmark) -> str:
     at, arms = np.arange(len(rows)), choose_arms(estimates, 0.0)
     expected, got = estimates.quality[at, arms], found.outcomes.quality[rows, arms]
     quality = _off(expected - got, _luck(found, draw, arms, "quality"), draw)
-    costs = [f"{_cost_off(found, estimates, rows, draw, share)} at {share:g}" for share in SHARES]
-    return (
+    costs = [_cost_off(found, estimates, rows, draw, share) for share in SHARES]
+    off = f"{ece(expected, got):.3f}", f"{ece_by_chance(expected, got, n_draws=20):.3f}"
+    at_shares = ", ".join(f"{cost} at {share:g}" for cost, share in zip(costs, SHARES, strict=True))
+    words = (
         f"chosen, expected minus got (± standard error over draws): quality {quality}; ECE "
-        f"{ece(expected, got):.3f}, by chance {ece_by_chance(expected, got, n_draws=20):.3f}; "
-        f"cost as a share of what was paid {', '.join(costs)} of the way; n = {len(rows):,}"
+        f"{off[0]}, by chance {off[1]}; cost as a share of what was paid {at_shares} of the way; "
+        f"n = {len(rows):,}"
     )
+    return Chosen(words, {"ECE (by chance)": f"{off[0]} ({off[1]})", "cost off": costs[0]})
 
 
 def _cost_off(
@@ -193,39 +264,6 @@ def _standard_error(values: Sequence[float] | np.ndarray) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
 
-class Operated(NamedTuple):
-    """What `train_router` makes of one draw, against the best single model.
-
-    Attributes
-    ----------
-    gain, cost : float
-        Mean quality above it, and share of its cost.
-    is_kept : bool
-        Whether the router keeps to it.
-    """
-
-    gain: float
-    cost: float
-    is_kept: bool
-
-
-def operated(outcomes: Outcomes, parts: Parts, key: str) -> Operated:
-    """Train on one draw as `train_router` does, and test. `key`: of data and code, for a cache."""
-    del key
-    train, test = outcomes.take(parts.train), outcomes.take(parts.test)
-    router = at_operating_point(usual_routers()[OURS](), train)
-    best = outcomes.models.index(router.best_single_)
-    arms = np.full(len(test), best)
-    if router.fallback_ is None:
-        arms = choose_arms(router.predict(test.prompts), router.cost_weight_)
-    at = np.arange(len(test))
-    return Operated(
-        float(np.nanmean(test.quality[at, arms] - test.quality[:, best])),
-        float(np.nanmean(test.cost_usd[at, arms]) / test.cost_usd[:, best].mean()),
-        router.fallback_ is not None,
-    )
-
-
 def said_of_operating_points(draws: Sequence[Operated]) -> str:
     """Say what `train_router` makes of the same draws."""
     gains = [draw.gain for draw in draws]
@@ -252,10 +290,52 @@ def lost_by_holm(losses: Sequence[Loss]) -> list[Loss]:
     return lost
 
 
-def _loss(size: int, gaps: pd.DataFrame, rival: str, metric: str) -> Loss:
+def said_of_losses(name: str, losses: Sequence[Loss]) -> str:
+    """Say how many comparisons of a table are lost, and which."""
+    lost = lost_by_holm(losses)
+    lines = [
+        f"\n{name}: {len(lost)} of {len(losses)} comparisons lost (Holm, {LEVEL:.0%} one-sided)",
+        *(
+            f"  {loss.cell}: {loss.metric} to {loss.rival}, {loss.value:+.4f}, p {loss.p:.4f}"
+            for loss in lost
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def said_of_gains(cells: Sequence[Cell]) -> str:
+    """Say how much of the gains at cost weight 0 `train_router` keeps, all cells alike."""
+    gains = [cell for cell in cells if cell.is_gain]
+    if not gains:
+        return "\nno gain at cost weight 0 is told from none"
+    kept = sum(cell.kept for cell in gains) / sum(cell.gain for cell in gains)
+    return (
+        f"\ntrain_router keeps {kept:.0%} of the gains at cost weight 0 where one is told from "
+        f"none ({len(gains)} of {len(cells)} tables and sizes)"
+    )
+
+
+def _loss(cell: str, gaps: pd.DataFrame, rival: str, metric: str) -> Loss:
     value, low, high = (float(gaps.loc[rival, metric + end]) for end in ("", "_low", "_high"))
     error = max((high - low) / (2 * norm.ppf(0.975)), 1e-12)
-    return Loss(size, rival, metric, value, float(norm.cdf(value / error)))
+    return Loss(cell, rival, metric, value, float(norm.cdf(value / error)))
+
+
+def _in_short(draws: Sequence[Operated]) -> str:
+    gains = [draw.gain for draw in draws]
+    return (
+        f"{np.mean(gains):+.4f} ± {_standard_error(gains):.4f}, worst {min(gains):+.4f}, cost "
+        f"{np.mean([draw.cost for draw in draws]):.2f}, keeps to best single "
+        f"{sum(draw.is_kept for draw in draws)}"
+    )
+
+
+def _over_draws(found: Benchmark, rival: str) -> str:
+    if len(found.divided) < 2:
+        return "-"
+    ours, theirs = found.values[OURS], found.values[rival]
+    errors = [_standard_error(ours[metric] - theirs[metric]) for metric in METRICS]
+    return " and ".join(f"± {error:.4f}" for error in errors)
 
 
 def _cells(gaps: pd.DataFrame, metric: str) -> list[str]:

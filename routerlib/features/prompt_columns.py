@@ -28,7 +28,7 @@ from routerlib.features.learners.stack import (
     TopicLearner,
 )
 from routerlib.features.learners.topics import MOST_CLASSIFIED, topic_labels
-from routerlib.features.reading import read, read_here
+from routerlib.features.reading import read
 from routerlib.features.text_space import MOST_SPACED, Place, TextSpace
 from routerlib.outcomes.outcomes import Outcomes
 
@@ -140,7 +140,7 @@ class PromptColumns:
         tuple of ndarray of shape (n_texts, n_counts) and Place
             Counts, and where the texts stand among those of the training.
         """
-        encoded, counts = read_here(texts, self.groups, self.encoder)
+        encoded, counts = read(texts, self.groups, self.encoder)
         place = self.space_.place(encoded, counts)
         return with_told_tasks(counts, topics, self.groups), place
 

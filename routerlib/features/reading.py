@@ -45,7 +45,7 @@ _READER: ContextVar[Reader] = ContextVar("reader", default=read_here)
 
 
 def read(texts: list[str], groups: Sequence[str], encoder: EncoderChoice) -> Read:
-    """Read the texts of a training, by whoever is to: this process, or a cluster's workers."""
+    """Read texts by whoever is to: this process, a cluster's workers, who read them before."""
     return _READER.get()(texts, groups, encoder)
 
 

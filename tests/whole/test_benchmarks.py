@@ -8,15 +8,21 @@ import shlex
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
+from routerlib.evaluation.benchmark_fits import usual_routers
+from routerlib.features.prompt_columns import GROUPS
+from routerlib.features.reading import Read, read_here
 from routerlib.outcomes.worlds import make_world
+from routerlib.routers.training.train import train_router
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # What the scripts share, and what runs them.
 _NO_BENCHMARK = {
     "bench",
     "builds",
+    "drawn",
     "fake_candidate",
     "large_log",
     "outcome_tables",
@@ -146,3 +152,100 @@ def test_repeats_of_promises_end_with_the_time(monkeypatch: pytest.MonkeyPatch) 
     promises.measure(studies, draws, full=False, n_jobs=1, minutes=1 / 60)
     assert draws.of("a")
     assert draws.of("b")
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("drawn")
+    few = {name: module.rival_makes()[name] for name in ("linear", "topic table")}
+    monkeypatch.setattr(module, "rival_makes", lambda: few)
+    return module
+
+
+def test_texts_are_read_once_and_as_ever(
+    drawn: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(texts: list[str], *rest: object) -> Read:
+        asked.extend(texts)
+        return read_here(texts, *rest)
+
+    monkeypatch.setattr(drawn, "read_here", counted)
+    texts = [*make_world(n_prompts=30).outcomes.prompts, "", "Ä emoji 🙂 " * 400]
+    reader = drawn.Reader()
+    for wanted in (texts[:20], texts[::-1], texts[5:6] * 2):
+        found, expected = reader(wanted, GROUPS, None), read_here(wanted, GROUPS, None)
+        np.testing.assert_array_equal(found.counts, expected.counts)
+        np.testing.assert_array_equal(found.encoded.vectors, expected.encoded.vectors)
+        for ids, known in zip(found.encoded.token_ids, expected.encoded.token_ids, strict=True):
+            np.testing.assert_array_equal(ids, known)
+    assert sorted(asked) == sorted(set(texts))
+
+
+def test_what_a_draw_shares_changes_nothing(drawn: ModuleType) -> None:
+    outcomes = make_world(n_prompts=162).outcomes
+    parts = drawn.drawn_parts(outcomes, 60, seed=1, n_tested=40)
+    found = drawn.fit_draw(outcomes, parts, ("", ""), None)
+    train, test = outcomes.take(parts.train), outcomes.take(parts.test)
+    makes = usual_routers()
+    for name, fit in found.fits.items():
+        expected = makes[name]().fit(train).predict(test.prompts)
+        np.testing.assert_array_equal(fit.detected.quality, expected.quality)
+        np.testing.assert_array_equal(fit.detected.cost_usd, expected.cost_usd)
+    router = train_router(train)
+    at = np.arange(len(test))
+    arms = [test.models.index(router.route(prompt).model) for prompt in test.prompts]
+    best = test.quality[:, test.models.index(router.best_single_)]
+    assert found.operated.gain == pytest.approx((test.quality[at, arms] - best).mean())
+    assert found.operated.is_kept == (router.fallback_ is not None)
+
+
+def test_full_size_tests_every_prompt_once_and_no_copy_of_a_training_prompt(
+    drawn: ModuleType,
+) -> None:
+    outcomes = make_world(n_prompts=162).outcomes
+    parts = [drawn.full_parts(outcomes, fold, 1000) for fold in range(drawn.N_FOLDS)]
+    tested = np.concatenate([each.test for each in parts])
+    assert sorted(tested) == list(range(len(outcomes)))
+    for each in parts:
+        assert not np.isin(outcomes.groups[each.test], outcomes.groups[each.train]).any()
+    assert len(drawn.full_parts(outcomes, 0, 7).test) == 7
+
+
+def test_small_samples_print_all_sizes_and_go_on_where_they_stopped(
+    drawn: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    samples = script("small_samples")
+    outcomes = make_world(n_prompts=140, seed=3).outcomes
+    monkeypatch.setattr(samples, "READERS", {"made": lambda: outcomes, "gone": lambda: None})
+    monkeypatch.setattr(samples, "N_BOOTSTRAP", 50)
+    monkeypatch.setattr(drawn, "codes_of_families", lambda: ("a", "b"))
+    command = ["small_samples.py", "--sizes", "60,500,full", "--cache", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*command, "--draws", "1"])
+    samples.main()
+    first = capsys.readouterr().out
+    assert "made, 60: 60 training prompts, 1 draws" in first
+    assert "made, full: 112 training prompts, 1 draws, 28 tests in all" in first
+    assert "made, 500" not in first  # the table has fewer
+    assert "of 12 comparisons lost" in first  # three rivals, two metrics, two sizes
+    assert "| made, 60 (1 draws) |" in first.partition("\nall: ")[2]
+
+    def not_again(*_: object) -> None:
+        raise AssertionError("it was kept")
+
+    monkeypatch.setattr(drawn, "at_operating_point", not_again)
+    samples.main()
+    assert capsys.readouterr().out == first
+
+
+def test_losses_that_chance_explains_are_none(drawn: ModuleType) -> None:
+    samples = script("small_samples")
+    ps = [0.001, 0.02, 0.03, 0.9]
+    losses = [samples.Loss("made, 50", f"rival {p}", "quality", -0.01, p) for p in ps]
+    assert samples.lost_by_holm(losses) == losses[:1]  # 0.02 is above a third of 5 %
+    assert "1 of 4 comparisons lost" in samples.said_of_losses("made", losses)
