@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from routerlib.records.arrays import Arms
@@ -18,11 +17,11 @@ class HeldOut(NamedTuple):
         Of all training prompts.
     folds : ndarray of shape (n_prompts,)
         Prompts of one fold were estimated from those of all others.
-    gain_sd : float
-        How far the mean gain that such estimates expect of their choices is off, as a standard
-        deviation of mean quality; infinite where that isn't known, so that it isn't believed.
+    is_drawn_together : bool
+        Whether their differences were drawn together by the noise in them, so that the gains that
+        they expect can be believed where little was seen.
     """
 
     estimates: Estimates
     folds: Arms
-    gain_sd: float = math.inf
+    is_drawn_together: bool = False

@@ -159,11 +159,11 @@ def test_a_gain_that_few_prompts_can_not_show_is_taken_from_estimates_that_are_b
         held_out, outcomes = told_with_errors(30, 0.1, seed)
         for name, given in (
             ("seen alone", held_out),
-            ("believed", held_out._replace(gain_sd=0.01)),
+            ("believed", held_out._replace(is_drawn_together=True)),
         ):
             kept[name] += choose_cost_weight(given, outcomes).fallback is not None
     # The true gain is 10 points: expected rightly, and next to nothing on 30 prompts.
-    assert kept["believed"] == 0
+    assert kept["believed"] <= 1
     assert kept["seen alone"] >= 5
 
 
@@ -174,7 +174,7 @@ def test_an_expected_gain_that_was_not_seen_is_not_believed() -> None:
     guess = np.column_stack([np.where(is_worse, 0.8, 0.3), np.full(200, 0.5)])
     estimates = Estimates(("small", "large"), guess, np.full(guess.shape, np.nan))
 
-    point = choose_cost_weight(held(estimates)._replace(gain_sd=0.01), outcomes)
+    point = choose_cost_weight(held(estimates)._replace(is_drawn_together=True), outcomes)
 
     assert point.fallback is not None
 
@@ -185,13 +185,30 @@ def test_no_operating_point_costs_more_than_the_best_single_without_a_gain() -> 
     quality = (rng.random((100, 2)) < [0.7, 0.68]).astype(float)
     outcomes = Outcomes(list(HALF_EASY.prompts), ["small", "large"], quality, COST_USD)
     guess = np.column_stack([np.full(100, 0.7), 0.68 + 0.04 * EASY])
-    held_out = HeldOut(Estimates(("small", "large"), guess, COST_USD), np.arange(100) % 5, 0.01)
+    held_out = HeldOut(Estimates(("small", "large"), guess, COST_USD), np.arange(100) % 5, True)
 
     point = choose_cost_weight(held_out, outcomes)
 
     arms = choose_arms(held_out.estimates, point.cost_weight)
     assert outcomes.best_single == "small"
     assert point.fallback is not None or (arms == 0).all()
+
+
+@pytest.mark.parametrize(("gap", "is_sold"), [(0.02, True), (0.06, False)])
+def test_a_gain_is_sold_only_for_a_saving_that_is_worth_more(gap: float, is_sold: bool) -> None:
+    # The small model is better on two prompts of five, and worse by the gap on another two. Sending
+    # it these too saves 56 % of the cost, which is worth 1.7 points, and gives up 0.8 or 2.4.
+    kinds = np.array([0, 0, 1, 1, 2] * 80)
+    small, large = np.array([0.9, 0.7, 0.1]), np.array([0.5, 0.7 + gap, 0.9])
+    quality = np.column_stack([small[kinds], large[kinds]])
+    cost_usd = np.tile([0.1, 1.0], (400, 1))
+    names = [f"p{row}" for row in range(400)]
+    outcomes = Outcomes(names, ["small", "large"], quality, cost_usd)
+
+    point = choose_cost_weight(held(Estimates(("small", "large"), quality, cost_usd)), outcomes)
+
+    assert point.cost_usd == pytest.approx(0.28 if is_sold else 0.64)
+    assert point.quality > point.best_single_quality + 0.13
 
 
 def test_mirrored_estimates_keep_to_the_best_single() -> None:

@@ -23,9 +23,6 @@ _SHARE, _SHARE_SPREAD, _PART_SPREAD = 0.25, 0.5, 0.03
 _LEVEL_VARIANCE, _LEVEL_COUNT = 0.5, 2.0
 # The slope of the difficulty is drawn towards 0 as if by so many prompts.
 _SLOPE_COUNT = 5.0
-# How far the mean gain that blended estimates expect of their choices is off (`HeldOut`). On real
-# tables of 50 to 200 prompts it was 0.4 to 2.6 points.
-GAIN_SD = 0.01
 _MAX_STEPS = 30
 # The steps are fitted in turn, so often: each was fitted as if the ones after it were nothing.
 _N_ROUNDS = 3
@@ -114,9 +111,13 @@ def blend_out_of_fold(
 ) -> np.ndarray:
     """Return final log-odds of training prompts, each blended as the other folds would.
 
+    Parts of the other folds were learnt from this one too: left where they are, its own would lie
+    the lower under their level, the higher its quality was, and its gains would pass for losses.
+
     Shape (n_prompts, n_models); arguments as of `fit_blend`.
     """
     final = np.empty(quality.shape)
+    parts = {name: level_between_folds(part, folds) for name, part in parts.items()}
     for fold in np.unique(folds):
         out = folds == fold
         kept = ~out if not out.all() else out

@@ -22,7 +22,7 @@ from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.boosters import train_classifier
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
-from routerlib.routers.lightgbm.fit_blend import GAIN_SD, blend_out_of_fold, fit_blend
+from routerlib.routers.lightgbm.fit_blend import blend_out_of_fold, fit_blend
 from routerlib.routers.lightgbm.labels import best_labels, have_few_labels
 from routerlib.routers.lightgbm.latency_trees import LatencyTrees
 from routerlib.routers.lightgbm.scoring import Scorer
@@ -235,7 +235,7 @@ class LGBMRouter(ExplainedRouter):
             self._additions[arm] = self._addition(common, log_cost, outcomes, arm)
         final = blend_out_of_fold(parts, *known)
         estimates = self._held_out(final, held_out_usd, outcomes, folds)
-        self.held_out_ = HeldOut(estimates, folds, GAIN_SD)
+        self.held_out_ = HeldOut(estimates, folds, is_drawn_together=True)
 
     def _held_out(
         self, final: np.ndarray, known_usd: np.ndarray, outcomes: Outcomes, folds: np.ndarray

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +19,8 @@ from routerlib.routers.held_out import HeldOut
 # A gain is shown when it exceeds this many standard errors. More than the usual 1.64 of a one-sided
 # test, because the best of many cost weights is looked at.
 _STANDARD_ERRORS = 2.0
-# A gain with so much of the surest one's sureness is as sure: a tenth more prompts make up for it.
-_AS_SURE = 0.95
-# A loss is excluded at the far end of a one-sided interval of 95 %. Comparing means alone, the
-# cheapest of many cost weights could lose twice as much on new prompts as was allowed.
+# What is told at the far end of a one-sided interval of 95 %. Comparing means alone, the cheapest
+# of many cost weights could lose twice as much on new prompts as was allowed.
 _STANDARD_ERRORS_OF_LOSS = 1.64
 # Sums in another order differ by less; a router that chooses nothing else gains exactly nothing.
 _NO_GAIN = 1e-12
@@ -56,27 +56,30 @@ class OperatingPoint:
 def choose_cost_weight(
     held_out: HeldOut, outcomes: Outcomes, max_quality_loss: float = QUALITY_MARGIN
 ) -> OperatingPoint:
-    """Choose the cost weight that saves most surely while losing little, out of fold.
+    """Choose the cost weight that keeps what is gained and saves while losing little, out of fold.
 
     Each prompt's choice is compared with the model that was the best single one of the other
     folds: neither side has seen the prompt. What is seen of the mean difference is weighed with
-    what the estimates themselves expect of it, each by its variance (``held_out.gain_sd``), into
-    what is believed: a few dozen prompts say next to nothing, and there estimates that were
-    drawn together by the noise in them are the better guess; with thousands only what was seen
-    counts. So it is no matter of all or nothing.
+    what the estimates themselves expect of it, each by its variance, into what is believed: a few
+    dozen prompts say next to nothing, and there estimates that were drawn together by the noise in
+    them (``held_out.is_drawn_together``) are the better guess; with thousands only what was seen
+    counts. What they expect is as uncertain as the mean difference of the two candidates is, on
+    each prompt that is sent elsewhere. So it is no matter of all or nothing.
 
-    1. The yardstick is the best single model, or the router at cost weight 0 where that is
-       believed to be better by more than chance. Among the cost weights of which a loss above
-       `max_quality_loss` against the yardstick is excluded (one-sided, 95 %), both by what was
-       seen alone and by what is believed, that are cheaper than the yardstick and better than
-       mixing candidates at random at the same cost by more than chance, the one is chosen that is
-       most surely better or, of those nearly as sure, that gives up least: there other prompts
-       will show it too, and no more quality is given up than the saving is worth.
-    2. Otherwise the cost weight is 0 if that is the yardstick.
-    3. Otherwise a gain that is believed without being shown is taken where it costs nothing: the
-       cost weight with the largest among those that cost no more than the best single model and of
-       which a loss above `max_quality_loss` isn't believed either (one-sided, 95 %).
-    4. Otherwise the router shall keep to the best single model.
+    1. The yardstick is the router at the lowest cost weight at which it costs no more than the
+       best single model, if a gain over that one is believed, and a loss above `max_quality_loss`
+       isn't (one-sided, 95 %); at cost weight 0, whatever it costs, if a gain is believed beyond
+       chance. Estimates say where most is gained, and what was seen whether to believe them: the
+       largest of many gains that were seen would be the luckiest.
+    2. Otherwise the yardstick is the best single model.
+    3. From there a saving is taken if it is worth more than the quality that it is believed to
+       give up: all of the yardstick's cost is worth `max_quality_loss`, half of it half of that.
+       Where there is a gain to lose, what may be given up counts (one-sided, 95 %), but never more
+       doubt than there is gain: it is hardly ever sold. The saving must be better than mixing
+       candidates at random at the same cost by more than chance, and a loss above
+       `max_quality_loss` against the best single model must be excluded, both by what was seen
+       alone and by what is believed. Of several the one is taken that is worth most.
+    4. Where neither gains nor saves, the router shall keep to the best single model.
 
     For a promise that holds for new prompts see
     `routerlib.routers.training.train.at_certified_point`.
@@ -89,22 +92,14 @@ def choose_cost_weight(
     bench = _Bench.of(held_out, outcomes)
     if len(bench.quality) < MIN_PROMPTS:
         return kept_to_best_single(outcomes, len(bench.quality), too_few(len(bench.quality)))
-    unweighed = bench.measure(0.0)
-    kept = bench.always_best_single()
-    is_better = bench.believed(unweighed, kept).low > _NO_GAIN
-    yardstick = unweighed if is_better else kept
-    most_usd = float(unweighed.cost_usd.mean()) if is_better else bench.best_single_usd()
-    saving = bench.surest_saving(yardstick, most_usd, max_quality_loss)
-    if saving is not None:
-        return _point(saving, bench, outcomes)
-    if is_better:
-        return _point(unweighed, bench, outcomes)
-    gain = bench.largest_gain(max_quality_loss)
-    if gain is not None:
-        return _point(gain, bench, outcomes)
+    swept = bench.sweep()
+    gain = bench.gain(swept, max_quality_loss)
+    point = bench.worthiest_saving(swept, gain, max_quality_loss) or gain
+    if point is not None:
+        return _point(point, bench, outcomes)
     reason = "no gain over it could be shown on the training prompts"
-    point = kept_to_best_single(outcomes, len(bench.quality), reason)
-    return replace(point, tried_cost_weight=bench.most_promising())
+    kept = kept_to_best_single(outcomes, len(bench.quality), reason)
+    return replace(kept, tried_cost_weight=bench.most_promising())
 
 
 def most_expected(estimates: Estimates, max_quality_loss: float = QUALITY_MARGIN) -> float:
@@ -117,7 +112,7 @@ def most_expected(estimates: Estimates, max_quality_loss: float = QUALITY_MARGIN
     single = int(estimates.quality.mean(axis=0).argmax())
     groups, everywhere = np.arange(len(estimates)), np.full(len(estimates), single)
     believing = _Bench(
-        estimates, estimates.quality, estimates.cost_usd, everywhere, single, groups, True, 0.0
+        estimates, estimates.quality, estimates.cost_usd, everywhere, single, groups, True, True
     )
     weights = sweep_cost_weights(estimates)
     measured = [believing.measure(float(weight)) for weight in weights]
@@ -127,12 +122,13 @@ def most_expected(estimates: Estimates, max_quality_loss: float = QUALITY_MARGIN
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """What one cost weight gave: per prompt the quality, the cost, the gain over mixing.
+    """What one cost weight gave: per prompt the choice, quality, cost, and gain over mixing.
 
     `expected_gain`: mean quality above the best single model that the estimates expect.
     """
 
     cost_weight: float
+    arms: np.ndarray
     expected_gain: float
     quality: np.ndarray
     cost_usd: np.ndarray
@@ -161,7 +157,7 @@ class _Bench:
     single: int
     groups: np.ndarray
     has_cost: bool
-    gain_sd: float
+    is_believed: bool
 
     @classmethod
     def of(cls, held_out: HeldOut, outcomes: Outcomes) -> _Bench:
@@ -177,7 +173,8 @@ class _Bench:
         groups = np.unique(outcomes.groups[is_complete], return_inverse=True)[1].ravel()
         quality, cost_usd = outcomes.quality[is_complete], outcomes.cost_usd[is_complete]
         single = outcomes.models.index(outcomes.best_single)
-        return cls(kept, quality, cost_usd, best, single, groups, has_cost, held_out.gain_sd)
+        believed = held_out.is_drawn_together
+        return cls(kept, quality, cost_usd, best, single, groups, has_cost, believed)
 
     def measure(self, cost_weight: float) -> _Measured:
         arms = choose_arms(self.estimates, cost_weight)
@@ -186,49 +183,60 @@ class _Bench:
         gain = quality - self._mixed(cost_usd)
         expected = self.estimates.quality
         expected_gain = float((expected[rows, arms] - expected[rows, self.best]).mean())
-        return _Measured(cost_weight, expected_gain, quality, cost_usd, gain, self.groups)
+        return _Measured(cost_weight, arms, expected_gain, quality, cost_usd, gain, self.groups)
 
     def always_best_single(self) -> _Measured:
         rows = np.arange(len(self.best))
         quality, cost_usd = self.quality[rows, self.best], self.cost_usd[rows, self.best]
-        return _Measured(0.0, 0.0, quality, cost_usd, np.zeros(len(quality)), self.groups)
+        nothing = np.zeros(len(quality))
+        return _Measured(0.0, self.best, 0.0, quality, cost_usd, nothing, self.groups)
 
-    def surest_saving(
-        self, yardstick: _Measured, most_usd: float, max_quality_loss: float
+    def sweep(self) -> list[_Measured]:
+        """Measure every cost weight at which choices change, from the lowest up."""
+        weights = sweep_cost_weights(self.estimates) if self.has_cost else np.zeros(1)
+        return [self.measure(float(weight)) for weight in weights]
+
+    def gain(self, swept: Sequence[_Measured], max_quality_loss: float) -> _Measured | None:
+        """Return the point that is expected to gain most, of those that may be taken; or None."""
+        kept = self.always_best_single()
+        if self.believed(swept[0], kept).low > _NO_GAIN:
+            return swept[0]
+        most_usd = self.best_single_usd()
+        for point in swept:
+            if not self.has_cost or point.cost_usd.mean() <= most_usd:
+                believed = self.believed(point, kept)
+                is_gain = believed.mean > _NO_GAIN and believed.low >= -max_quality_loss
+                return point if is_gain else None
+        return None
+
+    def worthiest_saving(
+        self, swept: Sequence[_Measured], gain: _Measured | None, max_quality_loss: float
     ) -> _Measured | None:
-        """Return the allowed point that is as sure to gain as any and gives up least, or None.
+        """Return the saving that is worth most beyond the quality that it costs, or None.
 
-        None gains beyond chance then. Around the surest point the gain is flat: the last per cent
-        of cost is paid for with quality, and where exactly the top lies is luck.
+        `gain`: the yardstick; None = the best single model.
         """
         if not self.has_cost:
             return None
-        weights = sweep_cost_weights(self.estimates)
-        measured = [self.measure(float(weight)) for weight in weights]
-        allowed = [
-            point
-            for point in measured
-            if _excludes_loss(point.quality - yardstick.quality, self.groups, max_quality_loss)
-            and self.believed(point, yardstick).low >= -max_quality_loss
-            and point.cost_usd.mean() < most_usd
-            and _is_positive(point.gain, self.groups)
-        ]
-        surest = max((_sureness(point) for point in allowed), default=0.0)
-        as_sure = [point for point in allowed if _sureness(point) >= _AS_SURE * surest]
-        return min(as_sure, key=lambda point: point.cost_weight, default=None)
-
-    def largest_gain(self, max_quality_loss: float) -> _Measured | None:
-        """Return the point believed to gain most at no more than the best single model's cost."""
         kept = self.always_best_single()
-        most_usd = self.best_single_usd()
-        weights = sweep_cost_weights(self.estimates) if self.has_cost else np.zeros(1)
-        allowed = []
-        for point in (self.measure(float(weight)) for weight in weights):
-            gain = self.believed(point, kept)
-            is_gain = gain.mean > _NO_GAIN and gain.low >= -max_quality_loss
-            if is_gain and not (self.has_cost and point.cost_usd.mean() > most_usd):
-                allowed.append((gain.mean, point))
-        return max(allowed, key=lambda each: each[0], default=(0.0, None))[1]
+        yardstick = kept if gain is None else gain
+        most_usd = self.best_single_usd() if gain is None else float(gain.cost_usd.mean())
+        at_stake = max(self.believed(yardstick, kept).mean, 0.0)
+        best, most = None, _NO_GAIN
+        for point in swept:
+            saved = 1 - float(point.cost_usd.mean()) / most_usd if most_usd > 0 else 0.0
+            change = self.believed(point, yardstick)
+            doubt = min(change.mean - change.low, at_stake)
+            worth = change.mean - doubt + max_quality_loss * saved
+            if (
+                saved > 0
+                and worth > most
+                and _excludes_loss(point.quality - kept.quality, self.groups, max_quality_loss)
+                and self.believed(point, kept).low >= -max_quality_loss
+                and _is_positive(point.gain, self.groups)
+            ):
+                best, most = point, worth
+        return best
 
     def best_single_usd(self) -> float:
         """Return the mean cost of the best single model, of the folds' ones or the final one."""
@@ -242,21 +250,33 @@ class _Bench:
         """
         differences = point.quality - yardstick.quality
         seen, variance = float(differences.mean()), _standard_error(differences, self.groups) ** 2
+        share = 1.0
         expected = point.expected_gain - yardstick.expected_gain
-        short = max(expected - seen, 0.0) / _STANDARD_ERRORS
-        off = max(self.gain_sd**2, short**2 - variance)
-        share = 1.0 if math.isinf(off) else off / (variance + off)
+        if self.is_believed:
+            uncertain = float(self._uncertainty[point.arms, yardstick.arms].mean())
+            short = max(expected - seen, 0.0) / _STANDARD_ERRORS
+            off = max(uncertain**2, short**2 - variance)
+            share = off / (variance + off)
         mean = share * seen + (1 - share) * expected
         return _Believed(mean, mean - _STANDARD_ERRORS_OF_LOSS * math.sqrt(share * variance))
+
+    @cached_property
+    def _uncertainty(self) -> np.ndarray:
+        """Standard errors of candidates' mean differences, shape (n_models, n_models)."""
+        n_models = self.quality.shape[1]
+        errors = np.zeros((n_models, n_models))
+        for one in range(n_models):
+            for other in range(one):
+                differences = self.quality[:, one] - self.quality[:, other]
+                errors[one, other] = _standard_error(differences, self.groups)
+        return errors + errors.T
 
     def most_promising(self) -> float:
         """Return the cost weight with the surest gain over mixing, of those that do route."""
         if not self.has_cost:
             return 0.0
-        weights = sweep_cost_weights(self.estimates)
-        routing = [w for w in weights if len(set(choose_arms(self.estimates, w))) > 1]
-        measured = [self.measure(float(weight)) for weight in routing]
-        best = max(measured, key=_sureness, default=None)
+        routing = [point for point in self.sweep() if len(set(point.arms)) > 1]
+        best = max(routing, key=_sureness, default=None)
         return 0.0 if best is None else best.cost_weight
 
     def _mixed(self, cost_usd: np.ndarray) -> np.ndarray:
