@@ -8,19 +8,25 @@ from typing import NamedTuple
 import numpy as np
 
 from claims.curves import World, drawn_of
-from claims.study import Claim, Study
+from claims.study import Claim, Study, in_groups
+from routerlib.evaluation.cascade_worth import evaluate_cascade
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.worlds import make_answer_world
 from routerlib.policies.utility import sweep_cost_weights
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
+from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.cascades.evidence import Evidence, exact_logits
 from routerlib.routers.cascades.judged import JudgedPrompts
 from routerlib.routers.cascades.replay import Bench
+from routerlib.routers.rivals import KNNRouter
 from routerlib.routers.training.certification import Chosen, Way, certified_operating_point
+from routerlib.routers.training.train import at_operating_point
 
 _EPSILON, _DELTA = 0.03, 0.1
 _N_CALIBRATED, _N_TRUE, _N_LEARNT = 500, 8_000, 2_000
 _MOST_CALLS = 3
+_N_TRAIN, _N_TEST, _N_NEW = 300, 150, 1_500
 
 
 class Judged(NamedTuple):
@@ -137,15 +143,49 @@ def certified(name: str, seed: int) -> dict[str, float]:
     }
 
 
+def worth(seed: int, tell: float) -> dict[str, float]:
+    """Train a cascade, say by few prompts what it is worth beside its router, and look at many."""
+    n = _N_TRAIN + _N_TEST + _N_NEW
+    outcomes = make_answer_world(n, 2, seed, tell=tell, price_step=4).outcomes
+    outcomes = in_groups(outcomes, np.arange(n))
+    train, test, new = (
+        outcomes.take(np.arange(n)[rows])
+        for rows in (slice(_N_TRAIN), slice(_N_TRAIN, _N_TRAIN + _N_TEST), slice(-_N_NEW, None))
+    )
+    cascade = Cascade(at_operating_point(KNNRouter(), train)).fit(train)
+    found = evaluate_cascade(cascade, test, n_bootstrap=300, random_state=seed)
+    true = evaluate_cascade(cascade, new, n_bootstrap=2).measured
+    covers = {
+        name: float(found.measured[name].low <= true[name].value <= found.measured[name].high)
+        for name in ("quality_gain", "utility_gain", "cost_share")
+    }
+    return {**covers, "false": float(found.kind == "pays" and true["utility_gain"].value <= 0)}
+
+
 _CLAIMS = {
     "violated": Claim(
         "a certified cascade loses more than epsilon, or isn't cheaper", at_most=_DELTA
     ),
     "dearer": Claim("a certified cascade isn't cheaper than best single", at_most=_DELTA),
     "certified": Claim("certified (no promise: how often it is)"),
-    "saved": Claim("saving kept, 0 where none is certified (no promise)"),
+    "saved": Claim("saving kept, 0 where none is certified (no promise)", is_share=False),
 }
 STUDIES = {
     name: Study(f"{_WORDS[name]}; 500 prompts", partial(certified, name), _CLAIMS, 100, 500)
     for name in _WORLDS
+}
+_WORTH = {
+    name: Claim(f"the interval of `{name}` covers the truth", at_least=0.93)
+    for name in ("quality_gain", "utility_gain", "cost_share")
+} | {"false": Claim("the cascade is said to pay and doesn't", at_most=0.05)}
+STUDIES |= {
+    f"worth {tell:g}": Study(
+        f"two models, {_N_TRAIN} training prompts, {_N_TEST} held out; of the wrong answers "
+        f"{100 * tell:g} % show it",
+        partial(worth, tell=tell),
+        _WORTH,
+        n_quick=10,
+        n_full=100,
+    )
+    for tell in (0.3, 1.0)
 }

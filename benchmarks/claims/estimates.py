@@ -38,12 +38,18 @@ def under(seed: int, n: int) -> dict[str, float]:
     words = np.array([len(prompt.split()) for prompt in outcomes.prompts])
     seconds = 0.01 * words[:, None] ** 2 * np.array(_SLOWNESS)
     seconds = seconds * rng.lognormal(0, 0.5, seconds.shape)
-    timed = in_groups(replace(outcomes, latency_s=seconds), np.arange(len(words)))
+    # An answer's first piece comes after a tenth, more or less.
+    first = 0.1 * seconds * rng.lognormal(0, 0.3, seconds.shape)
+    timed = replace(outcomes, latency_s=seconds, first_token_s=first)
+    timed = in_groups(timed, np.arange(len(words)))
     new = np.arange(n, n + _N_NEW)
     router = LGBMRouter().fit(timed.take(np.arange(n)))
     latency = router.predict(timed.take(new).prompts).latency
     assert latency is not None  # it was trained on seconds
-    return {"under": float((seconds[new] <= latency.p90_s).mean())}
+    return {
+        "under": float((seconds[new] <= latency.p90_s).mean()),
+        "first": float((first[new] <= latency.first_token_p95_s).mean()),
+    }
 
 
 def told(seed: int, margin: float) -> dict[str, float]:
@@ -64,7 +70,10 @@ def told(seed: int, margin: float) -> dict[str, float]:
 
 
 _HELD = Claim("90 % intervals of expected quality hold the truth, over prompts", at_least=0.9)
-_UNDER = Claim("nine of ten new calls take no longer than the 90 % quantile", 0.88, 0.95)
+_UNDER = {
+    "under": Claim("nine of ten new calls take no longer than the 90 % quantile", 0.88, 0.95),
+    "first": Claim("95 of 100 first pieces come no later than the 95 % quantile", 0.93, 0.99),
+}
 _TOLD = Claim("the 95 % interval excludes 0 at the planned number of prompts", at_least=_POWER)
 _WORDS = {
     "skill": "each of three models is the best one of some topics",
@@ -86,7 +95,7 @@ _SECONDS = {
     f"seconds_{n}": Study(
         f"two models whose seconds rise with a prompt's words, with spread; {n} training prompts",
         partial(under, n=n),
-        {"under": _UNDER},
+        _UNDER,
         n_quick=8,
         n_full=60,
     )

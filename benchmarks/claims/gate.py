@@ -135,7 +135,7 @@ STUDIES = {
         churn,
         {
             "worse": Claim("a run ever promotes a worse router beyond the margin", at_most=0.05),
-            "promotions": Claim("promotions in 100 days", at_most=2),
+            "promotions": Claim("promotions in 100 days", at_most=2, is_share=False),
         },
         n_quick=12,
         n_full=300,

@@ -32,11 +32,14 @@ class Claim(NamedTuple):
         The promise, as in docs/promises.md.
     at_least, at_most : float
         Bounds of the mean.
+    is_share : bool or None
+        Whether each repeat saw something or not; None = where nothing but 0 and 1 was seen, it is.
     """
 
     says: str
     at_least: float = -math.inf
     at_most: float = math.inf
+    is_share: bool | None = None
 
 
 class Study(NamedTuple):
@@ -91,7 +94,8 @@ def measured(claim: Claim, seen: Sequence[float]) -> Found:
     if not n:
         return Found(0, math.nan, math.nan, math.nan, "not told")
     mean = float(values.mean())
-    low, high = _share(values) if np.isin(values, (0, 1)).all() else _mean(values)
+    is_share = np.isin(values, (0, 1)).all() if claim.is_share is None else claim.is_share
+    low, high = _share(values) if is_share else _mean(values)
     if high < claim.at_least or low > claim.at_most:
         verdict = "FAILS"
     elif claim.at_least <= mean <= claim.at_most:

@@ -67,10 +67,12 @@ def _nearly_equal(seed: int) -> World:
 
 _LOSS = "mean quality lost at cost weight 0 against the best single model is at most 0.2 points"
 _TOO_MUCH = "the chosen operating point loses more than 3 points with a probability of at most 10 %"
-_GAIN = Claim(_LOSS, at_least=-0.002)
+_GAIN = Claim(_LOSS, at_least=-0.002, is_share=False)
 _GAINS = ("pays", "saves_at_a_price")
 _NOISE_CLAIMS = {
-    "quality": Claim("the operating point is within 0.2 points of the best single model", -0.002),
+    "quality": Claim(
+        "the operating point is within 0.2 points of the best single model", -0.002, is_share=False
+    ),
     "false": Claim("the verdict claims a gain that isn't there", at_most=0.05),
 }
 _WORDS = {

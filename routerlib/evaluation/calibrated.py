@@ -48,7 +48,7 @@ def calibration_of(
     columns = list(zip(test.models, expected.T, test.quality.T, strict=True))
     eces = {name: ece(column, observed) for name, column, observed in columns}
     chances = {
-        name: ece_by_chance(column, observed, random_state=random_state)
+        name: ece_by_chance(column, observed, groups=test.groups, random_state=random_state)
         for name, column, observed in columns
     }
     return Calibration(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.metrics.intervals import paired_bootstrap
+from routerlib.metrics.clusters import share_ends
+from routerlib.metrics.intervals import Interval, paired_bootstrap
+from routerlib.metrics.tails import widen_below_few
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import Haste, choose_arms
 from routerlib.records.arrays import Arms, Floats
@@ -73,9 +75,7 @@ def measure_deadlines(
     for name, cap_s, arms in ways:
         at = np.arange(len(test)), arms
         measured = _Measured(test.quality[at], test.cost_usd[at], test.latency_s[at], cap_s)
-        found = paired_bootstrap(
-            measured.of, test.groups, n_bootstrap=n_bootstrap, random_state=random_state
-        )
+        found = measured.intervals(test.groups, n_bootstrap, random_state)
         rows[name] = {key: each for own, i in found.items() for key, each in i.columns(own).items()}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("chosen by")
     frame.attrs |= {"n": len(test), "n_groups": len(np.unique(test.groups))}
@@ -86,11 +86,28 @@ class _Measured:
     """What was chosen on each prompt, shapes (n_prompts,)."""
 
     def __init__(self, quality: Floats, cost_usd: Floats, latency_s: Floats, cap_s: float) -> None:
-        self._means = {"quality": quality, "cost_usd": cost_usd}
+        self._shares = {"quality": quality}
         if np.isfinite(cap_s):
-            self._means["in_time"] = (latency_s <= cap_s).astype(float)
+            self._shares["in_time"] = (latency_s <= cap_s).astype(float)
+        self._means = {**self._shares, "cost_usd": cost_usd}
         self._order = np.argsort(latency_s, kind="stable")
         self._sorted_s = latency_s[self._order]
+
+    def intervals(
+        self, groups: np.ndarray, n_bootstrap: int, random_state: int
+    ) -> dict[str, Interval]:
+        """Put intervals round all of it; a bootstrap of all in time would have no width."""
+        drawn = paired_bootstrap(
+            self.of, groups, n_bootstrap=n_bootstrap, random_state=random_state
+        )
+        n_groups = len(np.unique(groups))
+        found = {
+            name: widen_below_few(each, n_groups, is_share=False) for name, each in drawn.items()
+        }
+        for name, values in self._shares.items():
+            low, high = share_ends(values, groups)
+            found[name] = Interval(drawn[name].value, low, high, drawn[name].se)
+        return found
 
     def of(self, weights: Floats) -> dict[str, Floats]:
         """Return means and the quantile, by multiplicities of shape (n_replicates, n_prompts)."""

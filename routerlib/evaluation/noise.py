@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routerlib.log import queries
-from routerlib.metrics.intervals import Interval, paired_bootstrap
+from routerlib.metrics.intervals import Interval, paired_bootstrap, within_possible
+from routerlib.metrics.tails import widen_below_few
 from routerlib.outcomes.families import families_of
 from routerlib.outcomes.near_duplicates import joined
 from routerlib.records.arrays import Floats
@@ -144,9 +145,9 @@ class NoiseCeiling:
         Prompts with every model asked so many times.
     values : dict of str to Interval
         Mean qualities with 95 % intervals: ``best single``; ``topic oracle`` (best model of each
-        topic); ``prompt oracle, at least`` and ``prompt oracle, at most`` (best *expected*
-        quality of each prompt lies between); ``lucky oracle`` (best answer of each prompt, what
-        tables call the oracle).
+        topic, as the topic's other prompts choose it); ``prompt oracle, at least`` and ``prompt
+        oracle, at most`` (best *expected* quality of each prompt lies between); ``lucky oracle``
+        (best answer of each prompt, what tables call the oracle).
     parts : dict of str to tuple (low, high) of Interval
         Shares of the gap from best single to the lucky oracle: ``topic``, ``prompt``, ``noise``,
         each between two ends that have a 95 % interval each; NaN where there is no gap.
@@ -189,7 +190,8 @@ def noise_ceiling(
     of the best *expected* quality. With finitely many repeats that is only known between two
     ends: choosing by all repeats and counting the same ones is too high (luck again), choosing by
     all but one and counting the one left out is too low (chosen with less knowledge; among equals
-    by the other prompts of the topic).
+    by the other prompts of the topic). What topics tell lies between two ends in the same way: the
+    best model of each by all of its prompts, and by those of other groups alone.
 
     Parameters
     ----------
@@ -223,33 +225,39 @@ def noise_ceiling(
     _check_enough(kept)
     means = kept.quality.mean(axis=2)
     best = int(means.mean(axis=0).argmax())
-    names, topic_of = np.unique(np.array(kept.topics), return_inverse=True)
-    others = _mean_of_other_prompts(means, topic_of, len(names))
+    topic_of = np.unique(np.array(kept.topics), return_inverse=True)[1]
+    groups = joined(families_of(kept.prompts).groups, kept.group_ids)
+    others = _mean_of_other_groups(means, topic_of, np.unique(groups, return_inverse=True)[1])
+    by_topic = np.round(_means_of(means, topic_of)[topic_of], 9)  # else equals differ by rounding
     per_prompt = {
         "best single": means[:, best],
-        "topic oracle": np.take_along_axis(means, others.argmax(axis=1)[:, None], axis=1)[:, 0],
+        "topic oracle": _taken(means, others.argmax(axis=1)),
         "prompt oracle, at least": _chosen_by_other_repeats(kept.quality, others),
         "prompt oracle, at most": means.max(axis=1),
         "lucky oracle": kept.quality.max(axis=1).mean(axis=1),
     }
+    topic_at_most = _taken(means, by_topic.argmax(axis=1))
 
     def statistics(weights: Floats) -> dict[str, Floats]:
-        values = {name: weights @ each / weights.sum(axis=1) for name, each in per_prompt.items()}
-        return values | _parts(values)
+        total = weights.sum(axis=1)
+        values = {name: weights @ each / total for name, each in per_prompt.items()}
+        return values | _parts(values, weights @ topic_at_most / total)
 
     measured = paired_bootstrap(
-        statistics,
-        joined(families_of(kept.prompts).groups, kept.group_ids),
-        n_bootstrap=n_bootstrap,
-        random_state=random_state,
+        statistics, groups, n_bootstrap=n_bootstrap, random_state=random_state
     )
+    n_groups = len(np.unique(groups))
+    wide = {
+        name: within_possible("quality", widen_below_few(each, n_groups, is_share=True))
+        for name, each in measured.items()
+    }
     return NoiseCeiling(
         best_single=kept.models[best],
         n_prompts=len(kept.prompts),
         n_repeats=kept.quality.shape[2],
-        values={name: measured[name] for name in per_prompt},
+        values={name: wide[name] for name in per_prompt},
         parts={
-            name: (measured[f"{name} low"], measured[f"{name} high"])
+            name: (wide[f"{name} low"], wide[f"{name} high"])
             for name in ("topic", "prompt", "noise")
         },
         variance=_variance(kept.quality, topic_of, best, kept.models),
@@ -266,17 +274,36 @@ def _check_enough(kept: Repeats) -> None:
         )
 
 
-def _mean_of_other_prompts(means: Floats, topic_of: NDArray[np.intp], n_topics: int) -> Floats:
-    """Return per prompt the models' means over the other prompts of its topic.
+def _taken(means: Floats, arms: NDArray[np.intp]) -> Floats:
+    return np.take_along_axis(means, arms[:, None], axis=1)[:, 0]
 
-    A prompt alone in its topic gets the means over all other prompts.
+
+def _sums_of(values: Floats, labels: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Return sums and counts of the prompts with each label."""
+    sums = np.zeros((labels.max() + 1, values.shape[1]))
+    np.add.at(sums, labels, values)
+    return sums, np.bincount(labels)[:, None].astype(np.float64)
+
+
+def _means_of(values: Floats, labels: NDArray[np.intp]) -> Floats:
+    sums, counts = _sums_of(values, labels)
+    return np.asarray(sums / counts)
+
+
+def _mean_of_other_groups(
+    means: Floats, topic_of: NDArray[np.intp], group_of: NDArray[np.intp]
+) -> Floats:
+    """Return per prompt the models' means over the topic's prompts that aren't of its own group.
+
+    Where a topic has but one group, those over all prompts of other groups.
     """
-    sums = np.zeros((n_topics, means.shape[1]))
-    np.add.at(sums, topic_of, means)
-    counts = np.bincount(topic_of, minlength=n_topics)[topic_of][:, None]
-    of_all = (means.sum(axis=0) - means) / (len(means) - 1)
-    of_topic = (sums[topic_of] - means) / np.maximum(counts - 1, 1)
-    return np.where(counts > 1, of_topic, of_all)
+    pairs = np.unique(np.column_stack([topic_of, group_of]), axis=0, return_inverse=True)[1]
+    own, n_own = (each[pairs.ravel()] for each in _sums_of(means, pairs.ravel()))
+    topic, n_topic = (each[topic_of] for each in _sums_of(means, topic_of))
+    group, n_group = (each[group_of] for each in _sums_of(means, group_of))
+    n_others = n_topic - n_own
+    of_all = (means.sum(axis=0) - group) / np.maximum(len(means) - n_group, 1)
+    return np.where(n_others > 0, (topic - own) / np.maximum(n_others, 1), of_all)
 
 
 def _chosen_by_other_repeats(quality: Floats, others: Floats) -> Floats:
@@ -289,18 +316,19 @@ def _chosen_by_other_repeats(quality: Floats, others: Floats) -> Floats:
     return np.take_along_axis(quality, arms, axis=1)[:, 0, :].mean(axis=1)
 
 
-def _parts(values: Mapping[str, Floats]) -> dict[str, Floats]:
+def _parts(values: Mapping[str, Floats], topic_at_most: Floats) -> dict[str, Floats]:
     """Return the two ends of each part of the gap, as shares of it."""
     single, lucky = values["best single"], values["lucky oracle"]
     gap = np.where(lucky > single, lucky - single, np.nan)
     known = np.maximum(values["topic oracle"] - single, 0.0)
+    known_at_most = np.maximum(topic_at_most - single, known)
     # Knowing the prompt is worth no less than knowing its topic.
     low = np.maximum(values["prompt oracle, at least"], single + known)
-    high = np.maximum(values["prompt oracle, at most"], low)
+    high = np.maximum(values["prompt oracle, at most"], single + known_at_most)
     return {
         "topic low": known / gap,
-        "topic high": known / gap,
-        "prompt low": (low - single - known) / gap,
+        "topic high": known_at_most / gap,
+        "prompt low": np.maximum(low - single - known_at_most, 0.0) / gap,
         "prompt high": (high - single - known) / gap,
         "noise low": (lucky - high) / gap,
         "noise high": (lucky - low) / gap,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,11 +50,11 @@ def own_scores(
 def _tested(
     test: Outcomes, quality: Floats, best: Arms, train: TrainMeans, kept: Arms
 ) -> TestedPrompts:
-    unknown = np.full(test.cost_usd.shape, np.nan)
+    unknown = np.full((len(kept), len(test.models)), np.nan)
     return TestedPrompts(
-        outcomes=replace(test, cost_usd=unknown).take(kept),
+        outcomes=test.take(kept),
         quality=quality[kept],
-        cost_usd=unknown[kept],
+        cost_usd=unknown,
         n_skipped=len(test) - len(kept),
         has_costs=False,
         strong=test.models.index(train.strong),

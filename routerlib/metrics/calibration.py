@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from routerlib.metrics.clusters import clustering
 from routerlib.metrics.intervals import Interval, cluster_weights, percentile_interval
 from routerlib.metrics.pairs import is_complete
 from routerlib.records.arrays import Floats
@@ -104,6 +105,7 @@ def ece_by_chance(
     observed: ArrayLike,
     n_bins: int = 15,
     *,
+    groups: ArrayLike | None = None,
     n_draws: int = 200,
     random_state: int = 0,
 ) -> float:
@@ -116,13 +118,22 @@ def ece_by_chance(
 
     `expected, observed`: estimated and observed quality in [0, 1]; pairs with a NaN are
         skipped.
+    `groups`: group of each pair. Prompts of a group share their luck as much as what they are off
+        by is alike; None = each has its own.
     """
-    estimates, _ = _pairs(expected, observed)
+    estimates, outcomes = _pairs(expected, observed)
     if not len(estimates):
         return float("nan")
     rng = np.random.default_rng(random_state)
-    drawn = rng.random((n_draws, len(estimates))) < estimates
-    return float(np.mean([ece(estimates, outcomes, n_bins) for outcomes in drawn]))
+    luck = rng.random((n_draws, len(estimates)))
+    if groups is not None:
+        named = np.asarray(groups)[is_complete(np.ravel(expected), np.ravel(observed))]
+        alike = np.fmax(clustering(outcomes - estimates, named).correlation, 0.0)
+        _, group_of = np.unique(named, return_inverse=True)
+        shared = rng.random((n_draws, group_of.max() + 1))[:, group_of]
+        # Two of a group are alike where both share.
+        luck = np.where(rng.random(luck.shape) < np.sqrt(alike), shared, luck)
+    return float(np.mean([ece(estimates, drawn, n_bins) for drawn in luck < estimates]))
 
 
 def mean_brier_interval(

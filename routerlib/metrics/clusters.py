@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -66,3 +67,42 @@ def clustering(values: ArrayLike, groups: ArrayLike) -> Clustering:
     correlation = (between - within) / (between + (usual - 1) * within)
     effect = 1 + ((sizes**2).sum() / n - 1) * max(correlation, 0.0)
     return unknown._replace(correlation=float(correlation), design_effect=float(effect))
+
+
+def share_ends(values: ArrayLike, groups: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Return the ends of the interval of a mean of numbers in [0, 1], such as of qualities.
+
+    Wilson's, for as many prompts as the design effect leaves of those that share a group, and then
+    by Student's law: the spread between groups is known from so many groups only.
+
+    `values` (n,): one of each prompt. `groups` (n,): group of each prompt.
+    Returns NaN twice without values.
+
+    >>> values = [1] * 10 + [0] * 10
+    >>> [round(end, 2) for end in share_ends(values, range(20))]
+    [0.3, 0.7]
+    >>> [round(end, 2) for end in share_ends(values, [at // 2 for at in range(20)])]  # ten pairs
+    [0.21, 0.79]
+    """
+    from scipy.special import stdtrit
+
+    found = clustering(values, groups)
+    if not found.n:
+        return float("nan"), float("nan")
+    mean, upper = float(np.mean(np.asarray(values, dtype=np.float64))), (1 + level) / 2
+    if found.n == found.n_groups:
+        return wilson(mean, found.n, NormalDist().inv_cdf(upper))
+    # Where no value differs, or all share one group, nothing tells how much alike they are.
+    n = found.n_groups if math.isnan(found.design_effect) else found.n / found.design_effect
+    return wilson(mean, n, float(stdtrit(max(found.n_groups - 1, 1), upper)))
+
+
+def wilson(mean: float, n: float, z: float = 1.96) -> tuple[float, float]:
+    """Return the ends of Wilson's interval of a share of `n`, `z` standard errors wide each way.
+
+    >>> [round(end, 3) for end in wilson(1.0, 10)]
+    [0.722, 1.0]
+    """
+    centre = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
+    spread = z / (1 + z**2 / n) * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
+    return max(centre - spread, 0.0), min(centre + spread, 1.0)

@@ -73,3 +73,12 @@ def test_a_failure_of_the_choice_lowers_quality_when_it_counts_as_wrong():
     assert (found.scored["n"], found.failures["n"]) == (27, 30)
     assert found.scored["quality"].value == pytest.approx(1.0)
     assert found.failures["quality"].value == pytest.approx(0.9)
+
+
+def test_families_of_known_prompts_are_not_looked_for_again(monkeypatch):
+    everything = sixty(odd_fails=np.nan)
+    assert len(everything.groups) == 60
+    train, test = everything.take(range(30)), everything.take(range(30, 60))
+    router = TopicTable().fit(train)
+    monkeypatch.setattr("routerlib.outcomes.outcomes.families_of", None)  # calling it would raise
+    assert evaluate(router, test, n_bootstrap=20).scored["n"] == 30

@@ -281,6 +281,19 @@ def test_honest_estimates_are_off_by_luck_and_promising_ones_by_more():
     assert np.isnan(ece_by_chance([np.nan], [1.0]))
 
 
+def test_prompts_of_a_group_share_the_luck_of_an_ece():
+    rng = np.random.default_rng(0)
+    groups, chance = np.repeat(np.arange(30), 10), np.repeat(rng.uniform(0.2, 0.8, 30), 10)
+    drawn = [(np.repeat(rng.random(30), 10) < chance).astype(float) for _ in range(40)]
+    eces = [ece(chance, each) for each in drawn]
+    by_luck = [ece_by_chance(chance, each, groups=groups, n_draws=50) for each in drawn]
+    assert np.mean(eces) == pytest.approx(np.mean(by_luck), abs=0.02)
+    assert np.mean(eces) > ece_by_chance(chance, drawn[0]) + 0.1  # as if each were alone
+    observed = [np.nan, *drawn[0]]
+    with_a_gap = ece_by_chance([0.5, *chance], observed, groups=[99, *groups], n_draws=50)
+    assert with_a_gap == pytest.approx(by_luck[0])
+
+
 def test_interval_of_the_brier_score_draws_groups_and_holds_the_truth():
     rng = np.random.default_rng(1)
     truth, n_held = rng.uniform(0.1, 0.9, (200, 2)), 0

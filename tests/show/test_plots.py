@@ -7,10 +7,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from scipy.stats import binomtest
 
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.learning_curve import learning_curve
 from routerlib.evaluation.noise import Repeats, noise_ceiling
+from routerlib.metrics.clusters import wilson
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.routers.explanation.explain import explain
@@ -18,6 +20,7 @@ from routerlib.routers.explanation.margin import explain_margin
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.rivals import KNNRouter
 from routerlib.show import plots
+from routerlib.show.plots.outcomes import quality_intervals
 
 plt.switch_backend("agg")
 
@@ -166,6 +169,21 @@ def test_quality_by_model_puts_the_best_on_top_with_its_n(world):
     assert labels[-1] == f"m2\n(n = {len(world[1])})"
     assert title_of(ax) == "m2 gives the best answers on average"
     assert ax.get_xlim() == (0, 1)
+
+
+def test_intervals_of_models_are_as_wide_as_so_many_groups_allow():
+    quality = np.tile([1.0, 0.0], 40)[:, None]
+    words = np.random.default_rng(0).integers(10**9, size=(80, 6)).astype(str)
+    prompts = [" ".join(each) for each in words]
+    order = np.argsort(-quality[:, 0], kind="stable")  # whole families are right, or wrong
+    named = [f"family {row // 8}" for row in range(80)]
+    apart, alike = (
+        quality_intervals(Outcomes(prompts, ["m"], quality[rows], group_ids=groups))
+        for rows, groups in ((np.arange(80), None), (order, named))
+    )
+    by_scipy = binomtest(40, 80).proportion_ci(method="wilson")
+    assert apart[0] == pytest.approx((by_scipy.low, by_scipy.high))
+    assert alike[0] == pytest.approx(wilson(0.5, 10, 2.262), abs=1e-3)  # Student's, 9 free
 
 
 def test_the_heatmap_counts_wins():

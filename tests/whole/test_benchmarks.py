@@ -125,13 +125,43 @@ def test_repeats_of_promises_are_kept_and_gone_on_with(
     assert promises.Draws(file).of("coin.fair") == {}
 
 
+def test_every_study_of_promises_has_a_row_and_every_row_a_study(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    promises = script("promises")
+    studies = {name for subject in promises.SUBJECTS for name in promises.studies_of(subject)}
+    lines = (BENCHMARKS.parent / "docs" / "promises.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ")][2:]  # after head and rule
+    asked = set()
+    for row in rows:
+        cells = row.strip("|").split(" | ")
+        assert len(cells) == 5, row
+        program, script_name, *names = shlex.split(cells[-1].strip(" `"))
+        assert (program, script_name) == ("python", "benchmarks/promises.py"), row
+        assert names, row
+        asked |= set(names)
+    assert not asked - studies - set(promises.SUBJECTS), "rows ask for what there isn't"
+    assert not {name for name in studies if not {name, name.split(".")[0]} & asked}
+
+
 @pytest.mark.parametrize(
     ("subject", "name"),
     [
         ("bought", "share"),
         ("cross_fit", "two_150"),
+        ("deadlines", "alone_300"),
+        ("cascades", "worth 0.3"),
         ("estimates", "planned_10"),
+        ("estimates", "seconds_100"),
+        ("exploration", "epsilon"),
+        ("figures", "learning"),
+        ("figures", "models templates"),
+        ("figures", "ratios 120"),
+        ("figures", "reliability alone"),
+        ("figures", "steps 20"),
         ("judges", "honest"),
+        ("noise", "families"),
         ("planner", "half_60"),
     ],
 )
@@ -139,6 +169,14 @@ def test_promises_can_be_drawn(subject: str, name: str, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     study = script("promises").studies_of(subject)[f"{subject}.{name}"]
     assert set(study.draw(1)) >= set(study.claims)
+
+
+def test_a_mean_of_nothing_but_zeros_is_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    claims = importlib.import_module("claims.study")
+    share, mean = claims.Claim("lost", at_most=0.1), claims.Claim("gain", -0.002, is_share=False)
+    assert claims.measured(share, [0.0] * 40).high == pytest.approx(0.0881, abs=1e-4)
+    assert claims.measured(mean, [0.0] * 40)[1:4] == (0, 0, 0)
 
 
 def test_repeats_of_promises_end_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

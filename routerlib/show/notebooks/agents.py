@@ -18,13 +18,13 @@ from routerlib.gather.agents.agent import work_on
 from routerlib.gather.agents.tasks import ANSWER, AgentTask
 from routerlib.gather.agents.trajectories import DUES, read_steps
 from routerlib.log.choices import LoggedChoices
+from routerlib.metrics.clusters import wilson
 from routerlib.metrics.intervals import Interval, paired_bootstrap
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import FEEDBACK
 from routerlib.routers.baselines import BestSingle
 from routerlib.routers.training.train import train_router
 from routerlib.show.plots.drawing import Row, interval_rows
-from routerlib.show.plots.outcomes import wilson
 from routerlib.show.plots.style import BASELINE_GREY, axes_or_new, candidate_styles, finish
 from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.numbers import percent

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.features.tasks import detect_task
+from routerlib.metrics.clusters import share_ends
 from routerlib.show.plots.drawing import Row, interval_rows
 from routerlib.show.plots.style import (
     ON_DEEP,
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
     from routerlib.outcomes.outcomes import Outcomes
 
 _MAX_TASKS = 24
-_Z95 = 1.96
 
 
 def quality_by_model(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
-    """Draw each candidate model's mean quality with its 95 % Wilson interval.
+    """Draw each candidate model's mean quality with its 95 % interval, by group.
 
     Parameters
     ----------
@@ -53,11 +53,13 @@ def quality_by_model(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     styles = candidate_styles(outcomes.models)
     order = np.argsort(np.nan_to_num(outcomes.mean_quality, nan=-1.0), kind="stable")
     counts = (~np.isnan(outcomes.quality)).sum(axis=0)
+    ends = quality_intervals(outcomes)
     rows = []
     for position, arm in enumerate(order):
         name, mean = outcomes.models[arm], float(outcomes.mean_quality[arm])
         label = f"{name}\n(n = {counts[arm]})"
-        rows.append(Row(label, mean, *wilson(mean, int(counts[arm])), *styles[name][:2]))
+        low, high = ends[arm]
+        rows.append(Row(label, mean, low, high, *styles[name][:2]))
         ax.annotate(
             f"{mean:.2f}", (mean, position), (0, 8), textcoords="offset points", ha="center"
         )
@@ -70,13 +72,15 @@ def quality_by_model(outcomes: Outcomes, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def wilson(mean: float, n: int) -> tuple[float, float]:
-    """Return the ends of Wilson's 95 % interval of a share of `n`; NaN of none."""
-    if n == 0:
-        return float("nan"), float("nan")
-    centre = (mean + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
-    spread = _Z95 / (1 + _Z95**2 / n) * np.sqrt(mean * (1 - mean) / n + _Z95**2 / (4 * n**2))
-    return float(centre - spread), float(centre + spread)
+def quality_intervals(outcomes: Outcomes) -> list[tuple[float, float]]:
+    """Return the ends of the 95 % interval of each candidate model's mean; NaN where it has none.
+
+    Prompts of one group count as their design effect says.
+    """
+    known = ~np.isnan(outcomes.quality)
+    return [
+        share_ends(outcomes.quality[at, arm], outcomes.groups[at]) for arm, at in enumerate(known.T)
+    ]
 
 
 class _Tasks(NamedTuple):
