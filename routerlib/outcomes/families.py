@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from routerlib.outcomes.close_vectors import close_pairs
 from routerlib.outcomes.masking import MIN_WORDS, Masked, masked, without_forms
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
-from routerlib.outcomes.set_join import shared, similar_sets
-from routerlib.outcomes.similar_sets import ROWS_AT_ONCE, connected, merged, sets_of
+from routerlib.outcomes.set_join import Keys, shared, similar_sets
+from routerlib.outcomes.similar_sets import connected, merged, sets_of
 from routerlib.records.trajectories import spoken_text
 from routerlib.weights.embedding import encode, unit_rows
 
@@ -93,10 +93,14 @@ def families_of(prompts: Sequence[str]) -> Families:
     groups = copies = near_duplicate_groups(prompts)
     n_joined: dict[Rule, int] = {"copies": len(prompts) - len(np.unique(groups))}
     prompts = list(map(spoken_text, prompts))
-    wordings = [masked(text) for text in without_forms(prompts)]
+    texts = [masked(text) for text in prompts]
+    wordings = [
+        whole if rest is text else masked(rest)
+        for whole, text, rest in zip(texts, prompts, without_forms(prompts), strict=True)
+    ]
     asked = _Asked.of([each.words for each in wordings])
     found = {
-        "templates": _equal([masked(text) for text in prompts]),
+        "templates": _equal(texts),
         "wording": asked.spread(asked.by_wording()),
         "meaning": asked.spread(asked.by_meaning()),
     }
@@ -137,11 +141,15 @@ class _Asked(NamedTuple):
     """Distinct wordings that are long enough to be compared.
 
     `at` (n_prompts,): which one each prompt has, -1 = none.
+    `words`: numbers of the words of each, one after the other.
+    `row_of` (n_words,): whose they are.
     `sets`: sparse (n_wordings, n_elements); the second time a word stands is another element.
     """
 
     wordings: list[tuple[str, ...]]
     at: np.ndarray
+    words: np.ndarray
+    row_of: np.ndarray
     sets: Any
 
     @classmethod
@@ -152,7 +160,12 @@ class _Asked(NamedTuple):
             for each in words
         ]
         wordings = list(numbers)
-        return cls(wordings, np.array(at, dtype=int), _counted(wordings))
+        known: dict[str, int] = {}
+        held = [known.setdefault(word, len(known)) for each in wordings for word in each]
+        row_of = np.repeat(np.arange(len(wordings)), [len(each) for each in wordings])
+        ids = np.array(held, dtype=np.int64)
+        sets = _counted(row_of, ids, len(wordings))
+        return cls(wordings, np.array(at, dtype=int), ids, row_of, sets)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -165,8 +178,23 @@ class _Asked(NamedTuple):
 
     def by_wording(self) -> np.ndarray:
         """Join what has most words in the same order; then most words are shared, too."""
-        pairs = similar_sets(self.sets, WORDING_THRESHOLD / (2 - WORDING_THRESHOLD))
+        threshold = WORDING_THRESHOLD / (2 - WORDING_THRESHOLD)
+        pairs = similar_sets(self.sets, threshold, self._neighbouring_words(threshold))
         return connected(pairs, len(self.wordings), self._in_order)
+
+    def _neighbouring_words(self, threshold: float) -> Keys:
+        """Return the pairs of words that stand side by side, and how many wordings alike share.
+
+        Of n words of both, n WORDING_THRESHOLD / 2 = m are matched in order. Each of the n - 2 m
+        others parts at most one pair of neighbours: m - 1 - (n - 2 m) are side by side in both.
+        """
+        is_pair = self.row_of[1:] == self.row_of[:-1]
+        pairs = self.words[:-1] * (self.words.max(initial=0) + 1) + self.words[1:]
+        numbers = np.unique(pairs[is_pair], return_inverse=True)[1].ravel()
+        elements = _counted(self.row_of[1:][is_pair], numbers, len(self.wordings))
+        n_words = self.sizes + np.stack([np.ceil(threshold * self.sizes - 1e-9), self.sizes])
+        least = (1.5 * WORDING_THRESHOLD - 1) * n_words - 1
+        return Keys(elements, *np.maximum(np.ceil(least - 1e-9), 1).astype(int))
 
     def _in_order(self, pairs: np.ndarray) -> np.ndarray:
         masks: dict[int, dict[str, int]] = {}
@@ -185,12 +213,9 @@ class _Asked(NamedTuple):
 
     def _close(self) -> Iterator[np.ndarray]:
         if not self.wordings:
-            return
+            return iter(())
         units = unit_rows(encode([" ".join(each) for each in self.wordings]).vectors)
-        for start in range(0, len(units), ROWS_AT_ONCE):
-            block = units[start : start + ROWS_AT_ONCE] @ units[start:].T
-            left, right = np.nonzero(np.triu(block, 1) >= MEANING_THRESHOLD)
-            yield np.stack([left, right]) + start
+        return close_pairs(units, MEANING_THRESHOLD)
 
     def _of_the_same_words(self, pairs: np.ndarray) -> np.ndarray:
         left, right = pairs
@@ -198,17 +223,19 @@ class _Asked(NamedTuple):
         return 2 * shared(self.sets, left, right) >= _SHARED_WORDS * n_words
 
 
-def _counted(wordings: Sequence[Sequence[str]]) -> Any:
-    """Return which words each text holds; its second "the" is another element than the first."""
-    numbers: dict[tuple[str, int], int] = {}
-    rows, columns = [], []
-    for row, words in enumerate(wordings):
-        held = Counter(words)
-        elements = [(word, time) for word, n in held.items() for time in range(n)]
-        columns += sorted(numbers.setdefault(each, len(numbers)) for each in elements)
-        rows += [row] * len(words)
-    shape = (len(wordings), max(len(numbers), 1))
-    return sets_of(np.array(rows, dtype=int), np.array(columns, dtype=int), shape)
+def _counted(rows: np.ndarray, values: np.ndarray, n_rows: int) -> Any:
+    """Return which values each row holds; its second one of a kind is another element.
+
+    `rows, values` (n_cells,): whole numbers, rows ascending.
+    """
+    order = np.lexsort((values, rows))
+    rows, values = rows[order], values[order]
+    is_first = (np.diff(rows, prepend=-1) != 0) | (np.diff(values, prepend=-1) != 0)
+    starts = np.flatnonzero(is_first)
+    times = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+    kinds = values * (times.max(initial=0) + 1) + times
+    names, elements = np.unique(kinds, return_inverse=True)
+    return sets_of(rows, elements.ravel(), (n_rows, max(len(names), 1)))
 
 
 def _places(words: Sequence[str]) -> dict[str, int]:

@@ -12,11 +12,13 @@ _logger = logging.getLogger(__name__)
 
 # Up to so many sets every pair above the threshold is found for sure.
 EXACT_UP_TO = 100_000
-# Rows that are compared with all others at once, or prepared at once, and pairs that are looked at
-# closely at once.
-_ROWS_AT_ONCE = 512
+# Rare elements that are looked up at once, rows that are prepared at once, and pairs that are
+# looked at closely at once.
+_LOOKED_UP_AT_ONCE = 1 << 23
 _ROWS_IN_MEMORY = 4096
 _PAIRS_AT_ONCE = 4096
+# Of the rare elements similar sets share so many, where a fourth of what they share is no less.
+_MOST_SHARED, _PART_SHARED = 6, 4
 # Odd and without pattern, as multiplicative hashing wants it (2^64 / golden ratio).
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 # A set's bitmap has 16 words of 64 bits.
@@ -30,32 +32,56 @@ _BUCKET_WINDOW = 64
 _N_MEASURED = 2000
 
 
-def similar_sets(sets: Any, threshold: float) -> Iterator[np.ndarray]:
+class Keys(NamedTuple):
+    """What similar rows share some of, where it tells them apart better than their sets.
+
+    `elements`: sparse (n_rows, n_elements) of ones.
+    `with_smaller, with_larger` (n_rows,): how many a row shares at least with any similar one that
+        is no larger, or no smaller; at least 1 where a row has any.
+    """
+
+    elements: Any
+    with_smaller: np.ndarray
+    with_larger: np.ndarray
+
+    @classmethod
+    def of(cls, sets: Any, threshold: float) -> Keys:
+        """Take the elements themselves: a larger row's share is its own part of what both have."""
+        sizes = np.diff(sets.indptr)
+        shares = (threshold, 2 * threshold / (1 + threshold))
+        return cls(sets, *(np.ceil(share * sizes - 1e-9).astype(int) for share in shares))
+
+
+def similar_sets(sets: Any, threshold: float, keys: Keys | None = None) -> Iterator[np.ndarray]:
     """Yield the pairs of rows whose Jaccard similarity reaches a threshold, shape (2, n_pairs).
 
-    Up to 100,000 rows exact. Pairs are looked at only where they share one of their rarest
-    elements, which no pair above the threshold can avoid, of the smaller set fewer; where their
-    sizes allow it; and where bitmaps of the two differ in few enough bits, which is a lower bound
-    of what only one of them has. Beyond, MinHash and locality-sensitive hashing propose the pairs,
-    each of which is verified; how many are missed is measured on 2,000 rows and logged.
+    Up to 100,000 rows exact. Pairs are looked at only where they share some of their rarest
+    elements, up to six, which no pair above the threshold can avoid, of the smaller set fewer;
+    where their sizes allow it; and where bitmaps of the two differ in few enough bits, which is a
+    lower bound of what only one of them has. Beyond, MinHash and locality-sensitive hashing
+    propose the pairs, each of which is verified; how many are missed is measured on 2,000 rows
+    and logged.
 
     Bayardo, Ma and Srikant (2007), Scaling up all pairs similarity search, WWW (prefix filter).
     Xiao, Wang, Lin and Yu (2008), Efficient similarity joins for near duplicate detection, WWW
-    (shorter prefix of the smaller set). Sandes, Teodoro and Melo (2020), Bitmap filter, Information
-    Systems 88. Broder (1997), On the resemblance and containment of documents (MinHash).
+    (shorter prefix of the smaller set). Wang, Li and Feng (2012), Can we beat the prefix
+    filtering?, SIGMOD (longer prefixes of which more must be shared). Sandes, Teodoro and Melo
+    (2020), Bitmap filter, Information Systems 88. Broder (1997), On the resemblance and containment
+    of documents (MinHash).
 
     `sets` (n_rows, n_elements): sparse rows of ones, each element once.
     `threshold`: in (0, 1].
+    `keys`: what pairs are proposed by; only pairs that share as many as it says are found. None =
+        the elements.
 
     >>> from scipy.sparse import csr_array
     >>> sets = csr_array([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 1, 1]])
     >>> [pairs.T.tolist() for pairs in similar_sets(sets, 0.8)]
     [[[0, 1]]]
     """
-    join = _Join.of(sets, threshold)
+    join = _Join.of(sets, threshold, Keys.of(sets, threshold) if keys is None else keys)
     if join.n_rows <= EXACT_UP_TO:
-        for start in range(0, join.n_rows, _ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + _ROWS_AT_ONCE, join.n_rows))
+        for rows in join.blocks(np.arange(join.n_rows)):
             yield join.verified(*join.sharing(rows))
     else:
         found = join.verified(*_hashed_alike(join))
@@ -68,8 +94,9 @@ class _Join(NamedTuple):
 
     `order` (n_rows,): row of the caller's matrix.
     `sizes` (n_rows,): ascending.
-    `probes`: sparse (n_rows, n_rare); the rarest elements with which a row looks for smaller ones.
-    `index`: sparse (n_rare, n_rows); those by which a row is found by a larger one.
+    `keys`: in the same order.
+    `probes`: sparse (n_rows, n_rare); the rarest keys with which a row looks for smaller ones.
+    `index`: sparse (n_rows, n_rare); those by which a row is found by a larger one.
     `bitmaps` (n_rows, 16): of each set, 64 bits a word.
     """
 
@@ -77,27 +104,42 @@ class _Join(NamedTuple):
     threshold: float
     order: np.ndarray
     sizes: np.ndarray
+    keys: Keys
     probes: Any
     index: Any
     bitmaps: np.ndarray
 
     @classmethod
-    def of(cls, sets: Any, threshold: float) -> _Join:
+    def of(cls, sets: Any, threshold: float, keys: Keys) -> _Join:
         order = np.argsort(np.diff(sets.indptr), kind="stable")
-        sets = sets[order]
-        sizes = np.diff(sets.indptr)
-        probes, index = _rarest(sets, sizes, threshold)
-        return cls(sets, threshold, order, sizes, probes, index, _bitmaps(sets))
+        sets, keys = sets[order], Keys(*(each[order] for each in keys))
+        probes, index = _rarest(keys)
+        return cls(
+            sets, threshold, order, np.diff(sets.indptr), keys, probes, index, _bitmaps(sets)
+        )
 
     @property
     def n_rows(self) -> int:
         return len(self.sizes)
 
+    def blocks(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Part ascending rows so that each part looks up about as much."""
+        often = np.bincount(self.index.indices, minlength=self.index.shape[1])
+        looked_up = np.concatenate([[0], np.cumsum(often[self.probes.indices])])
+        work = np.cumsum(np.diff(looked_up[self.probes.indptr])[rows])
+        return np.split(rows, np.flatnonzero(np.diff(work // _LOOKED_UP_AT_ONCE)) + 1)
+
     def sharing(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the pairs of some rows with smaller ones that share a rare element."""
-        found = (self.probes[rows] @ self.index).tocoo()
-        larger, smaller = rows[found.row], found.col
-        is_pair = smaller < larger
+        """Return the pairs of ascending rows with smaller ones that share enough rare keys."""
+        if len(rows) == 0:
+            return rows, rows
+        first = int(np.searchsorted(self.sizes, self.threshold * self.sizes[rows[0]] - 1e-9))
+        found = self.probes[rows] @ self.index[first : rows[-1] + 1].T.tocsr()
+        larger, smaller = np.repeat(rows, np.diff(found.indptr)), found.indices + first
+        least = np.minimum(
+            _n_sought(self.keys.with_smaller)[larger], _n_sought(self.keys.with_larger)[smaller]
+        )
+        is_pair = (smaller < larger) & (found.data >= least)
         return larger[is_pair], smaller[is_pair]
 
     def verified(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -117,7 +159,7 @@ class _Join(NamedTuple):
         small, large, both = small[is_close], large[is_close], both[is_close]
         n_shared = shared(self.sets, small, large)
         with np.errstate(invalid="ignore"):  # two empty sets are alike in nothing
-            is_alike = n_shared / (both - n_shared) >= self.threshold
+            is_alike = n_shared / (both - n_shared) >= self.threshold - 1e-9
         return np.stack([small, large])[:, is_alike]
 
 
@@ -137,38 +179,47 @@ def _parts(n: int, n_at_once: int) -> Iterator[slice]:
     return (slice(start, start + n_at_once) for start in range(0, n, n_at_once))
 
 
-def _rarest(sets: Any, sizes: np.ndarray, threshold: float) -> tuple[Any, Any]:
-    """Keep of each set so many of its rarest elements that a similar one has one of them.
+def _n_sought(least: np.ndarray) -> np.ndarray:
+    """Return how many rare keys a row and any similar one share, where all they share is known."""
+    return np.clip(-(-least // _PART_SHARED), 1, _MOST_SHARED)
 
-    A smaller set needs fewer than a larger one: what they must share is more of it.
+
+def _rarest(keys: Keys) -> tuple[Any, Any]:
+    """Keep of each row so many of its rarest keys that a similar one has enough of them.
+
+    A smaller row needs fewer than a larger one: what they must share is more of it. Of what both
+    share, sorted by rarity, the first few have so much after them in both rows that they can't
+    stand further behind.
     """
     from scipy.sparse import csr_array
 
-    frequency = np.bincount(sets.indices, minlength=sets.shape[1])
-    place = np.empty(sets.shape[1], dtype=np.int64)
-    place[np.argsort(frequency, kind="stable")] = np.arange(sets.shape[1])
+    elements = keys.elements
+    frequency = np.bincount(elements.indices, minlength=elements.shape[1])
+    place = np.empty(elements.shape[1], dtype=np.int64)
+    place[np.argsort(frequency, kind="stable")] = np.arange(elements.shape[1])
     cells: tuple[list, list] = ([], [])
-    for part in _parts(len(sizes), _ROWS_IN_MEMORY):
-        block, n_elements = sets[part], sizes[part]
-        row_of = np.repeat(np.arange(len(n_elements)), n_elements)
-        elements = block.indices[np.argsort(row_of * sets.shape[1] + place[block.indices])]
-        rank = np.arange(len(elements)) - np.repeat(block.indptr[:-1], n_elements)
-        for share, kept in zip((threshold, 2 * threshold / (1 + threshold)), cells, strict=True):
-            n_kept = n_elements - np.ceil(share * n_elements - 1e-9).astype(int) + 1
-            at = np.flatnonzero(rank < np.repeat(n_kept, n_elements))
-            kept.append(np.stack([row_of[at] + part.start, elements[at]]))
+    for part in _parts(elements.shape[0], _ROWS_IN_MEMORY):
+        block = elements[part]
+        sizes = np.diff(block.indptr)
+        row_of = np.repeat(np.arange(len(sizes)), sizes)
+        by_rarity = block.indices[np.argsort(row_of * elements.shape[1] + place[block.indices])]
+        rank = np.arange(len(by_rarity)) - np.repeat(block.indptr[:-1], sizes)
+        for least, kept in zip((keys.with_smaller, keys.with_larger), cells, strict=True):
+            n_kept = sizes - least[part] + _n_sought(least[part])
+            at = np.flatnonzero(rank < np.repeat(n_kept, sizes))
+            kept.append(np.stack([row_of[at] + part.start, by_rarity[at]]))
     found = [np.hstack([np.zeros((2, 0), dtype=int), *kept]) for kept in cells]
-    # An element that one side never looks for, or that stands in one set only, finds nothing.
-    counts = [np.bincount(elements, minlength=sets.shape[1]) for _, elements in found]
+    # An element that one side never looks for, or that stands in one row only, finds nothing.
+    counts = [np.bincount(rare, minlength=elements.shape[1]) for _, rare in found]
     is_used = (counts[0] > 1) & (counts[1] > 0)
     column_of = np.cumsum(is_used) - 1
     matrices = []
-    for rows, elements in found:
-        at = np.flatnonzero(is_used[elements])
-        places = (rows[at], column_of[elements[at]])
-        shape = (len(sizes), max(int(is_used.sum()), 1))
+    for rows, rare in found:
+        at = np.flatnonzero(is_used[rare])
+        places = (rows[at], column_of[rare[at]])
+        shape = (elements.shape[0], max(int(is_used.sum()), 1))
         matrices.append(csr_array((np.ones(len(at), np.float32), places), shape))
-    return matrices[0], matrices[1].T.tocsr()
+    return matrices[0], matrices[1]
 
 
 def _bitmaps(sets: Any) -> np.ndarray:
@@ -192,7 +243,7 @@ def _bitmaps(sets: Any) -> np.ndarray:
 
 def _hashed_alike(join: _Join) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs that fall into one bucket of some band."""
-    signatures = _signatures(join.sets)
+    signatures = _signatures(join.keys.elements)
     found = [np.zeros(0, dtype=np.int64)]
     for band in range(_N_BANDS):
         key = np.zeros(join.n_rows, np.uint64)
@@ -234,7 +285,7 @@ def _tell_recall(join: _Join, found: np.ndarray) -> None:
     """Measure on some rows how many of their similar ones were found, and log it."""
     n_measured = min(_N_MEASURED, join.n_rows)
     rows = np.sort(np.random.default_rng(1).choice(join.n_rows, n_measured, replace=False))
-    exact = [join.verified(*join.sharing(rows[part])) for part in _parts(len(rows), _ROWS_AT_ONCE)]
+    exact = [join.verified(*join.sharing(some)) for some in join.blocks(rows)]
     keys = [pairs[0] * join.n_rows + pairs[1] for pairs in (np.hstack(exact), found)]
     n_exact, n_found = len(keys[0]), int(np.isin(keys[0], keys[1]).sum())
     _logger.warning(

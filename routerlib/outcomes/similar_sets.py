@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 
-# Rows that are compared with all others at once.
-ROWS_AT_ONCE = 256
-
 
 def components(links: np.ndarray, n_rows: int) -> np.ndarray:
     """Return the connected component of each row, numbered in order of appearance.

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from routerlib.outcomes.families import families_of
 from routerlib.outcomes.masking import masked, without_forms
@@ -47,6 +49,50 @@ def test_one_word_of_fourteen_redrawn_is_one_family_and_nothing_else_is(seed: in
     assert together(found.groups) == together(family_of[shuffled])
     assert sum(found.n_joined.values()) == 160
     assert Outcomes(prompts, ["small"], np.ones((200, 1))).groups.max() == 39
+
+
+def in_order(one: list[str], other: list[str]) -> int:
+    """Count the words of the longest common subsequence, by its definition."""
+    longest = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
+    for row, word in enumerate(one):
+        for column, beside in enumerate(other):
+            longest[row + 1][column + 1] = (
+                longest[row][column] + 1
+                if word == beside
+                else max(longest[row][column + 1], longest[row + 1][column])
+            )
+    return longest[-1][-1]
+
+
+@st.composite
+def varied(draw: st.DrawFn) -> list[list[str]]:
+    """Draw wordings and, of each, others from which words were taken or into which they came."""
+    few = st.sampled_from(WORDS.split()[: draw(st.integers(2, 12))])
+    found = []
+    for first in draw(st.lists(st.lists(few, min_size=6, max_size=16), min_size=1, max_size=2)):
+        found.append(first)
+        for _ in range(draw(st.integers(0, 3))):
+            words = list(first)
+            for _ in range(draw(st.integers(1, 4))):
+                at = draw(st.integers(0, len(words)))
+                if draw(st.booleans()) and len(words) > 5:
+                    del words[at : at + 1]
+                else:
+                    words.insert(at, draw(few))
+            found.append(words)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(varied())
+def test_no_two_prompts_of_mostly_the_same_words_in_order_are_apart(
+    wordings: list[list[str]],
+) -> None:
+    groups = families_of([" ".join(words) for words in wordings]).groups
+    for row, one in enumerate(wordings):
+        for beside, other in enumerate(wordings[:row]):
+            if 2 * in_order(one, other) >= 0.8 * (len(one) + len(other)):
+                assert groups[row] == groups[beside]
 
 
 def test_a_template_is_one_group_whatever_numbers_and_names_fill_it() -> None:

@@ -66,7 +66,7 @@ def test_the_exact_search_finds_what_the_definition_says(
 def test_the_exact_search_works_in_blocks(
     threshold: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(set_join, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(set_join, "_LOOKED_UP_AT_ONCE", 700)
     monkeypatch.setattr(set_join, "_ROWS_IN_MEMORY", 11)
     monkeypatch.setattr(set_join, "_PAIRS_AT_ONCE", 5)
     sets = families(60, seed=1)
