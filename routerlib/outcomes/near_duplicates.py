@@ -55,9 +55,9 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
     (lower case, white space folded) reaches the threshold; when they are the same multiple-choice
     question with other options; or when they begin with the same 120 letters and digits, as
     questions about one passage do, unless more than 20 prompts begin so, which is a form and
-    isn't compared. A group is a connected component of links. Exact up to 100,000 prompts; of
-    more, a pair may be missed, and how many were is measured (`similar_sets`). Translations of one
-    prompt are not found.
+    isn't compared. A group is a connected component of links. Exact up to 100,000 prompts, and
+    of more where their rare shingles stay rare; otherwise a pair may be missed, and how many were
+    is measured (`similar_sets`). Translations of one prompt are not found.
 
     `prompts` (length n_prompts): texts.
     `threshold`: jaccard similarity in (0, 1] from which two prompts count as copies.

@@ -12,6 +12,8 @@ _logger = logging.getLogger(__name__)
 
 # Up to so many sets every pair above the threshold is found for sure.
 EXACT_UP_TO = 100_000
+# Of more sets as well, where not more than so many others stand beside the rare elements of each.
+_MOST_LOOKED_UP = 50_000
 # Rare elements that are looked up at once, rows that are prepared at once, and pairs that are
 # looked at closely at once.
 _LOOKED_UP_AT_ONCE = 1 << 23
@@ -55,12 +57,12 @@ class Keys(NamedTuple):
 def similar_sets(sets: Any, threshold: float, keys: Keys | None = None) -> Iterator[np.ndarray]:
     """Yield the pairs of rows whose Jaccard similarity reaches a threshold, shape (2, n_pairs).
 
-    Up to 100,000 rows exact. Pairs are looked at only where they share some of their rarest
-    elements, up to six, which no pair above the threshold can avoid, of the smaller set fewer;
-    where their sizes allow it; and where bitmaps of the two differ in few enough bits, which is a
-    lower bound of what only one of them has. Beyond, MinHash and locality-sensitive hashing
-    propose the pairs, each of which is verified; how many are missed is measured on 2,000 rows
-    and logged.
+    Exact up to 100,000 rows, and of more wherever their rarest elements stay rare. Pairs are looked
+    at only where they share some of these, up to six, which no pair above the threshold can avoid,
+    of the smaller set fewer; where their sizes allow it; and where bitmaps of the two differ in few
+    enough bits, which is a lower bound of what only one of them has. Otherwise MinHash and
+    locality-sensitive hashing propose the pairs, each of which is verified; how many are missed is
+    measured on 2,000 rows and logged.
 
     Bayardo, Ma and Srikant (2007), Scaling up all pairs similarity search, WWW (prefix filter).
     Xiao, Wang, Lin and Yu (2008), Efficient similarity joins for near duplicate detection, WWW
@@ -80,13 +82,11 @@ def similar_sets(sets: Any, threshold: float, keys: Keys | None = None) -> Itera
     [[[0, 1]]]
     """
     join = _Join.of(sets, threshold, Keys.of(sets, threshold) if keys is None else keys)
-    if join.n_rows <= EXACT_UP_TO:
+    if join.n_rows <= EXACT_UP_TO or join.n_looked_up.sum() <= _MOST_LOOKED_UP * join.n_rows:
         for rows in join.blocks(np.arange(join.n_rows)):
             yield join.verified(*join.sharing(rows))
     else:
-        found = join.verified(*_hashed_alike(join))
-        _tell_recall(join, found)
-        yield found
+        yield from _found_by_hashing(join)
 
 
 class _Join(NamedTuple):
@@ -112,7 +112,9 @@ class _Join(NamedTuple):
     @classmethod
     def of(cls, sets: Any, threshold: float, keys: Keys) -> _Join:
         order = np.argsort(np.diff(sets.indptr), kind="stable")
-        sets, keys = sets[order], Keys(*(each[order] for each in keys))
+        ordered = sets[order]
+        elements = ordered if keys.elements is sets else keys.elements[order]
+        sets, keys = ordered, Keys(elements, keys.with_smaller[order], keys.with_larger[order])
         probes, index = _rarest(keys)
         return cls(
             sets, threshold, order, np.diff(sets.indptr), keys, probes, index, _bitmaps(sets)
@@ -122,11 +124,16 @@ class _Join(NamedTuple):
     def n_rows(self) -> int:
         return len(self.sizes)
 
+    @property
+    def n_looked_up(self) -> np.ndarray:
+        """How many rows stand beside the rare keys of each, counted once for each key."""
+        often = np.bincount(self.index.indices, minlength=self.index.shape[1])
+        before = np.concatenate([[0], np.cumsum(often[self.probes.indices])])
+        return np.diff(before[self.probes.indptr])
+
     def blocks(self, rows: np.ndarray) -> list[np.ndarray]:
         """Part ascending rows so that each part looks up about as much."""
-        often = np.bincount(self.index.indices, minlength=self.index.shape[1])
-        looked_up = np.concatenate([[0], np.cumsum(often[self.probes.indices])])
-        work = np.cumsum(np.diff(looked_up[self.probes.indptr])[rows])
+        work = np.cumsum(self.n_looked_up[rows])
         return np.split(rows, np.flatnonzero(np.diff(work // _LOOKED_UP_AT_ONCE)) + 1)
 
     def sharing(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +166,7 @@ class _Join(NamedTuple):
         small, large, both = small[is_close], large[is_close], both[is_close]
         n_shared = shared(self.sets, small, large)
         with np.errstate(invalid="ignore"):  # two empty sets are alike in nothing
-            is_alike = n_shared / (both - n_shared) >= self.threshold - 1e-9
+            is_alike = n_shared / (both - n_shared) >= self.threshold
         return np.stack([small, large])[:, is_alike]
 
 
@@ -241,10 +248,24 @@ def _bitmaps(sets: Any) -> np.ndarray:
     return bitmaps
 
 
-def _hashed_alike(join: _Join) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs that fall into one bucket of some band."""
+def _found_by_hashing(join: _Join) -> Iterator[np.ndarray]:
+    """Yield similar pairs that fall into one bucket; log how many some rows have besides."""
+    n_measured = min(_N_MEASURED, join.n_rows)
+    rows = np.sort(np.random.default_rng(1).choice(join.n_rows, n_measured, replace=False))
+    is_measured = np.zeros(join.n_rows, dtype=bool)
+    is_measured[join.order[rows]] = True
+    kept = [np.zeros((2, 0), dtype=int)]
+    for proposed in _hashed_alike(join):
+        found = join.verified(*proposed)
+        kept.append(found[:, is_measured[found].any(axis=0)])
+        yield found
+    exact = [join.verified(*join.sharing(some)) for some in join.blocks(rows)]
+    _tell_recall(join.n_rows, n_measured, np.hstack(exact), np.hstack(kept))
+
+
+def _hashed_alike(join: _Join) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the pairs that fall into one bucket of some band, some at a time."""
     signatures = _signatures(join.keys.elements)
-    found = [np.zeros(0, dtype=np.int64)]
     for band in range(_N_BANDS):
         key = np.zeros(join.n_rows, np.uint64)
         for column in signatures[:, band * _BAND_ROWS : (band + 1) * _BAND_ROWS].T:
@@ -255,10 +276,7 @@ def _hashed_alike(join: _Join) -> tuple[np.ndarray, np.ndarray]:
             is_same = key[order[step:]] == key[order[:-step]]
             if not is_same.any():
                 break
-            pairs = np.sort([order[step:][is_same], order[:-step][is_same]], axis=0)
-            found.append(pairs[0] * join.n_rows + pairs[1])
-    pairs = np.unique(np.concatenate(found))
-    return pairs // join.n_rows, pairs % join.n_rows
+            yield order[step:][is_same], order[:-step][is_same]
 
 
 def _signatures(sets: Any) -> np.ndarray:
@@ -281,18 +299,14 @@ def _signatures(sets: Any) -> np.ndarray:
     return signatures
 
 
-def _tell_recall(join: _Join, found: np.ndarray) -> None:
-    """Measure on some rows how many of their similar ones were found, and log it."""
-    n_measured = min(_N_MEASURED, join.n_rows)
-    rows = np.sort(np.random.default_rng(1).choice(join.n_rows, n_measured, replace=False))
-    exact = [join.verified(*join.sharing(some)) for some in join.blocks(rows)]
-    keys = [pairs[0] * join.n_rows + pairs[1] for pairs in (np.hstack(exact), found)]
-    n_exact, n_found = len(keys[0]), int(np.isin(keys[0], keys[1]).sum())
+def _tell_recall(n_rows: int, n_measured: int, exact: np.ndarray, found: np.ndarray) -> None:
+    """Log how many of the pairs of some rows were found, `exact, found` (2, n_pairs)."""
+    keys = [pairs[0] * n_rows + pairs[1] for pairs in (exact, found)]
     _logger.warning(
         "near-duplicates among %d sets were looked for by hashing: it found %d of the %d pairs "
         "that an exact search finds for %d of them",
-        join.n_rows,
-        n_found,
-        n_exact,
+        n_rows,
+        int(np.isin(keys[0], keys[1]).sum()),
+        len(keys[0]),
         n_measured,
     )

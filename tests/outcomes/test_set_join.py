@@ -75,12 +75,27 @@ def test_the_exact_search_works_in_blocks(
     assert len(expected) > 3
 
 
+def only_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(set_join, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(set_join, "_MOST_LOOKED_UP", 0)
+
+
+def test_more_sets_are_searched_exactly_where_rare_elements_stay_rare(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(set_join, "EXACT_UP_TO", 100)
+    sets = families(100, seed=3)
+    with caplog.at_level(logging.WARNING):
+        assert found(matrix(sets, 5000), 0.8) == by_definition(sets, 0.8)
+    assert not caplog.text
+
+
 def test_hashing_finds_nearly_all_and_nothing_else_and_says_how_many(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     sets = matrix(families(600, seed=2), 5000)
     exact = found(sets, 0.8)
-    monkeypatch.setattr(set_join, "EXACT_UP_TO", 100)
+    only_hashing(monkeypatch)
     with caplog.at_level(logging.WARNING):
         hashed = found(sets, 0.8)
     assert hashed <= exact
@@ -92,9 +107,9 @@ def test_hashing_finds_nearly_all_and_nothing_else_and_says_how_many(
 def test_hashing_takes_many_equal_sets_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     from scipy.sparse.csgraph import connected_components
 
-    monkeypatch.setattr(set_join, "EXACT_UP_TO", 100)
-    n = 3000
+    only_hashing(monkeypatch)
+    n = 500
     pairs = np.hstack(list(similar_sets(matrix([{1, 2, 3}] * n, 5), 0.8)))
-    assert pairs.shape[1] < 64 * n
+    assert pairs.shape[1] < 20 * 64 * n  # so many bands, and so many that follow in one
     graph = csr_array((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
     assert connected_components(graph, directed=False)[0] == 1
