@@ -25,7 +25,7 @@ def close_pairs(unit: np.ndarray, cosine: float) -> Iterator[np.ndarray]:
     >>> np.hstack(list(close_pairs(unit, 0.8))).tolist()
     [[0], [2]]
     """
-    short = _shortened(unit)
+    short = _shortened(unit) if len(unit) > _ROWS_AT_ONCE else unit
     for top in range(0, len(unit), _ROWS_AT_ONCE):
         rows = short[top : top + _ROWS_AT_ONCE]
         for first in range(top, len(unit), _COLUMNS_AT_ONCE):

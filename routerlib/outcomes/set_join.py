@@ -23,6 +23,8 @@ _PAIRS_AT_ONCE = 4096
 _MOST_SHARED, _PART_SHARED = 6, 4
 # Odd and without pattern, as multiplicative hashing wants it (2^64 / golden ratio).
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+# Elements are numbered anew where there are so many times more numbers than cells.
+_WIDE = 8
 # A set's bitmap has 16 words of 64 bits.
 _WORDS = 16
 # 20 bands of 5: at a similarity of .8 all bands miss a pair with probability (1 - .8^5)^20 = .0004,
@@ -200,7 +202,7 @@ def _rarest(keys: Keys) -> tuple[Any, Any]:
     """
     from scipy.sparse import csr_array
 
-    elements = keys.elements
+    elements = _narrowed(keys.elements)
     frequency = np.bincount(elements.indices, minlength=elements.shape[1])
     place = np.empty(elements.shape[1], dtype=np.int64)
     place[np.argsort(frequency, kind="stable")] = np.arange(elements.shape[1])
@@ -227,6 +229,17 @@ def _rarest(keys: Keys) -> tuple[Any, Any]:
         shape = (elements.shape[0], max(int(is_used.sum()), 1))
         matrices.append(csr_array((np.ones(len(at), np.float32), places), shape))
     return matrices[0], matrices[1]
+
+
+def _narrowed(sets: Any) -> Any:
+    """Leave out the elements that no set holds, where that is quicker than to count them all."""
+    from scipy.sparse import csr_array
+
+    if sets.nnz * _WIDE > sets.shape[1]:
+        return sets
+    names, indices = np.unique(sets.indices, return_inverse=True)
+    shape = (sets.shape[0], max(len(names), 1))
+    return csr_array((sets.data, indices.ravel(), sets.indptr), shape)
 
 
 def _bitmaps(sets: Any) -> np.ndarray:
