@@ -52,16 +52,17 @@ def count_columns(texts: Sequence[str], encoded: Encoded, groups: Collection[str
     >>> count_columns(["Hi there!"], encode(["Hi there!"]), ["task"])[0, TASKS.index("chat")]
     np.float64(1.0)
     """
-    columns = [np.zeros((len(texts), 0))]
+    n_surface = len(SURFACE_NAMES)
+    first_task = n_surface + 1 + len(RARITY_NAMES) if "surface" in groups else 0
+    columns = np.zeros((len(texts), first_task + (len(TASKS) if "task" in groups else 0)))
     if "surface" in groups:
-        columns.append(surface_features(texts))
-        columns.append(np.array([[float(len(ids))] for ids in encoded.token_ids]))
-        columns.append(rarity_columns(encoded.token_ids))
+        columns[:, :n_surface] = surface_features(texts)
+        columns[:, n_surface] = list(map(len, encoded.token_ids))
+        columns[:, n_surface + 1 : first_task] = rarity_columns(encoded.token_ids)
     if "task" in groups:
-        tasks = np.zeros((len(texts), len(TASKS)))
-        tasks[np.arange(len(texts)), [TASKS.index(detect_task(text)) for text in texts]] = 1
-        columns.append(tasks)
-    return np.hstack(columns)
+        for row, text in enumerate(texts):
+            columns[row, first_task + TASKS.index(detect_task(text))] = 1
+    return columns
 
 
 def with_told_tasks(

@@ -257,6 +257,7 @@ def _number_sizes(seen: str, n_digits: float) -> list[float]:
     return [max(sizes), min(sizes), float(len(sizes)), float(n_large)]
 
 
+@lru_cache(maxsize=512)  # most numbers are short, and the same in many texts
 def _size(number: str) -> float:
     """Return a number as read in English; dots and commas that make no number are left out."""
     if number.isdigit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from array import array
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -127,7 +128,7 @@ class _KnownPieces(dict[str, bytes]):
 
     def __missing__(self, piece: str) -> bytes:
         tokens = _static_embedding()[0].model.tokenize(piece.replace(" ", _SPACE))
-        ids = np.array([token.id for token in tokens], dtype=np.int32).tobytes()
+        ids = array("i", [token.id for token in tokens]).tobytes()
         if len(piece) <= _LONGEST_REMEMBERED:
             if len(self) >= _MOST_REMEMBERED:
                 self.clear()

@@ -24,6 +24,10 @@ def test_the_largest_values_are_found_as_by_sorting(n_values: int, kept: int) ->
     assert all(len(set(row)) == kept for row in where.tolist())
     np.testing.assert_array_equal(np.take_along_axis(values, where, axis=1), found)
     np.testing.assert_array_equal(np.sort(found, axis=1), np.sort(values, axis=1)[:, -kept:])
+    for row in range(len(values)):  # one alone takes other steps
+        alone, of_alone = _largest(values[row : row + 1], kept)
+        np.testing.assert_array_equal(values[row, alone[0]], of_alone[0])
+        np.testing.assert_array_equal(np.sort(of_alone[0]), np.sort(found[row]))
 
 
 def test_a_value_that_is_no_number_hides_nothing() -> None:

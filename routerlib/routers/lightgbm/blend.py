@@ -49,9 +49,13 @@ class Blend:
     def final(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Return final log-odds, shape (n_prompts, n_models), of those of each part."""
         final = np.tile(self.levels, (len(parts[0]), 1))
-        for part, difficulty, share in zip(parts, self.difficulties, self.shares, strict=True):
-            common = np.add.reduce(part, axis=1, keepdims=True) / part.shape[1]
-            final += difficulty * common + share * (part - common)
+        together = np.stack(parts)
+        common = np.add.reduce(together, axis=2, keepdims=True) / together.shape[2]
+        together -= common
+        together *= self.shares[:, np.newaxis, np.newaxis]
+        together += self.difficulties[:, np.newaxis, np.newaxis] * common
+        for added in together:  # one after the other: sums depend on the order
+            final += added
         return final
 
     def usual(self) -> np.ndarray:

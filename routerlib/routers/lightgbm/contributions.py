@@ -368,8 +368,11 @@ class ExplainedRouter(Router):
         return [self._trees.log_odds(columns), *self._simpler_parts(columns).values()]
 
     def _simpler_parts(self, columns: np.ndarray) -> dict[str, np.ndarray]:
-        spans = self._blended_columns().items()
-        return {name: logits(columns[:, start:end]) for name, (start, end) in spans}
+        spans = self._blended_columns()
+        at = [column for start, end in spans.values() for column in range(start, end)]
+        found = logits(columns.take(np.array(at, dtype=np.intp), axis=1))
+        parts = found.reshape(len(columns), len(spans), len(self._main))
+        return {name: parts[:, number] for number, name in enumerate(spans)}
 
     def _blended_columns(self) -> dict[str, tuple[int, int]]:
         """Return where the estimates of each blended simpler learner begin and end."""
