@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from routerlib.records.arrays import pack_array, unpack_array
 
 # Ridge penalties tried, for columns whose variances sum to a small number.
 _PENALTIES = tuple(float(penalty) for penalty in np.geomspace(0.05, 100, 10))
+_ROWS_AT_ONCE = 8192
 
 
 class LinearFit:
@@ -39,11 +40,11 @@ class LinearFit:
         >>> fit.predict(np.array([[3.5]])).round(1), held_out.shape
         (array([[8.]]), (8, 1))
         """
-        columns = columns.astype(float)
-        by_penalty = _cross_predict(columns, targets, folds)
+        moments = _Moments.of(columns, targets, folds)
+        by_penalty = _cross_predict(columns, targets, folds, moments)
         errors = [np.nansum((predicted - targets) ** 2) for predicted in by_penalty]
         best = len(errors) - 1 - int(np.argmin(errors[::-1]))  # the strongest among ties
-        slopes, constants = _ridge(columns, targets, (_PENALTIES[best],))[0]
+        slopes, constants = moments.ridge(np.unique(folds), (_PENALTIES[best],))[0]
         return cls(slopes.astype(np.float32), constants), by_penalty[best]
 
     def predict(self, columns: np.ndarray) -> np.ndarray:
@@ -60,6 +61,107 @@ class LinearFit:
         return cls(unpack_array(state["slopes"]), unpack_array(state["constants"]))
 
 
+def _cross_predict(
+    columns: np.ndarray, targets: np.ndarray, folds: np.ndarray, moments: _Moments
+) -> list[np.ndarray]:
+    """Return out-of-fold predictions (n, n_targets) for each of the penalties.
+
+    Every fold's constant is moved to the overall mean: the mean of the other folds is the lower,
+    the higher the fold's own targets are, and a later learner would learn that.
+    """
+    predicted = [np.empty(targets.shape) for _ in _PENALTIES]
+    overall = observed_means(targets)
+    numbers = np.unique(folds)
+    for fold in numbers:
+        is_held_out = folds == fold
+        if is_held_out.all():  # nothing to learn from: the means, whatever the penalty
+            return [np.tile(overall, (len(targets), 1)) for _ in _PENALTIES]
+        fits = moments.ridge(numbers[numbers != fold], _PENALTIES)
+        drift = overall - observed_means(targets[~is_held_out])
+        own = columns[is_held_out].astype(float)
+        for (slopes, constants), into in zip(fits, predicted, strict=True):
+            into[is_held_out] = own @ slopes + constants + drift
+    return predicted
+
+
+class _Sums(NamedTuple):
+    """What a ridge regression needs to know of some rows, about a common origin.
+
+    `n`: rows.
+    `columns, targets` (n_columns,), (n_targets,): sums.
+    `squares, products` (n_columns, n_columns), (n_columns, n_targets): sums of products.
+    """
+
+    n: int
+    columns: np.ndarray
+    targets: np.ndarray
+    squares: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, columns: np.ndarray, targets: np.ndarray, origin: np.ndarray) -> _Sums:
+        """Add up some rows at a time, so that no second table of all is made."""
+        n_columns, n_targets = columns.shape[1], targets.shape[1]
+        squares, products = np.zeros((n_columns, n_columns)), np.zeros((n_columns, n_targets))
+        total = np.zeros(n_columns)
+        for start in range(0, len(columns), _ROWS_AT_ONCE):
+            some = columns[start : start + _ROWS_AT_ONCE] - origin
+            squares += some.T @ some
+            products += some.T @ targets[start : start + _ROWS_AT_ONCE]
+            total += some.sum(axis=0)
+        return cls(len(columns), total, targets.sum(axis=0), squares, products)
+
+
+class _Moments(NamedTuple):
+    """Sums of each fold, for targets that were observed in the same rows.
+
+    `origin` (n_columns,): mean of all rows, near which sums of squares are exact.
+    `patterns`: which targets, and their sums by fold.
+    """
+
+    origin: np.ndarray
+    n_targets: int
+    patterns: list[tuple[np.ndarray, dict[int, _Sums]]]
+
+    @classmethod
+    def of(cls, columns: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> _Moments:
+        origin = columns.mean(axis=0, dtype=float)
+        is_observed = ~np.isnan(targets)
+        kinds, kind_of = np.unique(is_observed, axis=1, return_inverse=True)
+        patterns = []
+        for number, pattern in enumerate(kinds.T):
+            group = np.flatnonzero(kind_of.ravel() == number)
+            by_fold = {}
+            for fold in np.unique(folds):
+                rows = np.flatnonzero(pattern & (folds == fold))
+                by_fold[int(fold)] = _Sums.of(columns[rows], targets[np.ix_(rows, group)], origin)
+            patterns.append((group, by_fold))
+        return cls(origin, targets.shape[1], patterns)
+
+    def ridge(
+        self, folds: np.ndarray, penalties: Sequence[float]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Fit to some folds: slopes (n_columns, n_targets) and constants for each penalty."""
+        shape = len(self.origin), self.n_targets
+        fits = [(np.zeros(shape), np.zeros(self.n_targets)) for _ in penalties]
+        for group, by_fold in self.patterns:
+            own = [by_fold[int(fold)] for fold in folds]
+            n, columns, targets, squares, products = (sum(each) for each in zip(*own, strict=True))
+            means = targets / max(n, 1)
+            for _, constants in fits:
+                constants[group] = means
+            if n < 2:
+                continue
+            centre = columns / n
+            values, axes = np.linalg.eigh(squares - n * np.outer(centre, centre))
+            projected = axes.T @ (products - np.outer(centre, targets))
+            for (slopes, constants), penalty in zip(fits, penalties, strict=True):
+                shrunk = projected / (np.maximum(values, 0) + penalty)[:, np.newaxis]
+                slopes[:, group] = axes @ shrunk
+                constants[group] = means - (self.origin + centre) @ slopes[:, group]
+        return fits
+
+
 def observed_means(targets: np.ndarray) -> np.ndarray:
     """Return the mean of each column's observed cells, 0 where there are none.
 
@@ -70,45 +172,3 @@ def observed_means(targets: np.ndarray) -> np.ndarray:
     """
     counts = (~np.isnan(targets)).sum(axis=0)
     return np.nansum(targets, axis=0) / np.maximum(counts, 1)
-
-
-def _cross_predict(columns: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> list[np.ndarray]:
-    """Return out-of-fold predictions (n, n_targets) for each of the penalties.
-
-    Every fold's constant is moved to the overall mean: the mean of the other folds is the lower,
-    the higher the fold's own targets are, and a later learner would learn that.
-    """
-    predicted = [np.empty(targets.shape) for _ in _PENALTIES]
-    overall = observed_means(targets)
-    for fold in np.unique(folds):
-        is_held_out = folds == fold
-        if is_held_out.all():  # nothing to learn from: the means, whatever the penalty
-            return [np.tile(overall, (len(targets), 1)) for _ in _PENALTIES]
-        fits = _ridge(columns[~is_held_out], targets[~is_held_out], _PENALTIES)
-        for (slopes, constants), into in zip(fits, predicted, strict=True):
-            drift = overall - observed_means(targets[~is_held_out])
-            into[is_held_out] = columns[is_held_out] @ slopes + constants + drift
-    return predicted
-
-
-def _ridge(
-    columns: np.ndarray, targets: np.ndarray, penalties: Sequence[float]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return slopes (n_columns, n_targets) and constants (n_targets,) for each penalty."""
-    fits = [
-        (np.zeros((columns.shape[1], targets.shape[1])), observed_means(targets)) for _ in penalties
-    ]
-    is_observed = ~np.isnan(targets)
-    patterns, pattern_of = np.unique(is_observed, axis=1, return_inverse=True)
-    for number, pattern in enumerate(patterns.T):
-        if pattern.sum() < 2:
-            continue
-        group = np.flatnonzero(pattern_of.ravel() == number)
-        seen, wanted = columns[pattern], targets[np.ix_(pattern, group)]
-        centre, means = seen.mean(axis=0), wanted.mean(axis=0)
-        values, axes = np.linalg.eigh((seen - centre).T @ (seen - centre))
-        projected = axes.T @ ((seen - centre).T @ (wanted - means))
-        for (slopes, constants), penalty in zip(fits, penalties, strict=True):
-            slopes[:, group] = axes @ (projected / (np.maximum(values, 0) + penalty)[:, np.newaxis])
-            constants[group] = means - centre @ slopes[:, group]
-    return fits
