@@ -194,7 +194,9 @@ class _Asked(NamedTuple):
         elements = _counted(self.row_of[1:][is_pair], numbers, len(self.wordings))
         n_words = self.sizes + np.stack([np.ceil(threshold * self.sizes - 1e-9), self.sizes])
         least = (1.5 * WORDING_THRESHOLD - 1) * n_words - 1
-        return Keys(elements, *np.maximum(np.ceil(least - 1e-9), 1).astype(int))
+        larger, smaller = np.maximum(np.ceil(least - 1e-9), 1).astype(int)
+        # Where wordings share so few of them, a pair is found by two hashes of 100.
+        return Keys(elements, larger, smaller, band_rows=2)
 
     def _in_order(self, pairs: np.ndarray) -> np.ndarray:
         masks: dict[int, dict[str, int]] = {}

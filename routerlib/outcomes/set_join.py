@@ -13,7 +13,7 @@ _logger = logging.getLogger(__name__)
 # Up to so many sets every pair above the threshold is found for sure.
 EXACT_UP_TO = 100_000
 # Of more sets as well, where not more than so many others stand beside the rare elements of each.
-_MOST_LOOKED_UP = 50_000
+_MOST_LOOKED_UP = 5_000
 # Rare elements that are looked up at once, rows that are prepared at once, and pairs that are
 # looked at closely at once.
 _LOOKED_UP_AT_ONCE = 1 << 23
@@ -27,9 +27,9 @@ _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _WIDE = 8
 # A set's bitmap has 16 words of 64 bits.
 _WORDS = 16
-# 20 bands of 5: at a similarity of .8 all bands miss a pair with probability (1 - .8^5)^20 = .0004,
-# at .2 some band finds it with .006.
-_N_BANDS, _BAND_ROWS = 20, 5
+# In 20 bands of 5: at a similarity of .8 all bands miss a pair with probability (1 - .8^5)^20 =
+# .0004, at .2 some band finds it with .006.
+_N_HASHES, _BAND_ROWS = 100, 5
 # Of more sets than this in one bucket, each is compared with so many that follow it.
 _BUCKET_WINDOW = 64
 # Sets whose partners are looked for exactly as well, to measure what was missed.
@@ -42,11 +42,13 @@ class Keys(NamedTuple):
     `elements`: sparse (n_rows, n_elements) of ones.
     `with_smaller, with_larger` (n_rows,): how many a row shares at least with any similar one that
         is no larger, or no smaller; at least 1 where a row has any.
+    `band_rows`: hashes of a band; fewer find pairs that share a smaller part.
     """
 
     elements: Any
     with_smaller: np.ndarray
     with_larger: np.ndarray
+    band_rows: int = _BAND_ROWS
 
     @classmethod
     def of(cls, sets: Any, threshold: float) -> Keys:
@@ -116,7 +118,8 @@ class _Join(NamedTuple):
         order = np.argsort(np.diff(sets.indptr), kind="stable")
         ordered = sets[order]
         elements = ordered if keys.elements is sets else keys.elements[order]
-        sets, keys = ordered, Keys(elements, keys.with_smaller[order], keys.with_larger[order])
+        least = keys.with_smaller[order], keys.with_larger[order]
+        sets, keys = ordered, Keys(elements, *least, keys.band_rows)
         probes, index = _rarest(keys)
         return cls(
             sets, threshold, order, np.diff(sets.indptr), keys, probes, index, _bitmaps(sets)
@@ -144,11 +147,14 @@ class _Join(NamedTuple):
             return rows, rows
         first = int(np.searchsorted(self.sizes, self.threshold * self.sizes[rows[0]] - 1e-9))
         found = self.probes[rows] @ self.index[first : rows[-1] + 1].T.tocsr()
-        larger, smaller = np.repeat(rows, np.diff(found.indptr)), found.indices + first
-        least = np.minimum(
-            _n_sought(self.keys.with_smaller)[larger], _n_sought(self.keys.with_larger)[smaller]
-        )
-        is_pair = (smaller < larger) & (found.data >= least)
+        sought = _n_sought(self.keys.with_smaller), _n_sought(self.keys.with_larger)
+        # Most share fewer than any pair here must.
+        fewest = min(sought[0][rows].min(), sought[1][first : rows[-1] + 1].min())
+        at = np.flatnonzero(found.data >= fewest)
+        larger = rows[np.searchsorted(found.indptr, at, side="right") - 1]
+        smaller = found.indices[at] + first
+        least = np.minimum(sought[0][larger], sought[1][smaller])
+        is_pair = (smaller < larger) & (found.data[at] >= least)
         return larger[is_pair], smaller[is_pair]
 
     def verified(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -279,9 +285,9 @@ def _found_by_hashing(join: _Join) -> Iterator[np.ndarray]:
 def _hashed_alike(join: _Join) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the pairs that fall into one bucket of some band, some at a time."""
     signatures = _signatures(join.keys.elements)
-    for band in range(_N_BANDS):
+    for band in np.split(signatures, _N_HASHES // join.keys.band_rows, axis=1):
         key = np.zeros(join.n_rows, np.uint64)
-        for column in signatures[:, band * _BAND_ROWS : (band + 1) * _BAND_ROWS].T:
+        for column in band.T:
             key = (key ^ column) * _HASH_FACTOR
             key ^= key >> np.uint64(29)
         order = np.argsort(key, kind="stable")
@@ -295,10 +301,9 @@ def _hashed_alike(join: _Join) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def _signatures(sets: Any) -> np.ndarray:
     """Return the least of each of 100 hashes over a set's elements, shape (n_rows, 100)."""
     rng = np.random.default_rng(0)
-    n_hashes = _N_BANDS * _BAND_ROWS
-    factors = rng.integers(0, 2**32, n_hashes, dtype=np.uint32) | np.uint32(1)
-    offsets = rng.integers(0, 2**32, n_hashes, dtype=np.uint32)
-    signatures = np.full((sets.shape[0], n_hashes), 2**32 - 1, np.uint32)
+    factors = rng.integers(0, 2**32, _N_HASHES, dtype=np.uint32) | np.uint32(1)
+    offsets = rng.integers(0, 2**32, _N_HASHES, dtype=np.uint32)
+    signatures = np.full((sets.shape[0], _N_HASHES), 2**32 - 1, np.uint32)
     for part in _parts(sets.shape[0], _ROWS_IN_MEMORY):
         block = sets[part]
         mixed = (block.indices.astype(np.uint64) + np.uint64(1)) * _HASH_FACTOR >> np.uint64(32)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import re
+
 import numpy as np
 import pytest
 
+from routerlib.outcomes import close_vectors
 from routerlib.outcomes.close_vectors import close_pairs
 from routerlib.weights.embedding import unit_rows
 
@@ -29,3 +33,24 @@ def test_pairs_are_those_of_the_definition(n_dimensions: int) -> None:
 def test_no_vectors_and_one_are_no_pair() -> None:
     for n_rows in (0, 1):
         assert list(close_pairs(np.ones((n_rows, 4), np.float32), 0.9)) == []
+
+
+def test_among_many_vectors_nearly_all_pairs_are_found_and_how_many_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    families = np.repeat(rng.standard_normal((1500, 40)), 2, axis=0)
+    families += rng.uniform(0, 0.4, (3000, 1)) * rng.standard_normal((3000, 40))
+    unit = unit_rows(families).astype(np.float32)
+    exact = set(map(tuple, np.hstack(list(close_pairs(unit, 0.95))).T.tolist()))
+    monkeypatch.setattr(close_vectors, "EXACT_UP_TO", 1000)
+    monkeypatch.setattr(close_vectors, "_ROWS_PER_CENTRE", 50)
+    monkeypatch.setattr(close_vectors, "_N_MEASURED", 3000)
+    with caplog.at_level(logging.WARNING):
+        found = set(map(tuple, np.hstack(list(close_pairs(unit, 0.95))).T.tolist()))
+    assert found <= exact
+    assert len(found) >= 0.95 * len(exact) > 300
+    told = re.search(r"found (\d+) of the (\d+) pairs", caplog.text)
+    assert told is not None
+    # A pair is counted once for each of its two rows.
+    assert [int(number) for number in told.groups()] == [2 * len(found), 2 * len(exact)]
