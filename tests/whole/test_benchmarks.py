@@ -149,6 +149,7 @@ def test_every_study_of_promises_has_a_row_and_every_row_a_study(
     ("subject", "name"),
     [
         ("bought", "share"),
+        ("chosen", "price_100"),
         ("cross_fit", "two_150"),
         ("deadlines", "alone_300"),
         ("cascades", "worth 0.3"),
