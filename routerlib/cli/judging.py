@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _BY_LLM = ("llm", "pairwise")
 _MOST_REASONS = 2
+_PROMPTS_AT_ONCE = 1000
 
 MaxTokens = Annotated[
     int, typer.Option(min=1, help="llm, pairwise: longest reply of the judge, in tokens.")
@@ -63,7 +65,7 @@ def judge(
             by_llm = _ByLLM(name, rubric, against, max_tokens, budget_usd, dry_run)
             done = by_llm.judge(log, judge_candidate, candidates_source)
             planned = "; ".join(filter(None, [done.self_judging, str(done.collection.plan)]))
-            if not (dry_run or done.collection.is_complete):
+            if not (dry_run or done.is_complete):
                 raise RuntimeError(f"not everything is judged: {done}")
             typer.echo(planned if dry_run else str(done))
             if done.complaint:
@@ -82,8 +84,9 @@ def _by_rule(log: CallLog, name: str | None, reference: Any) -> str:
     from routerlib.gather.judges.proposing import AUTO, proposal, with_judge, without_judge
 
     if name == AUTO:
-        prompts = log.prompts()
-        log.add_prompts(with_judge(without_judge(prompts), AUTO))
+        prompts = log.each_prompt()
+        while some := list(islice(prompts, _PROMPTS_AT_ONCE)):
+            log.add_prompts(with_judge(without_judge(some), AUTO))
         name = None
     if name is not None and name not in JUDGES:
         known = ", ".join([AUTO, *JUDGES, *_BY_LLM])
@@ -91,7 +94,7 @@ def _by_rule(log: CallLog, name: str | None, reference: Any) -> str:
     n_written = judge_log(log, name, reference=reference)
     told = _ungraded(log, name, reference)
     if not (n_written or told):
-        told = (name is None and proposal(log.prompts())) or _nothing_left(name)
+        told = (name is None and proposal(log.each_prompt())) or _nothing_left(name)
     return f"{n_written} scores written to {log.path}{told and f': {told}'}"
 
 

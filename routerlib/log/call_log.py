@@ -10,7 +10,7 @@ DuckDB over the columns that it names, safely while another process writes.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 
 
 _KNOWN = ", ".join(f"known.{name}" for name in log_rows.PROMPT_COLUMNS)
+_OF_SOME = f"""
+select known.prompt_id, {_KNOWN} from known_prompts as known
+where source not like '{SOURCE}%' and known.prompt_id in ({{marks}})
+"""
+_SOME_PROMPTS = """
+select rowid, prompt_id from prompts where rowid > ? and rowid <= ? order by rowid limit 500
+"""
 
 
 class CallLog(LogAppender):
@@ -101,8 +108,15 @@ class CallLog(LogAppender):
         rows = [{"candidate": str(name), **shown.loc[name].to_dict()} for name in shown.index]
         return shown_html(repr(self), rows)
 
-    def finished_cells(self) -> set[tuple[str, str, str, int]]:
+    def finished_cells(
+        self, prompt_ids: Collection[str] | None = None
+    ) -> set[tuple[str, str, str, int]]:
         """Return the cells that need not be asked again.
+
+        Parameters
+        ----------
+        prompt_ids : collection of str or None, default=None
+            Cells of these prompts only; None = of all.
 
         Returns
         -------
@@ -110,13 +124,14 @@ class CallLog(LogAppender):
             Cells with an answer, complete or not; errors and timeouts are asked again.
         """
         marks = ", ".join("?" * len(FINISHED_STATUSES))
-        return set(
-            self.lookup(
-                "select distinct prompt_id, candidate, params_hash, repeat from calls "
-                f"where status in ({marks})",
-                *FINISHED_STATUSES,
-            )
+        query = (
+            "select distinct prompt_id, candidate, params_hash, repeat from calls "
+            f"where status in ({marks})"
         )
+        if prompt_ids is None:
+            return set(self.lookup(query, *FINISHED_STATUSES))
+        of_some = f"{query} and prompt_id in ({{marks}})"
+        return set(log_rows.rows_of(self.lookup, of_some, prompt_ids, *FINISHED_STATUSES))
 
     def prompts(self) -> list[Prompt]:
         """Return every prompt that candidates were asked, or are to be, in the order of logging.
@@ -126,11 +141,44 @@ class CallLog(LogAppender):
         list of Prompt
             Each once; what a judge was asked is left out.
         """
+        return list(self.each_prompt())
+
+    def each_prompt(self) -> Iterator[Prompt]:
+        """Go through what `prompts` returns, with some hundred in memory at a time.
+
+        Yields
+        ------
+        Prompt
+            In the order of logging; what is logged meanwhile is left out.
+        """
         self._refuse_altered()
-        rows = self.lookup(
-            f"select {_KNOWN} from known_prompts as known where source not like '{SOURCE}%'"
-        )
-        return [log_rows.prompt_from_row(row) for row in rows]
+        (end,) = self.lookup("select coalesce(max(rowid), 0) from prompts")[0]
+        last = -1
+        while some := self.lookup(_SOME_PROMPTS, last, end):
+            last = some[-1][0]
+            ids = [prompt_id for _, prompt_id in some]
+            known = dict(self._known(ids))
+            yield from (known[prompt_id] for prompt_id in ids if prompt_id in known)
+
+    def known_prompts(self, prompt_ids: Collection[str]) -> dict[str, Prompt]:
+        """Return some prompts by their identifiers, as they are known now.
+
+        Parameters
+        ----------
+        prompt_ids : collection of str
+            Which ones; one that isn't logged is left out.
+
+        Returns
+        -------
+        dict of str to Prompt
+            What a judge was asked is left out.
+        """
+        self._refuse_altered()
+        return dict(self._known(prompt_ids))
+
+    def _known(self, prompt_ids: Collection[str]) -> Iterator[tuple[str, Prompt]]:
+        for prompt_id, *row in log_rows.rows_of(self.lookup, _OF_SOME, prompt_ids):
+            yield prompt_id, log_rows.prompt_from_row(tuple(row))
 
     def _refuse_altered(self) -> None:
         with self._lock, surprises(self.path):

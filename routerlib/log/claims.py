@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from routerlib.log.rows import rows_of
 from routerlib.records.call import FINISHED_STATUSES, CandidateModel
 from routerlib.records.prompt import Prompt
 
@@ -90,21 +92,37 @@ class Claims:
         return run_id not in self._dead
 
 
-def in_flight_at_a_kill(log: CallLog) -> set[CellKey]:
-    """Return the cells that were being asked when their run was killed, and not again since."""
-    rows = log.lookup(_OPEN)
+def in_flight_at_a_kill(log: CallLog, prompt_ids: Collection[str] | None = None) -> set[CellKey]:
+    """Return the cells that were being asked when their run was killed, and not again since.
+
+    `prompt_ids`: of these prompts only; None = of all.
+    """
+    rows = (
+        log.lookup(_OPEN)
+        if prompt_ids is None
+        else list(rows_of(log.lookup, f"{_OPEN} and prompt_id in ({{marks}})", prompt_ids))
+    )
     alive = {run_id for run_id in {row[0] for row in rows} if is_alive(log.path, run_id)}
     return {CellKey(*row[1:]) for row in rows if row[0] not in alive}
 
 
-def failed_cells(log: CallLog) -> set[CellKey]:
-    """Return the cells of which a call has failed, answered since or not."""
-    rows = log.lookup(
+def failed_cells(log: CallLog, prompt_ids: Collection[str]) -> set[CellKey]:
+    """Return the cells of some prompts of which a call has failed, answered since or not."""
+    query = (
         "select distinct prompt_id, candidate, params_hash, repeat from calls "
-        f"where status not in ({', '.join('?' * len(FINISHED_STATUSES))})",
-        *FINISHED_STATUSES,
+        f"where status not in ({', '.join('?' * len(FINISHED_STATUSES))}) "
+        "and prompt_id in ({marks})"
     )
-    return {CellKey(*row) for row in rows}
+    return {CellKey(*row) for row in rows_of(log.lookup, query, prompt_ids, *FINISHED_STATUSES)}
+
+
+def has_answered(log: CallLog, candidate: CandidateModel) -> bool:
+    """Tell whether a candidate, asked as it would be now, has answered any prompt."""
+    query = (
+        "select 1 from calls where candidate = ? and params_hash = ? "
+        f"and status in ({', '.join('?' * len(FINISHED_STATUSES))}) limit 1"
+    )
+    return bool(log.lookup(query, candidate.name, candidate.params_hash, *FINISHED_STATUSES))
 
 
 def is_alive(path: Path, run_id: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import sqlite3
 
     from routerlib.log.unjudged import UnjudgedCalls
+
+_COLUMNS = ", ".join(log_rows.PROMPT_COLUMNS)
+_ASKED = f"prompts where source not like '{SOURCE}%'"
 
 
 class LogDataset(CallLog):
@@ -142,19 +145,33 @@ class LogDataset(CallLog):
         """
         return list(next((each.birth for each in Manifest.read(self.path).sources), []))
 
-    def prompts(self) -> list[Prompt]:
-        """Return every prompt that candidates were asked, or are to be.
+    def each_prompt(self) -> Iterator[Prompt]:
+        """Go through every prompt that candidates were asked, or are to be.
+
+        Yields
+        ------
+        Prompt
+            Each once, by the time of logging; what a judge was asked is left out.
+        """
+        for row in self.lookup(f"select {_COLUMNS} from {_ASKED} order by created_at"):
+            yield log_rows.prompt_from_row(row)
+
+    def known_prompts(self, prompt_ids: Collection[str]) -> dict[str, Prompt]:
+        """Return some prompts by their identifiers.
+
+        Parameters
+        ----------
+        prompt_ids : collection of str
+            Which ones; one that isn't there is left out.
 
         Returns
         -------
-        list of Prompt
-            Each once, by the time of logging; what a judge was asked is left out.
+        dict of str to Prompt
+            What a judge was asked is left out.
         """
-        names = ", ".join(log_rows.PROMPT_COLUMNS)
-        rows = self.lookup(
-            f"select {names} from prompts where source not like '{SOURCE}%' order by created_at"
-        )
-        return [log_rows.prompt_from_row(row) for row in rows]
+        query = f"select prompt_id, {_COLUMNS} from {_ASKED} and prompt_id in ({{marks}})"
+        found = log_rows.rows_of(self.lookup, query, prompt_ids)
+        return {prompt_id: log_rows.prompt_from_row(tuple(row)) for prompt_id, *row in found}
 
     def unjudged_calls(self, judge: str | None = None) -> UnjudgedCalls:
         """Refuse: a judge writes scores, which a dataset doesn't take.

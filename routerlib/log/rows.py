@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from typing import Any
 
 from routerlib.records.call import Call, CandidateModel, Score, Usage
@@ -16,10 +17,24 @@ from routerlib.records.prompt import Prompt
 # What `prompt_from_row` needs, in its order.
 PROMPT_COLUMNS = ("messages", "task", "reference", "judge", "source", "topic", "extra")
 
+# Values in one query: every build of SQLite takes so many.
+_VALUES_AT_ONCE = 500
 _LOGGED_VERSIONS = ("routerlib", "openai", "xllamacpp", "lightgbm", "scikit-learn", "duckdb")
 _NO_TOKENS: Mapping[str, int | None] = dict.fromkeys(
     ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
 )
+
+
+def rows_of(
+    lookup: Callable[..., list[tuple]], query: str, keys: Collection[Any], *values: Any
+) -> Iterator[tuple]:
+    """Run a query for some keys, a few hundred at a time, and hand on what it finds.
+
+    `query`: with ``?`` for each of `values`, and behind them ``{marks}`` for the keys.
+    """
+    left = iter(keys)
+    while some := list(islice(left, _VALUES_AT_ONCE)):
+        yield from lookup(query.format(marks=", ".join("?" * len(some))), *values, *some)
 
 
 def logged_versions() -> dict[str, str]:

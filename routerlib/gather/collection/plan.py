@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from routerlib.gather.calls.budget import (
     worst_cost_usd,
 )
 from routerlib.log.call_log import CallLog
-from routerlib.log.claims import CellKey, failed_cells, in_flight_at_a_kill
+from routerlib.log.claims import CellKey, failed_cells, has_answered, in_flight_at_a_kill
 from routerlib.log.judging import IS_ASKED, SOURCE
 from routerlib.records.arrays import Floats
 from routerlib.records.call import CandidateModel
@@ -49,6 +49,19 @@ class Cell:
         object.__setattr__(self, "key", CellKey.of(self.prompt, self.candidate, self.repeat))
 
 
+class Further(NamedTuple):
+    """Cells that are asked beside those that a plan holds, in batches before it, as sums.
+
+    `n_lost, lost_usd`: those in flight when an earlier run was killed, at most in US dollars.
+    """
+
+    n: int = 0
+    expected_usd: float = 0.0
+    worst_usd: float = 0.0
+    n_lost: int = 0
+    lost_usd: float = 0.0
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a collection will do, before anything is asked.
@@ -59,6 +72,7 @@ class Plan:
     `guessed`: candidates to ask whose answers' length nothing is known of.
     `failed_before`: cells to ask that have failed in an earlier run; asked after all others.
     `answered`: candidates that have answered another prompt in this log.
+    `further`: cells of batches before, which are no longer among `cells`.
     """
 
     cells: tuple[Cell, ...]
@@ -70,16 +84,22 @@ class Plan:
     guessed: tuple[str, ...] = ()
     failed_before: frozenset[CellKey] = frozenset()
     answered: frozenset[str] = frozenset()
+    further: Further = field(default_factory=Further)
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells to ask."""
+        return len(self.cells) + self.further.n
 
     @property
     def expected_usd(self) -> float:
         """Expected cost of all cells, US dollars."""
-        return sum(cell.expected_usd for cell in self.cells)
+        return self.further.expected_usd + sum(cell.expected_usd for cell in self.cells)
 
     @property
     def worst_usd(self) -> float:
         """Upper bound of the cost of all cells, US dollars, without retries; may be infinite."""
-        return sum(cell.worst_usd for cell in self.cells)
+        return self.further.worst_usd + sum(cell.worst_usd for cell in self.cells)
 
     def under_budget(self) -> Plan:
         """Return the same with a worst case for every cell: answers without a cap get one."""
@@ -108,13 +128,13 @@ class Plan:
         return pd.DataFrame(rows).set_index("candidate")
 
     def __str__(self) -> str:
-        if not self.cells:
+        if not self.n_cells:
             return f"nothing to ask: all {sum(self.n_done.values())} cells are done"
         known_s = ""
         if math.isfinite(self.expected_s):
             known_s = f", about {span(self.expected_s)} (if calls take as long as {self.pace})"
         lines = [
-            f"{len(self.cells)} calls to make, {sum(self.n_done.values())} done before; expected "
+            f"{self.n_cells} calls to make, {sum(self.n_done.values())} done before; expected "
             f"cost {usd(self.expected_usd)}, {usd_bound(self.worst_usd)}{known_s}"
         ]
         if self.guessed:
@@ -129,10 +149,11 @@ class Plan:
                 f"without max_tokens: {', '.join(uncapped)} (under a budget answers are cut at "
                 f"{OUTPUT_CAP_UNDER_BUDGET} tokens)"
             )
-        if lost := [cell for cell in self.cells if cell.key in self.in_flight]:
+        lost = [cell.worst_usd for cell in self.cells if cell.key in self.in_flight]
+        if n_lost := len(lost) + self.further.n_lost:
             lines.append(
-                f"{len(lost)} of them were in flight when an earlier run was killed: their answers "
-                f"are lost and may be paid twice, {usd_bound(sum(cell.worst_usd for cell in lost))}"
+                f"{n_lost} of them were in flight when an earlier run was killed: their answers "
+                f"are lost and may be paid twice, {usd_bound(sum(lost) + self.further.lost_usd)}"
             )
         return "; ".join(lines)
 
@@ -173,10 +194,11 @@ def plan_collection(
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats!r}")
     check_names([candidate.name for candidate in candidates], "candidate")
-    finished = log.finished_cells() if log else set()
-    failed = failed_cells(log) if log else set()
+    by_id = {prompt.prompt_id: prompt for prompt in prompts[:limit]}
+    distinct = list(by_id.items())
+    finished = log.finished_cells(by_id) if log else set()
+    failed = failed_cells(log, by_id) if log else set()
     means = _measured_means(log, _is_of_judge(prompts)) if log else {}
-    distinct = list({prompt.prompt_id: prompt for prompt in prompts[:limit]}.items())
     cells: list[Cell] = []
     n_done: dict[str, int] = {}
     for candidate in candidates:
@@ -195,15 +217,16 @@ def plan_collection(
         ]
         n_done[candidate.name] = len(keys) - len(left)
         cells += sorted(left, key=lambda cell: cell.key in failed)  # a stable sort
-    lost = in_flight_at_a_kill(log) if log else set()
+    lost = in_flight_at_a_kill(log, by_id) if log else set()
     in_flight = frozenset(cell.key for cell in cells if cell.key in lost)
     call_s, pace = _call_s(cells, means)
     expected_s = _expected_s(cells, call_s)
     asked = dict.fromkeys(cell.candidate.name for cell in cells)
     guessed = tuple(name for name in asked if means.get(name, (None, None))[0] is None)
     failed_before = frozenset(cell.key for cell in cells if cell.key in failed)
-    ways = {(candidate.name, candidate.params_hash) for candidate in candidates}
-    answered = frozenset(name for _, name, how, _ in finished if (name, how) in ways)
+    # It is looked at where something failed before, and nowhere else.
+    tried = candidates if log and failed_before else ()
+    answered = frozenset(each.name for each in tried if log and has_answered(log, each))
     return Plan(
         tuple(cells),
         n_done,

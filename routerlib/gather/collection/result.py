@@ -259,7 +259,7 @@ class Collection:
         return pd.DataFrame(rows).set_index("candidate")
 
     def __str__(self) -> str:
-        if not self.plan.cells:
+        if not self.plan.n_cells:
             return str(self.plan)
         counts = ", ".join(f"{n} {status}" for status, n in self.statuses.most_common())
         lines = [

@@ -76,7 +76,11 @@ def _first_that_reads(reference: Any, names: Iterable[str]) -> str | None:
 
 def without_judge(prompts: Iterable[Prompt]) -> list[Prompt]:
     """Return the prompts whose reference nobody compares answers with."""
-    return [each for each in prompts if each.reference is not None and each.judge is None]
+    return list(filter(_lacks_judge, prompts))
+
+
+def _lacks_judge(prompt: Prompt) -> bool:
+    return prompt.reference is not None and prompt.judge is None
 
 
 def proposal(prompts: Iterable[Prompt]) -> str:
@@ -86,15 +90,14 @@ def proposal(prompts: Iterable[Prompt]) -> str:
     1 prompts have a reference but no judge, so their answers can't be scored: numeric fits 1
     (such as '391'); --judge auto takes what fits, --judge NAME one for all
     """
-    lacking = without_judge(prompts)
-    if not lacking:
-        return ""
     examples: dict[str | None, Any] = {}
     counts: Counter[str | None] = Counter()
-    for prompt in lacking:
+    for prompt in filter(_lacks_judge, prompts):
         name = propose_judge(prompt.reference)
         counts[name] += 1
         examples.setdefault(name, prompt.reference)
+    if not counts:
+        return ""
     told = [
         f"{name} fits {n} (such as {brief(examples[name])})"
         for name, n in counts.most_common()
@@ -107,8 +110,8 @@ def proposal(prompts: Iterable[Prompt]) -> str:
     if set(counts) == {None}:
         advice = "`routerlib judge --judge llm --judge-candidate NAME` asks an LLM, after collect"
     return (
-        f"{len(lacking)} prompts have a reference but no judge, so their answers can't be scored: "
-        f"{', '.join(told)}; {advice}"
+        f"{counts.total()} prompts have a reference but no judge, so their answers can't be "
+        f"scored: {', '.join(told)}; {advice}"
     )
 
 

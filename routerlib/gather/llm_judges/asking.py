@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from routerlib.gather.calls.budget import cap_name
 from routerlib.gather.candidates.parameters import CAPS
-from routerlib.gather.collection.collect import Watch, collect
 from routerlib.log.judging import RUN_KIND
+from routerlib.log.rows import rows_of
 from routerlib.records.call import FINISHED_STATUSES, Call, CandidateModel
 from routerlib.records.canonical import tagged_hash
-from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
 
 if TYPE_CHECKING:
-    from routerlib.gather.collection.result import Collection
+    from routerlib.gather.collection.result import Collection as Collected
     from routerlib.log.call_log import CallLog
 
 # A judge explains itself, and some think aloud: its cap is its own, not the candidate's.
@@ -52,15 +51,24 @@ class LLMJudgement:
         Answers to be judged that the judging model gave itself.
     n_verdicts : int, default=0
         Replies of this run that gave a verdict.
+    n_unreached : int, default=0
+        Answers, or prompts whose answers are compared, that come after the batch in which it was
+        stopped.
     """
 
     judge: str
     n_scores: int
     n_unreadable: int
-    collection: Collection
+    collection: Collected
     unreadable: str = ""
     n_own: int = 0
     n_verdicts: int = 0
+    n_unreached: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that there was to judge was put to it."""
+        return self.collection.is_complete and not self.n_unreached
 
     @property
     def complaint(self) -> str:
@@ -75,7 +83,13 @@ class LLMJudgement:
             told += f"; replies about {self.n_unreadable} gave no verdict, so no score"
         if self.unreadable:
             told += f" (one said: {self.unreadable!r})"
-        return "; ".join(filter(None, [told, self.self_judging, f"its calls: {self.collection}"]))
+        further = (
+            f"{self.n_unreached} more weren't looked at before it stopped"
+            if self.n_unreached
+            else ""
+        )
+        calls = f"its calls: {self.collection}"
+        return "; ".join(filter(None, [told, self.self_judging, calls, further]))
 
     @property
     def self_judging(self) -> str:
@@ -96,36 +110,6 @@ def judge_name(kind: str, candidate: CandidateModel, rubric: str, default: str) 
     """Return what a judge's scores are called; with a rubric of one's own the name tells it."""
     name = f"{kind}:{candidate.name}"
     return name if rubric == default else f"{name}#{tagged_hash(rubric)[3:9]}"
-
-
-def ask_judge(
-    log: CallLog,
-    judge: CandidateModel,
-    prompts: Iterable[Prompt],
-    budget_usd: float | None,
-    concurrency: int | None,
-    dry_run: bool,
-    progress: bool,
-    watch: Watch,
-) -> Collection:
-    """Put prompts to a judge, as a run of its own kind."""
-    from routerlib.gather.collection.plan import Plan
-    from routerlib.gather.collection.result import Collection
-
-    distinct = list({prompt.prompt_id: prompt for prompt in prompts}.values())
-    if not distinct:
-        return Collection(None, Plan((), {judge.name: 0}, 0.0))
-    return collect(
-        distinct,
-        [judge],
-        log,
-        budget_usd=budget_usd,
-        concurrency=concurrency,
-        dry_run=dry_run,
-        progress=progress,
-        kind="judge",
-        watch=watch,
-    )
 
 
 def as_judge(candidate: CandidateModel, max_tokens: int) -> CandidateModel:
@@ -167,17 +151,19 @@ class NoVerdicts:
         return f"{self._n_in_row} replies in a row gave no verdict; {ADVICE}"
 
 
-def replies_of(log: CallLog, judge: CandidateModel) -> dict[str, Reply]:
-    """Return the judge's newest complete reply to each prompt."""
-    rows = log.lookup(
+def replies_of(
+    log: CallLog, judge: CandidateModel, prompt_ids: Collection[str]
+) -> dict[str, Reply]:
+    """Return the judge's newest complete reply to each of some prompts."""
+    query = (
         "select prompt_id, call_id, response from calls where status = 'ok' and candidate = ? "
-        "and params_hash = ? order by call_id",
-        judge.name,
-        judge.params_hash,
+        "and params_hash = ? and prompt_id in ({marks}) order by call_id"
     )
     return {
         prompt_id: Reply(call_id, separate(response or "").answer)
-        for prompt_id, call_id, response in rows
+        for prompt_id, call_id, response in rows_of(
+            log.lookup, query, prompt_ids, judge.name, judge.params_hash
+        )
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,13 +15,13 @@ from routerlib.gather.llm_judges.asking import (
     NoVerdicts,
     Reply,
     as_judge,
-    ask_judge,
     judge_name,
     names_of_model,
-    replies_of,
     shown,
 )
+from routerlib.gather.llm_judges.batches import Asker, in_batches
 from routerlib.log.judging import SOURCE
+from routerlib.log.rows import rows_of
 from routerlib.records.call import CandidateModel, Score
 from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.prompt import Prompt
@@ -29,6 +29,11 @@ from routerlib.records.thoughts import separate
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
+    from routerlib.log.unjudged import UnjudgedCalls
+
+_N_PROMPTS = f"select count(*) from prompts where source not like '{SOURCE}%'"
+# Their answers are in memory together, and each may have megabytes.
+_PROMPTS_AT_ONCE = 8
 
 # Points for the first answer: what the two orders of a comparison say together.
 _POINTS = {"first": 1.0, "tie": 0.5, "second": 0.0}
@@ -39,10 +44,29 @@ class _Answer(NamedTuple):
     response: str
 
 
-class _Pair(NamedTuple):
-    prompt_id: str
-    first: _Answer
-    second: _Answer
+class _Question(NamedTuple):
+    """What is asked about one answer; `number`: its place among those to judge, from 1."""
+
+    number: int
+    call_id: int
+    candidate: str
+    prompt: Prompt
+
+
+class _Compared(NamedTuple):
+    """The answers to one prompt.
+
+    `number`: the prompt's place in the log, from 1. `names`: whose answers there are.
+    `asked`: of two answers in this order.
+    """
+
+    number: int
+    names: list[str]
+    pairs: list[tuple[_Answer, _Answer]]
+    asked: Mapping[tuple[_Answer, _Answer], Prompt]
+
+    def prompts(self) -> list[Prompt]:
+        return list(self.asked.values())
 
 
 class _Result(NamedTuple):
@@ -70,6 +94,8 @@ def judge_with_llm(
     No candidate is asked again. The judge's calls go through `collect`: they
     are logged as a run of kind ``judge``, counted against the budget, retried, and not made twice.
     A reply without a clear score gives no score; after ten in a row nothing more is asked.
+    Answers are read and put to it in batches of at most 5,000, each scored before the next, so that
+    a log of any size can be judged; what was asked before a stop is not asked again.
 
     Parameters
     ----------
@@ -115,35 +141,59 @@ def judge_with_llm(
     """
     name = judge_name("llm", candidate, rubric, wording.RUBRIC)
     own = {candidate.name, *names_of_model(log, candidate.model)}
-    n_own = 0
-    asked: dict[int, Prompt] = {}
-    for call_id, call, prompt in log.unjudged_calls(name):
-        if (said := separate(call.response or "")).is_only_thought:
-            continue
-        messages = wording.rubric_messages(prompt, said.answer, rubric)
-        asked[call_id] = Prompt(messages, source=f"{SOURCE}{name}")
-        n_own += call.candidate in own
-    judge = as_judge(candidate, max_tokens)
     watch = NoVerdicts(wording.read_score)
-    collection = ask_judge(
-        log, judge, asked.values(), budget_usd, concurrency, dry_run, progress, watch
+    asker = Asker(
+        log,
+        as_judge(candidate, max_tokens),
+        watch,
+        budget_usd=budget_usd,
+        concurrency=concurrency,
+        dry_run=dry_run,
+        progress=progress,
     )
-    replies = {} if dry_run else replies_of(log, judge)
-    n_scores = n_unreadable = 0
-    unreadable = watch.shown
-    with log.transaction():
-        for call_id, prompt in asked.items():
-            reply = replies.get(prompt.prompt_id)
-            if reply is None:
-                continue
-            score = wording.read_score(reply.text)
-            if score is None:
-                n_unreadable += 1
-                unreadable = unreadable or shown(reply.text)
-                continue
-            extra = {"judge_calls": [reply.call_id]}
-            n_scores += log.add_scores(call_id, [Score(name, score, shown(reply.text), extra)])
-    return LLMJudgement(name, n_scores, n_unreadable, collection, unreadable, n_own, watch.n_read)
+    unjudged = log.unjudged_calls(name)
+    n_own = n_scores = n_unreadable = n_seen = 0
+    unreadable = ""
+    for batch in in_batches(_questions(unjudged, name, rubric), lambda each: [each.prompt]):
+        n_all, n_before, n_seen = len(unjudged), n_seen, batch[-1].number
+        told = f"answers {n_before + 1} to {n_seen} of {n_all}" if len(batch) < n_all else ""
+        replies = asker.ask((each.prompt for each in batch), told)
+        n_own += sum(each.candidate in own for each in batch)
+        with log.transaction():
+            for each in batch:
+                reply = replies.get(each.prompt.prompt_id)
+                if reply is None:
+                    continue
+                score = wording.read_score(reply.text)
+                if score is None:
+                    n_unreadable += 1
+                    unreadable = unreadable or shown(reply.text)
+                    continue
+                told_by = {"judge_calls": [reply.call_id]}
+                verdict = Score(name, score, shown(reply.text), told_by)
+                n_scores += log.add_scores(each.call_id, [verdict])
+        if asker.is_stopped:
+            break
+    return LLMJudgement(
+        name,
+        n_scores,
+        n_unreadable,
+        asker.collection,
+        watch.shown or unreadable,
+        n_own,
+        watch.n_read,
+        len(unjudged) - n_seen if asker.is_stopped else 0,
+    )
+
+
+def _questions(unjudged: UnjudgedCalls, name: str, rubric: str) -> Iterator[_Question]:
+    """Yield what a judge is asked about each answer that is more than a thought."""
+    for number, (call_id, call, prompt) in enumerate(unjudged, start=1):
+        said = separate(call.response or "")
+        if not said.is_only_thought:
+            messages = wording.rubric_messages(prompt, said.answer, rubric)
+            asked = Prompt(messages, source=f"{SOURCE}{name}")
+            yield _Question(number, call_id, call.candidate, asked)
 
 
 def compare_with_llm(
@@ -210,73 +260,99 @@ def compare_with_llm(
     0 scores by pairwise:smollm2-135m; its calls: ... 2 cells are still missing ...
     """
     name = judge_name("pairwise", candidate, rubric, wording.COMPARISON)
-    answers, prompts = _answers(log)
-    pairs = list(_pairs(answers, against))
-    if against is not None and not pairs:
-        raise ValueError(f"the log {log.path} has no answer of {against!r} beside another one's")
-    asked = {
-        (prompt_id, one, other): Prompt(
-            wording.comparison_messages(prompts[prompt_id], one.response, other.response, rubric),
-            source=f"{SOURCE}{name}",
-        )
-        for prompt_id, first, second in pairs
-        if first.response != second.response
-        for one, other in ((first, second), (second, first))
-    }
-    judge = as_judge(candidate, max_tokens)
-    watch = NoVerdicts(wording.read_winner)
-    collection = ask_judge(
-        log, judge, asked.values(), budget_usd, concurrency, dry_run, progress, watch
-    )
     own = {candidate.name, *names_of_model(log, candidate.model)}
-    n_own = sum(name in own for by_name in answers.values() for name in by_name) if pairs else 0
-    if dry_run:
-        return LLMJudgement(name, 0, 0, collection, n_own=n_own)
-    results = list(_results(pairs, asked, replies_of(log, judge)))
-    read = [each for each in results if each.won is not None]
-    n_scores = _add_changed(log, name, read)
+    watch = NoVerdicts(wording.read_winner)
+    asker = Asker(
+        log,
+        as_judge(candidate, max_tokens),
+        watch,
+        budget_usd=budget_usd,
+        concurrency=concurrency,
+        dry_run=dry_run,
+        progress=progress,
+    )
+    (n_all,) = log.lookup(_N_PROMPTS)[0]
+    n_own = n_pairs = n_scores = n_unreadable = n_seen = 0
+    for batch in in_batches(_compared(log, name, against, rubric), _Compared.prompts):
+        n_before, n_seen = n_seen, batch[-1].number
+        told = f"prompts {n_before + 1} to {n_seen} of {n_all}" if len(batch) < n_all else ""
+        replies = asker.ask((prompt for each in batch for prompt in each.prompts()), told)
+        n_own += sum(name in own for each in batch for name in each.names)
+        n_pairs += sum(len(each.pairs) for each in batch)
+        if not dry_run:
+            results = [result for each in batch for result in _results(each, replies)]
+            read = [each for each in results if each.won is not None]
+            n_unreadable += len(results) - len(read)
+            n_scores += _add_changed(log, name, read)
+        if asker.is_stopped:
+            break
+    if against is not None and not n_pairs:
+        raise ValueError(f"the log {log.path} has no answer of {against!r} beside another one's")
+    n_unreached = n_all - n_seen if asker.is_stopped else 0
+    shown_reply = "" if dry_run else watch.shown
     return LLMJudgement(
-        name, n_scores, len(results) - len(read), collection, watch.shown, n_own, watch.n_read
+        name,
+        n_scores,
+        n_unreadable,
+        asker.collection,
+        shown_reply,
+        n_own if n_pairs else 0,
+        watch.n_read,
+        n_unreached,
     )
 
 
-def _results(
-    pairs: Sequence[_Pair],
-    asked: Mapping[tuple[str, _Answer, _Answer], Prompt],
-    replies: Mapping[str, Reply],
-) -> Iterator[_Result]:
+def _results(compared: _Compared, replies: Mapping[str, Reply]) -> Iterator[_Result]:
     """Yield what came of each pair; pairs that were not asked in both orders are left out."""
-    for prompt_id, first, second in pairs:
+    for first, second in compared.pairs:
         if first.response == second.response:
             yield _Result(first, second, _POINTS["tie"], ())
             continue
-        straight = replies.get(asked[prompt_id, first, second].prompt_id)
-        swapped = replies.get(asked[prompt_id, second, first].prompt_id)
+        straight = replies.get(compared.asked[first, second].prompt_id)
+        swapped = replies.get(compared.asked[second, first].prompt_id)
         if straight is not None and swapped is not None:
             won = _won_by_first(straight.text, swapped.text)
             yield _Result(first, second, won, (straight.call_id, swapped.call_id))
 
 
-def _answers(log: CallLog) -> tuple[dict[str, dict[str, _Answer]], dict[str, Prompt]]:
-    """Return the newest ok answer of each candidate to each prompt, and the prompts."""
-    prompts = {prompt.prompt_id: prompt for prompt in log.prompts()}
-    answers: dict[str, dict[str, _Answer]] = defaultdict(dict)
-    for prompt_id, name, call_id, response in log.lookup(
+def _compared(log: CallLog, name: str, against: str | None, rubric: str) -> Iterator[_Compared]:
+    """Yield what there is to compare of each prompt, a few prompts in memory at a time."""
+    numbered = enumerate(log.each_prompt(), start=1)
+    while some := list(islice(numbered, _PROMPTS_AT_ONCE)):
+        answers = _answers(log, [prompt.prompt_id for _, prompt in some])
+        for number, prompt in some:
+            by_name = answers.get(prompt.prompt_id, {})
+            pairs = [
+                (by_name[one], by_name[other])
+                for one, other in combinations(sorted(by_name), 2)
+                if against is None or against in (one, other)
+            ]
+            asked = {
+                (one, other): Prompt(
+                    wording.comparison_messages(prompt, one.response, other.response, rubric),
+                    source=f"{SOURCE}{name}",
+                )
+                for first, second in pairs
+                if first.response != second.response
+                for one, other in ((first, second), (second, first))
+            }
+            yield _Compared(number, list(by_name), pairs, asked)
+
+
+def _answers(log: CallLog, prompt_ids: Sequence[str]) -> dict[str, dict[str, _Answer]]:
+    """Return the newest ok answer of each candidate to each of some prompts."""
+    query = (
         "select prompt_id, candidate, call_id, response from calls "
         "where status = 'ok' and response is not null "
-        f"and json_extract(extra, '$.{TOOL_CALLS}') is null order by call_id"
-    ):
+        f"and json_extract(extra, '$.{TOOL_CALLS}') is null "
+        "and prompt_id in ({marks}) order by call_id"
+    )
+    answers: dict[str, dict[str, _Answer]] = defaultdict(dict)
+    for prompt_id, name, call_id, response in rows_of(log.lookup, query, prompt_ids):
         said = separate(response)
-        if prompt_id in prompts and not said.is_only_thought:
+        if not said.is_only_thought:
             answers[prompt_id][name] = _Answer(call_id, said.answer)
-    return answers, prompts
-
-
-def _pairs(answers: Mapping[str, Mapping[str, _Answer]], against: str | None) -> Iterator[_Pair]:
-    for prompt_id, by_name in answers.items():
-        for one, other in combinations(sorted(by_name), 2):
-            if against is None or against in (one, other):
-                yield _Pair(prompt_id, by_name[one], by_name[other])
+    return answers
 
 
 def _won_by_first(straight: str, swapped: str) -> float | None:
@@ -302,8 +378,11 @@ def _add_changed(log: CallLog, name: str, results: Iterable[_Result]) -> int:
         points[each.second.call_id].append(1 - each.won)
         for answer in (each.first, each.second):
             calls[answer.call_id].update(each.judge_calls)
-    rows = log.lookup("select call_id, score from scores where judge = ? order by score_id", name)
-    last = dict(rows)
+    known = (
+        "select call_id, score from scores where judge = ? and call_id in ({marks}) "
+        "order by score_id"
+    )
+    last = dict(rows_of(log.lookup, known, points, name))
     n_added = 0
     with log.transaction():
         for call_id, won in points.items():

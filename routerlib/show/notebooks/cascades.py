@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -92,7 +93,7 @@ def asked_anew(log: CallLog, n_prompts: int) -> Outcomes:
     Outcomes
         With answers; in a log of their own, which is gone afterwards.
     """
-    prompts = list(log.prompts())[:n_prompts]
+    prompts = list(islice(log.each_prompt(), n_prompts))
     with TemporaryDirectory() as folder, CallLog(Path(folder) / "live.db") as live:
         collect(prompts, default_candidates(), live)
         outcomes = Outcomes.from_log(live)

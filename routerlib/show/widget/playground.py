@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from routerlib.log.judging import SOURCE
 from routerlib.records.call import CandidateModel
 from routerlib.records.prompt import TASKS
 from routerlib.routers.loading import load_router
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.show.widget.view import PlaygroundView
+
+_FIRST_OF_TASKS = f"""
+with numbered as (
+    select prompt_id, task, (created_at, row_number() over ()) as place
+    from prompts where source not like '{SOURCE}%'
+)
+select arg_min(prompt_id, place) as prompt_id from numbered group by task order by min(place)
+"""
 
 
 def playground(
@@ -63,7 +72,8 @@ def playground(
 
 def _examples(log: CallLog | None) -> list[str]:
     """Pick the first logged prompt of each task."""
-    first: dict[str | None, str] = {}
-    for prompt in log.prompts() if log else ():
-        first.setdefault(prompt.task, prompt.text)
-    return list(first.values())[: len(TASKS)] or [DEFAULT_PROMPT]
+    if log is None:
+        return [DEFAULT_PROMPT]
+    found = log.sql(_FIRST_OF_TASKS).prompt_id.tolist()[: len(TASKS)]
+    known = log.known_prompts(found)
+    return [known[prompt_id].text for prompt_id in found] or [DEFAULT_PROMPT]

@@ -1,0 +1,114 @@
+"""Put a judge's questions to it in batches, so that memory follows from one of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from routerlib.gather.collection.collect import Watch, collect
+from routerlib.gather.collection.joining import joined
+from routerlib.gather.collection.plan import Plan
+from routerlib.gather.collection.result import Collection
+from routerlib.gather.llm_judges.asking import Reply, replies_of
+from routerlib.records.call import CandidateModel
+from routerlib.records.prompt import Prompt
+
+if TYPE_CHECKING:
+    from routerlib.log.call_log import CallLog
+
+# Questions of one batch, and their characters: each holds an answer, which may have megabytes.
+_MOST_QUESTIONS = 5000
+_MOST_CHARACTERS = 32 << 20
+
+_Item = TypeVar("_Item")
+
+
+def in_batches(
+    items: Iterable[_Item], prompts_of: Callable[[_Item], Sequence[Prompt]]
+) -> Iterator[list[_Item]]:
+    """Group items by how many prompts they ask, and how long these are.
+
+    >>> prompts = [Prompt.from_text("a" * 20_000_000), Prompt.from_text("b" * 20_000_000)]
+    >>> [len(batch) for batch in in_batches([*prompts, prompts[0]], lambda each: [each])]
+    [2, 1]
+    """
+    batch: list[_Item] = []
+    n_questions = n_characters = 0
+    for item in items:
+        batch.append(item)
+        prompts = prompts_of(item)
+        n_questions += len(prompts)
+        n_characters += sum(len(prompt.text) for prompt in prompts)
+        if n_questions >= _MOST_QUESTIONS or n_characters >= _MOST_CHARACTERS:
+            yield batch
+            batch, n_questions, n_characters = [], 0, 0
+    if batch:
+        yield batch
+
+
+class Asker:
+    """Puts batches of questions to a judge, each as a run of its own kind, under one budget.
+
+    `collection`: what all batches together came to.
+    """
+
+    def __init__(
+        self,
+        log: CallLog,
+        judge: CandidateModel,
+        watch: Watch,
+        *,
+        budget_usd: float | None,
+        concurrency: int | None,
+        dry_run: bool,
+        progress: bool,
+    ) -> None:
+        self.collection = Collection(None, Plan((), {judge.name: 0}, 0.0))
+        self._log = log
+        self._judge = judge
+        self._watch = watch
+        self._budget_usd = budget_usd
+        self._concurrency = concurrency
+        self._dry_run = dry_run
+        self._progress = progress
+        self._planned: set[int] = set()
+        self._is_first = True
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether budget, person or judge let nothing more be asked."""
+        done = self.collection
+        is_off = self._judge.name in done.switched_off
+        return done.is_over_budget or done.is_interrupted or is_off
+
+    def ask(self, prompts: Iterable[Prompt], told: str = "") -> dict[str, Reply]:
+        """Ask each prompt once; return the replies to them, also of earlier runs.
+
+        `told`: which these are, where they aren't all.
+        """
+        distinct = {prompt.prompt_id: prompt for prompt in prompts}
+        if self._dry_run:  # what one batch would ask, the next finds answered
+            distinct = {
+                key: prompt for key, prompt in distinct.items() if hash(key) not in self._planned
+            }
+            self._planned.update(map(hash, distinct))
+        if not distinct:
+            return {}
+        if told and self._progress and not self._dry_run:
+            sys.stdout.write(f"{told}\n")
+        spent_usd = self.collection.spent_usd
+        done = collect(
+            list(distinct.values()),
+            [self._judge],
+            self._log,
+            budget_usd=None if self._budget_usd is None else self._budget_usd - spent_usd,
+            concurrency=self._concurrency,
+            dry_run=self._dry_run,
+            progress=self._progress,
+            kind="judge",
+            watch=self._watch,
+        )
+        before, self._is_first = (None if self._is_first else self.collection), False
+        self.collection = done if before is None else joined(before, done, self._budget_usd)
+        return {} if self._dry_run else replies_of(self._log, self._judge, distinct)
