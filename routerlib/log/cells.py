@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 import numpy as np
 
 from routerlib.log import queries
-from routerlib.log.parts import Grids, PartsRead, n_parts, read_parts
+from routerlib.log.packing import n_parts
+from routerlib.log.parts import Grids, PartsRead, read_parts
 from routerlib.log.purchases import Purchases
 from routerlib.log.sealed import STRIDE
 from routerlib.outcomes.outcomes import Failures
@@ -176,7 +177,8 @@ def _grid(
 
 def blended_judges(path: queries.Source) -> list[str]:
     """Return the judges whose scores of the same calls are averaged into one quality."""
-    return [str(name) for name in queries.run(path, queries.BLENDED).judge]
+    with queries.opened(path) as reader:
+        return queries.blended(reader)
 
 
 def _nothing_scored(reader: queries.Reader, path: queries.Source, judge: str | None) -> str:

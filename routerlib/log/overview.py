@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from routerlib.log import queries
 from routerlib.log.candidates_seen import changes_of_model
 from routerlib.log.judging import IS_ASKED, SOURCE
-from routerlib.log.parts import n_parts
+from routerlib.log.packing import SCORES, Packed, n_parts
+from routerlib.log.sealed_tables import SealedSnapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,13 @@ select '' as prompt_id, null::bigint as run_id, call_id, candidate, status, inpu
     json_extract_string(extra, '$.answered_by') as answered_by,
     json_extract(extra, '$.logprobs.n_tokens') is not null as has_logprobs
 from {{calls}} where {IS_ASKED}
+"""
+# A range of calls at once: the scores of all of them together would fill the memory.
+_JUDGED_CALLS = f"""
+with chosen as ({_CALLS.format(calls="calls")} and {{some}}),
+some_scores as (select * from scores where {{some}}),
+{queries.JUDGED.replace("from scores", "from some_scores")}
+select chosen.*, quality from chosen left join judged using (call_id)
 """
 _SCORES = "select score_id, call_id, judge, score from scores"
 _TASKS = f"""
@@ -63,6 +71,13 @@ class Overview(NamedTuple):
     logprobs: list[str]
 
 
+def _pack(reader: queries.Reader, judge: str | None) -> None:
+    """Pack the calls, each with its quality, and the scores of calls that several judges scored."""
+    packed = Packed(reader)
+    packed.add("scores", SCORES, "score_id")
+    packed.add("calls", _JUDGED_CALLS, "call_id", {"judge": judge})
+
+
 def overview(log: CallLog, judge: str | None = None) -> Overview:
     """Summarise a log, as of one moment.
 
@@ -70,13 +85,19 @@ def overview(log: CallLog, judge: str | None = None) -> Overview:
     """
     with queries.opened(log.source) as reader:
         judging = reader.frame(queries.JUDGING).set_index("judge")
-        if n_parts(reader) == 1:
+        summarised, blended = queries.SUMMARY, list[str]()
+        if isinstance(reader.snapshot, SealedSnapshot):  # its columns are quick to read again
+            reader.see("calls", _CALLS.format(calls="all_calls"))
+        elif n_parts(reader) == 1:
             reader.keep("calls", _CALLS.format(calls="calls"))
             reader.keep("scores", _SCORES)
-        else:  # the columns of a dataset are quick to read again
-            reader.see("calls", _CALLS.format(calls="all_calls"))
-        summary = reader.frame(queries.SUMMARY, {"judge": judge}).set_index("candidate")
-        blended = reader.frame(queries.BLENDED).judge.tolist() if judge is None else []
+        else:
+            summarised = queries.SUMMARY_OF_JUDGED
+            _pack(reader, judge)
+        given = {"judge": judge} if summarised == queries.SUMMARY else None
+        summary = reader.frame(summarised, given).set_index("candidate")
+        if judge is None:
+            blended = queries.blended(reader)
         has_changes = not reader.frame(_SEVERAL_MODELS).empty
         tasks, topics = reader.frame(_TASKS), reader.frame(_TOPICS)
         known = reader.frame(_LOGPROBS)

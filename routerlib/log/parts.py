@@ -1,4 +1,4 @@
-"""Read the cells of a dataset part by part, so that memory follows from prompts, not from calls."""
+"""Read cells part by part, so that memory follows from prompts, not from calls."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.log import queries
+from routerlib.log.packing import Packed, n_parts
 from routerlib.log.sealed_tables import SealedSnapshot, SealedTable
 
 if TYPE_CHECKING:
@@ -77,61 +78,86 @@ def read_parts(
     """
     import pandas as pd
 
+    parts = _Parts(reader)
     everybody = reader.frame(_CANDIDATES).candidate.tolist()
-    ways = _chosen_ways(reader, judge)
+    ways = _chosen_ways(reader, parts, judge)
     ids: list[np.ndarray] = []
     found: list[Grids] = []
-    for number in range(n_parts(reader)):
-        with _part(reader, number) as part:
-            keys, grids = _grids(part, judge, everybody, ways)
+    for part in parts:
+        keys, grids = _grids(part, judge, everybody, ways)
         ids.append(keys)
         found.append(grids)
-    prompt_ids, grids = np.concatenate(ids), _joined(found)
-    n_scored = _scored(grids, everybody)
+    prompt_ids = np.concatenate(ids)
+    ids.clear()
+    whole = _joined(found)
+    n_scored = _scored(Grids(*whole), everybody)
     if n_scored.empty:
         return None
     names = order(n_scored)
     arms = np.array([everybody.index(name) for name in names])
-    first = np.where(np.isfinite(grids.quality), grids.first_call, _NEVER)[:, arms].min(axis=1)
+    first = _first_calls(Grids(*whole))[:, arms].min(axis=1)
     rows = np.argsort(first, kind="stable")[: int((first < _NEVER).sum())]
     wanted = pd.DataFrame({"prompt_id": prompt_ids[rows], "row": np.arange(len(rows))})
-    known = pd.concat(_labelled(reader, labels, wanted)).sort_values("row", ignore_index=True)
-    kept = Grids(*(each[np.ix_(rows, arms)] for each in grids))
+    kept = _chosen(whole, rows, arms)
+    known = pd.concat(parts.labelled(labels, wanted)).sort_values("row", ignore_index=True)
     return PartsRead(names, known.drop(columns="row"), kept)
 
 
-def n_parts(reader: queries.Reader) -> int:
-    """Return the number of parts, which share no prompt, that a log can be read in one by one."""
-    snapshot = reader.snapshot
-    return snapshot.n_parts if isinstance(snapshot, SealedSnapshot) else 1
+class _Parts:
+    """Parts of a log, each with some of the prompts and all that is known of their answers."""
+
+    def __init__(self, reader: queries.Reader) -> None:
+        self._reader = reader
+        self.n = n_parts(reader)
+        is_dataset = isinstance(reader.snapshot, SealedSnapshot)
+        self._packed = None if is_dataset else Packed.of_cells(reader)
+
+    def __iter__(self) -> Iterator[queries.Reader]:
+        for number in range(self.n):
+            with self._part(number) as part:
+                yield part
+        if self._packed is not None:
+            self._packed.whole()
+
+    @contextmanager
+    def _part(self, number: int) -> Iterator[queries.Reader]:
+        """Open a part, as of the same moment."""
+        reader, snapshot = self._reader, self._reader.snapshot
+        if self._packed is not None:
+            self._packed.choose(number, self.n)
+            yield reader
+            return
+        assert isinstance(snapshot, SealedSnapshot)
+        tables = {
+            name: snapshot.table(name, queries.VIEWS.get(name), number)
+            if isinstance(table, SealedTable)
+            else table
+            for name, table in reader.tables.items()
+        }
+        with queries.connected(tables) as connection:
+            yield queries.Reader(reader.path, snapshot, connection, tables)
+
+    def labelled(self, labels: str, wanted: pd.DataFrame) -> list[pd.DataFrame]:
+        """Read what is known of prompts; calls and scores are no longer needed."""
+        if self._packed is not None:
+            self._packed.close()
+            self._reader.add("wanted", wanted)
+            return [self._reader.frame(labels)]
+        found = []
+        for part in self:
+            part.add("wanted", wanted)
+            found.append(part.frame(labels))
+        return found
 
 
-@contextmanager
-def _part(reader: queries.Reader, number: int) -> Iterator[queries.Reader]:
-    """Open some prompts of a dataset, with all of theirs, as of the same moment."""
-    snapshot = reader.snapshot
-    assert isinstance(snapshot, SealedSnapshot)
-    tables = {
-        name: snapshot.table(name, queries.VIEWS.get(name), number)
-        if isinstance(table, SealedTable)
-        else table
-        for name, table in reader.tables.items()
-    }
-    with queries.connected(tables) as connection:
-        yield queries.Reader(reader.path, snapshot, connection, tables)
-
-
-def _chosen_ways(reader: queries.Reader, judge: str | None) -> pd.DataFrame:
+def _chosen_ways(reader: queries.Reader, parts: _Parts, judge: str | None) -> pd.DataFrame:
     """Choose by which way each candidate counts that was asked in several."""
     import pandas as pd
 
     several = reader.frame(_SEVERAL_WAYS).candidate
     if several.empty:
         return reader.frame(_NO_WAYS)
-    found = []
-    for number in range(n_parts(reader)):
-        with _part(reader, number) as part:
-            found.append(part.frame(_WAYS, {"judge": judge}))
+    found = [part.frame(_WAYS, {"judge": judge}) for part in parts]
     ways = pd.concat(found).groupby(["candidate", "params_hash"], as_index=False)
     told = ways.agg({"n_scored": "sum", "newest": "max"})
     told = told[told.candidate.isin(several)].sort_values(["n_scored", "newest"], ascending=False)
@@ -155,14 +181,26 @@ def _grids(
     return prompt_ids.to_numpy(object), Grids(*filled)
 
 
-def _joined(parts: list[Grids]) -> Grids:
+def _joined(parts: list[Grids]) -> list[np.ndarray]:
     """Put the parts' grids under one another; of each kind the parts are let go at once."""
     kinds = [list(each) for each in zip(*parts, strict=True)]
     parts.clear()
     joined = []
     while kinds:
         joined.append(np.concatenate(kinds.pop(0)))
-    return Grids(*joined)
+    return joined
+
+
+def _first_calls(grids: Grids) -> np.ndarray:
+    return np.where(np.isfinite(grids.quality), grids.first_call, _NEVER)
+
+
+def _chosen(grids: list[np.ndarray], rows: np.ndarray, arms: np.ndarray) -> Grids:
+    """Take some rows and columns of each grid, and let go of it."""
+    chosen = []
+    while grids:
+        chosen.append(grids.pop(0)[np.ix_(rows, arms)])
+    return Grids(*chosen)
 
 
 def _scored(grids: Grids, names: Sequence[str]) -> pd.Series:
@@ -177,12 +215,3 @@ def _scored(grids: Grids, names: Sequence[str]) -> pd.Series:
     told = pd.DataFrame({"n_scored": is_scored.sum(axis=0), "cost_usd": mean, "name": names})
     told = told[told.n_scored > 0].sort_values(["cost_usd", "name"], na_position="last")
     return told.set_index("name").n_scored
-
-
-def _labelled(reader: queries.Reader, labels: str, wanted: pd.DataFrame) -> list[pd.DataFrame]:
-    found = []
-    for number in range(n_parts(reader)):
-        with _part(reader, number) as part:
-            part.add("wanted", wanted)
-            found.append(part.frame(labels))
-    return found

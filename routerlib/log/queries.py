@@ -90,8 +90,8 @@ where call_id in (select call_id from meant group by call_id having min(judge) <
 group by judge order by judge
 """
 
-SUMMARY = f"""
-with {PRICED}, {JUDGED}
+_SUMMARY = """
+with {priced}
 select
     candidate,
     count(*) as calls,
@@ -109,10 +109,15 @@ select
     count(*) filter (cost_usd is null) as cost_unknown,
     quantile_cont(latency_s, 0.5) filter (status = 'ok') as latency_p50_s,
     quantile_cont(latency_s, 0.95) filter (status = 'ok') as latency_p95_s
-from costed left join judged using (call_id)
+from {calls}
 group by candidate
 order by cost_usd, candidate
 """
+SUMMARY = _SUMMARY.format(
+    priced=f"{PRICED}, {JUDGED}", calls="costed left join judged using (call_id)"
+)
+# The same where each call has its quality beside it.
+SUMMARY_OF_JUDGED = _SUMMARY.format(priced=PRICED, calls="costed")
 
 # One row per judge that made calls of its own, and per model that it asked.
 JUDGING = f"""
@@ -251,6 +256,14 @@ def run(
         return reader.frame(query, parameters)
 
 
+def blended(reader: Reader) -> list[str]:
+    """Return the judges of calls that more than one has scored, sorted."""
+    judges = reader.rows("select distinct judge from scores where judge <> ?", AUDIT)
+    if len(judges) < 2:  # looking at each call would need much memory
+        return []
+    return [str(name) for name in reader.frame(BLENDED).judge]
+
+
 @contextmanager
 def opened(path: Source, tables: Mapping[str, Any] | None = None) -> Iterator[Reader]:
     """Open a log for several queries, all as of one moment.
@@ -308,6 +321,7 @@ class Reader:
         self.snapshot = snapshot
         self._connection = connection
         self.tables = tables
+        self._replaced: set[str] = set()
 
     def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return what a query finds."""
@@ -347,16 +361,27 @@ class Reader:
         read once for several queries.
         """
         made = f"kept_{name}"
-        self._found(f"create temp table {made} as {query}", parameters, "fetchall")
-        if name in self.tables:
+        self._found(f"create or replace temp table {made} as {query}", parameters, "fetchall")
+        self.stand(name, f"from {made}")
+
+    def run(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run what finds nothing, such as making a table."""
+        self._found(statement, parameters, "fetchall")
+
+    def stand(self, name: str, query: str) -> None:
+        """Put a query in the place of a table."""
+        if name in self.tables and name not in self._replaced:
             self._connection.unregister(name)
-        self._connection.execute(f"create temp view {name} as from {made}")
+        self._replaced.add(name)
+        self._connection.execute(f"create or replace temp view {name} as {query}")
 
     def see(self, name: str, query: str) -> None:
         """Put a query in the place of one of the log's tables, which it calls `all_` + `name`."""
-        self._connection.unregister(name)
-        self._connection.register(f"all_{name}", self.tables[name])
-        self._found(f"create temp view {name} as {query}", None, "fetchall")
+        if name not in self._replaced:
+            self._connection.unregister(name)
+            self._connection.register(f"all_{name}", self.tables[name])
+        self._replaced.add(name)
+        self._found(f"create or replace temp view {name} as {query}", None, "fetchall")
 
     def _found(
         self, query: str, parameters: Mapping[str, Any] | list[object] | None, how: str

@@ -1,0 +1,97 @@
+"""Keep what a large log is asked for compressed in memory, and read it from there in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from routerlib.log.judging import IS_ASKED
+from routerlib.log.sealed_tables import SealedSnapshot
+
+if TYPE_CHECKING:
+    from routerlib.log.queries import Reader
+
+# Calls of a part: what DuckDB makes of them stays within some hundred megabytes.
+CALLS_OF_PART = 1_500_000
+# Rows that are held before they are compressed, some hundred megabytes too.
+ROWS_AT_ONCE = 1_000_000
+
+# What the cells of outcomes follow from.
+_CALLS = f"""
+select call_id, prompt_id, candidate, params_hash, repeat, status, null::bigint as run_id,
+    decision_id, input_tokens, cached_input_tokens, output_tokens, latency_s, given_cost_usd,
+    case when json_extract(extra, '$.first_token_s') is not null then
+        json_object('first_token_s', json_extract(extra, '$.first_token_s'))::varchar
+    end as extra
+from calls where {IS_ASKED} and {{some}}
+"""
+SCORES = "select score_id, call_id, judge, score from scores where {some}"
+
+
+def n_parts(reader: Reader) -> int:
+    """Return the number of parts, which share no prompt, that a log is read in one by one."""
+    snapshot = reader.snapshot
+    if isinstance(snapshot, SealedSnapshot):
+        return snapshot.n_parts
+    ((n_calls,),) = snapshot.rows("select max(call_id) from calls")
+    return max(1, -(-(n_calls or 0) // CALLS_OF_PART))
+
+
+class Packed:
+    """Tables of a log compressed in memory, in the place of the log's own.
+
+    They take about a tenth of what they take as they are, and half as much time again.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        reader.run("attach ':memory:' as packed (compress)")
+
+    @classmethod
+    def of_cells(cls, reader: Reader) -> Packed:
+        """Pack what the cells of outcomes follow from."""
+        packed = cls(reader)
+        packed.add("calls", _CALLS, "call_id")
+        packed.add("scores", SCORES, "score_id")
+        return packed
+
+    def add(
+        self, name: str, query: str, key: str, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Pack what a query finds, and put it in the place of the table `name`.
+
+        `query`: with ``{some}`` where rows are chosen by their `key`.
+        """
+        made = False
+        for some in self.ranges(name, key):
+            found = query.format(some=some)
+            how = "insert into" if made else "create table"
+            self._reader.run(f"{how} packed.{name} {'' if made else 'as'} {found}", parameters)
+            self._reader.run("checkpoint packed")  # only then it is compressed
+            made = True
+        self._reader.stand(name, f"from packed.{name}")
+
+    def ranges(self, name: str, key: str) -> Iterator[str]:
+        """Yield conditions that choose the rows of one of the log's tables, some at a time."""
+        snapshot = self._reader.snapshot
+        assert not isinstance(snapshot, SealedSnapshot), "a dataset has parts of its own"
+        ((first, last),) = snapshot.rows(f"select min({key}), max({key}) from {name}")
+        first, last = first or 0, last or 0
+        for start in range(first, last + 1, ROWS_AT_ONCE):
+            yield f"{key} between {start} and {start + ROWS_AT_ONCE - 1}"
+
+    def choose(self, number: int, n: int) -> None:
+        """Let calls and scores be those of one part of the prompts."""
+        calls = f"select * from packed.calls where hash(prompt_id) % {n} = {number}"
+        self._reader.stand("calls", calls)
+        scores = "select * from packed.scores where call_id in (select call_id from calls)"
+        self._reader.stand("scores", scores)
+
+    def whole(self) -> None:
+        """Let calls and scores be all again."""
+        for name in ("calls", "scores"):
+            self._reader.stand(name, f"from packed.{name}")
+
+    def close(self) -> None:
+        """Let go of it; nothing can be read of these tables any more."""
+        self._reader.run("detach packed")

@@ -1,0 +1,116 @@
+"""A large log is read in parts, compressed in memory: what it tells is what the whole one tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from routerlib.log import packing, queries
+from routerlib.log.call_log import CallLog
+from routerlib.log.cells import blended_judges
+from routerlib.log.overview import overview
+from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
+from routerlib.records.prompt import Prompt
+
+JUDGES = ("exact", "person", "audit")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[CallLog]:
+    """Return a log of prompts asked in several ways and repeatedly, judged by some, or failed."""
+    with CallLog(tmp_path / "logs.db") as log:
+        with log.transaction():
+            fill(log)
+        yield log
+
+
+def fill(log: CallLog) -> None:
+    rng = np.random.default_rng(0)
+    names = ("small", "large", "odd")
+    log.add_prices(
+        CandidateModel(name, name, "custom", "http://x", None, Price(place + 1, 3))
+        for place, name in enumerate(names)
+    )
+    prompts = [Prompt.from_text(f"What is {n}?", task="math", topic="t") for n in range(40)]
+    log.add_prompts(prompts)
+    grading = Prompt.from_text("Grade it.", source="judge/llm:large")
+    log.add_prompts([grading])
+    log.add_call(Call(grading.prompt_id, "large", "b2:j", "ok", "1", Usage(5, 5), 1.0))
+    for _ in range(300):
+        name = names[rng.choice(3, p=[0.5, 0.4, 0.1])]
+        status = rng.choice(["ok", "truncated", "error"], p=[0.8, 0.1, 0.1])
+        usage = Usage(*map(int, rng.integers(1, 90, 2))) if rng.random() < 0.9 else None
+        call = Call(
+            prompts[rng.integers(40)].prompt_id,
+            name,
+            f"b2:{rng.integers(2)}",
+            status,
+            "yes" if status != "error" else None,
+            usage,
+            float(rng.random()),
+            repeat=int(rng.integers(2)),
+            extra={"first_token_s": float(rng.random())} if rng.random() < 0.5 else None,
+        )
+        judges = rng.choice(JUDGES, rng.integers(3), replace=False) if status == "ok" else ()
+        log.add_call(call, scores=[Score(str(j), float(rng.random())) for j in judges])
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
+    monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
+
+
+@pytest.mark.parametrize("judge", [None, "person"])
+@pytest.mark.parametrize("models", [None, ("large", "small")])
+def test_outcomes_are_those_of_the_whole_log(
+    log: CallLog,
+    monkeypatch: pytest.MonkeyPatch,
+    judge: str | None,
+    models: tuple[str, ...] | None,
+) -> None:
+    whole = log.outcomes(judge=judge, models=models, failures="wrong")
+    monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
+    monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
+    with queries.opened(log.source) as reader:
+        assert packing.n_parts(reader) == 8
+    found = log.outcomes(judge=judge, models=models, failures="wrong")
+    assert len(found) > 20
+    for name in ("prompts", "models", "topics", "prompt_ids", "group_ids"):
+        assert getattr(found, name) == getattr(whole, name), name
+    for name in ("quality", "cost_usd", "latency_s", "first_token_s"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-14)
+
+
+@pytest.mark.parametrize("judge", [None, "person"])
+def test_the_overview_is_that_of_the_whole_log(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch, judge: str | None
+) -> None:
+    whole = overview(log, judge)
+    monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
+    monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
+    found = overview(log, judge)
+    assert found.summary.index.tolist() == whole.summary.index.tolist()
+    np.testing.assert_allclose(found.summary, whole.summary, rtol=1e-12)
+    assert found.judging.to_dict() == whole.judging.to_dict() != {}
+    assert found.tasks.to_dict() == whole.tasks.to_dict()
+    assert (found.blended, found.changes, found.logprobs) == whole[4:]
+    assert found.blended == ([] if judge else ["exact", "person"])
+    assert blended_judges(log.source) == ["exact", "person"]
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_judge_that_scored_nothing_is_told_with_those_that_did(log: CallLog) -> None:
+    with pytest.raises(ValueError, match="it has audit, exact, person"):
+        log.outcomes(judge="nobody")
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_log_without_a_call_has_one_part(tmp_path: Path) -> None:
+    with CallLog(tmp_path / "empty.db") as empty:
+        assert overview(empty).summary.empty
+        with pytest.raises(ValueError, match="no scored answer yet"):
+            empty.outcomes()
