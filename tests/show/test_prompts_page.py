@@ -69,6 +69,22 @@ def test_each_prompt_stands_with_its_answers_scores_and_where_it_went(log: CallL
     assert by_text["What failed?"]["answers"][1] is None
 
 
+def test_of_an_answer_of_any_length_the_beginning_stands_there_with_what_is_left(
+    log: CallLog,
+) -> None:
+    fill(log, 40)
+    for number, thought in enumerate(("", f"<think>{'hm ' * 20_000}</think>")):
+        prompt = Prompt.from_text(f"Say much {number}.")
+        log.add_prompts([prompt])
+        answer = f"{thought}{'é' * 150_000}"
+        log.add_call(Call(prompt.prompt_id, "small", "h", "ok", answer))
+    (path,) = page_of.write_prompts(log.path.with_name("prompts.html"), log, shown(log))
+    by_text = {row["text"]: row["answers"][0][0] for row in packed(path)["prompts"]}
+    for number in range(2):
+        told = "é" * 2000 + " … (148,000 more characters in the log)"
+        assert by_text[f"Say much {number}."] == told
+
+
 def test_scores_are_those_of_the_judge_that_counts(log: CallLog) -> None:
     fill(log, 40)
     (call_id,) = log.lookup("select min(call_id) from calls")[0]

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 # What one file may hold, packed; what is more goes into further files.
 MAX_BYTES = 4_500_000
 _MAX_PROMPT, _MAX_ANSWER = 4_000, 2_000
+# What is read of an answer: it may have megabytes, and begin with a long thought.
+_MOST_READ = 100_000
 _N_DIGITS = 4
 
 # The last call of each prompt and candidate, one with an answer before one without.
@@ -45,8 +47,9 @@ judged as (
     select call_id, avg(score) as score from scores
     where $judge is null or judge = $judge group by call_id
 )
-select prompt_id, candidate, status, coalesce(error_type, finish_reason, '') as ending, response,
-    latency_s, score
+select prompt_id, candidate, status, coalesce(error_type, finish_reason, '') as ending,
+    substr(response, 1, {_MOST_READ}) as response,
+    greatest(length(response) - {_MOST_READ}, 0) as n_unread, latency_s, score
 from asked join calls using (prompt_id, candidate, call_id) left join judged using (call_id)
 order by call_id
 """
@@ -150,7 +153,7 @@ def _rows(log: CallLog, shown: Shown) -> list[dict[str, Any]]:
     """Return one record per prompt that some candidate of the router was asked."""
     models = list(shown.router.models_)
     calls = log.sql(_CALLS.replace("$judge", _quoted(shown.judge)))
-    calls = calls[calls.candidate.isin(models)].fillna({"response": ""})
+    calls = calls[calls.candidate.isin(models)].fillna({"response": "", "n_unread": 0})
     known = log.sql(_PROMPTS).fillna({"reference": ""}).to_dict(orient="records")
     prompts: dict[str, dict[Any, Any]] = {each["prompt_id"]: each for each in known}
     why = {each.prompt: each.why for each in shown.decided}
@@ -181,7 +184,8 @@ def _answers(calls: pd.DataFrame, models: Sequence[str]) -> list[list[Any] | Non
     found: list[list[Any] | None] = [None] * len(models)
     for call in calls.to_dict(orient="records"):
         ending = "" if call["status"] == "ok" else f"{call['status']} {call['ending']}".strip()
-        answer = _cut(separate(call["response"]).answer, _MAX_ANSWER)
+        said = separate(call["response"]).answer
+        answer = _cut(said, _MAX_ANSWER, int(call["n_unread"]))
         found[models.index(str(call["candidate"]))] = [
             answer,
             ending,
@@ -214,7 +218,7 @@ def _number(value: float | None) -> float | None:
     return float(f"{value:.{_N_DIGITS}g}")
 
 
-def _cut(text: str, n_characters: int) -> str:
-    if len(text) <= n_characters:
-        return text
-    return f"{text[:n_characters]} … ({len(text) - n_characters:,} more characters in the log)"
+def _cut(text: str, n_characters: int, n_unread: int = 0) -> str:
+    """Cut a text, and say by how much: `n_unread` characters behind it were not read."""
+    n_more = max(len(text) - n_characters, 0) + n_unread
+    return f"{text[:n_characters]} … ({n_more:,} more characters in the log)" if n_more else text
