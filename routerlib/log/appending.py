@@ -6,7 +6,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -320,6 +320,25 @@ class LogAppender:
         """
         with self._lock, surprises(self.path):
             return self._connection.execute(query, values).fetchall()
+
+    def lookup_some(self, query: str, keys: Collection[Any], *values: Any) -> Iterator[tuple]:
+        """Run a query for some keys, a few hundred at a time.
+
+        Parameters
+        ----------
+        query : str
+            SQL as for `lookup`, and behind its ``?`` the word ``{marks}`` for the keys.
+        keys : collection
+            What is looked for.
+        *values
+            What stands for each ``?``.
+
+        Yields
+        ------
+        tuple
+            A row.
+        """
+        return log_rows.rows_of(self.lookup, query, keys, *values)
 
 
 def _found_in(row: Mapping[str, Any]) -> str:

@@ -131,7 +131,7 @@ class CallLog(LogAppender):
         if prompt_ids is None:
             return set(self.lookup(query, *FINISHED_STATUSES))
         of_some = f"{query} and prompt_id in ({{marks}})"
-        return set(log_rows.rows_of(self.lookup, of_some, prompt_ids, *FINISHED_STATUSES))
+        return set(self.lookup_some(of_some, prompt_ids, *FINISHED_STATUSES))
 
     def prompts(self) -> list[Prompt]:
         """Return every prompt that candidates were asked, or are to be, in the order of logging.
@@ -177,7 +177,7 @@ class CallLog(LogAppender):
         return dict(self._known(prompt_ids))
 
     def _known(self, prompt_ids: Collection[str]) -> Iterator[tuple[str, Prompt]]:
-        for prompt_id, *row in log_rows.rows_of(self.lookup, _OF_SOME, prompt_ids):
+        for prompt_id, *row in self.lookup_some(_OF_SOME, prompt_ids):
             yield prompt_id, log_rows.prompt_from_row(tuple(row))
 
     def _refuse_altered(self) -> None:

@@ -115,15 +115,15 @@ def read_cells(
         quality[grids.is_failed] = 0.0
     group_ids = _of_many_users(known.group_id.astype(object))
     named = group_ids.where(group_ids.notna(), known.prompt_id.map(_conversations(turns)))
-    prompt_ids = known.prompt_id.tolist()
+    prompt_ids = known.pop("prompt_id").tolist()
     return Cells(
-        prompts=known.text.tolist(),
+        prompts=known.pop("text").tolist(),  # which may be long: none is held twice
         models=names,
         quality=quality,
         cost_usd=grids.cost_usd,
         latency_s=grids.latency_s,
         first_token_s=grids.first_token_s,
-        topics=known.label.tolist(),
+        topics=known.pop("label").tolist(),
         prompt_ids=prompt_ids,
         group_ids=named.astype(object).where(named.notna(), None).tolist(),
         inclusion=Purchases.read(path).inclusion(prompt_ids, names, quality),

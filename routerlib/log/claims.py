@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from routerlib.log.rows import rows_of
 from routerlib.records.call import FINISHED_STATUSES, CandidateModel
 from routerlib.records.prompt import Prompt
 
@@ -100,7 +99,7 @@ def in_flight_at_a_kill(log: CallLog, prompt_ids: Collection[str] | None = None)
     rows = (
         log.lookup(_OPEN)
         if prompt_ids is None
-        else list(rows_of(log.lookup, f"{_OPEN} and prompt_id in ({{marks}})", prompt_ids))
+        else list(log.lookup_some(f"{_OPEN} and prompt_id in ({{marks}})", prompt_ids))
     )
     alive = {run_id for run_id in {row[0] for row in rows} if is_alive(log.path, run_id)}
     return {CellKey(*row[1:]) for row in rows if row[0] not in alive}
@@ -113,7 +112,7 @@ def failed_cells(log: CallLog, prompt_ids: Collection[str]) -> set[CellKey]:
         f"where status not in ({', '.join('?' * len(FINISHED_STATUSES))}) "
         "and prompt_id in ({marks})"
     )
-    return {CellKey(*row) for row in rows_of(log.lookup, query, prompt_ids, *FINISHED_STATUSES)}
+    return {CellKey(*row) for row in log.lookup_some(query, prompt_ids, *FINISHED_STATUSES)}
 
 
 def has_answered(log: CallLog, candidate: CandidateModel) -> bool:

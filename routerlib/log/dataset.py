@@ -170,7 +170,7 @@ class LogDataset(CallLog):
             What a judge was asked is left out.
         """
         query = f"select prompt_id, {_COLUMNS} from {_ASKED} and prompt_id in ({{marks}})"
-        found = log_rows.rows_of(self.lookup, query, prompt_ids)
+        found = self.lookup_some(query, prompt_ids)
         return {prompt_id: log_rows.prompt_from_row(tuple(row)) for prompt_id, *row in found}
 
     def unjudged_calls(self, judge: str | None = None) -> UnjudgedCalls:

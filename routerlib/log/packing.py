@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from routerlib.log.queries import Reader
 
 # Calls of a part: what DuckDB makes of them stays within some hundred megabytes.
-CALLS_OF_PART = 1_500_000
+CALLS_OF_PART = 750_000
 # Rows that are held before they are compressed, some hundred megabytes too.
 ROWS_AT_ONCE = 1_000_000
 

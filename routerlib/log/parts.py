@@ -87,20 +87,21 @@ def read_parts(
         keys, grids = _grids(part, judge, everybody, ways)
         ids.append(keys)
         found.append(grids)
+    if not any(np.isfinite(each.quality).any() for each in found):
+        return None
+    parts.close()
     prompt_ids = np.concatenate(ids)
     ids.clear()
     whole = _joined(found)
-    n_scored = _scored(Grids(*whole), everybody)
-    if n_scored.empty:
-        return None
-    names = order(n_scored)
+    names = order(_scored(Grids(*whole), everybody))
     arms = np.array([everybody.index(name) for name in names])
     first = _first_calls(Grids(*whole))[:, arms].min(axis=1)
     rows = np.argsort(first, kind="stable")[: int((first < _NEVER).sum())]
     wanted = pd.DataFrame({"prompt_id": prompt_ids[rows], "row": np.arange(len(rows))})
     kept = _chosen(whole, rows, arms)
-    known = pd.concat(parts.labelled(labels, wanted)).sort_values("row", ignore_index=True)
-    return PartsRead(names, known.drop(columns="row"), kept)
+    known = parts.labelled(labels, wanted).sort_values("row", ignore_index=True)
+    known.pop("row")
+    return PartsRead(names, known, kept)
 
 
 class _Parts:
@@ -137,17 +138,25 @@ class _Parts:
         with queries.connected(tables) as connection:
             yield queries.Reader(reader.path, snapshot, connection, tables)
 
-    def labelled(self, labels: str, wanted: pd.DataFrame) -> list[pd.DataFrame]:
-        """Read what is known of prompts; calls and scores are no longer needed."""
+    def close(self) -> None:
+        """Let go of calls and scores, which are no longer needed, and of what was made of them."""
         if self._packed is not None:
+            for name in ("cells", "rows"):
+                self._reader.run(f"drop view {name}; drop table kept_{name}")
             self._packed.close()
+
+    def labelled(self, labels: str, wanted: pd.DataFrame) -> pd.DataFrame:
+        """Read what is known of prompts."""
+        import pandas as pd
+
+        if self._packed is not None:
             self._reader.add("wanted", wanted)
-            return [self._reader.frame(labels)]
+            return self._reader.frame(labels)
         found = []
         for part in self:
             part.add("wanted", wanted)
             found.append(part.frame(labels))
-        return found
+        return pd.concat(found)
 
 
 def _chosen_ways(reader: queries.Reader, parts: _Parts, judge: str | None) -> pd.DataFrame:

@@ -13,7 +13,6 @@ import numpy as np
 
 from routerlib.log import queries
 from routerlib.log.audits import Draw, draws_of, person_scores, record_draw
-from routerlib.log.rows import rows_of
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import AUDIT, Score
 from routerlib.records.canonical import canonical_json
@@ -212,7 +211,7 @@ def _answers(log: CallLog, judge: str | None) -> dict[tuple[str, str], int]:
 def _written(log: CallLog, call_ids: Sequence[int]) -> bytes:
     """Write answers as a table that a spreadsheet opens."""
     asked_by = "select call_id, prompt_id from calls where call_id in ({marks})"
-    prompts = log.known_prompts({key for _, key in rows_of(log.lookup, asked_by, call_ids)})
+    prompts = log.known_prompts({key for _, key in log.lookup_some(asked_by, call_ids)})
     told = io.StringIO()
     writer = csv.DictWriter(told, _COLUMNS, lineterminator="\n")
     writer.writeheader()

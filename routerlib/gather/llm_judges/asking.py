@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from routerlib.gather.calls.budget import cap_name
 from routerlib.gather.candidates.parameters import CAPS
 from routerlib.log.judging import RUN_KIND
-from routerlib.log.rows import rows_of
 from routerlib.records.call import FINISHED_STATUSES, Call, CandidateModel
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.thoughts import separate
@@ -161,8 +160,8 @@ def replies_of(
     )
     return {
         prompt_id: Reply(call_id, separate(response or "").answer)
-        for prompt_id, call_id, response in rows_of(
-            log.lookup, query, prompt_ids, judge.name, judge.params_hash
+        for prompt_id, call_id, response in log.lookup_some(
+            query, prompt_ids, judge.name, judge.params_hash
         )
     }
 

@@ -21,7 +21,6 @@ from routerlib.gather.llm_judges.asking import (
 )
 from routerlib.gather.llm_judges.batches import Asker, in_batches
 from routerlib.log.judging import SOURCE
-from routerlib.log.rows import rows_of
 from routerlib.records.call import CandidateModel, Score
 from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.prompt import Prompt
@@ -348,7 +347,7 @@ def _answers(log: CallLog, prompt_ids: Sequence[str]) -> dict[str, dict[str, _An
         "and prompt_id in ({marks}) order by call_id"
     )
     answers: dict[str, dict[str, _Answer]] = defaultdict(dict)
-    for prompt_id, name, call_id, response in rows_of(log.lookup, query, prompt_ids):
+    for prompt_id, name, call_id, response in log.lookup_some(query, prompt_ids):
         said = separate(response)
         if not said.is_only_thought:
             answers[prompt_id][name] = _Answer(call_id, said.answer)
@@ -382,7 +381,7 @@ def _add_changed(log: CallLog, name: str, results: Iterable[_Result]) -> int:
         "select call_id, score from scores where judge = ? and call_id in ({marks}) "
         "order by score_id"
     )
-    last = dict(rows_of(log.lookup, known, points, name))
+    last = dict(log.lookup_some(known, points, name))
     n_added = 0
     with log.transaction():
         for call_id, won in points.items():
