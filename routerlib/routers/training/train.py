@@ -52,8 +52,8 @@ def train_router(
     cost_weight : float or None, default=None
         Operating point, at least 0; None = chosen by `choose_cost_weight`.
     max_quality_loss : float, default=0.03
-        Mean quality that the chosen operating point may give up, in [0, 1]; the verdict on the
-        router counts as little as the same quality.
+        Mean quality that the chosen operating point may give up, in [0, 1]: as much as all of the
+        cost is worth, half of it for half; the verdict counts as little as the same quality.
     certify : tuple (epsilon, delta) of float or None, default=None
         Take the cheapest cost weight of which can be promised, with confidence ``1 - delta``, that
         it loses at most ``epsilon`` of mean quality and is cheaper than the best single model; see
@@ -112,8 +112,8 @@ def at_operating_point(
     random_state : int, default=0
         Seed of the folds.
     max_quality_loss : float, default=0.03
-        Mean quality that the chosen operating point may give up, in [0, 1]; the verdict on the
-        router counts as little as the same quality.
+        Mean quality that the chosen operating point may give up, in [0, 1]: as much as all of the
+        cost is worth, half of it for half; the verdict counts as little as the same quality.
 
     Returns
     -------
