@@ -177,7 +177,7 @@ STUDIES = {
         partial(_judged, name=name, n=n, fit=fit),
         _CLAIMS,
         n_quick=6,
-        n_full=100 if n < max(_SIZES) else 40,
+        n_full=200,
     )
     for way, fit, words in (
         ("", _trained, ""),

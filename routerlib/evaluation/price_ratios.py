@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from routerlib.metrics.intervals import cluster_weights
+from routerlib.metrics.intervals import Interval, cluster_weights
+from routerlib.metrics.tails import widen_for_few
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
 from routerlib.routers.cascades.cascade import Cascade
@@ -193,7 +194,14 @@ def price_ratios(
         for weights in block:
             one, other = _gains(cheap, dear, before, after, weights, ratios)
             drawn.append(other - one)
-    low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
+    # The usual rule between two draws takes in too little of so few tails.
+    ends = np.quantile(np.array(drawn), [0.025, 0.975], axis=0, method="weibull")
+    n_groups = len(np.unique(groups))
+    wide = [
+        widen_for_few(Interval(value, start, end, float("nan")), n_groups)
+        for value, start, end in zip(cascade - router, *ends, strict=True)
+    ]
+    low, high = (np.array([getattr(each, end) for each in wide]) for end in ("low", "high"))
     return PriceRatios(ratios, router, cascade, low, high)
 
 
