@@ -1,8 +1,8 @@
 """Print what a cluster brings: features and a whole fit by one worker and by two, and its quality.
 
-Run ``python benchmarks/cluster.py [--prompts 4000] [--demo]``. With ``--demo`` nothing is measured:
-a scheduler and two workers are started on loopback, `routerlib train` and `routerlib predict` run
-on them, and everything ends.
+Run ``python benchmarks/cluster.py [--prompts 4000] [--candidates 2] [--only speed] [--demo]``. With
+``--demo`` nothing is measured: a scheduler and two workers are started on loopback, `routerlib
+train` and `routerlib predict` run on them, and everything ends.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,11 @@ from routerlib.features.prompt_columns import GROUPS
 from routerlib.features.reading import read_here
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
-from routerlib.routers.distributed.batches import BatchReader
+from routerlib.routers.distributed.batches import BatchReader, read_as_parquet
+from routerlib.routers.distributed.boosters import BoosterTrainer
 from routerlib.routers.distributed.fit import fit_distributed
 from routerlib.routers.distributed.workers import Workers
+from routerlib.routers.lightgbm.boosting import boosted_by
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.training.train import train_router
 
@@ -42,44 +45,62 @@ def main() -> None:
     """Measure, or show."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=4000)
+    parser.add_argument("--candidates", type=int, default=2)
+    parser.add_argument("--only", choices=("speed", "quality"), help="one of the two parts")
     parser.add_argument("--demo", action="store_true", help="only run both commands once")
     given = parser.parse_args()
     if given.demo:
         demo(given.prompts)
         return
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print_speed(given.prompts)
-    print_quality()
+    if given.only != "quality":
+        print_speed(given.prompts, given.candidates)
+    if given.only != "speed":
+        print_quality()
 
 
-def print_speed(n_prompts: int) -> None:
-    """Print seconds of reading prompts, and of a whole fit."""
-    world = make_world(n_prompts, n_models=2, kind="price").outcomes
-    world.groups  # noqa: B018  # found once, whoever trains
+def print_speed(n_prompts: int, n_models: int) -> None:
+    """Print seconds of reading prompts, and of a whole fit, and what two workers bring."""
+    world = make_world(n_prompts, n_models=n_models, kind="price").outcomes
+    took, _ = timed(lambda: world.groups)  # found once, whoever trains
+    print(f"\n{n_prompts} prompts, {n_models} candidates; near-duplicates took {took:.1f} s before")
     begun = time.perf_counter()
     read_here(list(world.prompts), GROUPS, None)
-    rows = [("this process", time.perf_counter() - begun, timed_fit(world, None))]
+    features = time.perf_counter() - begun
+    took, used = timed(lambda: train_router(world))
+    rows = [("this process", features, took, used, 0.0)]
     for n_workers in (1, 2):
         with Workers(None, n_workers) as workers, tempfile.TemporaryDirectory() as folder:
-            workers.client.run(read_here, ["warm"], GROUPS, None)
+            workers.client.run(read_as_parquet, ["warm"], GROUPS)
+            reader = BatchReader(workers, Path(folder) / "features")
             begun = time.perf_counter()
-            BatchReader(workers, Path(folder))(list(world.prompts), GROUPS, None)
-            rows.append((f"{n_workers} workers", time.perf_counter() - begun, np.nan))
-            rows[-1] = (*rows[-1][:2], timed_fit(world, workers))
-    table = pd.DataFrame(rows, columns=["who", "features s", "whole fit s"])
-    print(f"\n{n_prompts} prompts, 2 candidates")
+            reader(list(world.prompts), GROUPS, None)
+            features = time.perf_counter() - begun
+            busy = busiest(workers)
+            took, used = timed(lambda: fit_distributed(world, workers.client, folder=folder))
+            rows.append((f"{n_workers} workers", features, took, used, busiest(workers) - busy))
+    names = ["who", "features s", "whole fit s", "fit: this process CPU s", "busiest worker CPU s"]
+    table = pd.DataFrame(rows, columns=names)
     print(table.round(2).to_string(index=False))
+    one, two = rows[1], rows[2]
+    print(
+        f"2 workers against 1: features {one[1] / two[1]:.2f} times, "
+        f"whole fit {one[2] / two[2]:.2f} times; by processor seconds of this process and the "
+        f"busiest worker, one after the other, {sum(one[3:]) / sum(two[3:]):.2f} times"
+    )
+    print(f"load {os.getloadavg()[0]:.1f}")
 
 
-def timed_fit(world: Outcomes, workers: Workers | None) -> float:
-    """Return the seconds of one training."""
-    with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
-        if workers is None:
-            train_router(world)
-        else:
-            fit_distributed(world, workers.client, folder=folder)
-        return time.perf_counter() - begun
+def timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Return the seconds of one call, and the processor seconds of this process in it."""
+    begun, used = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - begun, time.process_time() - used
+
+
+def busiest(workers: Workers) -> float:
+    """Return the processor seconds of the worker that has used most."""
+    return float(max(workers.client.run(time.process_time).values()))
 
 
 def print_quality() -> None:
@@ -89,16 +110,36 @@ def print_quality() -> None:
         print("the public table isn't there")
         return
     train, test = outcomes.of_models(outcomes.models[:N_CANDIDATES]).split(0.3, 0)
-    alone = train_router(train)
+    routers = {"one machine": train_router(train)}
     with tempfile.TemporaryDirectory() as folder, Workers(None, 2) as workers:
-        spread = fit_distributed(train, workers.client, folder=folder)
+        routers["cluster"] = fit_distributed(train, workers.client, folder=folder)
+        trainer = BoosterTrainer(workers, Path(folder) / "dealt", most_bytes=0)
+        with closing(trainer), boosted_by(trainer):
+            routers["cluster, rows dealt"] = train_router(train)
     print(f"\n{len(train)} prompts to train, {len(test)} to test, {N_CANDIDATES} candidates")
-    losses = [log_losses(router, test) for router in (alone, spread)]
-    print(f"log loss: one machine {losses[0].mean():.5f}, cluster {losses[1].mean():.5f}")
-    low, high = interval(losses[1] - losses[0], test.groups)
-    print(f"difference {(losses[1] - losses[0]).mean():+.5f}, 95 % {low:+.5f} to {high:+.5f}")
-    found = compare({"one machine": alone, "cluster": spread}, test)
-    print(found.to_string())
+    alone = log_losses(routers["one machine"], test)
+    found = compare(routers, test)
+    for name, router in routers.items():
+        losses = log_losses(router, test)
+        is_same = router.router_hash_ == routers["one machine"].router_hash_
+        low, high = interval(losses - alone, test.groups)
+        print(
+            f"{name}: {'the same file, ' if is_same else ''}log loss {losses.mean():.5f}, "
+            f"{(losses - alone).mean():+.5f} [{low:+.5f}, {high:+.5f}]"
+        )
+    print("\nagainst one machine, 95 % intervals")
+    shown = {
+        metric: [told(found.loc[name], metric) for name in routers if name != "one machine"]
+        for metric in ("quality", "cost_usd", "AIQ")
+    }
+    index = [name for name in routers if name != "one machine"]
+    print(pd.DataFrame(shown, index=index).to_string())
+
+
+def told(row: pd.Series, metric: str) -> str:
+    """Return a difference to the first router with its interval, in words."""
+    value, low, high = (row[f"{metric}_vs_first{end}"] for end in ("", "_low", "_high"))
+    return f"{value:+.4g} [{low:+.4g}, {high:+.4g}]"
 
 
 def log_losses(router: LGBMRouter, test: Outcomes) -> np.ndarray:

@@ -21,12 +21,11 @@ from routerlib.features.inputs import as_outcomes, log_cost_usd
 from routerlib.features.learners.folds import folds_of
 from routerlib.features.learners.neighbours import Nearest, Neighbours
 from routerlib.features.learners.stack import (
-    Estimated,
     NeighboursLearner,
     SimplerLearners,
-    Targets,
     TopicLearner,
 )
+from routerlib.features.learners.targets import Estimated, Targets
 from routerlib.features.learners.topics import MOST_CLASSIFIED, topic_labels
 from routerlib.features.reading import read
 from routerlib.features.text_space import MOST_SPACED, Place, TextSpace

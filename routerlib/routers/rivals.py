@@ -16,9 +16,9 @@ from routerlib.features.learners.stack import (
     NeighboursLearner,
     NetworkLearner,
     QualityLearner,
-    Targets,
     WordsLearner,
 )
+from routerlib.features.learners.targets import Targets
 from routerlib.features.learners.topics import topic_labels
 from routerlib.features.prompt_columns import PLAIN, PromptColumns
 from routerlib.features.text_space import Place

@@ -26,10 +26,11 @@ from routerlib.features.reading import read_here
 from routerlib.outcomes.worlds import make_world
 from routerlib.routers.distributed.batches import BatchReader
 from routerlib.routers.distributed.boosters import BoosterTrainer
+from routerlib.routers.distributed.pieces import Pieces
 from routerlib.routers.distributed.workers import Workers
-from routerlib.routers.lightgbm.binned import BinnedRows
-from routerlib.routers.lightgbm.boosters import raw_scores, train_quality
-from routerlib.routers.lightgbm.boosting import boost_here, boosted_by
+from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
+from routerlib.routers.lightgbm.boosters import raw_scores, train_quality, wanted_quality
+from routerlib.routers.lightgbm.boosting import Wanted, boost_here, boosted_by
 
 WORLD = make_world(n_prompts=1500, n_models=2, kind="price").outcomes
 SETTINGS = {"objective": "cross_entropy", "num_leaves": 7, "verbosity": -1, "seed": 0}
@@ -83,22 +84,35 @@ def test_workers_read_what_this_process_reads_and_only_what_is_missing(
 def test_the_router_of_a_cluster_is_the_one_of_one_machine(
     router: rl.LGBMRouter, tmp_path: Path
 ) -> None:
-    train, test = WORLD.take(np.arange(1100)), WORLD.take(np.arange(1100, 1500))
-    alone = rl.train_router(train)
+    alone = rl.train_router(WORLD.take(np.arange(1100)))
     router.save(tmp_path / "router_model.pkl")
     opened = rl.load_router(tmp_path / "router_model.pkl")
-    found, known = opened.predict(test.prompts), alone.predict(test.prompts)
+    assert opened.router_hash_ == alone.router_hash_
+    assert opened.training_["n_workers"] == 2
+    assert {**alone.training_, "n_workers": 2} == opened.training_
+
+
+def test_boosters_of_large_columns_are_trained_by_all_workers_together(
+    address: str, tmp_path: Path
+) -> None:
+    train, test = WORLD.take(np.arange(1100)), WORLD.take(np.arange(1100, 1500))
+    alone = rl.train_router(train)
+    with Workers(address) as workers:
+        trainer = BoosterTrainer(workers, tmp_path, most_bytes=0)
+        with boosted_by(trainer):
+            spread = rl.train_router(train)
+        trainer.close()
+    assert spread.router_hash_ != alone.router_hash_
+    found, known = spread.predict(test.prompts), alone.predict(test.prompts)
     assert log_loss(found.quality, test) == pytest.approx(log_loss(known.quality, test), abs=0.01)
     assert np.abs(found.quality - known.quality).mean() < 0.02
     # What isn't boosted is the same to the bit.
     np.testing.assert_array_equal(
-        opened.features(list(test.prompts[:50])), alone.features(list(test.prompts[:50]))
+        spread.features(list(test.prompts[:50])), alone.features(list(test.prompts[:50]))
     )
-    explanation = rl.explain(opened, test.prompts[:3], model="m1")
+    explanation = rl.explain(spread, test.prompts[:3], model="m1")
     added = explanation.values.sum(axis=1) + explanation.base_values
-    np.testing.assert_allclose(opened.quality_scale("m1").quality(added), found.quality[:3, 1])
-    assert opened.training_["n_workers"] == 2
-    assert alone.training_["cost_weight_is"] == opened.training_["cost_weight_is"]
+    np.testing.assert_allclose(spread.quality_scale("m1").quality(added), found.quality[:3, 1])
 
 
 def log_loss(quality: np.ndarray, test: rl.Outcomes) -> float:
@@ -106,47 +120,85 @@ def log_loss(quality: np.ndarray, test: rl.Outcomes) -> float:
     return float(-(test.quality * np.log(kept) + (1 - test.quality) * np.log(1 - kept)).mean())
 
 
-def test_a_booster_that_is_there_is_not_trained_again(address: str, tmp_path: Path) -> None:
+def test_boosters_that_are_there_are_not_trained_again(address: str, tmp_path: Path) -> None:
     columns, labels = table_of(2000)
+    half = RowsOf(columns).take(np.arange(2000) % 3 > 0)
+    wanted = [
+        Wanted(BinnedRows(columns), labels, SETTINGS, 20),
+        Wanted(half, labels[half.kept], SETTINGS, 20),
+        Wanted(half, 1 - labels[half.kept], SETTINGS, 20),
+        Wanted(BinnedRows(columns[:100]), labels[:100], SETTINGS, 5),
+    ]
+    here = texts_of(boost_here(wanted))
     with Workers(address) as workers:
         trainer = BoosterTrainer(workers, tmp_path)
-        rows = BinnedRows(columns)
-        text = trainer(rows, labels, SETTINGS, 20).model_to_string()
-        (kept,) = tmp_path.iterdir()
-        age = kept.stat().st_mtime_ns
-        assert trainer(rows, labels, SETTINGS, 20).model_to_string() == text
-        assert kept.stat().st_mtime_ns == age
-        assert trainer(rows, 1 - labels, SETTINGS, 20).model_to_string() != text
-        few = BinnedRows(columns[:100]), labels[:100], SETTINGS, 5
-        assert trainer(*few).model_to_string() == boost_here(*few).model_to_string()
+        assert texts_of(trainer(wanted)) == here
+        ages = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+        assert texts_of(trainer(wanted)) == here
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == ages
         trainer.close()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(set(here)) == 4
+    assert len(ages) == 3  # the one of few rows is trained here, and not kept
+
+
+def texts_of(boosters: Iterator[Any]) -> list[str]:
+    return [booster.model_to_string() for booster in boosters]
 
 
 def test_training_outlives_a_killed_worker(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     columns, labels = table_of(20_000, 40)
+    wanted = [
+        wanted_quality(BinnedRows(columns[:n_rows]), labels[:n_rows], 0)
+        for n_rows in (2000, 20_000, 18_000, 16_000)
+    ]
+    here = texts_of(boost_here(wanted))
     with Workers(None, n_workers=2) as workers:
         trainer = BoosterTrainer(workers, tmp_path)
+        before = texts_of(trainer(wanted[:1]))
+        (kept,) = tmp_path.iterdir()
+        age = kept.stat().st_mtime_ns
+        victim = next(iter(workers.client.run(os.getpid).values()))
+        killer = threading.Thread(
+            target=kill_in_fit, args=(workers.client, victim, "_trained_text")
+        )
+        killer.start()
+        after = texts_of(trainer(wanted))
+        killer.join()
+        assert victim not in workers.client.run(os.getpid).values()
+        trainer.close()
+        assert before + after[1:] == after == here
+        assert kept.stat().st_mtime_ns == age
+        # Together on all of them, a fit goes with any, and fresh workers are needed.
+        trainer = BoosterTrainer(workers, tmp_path / "large", most_bytes=0)
+        victim = next(iter(workers.client.run(os.getpid).values()))
+        killer = threading.Thread(target=kill_in_fit, args=(workers.client, victim, "_train_part"))
+        killer.start()
         with boosted_by(trainer):
-            before = train_quality(BinnedRows(columns[:2000]), labels[:2000], 0)
-            (kept,) = tmp_path.iterdir()
-            age = kept.stat().st_mtime_ns
-            victim = next(iter(workers.client.run(os.getpid).values()))
-            killer = threading.Thread(target=kill_in_fit, args=(workers.client, victim))
-            killer.start()
             booster = train_quality(BinnedRows(columns), labels, 0)
-            killer.join()
-            again = train_quality(BinnedRows(columns[:2000]), labels[:2000], 0)
+        killer.join()
         assert victim not in workers.client.run(os.getpid).values()
         trainer.close()
     assert "a fit was lost" in capsys.readouterr().out
-    assert kept.stat().st_mtime_ns == age
-    assert again.model_to_string() == before.model_to_string()
     alone = train_quality(BinnedRows(columns), labels, 0)
     agreement = np.corrcoef(raw_scores(booster, columns), raw_scores(alone, columns))[0, 1]
     assert agreement > 0.95
+
+
+def test_what_only_one_worker_had_is_sent_anew_when_it_dies(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Workers(None, n_workers=1) as workers:
+        pieces = Pieces(workers)
+        values = pieces.share(np.arange(5))
+        assert pieces.each(np.take, [(values, 3)], "values") == [3]
+        assert pieces.share(values.value) is values
+        (victim,) = workers.client.run(os.getpid).values()
+        os.kill(victim, signal.SIGKILL)
+        assert pieces.each(np.take, [(values, n) for n in range(4)], "values") == [0, 1, 2, 3]
+        assert workers.n_renewals == 1
+    assert "workers were lost" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -154,37 +206,27 @@ def test_training_outlives_a_killed_worker(
     [("split_feature=", "split_feature=9"), ("end of trees", "end"), ("tree\n", "\xff")],
 )
 def test_a_damaged_booster_that_was_kept_is_made_anew(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str
 ) -> None:
     columns, labels = table_of(1200, 3)
-    made: list[int] = []
-
-    class Trainer(BoosterTrainer):
-        """Trains here what workers would."""
-
-        def _trained(self, *given: Any) -> str:
-            made.append(len(given[1]))
-            text = boost_here(BinnedRows(given[0]), *given[1:]).model_to_string()
-            return str(text)
-
-    trainer = Trainer(Workers(None), tmp_path)
-    first = trainer(BinnedRows(columns), labels, SETTINGS, 5).model_to_string()
-    (kept,) = tmp_path.iterdir()
-    sound = kept.read_bytes()
-    kept.write_bytes(sound.replace(old.encode(), new.encode("latin-1"), 1))
-    again = trainer(BinnedRows(columns), labels, SETTINGS, 5).model_to_string()
-    trainer.close()
-    assert again == first
-    assert made == [1200, 1200]
+    wanted = [Wanted(BinnedRows(columns), labels, SETTINGS, 5)]
+    with Workers(address) as workers:
+        trainer = BoosterTrainer(workers, tmp_path)
+        first = texts_of(trainer(wanted))
+        (kept,) = tmp_path.iterdir()
+        sound = kept.read_bytes()
+        kept.write_bytes(sound.replace(old.encode(), new.encode("latin-1"), 1))
+        assert texts_of(trainer(wanted)) == first
+        trainer.close()
     assert kept.read_bytes() == sound
     assert f"{kept} is damaged and is made anew" in capsys.readouterr().out
 
 
-def kill_in_fit(client: Client, victim: int) -> None:
-    """Kill a worker as soon as LightGBM trains on both."""
-    for _ in range(3000):
-        busy = [key for keys in client.processing().values() for key in keys]
-        if sum("_train_part" in str(key) for key in busy) == 2:
+def kill_in_fit(client: Client, victim: int, function: str) -> None:
+    """Kill a worker as soon as both are at work on a function."""
+    for _ in range(12_000):
+        busy = client.processing().values()
+        if sum(any(function in str(key) for key in keys) for keys in busy) == 2:
             break
         time.sleep(0.01)
     os.kill(victim, signal.SIGKILL)

@@ -20,3 +20,12 @@ def folds_of(outcomes: Outcomes, random_state: int, n_folds: int = _N_FOLDS) -> 
     if n_groups < 2:
         return np.zeros(len(outcomes), dtype=int)
     return grouped_folds(outcomes.groups, min(n_folds, n_groups), random_state)
+
+
+def kept_by_folds(folds: np.ndarray) -> list[np.ndarray]:
+    """Return masks of all prompts, and of those that each fold leaves.
+
+    >>> [kept.tolist() for kept in kept_by_folds(np.array([0, 1, 1]))]
+    [[True, True, True], [False, True, True], [True, False, False]]
+    """
+    return [np.ones(len(folds), dtype=bool), *(folds != fold for fold in np.unique(folds))]

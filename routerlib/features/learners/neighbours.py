@@ -9,6 +9,7 @@ import numpy as np
 
 from routerlib.features.learners.index import MOST_LOOKED_AT, ListIndex
 from routerlib.features.learners.linear import observed_means
+from routerlib.features.pieces import each, share
 from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.weights.embedding import unit_rows
 
@@ -104,12 +105,19 @@ class Neighbours:
     def predict(self, vectors: np.ndarray) -> np.ndarray:
         """Return predictions of shape (n_prompts, n_targets)."""
         unit = unit_rows(vectors).astype(np.float32)
-        found = [self._average(*each) for each in self._in_sight(unit)]
+        found = [self._average(*some) for some in self._in_sight(unit)]
         return found[0] if len(found) == 1 else np.vstack(found)
 
     def predict_out_of_fold(self, folds: np.ndarray) -> np.ndarray:
         """Predict each training prompt from the prompts of the other folds."""
-        return np.vstack([self._average(*each) for each in self._in_sight(self._unit, folds)])
+        given = share(self), share(folds)
+        starts = range(0, len(folds), _ROWS_AT_ONCE)
+        return np.vstack(each(_held_out, [(*given, at) for at in starts], "nearest prompts"))
+
+    def held_out(self, folds: np.ndarray, some: slice) -> np.ndarray:
+        """Predict some of the training prompts from the prompts of the other folds."""
+        found = self._in_sight(self._unit[some], folds, folds[some])
+        return np.vstack([self._average(*rows) for rows in found])
 
     def nearest(self, vectors: np.ndarray, k: int) -> Nearest:
         """Return the k most similar training prompts of each prompt; all where there are fewer."""
@@ -127,17 +135,21 @@ class Neighbours:
         return Nearest(rows, similarities)
 
     def _in_sight(
-        self, unit: np.ndarray, folds: np.ndarray | None = None
+        self,
+        unit: np.ndarray,
+        folds: np.ndarray | None = None,
+        own: np.ndarray | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield, for some prompts at a time, the nearest training prompts and their cosines.
 
-        `folds`: of the prompts, which are the training prompts: those of the same fold are -inf.
+        `folds, own`: of the training prompts, and of those that are looked for; training prompts
+            of the same fold are -inf.
         """
         if self.index is not None:
             for row, query in enumerate(unit):
                 rows, cosines = self.index.near(query)
-                if folds is not None:
-                    cosines = np.where(folds[rows] == folds[row], -np.inf, cosines)
+                if folds is not None and own is not None:
+                    cosines = np.where(folds[rows] == own[row], -np.inf, cosines)
                 found, cosines = _largest(cosines[np.newaxis], min(self.n_neighbors, len(rows)))
                 yield rows[found], cosines
             return
@@ -145,8 +157,8 @@ class Neighbours:
         for start in range(0, len(unit), _ROWS_AT_ONCE):
             some = slice(start, start + _ROWS_AT_ONCE)
             similarity = unit[some] @ self._unit.T
-            if folds is not None:
-                similarity[folds[some, np.newaxis] == folds] = -np.inf
+            if folds is not None and own is not None:
+                similarity[own[some, np.newaxis] == folds] = -np.inf
             yield _largest(similarity, kept)
 
     def shares(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -214,6 +226,11 @@ class Neighbours:
             state["temperature"],
             index,
         )
+
+
+def _held_out(neighbours: Neighbours, folds: np.ndarray, start: int) -> np.ndarray:
+    """Predict some training prompts, from one on, from the prompts of the other folds."""
+    return neighbours.held_out(folds, slice(start, start + _ROWS_AT_ONCE))
 
 
 def _largest(values: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from routerlib.features.learners.folds import kept_by_folds
 from routerlib.features.learners.linear import LinearFit
 from routerlib.features.learners.log_odds import logits, sigmoid
 from routerlib.features.learners.neighbours import Nearest, Neighbours
 from routerlib.features.learners.network import Labels, Network
 from routerlib.features.learners.pulls import Pull, secants
+from routerlib.features.learners.targets import Estimated, Targets
 from routerlib.features.learners.topics import TopicClassifier, topic_means, topic_membership
+from routerlib.features.pieces import each, share
 from routerlib.features.text_space import Place
 from routerlib.records.arrays import pack_array, unpack_array
 
@@ -25,36 +28,6 @@ _NETWORK_DIMENSIONS = 48
 _SMALLEST_SCALE, _FARTHEST = 0.1, 4.0
 # A coordinate nearer to the origin than this lies there.
 _AT_ORIGIN = 1e-9
-
-
-class Targets(NamedTuple):
-    """What the simpler learners learn.
-
-    `quality` (n_prompts, n_models): in [0, 1]; NaN = not observed.
-    `log_cost` (n_prompts, n_costed): of the candidates with known cost; NaN = unknown.
-    `labels` (n_prompts,): topic or cluster.
-    `start`: the topic learner's estimates of quality, which the network adds to; None = there
-        are none.
-    """
-
-    quality: np.ndarray
-    log_cost: np.ndarray
-    labels: np.ndarray
-    are_topics: bool
-    start: Estimated | None = None
-
-
-class Estimated(NamedTuple):
-    """Estimates of training prompts, out of fold.
-
-    Attributes
-    ----------
-    detected, told : ndarray of shape (n_prompts, n_columns)
-        With the topic detected, and with the topic told where it is known.
-    """
-
-    detected: np.ndarray
-    told: np.ndarray
 
 
 class QualityLearner(Protocol):
@@ -178,24 +151,30 @@ class TopicLearner:
     ) -> tuple[Self, Estimated]:
         """Fit on all prompts, and estimate each prompt from the other folds."""
         topics, _ = topic_membership(targets.labels)
+        given = share(place.coordinates), targets.quality, targets.labels, topics
+        every, *kept = kept_by_folds(folds)
+        fitted, *of_folds = each(cls._fit, [(*given, rows) for rows in (every, *kept)], "topics")
         detected = np.empty(targets.quality.shape)
         told = detected.copy()
-        for fold in np.unique(folds):
-            out, kept = folds == fold, folds != fold
-            held = cls._fit(place.take(kept), targets.quality[kept], targets.labels[kept], topics)
-            detected[out] = held.predict(place.take(out), None)
-            told[out] = held.predict(place.take(out), list(targets.labels[out]))
-        fitted = cls._fit(place, targets.quality, targets.labels, topics)
+        for rows, held in zip(kept, of_folds, strict=True):
+            detected[~rows] = held.predict(place.take(~rows), None)
+            told[~rows] = held.predict(place.take(~rows), list(targets.labels[~rows]))
         return fitted, Estimated(detected, told if targets.are_topics else detected)
 
     @classmethod
     def _fit(
-        cls, place: Place, quality: np.ndarray, labels: np.ndarray, topics: Sequence[str]
+        cls,
+        coordinates: np.ndarray,
+        quality: np.ndarray,
+        labels: np.ndarray,
+        topics: Sequence[str],
+        kept: np.ndarray,
     ) -> Self:
+        coordinates, quality, labels = coordinates[kept], quality[kept], labels[kept]
         is_main = np.isin(labels, list(topics))
         if not is_main.any():
             is_main[:] = True
-        classifier = TopicClassifier.fit(place.coordinates[is_main], labels[is_main], topics)
+        classifier = TopicClassifier.fit(coordinates[is_main], labels[is_main], topics)
         member = (labels[:, np.newaxis] == np.array(topics, dtype=str)).astype(float)
         return cls(classifier, topic_means(member, quality))
 
@@ -240,14 +219,17 @@ class NetworkLearner:
         cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
     ) -> tuple[Self, Estimated]:
         """Fit on all prompts, and estimate each prompt from the other folds."""
-        fitted = cls.fit(place, targets, random_state)
-        inputs = _network_columns(place, fitted.scales)
-        labels = _network_labels(targets, random_state)
+        scales = _network_scales(place)
+        inputs = _network_columns(place, scales)
+        given = share(inputs), share(_network_labels(targets, random_state)), random_state
+        every, *kept = kept_by_folds(folds)
+        pieces = [(*given, rows) for rows in (every, *kept)]
+        network, *of_folds = each(_network_of, pieces, "networks")
+        fitted = cls(network, scales, targets.start is not None)
         detected = np.empty(targets.quality.shape)
         told = detected.copy()
-        for fold in np.unique(folds):
-            out = folds == fold
-            held = Network.fit(inputs[~out], labels.take(~out), random_state)
+        for rows, held in zip(kept, of_folds, strict=True):
+            out = ~rows
             if targets.start is None:
                 detected[out] = told[out] = held.predict(inputs[out])
             else:
@@ -258,8 +240,7 @@ class NetworkLearner:
     @classmethod
     def fit(cls, place: Place, targets: Targets, random_state: int) -> Self:
         """Fit on all prompts."""
-        scales = place.coordinates[:, :_NETWORK_DIMENSIONS].std(axis=0)
-        scales = np.maximum(scales, max(scales.max(), 1e-6) * _SMALLEST_SCALE).astype(np.float32)
+        scales = _network_scales(place)
         labels = _network_labels(targets, random_state)
         network = Network.fit(_network_columns(place, scales), labels, random_state)
         return cls(network, scales, targets.start is not None)
@@ -393,6 +374,16 @@ def _network_labels(targets: Targets, random_state: int) -> Labels:
     is_told = np.random.default_rng(random_state).random((len(topics), 1)) < 0.5
     start = np.where(is_told, targets.start.told, targets.start.detected)
     return Labels(targets.quality, topics, logits(start).astype(np.float32))
+
+
+def _network_scales(place: Place) -> np.ndarray:
+    scales = place.coordinates[:, :_NETWORK_DIMENSIONS].std(axis=0)
+    return np.asarray(np.maximum(scales, max(scales.max(), 1e-6) * _SMALLEST_SCALE), np.float32)
+
+
+def _network_of(inputs: np.ndarray, labels: Labels, random_state: int, kept: np.ndarray) -> Network:
+    """Train on the rows that a mask keeps."""
+    return Network.fit(inputs[kept], labels.take(kept), random_state)
 
 
 def _network_columns(place: Place, scales: np.ndarray) -> np.ndarray:

@@ -1,32 +1,38 @@
-"""Boosters trained by `lightgbm.dask`, one at a time, each kept as soon as it is there."""
+"""Boosters trained by workers, each kept as soon as it is there."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import warnings
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from routerlib.records.canonical import canonical_json
 from routerlib.records.files import write_atomically
+from routerlib.routers.distributed.pieces import MOST_SHARED_BYTES
+from routerlib.routers.distributed.work import TRIES, Ready, Shared, each_result, told_shortly
 from routerlib.routers.distributed.workers import Workers
-from routerlib.routers.lightgbm.binned import BinnedRows
-from routerlib.routers.lightgbm.boosting import boost_here
+from routerlib.routers.lightgbm.binned import RowsOf
+from routerlib.routers.lightgbm.boosting import Wanted, boost_here
 from routerlib.routers.lightgbm.tree_text import check_model_text
 
 if TYPE_CHECKING:
     import lightgbm as lgb
     from distributed import Client
 
-# With fewer rows a worker's share is too small for quantiles of its own: trained in this process.
+# With fewer rows a booster is trained in this process sooner than it is sent.
 FEWEST_ROWS = 1024
-_TRIES = 3
+# The columns in bins that a worker's thread has trained on last, and what tells them from others:
+# finding the bins takes a third of a training.
+_LAST = threading.local()
 # LightGBM's own names, and scikit-learn's for them, which lightgbm.dask takes.
 _SKLEARN_NAMES = {
     "bagging_fraction": "subsample",
@@ -38,48 +44,94 @@ _SKLEARN_NAMES = {
 }
 
 
-class BoosterTrainer:
-    """Trains a booster on all workers, as `boost_here` does in one process.
+class _Table(NamedTuple):
+    """Columns of prompts that boosters learn from some rows of, and what tells them apart."""
 
-    Equivalent, not equal: each worker bins its own rows. Two fits at a time would hang, so there
-    is one; a worker that is lost takes the fit with it, so the workers are started afresh, and the
-    training goes on with that booster.
+    shared: Shared
+    digest: bytes
+
+
+class BoosterTrainer:
+    """Trains boosters on workers, as `boost_here` does in one process.
+
+    Each is trained whole by one worker, and several at a time, which gives the very same trees;
+    a worker that dies costs the booster that it was training. Columns that are too large for a
+    worker are dealt to all of them, one booster at a time (`lightgbm.dask`): equivalent trees, not
+    equal ones, since each worker bins its own rows. There a lost worker takes the fit with it, so
+    the workers are started afresh, and the training goes on with that booster.
 
     `folder`: of the boosters that are done; the name of each tells of what it was trained on.
     `fewest_rows`: with fewer the booster is trained in this process.
+    `most_bytes`: size of columns up to which a booster is trained by one worker.
     """
 
-    def __init__(self, workers: Workers, folder: Path, fewest_rows: int = FEWEST_ROWS) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        folder: Path,
+        fewest_rows: int = FEWEST_ROWS,
+        most_bytes: int = MOST_SHARED_BYTES,
+    ) -> None:
         self.workers = workers
         self.folder = folder
         self.fewest_rows = fewest_rows
-        self._bar = tqdm(desc="boosters", mininterval=1)
+        self.most_bytes = most_bytes
+        self._bar: Any = None
 
     def close(self) -> None:
         """Tell no more of how far it is."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
-    def __call__(
-        self, rows: BinnedRows, labels: np.ndarray, settings: Mapping[str, Any], n_rounds: int
-    ) -> lgb.Booster:
-        """Return a booster, trained now or before."""
-        if len(labels) < self.fewest_rows:
-            return boost_here(rows, labels, settings, n_rounds)
+    def __call__(self, wanted: Iterable[Wanted]) -> Iterator[lgb.Booster]:
+        """Yield boosters in order, trained now or before."""
         import lightgbm as lgb
 
-        columns = rows.columns
-        path = self.folder / f"booster-{_digest(columns, labels, settings, n_rounds)}.txt"
-        text = _kept(path, columns.shape[1])
-        if text is None:
-            text = self._trained(columns, labels, settings, n_rounds)
-            write_atomically(path, check_model_text(text, columns.shape[1]).encode())
-        self._bar.update()
-        return lgb.Booster(model_str=text)
+        if self._bar is None:
+            self._bar = tqdm(desc="boosters", mininterval=1)
+        paths: deque[tuple[Path | None, int]] = deque()
+        for text in each_result(self.workers, _trained_text, self._pieces(wanted, paths)):
+            path, n_columns = paths.popleft()
+            if path is not None:
+                write_atomically(path, check_model_text(text, n_columns).encode())
+                self._bar.update()
+            yield lgb.Booster(model_str=text)
 
-    def _trained(
+    def _pieces(
+        self, wanted: Iterable[Wanted], paths: deque[tuple[Path | None, int]]
+    ) -> Iterator[tuple[Any, ...] | Ready]:
+        """Yield what workers are to do; `paths` takes where each text is to be kept, if it is."""
+        tables: dict[int, _Table] = {}
+        for rows, labels, settings, n_rounds in wanted:
+            columns = rows.whole.columns
+            n_columns = columns.shape[1]
+            if len(labels) < self.fewest_rows:
+                (booster,) = boost_here([Wanted(rows, labels, settings, n_rounds)])
+                paths.append((None, n_columns))
+                yield Ready(booster.model_to_string())
+                continue
+            table = tables.get(id(columns))
+            if table is None:
+                table = tables[id(columns)] = _Table(Shared(columns), _digest(b"", columns))
+            told = canonical_json([dict(settings), n_rounds]).encode()
+            digest = _digest(_digest(table.digest + told, rows.kept), labels)
+            path = self.folder / f"booster-{digest.hex()}.txt"
+            text = _kept(path, n_columns)
+            if text is not None:
+                self._bar.update()
+                paths.append((None, n_columns))
+                yield Ready(text)
+                continue
+            paths.append((path, n_columns))
+            if columns.nbytes > self.most_bytes:
+                yield Ready(self._trained_by_all(rows.columns, labels, settings, n_rounds))
+            else:
+                yield (*table, rows.kept, labels, dict(settings), n_rounds)
+
+    def _trained_by_all(
         self, columns: np.ndarray, labels: np.ndarray, settings: Mapping[str, Any], n_rounds: int
     ) -> str:
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             try:
                 return train_on(
                     self.workers.client,
@@ -90,15 +142,33 @@ class BoosterTrainer:
                     n_rounds,
                 )
             except lost_worker() as error:
-                told = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+                told = told_shortly(error)
                 if not left:
                     raise RuntimeError(
-                        f"a booster failed on {_TRIES} fresh sets of workers ({told}); what is "
+                        f"a booster failed on {TRIES} fresh sets of workers ({told}); what is "
                         f"done is kept in {self.folder}: run this again to go on"
                     ) from error
                 tqdm.write(f"a fit was lost ({told}); starting the workers afresh")
                 self.workers.renew()
         raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _trained_text(
+    columns: np.ndarray,
+    digest: bytes,
+    kept: np.ndarray,
+    labels: np.ndarray,
+    settings: Mapping[str, Any],
+    n_rounds: int,
+) -> str:
+    """Train a booster on some rows, and return its text: what a worker does.
+
+    `digest`: what tells these columns from others.
+    """
+    if getattr(_LAST, "digest", None) != digest:
+        _LAST.digest, _LAST.rows = digest, RowsOf(columns)
+    (booster,) = boost_here([Wanted(_LAST.rows.take(kept), labels, settings, n_rounds)])
+    return str(booster.model_to_string())
 
 
 def _kept(path: Path, n_columns: int) -> str | None:
@@ -161,12 +231,10 @@ def train_on(
     return str(learner.booster_.model_to_string())
 
 
-def _digest(
-    columns: np.ndarray, labels: np.ndarray, settings: Mapping[str, Any], n_rounds: int
-) -> str:
-    """Return what tells this booster from all others, as 32 hexadecimal digits."""
+def _digest(of_more: bytes, values: np.ndarray) -> bytes:
+    """Return what tells an array, and what more there is, from all others."""
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(canonical_json([dict(settings), n_rounds, list(columns.shape)]).encode())
-    for values in (columns, labels):
-        digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()
+    digest.update(of_more)
+    digest.update(canonical_json([str(values.dtype), list(values.shape)]).encode())
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.digest()

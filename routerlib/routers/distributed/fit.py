@@ -6,11 +6,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from routerlib.features.pieces import done_by
 from routerlib.features.reading import read_by
 from routerlib.log.dataset import open_log
 from routerlib.outcomes.outcomes import HoldsOutcomes, Outcomes
 from routerlib.routers.distributed.batches import BatchReader
 from routerlib.routers.distributed.boosters import BoosterTrainer
+from routerlib.routers.distributed.pieces import Pieces
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.lightgbm.boosting import boosted_by
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -33,12 +35,12 @@ def fit_distributed(
     max_quality_loss: float = QUALITY_MARGIN,
     certify: tuple[float, float] | None = None,
 ) -> LGBMRouter:
-    """Train as `train_router` does, with the prompts read and the trees boosted on workers.
+    """Train as `train_router` does, with all that can be done apart done by workers.
 
     This process alone opens the log, and hands texts and numbers out: a worker needs neither the
     log nor its keys, no network beyond the cluster's, and no folder in common. What is done is kept
     in `folder`, so that training that was stopped goes on where it was when it is called again.
-    A worker that is lost costs the booster that was being trained; the workers are then started
+    A worker that is lost costs what it was doing; where the others can't go on, all are started
     afresh. So have no other work on the cluster meanwhile.
 
     Parameters
@@ -72,13 +74,14 @@ def fit_distributed(
     ConnectionError
         If no scheduler answers, or it has no worker.
     RuntimeError
-        If one booster fails on three fresh sets of workers.
+        If one piece of the work fails on three sets of workers.
 
     Notes
     -----
-    All but the trees is the same to the bit as on one machine. Boosters of at least 1,024 rows
-    are trained by `lightgbm.dask`, whose workers bin their own rows: equivalent trees, not equal
-    ones.
+    Prompts are read, simpler learners fitted fold by fold, and boosters trained several at a time,
+    which gives the same router to the bit as on one machine. Only columns of more than 512 MiB
+    (350,000 prompts and nine candidates) are dealt to all workers by `lightgbm.dask`, which bin
+    their own rows: equivalent trees, not equal ones.
 
     Examples
     --------
@@ -96,7 +99,8 @@ def fit_distributed(
     folder = Path(folder)
     with Workers(cluster) as workers:
         trainer = BoosterTrainer(workers, folder)
-        with read_by(BatchReader(workers, folder)), closing(trainer), boosted_by(trainer):
+        reader, pieces = BatchReader(workers, folder), Pieces(workers)
+        with read_by(reader), done_by(pieces), boosted_by(trainer), closing(trainer):
             router = train_router(
                 outcomes,
                 random_state=random_state,

@@ -18,6 +18,7 @@ from routerlib.policies.utility import choose_arms
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.files import write_atomically
 from routerlib.routers.distributed.batches import BATCH_ROWS
+from routerlib.routers.distributed.work import Shared, each_result
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.loading import opened
 from routerlib.routers.router import Router
@@ -124,9 +125,10 @@ def predict_dataset(
         if workers is None:
             done: Iterator[bytes] = (estimate_as_parquet(router, *each) for each in missing())
         else:
-            state = workers.client.scatter(router.to_state(), broadcast=True, hash=False)
+            state = Shared(router.to_state())
             work = ((state, router.router_hash_, *each) for each in missing())
-            done = workers.each(_estimate_on_worker, work, "batches of prompts", n_parts)
+            what = "batches of prompts", n_parts
+            done = each_result(workers, _estimate_on_worker, work, *what)
         for payload in done:
             write_atomically(_part(folder, numbers.popleft()), payload)
     return int(n_prompts)

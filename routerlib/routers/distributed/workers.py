@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 # What `--cluster` says for workers of its own.
 LOCAL = "local"
-# Batches that wait for a worker that is done: enough that none is idle, few enough for memory.
-_AHEAD = 3
 _PATIENCE_S = 60
 # One thread each: small tables, and the tokenizer would take every core for itself.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
@@ -54,6 +52,8 @@ class Workers:
         self._n_workers = n_workers
         self._started: Any = None
         self.client: Any = None
+        self.n_renewals = 0
+        self._ahead: list[Any] = []
 
     def __enter__(self) -> Self:
         import dask
@@ -82,6 +82,13 @@ class Workers:
         """Return the addresses of the workers, sorted."""
         return sorted(self.client.scheduler_info(n_workers=-1)["workers"])
 
+    def import_ahead(self, modules: Sequence[str]) -> None:
+        """Have each worker import what it will need, and don't wait for it."""
+        self._ahead = [
+            self.client.submit(_import, modules, workers=[address], pure=False)
+            for address in self.addresses()
+        ]
+
     def renew(self) -> None:
         """Have fresh workers: after one was lost in a fit, the next one on the same ones fails.
 
@@ -90,6 +97,7 @@ class Workers:
         ConnectionError
             If the cluster can't restart its workers.
         """
+        self.n_renewals += 1
         if self._started is not None:
             self._stop()
             self._start()
@@ -101,26 +109,6 @@ class Workers:
                 f"the workers at {self.client.scheduler.address} couldn't be restarted ({error}); "
                 "start a fresh cluster and run this again: what is done is kept"
             ) from error
-
-    def each(
-        self, function: Callable[..., Any], items: Iterable[Sequence[Any]], what: str, total: int
-    ) -> Iterator[Any]:
-        """Yield the function's result of each item, in order, while workers do the next ones.
-
-        `items`: arguments of each call; only some of them are held at a time.
-        `what, total`: how progress is called, and how many items there are.
-        """
-        ahead: deque[Any] = deque()
-        most = _AHEAD * len(self.addresses())
-        with tqdm(total=total, desc=what, mininterval=1) as bar:
-            for item in items:
-                ahead.append(self.client.submit(function, *item, pure=False))
-                if len(ahead) >= most:
-                    yield ahead.popleft().result()
-                    bar.update()
-            while ahead:
-                yield ahead.popleft().result()
-                bar.update()
 
     def _find(self) -> None:
         if self._given is None:
@@ -169,6 +157,11 @@ class Workers:
                 self.client.close()
         finally:
             self._settings.__exit__(None, None, None)
+
+
+def _import(modules: Sequence[str]) -> None:
+    for name in modules:
+        importlib.import_module(name)
 
 
 def _hush() -> None:

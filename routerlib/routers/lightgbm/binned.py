@@ -42,6 +42,16 @@ class BinnedRows:
         """The columns themselves, shape (n_rows, n_columns)."""
         return self._columns
 
+    @property
+    def whole(self) -> BinnedRows:
+        """The rows that the bins are found by, which hold these."""
+        return self
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Mask of the rows among the whole, shape (n_whole,)."""
+        return np.ones(len(self), dtype=bool)
+
     def labelled(self, labels: np.ndarray, settings: Mapping[str, Any]) -> lgb.Dataset:
         """Return the rows with these labels, shape (n_rows,); labels given before are gone."""
         return self.table(settings).set_label(labels)
@@ -65,7 +75,7 @@ class _SomeRows(BinnedRows):
 
     def __init__(self, whole: BinnedRows, kept: np.ndarray) -> None:
         super().__init__(whole.columns)
-        self._whole, self._rows = whole, np.flatnonzero(kept)
+        self._whole, self._kept, self._rows = whole, kept, np.flatnonzero(kept)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -73,6 +83,14 @@ class _SomeRows(BinnedRows):
     @property
     def columns(self) -> np.ndarray:
         return self._columns[self._rows]
+
+    @property
+    def whole(self) -> BinnedRows:
+        return self._whole
+
+    @property
+    def kept(self) -> np.ndarray:
+        return self._kept
 
     def _sorted(self, of_bins: dict[str, Any]) -> lgb.Dataset:
         return self._whole.table(of_bins).subset(self._rows.tolist())

@@ -8,7 +8,7 @@ import numpy as np
 
 from routerlib.features.learners.log_odds import shrunk_mean
 from routerlib.routers.lightgbm.binned import BinnedRows
-from routerlib.routers.lightgbm.boosting import boost
+from routerlib.routers.lightgbm.boosting import Wanted, boost
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -61,18 +61,25 @@ _SHARE_OF_ROUNDS = 0.4
 def train_quality(
     rows: BinnedRows, labels: np.ndarray, random_state: int, *, is_of_fold: bool = False
 ) -> lgb.Booster:
-    """Train a booster whose raw score is the log-odds of quality.
+    """Train a booster as `wanted_quality` wants it."""
+    return _trained(wanted_quality(rows, labels, random_state, is_of_fold=is_of_fold))
+
+
+def wanted_quality(
+    rows: BinnedRows, labels: np.ndarray, random_state: int, *, is_of_fold: bool = False
+) -> Wanted:
+    """Want a booster whose raw score is the log-odds of quality.
 
     `labels` (n_rows,): quality in [0, 1], nothing missing.
     `is_of_fold`: it will be one of several whose mean is taken.
     """
     if len(labels) < MIN_ROWS_FOR_TREES or np.ptp(labels) == 0:
         constant = np.full(len(labels), shrunk_mean(labels, 0.5))
-        return _train(rows, constant, _QUALITY, 1, random_state)
+        return _wanted(rows, constant, _QUALITY, 1, random_state)
     settings, n_rounds = _quality_settings(len(rows)), _rounds(len(labels))
     if is_of_fold:
         settings, n_rounds = {**settings, **_QUALITY_OF_FOLD}, int(n_rounds * _SHARE_OF_ROUNDS)
-    return _train(rows, labels, settings, n_rounds, random_state)
+    return _wanted(rows, labels, settings, n_rounds, random_state)
 
 
 def train_classifier(rows: BinnedRows, classes: np.ndarray, random_state: int) -> lgb.Booster:
@@ -82,34 +89,39 @@ def train_classifier(rows: BinnedRows, classes: np.ndarray, random_state: int) -
         "objective": "multiclass",
         "num_class": int(classes.max()) + 1,
     }
-    return _train(rows, classes, settings, _rounds(len(classes)), random_state)
+    return _trained(_wanted(rows, classes, settings, _rounds(len(classes)), random_state))
 
 
 def train_cost(
     rows: BinnedRows, log_costs: np.ndarray, random_state: int, *, is_of_fold: bool = False
 ) -> lgb.Booster:
-    """Train a booster of the log of cost; constant where there are fewer than 20 rows.
+    """Train a booster as `wanted_cost` wants it."""
+    return _trained(wanted_cost(rows, log_costs, random_state, is_of_fold=is_of_fold))
+
+
+def wanted_cost(
+    rows: BinnedRows, log_costs: np.ndarray, random_state: int, *, is_of_fold: bool = False
+) -> Wanted:
+    """Want a booster of the log of cost; constant where there are fewer than 20 rows.
 
     `is_of_fold`: it will be one of several whose mean is taken.
     """
     n_rounds = _COST_ROUNDS if len(log_costs) >= MIN_ROWS_FOR_TREES else 1
     if is_of_fold:
         settings, n_rounds = {**_COST, **_COST_OF_FOLD}, int(n_rounds * _SHARE_OF_ROUNDS)
-        return _train(rows, log_costs, settings, n_rounds, random_state)
-    return _train(rows, log_costs, _COST, n_rounds, random_state)
+        return _wanted(rows, log_costs, settings, n_rounds, random_state)
+    return _wanted(rows, log_costs, _COST, n_rounds, random_state)
 
 
-def train_mean(rows: BinnedRows, log_s: np.ndarray, random_state: int) -> lgb.Booster:
-    """Train a booster of the mean of log seconds; else as `train_cost`."""
-    return _train(rows, log_s, _MEAN, _MEAN_ROUNDS, random_state)
+def wanted_mean(rows: BinnedRows, log_s: np.ndarray, random_state: int) -> Wanted:
+    """Want a booster of the mean of log seconds; else as `wanted_cost`."""
+    return _wanted(rows, log_s, _MEAN, _MEAN_ROUNDS, random_state)
 
 
-def train_quantile(
-    rows: BinnedRows, log_s: np.ndarray, level: float, random_state: int
-) -> lgb.Booster:
-    """Train a booster of a quantile of log seconds, `level` in (0, 1); else as `train_cost`."""
+def wanted_quantile(rows: BinnedRows, log_s: np.ndarray, level: float, random_state: int) -> Wanted:
+    """Want a booster of a quantile of log seconds, `level` in (0, 1); else as `wanted_cost`."""
     settings = {**_QUANTILE, "alpha": level}
-    return _train(rows, log_s, settings, _QUANTILE_ROUNDS, random_state)
+    return _wanted(rows, log_s, settings, _QUANTILE_ROUNDS, random_state)
 
 
 def raw_scores(booster: lgb.Booster, columns: np.ndarray) -> np.ndarray:
@@ -125,13 +137,19 @@ def _quality_settings(n_rows: int) -> dict[str, Any]:
     }
 
 
-def _train(
+def _trained(wanted: Wanted) -> lgb.Booster:
+    # Through its text, so that a router estimates the same before and after saving.
+    (booster,) = boost([wanted])
+    return booster
+
+
+def _wanted(
     rows: BinnedRows,
     labels: np.ndarray,
     parameters: dict[str, Any],
     n_rounds: int,
     random_state: int,
-) -> lgb.Booster:
+) -> Wanted:
     few = min(30, len(labels) // 15)
     settings = {
         **_COMMON,
@@ -141,8 +159,7 @@ def _train(
     }
     if len(labels) < MIN_ROWS_FOR_TREES:
         settings["bagging_freq"] = 0  # seven tenths of one row would be none
-    # Through its text, so that a router estimates the same before and after saving.
-    return boost(rows, labels, settings, n_rounds)
+    return Wanted(rows, labels, settings, n_rounds)
 
 
 def _rounds(n_rows: int) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,29 +14,39 @@ from routerlib.routers.lightgbm.binned import BinnedRows
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-# From rows of columns, labels (n_rows,), LightGBM's settings and the number of rounds to a booster
-# that was made from its text.
-Boost = Callable[[BinnedRows, np.ndarray, Mapping[str, Any], int], "lgb.Booster"]
+
+class Wanted(NamedTuple):
+    """A booster that is wanted.
+
+    `labels` (n_rows,): of the rows.
+    `settings`: LightGBM's.
+    """
+
+    rows: BinnedRows
+    labels: np.ndarray
+    settings: Mapping[str, Any]
+    n_rounds: int
 
 
-def boost_here(
-    rows: BinnedRows, labels: np.ndarray, settings: Mapping[str, Any], n_rounds: int
-) -> lgb.Booster:
-    """Train a booster in this process."""
+# Boosters that were made from their texts, in the order in which they are wanted.
+Boost = Callable[[Iterable[Wanted]], Iterator["lgb.Booster"]]
+
+
+def boost_here(wanted: Iterable[Wanted]) -> Iterator[lgb.Booster]:
+    """Train boosters in this process, one after the other."""
     import lightgbm as lgb
 
-    # It goes through the text by itself.
-    return lgb.train(dict(settings), rows.labelled(labels, settings), num_boost_round=n_rounds)
+    for rows, labels, settings, n_rounds in wanted:
+        # It goes through the text by itself.
+        yield lgb.train(dict(settings), rows.labelled(labels, settings), num_boost_round=n_rounds)
 
 
 _BOOST: ContextVar[Boost] = ContextVar("boost", default=boost_here)
 
 
-def boost(
-    rows: BinnedRows, labels: np.ndarray, settings: Mapping[str, Any], n_rounds: int
-) -> lgb.Booster:
-    """Train a booster by whoever is to: this process, or a cluster's workers."""
-    return _BOOST.get()(rows, labels, settings, n_rounds)
+def boost(wanted: Iterable[Wanted]) -> Iterator[lgb.Booster]:
+    """Train boosters by whoever is to: this process, or a cluster's workers, several at once."""
+    return _BOOST.get()(wanted)
 
 
 @contextmanager

@@ -11,12 +11,14 @@ from typing import Any, Self
 
 import numpy as np
 
+from routerlib.features.learners.folds import kept_by_folds
 from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.records.decision import Latencies
 from routerlib.routers.lightgbm.binned import BinnedRows
-from routerlib.routers.lightgbm.boosters import raw_scores, train_mean, train_quantile
+from routerlib.routers.lightgbm.boosters import raw_scores, wanted_mean, wanted_quantile
+from routerlib.routers.lightgbm.boosting import Wanted, boost
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models
 from routerlib.routers.usual_latencies import FIELDS, UsualLatencies, known_seconds, upper_level
@@ -100,7 +102,7 @@ class LatencyTrees:
 
 
 class _Seen:
-    """One candidate's calls: what is known of them, and a way to learn it.
+    """One candidate's calls: what is known of them, and what was learnt of it.
 
     `columns` (n_calls, n_columns), `seconds, folds` (n_calls,); `level`: None = the mean.
     """
@@ -116,15 +118,16 @@ class _Seen:
         self._columns, self._seconds, self._folds = columns, seconds, folds
         self._log_s = np.log(np.maximum(seconds, _LEAST_S))
         self._level, self._random_state = level, random_state
+        self._of_all, *self._of_folds = boost(map(self._wanted, kept_by_folds(folds)))
 
     def text(self) -> str:
-        return str(self._trained(np.ones(len(self._log_s), dtype=bool)).model_to_string())
+        return str(self._of_all.model_to_string())
 
     def line(self) -> tuple[float, float]:
         held_out = np.empty(len(self._log_s))
-        for fold in np.unique(self._folds):
+        for fold, booster in zip(np.unique(self._folds), self._of_folds, strict=True):
             out = self._folds == fold
-            held_out[out] = raw_scores(self._trained(~out), self._columns[out])
+            held_out[out] = raw_scores(booster, self._columns[out])
         if self._level is not None:
             level = upper_level(len(held_out), self._level)
             return float(np.quantile(self._log_s - held_out, level, method="higher")), 1.0
@@ -134,8 +137,8 @@ class _Seen:
         mean_s = max(float(self._seconds.mean()), _LEAST_S)
         return float(np.log(mean_s / np.exp(slope * held_out).mean())), slope
 
-    def _trained(self, rows: np.ndarray) -> Any:
-        given = BinnedRows(self._columns[rows]), self._log_s[rows]
+    def _wanted(self, kept: np.ndarray) -> Wanted:
+        given = BinnedRows(self._columns[kept]), self._log_s[kept]
         if self._level is None:
-            return train_mean(*given, self._random_state)
-        return train_quantile(*given, self._level, self._random_state)
+            return wanted_mean(*given, self._random_state)
+        return wanted_quantile(*given, self._level, self._random_state)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,14 +11,15 @@ import numpy as np
 
 from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.log_odds import log_odds, shrunk_mean
-from routerlib.features.learners.stack import Estimated
+from routerlib.features.learners.targets import Estimated
 from routerlib.routers.lightgbm.binned import RowsOf
 from routerlib.routers.lightgbm.boosters import (
     MIN_ROWS_FOR_TREES,
     raw_scores,
-    train_cost,
-    train_quality,
+    wanted_cost,
+    wanted_quality,
 )
+from routerlib.routers.lightgbm.boosting import Wanted, boost
 from routerlib.routers.lightgbm.cost_scale import CostScale
 from routerlib.routers.lightgbm.scoring import Scorer
 from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models, single_model
@@ -74,13 +76,13 @@ class QualityTrees:
             boosters = of_folds
         else:
             bags = [RowsOf(told_or_detected(columns, bag, random_state)) for bag in range(N_BAGS)]
-            boosters = [
-                [
-                    train_quality(rows.take(seen), observed[seen], random_state + bag)
-                    for bag, rows in enumerate(bags)
-                ]
+            wanted = (
+                wanted_quality(rows.take(seen), observed[seen], random_state + bag)
                 for observed, seen in zip(quality.T, np.isfinite(quality).T, strict=True)
-            ]
+                for bag, rows in enumerate(bags)
+            )
+            flat = list(boost(wanted))
+            boosters = [flat[at : at + N_BAGS] for at in range(0, len(flat), N_BAGS)]
         text = merge_models([[each.model_to_string() for each in of_one] for of_one in boosters])
         shape = columns.detected.shape[1], quality.shape[1]
         return cls(text, *shape, len(boosters[0])), held_out
@@ -151,10 +153,11 @@ class CostTrees:
         boosters = of_folds
         if not of_folds:
             rows = RowsOf(columns)
-            boosters = [
-                [train_cost(rows.take(known), logs[known], random_state)]
+            wanted = (
+                wanted_cost(rows.take(known), logs[known], random_state)
                 for logs, known in zip(log_costs.T, np.isfinite(log_costs).T, strict=True)
-            ]
+            )
+            boosters = [[booster] for booster in boost(wanted)]
         texts = [[booster.model_to_string() for booster in of_one] for of_one in boosters]
         text = merge_models(texts) if texts else ""
         n_boosters = len(texts[0]) if texts else 1
@@ -221,17 +224,10 @@ def _cost_of_folds(
     arms = np.flatnonzero(known.sum(axis=0) >= MIN_ROWS_FOR_TREES)
     is_kept = are_many(known, folds)
     boosters: list[list[lgb.Booster]] = [[] for _ in log_costs.T]
-    rows = RowsOf(columns)
-    for number, fold in enumerate(np.unique(folds)):
-        out = folds == fold
-        seed = random_state + number if is_kept else random_state
-        for arm in arms:
-            kept = known[:, arm] & ~out
-            if kept.any():
-                labels = log_costs[kept, arm]
-                booster = train_cost(rows.take(kept), labels, seed, is_of_fold=is_kept)
-                raw[out, arm] = raw_scores(booster, columns[out])
-                boosters[arm].append(booster)
+    given = [RowsOf(columns)], log_costs, folds, arms, random_state
+    for arm, out, booster in _of_folds(*given, wanted_cost, is_kept=is_kept):
+        raw[out, arm] = raw_scores(booster, columns[out])
+        boosters[arm].append(booster)
     return raw, boosters if is_kept else []
 
 
@@ -260,15 +256,43 @@ def _quality_of_folds(
     tables = [RowsOf(told_or_detected(columns, bag, random_state)) for bag in range(n_tables)]
     arms = np.flatnonzero(seen.sum(axis=0) >= MIN_ROWS_FOR_TREES)
     boosters: list[list[lgb.Booster]] = [[] for _ in usual]
-    for number, fold in enumerate(np.unique(folds)):
-        out, rows = folds == fold, tables[number % n_tables]
-        seed = random_state + number if is_kept else random_state
-        for arm in arms:
-            kept = seen[:, arm] & ~out
-            if kept.any():
-                labels = quality[kept, arm]
-                booster = train_quality(rows.take(kept), labels, seed, is_of_fold=is_kept)
-                detected[out, arm] = raw_scores(booster, columns.detected[out])
-                told[out, arm] = raw_scores(booster, columns.told[out])
-                boosters[arm].append(booster)
+    given = tables, quality, folds, arms, random_state
+    for arm, out, booster in _of_folds(*given, wanted_quality, is_kept=is_kept):
+        detected[out, arm] = raw_scores(booster, columns.detected[out])
+        told[out, arm] = raw_scores(booster, columns.told[out])
+        boosters[arm].append(booster)
     return Estimated(detected, told), boosters if is_kept else []
+
+
+def _of_folds(
+    tables: Sequence[RowsOf],
+    values: np.ndarray,
+    folds: np.ndarray,
+    arms: np.ndarray,
+    random_state: int,
+    want: Callable[..., Wanted],
+    *,
+    is_kept: bool,
+) -> Iterator[tuple[int, np.ndarray, lgb.Booster]]:
+    """Yield candidates, masks of prompts that were held out, and the boosters of the others.
+
+    `tables`: columns of the prompts, for the folds in turn.
+    `values` (n_prompts, n_models): what is learnt; NaN = unknown.
+    `want`: `wanted_quality` or `wanted_cost`.
+    `is_kept`: each will be one of several whose mean is taken.
+    """
+    known = np.isfinite(values)
+    of_whom: deque[tuple[int, np.ndarray]] = deque()
+
+    def wanted() -> Iterator[Wanted]:
+        for number, fold in enumerate(np.unique(folds)):
+            out, rows = folds == fold, tables[number % len(tables)]
+            seed = random_state + number if is_kept else random_state
+            for arm in arms:
+                kept = known[:, arm] & ~out
+                if kept.any():
+                    of_whom.append((int(arm), out))
+                    yield want(rows.take(kept), values[kept, arm], seed, is_of_fold=is_kept)
+
+    for booster in boost(wanted()):
+        yield (*of_whom.popleft(), booster)

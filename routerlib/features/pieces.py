@@ -1,0 +1,73 @@
+"""Pieces of a training that need nothing of each other: done here, or by a cluster's workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar
+
+Value = TypeVar("Value")
+Result = TypeVar("Result")
+
+
+class Doer(Protocol):
+    """Who does pieces."""
+
+    def share(self, value: Value) -> Value:
+        """Return what stands for a value among the arguments of pieces."""
+
+    def each(
+        self, function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
+    ) -> list[Result]:
+        """Return the function's result for the arguments of each piece, in their order."""
+
+
+class _Here:
+    """Does one piece after the other in this process."""
+
+    def share(self, value: Value) -> Value:
+        return value
+
+    def each(
+        self, function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
+    ) -> list[Result]:
+        return [function(*piece) for piece in pieces]
+
+
+_HERE = _Here()
+_DOER: ContextVar[Doer | None] = ContextVar("doer", default=None)
+
+
+def share(value: Value) -> Value:
+    """Return what stands for a value among the arguments of pieces: it is sent to workers once.
+
+    Hold it as long as pieces take it; the same value that is shared again isn't sent again.
+    """
+    return (_DOER.get() or _HERE).share(value)
+
+
+def each(
+    function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
+) -> list[Result]:
+    """Return the function's result for the arguments of each piece, in their order.
+
+    A result must not depend on who does the piece, nor on what was done before.
+
+    `function`: of a module or a class, so that workers find it by its name.
+    `what`: what the pieces are, for those who see how far the training is.
+
+    >>> each(divmod, [(7, share(2)), (9, share(4))], "divisions")
+    [(3, 1), (2, 1)]
+    """
+    return (_DOER.get() or _HERE).each(function, pieces, what)
+
+
+@contextmanager
+def done_by(doer: Doer) -> Iterator[None]:
+    """Have another one do the pieces, as long as the block lasts."""
+    token = _DOER.set(doer)
+    try:
+        yield
+    finally:
+        _DOER.reset(token)
