@@ -234,7 +234,8 @@ def _price_table(prices: Mapping[str, Price]) -> pd.DataFrame:
                 "input_usd_per_mtok": price.input_usd_per_mtok,
                 "output_usd_per_mtok": price.output_usd_per_mtok,
                 "cached_input_usd_per_mtok": price.cached_input_usd_per_mtok,
+                "cache_write_usd_per_mtok": price.cache_write_usd_per_mtok,
             }
             for number, (name, price) in enumerate(prices.items())
         ]
-    ).astype({"cached_input_usd_per_mtok": float})
+    ).astype({"cached_input_usd_per_mtok": float, "cache_write_usd_per_mtok": float})

@@ -30,7 +30,8 @@ COUNTED = (
     (
         "calls of which more tokens were cached than came in, or more were thoughts than went "
         "out; what they cost is told too low",
-        "select count(*) from calls where cached_input_tokens > input_tokens "
+        "select count(*) from calls where "
+        "cached_input_tokens + coalesce(cache_write_tokens, 0) > input_tokens "
         "or reasoning_tokens > output_tokens",
     ),
 )

@@ -58,10 +58,11 @@ priced as (
     select * from prices
     qualify row_number() over (partition by candidate order by price_id desc) = 1
 ), costed as (
-    select asked.*, coalesce((
-        (input_tokens - least(cached_input_tokens, input_tokens)) * input_usd_per_mtok
-        + least(cached_input_tokens, input_tokens)
-        * coalesce(cached_input_usd_per_mtok, input_usd_per_mtok)
+    select asked.*, least(cached_input_tokens, input_tokens) as n_read,
+        least(coalesce(cache_write_tokens, 0), input_tokens - n_read) as n_written, coalesce((
+        (input_tokens - n_read - n_written) * input_usd_per_mtok
+        + n_read * coalesce(cached_input_usd_per_mtok, input_usd_per_mtok)
+        + n_written * coalesce(cache_write_usd_per_mtok, input_usd_per_mtok)
         + output_tokens * output_usd_per_mtok
     ) / 1e6, given_cost_usd) as cost_usd
     from asked left join priced using (candidate)

@@ -21,7 +21,10 @@ PROMPT_COLUMNS = ("messages", "task", "reference", "judge", "source", "topic", "
 _VALUES_AT_ONCE = 500
 _LOGGED_VERSIONS = ("routerlib", "openai", "xllamacpp", "lightgbm", "scikit-learn", "duckdb")
 _NO_TOKENS: Mapping[str, int | None] = dict.fromkeys(
-    ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
+    (
+        *("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens"),
+        "cache_write_tokens",
+    )
 )
 
 
@@ -124,6 +127,7 @@ def price_row(candidate: CandidateModel, run_id: int | None) -> dict[str, Any]:
         "input_usd_per_mtok": float(price.input_usd_per_mtok),
         "output_usd_per_mtok": float(price.output_usd_per_mtok),
         "cached_input_usd_per_mtok": price.cached_input_usd_per_mtok,
+        "cache_write_usd_per_mtok": price.cache_write_usd_per_mtok,
         "source": price.source,
         "as_of": price.as_of,
         "run_id": run_id,

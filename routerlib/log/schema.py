@@ -284,6 +284,26 @@ from whole_prompts as prompts left join prompt_facts on fact_id = (
 order by prompts.rowid;
 """
 
+# What writing to a provider's cache costs more. Earlier rows don't say, which counts as none.
+_M006_CACHE_WRITES = """
+alter table calls add column cache_write_tokens integer check (cache_write_tokens >= 0);
+alter table prices add column cache_write_usd_per_mtok real check (cache_write_usd_per_mtok >= 0);
+
+drop view whole_calls;
+create view whole_calls as
+select
+    calls.rowid as rowid,
+    call_id, prompt_id, candidate, params_hash, repeat, status, finish_reason, response,
+    input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, latency_s, attempts,
+    error_type, error, run_id, decision_id, given_cost_usd, origin, asked_at,
+    iif(tools_piece is null, extra, json_set(extra, '$.tools', json(coalesce(
+        (select pieces.json from pieces where piece_id = tools_piece),
+        'a piece is missing of call ' || call_id
+    )))) as extra,
+    created_at, cache_write_tokens
+from calls;
+"""
+
 
 def _append_only(*tables: str) -> str:
     return "".join(
@@ -301,6 +321,7 @@ MIGRATIONS: tuple[str, ...] = (
     _M003_IMPORTS + _append_only("calls"),
     _M004_STARTS + _append_only("starts"),
     _M005_PIECES + _append_only("pieces"),
+    _M006_CACHE_WRITES,
 )
 VERSION = len(MIGRATIONS)
 

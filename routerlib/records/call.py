@@ -32,17 +32,19 @@ class Usage:
 
     `input_tokens, output_tokens`: tokens, at least 0. Output includes reasoning tokens.
     `cached_input_tokens, reasoning_tokens`: tokens, at least 0; parts of the two numbers above.
+    `cache_write_tokens`: input tokens that the provider's cache took in, of those not read from it.
     """
 
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")
+        for name, n_tokens in vars(self).items():
+            if n_tokens < 0:
+                raise ValueError(f"{name} must be at least 0, got {n_tokens!r}")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Price:
         Where the price comes from.
     as_of : str or None, default=None
         ISO date for which it was valid.
+    cache_write_usd_per_mtok : float or None, default=None
+        Price of input tokens that the provider's cache took in; None = the input price.
 
     Examples
     --------
@@ -71,9 +75,15 @@ class Price:
     cached_input_usd_per_mtok: float | None = None
     source: str = "candidates.yaml"
     as_of: str | None = None
+    cache_write_usd_per_mtok: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok"):
+        for name in (
+            "input_usd_per_mtok",
+            "output_usd_per_mtok",
+            "cached_input_usd_per_mtok",
+            "cache_write_usd_per_mtok",
+        ):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
@@ -91,13 +101,17 @@ class Price:
         float
             US dollars, at least 0.
         """
-        cached_price = self.cached_input_usd_per_mtok
-        if cached_price is None:
-            cached_price = self.input_usd_per_mtok
+        input_price = self.input_usd_per_mtok
+        cached_price, write_price = (
+            input_price if price is None else price
+            for price in (self.cached_input_usd_per_mtok, self.cache_write_usd_per_mtok)
+        )
         cached = min(usage.cached_input_tokens, usage.input_tokens)
+        written = min(usage.cache_write_tokens, usage.input_tokens - cached)
         micro_usd = (
-            (usage.input_tokens - cached) * self.input_usd_per_mtok
+            (usage.input_tokens - cached - written) * input_price
             + cached * cached_price
+            + written * write_price
             + usage.output_tokens * self.output_usd_per_mtok
         )
         return micro_usd / _TOKENS_PER_PRICE_UNIT

@@ -79,11 +79,12 @@ def message_usage(answer: Answer) -> dict[str, int]:
     """Return the tokens of the answer; 0 where the provider told none, since clients need some."""
     used = answer.call.usage
     cached = used.cached_input_tokens if used else 0
+    written = used.cache_write_tokens if used else 0
     return {
-        "input_tokens": used.input_tokens - cached if used else 0,
+        "input_tokens": used.input_tokens - cached - written if used else 0,
         "output_tokens": used.output_tokens if used else 0,
         "cache_read_input_tokens": cached,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": written,
     }
 
 

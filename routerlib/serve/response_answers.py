@@ -123,7 +123,7 @@ def _usage(answer: Answer) -> dict[str, Any] | None:
         "input_tokens": used.input_tokens,
         "input_tokens_details": {
             "cached_tokens": used.cached_input_tokens,
-            "cache_write_tokens": 0,
+            "cache_write_tokens": used.cache_write_tokens,
         },
         "output_tokens": used.output_tokens,
         "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens},

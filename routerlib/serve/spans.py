@@ -157,6 +157,7 @@ def _of_call(call: Call, candidate: CandidateModel) -> dict[str, Any]:
         "gen_ai.usage.input_tokens": usage and usage.input_tokens,
         "gen_ai.usage.output_tokens": usage and usage.output_tokens,
         "gen_ai.usage.cache_read.input_tokens": usage and usage.cached_input_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": usage and usage.cache_write_tokens,
         "gen_ai.usage.reasoning.output_tokens": usage and usage.reasoning_tokens,
         "routerlib.candidate": call.candidate,
         "routerlib.status": call.status,

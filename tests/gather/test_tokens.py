@@ -34,7 +34,7 @@ def _usage(counts: Any, has_text: bool = True) -> Usage | None:
         ({**PLAIN, "reasoning_tokens": 3}, Usage(10, 5, 0, 3)),
         ({**PLAIN, "prompt_tokens_details": None, "completion_tokens_details": []}, Usage(10, 5)),
         ({"input_tokens": 1, "cache_read_input_tokens": 900, "cache_creation_input_tokens": 99,
-          "output_tokens": 5}, Usage(1000, 5, 900)),
+          "output_tokens": 5}, Usage(1000, 5, 900, 0, 99)),
         ({"inputTokens": 1, "outputTokens": 5, "totalTokens": 906, "cacheReadInputTokens": 900},
          Usage(901, 5, 900)),
         ({"promptTokenCount": 10, "candidatesTokenCount": 5, "thoughtsTokenCount": 7,
@@ -93,6 +93,29 @@ def test_counts_are_found_in_every_place(body: Any) -> None:
     usage = _usage(find_counts(body))
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (10, 5)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"input_tokens": 10, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 60},
+        {"inputTokens": 10, "cacheReadInputTokens": 30, "cacheWriteInputTokens": 60},
+        {
+            "prompt_tokens": 100,
+            "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 60},
+        },
+        {
+            "prompt_tokens": 100,
+            "prompt_tokens_details": {"cached_tokens": 30, "cache_creation_tokens": 60},
+            "cache_creation_input_tokens": 60,
+        },
+    ],
+    ids=["Anthropic", "Bedrock", "OpenRouter", "LiteLLM"],
+)
+def test_tokens_that_a_cache_took_in_are_known_apart(counts: dict[str, Any]) -> None:
+    usage, doubt = read_tokens({**counts, "output_tokens": 5}, has_text=True)
+    assert usage == Usage(100, 5, cached_input_tokens=30, cache_write_tokens=60)
+    assert not doubt
 
 
 COUNTS = st.none() | st.integers(0, 50)

@@ -114,6 +114,7 @@ def test_a_decision_and_its_call_are_spans_without_a_text(
         "gen_ai.usage.input_tokens": 12,
         "gen_ai.usage.output_tokens": 3,
         "gen_ai.usage.cache_read.input_tokens": 8,
+        "gen_ai.usage.cache_creation.input_tokens": 0,
         "gen_ai.usage.reasoning.output_tokens": 0,
         "routerlib.candidate": "small",
         "routerlib.status": "ok",

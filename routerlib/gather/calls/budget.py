@@ -76,8 +76,9 @@ def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
     )
     usage = Usage(n_input, cap)
     # A cache that is dearer than plain input (some charge for filling it) counts in full.
-    cached = Usage(n_input, cap, cached_input_tokens=n_input)
-    return max(price.cost_usd(usage), price.cost_usd(cached))
+    read = Usage(n_input, cap, cached_input_tokens=n_input)
+    written = Usage(n_input, cap, cache_write_tokens=n_input)
+    return max(map(price.cost_usd, (usage, read, written)))
 
 
 def capped(candidate: CandidateModel) -> CandidateModel:

@@ -22,6 +22,11 @@ _CACHED = (
     "prompt_cache_hit_tokens", "cache_read_input_tokens", "cacheReadInputTokens",
     "cachedContentTokenCount", "cached_prompt_text_tokens", "num_cached_tokens",
 )  # fmt: skip
+_WRITTEN = (
+    "prompt_tokens_details.cache_write_tokens", "input_tokens_details.cache_write_tokens",
+    "prompt_tokens_details.cache_creation_tokens", "cache_write_tokens",
+    "cache_creation_input_tokens", "cacheWriteInputTokens",
+)  # fmt: skip
 _BESIDE_INPUT = (
     ("cache_read_input_tokens", "cacheReadInputTokens"),
     ("cache_creation_input_tokens", "cacheWriteInputTokens"),
@@ -85,9 +90,9 @@ def _of_timings(timings: Any) -> dict[str, Any] | None:
 def read_tokens(counts: Any, *, has_text: bool) -> Tokens:
     """Read token counts; unknown where one is absurd, or zero beside a text that cost some.
 
-    >>> read_tokens({"prompt_tokens": 8, "completion_tokens": 5, "total_tokens": 513},
-    ...             has_text=True).usage
-    Usage(input_tokens=8, output_tokens=505, cached_input_tokens=0, reasoning_tokens=500)
+    >>> told = {"prompt_tokens": 8, "completion_tokens": 5, "total_tokens": 513}
+    >>> read_tokens(told, has_text=True).usage == Usage(8, 505, reasoning_tokens=500)
+    True
     """
     if not isinstance(counts, dict):
         return Tokens(None)
@@ -116,13 +121,15 @@ def _read(counts: dict[str, Any], has_text: bool) -> Tokens:
         n_output = total - n_input
     if n_input == 0 or (n_output == 0 and has_text):
         return Tokens(None, "no tokens are told beside a text")
-    n_cached = _first(counts, _CACHED) or 0
+    n_cached, n_written = _first(counts, _CACHED) or 0, _first(counts, _WRITTEN) or 0
     doubt = ""
     if total and total < n_input + n_output:
         doubt = f"{n_input} tokens in and {n_output} out are told, and {total} in all"
-    elif n_cached > n_input or n_thought > n_output:
+    elif n_cached + n_written > n_input or n_thought > n_output:
         doubt = "more tokens were cached than came in, or more were thoughts than went out"
-    return Tokens(Usage(n_input, n_output, min(n_cached, n_input), min(n_thought, n_output)), doubt)
+    n_cached = min(n_cached, n_input)
+    n_written = min(n_written, n_input - n_cached)
+    return Tokens(Usage(n_input, n_output, n_cached, min(n_thought, n_output), n_written), doubt)
 
 
 def _input(counts: Mapping[str, Any]) -> int | None:

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from routerlib.records.call import CacheRule
+from routerlib.records.call import CacheRule, Price
 
 # Tokens below which nothing is kept, by names of models; the first that is found counts.
 _LEAST_GEMINI = ((r"gemini-2\.5", 2048), (r"gemini-([3-9]|\d\d)", 4096))
@@ -60,6 +61,18 @@ def usual_rule(
     if ttl not in _LIFETIMES_S:
         return None
     return CacheRule(least, None, _LIFETIMES_S[ttl], _WRITE_FACTORS[ttl])
+
+
+def with_write_price(price: Price, rule: CacheRule | None) -> Price:
+    """Return a price that counts what a rule says of writing to the cache, if that is dearer.
+
+    >>> with_write_price(Price(2.0, 4.0), CacheRule(write_factor=1.25)).cache_write_usd_per_mtok
+    2.5
+    """
+    by_rule = 0.0 if rule is None else rule.write_factor * price.input_usd_per_mtok
+    if by_rule <= (price.cache_write_usd_per_mtok or price.input_usd_per_mtok):
+        return price
+    return replace(price, cache_write_usd_per_mtok=by_rule)
 
 
 def _least(model: str, known: tuple[tuple[str, int], ...]) -> int | None:

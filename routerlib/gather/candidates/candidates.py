@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from routerlib.gather.candidates.cache_rules import usual_rule
+from routerlib.gather.candidates.cache_rules import usual_rule, with_write_price
 from routerlib.gather.candidates.facts import Facts, known_facts
 from routerlib.gather.candidates.keys import key_complaints
 from routerlib.gather.candidates.parameters import (
@@ -79,6 +79,7 @@ class _PriceEntry(_Strict):
     input_usd_per_mtok: float = Field(ge=0, le=_DEAREST_USD)
     output_usd_per_mtok: float = Field(ge=0, le=_DEAREST_USD)
     cached_input_usd_per_mtok: float | None = Field(default=None, ge=0, le=_DEAREST_USD)
+    cache_write_usd_per_mtok: float | None = Field(default=None, ge=0, le=_DEAREST_USD)
     source: str = "candidates.yaml"
     as_of: str | None = None
 
@@ -314,14 +315,15 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
     fields = checked.model_dump(exclude=_WORKED_OUT)
     # From here on they are one: both are sent, hashed and logged alike.
     fields["parameters"] |= checked.extra
+    cache = _cache(checked, fields["parameters"])
     return CandidateModel(
         **fields,
         base_url=checked.base_url or provider.base_url,
         api_key_env=checked.api_key_env or provider.api_key_env,
-        price=_price(checked, label),
+        price=with_write_price(_price(checked, label), cache),
         roles=tuple(checked.roles),
         **_facts(checked)._asdict(),
-        cache=_cache(checked, fields["parameters"]),
+        cache=cache,
     )
 
 

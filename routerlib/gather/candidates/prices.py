@@ -57,6 +57,9 @@ def list_price(model: str, provider: str) -> Price | None:
             cached_input_usd_per_mtok=usd_per_mtok(
                 Usage(input_tokens=_TOKENS_TO_PRICE, cache_read_tokens=_TOKENS_TO_PRICE)
             ),
+            cache_write_usd_per_mtok=usd_per_mtok(
+                Usage(input_tokens=_TOKENS_TO_PRICE, cache_write_tokens=_TOKENS_TO_PRICE)
+            ),
             # The table is as old as the package: the date alone would promise today's prices.
             source=f"genai-prices {version('genai-prices')}",
             as_of=now.date().isoformat(),

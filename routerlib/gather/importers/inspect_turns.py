@@ -96,8 +96,9 @@ class Spent(NamedTuple):
 def spent(usages: Sequence[Any]) -> Spent:
     """Add up usages of Inspect, whose input leaves out what a cache held or took.
 
-    >>> spent([{"input_tokens": 3, "output_tokens": 5, "input_tokens_cache_read": 4}]).usage
-    Usage(input_tokens=7, output_tokens=5, cached_input_tokens=4, reasoning_tokens=0)
+    >>> told = {"input_tokens": 3, "output_tokens": 5, "input_tokens_cache_read": 4}
+    >>> spent([told]).usage == Usage(7, 5, cached_input_tokens=4)
+    True
     >>> spent([{"input_tokens": 10**12, "output_tokens": 5}]).usage is None
     True
     """
@@ -116,7 +117,8 @@ def spent(usages: Sequence[Any]) -> Spent:
     cost_usd = None if None in costs else float(sum(costs))
     if n_input == 0:
         return Spent(None, cost_usd or None)
-    return Spent(Usage(n_input, output, sum(read), min(reasoning, output)), cost_usd)
+    usage = Usage(n_input, output, sum(read), min(reasoning, output), sum(written))
+    return Spent(usage, cost_usd)
 
 
 def _count(usage: Mapping[str, Any], name: str, missing: int | None = 0) -> int:

@@ -43,6 +43,7 @@ _FILLED_IN = {
     "presence_penalty": 0,
 }
 _CACHED = ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens")
+_WRITTEN = ("input_cache_creation", "input_cache_write", "cache_creation_input_tokens")
 _THOUGHT = ("output_reasoning_tokens", "output_reasoning", "reasoning_tokens")
 # What an answer has that is a message, not a text of JSON that a model wrote.
 _OF_MESSAGES = {"role", "content", "tool_calls"}
@@ -158,7 +159,12 @@ def counts_of(details: Mapping[str, Any]) -> dict[str, Any] | None:
         n_input, n_output = counts["input"], counts["output"]
     found = {"prompt_tokens": n_input, "completion_tokens": n_output}
     found |= {} if total is None else {"total_tokens": total}
-    for name, names in (("cached_tokens", _CACHED), ("reasoning_tokens", _THOUGHT)):
+    parts = {
+        "cached_tokens": _CACHED,
+        "cache_write_tokens": _WRITTEN,
+        "reasoning_tokens": _THOUGHT,
+    }
+    for name, names in parts.items():
         if told := [counts[each] for each in names if each in counts]:
             found[name] = told[0]
     return found

@@ -162,11 +162,14 @@ def _of_conventions(told: _Span) -> tuple[dict[str, Any], dict[str, Any], dict[s
         "completion_tokens": told.get("gen_ai.usage.output_tokens"),
     }
     cached = told.get("gen_ai.usage.cache_read.input_tokens")
+    written = told.get("gen_ai.usage.cache_creation.input_tokens")
     thought = told.get("gen_ai.usage.reasoning.output_tokens")
     if thought is None:  # as OpenLLMetry names it
         thought = told.get("gen_ai.usage.reasoning_tokens")
     if cached is not None:
         counts["prompt_tokens_details"] = {"cached_tokens": cached}
+    if written is not None:
+        counts["cache_write_tokens"] = written
     if thought is not None:
         counts["completion_tokens_details"] = {"reasoning_tokens": thought}
     request = {"model": told.get("gen_ai.request.model"), "messages": messages, **_told(parameters)}
