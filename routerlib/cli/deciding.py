@@ -194,7 +194,7 @@ def train(
     metadata: dict[str, Any] = {"test": evaluation.as_dict(), "judge": judge}
     lines = [f"{evaluation.verdict.headline}.", evaluation.verdict.sentence]
     if cascade:
-        saved, beside, lines = with_steps(router, division, evaluation.verdict, how)
+        saved, beside, lines = with_steps(router, division, evaluation.verdict, how, strict)
         metadata["test"] |= {"cascade": beside}
     kept = install(saved, model_path, metadata, keep=keep)
     n = evaluation.verdict.numbers["n"] or 0

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 
 def with_steps(
-    router: Router, division: Division, routing: Verdict, how: Mapping[str, Any]
+    router: Router,
+    division: Division,
+    routing: Verdict,
+    how: Mapping[str, Any],
+    failures_wrong: Outcomes | None = None,
 ) -> tuple[Router, dict[str, Any], list[str]]:
     """Return a cascade around a router, what it is worth on held-out prompts, and that in words.
 
     `how`: the router was trained; with `certify` the cascade's own choices are promised something.
+    `failures_wrong`: the held-out prompts with failed calls as wrong answers.
     """
     from routerlib.evaluation.cascade_verdict import together
     from routerlib.evaluation.cascade_worth import evaluate_cascade
@@ -33,7 +38,7 @@ def with_steps(
         built = Cascade(router).fit(division.train)
     else:
         built = _certified(router, division.train, how["certify"], how["random_state"])
-    found = evaluate_cascade(built, division.test)
+    found = evaluate_cascade(built, division.test, failures_wrong)
     finding = together(found, routing)
     lines = [f"{finding.headline}.", finding.sentence, f"Routing alone: {routing.sentence}"]
     return built, found.as_dict(), lines

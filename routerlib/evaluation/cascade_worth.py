@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from routerlib.evaluation.failed_calls import failures_counted
 from routerlib.evaluation.routing import check_held_out, route_all
 from routerlib.metrics.intervals import Interval, paired_bootstrap, widen_for_unseen
 from routerlib.outcomes.outcomes import Outcomes
@@ -127,7 +128,12 @@ def frame_of(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def evaluate_cascade(
-    cascade: Cascade, test: Outcomes, *, n_bootstrap: int = 1000, random_state: int = 0
+    cascade: Cascade,
+    test: Outcomes,
+    test_failures_wrong: Outcomes | None = None,
+    *,
+    n_bootstrap: int = 1000,
+    random_state: int = 0,
 ) -> CascadeEvaluation:
     """Follow a cascade over held-out prompts, and compare it with its router.
 
@@ -137,6 +143,9 @@ def evaluate_cascade(
         Fitted; at its own operating point.
     test : Outcomes
         With `answers`; prompts that neither cascade nor router was trained on.
+    test_failures_wrong : Outcomes or None, default=None
+        The same prompts, with quality 0 where a call failed: such a call then counts as an empty
+        answer that is wrong. None = prompts with a failed call are skipped.
     n_bootstrap : int, default=1000
         Replicates, whole groups of prompts at a time.
     random_state : int, default=0
@@ -160,7 +169,7 @@ def evaluate_cascade(
     'The cascade pays beside the router: ...'
     """
     check_held_out(cascade, test)
-    part = _complete(cascade, test)
+    part = _complete(cascade, test, failures_counted(test, test_failures_wrong))
     replay = cascade.replay(part)
     arms = route_all(cascade.router, part).arms
     rows, best = np.arange(len(part)), part.models.index(cascade.best_single_)
@@ -206,18 +215,22 @@ def is_measurable(cascade: Cascade, test: Outcomes) -> bool:
     """
     if test.answers is None or any(name not in test.models for name in cascade.models_):
         return False
-    return bool(len(_complete_rows(test.of_models(cascade.models_))))
-
-
-def _complete(cascade: Cascade, test: Outcomes) -> Outcomes:
-    """Return the prompts with every candidate's answer, quality and cost, in the router's order."""
     part = test.of_models(cascade.models_)
+    return bool(len(_complete_rows(part, part)))
+
+
+def _complete(cascade: Cascade, test: Outcomes, counted: Outcomes) -> Outcomes:
+    """Return the prompts with every candidate's answer, quality and cost, in the router's order.
+
+    `counted`: the same, failed calls as wrong answers.
+    """
+    part = counted.of_models(cascade.models_)
     if part.answers is None:
         raise ValueError(
             "these outcomes hold no answers, so that nobody can say what looking at them is "
             "worth; read them from a log that kept them, or give `answers`"
         )
-    rows = _complete_rows(part)
+    rows = _complete_rows(part, test.of_models(cascade.models_))
     if not len(rows):
         raise ValueError(
             f"none of {len(test)} held-out prompts has an answer, a score and a cost of every "
@@ -226,11 +239,12 @@ def _complete(cascade: Cascade, test: Outcomes) -> Outcomes:
     return part.take(rows)
 
 
-def _complete_rows(part: Outcomes) -> np.ndarray:
+def _complete_rows(part: Outcomes, as_observed: Outcomes) -> np.ndarray:
     told = part.answers or ()
     is_there = np.array([[text is not None for text in row] for row in told], dtype=bool)
     is_there = is_there.reshape(part.quality.shape)
-    is_known = np.isfinite(part.quality) & np.isfinite(part.cost_usd) & is_there
+    has_failed = np.isnan(as_observed.quality)  # of whose answer nobody got anything
+    is_known = np.isfinite(part.quality) & np.isfinite(part.cost_usd) & (is_there | has_failed)
     return np.flatnonzero(is_known.all(axis=1))
 
 

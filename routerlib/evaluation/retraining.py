@@ -216,7 +216,9 @@ def retrain(
         return Retraining("kept", f"Kept: the two can't be compared; {thin}.", **known)
     done = Retraining(
         "replaced" if found.is_promoted else "kept",
-        found.sentence(margin) + (_of_same(challenger) if found.is_same else ""),
+        found.sentence(margin)
+        + (_of_same(challenger) if found.is_same else "")
+        + (_without_promise(champion) if found.is_promoted else ""),
         comparison=found.comparison,
         evidence=found.evidence,
         **known,
@@ -322,6 +324,19 @@ def _of_same(challenger: Router) -> str:
         f" The new router, trained on the {len(challenger.train_prompt_ids_)} prompts left for "
         f"training, {stands}. `routerlib train` learns from all prompts and tests out of fold, "
         "so it may come to another."
+    )
+
+
+def _without_promise(champion: Router) -> str:
+    """Say where the router that is replaced was certified: the one in its place promises nothing.
+
+    The prompts that put it in use have been looked at, so none is left to certify it on.
+    """
+    if champion.training_.get("cost_weight_is") != "certified":
+        return ""
+    return (
+        " The router before was certified, this one carries no certificate: a new one is made by "
+        "`routerlib train --epsilon E --delta D`, on prompts set aside for it."
     )
 
 

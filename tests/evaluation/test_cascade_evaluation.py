@@ -83,6 +83,28 @@ def test_costs_hold_every_call_and_paths_say_what_asking_on_brought() -> None:
     assert table.prompts.sum() == found.n == 120
 
 
+def test_failed_calls_are_wrong_answers_that_say_nothing_and_are_paid() -> None:
+    test = held_out()
+    has_failed = (np.arange(len(test)) < 30)[:, None] & np.array([True, False])
+    failed = replace(
+        test,
+        quality=np.where(has_failed, np.nan, test.quality),
+        answers=[[None if lost else text for lost, text in zip(*row, strict=True)]
+                 for row in zip(has_failed, test.answers, strict=True)],
+    )  # fmt: skip
+    wrong = replace(failed, quality=np.where(has_failed, 0.0, test.quality))
+    cascade = telling_cascade()
+    skipped = evaluate_cascade(cascade, failed, n_bootstrap=50)
+    counted = evaluate_cascade(cascade, failed, wrong, n_bootstrap=50)
+    assert (skipped.n, skipped.n_skipped) == (90, 30)
+    assert (counted.n, counted.n_skipped) == (120, 0)
+    best = counted.measured["quality"].value - counted.measured["quality_difference"].value
+    assert best == pytest.approx(1.0)  # the large model never failed
+    replayed = cascade.replay(wrong)
+    assert counted.measured["quality"].value == pytest.approx(replayed.quality.mean())
+    assert counted.measured["cost_usd"].value == pytest.approx(replayed.cost_usd.mean())
+
+
 def test_answers_that_show_nothing_leave_the_router() -> None:
     everything = telling_outcomes()
     silent = replace(everything, answers=[["Answer: 4", "Answer: 4"]] * len(everything))

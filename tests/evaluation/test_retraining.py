@@ -183,6 +183,7 @@ def test_a_poor_champion_is_replaced_and_can_be_put_back(log: rl.CallLog, tmp_pa
     fill(log, world)
     path = tmp_path / "router_model.pkl"
     poor = BestSingle().fit(world.take(range(40)))
+    poor.stand_at(poor.cost_weight_, training={"cost_weight_is": "certified"})
     poor.save(path, {"judge": "exact"})
     champion = path.read_bytes()
     done = retrain(log, path, margin=0.0)
@@ -190,6 +191,7 @@ def test_a_poor_champion_is_replaced_and_can_be_put_back(log: rl.CallLog, tmp_pa
     assert done.comparison is not None
     assert done.comparison.utility.low >= 0
     assert "prompts that neither was trained on the new router gains +0." in done.sentence
+    assert "The router before was certified, this one carries no certificate" in done.sentence
     new = load_router(path)
     assert new.router_hash_ == done.challenger != done.champion == poor.router_hash_
     described = json.loads(path.with_suffix(".json").read_text())

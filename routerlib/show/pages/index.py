@@ -152,7 +152,7 @@ def find(
         if is_measurable(router, test):
             ways["cascade"] = router
             cascade = evaluate_cascade(
-                router, test, n_bootstrap=n_bootstrap, random_state=random_state
+                router, test, wrong, n_bootstrap=n_bootstrap, random_state=random_state
             )
     return Findings(
         router=alone,
@@ -170,7 +170,7 @@ def find(
         ),
         comparison=compare(
             ways,
-            test if "cascade" in ways else counted,  # which has no answer to look at
+            counted,
             train=train if len(train) else None,
             n_bootstrap=n_bootstrap,
             random_state=random_state,
