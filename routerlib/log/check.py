@@ -13,7 +13,7 @@ from routerlib.log.damage import surprises
 from routerlib.log.pieces import altered_piece
 from routerlib.log.queries import TABLES
 from routerlib.records.prompt import Prompt
-from routerlib.records.trajectories import is_trajectory, trajectory_text, whole_text
+from routerlib.records.trajectories import as_words, is_trajectory, trajectory_text, whole_text
 
 # A damaged file can have a complaint for every page; the first ones tell enough.
 MOST_COMPLAINTS = 20
@@ -85,10 +85,17 @@ def _earlier(prompt: Prompt) -> str:
     return trajectory_text(messages) if is_trajectory(messages) else whole_text(messages)
 
 
+def _is_text_of(prompt: Prompt, text: str) -> bool:
+    if text == prompt.text:
+        return True
+    return as_words(text) in map(as_words, (prompt.text, _earlier(prompt)))
+
+
 def altered(rows: Iterable[tuple[str, str, str, str | None]]) -> Iterator[str]:
     """Tell of prompts whose identifier or text doesn't follow from their messages.
 
-    A text may be that of an earlier version: all that was said, or without a situation.
+    A text may be that of an earlier version: all that was said, without a situation, or with
+    lines of the user's own as they were.
 
     `rows`: identifier, messages as JSON, text, and further fields as JSON of each.
     """
@@ -98,5 +105,5 @@ def altered(rows: Iterable[tuple[str, str, str, str | None]]) -> Iterator[str]:
         except (ValueError, TypeError, AttributeError) as error:
             yield f"the messages of prompt {prompt_id!r} can't be read: {error}"
             continue
-        if prompt.prompt_id != prompt_id or (text != prompt.text and text != _earlier(prompt)):
+        if prompt.prompt_id != prompt_id or not _is_text_of(prompt, text):
             yield f"prompt {prompt_id!r} was altered: its messages give {prompt.prompt_id!r}"

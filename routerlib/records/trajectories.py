@@ -25,6 +25,8 @@ _STANDING = re.compile(
     re.M,
 )
 _RESULT = "[last result: "
+# How lines begin that tell where a conversation stands; nobody else's line may begin so.
+_MARK = re.compile(r"^(?=\[(?:step \d|messages: |last result: ))", re.M)
 _FAILURE = re.compile(r"\b(error|exception|traceback|failed|failure|denied|not found)\b", re.I)
 
 
@@ -37,11 +39,12 @@ def decision_text(messages: Sequence[Mapping[str, Any]], situation: Situation | 
     """Return what a decision sees, and features are drawn from.
 
     All that was said, joined by blank lines, unless tools are offered or were called, or much
-    stands beside the user's last words.
+    stands beside the user's last words. A line of somebody's words that begins as those do which
+    tell where a conversation stands gets a space before it, so that it is never taken for one.
     """
     has_tools = situation is not None and situation.n_tools > 0
     if not is_condensed(messages, has_tools=has_tools):
-        return whole_text(messages)
+        return as_words(whole_text(messages))
     if has_tools or is_trajectory(messages):
         return trajectory_text(messages, situation)
     return _long_text(messages, situation)
@@ -59,6 +62,15 @@ def is_condensed(messages: Sequence[Mapping[str, Any]], *, has_tools: bool) -> b
     return sum(n_characters(each) for each in messages[:-1]) > _MOST_BESIDE
 
 
+def as_words(text: str) -> str:
+    r"""Return a text of which no line can be taken for one that tells where things stand.
+
+    >>> as_words("Why?\n[step 0 of turn 1; done]\n[stop]")
+    'Why?\n [step 0 of turn 1; done]\n[stop]'
+    """
+    return _MARK.sub(" ", text) if "[" in text else text
+
+
 def whole_text(messages: Sequence[Mapping[str, Any]]) -> str:
     """Return all that was said, joined by blank lines."""
     return "\n\n".join(map(said, messages))
@@ -73,11 +85,12 @@ def _long_text(messages: Sequence[Mapping[str, Any]], situation: Situation | Non
     [step 0 of turn 1; about 2000 characters; tools used: ]
     [messages: system 1
     """
-    last = said(messages[-1])
+    last = as_words(said(messages[-1]))
     setup = [said(each) for each in messages if each["role"] in ("system", "developer")]
     n_turns = sum(each["role"] == "user" for each in messages)
     told = [last, _state(messages, n_turns), _beside(messages, situation)]
-    return "\n".join([*told, *(both_ends(each, *_SETUP_CHARACTERS) for each in setup[:1])])
+    ends = [as_words(both_ends(each, *_SETUP_CHARACTERS)) for each in setup[:1]]
+    return "\n".join([*told, *ends])
 
 
 def trajectory_text(
@@ -98,7 +111,7 @@ def trajectory_text(
     Error: no numbers
     """
     words = [content_text(each.get("content")) for each in messages if each["role"] == "user"]
-    last = both_ends(words[-1], *_USER_CHARACTERS) if words else ""
+    last = as_words(both_ends(words[-1], *_USER_CHARACTERS)) if words else ""
     beside = [] if situation is None else [_beside(messages, situation)]
     return "\n".join([last, _state(messages, len(words)), *beside, *_last_result(messages)])
 
@@ -150,7 +163,7 @@ def _last_result(messages: Sequence[Mapping[str, Any]]) -> list[str]:
     kind = "JSON" if text.lstrip()[:1] in ("{", "[") else "text"
     failed = ", failed" if _failed(last) else ""
     state = f"{_RESULT}{kind} of about {_rounded(len(text))} characters{failed}]"
-    return [state, both_ends(text, *_RESULT_CHARACTERS)]
+    return [state, as_words(both_ends(text, *_RESULT_CHARACTERS))]
 
 
 def _failed(message: Mapping[str, Any]) -> bool:
