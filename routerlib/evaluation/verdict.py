@@ -10,21 +10,23 @@ from routerlib.evaluation.bounds import MissingCells
 from routerlib.evaluation.headlines import (
     VerdictKind,
     headline_of,
-    percent_of,
-    plain,
-    points_of,
-    signed_points_of,
 )
 from routerlib.evaluation.planning import (
     Plan,
     PromptColumns,
     Said,
     guess_plan,
-    guess_told,
     numbers_of,
     plan_held_out,
 )
-from routerlib.metrics.clusters import FEW_GROUPS
+from routerlib.evaluation.verdict_words import (
+    CLAIMS,
+    MIN_PROMPTS,
+    WRITERS,
+    label_of,
+    told_kept,
+    told_on_all,
+)
 from routerlib.metrics.intervals import Interval
 from routerlib.records.canonical import finite_or_none
 from routerlib.routers.training.operating_points import QUALITY_MARGIN
@@ -32,7 +34,6 @@ from routerlib.routers.training.operating_points import QUALITY_MARGIN
 # Ends of 95 % intervals move in by so many standard errors to be those of a test at 5 %: whether
 # a loss is smaller than the margin is asked on one side, and so is whether a gain is.
 _TO_ONE_SIDED = 1.96 - 1.645
-MIN_PROMPTS = FEW_GROUPS
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def judge_by_intervals(
     effect = (margin or QUALITY_MARGIN) if smallest_effect is None else smallest_effect
     if fallback is not None:
         kind: VerdictKind = "not_measurable"
-        plan, sentence = _kept(best_single, fallback, n, n_groups, effect)
+        plan, sentence = told_kept(best_single, fallback, n, n_groups, effect)
         of_complete = kind
     else:
         kind = _kind(measured, share_of_best_single, n_groups, margin)
@@ -98,14 +99,14 @@ def judge_by_intervals(
         of_complete = kind
         if missing is not None:
             kind = _kind_on_all(kind, missing, n_groups, margin)
-            if kind in _CLAIMS and kind != of_complete:  # then all held-out prompts decide
+            if kind in CLAIMS and kind != of_complete:  # then all held-out prompts decide
                 measured = {**measured, **missing.bounds[best_single]}
                 n = missing.lacking.n
-        sentence = _WRITERS[kind if kind in _CLAIMS else of_complete](
-            measured, best_single, n, _label(plan, n, n_groups), margin
+        sentence = WRITERS[kind if kind in CLAIMS else of_complete](
+            measured, best_single, n, label_of(plan, n, n_groups), margin
         )
     if missing is not None:
-        sentence = _on_all(sentence, kind, of_complete, n, missing)
+        sentence = told_on_all(sentence, kind, of_complete, n, missing)
     if n_bought:
         sentence = (
             f"{sentence} Labels of {n_bought} of them were bought: each counts by its chance."
@@ -206,173 +207,6 @@ def _planned(
     return None if plan is None else plan.beyond(n)
 
 
-def _sample(n: int) -> str:
-    return f"(95 % intervals, n = {n}; 100 points = always right)"
-
-
-def _mixing(measured: Mapping[str, Interval]) -> str:
-    zero = measured["zero_difference"]
-    if math.isnan(zero.value):
-        return "costs are unknown, so only quality was compared"
-    if zero.value > 0:
-        return f"mixing models at random at that cost would gain {points_of(zero)}"
-    return f"mixing models at random at that cost would lose {points_of(zero, -1)}"
-
-
-def _pays(
-    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
-) -> str:
-    difference, saving = measured["quality_difference"], measured["saving"]
-    if difference.low > 0:
-        start = (
-            f"Routing pays: {points_of(difference)} more quality than always calling {best_single}"
-        )
-        if not math.isnan(saving.value):
-            share = Interval(1 - saving.value, 1 - saving.high, 1 - saving.low, saving.se)
-            start += f", at {percent_of(share)} of its cost"
-        return f"{start}; {_mixing(measured)} {_sample(n)}."
-    return (
-        f"Routing pays: it saves {percent_of(saving)} of the cost of always calling {best_single} "
-        f"at about the same quality (difference {points_of(difference)}, "
-        f"a loss above {100 * margin:g} points is excluded); "
-        f"{_mixing(measured)} {_sample(n)}."
-    )
-
-
-def _saves(
-    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
-) -> str:
-    difference, saving = measured["quality_difference"], measured["saving"]
-    price = f"for {points_of(difference, -1)} less quality"
-    if difference.value >= 0:
-        price = f"and quality differs by {signed_points_of(difference)}, so a loss isn't excluded"
-    elif difference.high >= 0:
-        price += ", a loss that isn't certain"
-    return (
-        f"Routing saves {percent_of(saving)} of the cost of always calling {best_single} "
-        f"{price}; {_mixing(measured)} {_sample(n)}."
-    )
-
-
-def _no(
-    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
-) -> str:
-    difference, gain = measured["quality_difference"], measured["gain_over_zero"]
-    saving = measured["saving"]
-    is_same = difference.value == difference.low == difference.high == 0
-    if is_same and (saving.value == 0 or math.isnan(saving.value)):
-        return (
-            f"Routing doesn't pay: the router gives what always calling {best_single} gives, "
-            f"so use {best_single} alone (n = {n})."
-        )
-    if math.isnan(gain.value):
-        return (
-            f"Routing doesn't pay: {points_of(difference)} of quality against always calling "
-            f"{best_single}; {_mixing(measured)} {_sample(n)}."
-        )
-    more_cost = Interval(-saving.value, -saving.high, -saving.low, saving.se)
-    cost = (
-        f"saves {percent_of(saving)} of the cost of"
-        if saving.value >= 0
-        else f"costs {percent_of(more_cost)} more than"
-    )
-    change = f"gains {points_of(difference)}"
-    if difference.value < 0:
-        change = f"loses {points_of(difference, -1)}"
-    return (
-        f"Routing doesn't pay: it {cost} always calling {best_single} and {change} of quality; "
-        f"mixing models at random at that cost does {_mixing_does(gain, margin)} "
-        f"(routing's advantage {points_of(gain)}) {_sample(n)}."
-    )
-
-
-def _mixing_does(gain: Interval, margin: float) -> str:
-    """Say how mixing stands against routing, given that routing isn't clearly better."""
-    if gain.high < 0:
-        return "better"
-    return "about as well" if gain.low >= -margin else "about as well or better"
-
-
-def _label(plan: Plan | None, n: int, n_groups: int) -> str:
-    """Say what to label: where prompts stand in groups, more of the same kinds tell little."""
-    if n_groups < min(MIN_PROMPTS, n):
-        effect = QUALITY_MARGIN if plan is None else plan.effect
-        return f" To tell, label prompts of {_more_kinds(n_groups, effect)}."
-    if n < MIN_PROMPTS:
-        effect = QUALITY_MARGIN if plan is None else plan.effect
-        return (
-            f" Label {MIN_PROMPTS - n} more held-out prompts to begin with, and about "
-            f"{guess_plan(effect).more(n)} in all to tell ({guess_told(effect)})."
-        )
-    kinds = " of other kinds than these" if n_groups < n else ""
-    if plan is None or plan.high <= n:
-        return f" Label more prompts{kinds} to tell."
-    label = f" Label about {plan.more(n)} more held-out prompts{kinds} to tell"
-    return f"{label}, if a gain of {100 * plan.effect:g} points matters."
-
-
-def _more_kinds(n_groups: int, effect: float) -> str:
-    """Say both what groups are needed to begin with, and what a verdict takes."""
-    return (
-        f"at least {MIN_PROMPTS - n_groups} more kinds (templates, documents, users) than these "
-        f"{n_groups}, since more of the same kinds tell little, and about "
-        f"{guess_plan(effect).more(n_groups)} more prompts in all ({guess_told(effect)})"
-    )
-
-
-def _undecided(
-    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
-) -> str:
-    start = "Not measurable yet: "
-    difference, gain = measured["quality_difference"], measured["gain_over_zero"]
-    if math.isnan(difference.low):
-        return f"{start}{n} test prompts have an answer from every candidate model.{label}"
-    seen = f"against always calling {best_single}, quality differs by "
-    seen += signed_points_of(difference)
-    if not math.isnan(gain.value):
-        seen += f" at a saving of {percent_of(measured['saving'])}, and against mixing models "
-        seen += f"at random by {signed_points_of(gain)}"
-    return f"{start}{seen} {_sample(n)}.{label}"
-
-
-def _kept(
-    best_single: str, fallback: str, n: int, n_groups: int, effect: float
-) -> tuple[Plan | None, str]:
-    """Return a plan by a guess, and the sentence, where nothing was measured."""
-    plan = guess_plan(effect)
-    start = f"Not measurable yet: the router keeps to always calling {best_single}, because "
-    start += f"{fallback}; {n} held-out prompts were looked at."
-    if n_groups < min(MIN_PROMPTS, n):
-        kinds = _more_kinds(n_groups, effect)
-        return plan, f"{start} To tell, label prompts of {kinds}; then train again."
-    kinds = ", each of another kind," if n_groups < n else ""
-    if n_groups >= plan.high:
-        return None, f"{start} Label more prompts{kinds} and train again to tell."
-    more = f"Label about {plan.more(n_groups)} more prompts{kinds} and train again to tell "
-    more += f"({guess_told(effect)})."
-    return plan, f"{start} {more}"
-
-
-def _on_all(
-    sentence: str, kind: VerdictKind, of_complete: VerdictKind, n: int, missing: MissingCells
-) -> str:
-    """Add to a sentence about complete prompts what the others could change of it."""
-    lacking = missing.lacking.told("held-out")
-    if kind in _CLAIMS or kind == of_complete:
-        how = "what is missing counts at its worst" if kind != of_complete else _ALSO
-        how = missing.lacking.counted(n, how if kind in _CLAIMS else "")
-        return f"{sentence} {lacking}{how}."
-    claim = sentence[0].lower() + sentence[1:].rstrip(".")
-    low, high = (100 * end for end in missing.quality_difference)
-    failed = " (a failed call counts as a wrong answer)" if missing.lacking.n_failed else ""
-    return (
-        f"Not measurable yet: on the {n} held-out prompts with nothing missing{failed}, {claim}. "
-        f"But {lacking}; on all {missing.lacking.n} the difference in quality lies between "
-        f"{plain(low, 1)} and {plain(high, 1)} points. Have these answered and judged (a larger "
-        "max_tokens where answers were cut off) to tell."
-    )
-
-
 def _numbers_of(missing: MissingCells) -> dict[str, float | None]:
     low, high = missing.quality_difference
     numbers: dict[str, float | None] = {
@@ -388,15 +222,4 @@ def _numbers_of(missing: MissingCells) -> dict[str, float | None]:
     return numbers
 
 
-_ALSO = "it holds also with all that is missing at its worst"
 _SAID: dict[str, Said] = {"does_not_pay": "none", "not_measurable": "open"}
-
-# What may only be said if it holds on all held-out prompts.
-_CLAIMS = ("pays", "saves_at_a_price", "does_not_pay")
-
-_WRITERS = {
-    "pays": _pays,
-    "saves_at_a_price": _saves,
-    "does_not_pay": _no,
-    "not_measurable": _undecided,
-}

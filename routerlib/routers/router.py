@@ -23,13 +23,12 @@ from routerlib.policies.utility import (
     told_of_cap,
 )
 from routerlib.records.decision import Decision, Estimates, Latencies
+from routerlib.routers.checks import check_observed, check_possible
 from routerlib.routers.estimator import Estimator
 from routerlib.routers.fitted import Fitted
 from routerlib.routers.topic_table import TopicMeans
 from routerlib.routers.usual_latencies import UsualLatencies
 
-# A weighed mean of numbers in [0, 1] may leave it by this much.
-_ROUNDING = 1e-9
 # Level of the interval of quality from which a standard deviation is taken, and its half width.
 _SPREAD_LEVEL, _SPREAD_Z = 0.9, 1.6448536269514722
 
@@ -92,7 +91,7 @@ class Router(Fitted, Estimator):
         ValueError
             If there is no prompt, or a candidate was never observed.
         """
-        _check_observed(outcomes)
+        check_observed(outcomes)
         self.__dict__.pop("_learnt_hash", None)
         self.models_ = tuple(outcomes.models)
         self.best_single_ = outcomes.best_single
@@ -136,7 +135,7 @@ class Router(Fitted, Estimator):
             empty = np.zeros((0, len(self.models_)))
             return Estimates(self.models_, empty, empty.copy())
         estimates = self._expect(texts, topics)
-        _check_possible(estimates, len(texts))
+        check_possible(estimates, len(texts))
         return estimates
 
     def quality_interval(
@@ -368,40 +367,3 @@ class Router(Fitted, Estimator):
     def _latency(self, texts: list[str]) -> Latencies | None:
         """Return the seconds expected on each prompt: what is usual, unless a router knows more."""
         return None if self.latencies_ is None else self.latencies_.expected(len(texts))
-
-
-def _check_observed(outcomes: Outcomes) -> None:
-    if len(outcomes) == 0:
-        raise ValueError("training needs at least one prompt, got none; collect and judge some")
-    is_seen = np.isfinite(outcomes.quality).any(axis=0)
-    if not is_seen.all():
-        name = outcomes.models[int(np.argmin(is_seen))]
-        raise ValueError(
-            f"candidate {name!r} has no observed quality; collect and judge some of its answers, "
-            "or leave it out of the outcomes"
-        )
-
-
-def _check_possible(estimates: Estimates, n_prompts: int) -> None:
-    """Refuse estimates that no sound router makes; NaN everywhere = it estimates no quality."""
-    quality, cost_usd, latency = estimates.quality, estimates.cost_usd, estimates.latency
-    shape = (n_prompts, len(estimates.models))
-    if quality.shape != shape or cost_usd.shape != shape:
-        found = f"estimates of shapes {quality.shape} and {cost_usd.shape} in place of {shape}"
-    elif not (np.abs(quality - 0.5) <= 0.5 + _ROUNDING).all() and not np.isnan(quality).all():
-        found = f"an expected quality outside [0, 1] ({_worst(quality, np.abs(quality - 0.5))})"
-    elif ((cost_usd < 0) | np.isinf(cost_usd)).any():
-        found = f"an expected cost that is negative or endless ({_worst(cost_usd, -cost_usd)})"
-    elif latency is not None and any(((s < 0) | np.isinf(s)).any() for s in latency.arrays):
-        found = "an expected latency that is negative or endless"
-    else:
-        return
-    raise ValueError(
-        f"the router makes {found}, so what it learnt was damaged or altered; train it again"
-    )
-
-
-def _worst(values: np.ndarray, badness: np.ndarray) -> float:
-    """Return the value that shows best what is wrong."""
-    unknown = np.where(np.isfinite(values), badness, np.inf)
-    return float(values.ravel()[int(np.argmax(unknown))])

@@ -25,7 +25,8 @@ from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
 from routerlib.records.text_table import UNKNOWN
 from routerlib.routers.lightgbm.router import LGBMRouter
-from routerlib.show.pages.index import Findings, write_report
+from routerlib.show.pages.findings import Findings
+from routerlib.show.pages.index import write_report
 from routerlib.show.plots.evaluation import cost_quality
 from routerlib.show.tables import decisions
 from routerlib.show.tables.evaluation import key_numbers

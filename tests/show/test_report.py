@@ -20,7 +20,8 @@ from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.show.held_out import split_as_trained
-from routerlib.show.pages.index import find, write_index
+from routerlib.show.pages.findings import find
+from routerlib.show.pages.index import write_index
 from routerlib.show.pages.notebook import script
 from routerlib.show.tables.rendering import Table, table
 

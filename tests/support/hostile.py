@@ -14,6 +14,7 @@ from routerlib.records.prompt import Prompt
 from routerlib.routers import artifact
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.show.pages import index as report
+from routerlib.show.pages.findings import find
 from routerlib.show.pages.notebook import to_html
 from routerlib.show.tables.rendering import table
 from routerlib.show.words.prose import say
@@ -63,7 +64,7 @@ def make_index(log: CallLog, name: str = "index.html") -> Path:
     router.save(folder / "router_model.pkl")
     return report.write_index(
         folder / name,
-        report.find(log, router, n_bootstrap=50),
+        find(log, router, n_bootstrap=50),
         log,
         log_origin=f"From {HOSTILE}",
         metadata=artifact.load(folder / "router_model.pkl").metadata,

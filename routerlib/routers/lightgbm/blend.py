@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -130,3 +130,21 @@ _ARRAYS = ("levels", "difficulties", "shares", "centres")
 def weighed(weights: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
     """Return the weighed sum of arrays of one shape."""
     return np.asarray(sum(weight * part for weight, part in zip(weights, parts, strict=True)))
+
+
+class Steps(NamedTuple):
+    """Expected quality from coarse to fine; the three add up to it.
+
+    Attributes
+    ----------
+    usual : ndarray of shape (n_models,)
+        On the usual prompt, in [0, 1].
+    difficulty : ndarray of shape (n_prompts, n_models)
+        What a prompt that is easy or hard for all adds to that, in quality.
+    differences : ndarray of shape (n_prompts, n_models)
+        What the prompt adds for this candidate beyond that, in quality.
+    """
+
+    usual: np.ndarray
+    difficulty: np.ndarray
+    differences: np.ndarray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from routerlib.features.names import WHOLE, readable_name
 from routerlib.features.origins import Origins, origins, source_names
 from routerlib.features.prompt_columns import PromptColumns
 from routerlib.routers.lightgbm.addition import Addition
-from routerlib.routers.lightgbm.blend import Blend
+from routerlib.routers.lightgbm.blend import Blend, Steps
 from routerlib.routers.lightgbm.fit_blend import PARTS
 from routerlib.routers.lightgbm.reasons import Reasons, lead_back
 from routerlib.routers.lightgbm.trees import CostTrees, QualityTrees
@@ -23,24 +23,6 @@ from routerlib.routers.router import Router
 
 if TYPE_CHECKING:
     import lightgbm as lgb
-
-
-class Steps(NamedTuple):
-    """Expected quality from coarse to fine; the three add up to it.
-
-    Attributes
-    ----------
-    usual : ndarray of shape (n_models,)
-        On the usual prompt, in [0, 1].
-    difficulty : ndarray of shape (n_prompts, n_models)
-        What a prompt that is easy or hard for all adds to that, in quality.
-    differences : ndarray of shape (n_prompts, n_models)
-        What the prompt adds for this candidate beyond that, in quality.
-    """
-
-    usual: np.ndarray
-    difficulty: np.ndarray
-    differences: np.ndarray
 
 
 Objective = Literal["quality", "best_model"]

@@ -10,11 +10,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "learning_curve",
             "noise_ceiling",
             "reliability",
-            "routed_shares",
         ],
         "explanation": ["margin", "waterfall"],
         "importance": ["beeswarm", "dependence", "feature_importance", "importance_by_model"],
         "outcomes": ["quality_by_model", "task_heatmap"],
+        "shares": ["routed_shares"],
         "style": ["candidate_styles"],
     },
 )

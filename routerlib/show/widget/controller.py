@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from routerlib.records.call import CandidateModel
 from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.explanation.why import is_explainable, runner_up, why
 from routerlib.show.widget.asking import EXPECTED_ERRORS, Asked, Asking
+from routerlib.show.widget.known import KnownPrompts
 from routerlib.show.widget.slider import (
     Flip,
     Kind,
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 DEFAULT_PROMPT = "What is 17 * 23?"
 DEFAULT_BUDGET_USD = 1.0
 
-# Estimating more prompts than that for a mean budget would keep the playground waiting.
-_MAX_REFERENCE = 500
-_N_SIMILAR = 3
 _UNCHANGED: Final = "unchanged"
 _NO_PROMPT = "Type a prompt: without one there is nothing to decide."
 
@@ -367,40 +364,3 @@ def _as_estimates(decision: Decision) -> Estimates:
         np.array([[each["quality"] for each in decision.estimates.values()]]),
         np.array([[each["cost_usd"] for each in decision.estimates.values()]]),
     )
-
-
-class KnownPrompts:
-    """Look up what is known of earlier prompts.
-
-    `outcomes`: texts of earlier prompts; None = those of the log.
-    """
-
-    def __init__(self, router: Router, outcomes: Outcomes | None, log: CallLog | None) -> None:
-        self._router = router
-        self._outcomes = outcomes if outcomes is not None else _logged(log)
-
-    @cached_property
-    def estimates(self) -> Estimates:
-        """What the router expects on known prompts; none where it estimates no quality or cost."""
-        texts = list(self._outcomes.prompts[:_MAX_REFERENCE]) if self._outcomes else []
-        expected = self._router.predict(texts)
-        is_known = np.isfinite(expected.quality).all() and np.isfinite(expected.cost_usd).all()
-        return expected if is_known else self._router.predict([])
-
-    def similar(self, prompt: str) -> list[SimilarPrompt]:
-        """Return the training prompts nearest in meaning, with what was observed on them."""
-        if self._outcomes is None or not is_explainable(self._router):
-            return []
-        from routerlib.routers.explanation.similar import similar_prompts
-
-        evidence = similar_prompts(self._router, prompt, self._outcomes, k=_N_SIMILAR)
-        return [each for each in evidence.similar if each.text is not None]
-
-
-def _logged(log: CallLog | None) -> Outcomes | None:
-    """Read a log's outcomes; None where no answer has a score yet."""
-    from routerlib.outcomes.outcomes import Outcomes
-
-    if log is None or not int(log.summary()["scored"].sum()):
-        return None
-    return Outcomes.from_log(log)
