@@ -29,6 +29,7 @@ from routerlib.cli.options import (
 )
 from routerlib.cli.steps import answers_of, tell_step, with_steps
 from routerlib.policies.utility import Haste
+from routerlib.records.brief import n_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -199,7 +200,8 @@ def train(
     kept = install(saved, model_path, metadata, keep=keep)
     n = evaluation.verdict.numbers["n"] or 0
     tested = f"{n:.0f}" if n == len(test) else f"{n:.0f} of {len(test)}"
-    told = f"trained on {len(training)} prompts, tested on {tested}: {model_path}, archived as "
+    told = f"trained on {n_of(len(training), 'prompts')}, tested on {tested}: {model_path}, "
+    told += "archived as "
     _tell([told + kept.name, saved.training_.get("certificate"), *lines])
     with existing_log(log_path) as log:
         steps = next_steps(log, test, evaluation.verdict, judge=judge)

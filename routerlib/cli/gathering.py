@@ -19,6 +19,7 @@ from routerlib.cli.options import (
     named_columns,
     tell_next,
 )
+from routerlib.records.brief import n_of
 from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def collect(
         )
         _tell(collection)
         if n_missing := len(collection.missing):
-            typer.echo(f"next: the same command, for {n_missing} cells that failed; without them:")
+            typer.echo(
+                f"next: the same command, for {n_of(n_missing, 'cells')} that failed; without them:"
+            )
         tell_next(log)
 
 

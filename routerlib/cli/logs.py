@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routerlib.cli.options import DEFAULT_LOG, LogPath, existing_log
+from routerlib.records.brief import n_of
 from routerlib.records.text_table import text_table
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def check(log_path: LogPath = DEFAULT_LOG) -> None:
             "select (select count(*) from prompts) as prompts, (select count(*) from calls) "
             "as calls, (select count(*) from scores) as scores"
         )
-    told = ", ".join(f"{counts[name][0]} {name}" for name in counts)
+    told = ", ".join(n_of(int(counts[name][0]), str(name)) for name in counts)
     typer.echo(f"{log_path} is whole: {told}")
 
 

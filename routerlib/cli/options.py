@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routerlib.records import answers_inside
+from routerlib.records.brief import n_of
 from routerlib.records.call import OF_CONVERSATION
 from routerlib.records.project import Project
 from routerlib.records.prompt import Task
@@ -171,8 +172,9 @@ def _tell_credited(log: CallLog) -> None:
     found = log.sql(of_it)
     if n := int(found.n[0]):
         typer.echo(
-            f"{n} answers are credited with how their whole conversation went (judge "
-            f"{OF_CONVERSATION}), whichever step was at fault; --judge NAME counts another one"
+            f"{n_of(n, 'answers are', 'answer is')} credited with how their whole "
+            f"conversation went (judge {OF_CONVERSATION}), whichever step was at fault; "
+            "--judge NAME counts another one"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from routerlib.cli.options import DEFAULT_MODEL, ClusterAddress, ModelPath, check_router
+from routerlib.records.brief import n_of
 
 Source = Annotated[Path, typer.Option("--prompts", help="A Parquet file, or a folder of them.")]
 Folder = Annotated[
@@ -36,4 +37,4 @@ def predict(
 
     router = load_router(model_path)
     n_prompts = predict_dataset(router, source, folder, cluster=cluster, prompt=prompt, topic=topic)
-    typer.echo(f"{n_prompts} prompts estimated: {folder}")
+    typer.echo(f"{n_of(n_prompts, 'prompts')} estimated: {folder}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routerlib.cli.options import AnswersInside, Columns, named_columns, project_path
+from routerlib.records.brief import n_of
 from routerlib.records.project import Project
 from routerlib.records.text_table import text_table
 
@@ -83,7 +84,7 @@ def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -
 
     made = _made(per_family, task, size, seed)
     save_prompts(out, made)
-    typer.echo(f"{len(made)} prompts written to {out}")
+    typer.echo(f"{n_of(len(made), 'prompts')} written to {out}")
     typer.echo(f"next: routerlib collect --prompts {out} --candidates local")
 
 

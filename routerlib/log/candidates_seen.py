@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from routerlib.log.judging import IS_ASKED
 from routerlib.log.sealed import STRIDE
+from routerlib.records.brief import n_of
 from routerlib.records.decision import AFTER_DECISION, STEP
 
 if TYPE_CHECKING:
@@ -93,13 +94,14 @@ def told_of_steps(log: CallLog) -> list[str]:
     lines = []
     if n_further:
         lines.append(
-            f"{n_further} answers ({n_scored} scored) that a cascade asked for after another one "
-            "describe hard prompts only and are left out: learn of dear candidates by `collect` or "
-            "`serve --explore`, which draws the first call"
+            f"left out: {n_of(n_further, 'answers')} ({n_scored} scored) that a cascade asked for "
+            "after another one, which describe hard prompts only: learn of dear candidates by "
+            "`collect` or `serve --explore`, which draws the first call"
         )
     if n_silent:
         lines.append(
-            f"{n_silent} answers after which a cascade asked on have no score, so that its first "
+            f"{n_of(n_silent, 'answers')} after which a cascade asked on "
+            f"{'has' if n_silent == 1 else 'have'} no score, so that its first "
             "candidates look better than they are: score them too (`routerlib judge`)"
         )
     return lines
@@ -115,7 +117,7 @@ def changes_of_model(log: CallLog) -> list[str]:
         told = [(model, n, since) for _, model, n, since in rows]
         if len(told) > 1:
             models = ", ".join(
-                f"{model} ({n} calls since {since[:10]})" for model, n, since in told
+                f"{model} ({n_of(n, 'calls')} since {since[:10]})" for model, n, since in told
             )
             lines.append(f"{candidate} was answered for by more than one model: {models}")
     return lines
@@ -138,10 +140,10 @@ def left_out(
         elif n_scored:
             why = f"only {n_scored} of its answers are scored"
         elif n_ok:
-            why = f"none of its {n_ok} answers is scored; see `routerlib judge`"
+            why = f"none of its {n_of(n_ok, 'answers')} is scored; see `routerlib judge`"
         else:
             kind, error, n_such = log.lookup(_COMMONEST, candidate)[0]
-            why = f"none of its {n_calls} calls was answered ({n_such} {kind}"
+            why = f"none of its {n_of(n_calls, 'calls')} was answered ({n_such} {kind}"
             why += f": {error})" if error else ")"
         lines.append(f"{candidate} is left out: {why}")
     return lines

@@ -15,6 +15,7 @@ from routerlib.log.parts import Grids, PartsRead, read_parts
 from routerlib.log.purchases import Purchases
 from routerlib.log.sealed import STRIDE
 from routerlib.outcomes.outcomes import Failures
+from routerlib.records.brief import n_of
 from routerlib.records.call import Price
 from routerlib.records.decision import CONVERSATION, GOES_ON_FROM
 from routerlib.records.prompt import USER_GROUP
@@ -210,9 +211,9 @@ def _order_models(
         is_seldom = n_scored < n_scored.max() * _LEAST_COVERAGE
         for name in n_scored.index[is_seldom]:
             _logger.warning(
-                "left out %r: scored on %d prompts only; name it in models= (--models) to keep it",
+                "left out %r: scored on %s only; name it in models= (--models) to keep it",
                 name,
-                n_scored[name],
+                n_of(int(n_scored[name]), "prompts"),
             )
         return [name for name in n_scored.index if not is_seldom[name]]
     for name in models:

@@ -21,6 +21,7 @@ from routerlib.log.schema import (
     version_of,
 )
 from routerlib.log.sealed import MANIFEST
+from routerlib.records.brief import n_of
 from routerlib.records.files import make_private
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -194,7 +195,8 @@ def _migrate_from(connection: sqlite3.Connection, version: int, path: Path) -> N
     broken = connection.execute("pragma foreign_key_check").fetchall()
     if broken:
         raise sqlite3.IntegrityError(
-            f"{len(broken)} rows refer to rows that are not there, the first in {broken[0][0]!r}"
+            f"{n_of(len(broken), 'rows refer', 'row refers')} to rows that are not there, the "
+            f"first in {broken[0][0]!r}"
         )
     connection.execute(f"pragma application_id = {APPLICATION_ID}")
     connection.execute(f"pragma user_version = {VERSION}")

@@ -12,6 +12,7 @@ from routerlib.outcomes.masking import MIN_WORDS, Masked, masked, without_forms
 from routerlib.outcomes.near_duplicates import near_duplicate_groups
 from routerlib.outcomes.set_join import Keys, shared, similar_sets
 from routerlib.outcomes.similar_sets import connected, merged, sets_of
+from routerlib.records.brief import n_of
 from routerlib.records.trajectories import spoken_text
 from routerlib.weights.embedding import encode, unit_rows
 
@@ -57,7 +58,9 @@ class Families(NamedTuple):
         >>> families_of(["What is 17 * 23?", "What is 4 * 39?", "Sing a song."]).told
         '2 groups of 3 prompts: 1 joined as prompts of one template (numbers and names masked)'
         """
-        start = f"{len(np.unique(self.groups))} groups of {len(self.groups)} prompts"
+        start = (
+            f"{n_of(len(np.unique(self.groups)), 'groups')} of {n_of(len(self.groups), 'prompts')}"
+        )
         joined = [f"{n} {_TOLD[rule]}" for rule, n in self.n_joined.items() if n]
         told = f"{start}: {', '.join(joined)}" if joined else start
         if not self.n_in_common:

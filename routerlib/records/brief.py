@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from reprlib import Repr
 
 _QUOTED = Repr()
@@ -31,6 +32,19 @@ def shortened(message: str, most_chars: int = 400) -> str:
         return message
     n_kept = most_chars - len(" ... ")
     return f"{message[: n_kept // 2]} ... {message[-(n_kept - n_kept // 2) :]}"
+
+
+def n_of(n: int, many: str, one: str | None = None) -> str:
+    """Count things in words.
+
+    `many`: the words for several; `one`: those for one, where they aren't just without the s.
+
+    >>> n_of(1, "cells"), n_of(2, "cells"), n_of(1, "copies"), n_of(1, "cells are", "cell is")
+    ('1 cell', '2 cells', '1 copy', '1 cell is')
+    """
+    if n != 1:
+        return f"{n} {many}"
+    return f"1 {one or re.sub(r'ies$', 'y', many).removesuffix('s')}"
 
 
 def both_ends(text: str, head: int, tail: int) -> str:

@@ -61,7 +61,7 @@ def test_the_commands_cut_it_off_where_asked(
     chats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prompts", "--check", str(chats), "--answers-inside", "cut"]) == 0
-    assert "1 copies are left out" in capsys.readouterr().out
+    assert "1 copy is left out" in capsys.readouterr().out
     arguments = ["--candidates", "local", "--dry-run", "--log", str(tmp_path / "l.db")]
     cut = ["--answers-inside", "cut"]
     assert main(["collect", "--prompts", str(chats), *arguments, *cut]) == 0

@@ -90,7 +90,7 @@ def test_a_persons_scores_stand_beside_the_judges_and_enter_no_mean(
     before = rl.Outcomes.from_log(log)
     fill(path, lambda row: "0,5" if row else "", delimiter=";")
     assert str(rl.read_scores(log, path)) == (
-        "19 scores by a person written; 1 answers have none and count at their worst until they do"
+        "19 scores by a person written; 1 answer has none and counts at the worst until then"
     )
     assert rl.read_scores(log, path).n_known == 19
     assert (rl.Outcomes.from_log(log).quality == before.quality).all()

@@ -95,9 +95,9 @@ def test_the_command_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["prompts", "--check", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "2 prompts in 3 rows" in shown
-    assert "1 copies are left out: line 1 = line 2" in shown
-    assert "2 prompts are near-copies in 1 groups" in shown
-    assert "1 groups of 2 prompts: 1 joined as near-copies" in shown
+    assert "1 copy is left out: line 1 = line 2" in shown
+    assert "2 prompts are near-copies in 1 group" in shown
+    assert "1 group of 2 prompts: 1 joined as near-copies" in shown
 
 
 def test_a_field_that_is_nearly_a_known_one_is_named(tmp_path: Path) -> None:

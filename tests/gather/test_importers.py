@@ -319,9 +319,9 @@ def test_the_command_imports_and_tells(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(arguments) == 1
     assert "has no column 'prompt'" in capsys.readouterr().err
     assert main([*arguments, "--prompt", "question", "--score", "m"]) == 0
-    assert "1 calls of 1 models on 1 new prompts, with 1 scores" in capsys.readouterr().out
+    assert "1 call of 1 model on 1 new prompt, with 1 score" in capsys.readouterr().out
     assert main(["log", "check", "--log", str(log_path)]) == 0
-    assert "is whole: 1 prompts, 1 calls, 1 scores" in capsys.readouterr().out
+    assert "is whole: 1 prompt, 1 call, 1 score" in capsys.readouterr().out
     export = tmp_path / "export"
     assert main(["log", "export", "--parquet", str(export), "--log", str(log_path)]) == 0
     assert main(["log", "sql", "select judge from scores", "--log", str(log_path)]) == 0

@@ -405,7 +405,7 @@ def test_the_command_tells_which_answers_got_no_score(
             log.add_call(Call(prompt.prompt_id, "m", "b2:x", "ok", "Answer: 4", Usage(1, 1)))
     assert main(["judge", "--judge", "numeric", "--log", str(path)]) == 0
     told = capsys.readouterr().out
-    assert "1 scores written" in told
+    assert "1 score written" in told
     assert "2 answers can't be graded: 2 for " in told
     assert "see --reference" in told
 

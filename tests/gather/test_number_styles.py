@@ -152,7 +152,7 @@ def _column(*references: Any, judge: str | None = None) -> list[Prompt]:
 
 def test_references_that_may_be_thousands_are_named_where_their_column_shows_it() -> None:
     told = doubtful_numbers(_column("330.000", 4.125, "3,142", "1.234,50", "12"))
-    assert told.startswith("3 references may be read as another number than they were meant: ")
+    assert told.startswith("3 references may be read as another number than was meant: ")
     assert "'330.000' as 330, '4.125' as 4.125, '3,142' as 3142, while '1.234,50' has a" in told
     assert "write thousands without a mark and decimals with a point (330000)" in told
     assert "while '1.080.000' has points between" in doubtful_numbers(_column("1.080.000", "4.500"))

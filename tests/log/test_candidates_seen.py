@@ -24,7 +24,7 @@ def test_another_model_under_the_same_name_is_told(log: CallLog) -> None:
     log.add_call(_call("silent"))
     assert changes_of_model(log) == [
         "moved was answered for by more than one model: m-2024 (2 calls since 2024-05-01), "
-        "m-2026 (1 calls since 2026-05-01)"
+        "m-2026 (1 call since 2026-05-01)"
     ]
 
 
@@ -38,9 +38,9 @@ def test_who_is_left_out_is_told_with_the_reason(log: CallLog) -> None:
     log.add_call(_call("short", "truncated"))
     assert left_out(log, ["used"]) == [
         "rare is left out: only 1 of its answers are scored",
-        "unscored is left out: none of its 1 answers is scored; see `routerlib judge`",
+        "unscored is left out: none of its 1 answer is scored; see `routerlib judge`",
         "broken is left out: none of its 2 calls was answered (2 http_400: HTTP 400: no)",
-        "short is left out: none of its 1 calls was answered (1 truncated)",
+        "short is left out: none of its 1 call was answered (1 truncated)",
     ]
     others = left_out(log, ["used"], wanted=["used", "rare"])
     assert others[0] == "rare is left out: only 1 of its answers are scored"

@@ -97,7 +97,7 @@ def test_off_policy_values_are_of_first_steps_with_their_propensities(served: Ca
 
 def test_it_is_said_what_is_left_out_and_what_is_missing(served: CallLog, tmp_path: Path) -> None:
     (line,) = told_of_steps(served)
-    assert "that a cascade asked for after another one describe hard prompts only" in line
+    assert "that a cascade asked for after another one, which describe hard prompts only" in line
     with CallLog(tmp_path / "feedback.db") as log:
         assert told_of_steps(log) == []
         prompt = Prompt.from_text("Why?")
@@ -107,5 +107,5 @@ def test_it_is_said_what_is_left_out_and_what_is_missing(served: CallLog, tmp_pa
         log.add_call(Call(prompt.prompt_id, "small", "b2:h", "ok", "?", decision_id=number))
         asked(log, prompt, "large", 1.0, True, after=number)
         further, silent = told_of_steps(log)
-    assert further.startswith("1 answers (1 scored)")
-    assert silent.startswith("1 answers after which a cascade asked on have no score")
+    assert further.startswith("left out: 1 answer (1 scored)")
+    assert silent.startswith("1 answer after which a cascade asked on has no score")

@@ -143,7 +143,7 @@ def test_rows_that_refer_to_nothing_stop_the_migration(
 ) -> None:
     orphan = "insert into scores (call_id, judge, score) values (99, 'numeric', 1.0);"
     path = old_log(2, f"{ROWS} pragma foreign_keys = off; {orphan}")
-    with pytest.raises(LogError, match=r"1 rows refer to rows that are not there.*'scores'"):
+    with pytest.raises(LogError, match=r"1 row refers to rows that are not there.*'scores'"):
         CallLog(path)
     with closing(sqlite3.connect(path)) as old:
         assert schema.version_of(old) == 2

@@ -77,7 +77,7 @@ def test_a_candidate_asked_once_in_passing_is_left_out_unless_named(
     once = Call(prompts[0].prompt_id, "passing", "b2:x", "ok", "x", Usage(1, 1))
     log.add_call(once, scores=[Score("person", 1.0)])
     assert Outcomes.from_log(log).models == ("small",)
-    assert "left out 'passing': scored on 1 prompts only" in caplog.text
+    assert "left out 'passing': scored on 1 prompt only" in caplog.text
     assert Outcomes.from_log(log, models=["small", "passing"]).models == ("small", "passing")
 
 

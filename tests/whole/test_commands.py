@@ -126,7 +126,7 @@ def test_a_bare_check_looks_a_projects_prompts_over_and_names_who_can_judge(
     Path("routerlib.toml").write_text('prompts = "mine.jsonl"\njudge = "auto"\n')
     assert main(["prompts", "--check"]) == 0
     said = capsys.readouterr().out
-    assert "1 prompts in 1 rows" in said
+    assert "1 prompt in 1 row" in said
     assert "(such as True); `routerlib judge --judge llm --judge-candidate NAME` asks" in said
     assert "--judge auto takes what fits" not in said
     Path("routerlib.toml").unlink()

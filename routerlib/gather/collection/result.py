@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from routerlib.gather.calls.budget import expected_cost_usd
 from routerlib.gather.collection.plan import Cell, Plan, span, usd, usd_bound
 from routerlib.log.claims import CellKey
+from routerlib.records.brief import n_of
 from routerlib.records.call import CALL_STATUSES, FINISHED_STATUSES, Call
 from routerlib.records.endings import UNKNOWN_END, broken_by
 
@@ -79,10 +80,10 @@ class Tally:
             return ""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.old_faults.most_common())
         return (
-            f"{self.old_faults.total()} cells of {name} failed again, as in an earlier run "
-            f"({kinds}): where that is the prompt's fault, go on without them, since `routerlib "
-            "train` counts what is missing within its bounds; else ask again later, or with a "
-            "higher max_attempts"
+            f"{n_of(self.old_faults.total(), 'cells')} of {name} failed again, as in an earlier "
+            f"run ({kinds}): where that is the prompt's fault, go on without them, since "
+            "`routerlib train` counts what is missing within its bounds; else ask again later, or "
+            "with a higher max_attempts"
         )
 
     def cuts_told(self, name: str) -> list[str]:
@@ -263,13 +264,21 @@ class Collection:
             return str(self.plan)
         counts = ", ".join(f"{n} {status}" for status, n in self.statuses.most_common())
         lines = [
-            f"{self.n_asked} calls in {span(self.seconds)} for {usd(self.spent_usd)}"
+            f"{n_of(self.n_asked, 'calls')} in {span(self.seconds)} for {usd(self.spent_usd)}"
             + (f": {counts}" if counts else "")
         ]
         if n_unknown := sum(tally.n_unknown for tally in self.tallies.values()):
-            lines.append(f"{n_unknown} attempts of unknown cost are counted at their worst case")
+            lines.append(
+                n_of(
+                    n_unknown,
+                    "attempts of unknown cost are counted at their worst case",
+                    "attempt of unknown cost is counted at its worst case",
+                )
+            )
         if n_elsewhere := sum(tally.n_elsewhere for tally in self.tallies.values()):
-            lines.append(f"{n_elsewhere} cells were finished by another run meanwhile")
+            lines.append(
+                f"{n_of(n_elsewhere, 'cells were', 'cell was')} finished by another run meanwhile"
+            )
         names: dict[str, list[str]] = {}
         for name, why in self.switched_off.items():
             names.setdefault(why, []).append(name)
@@ -310,7 +319,7 @@ def _what_is_left(missing: list[Cell], n_failed: int, output_tokens: Mapping[str
     )
     failed = f", {n_failed} of them failed, which the same command asks again" if n_failed else ""
     return (
-        f"{len(missing)} cells are still missing "
+        f"{n_of(len(missing), 'cells are', 'cell is')} still missing "
         f"({', '.join(f'{name} {n}' for name, n in counts.items())}){failed}: finishing "
         "would cost about "
         f"{usd(expected_usd)}, {usd_bound(sum(cell.worst_usd for cell in missing))}"

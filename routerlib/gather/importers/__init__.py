@@ -19,6 +19,7 @@ from routerlib.gather.importers.requests import read_requests
 from routerlib.gather.importers.simonw_llm import read_llm
 from routerlib.gather.importers.tables import read_table
 from routerlib.records.answers_inside import ends_with_answer
+from routerlib.records.brief import n_of
 from routerlib.records.thoughts import thought_apart
 
 if TYPE_CHECKING:
@@ -77,16 +78,16 @@ class ImportReport:
 
     def __str__(self) -> str:
         told = [
-            f"{self.n_calls} calls of {len(self.candidates)} models on {self.n_prompts} new "
-            f"prompts, with {self.n_scores} scores"
+            f"{n_of(self.n_calls, 'calls')} of {n_of(len(self.candidates), 'models')} on "
+            f"{n_of(self.n_prompts, 'new prompts')}, with {n_of(self.n_scores, 'scores')}"
         ]
         if self.n_known:
-            told.append(f"{self.n_known} calls were there already")
+            told.append(f"{n_of(self.n_known, 'calls were', 'call was')} there already")
         told += [f"left out: {n} {reason}" for reason, n in self.left_out.items()]
         told += [f"scores left out: {n} {reason}" for reason, n in self.unscored.items()]
-        rows = f"{self.n_rows} rows"
+        rows = n_of(self.n_rows, "rows")
         if self.n_further:
-            rows += f", with {self.n_further} further calls in them"
+            rows += f", with {n_of(self.n_further, 'further calls')} in them"
         if self.n_merged:
             rows += f", {self.n_merged} of which tell of a call again"
         return "; ".join([*told, f"read: {rows}"])
@@ -140,7 +141,7 @@ def import_log(
     >>> _ = (home / "scores.csv").write_text("prompt,small,large\nWhat is 2 + 2?,0,1\n")
     >>> log = CallLog(home / "logs.db")
     >>> print(import_log("table", home / "scores.csv", log))
-    2 calls of 2 models on 1 new prompts, with 2 scores; read: 1 rows, with 1 further calls in them
+    2 calls of 2 models on 1 new prompt, with 2 scores; read: 1 row, with 1 further call in them
     >>> log.outcomes(models=["small", "large"]).quality.tolist()
     [[0.0, 1.0]]
     """

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from routerlib.gather.judges.numbers import read_number
+from routerlib.records.brief import n_of
 from routerlib.records.prompt import Prompt
 
 _READ_AS_NUMBERS = (None, "numeric", "math")  # judges; None may become one of them
@@ -29,8 +30,8 @@ def doubtful_numbers(prompts: Iterable[Prompt]) -> str:
 
     >>> column = [Prompt.from_text(text, reference=text) for text in ("330.000", "37,50")]
     >>> print(doubtful_numbers(column))
-    1 references may be read as another number than they were meant: '330.000' as 330, while
-    '37,50' has a decimal comma; write thousands without a mark and decimals with a point (330000),
+    1 reference may be read as another number than was meant: '330.000' as 330, while '37,50'
+    has a decimal comma; write thousands without a mark and decimals with a point (330000),
     and ask for answers in this form, since they are read alike
     >>> doubtful_numbers(column[:1])
     ''
@@ -54,7 +55,7 @@ def doubtful_numbers(prompts: Iterable[Prompt]) -> str:
     read = [f"{each!r} as {_read(each)}" for each in islice(dict.fromkeys(doubtful), _EXAMPLES)]
     meant = re.sub(r"[.,]", "" if "." in doubtful[0] else ".", doubtful[0])
     return (
-        f"{len(doubtful)} references may be read as another number than they were meant: "
+        f"{n_of(len(doubtful), 'references')} may be read as another number than was meant: "
         f"{', '.join(read)}, {why}; write thousands without a mark and decimals with a point "
         f"({meant}), and ask for answers in this form, since they are read alike"
     )

@@ -14,6 +14,7 @@ import numpy as np
 from routerlib.log import queries
 from routerlib.log.audits import Draw, draws_of, person_scores, record_draw
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.brief import n_of
 from routerlib.records.call import AUDIT, Score
 from routerlib.records.canonical import canonical_json
 from routerlib.records.files import write_atomically
@@ -40,10 +41,11 @@ class Filled(NamedTuple):
     n_blank: int
 
     def __str__(self) -> str:
-        told = f"{self.n_new} scores by a person written"
+        told = f"{n_of(self.n_new, 'scores')} by a person written"
         told += f", {self.n_known} known already" if self.n_known else ""
         if self.n_blank:
-            told += f"; {self.n_blank} answers have none and count at their worst until they do"
+            blank = n_of(self.n_blank, "answers have", "answer has")
+            told += f"; {blank} none and count{'s' * (self.n_blank == 1)} at the worst until then"
         return told
 
 

@@ -17,6 +17,7 @@ from routerlib.outcomes.evaluation_share import EVALUATION_SHARE, in_evaluation_
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.answers_inside import ends_with_answer
 from routerlib.records.arrays import Floats
+from routerlib.records.brief import n_of
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -82,7 +83,7 @@ class Bought:
             return f"nothing bought: the budget is too small for any of {self.n_open} open cells"
         by_candidate = Counter(candidate for _, candidate, _ in self.cells)
         shares = ", ".join(f"{n} of {name}" for name, n in by_candidate.most_common()) or "none"
-        chosen = f"{len(self.cells)} cells chosen by {self.strategy}: {shares}"
+        chosen = f"{n_of(len(self.cells), 'cells')} chosen by {self.strategy}: {shares}"
         if self.is_dry_run:
             return f"{chosen}; expected to cost ${self.expected_usd:.6f}"
         return f"{chosen}; {self.n_scored} scored, ${self.spent_usd:.6f} spent"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from routerlib.gather.calls.budget import cap_name
 from routerlib.gather.candidates.parameters import CAPS
 from routerlib.log.judging import RUN_KIND
+from routerlib.records.brief import n_of
 from routerlib.records.call import FINISHED_STATUSES, Call, CandidateModel
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.thoughts import separate
@@ -77,7 +78,7 @@ class LLMJudgement:
         return f"{self.judge} gave no verdict in {self.collection.n_asked} replies; {ADVICE}"
 
     def __str__(self) -> str:
-        told = f"{self.n_scores} scores by {self.judge}"
+        told = f"{n_of(self.n_scores, 'scores')} by {self.judge}"
         if self.n_unreadable:
             told += f"; replies about {self.n_unreadable} gave no verdict, so no score"
         if self.unreadable:
@@ -95,7 +96,8 @@ class LLMJudgement:
         """Say that a model judges answers of its own; "" = it doesn't."""
         if not self.n_own:
             return ""
-        return f"it judges {self.n_own} answers of its own, and models tend to favour their own"
+        own = n_of(self.n_own, "answers")
+        return f"it judges {own} of its own, and models tend to favour their own"
 
 
 class Reply(NamedTuple):

@@ -136,7 +136,7 @@ def judge_with_llm(
     >>> _ = log.add_call(Call(prompt.prompt_id, "small", "b2:x", "ok", "5"))
     >>> (candidate, *_) = rl.load_candidates("local")
     >>> print(judge_with_llm(log, candidate, dry_run=True, progress=False))
-    0 scores by llm:smollm2-135m; its calls: ... 1 cells are still missing ...
+    0 scores by llm:smollm2-135m; its calls: ... 1 cell is still missing ...
     """
     name = judge_name("llm", candidate, rubric, wording.RUBRIC)
     own = {candidate.name, *names_of_model(log, candidate.model)}

@@ -18,6 +18,7 @@ from routerlib.gather.prompts.shapes import COLUMNS
 from routerlib.metrics.clusters import FEW_GROUPS
 from routerlib.outcomes.families import Families, families_of, merged
 from routerlib.records.answers_inside import AnswersInside, tells_its_reference
+from routerlib.records.brief import n_of
 from routerlib.records.prompt import Prompt
 from routerlib.records.trajectories import whole_text
 
@@ -123,7 +124,7 @@ class PromptReport:
     def __str__(self) -> str:
         tasks = Counter(each.task or "no task" for each in self.prompts).most_common()
         lines = [
-            f"{len(self.prompts)} prompts in {self.n_rows} rows ("
+            f"{n_of(len(self.prompts), 'prompts')} in {n_of(self.n_rows, 'rows')} ("
             + ", ".join(f"{name}: {n}" for name, n in tasks)
             + f"); answers of {self.n_judged} can be judged without a person or an LLM"
         ]
@@ -137,14 +138,16 @@ class PromptReport:
             lines.append(f"{len(telling)} end with their own reference as the answer: {where}")
         if self.copies:
             n_left_out = self.n_rows - len(self.prompts)
-            lines.append(f"{n_left_out} copies are left out: {_examples(self.copies)}")
+            lines.append(
+                f"{n_of(n_left_out, 'copies are', 'copy is')} left out: {_examples(self.copies)}"
+            )
         if self.near_copies is None:
             lines.append(f"near-copies were not looked for: more than {MOST_COMPARED} prompts")
         elif self.near_copies:
             n_alike = sum(map(len, self.near_copies))
             lines.append(
-                f"{n_alike} prompts are near-copies in {len(self.near_copies)} groups, which "
-                f"splits keep together: {_examples(self.near_copies)}"
+                f"{n_alike} prompts are near-copies in {n_of(len(self.near_copies), 'groups')}, "
+                f"which splits keep together: {_examples(self.near_copies)}"
             )
         lines += self._grouping()
         return "\n".join(lines)
@@ -156,13 +159,14 @@ class PromptReport:
             lines.append(f"splits keep families together; {families.told}")
         if named := Counter(each.group for each in self.prompts if each.group is not None):
             lines.append(
-                f"{named.total()} prompts name {len(named)} groups, which splits keep together"
+                f"{n_of(named.total(), 'prompts name', 'prompt names')} "
+                f"{n_of(len(named), 'groups')}, which splits keep together"
             )
         if self.prompts and self.n_groups < FEW_GROUPS:
             lines.append(
-                f"no verdict can rest on {self.n_groups} groups (prompts of one template, document "
-                f"or user are one): add prompts of at least {FEW_GROUPS - self.n_groups} other "
-                "kinds before you pay for answers"
+                f"no verdict can rest on {n_of(self.n_groups, 'groups')} (prompts of one template, "
+                f"document or user are one): add prompts of at least {FEW_GROUPS - self.n_groups} "
+                "other kinds before you pay for answers"
             )
         return lines
 
@@ -201,9 +205,9 @@ def check_prompts(
     >>> path = Path(tempfile.mkdtemp()) / "p.jsonl"
     >>> _ = path.write_text('{"prompt": "Hello there"}\n{"prompt": "Hello there"}\n')
     >>> print(check_prompts(path))
-    1 prompts in 2 rows (no task: 1); answers of 0 can be judged without a person or an LLM
-    1 copies are left out: line 1 = line 2
-    no verdict can rest on 1 groups (prompts of one template, document or user are one): add
+    1 prompt in 2 rows (no task: 1); answers of 0 can be judged without a person or an LLM
+    1 copy is left out: line 1 = line 2
+    no verdict can rest on 1 group (prompts of one template, document or user are one): add
      prompts of at least 29 other kinds before you pay for answers
     """
     places: dict[str, list[str]] = defaultdict(list)

@@ -16,7 +16,7 @@ from routerlib.gather.judges.number_styles import doubtful_numbers
 from routerlib.gather.prompts.formats import JSON_COLUMNS, check_suffix
 from routerlib.gather.prompts.shapes import COLUMNS, Shape, check_there, shape_of, whole_row
 from routerlib.records.answers_inside import AnswersInside, check_choice, without_answer
-from routerlib.records.brief import brief, shortened
+from routerlib.records.brief import brief, n_of, shortened
 from routerlib.records.canonical import plain_json
 from routerlib.records.prompt import Prompt
 from routerlib.records.separators import SEPARATORS, separator_of
@@ -83,7 +83,7 @@ def load_prompts(
     if doubt := doubtful_numbers(prompts.values()):
         _LOGGER.warning("%s: %s", path, doubt)
     if n_rows > len(prompts):
-        _LOGGER.warning("%s: %d repeated prompts left out", path, n_rows - len(prompts))
+        _LOGGER.warning("%s: %s left out", path, n_of(n_rows - len(prompts), "repeated prompts"))
     return list(prompts.values())
 
 

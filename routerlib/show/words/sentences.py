@@ -9,6 +9,7 @@ import numpy as np
 from routerlib.evaluation.headlines import percent_of, points_of, signed_points_of
 from routerlib.evaluation.routing import route_all
 from routerlib.features.names import number_text
+from routerlib.records.brief import n_of
 from routerlib.show.words.numbers import percent, points
 from routerlib.show.words.prose import Prose
 
@@ -43,14 +44,15 @@ def describe_outcomes(outcomes: Outcomes) -> str:
     --------
     >>> from routerlib.outcomes.outcomes import Outcomes
     >>> describe_outcomes(Outcomes(["Hi"], ["small", "large"], [[1, float("nan")]]))
-    'It holds 1 prompts with scores for 2 candidate models (small, large);
-     1 of 2 cells are observed.'
+    'It holds 1 prompt with scores for 2 candidate models (small, large);
+     1 of 2 cells is observed.'
     """
     n_cells = outcomes.quality.size
     n_observed = int(np.isfinite(outcomes.quality).sum())
     return (
-        f"It holds {len(outcomes)} prompts with scores for {len(outcomes.models)} candidate "
-        f"models ({', '.join(outcomes.models)}); {n_observed} of {n_cells} cells are observed."
+        f"It holds {n_of(len(outcomes), 'prompts')} with scores for "
+        f"{n_of(len(outcomes.models), 'candidate models')} ({', '.join(outcomes.models)}); "
+        f"{n_observed} of {n_of(n_cells, 'cells')} {'is' if n_observed == 1 else 'are'} observed."
     )
 
 
