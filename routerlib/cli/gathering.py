@@ -14,8 +14,10 @@ from routerlib.cli.options import (
     AnswersInside,
     CandidatesSource,
     Columns,
+    Decimal,
     GivenJudge,
     LogPath,
+    decimal_of,
     named_columns,
     tell_next,
 )
@@ -61,6 +63,7 @@ def collect(
     ] = False,
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
+    decimal: Decimal = None,
     given_judge: GivenJudge = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
 ) -> None:
@@ -78,6 +81,7 @@ def collect(
         prompts_path,
         answers_inside=answers_inside,
         columns=named_columns(prompts_path, columns),
+        decimal=decimal_of(prompts_path, decimal),
         judge=given_judge,
     )
     typer.echo(str(report))

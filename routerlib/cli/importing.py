@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from routerlib.cli.options import DEFAULT_LOG, LogPath, tell_next
+from routerlib.cli.options import DEFAULT_LOG, Decimal, LogPath, tell_next
 
 ScoreColumns = Annotated[
     list[str] | None,
@@ -51,6 +51,7 @@ def import_file(
         str | None, typer.Option("--candidates", help="Prices for models of the same names.")
     ] = None,
     output_tokens: OutputTokens = None,
+    decimal: Decimal = None,
 ) -> None:
     """Add what another tool has logged, each call once; a wrong file changes nothing."""
     from routerlib.gather.candidates.candidates import load_candidates
@@ -69,6 +70,7 @@ def import_file(
         judge=judge,
         prices=priced,
         output_tokens=output_tokens,
+        decimal=decimal,
     )
     records = read_imported(kind, path, options)  # before a log is made for nothing
     for sentence in options.understood:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from routerlib.cli.options import DEFAULT_LOG, CandidatesSource, LogPath, existing_log, tell_next
+from routerlib.records.brief import n_of
 
 if TYPE_CHECKING:
     from routerlib.gather.llm_judges.judging import LLMJudgement
@@ -95,7 +96,7 @@ def _by_rule(log: CallLog, name: str | None, reference: Any) -> str:
     told = _ungraded(log, name, reference)
     if not (n_written or told):
         told = (name is None and proposal(log.each_prompt())) or _nothing_left(name)
-    return f"{n_written} scores written to {log.path}{told and f': {told}'}"
+    return f"{n_of(n_written, 'scores')} written to {log.path}{told and f': {told}'}"
 
 
 class _ByLLM(NamedTuple):

@@ -14,11 +14,13 @@ from routerlib.cli.options import (
     CandidatesSource,
     Columns,
     CostWeight,
+    Decimal,
     GivenJudge,
     Keep,
     LogPath,
     ModelPath,
     check_router,
+    decimal_of,
     existing_log,
     named_columns,
     reports_of,
@@ -74,6 +76,7 @@ def acquire(
     ] = None,
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
+    decimal: Decimal = None,
     given_judge: GivenJudge = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would ask.")] = False,
 ) -> None:
@@ -92,7 +95,12 @@ def acquire(
     prompts = None
     if prompts_path is not None:
         named = named_columns(prompts_path, columns)
-        loaded = load_prompts(prompts_path, answers_inside=answers_inside, columns=named)
+        loaded = load_prompts(
+            prompts_path,
+            answers_inside=answers_inside,
+            columns=named,
+            decimal=decimal_of(prompts_path, decimal),
+        )
         prompts = with_judge(loaded, given_judge)
         if told := proposal(prompts):
             typer.echo(told)

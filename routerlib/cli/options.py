@@ -31,6 +31,14 @@ Columns = Annotated[
         "--columns", help="What the file calls ours, such as prompt=question,reference=answer."
     ),
 ]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        "--decimal",
+        help="What parts off decimals in the file's numbers: a point, or a comma, where points "
+        "part thousands (330.000 is 330000).",
+    ),
+]
 GivenJudge = Annotated[
     str | None,
     typer.Option(
@@ -133,6 +141,11 @@ def named_columns(prompts_path: Path, given: str | None) -> dict[str, str]:
 
     of_project = (Project.find() or Project(Path())).columns_of(prompts_path)
     return parse_columns(given or of_project)
+
+
+def decimal_of(prompts_path: Path, given: str | None) -> str:
+    """Return what parts off decimals in a file: said here, or by the project of its own prompts."""
+    return given or (Project.find() or Project(Path())).decimal_of(prompts_path) or "."
 
 
 def shown_path(path: Path) -> Path:

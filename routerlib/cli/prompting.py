@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.cli.options import AnswersInside, Columns, named_columns, project_path
+from routerlib.cli.options import (
+    AnswersInside,
+    Columns,
+    Decimal,
+    decimal_of,
+    named_columns,
+    project_path,
+)
 from routerlib.records.brief import n_of
 from routerlib.records.project import Project
 from routerlib.records.text_table import text_table
@@ -32,6 +39,7 @@ def prompts(
     ] = None,
     answers_inside: AnswersInside = "refuse",
     columns: Columns = None,
+    decimal: Decimal = None,
 ) -> None:
     """Write verifiable prompts made from a seed, or look a file of prompts over.
 
@@ -44,7 +52,7 @@ def prompts(
 
         typer.echo(text_table(generators()))
     elif check is not None:
-        _check(check, answers_inside, columns)
+        _check(check, answers_inside, columns, decimal)
     elif out is None:
         raise typer.BadParameter("name a file with --out (or use --list, or --check FILE)")
     else:
@@ -66,13 +74,21 @@ def _of_project() -> Path | None:
     return None if project is None or "prompts" not in project.settings else project_path("prompts")
 
 
-def _check(path: Path, answers_inside: AnswersInside, columns: str | None) -> None:
+def _check(
+    path: Path, answers_inside: AnswersInside, columns: str | None, decimal: str | None
+) -> None:
     from routerlib.gather.prompts.checks import check_prompts
 
     named = named_columns(path, columns)
     project = Project.find()
     judge = None if project is None else project.value("judge")
-    report = check_prompts(path, answers_inside=answers_inside, columns=named, judge=judge)
+    report = check_prompts(
+        path,
+        answers_inside=answers_inside,
+        columns=named,
+        judge=judge,
+        decimal=decimal_of(path, decimal),
+    )
     typer.echo(str(report))
     table = report.table()
     if len(table):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from routerlib.cli.options import Columns, shown_path
+from routerlib.cli.options import Columns, Decimal, shown_path
 from routerlib.records.project import Project
 
 _QUESTIONS = {
@@ -26,6 +26,7 @@ def init(
     folder: Annotated[Path, typer.Argument(help="The project's folder; made if absent.")],
     prompts: Annotated[str | None, typer.Option(help="Your prompts.")] = None,
     columns: Columns = None,
+    decimal: Decimal = None,
     candidates: Annotated[
         str | None, typer.Option(help="A candidates.yaml, or a pool: local, openai.")
     ] = None,
@@ -50,6 +51,7 @@ def init(
     given = {
         "prompts": prompts,
         "columns": columns,
+        "decimal": decimal,
         "candidates": candidates,
         "log": log,
         "model": model,
@@ -101,12 +103,14 @@ def _check(folder: Path, settings: dict[str, Any]) -> None:
     if "candidates" in settings:
         source = settings["candidates"]
         load_candidates(source if source in POOLS else os.path.normpath(folder / source))
-    if "columns" in settings and "prompts" not in settings:
-        raise ValueError("--columns is about a file of your own: name it with --prompts")
+    for name in ("columns", "decimal"):
+        if name in settings and "prompts" not in settings:
+            raise ValueError(f"--{name} is about a file of your own: name it with --prompts")
     if "prompts" in settings:
         path = os.path.normpath(folder / settings["prompts"])
         columns = parse_columns(settings.get("columns"))
-        typer.echo(str(check_prompts(path, columns=columns, judge=judge)))
+        decimal = settings.get("decimal", ".")
+        typer.echo(str(check_prompts(path, columns=columns, judge=judge, decimal=decimal)))
 
 
 # -- what the file says to other commands ------------------------------------------------------

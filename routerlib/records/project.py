@@ -17,6 +17,7 @@ HOME = "ROUTERLIB_HOME"
 DEFAULTS: dict[str, Any] = {
     "prompts": "data/prompts.jsonl",
     "columns": None,
+    "decimal": None,
     "candidates": "local",
     "log": "data/logs.db",
     "model": "data/router_model.pkl",
@@ -75,8 +76,14 @@ class Project:
 
     def columns_of(self, prompts: Path) -> str | None:
         """Return what it says of a file's columns; it says it of its own prompts alone."""
-        is_own = prompts.resolve() == self.path("prompts").resolve()
-        return self.value("columns") if is_own else None
+        return self.value("columns") if self._is_own_file(prompts) else None
+
+    def decimal_of(self, prompts: Path) -> str | None:
+        """Return what it says of decimals in a file; it says it of its own prompts alone."""
+        return self.value("decimal") if self._is_own_file(prompts) else None
+
+    def _is_own_file(self, prompts: Path) -> bool:
+        return prompts.resolve() == self.path("prompts").resolve()
 
     @property
     def is_own(self) -> bool:

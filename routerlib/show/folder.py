@@ -133,7 +133,11 @@ class Folder:
             Those with a reference and no judge have the project's judge, if it names one.
         """
         file = self.path(path, "prompts")
-        known = load_prompts(file, columns=parse_columns(self.project.columns_of(file)))
+        known = load_prompts(
+            file,
+            columns=parse_columns(self.project.columns_of(file)),
+            decimal=self.project.decimal_of(file) or ".",
+        )
         return with_judge(known, self.project.value("judge"))
 
     def budget_usd(self, given: float | None = None) -> float | None:

@@ -32,6 +32,7 @@ _SETTINGS = {
         "What the prompts' file calls our columns, where neither is a usual name.",
         "prompt=question,reference=answer",
     ),
+    "decimal": ("What parts off decimals in their numbers; a comma: points part thousands.", ","),
     "candidates": ("Whom to ask: a candidates.yaml, or a pool (local, openai).", "candidates.yaml"),
     "log": ("Where every call is written.", "data/my_logs.db"),
     "model": ("Where the router is.", "data/my_router.pkl"),

@@ -19,6 +19,16 @@ def calls(log: CallLog) -> pd.DataFrame:
     return log.sql("select * from calls order by call_id")
 
 
+@pytest.mark.parametrize(("decimal", "cost"), [(",", 1000.0), (".", 1.0)])
+def test_what_parts_off_decimals_can_be_said(
+    log: CallLog, tmp_path: Path, decimal: str, cost: float
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt;small;small_cost\nA;1;1.000\n")
+    import_log("table", path, log, Options(decimal=decimal))
+    assert log.lookup("select given_cost_usd from calls") == [(cost,)]
+
+
 def test_a_wide_table_becomes_outcomes(log: CallLog, tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {

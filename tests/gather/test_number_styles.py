@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from routerlib.gather.judges.number_styles import doubtful_numbers
 from routerlib.gather.judges.numbers import read_number
 from routerlib.gather.judges.quantities import agree, number_of
+from routerlib.gather.judges.rules import numeric
 from routerlib.gather.prompts.checks import check_prompts
 from routerlib.gather.prompts.files import load_prompts
 from routerlib.records.prompt import Prompt
@@ -141,6 +142,40 @@ def test_a_json_number_is_the_number_that_its_text_gives(value: float) -> None:
 def test_no_text_breaks_the_reader(text: str) -> None:
     reading = read_number(text)
     assert (reading.number is None) == bool(reading.why)
+
+
+def test_a_decimal_comma_that_was_said_holds_for_references_and_answers(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "prompt;reference;judge\nA;330.000;numeric\nB;37,50;\nC;1.234;numeric\nD;5;numeric\n"
+        "E;Paris;match\nF;330.000;exact\n"
+    )
+    prompts = load_prompts(path, decimal=",")
+    values = [each.reference for each in prompts]
+    assert values[:4] == [
+        {"value": value, "decimal": ","} for value in ("330.000", "37,50", "1.234", "5")
+    ]
+    assert values[4:] == ["Paris", "330.000"]
+    assert doubtful_numbers(prompts) == ""
+    for answer, reference, score in (
+        ("Es sind 330.000 Euro.", values[0], 1.0),
+        ("330000", values[0], 1.0),
+        ("330", values[0], 0.0),
+        ("37,5", values[1], 1.0),
+        ("37.5", values[1], 1.0),
+        ("1234", values[2], 1.0),
+        ("1,234", values[2], 0.0),
+    ):
+        assert numeric(answer, reference).score == score, answer
+    with pytest.raises(ValueError, match=r"decimal must be '\.' or ','"):
+        load_prompts(path, decimal=";")
+
+
+def test_the_warning_names_what_reads_such_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("prompt;reference\nA;330.000\nB;37,50\n")
+    assert "--decimal ," in str(check_prompts(path))
+    assert "may be read" not in str(check_prompts(path, decimal=","))
 
 
 def _column(*references: Any, judge: str | None = None) -> list[Prompt]:

@@ -23,6 +23,7 @@ from routerlib.log.call_log import CallLog
 from routerlib.log.claims import CellKey, failed_cells, has_answered, in_flight_at_a_kill
 from routerlib.log.judging import IS_ASKED, SOURCE
 from routerlib.records.arrays import Floats
+from routerlib.records.brief import n_of
 from routerlib.records.call import CandidateModel
 from routerlib.records.prompt import Prompt, check_names
 
@@ -134,8 +135,8 @@ class Plan:
         if math.isfinite(self.expected_s):
             known_s = f", about {span(self.expected_s)} (if calls take as long as {self.pace})"
         lines = [
-            f"{self.n_cells} calls to make, {sum(self.n_done.values())} done before; expected "
-            f"cost {usd(self.expected_usd)}, {usd_bound(self.worst_usd)}{known_s}"
+            f"{n_of(self.n_cells, 'calls')} to make, {sum(self.n_done.values())} done before; "
+            f"expected cost {usd(self.expected_usd)}, {usd_bound(self.worst_usd)}{known_s}"
         ]
         if self.guessed:
             lines.append(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from routerlib.gather.importers.ledger import Ledger
+from routerlib.gather.judges.numbers import check_decimal
 from routerlib.records.call import Call, CandidateModel, Score
 from routerlib.records.canonical import plain_json, tagged_hash
 from routerlib.records.prompt import Prompt
@@ -37,6 +38,8 @@ class Options:
 
     `costs`: model -> a table's column of its costs in US dollars, where the column's name
         doesn't say.
+    `decimal`: what parts off decimals in a table's texts, "." or ","; the other one parts
+        thousands. None = what a column shows for sure.
     """
 
     candidate: str | None = None
@@ -48,8 +51,12 @@ class Options:
     judge: str = "table"
     prices: Sequence[CandidateModel] = ()
     output_tokens: int | None = None
+    decimal: str | None = None
     ledger: Ledger = field(default_factory=Ledger)
     understood: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_decimal(self.decimal)
 
 
 def origin(kind: str, *identity: Any) -> str:

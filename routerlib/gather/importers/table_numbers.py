@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from routerlib.gather.judges.numbers import SWAPPED_MARKS
+
 _MISSING = frozenset({"", "na", "n/a", "<na>", "nan", "null", "none", "-"})
 _TRUTH = {"true": 1.0, "false": 0.0}
 # "007" is a label.
@@ -18,22 +20,43 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 _SWAPPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+,\d+")
 
 
-def read_numbers(values: Sequence[Any], *, is_text: bool) -> list[float] | None:
+def read_numbers(
+    values: Sequence[Any], *, is_text: bool, decimal: str | None = None
+) -> list[float] | None:
     """Return a column's numbers (length n_rows), NaN where one is missing; None = no numbers.
+
+    `decimal`: what parts off decimals, a point or a comma, and the other one thousands; None = what
+        the column shows for sure.
 
     >>> read_numbers(["0,5", "1", None], is_text=True)
     [0.5, 1.0, nan]
     >>> read_numbers(["007", "1"], is_text=True) is None
     True
+    >>> read_numbers(["1.234", "0,5"], is_text=True, decimal=",")
+    [1234.0, 0.5]
     """
     if not is_text:
         return _typed(values)
     texts = ["" if value is None else str(value).strip() for value in values]
     known = [text for text in texts if text.casefold() not in _MISSING]
+    if decimal is not None:
+        return _in_style(texts, known, decimal)
     if not known or not all(map(_is_number, known)):
         return None
     has_decimal_comma = _has_decimal_comma(known)
     return [_number(text, has_decimal_comma) for text in texts]
+
+
+def _in_style(texts: Sequence[str], known: Sequence[str], decimal: str) -> list[float] | None:
+    """Read numbers of which it was said what parts off their decimals."""
+    if decimal == ",":
+        texts, known = ([each.translate(SWAPPED_MARKS) for each in some] for some in (texts, known))
+    forms = (_POINT, _THOUSANDS)
+    if not known or not all(
+        each.casefold() in _TRUTH or any(form.fullmatch(each) for form in forms) for each in known
+    ):
+        return None
+    return [_number(text, has_decimal_comma=False) for text in texts]
 
 
 def _typed(values: Sequence[Any]) -> list[float] | None:
@@ -65,7 +88,8 @@ def _has_decimal_comma(texts: Sequence[str]) -> bool:
     shown = with_comma[0]
     raise ValueError(
         f"holds {shown!r}, whose comma may part thousands or decimals; write numbers with a "
-        "decimal point and no other marks, such as 1234.5"
+        "decimal point and no other marks, such as 1234.5, or say which it is: --decimal , or "
+        "--decimal . (from Python Options(decimal=...))"
     )
 
 

@@ -50,7 +50,7 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
             "--prompt NAME says which holds the prompts"
         )
     costs = {**_cost_columns(table, options), **options.costs}
-    columns = _Columns(table, path)
+    columns = _Columns(table, path, options.decimal)
     models = _score_columns(table, columns, path, options, costs)
     pairs = ", ".join(f"{model} = {column}" for model, column in costs.items())
     options.understood.append(f"scores of {', '.join(models)}; costs: {pairs or 'none'}")
@@ -79,8 +79,8 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
 class _Columns:
     """The numbers of a table's columns, each read once."""
 
-    def __init__(self, table: Table, path: Path) -> None:
-        self._table, self._path = table, path
+    def __init__(self, table: Table, path: Path, decimal: str | None) -> None:
+        self._table, self._path, self._decimal = table, path, decimal
         self._read: dict[str, list[float] | None] = {}
 
     def find(self, column: str) -> list[float] | None:
@@ -88,7 +88,9 @@ class _Columns:
         if column not in self._read:
             values = self._table.values(column)
             try:
-                self._read[column] = read_numbers(values, is_text=self._table.is_text)
+                self._read[column] = read_numbers(
+                    values, is_text=self._table.is_text, decimal=self._decimal
+                )
             except ValueError as error:
                 raise ValueError(f"{self._path}: column {column!r} {error}") from error
         return self._read[column]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 from routerlib.gather.judges.numbers import read_number
 from routerlib.records.brief import n_of
@@ -31,8 +33,9 @@ def doubtful_numbers(prompts: Iterable[Prompt]) -> str:
     >>> column = [Prompt.from_text(text, reference=text) for text in ("330.000", "37,50")]
     >>> print(doubtful_numbers(column))
     1 reference may be read as another number than was meant: '330.000' as 330, while '37,50'
-    has a decimal comma; write thousands without a mark and decimals with a point (330000),
-    and ask for answers in this form, since they are read alike
+    has a decimal comma; --decimal , (from Python decimal=',') reads references and answers so,
+    or write thousands without a mark and decimals with a point (330000), and ask for answers in
+    this form, since they are read alike
     >>> doubtful_numbers(column[:1])
     ''
     """
@@ -56,16 +59,40 @@ def doubtful_numbers(prompts: Iterable[Prompt]) -> str:
     meant = re.sub(r"[.,]", "" if "." in doubtful[0] else ".", doubtful[0])
     return (
         f"{n_of(len(doubtful), 'references')} may be read as another number than was meant: "
-        f"{', '.join(read)}, {why}; write thousands without a mark and decimals with a point "
-        f"({meant}), and ask for answers in this form, since they are read alike"
+        f"{', '.join(read)}, {why}; --decimal , (from Python decimal=',') reads references and "
+        f"answers so, or write thousands without a mark and decimals with a point ({meant}), and "
+        "ask for answers in this form, since they are read alike"
     )
+
+
+def with_decimal_comma(reference: Any, judge: str | None, *, is_cell: bool) -> Any:
+    """Return a reference whose number has a decimal comma, as `numeric` reads it; others as given.
+
+    `is_cell`: whether it stood in a text, as of CSV, in which 1.234 is no number of JSON.
+
+    >>> with_decimal_comma("330.000", None, is_cell=True)
+    {'value': '330.000', 'decimal': ','}
+    >>> with_decimal_comma("Paris", None, is_cell=True)
+    'Paris'
+    """
+    if judge not in (None, "numeric") or isinstance(reference, bool):
+        return reference
+    if isinstance(reference, dict):
+        return {"decimal": ",", **reference} if "value" in reference else reference
+    if isinstance(reference, int | float):
+        return {"value": json.dumps(reference) if is_cell else reference, "decimal": ","}
+    if not isinstance(reference, str):
+        return reference
+    reading = read_number(reference, ",")
+    is_number = reading.number is not None and reading.is_alone
+    return {"value": reference, "decimal": ","} if is_number else reference
 
 
 def _numbers_of(prompt: Prompt) -> Iterator[str]:
     """Yield the numbers with a mark inside that a reference holds, as they are written."""
     reference = prompt.reference
     if isinstance(reference, dict):
-        reference = reference.get("value")
+        reference = None if "decimal" in reference else reference.get("value")
     if isinstance(reference, str | float):
         yield from _NUMBER.findall(str(reference))
 

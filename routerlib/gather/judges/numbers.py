@@ -29,6 +29,9 @@ from routerlib.gather.judges.scanning import Found, numbers_in
 from routerlib.gather.judges.spelling import boxed, plain, without_inner_boxes
 from routerlib.gather.judges.units import unit_at
 
+# What turns a number with a decimal comma, and points between thousands, into one with a point.
+SWAPPED_MARKS = str.maketrans(".,", ",.")
+_MARKED = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)+(?![.,]?\w)")
 _LONGEST = 4000  # characters at the end of a line that are looked at
 
 _PROSE = re.compile(r"[^\W\d_]{2,}")
@@ -117,8 +120,17 @@ _SEVERAL = Reading(None, "several numbers")
 _FORMULA = Reading(None, "a formula", is_formula=True)
 
 
-def read_number(text: str) -> Reading:
+def check_decimal(decimal: str | None) -> None:
+    """Raise ValueError for what parts off no decimals; None = nothing is said."""
+    if decimal not in (None, ".", ","):
+        raise ValueError(f"decimal must be '.' or ',', got {decimal!r}")
+
+
+def read_number(text: str, decimal: str = ".") -> Reading:
     r"""Read the one number that a line of text gives.
+
+    `decimal`: with a comma one point before three digits parts thousands, any single comma
+        decimals; marks are read the other way round then.
 
     >>> read_number("15 - 26 = **-11**").number.value
     Fraction(-11, 1)
@@ -126,8 +138,12 @@ def read_number(text: str) -> Reading:
     (Fraction(10000, 1), Fraction(3, 2))
     >>> read_number("5 or 6").why
     'several numbers'
+    >>> read_number("330.000,5 km", decimal=",").number.value
+    Fraction(660001, 2)
     """
     line = _end_of(text)
+    if line is not None and decimal == ",":
+        line = _MARKED.sub(lambda found: found[0].translate(SWAPPED_MARKS), line)
     return Reading(None, "a line too long") if line is None else _read(line)
 
 

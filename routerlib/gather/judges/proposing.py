@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from routerlib.gather.judges import BadReference, check_reference
-from routerlib.records.brief import brief
+from routerlib.records.brief import brief, n_of
 from routerlib.records.prompt import Prompt
 
 # In place of a judge's name: for each prompt the one that is proposed.
@@ -87,7 +87,7 @@ def proposal(prompts: Iterable[Prompt]) -> str:
     """Say which judges fit references that have none; "" where all have one.
 
     >>> print(proposal([Prompt.from_text("What is 17 * 23?", reference="391")]))
-    1 prompts have a reference but no judge, so their answers can't be scored: numeric fits 1
+    1 prompt has a reference but no judge, so their answers can't be scored: numeric fits 1
     (such as '391'); --judge auto takes what fits, --judge NAME one for all
     """
     examples: dict[str | None, Any] = {}
@@ -110,8 +110,8 @@ def proposal(prompts: Iterable[Prompt]) -> str:
     if set(counts) == {None}:
         advice = "`routerlib judge --judge llm --judge-candidate NAME` asks an LLM, after collect"
     return (
-        f"{counts.total()} prompts have a reference but no judge, so their answers can't be "
-        f"scored: {', '.join(told)}; {advice}"
+        f"{n_of(counts.total(), 'prompts have', 'prompt has')} a reference but no judge, so their "
+        f"answers can't be scored: {', '.join(told)}; {advice}"
     )
 
 

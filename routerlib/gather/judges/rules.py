@@ -104,24 +104,27 @@ def numeric(response: str, reference: Any) -> Score:
     r"""Compare the one number that the final answer gives with the reference, by what it is worth.
 
     Forms, percent and units are read as `numbers` tells. An object with ``value`` may have a
-    ``tolerance``, in the unit of the value.
+    ``tolerance``, in the unit of the value, and a ``decimal``: "," where value and answers have a
+    decimal comma, and points between thousands.
 
+    >>> numeric("Answer: 330000", {"value": "330.000", "decimal": ","}).score
+    1.0
     >>> numeric("Answer: $2.5\\times10^3$ m", "2.5 km").score
     1.0
     >>> numeric("Answer: 3.1", {"value": 3.14159, "tolerance": 0.05}).score
     1.0
     """
-    gold, tolerance = _numeric_reference(reference)
-    reading = read_number(result_line(response))
+    gold, tolerance, decimal = _numeric_reference(reference)
+    reading = read_number(result_line(response), decimal)
     if reading.number is None:
         return verdict("numeric", False, f"got {reading.why}")
     is_right = agree(reading.number, gold, tolerance)
     return verdict("numeric", is_right, f"got {reading.number}")
 
 
-def _numeric_reference(reference: Any) -> tuple[Number, float]:
-    """Return the number of a reference and its tolerance, in the unit of the number."""
-    gold, tolerance = reference, 0.0
+def _numeric_reference(reference: Any) -> tuple[Number, float, str]:
+    """Return a reference's number, its tolerance in that unit, and what parts off decimals."""
+    gold, tolerance, decimal = reference, 0.0, "."
     if isinstance(reference, Mapping):
         gold = reference.get("value")
         tolerance = float(reference_field("numeric", reference, "tolerance", int | float, 0.0))
@@ -129,9 +132,14 @@ def _numeric_reference(reference: Any) -> tuple[Number, float]:
             raise BadReference(
                 f"judge 'numeric' needs 'tolerance' to be a finite number from 0, got {tolerance!r}"
             )
+        decimal = reference_field("numeric", reference, "decimal", str, ".")
+        if decimal not in (".", ","):
+            raise BadReference(
+                f"judge 'numeric' needs 'decimal' to be . or a comma, got {decimal!r}"
+            )
     number, why = number_of(gold), "no finite number"
     if isinstance(gold, str):
-        reading = read_number(result_line(gold))
+        reading = read_number(result_line(gold), decimal)
         number = reading.number if reading.is_alone else None
         why = reading.why or "several numbers"
     if number is None:
@@ -140,7 +148,7 @@ def _numeric_reference(reference: Any) -> tuple[Number, float]:
             f"object with 'value' and 'tolerance', got {reference!r}, which gives {why}; write "
             "the right number alone and in digits"
         )
-    return number, tolerance
+    return number, tolerance, decimal
 
 
 def contains(response: str, reference: Any) -> Score:

@@ -177,6 +177,7 @@ def check_prompts(
     answers_inside: AnswersInside = "refuse",
     columns: Mapping[str, str] | None = None,
     judge: str | None = None,
+    decimal: str = ".",
 ) -> PromptReport:
     r"""Read a file of prompts and report what is in it.
 
@@ -194,6 +195,8 @@ def check_prompts(
     judge : str or None, default=None
         For prompts with a reference and no judge: a judge, or ``auto`` for the one that fits
         each; None = they stay without, and the report says which would fit.
+    decimal : {".", ","}, default="."
+        As in `routerlib.load_prompts`.
 
     Returns
     -------
@@ -213,7 +216,7 @@ def check_prompts(
     places: dict[str, list[str]] = defaultdict(list)
     prompts: dict[str, Prompt] = {}
     said: list[str] = []
-    for where, prompt in read_prompts(path, answers_inside, columns, said.append):
+    for where, prompt in read_prompts(path, answers_inside, columns, said.append, decimal):
         places[prompt.prompt_id].append(where)
         prompts.setdefault(prompt.prompt_id, prompt)
     first = {prompt_id: wheres[0] for prompt_id, wheres in places.items()}

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.gather.judges import check_reference
-from routerlib.gather.judges.number_styles import doubtful_numbers
+from routerlib.gather.judges.number_styles import doubtful_numbers, with_decimal_comma
+from routerlib.gather.judges.numbers import check_decimal
 from routerlib.gather.prompts.formats import JSON_COLUMNS, check_suffix
 from routerlib.gather.prompts.shapes import COLUMNS, Shape, check_there, shape_of, whole_row
 from routerlib.records.answers_inside import AnswersInside, check_choice, without_answer
@@ -31,6 +32,7 @@ def load_prompts(
     *,
     answers_inside: AnswersInside = "refuse",
     columns: Mapping[str, str] | None = None,
+    decimal: str = ".",
 ) -> list[Prompt]:
     r"""Read prompts; the second copy of a prompt is left out, and the log says how many.
 
@@ -53,6 +55,9 @@ def load_prompts(
         Our name of a column -> the file's, such as ``{"prompt": "question"}``; None = ours, or
         those of a common shape (question and answer, instruction and output, and others), which
         the log says.
+    decimal : {".", ","}, default="."
+        What parts off decimals in references that are numbers, and in answers to them; with a
+        comma, points part thousands.
 
     Returns
     -------
@@ -77,7 +82,7 @@ def load_prompts(
     """
     prompts: dict[str, Prompt] = {}
     n_rows = 0
-    for _, prompt in read_prompts(path, answers_inside, columns, _LOGGER.warning):
+    for _, prompt in read_prompts(path, answers_inside, columns, _LOGGER.warning, decimal):
         prompts.setdefault(prompt.prompt_id, prompt)
         n_rows += 1
     if doubt := doubtful_numbers(prompts.values()):
@@ -92,25 +97,37 @@ def read_prompts(
     answers_inside: AnswersInside = "refuse",
     columns: Mapping[str, str] | None = None,
     say: Callable[[str], object] = lambda _: None,
+    decimal: str = ".",
 ) -> Iterator[tuple[str, Prompt]]:
     """Yield each row of a prompt file with its place, repeated prompts too.
 
-    `columns`: as of `load_prompts`. `say`: told once what was recognised, where the file has a
-    shape of its own.
+    `columns`, `decimal`: as of `load_prompts`. `say`: told once what was recognised, where the
+    file has a shape of its own.
     """
     path = Path(path)
     check_choice(answers_inside)
+    check_decimal(decimal)
     _check_readable(path)
     records = {".jsonl": _jsonl_records, ".csv": _csv_records, ".parquet": _parquet_records}
     n_rows = 0
     told: dict[str, None] = {}
     for where, record in records[path.suffix.lower()](path, columns or {}, told):
-        yield where, prompt_from_record(record, f"{path} {where}", answers_inside)
+        styled = _with_comma(record, path) if decimal == "," else record
+        yield where, prompt_from_record(styled, f"{path} {where}", answers_inside)
         n_rows += 1
     for said in told:
         say(f"{path}: {said}")
     if not n_rows:
         raise ValueError(f"{path} holds no prompts; write one row per prompt, with 'prompt'")
+
+
+def _with_comma(record: Any, path: Path) -> Any:
+    """Return a row whose reference is read with a decimal comma, where it is a number."""
+    if not isinstance(record, Mapping) or "reference" not in record:
+        return record
+    is_cell = path.suffix.lower() != ".jsonl"
+    reference = with_decimal_comma(record["reference"], record.get("judge"), is_cell=is_cell)
+    return {**record, "reference": reference}
 
 
 def prompt_from_record(
