@@ -1,16 +1,19 @@
 """Print what reading a large log takes: processor seconds and peak memory, beside another build.
 
 Run ``python benchmarks/log_reading.py [--calls 1000000] [--before CHECKOUT] [--answers-gib 4]
-[--sealed]``.
+[--sealed] [--commands]``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,12 +82,15 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="a checkout to compare with")
     parser.add_argument("--answers-gib", type=float, default=0, help="of a second log")
     parser.add_argument("--sealed", action="store_true", help="seal the first log, read it so too")
+    parser.add_argument("--commands", action="store_true", help="every command on the first log")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "logs.db"
         make_log(path, given.calls)
         report_readings(path, folder, given.calls, given.before)
+        if given.commands:
+            report_commands(path, folder)
         if given.sealed:
             report_sealed(path, folder)
         path.unlink()
@@ -97,13 +103,14 @@ def main() -> None:
 def report_readings(path: Path, folder: Path, n_calls: int, before: Path | None) -> None:
     """Print one row per reading, this build beside another where one is given."""
     print(f"{n_calls:,} calls, {path.stat().st_size / 1e9:.2f} GB, load {os.getloadavg()[0]:.0f}\n")
+    earlier = path if before is None else as_known_by(before, path)
     print("| reading | CPU s | peak GB | before: CPU s | peak GB | CPU ratio | memory ratio |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, reading in READINGS.items():
         now = measure(HERE, path, folder, reading)
         cells = [f"{now.cpu_s:.2f}", f"{now.peak_gb:.2f}", *["-"] * 4]
         if before is not None:
-            then = measure(before, path, folder, reading)
+            then = measure(before, earlier, folder, reading)
             cells[2:] = [
                 f"{then.cpu_s:.2f}",
                 f"{then.peak_gb:.2f}",
@@ -111,6 +118,22 @@ def report_readings(path: Path, folder: Path, n_calls: int, before: Path | None)
                 f"1/{then.peak_gb / now.peak_gb:.1f}",
             ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    if earlier != path:
+        earlier.unlink()
+
+
+def as_known_by(checkout: Path, path: Path) -> Path:
+    """Return the log as an older checkout opens it: rows are alike, further tables aren't read."""
+    asked = "from routerlib.log.schema import VERSION; print(VERSION)"
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    version = int(subprocess.check_output([sys.executable, "-c", asked], env=environment))
+    earlier = path.with_name("earlier.db")
+    shutil.copy(path, earlier)
+    with closing(sqlite3.connect(earlier)) as connection:
+        if version < connection.execute("pragma user_version").fetchone()[0]:
+            connection.execute(f"pragma user_version = {version}")
+            connection.commit()
+    return earlier
 
 
 def report_sealed(path: Path, folder: Path) -> None:
@@ -130,8 +153,8 @@ def report_sealed(path: Path, folder: Path) -> None:
 
 
 def report_commands(path: Path, folder: Path) -> None:
-    """Print what commands take on a log of long answers."""
-    print(f"\nlong answers, {path.stat().st_size / 2**30:.2f} GiB\n")
+    """Print what every command takes that reads a log."""
+    print(f"\n{path.name}, {path.stat().st_size / 2**30:.2f} GiB\n")
     print("| reading | CPU s | peak GB |\n| --- | --- | --- |")
     for name, reading in COMMANDS.items():
         taken = measure(HERE, path, folder / "export", reading)
