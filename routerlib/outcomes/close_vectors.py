@@ -19,7 +19,7 @@ _SLACK = 1e-4
 # Of more vectors, each is compared with those that have one of its nearest centres in common.
 _ROWS_PER_CENTRE, _N_NEAREST = 512, 8
 # Vectors whose partners are looked for among all as well, to measure what was missed.
-_N_MEASURED = 500
+_N_MEASURED, _MEASURED_AT_ONCE = 500, 50
 
 
 def close_pairs(unit: np.ndarray, cosine: float) -> Iterator[np.ndarray]:
@@ -71,12 +71,11 @@ def _close_in_lists(unit: np.ndarray, short: np.ndarray, cosine: float) -> Itera
             found = members[pairs]
             kept.append(found[:, is_measured[found].any(axis=0)])
             yield found
-    # One row after the other: all of them at once would be a table of gigabytes.
-    partners = [np.flatnonzero(unit @ unit[row] >= cosine) for row in rows]
-    exact = [
-        np.sort([np.full(len(others), row), others], axis=0)[:, others != row]
-        for row, others in zip(rows, partners, strict=True)
-    ]
+    exact = [np.zeros((2, 0), dtype=int)]
+    for some in np.split(rows, range(_MEASURED_AT_ONCE, n_measured, _MEASURED_AT_ONCE)):
+        others, at = np.nonzero(unit @ unit[some].T >= cosine)
+        pairs = np.sort([some[at], others], axis=0)
+        exact.append(pairs[:, pairs[0] < pairs[1]])
     keys = [pairs[0] * len(unit) + pairs[1] for pairs in map(np.hstack, (exact, kept))]
     _logger.warning(
         "texts of one meaning among %d were looked for around centres: it found %d of the %d pairs "
