@@ -38,6 +38,12 @@ def _inspect_log(path: Path, judge: str | None) -> None:
 
     with existing_log(path) as log:
         found = overview(log, judge)
+    if not (len(found.summary) or len(found.judging)):
+        typer.echo(f"no call is logged in {path} yet")
+        typer.echo(
+            f"next: routerlib collect --log {path}    (or routerlib import, routerlib serve)"
+        )
+        return
     tell_blended(found.blended)
     typer.echo(text_table(found.summary.T.rename_axis("candidate")))
     if len(found.judging):

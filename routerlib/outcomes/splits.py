@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routerlib.outcomes.near_duplicates import grouped_folds
+from routerlib.records.brief import n_of
 
 SplitBy = Literal["random", "topic", "time"]
 
@@ -57,9 +58,11 @@ def divide(
         chosen = _with_topics(chosen, order, sizes, topic_of, test_size)
     parts = _parts(groups, np.isin(units, chosen))
     if not len(parts.test) or not len(parts.train):
-        what = "topics" if by == "topic" else "groups of near-duplicates"
+        what, one = "groups of near-duplicates", "group of near-duplicates"
+        if by == "topic":
+            what, one = "topics", "topic"
         raise ValueError(
-            f"{len(units)} prompts in {len(sizes)} {what} can't be split "
+            f"{n_of(len(units), 'prompts')} in {n_of(len(sizes), what, one)} can't be split "
             f"with test_size={test_size}; collect more distinct prompts"
         )
     return parts

@@ -132,3 +132,13 @@ def test_a_bare_check_looks_a_projects_prompts_over_and_names_who_can_judge(
     Path("routerlib.toml").unlink()
     assert main(["prompts", "--check"]) == 2
     assert "or --check FILE" in capsys.readouterr().err
+
+
+def test_a_log_without_a_call_says_so_and_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "logs.db"
+    CallLog(path).close()
+    assert main(["inspect", "--log", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"no call is logged in {path} yet\nnext: routerlib collect --log ")
