@@ -11,15 +11,18 @@ from routerlib.log.sealed_tables import SealedSnapshot
 if TYPE_CHECKING:
     from routerlib.log.queries import Reader
 
+# A log of fewer calls is read as it is, which is quicker.
+CALLS_OF_WHOLE = 2_000_000
 # Calls of a part: what DuckDB makes of them stays within some hundred megabytes.
 CALLS_OF_PART = 750_000
 # Rows that are held before they are compressed, some hundred megabytes too.
-ROWS_AT_ONCE = 1_000_000
+ROWS_AT_ONCE = 250_000
 
 # What the cells of outcomes follow from.
 _CALLS = f"""
 select call_id, prompt_id, candidate, params_hash, repeat, status, null::bigint as run_id,
-    decision_id, input_tokens, cached_input_tokens, output_tokens, latency_s, given_cost_usd,
+    decision_id, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, latency_s,
+    given_cost_usd,
     case when json_extract(extra, '$.first_token_s') is not null then
         json_object('first_token_s', json_extract(extra, '$.first_token_s'))::varchar
     end as extra
@@ -33,8 +36,8 @@ def n_parts(reader: Reader) -> int:
     snapshot = reader.snapshot
     if isinstance(snapshot, SealedSnapshot):
         return snapshot.n_parts
-    ((n_calls,),) = snapshot.rows("select max(call_id) from calls")
-    return max(1, -(-(n_calls or 0) // CALLS_OF_PART))
+    ((n_calls,),) = snapshot.rows("select coalesce(max(call_id), 0) from calls")
+    return 1 if n_calls <= CALLS_OF_WHOLE else -(-n_calls // CALLS_OF_PART)
 
 
 class Packed:

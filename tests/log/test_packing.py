@@ -60,6 +60,7 @@ def fill(log: CallLog) -> None:
 
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
     monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
     monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
 
@@ -73,6 +74,7 @@ def test_outcomes_are_those_of_the_whole_log(
     models: tuple[str, ...] | None,
 ) -> None:
     whole = log.outcomes(judge=judge, models=models, failures="wrong")
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
     monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
     monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
     with queries.opened(log.source) as reader:
@@ -90,6 +92,7 @@ def test_the_overview_is_that_of_the_whole_log(
     log: CallLog, monkeypatch: pytest.MonkeyPatch, judge: str | None
 ) -> None:
     whole = overview(log, judge)
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
     monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
     monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
     found = overview(log, judge)
