@@ -319,6 +319,15 @@ def test_too_few_prompts_keep_to_the_best_single() -> None:
     )
 
 
+def test_prompts_of_one_group_keep_to_the_best_single() -> None:
+    n_prompts = 24
+    alike = Outcomes(["the same again"] * n_prompts, ["small", "large"], [[0, 1]] * n_prompts)
+    router = at_operating_point(KNNRouter(), alike)
+    assert router.fallback_ == (
+        "all training prompts are of one group, so none can be estimated from others"
+    )
+
+
 def test_any_router_operates_where_its_own_out_of_fold_estimates_pay() -> None:
     router = at_operating_point(KNNRouter(), HALF_EASY)
 

@@ -251,8 +251,11 @@ def _cross_fitted_point(
     router: Router, train: Outcomes, random_state: int, max_quality_loss: float
 ) -> tuple[OperatingPoint, HeldOutErrors | None]:
     n_complete = int(np.isfinite(train.quality).all(axis=1).sum())
-    if n_complete < MIN_PROMPTS or len(np.unique(train.groups)) < 2:
+    if n_complete < MIN_PROMPTS:
         return kept_to_best_single(train, n_complete, too_few(n_complete)), None
+    if len(np.unique(train.groups)) < 2:
+        reason = "all training prompts are of one group, so none can be estimated from others"
+        return kept_to_best_single(train, n_complete, reason), None
     held_out = router.held_out_
     if held_out is None:
         held_out = cross_fit(lambda: copy(router), train, random_state=random_state)
