@@ -260,8 +260,6 @@ def _number_sizes(seen: str, n_digits: float) -> list[float]:
 @lru_cache(maxsize=512)  # most numbers are short, and the same in many texts
 def _size(number: str) -> float:
     """Return a number as read in English; dots and commas that make no number are left out."""
-    if number.isdigit():
-        return min(float(number), _LARGEST_NUMBER)
     plain = number.replace(",", "").rstrip(".")
     if plain.count(".") > 1:
         plain = plain.replace(".", "")
