@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,6 +170,19 @@ def test_a_decimal_comma_that_was_said_holds_for_references_and_answers(tmp_path
         assert numeric(answer, reference).score == score, answer
     with pytest.raises(ValueError, match=r"decimal must be '\.' or ','"):
         load_prompts(path, decimal=";")
+
+
+def test_a_number_of_parquet_has_no_marks_and_a_text_has_them(tmp_path: Path) -> None:
+    for column, expected in (
+        ([1.234, 37.5], [1.234, 37.5]),
+        (["1.234", "37,5"], ["1.234", "37,5"]),
+    ):
+        path = tmp_path / "p.parquet"
+        pd.DataFrame({"prompt": ["A", "B"], "reference": column}).to_parquet(path)
+        references = [each.reference for each in load_prompts(path, decimal=",")]
+        assert references == [{"value": value, "decimal": ","} for value in expected]
+        answer = "1,234" if expected[0] == 1.234 else "1234"
+        assert numeric(answer, references[0]).score == 1.0
 
 
 def test_the_warning_names_what_reads_such_numbers(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -65,14 +64,14 @@ def doubtful_numbers(prompts: Iterable[Prompt]) -> str:
     )
 
 
-def with_decimal_comma(reference: Any, judge: str | None, *, is_cell: bool) -> Any:
+def with_decimal_comma(reference: Any, judge: str | None) -> Any:
     """Return a reference whose number has a decimal comma, as `numeric` reads it; others as given.
 
-    `is_cell`: whether it stood in a text, as of CSV, in which 1.234 is no number of JSON.
+    Only a text has marks: a number is what it is, and the answers to it are read with the comma.
 
-    >>> with_decimal_comma("330.000", None, is_cell=True)
-    {'value': '330.000', 'decimal': ','}
-    >>> with_decimal_comma("Paris", None, is_cell=True)
+    >>> with_decimal_comma("330.000", None), with_decimal_comma(37.5, None)
+    ({'value': '330.000', 'decimal': ','}, {'value': 37.5, 'decimal': ','})
+    >>> with_decimal_comma("Paris", None)
     'Paris'
     """
     if judge not in (None, "numeric") or isinstance(reference, bool):
@@ -80,7 +79,7 @@ def with_decimal_comma(reference: Any, judge: str | None, *, is_cell: bool) -> A
     if isinstance(reference, dict):
         return {"decimal": ",", **reference} if "value" in reference else reference
     if isinstance(reference, int | float):
-        return {"value": json.dumps(reference) if is_cell else reference, "decimal": ","}
+        return {"value": reference, "decimal": ","}
     if not isinstance(reference, str):
         return reference
     reading = read_number(reference, ",")

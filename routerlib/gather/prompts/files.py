@@ -111,8 +111,8 @@ def read_prompts(
     records = {".jsonl": _jsonl_records, ".csv": _csv_records, ".parquet": _parquet_records}
     n_rows = 0
     told: dict[str, None] = {}
-    for where, record in records[path.suffix.lower()](path, columns or {}, told):
-        styled = _with_comma(record, path) if decimal == "," else record
+    for where, record in records[path.suffix.lower()](path, columns or {}, told, decimal):
+        styled = _with_comma(record) if decimal == "," else record
         yield where, prompt_from_record(styled, f"{path} {where}", answers_inside)
         n_rows += 1
     for said in told:
@@ -121,13 +121,11 @@ def read_prompts(
         raise ValueError(f"{path} holds no prompts; write one row per prompt, with 'prompt'")
 
 
-def _with_comma(record: Any, path: Path) -> Any:
+def _with_comma(record: Any) -> Any:
     """Return a row whose reference is read with a decimal comma, where it is a number."""
     if not isinstance(record, Mapping) or "reference" not in record:
         return record
-    is_cell = path.suffix.lower() != ".jsonl"
-    reference = with_decimal_comma(record["reference"], record.get("judge"), is_cell=is_cell)
-    return {**record, "reference": reference}
+    return {**record, "reference": with_decimal_comma(record["reference"], record.get("judge"))}
 
 
 def prompt_from_record(
@@ -224,7 +222,7 @@ def _text_of(path: Path) -> str:
 
 
 def _jsonl_records(
-    path: Path, columns: Mapping[str, str], told: dict[str, None]
+    path: Path, columns: Mapping[str, str], told: dict[str, None], _: str
 ) -> Iterable[tuple[str, Any]]:
     found: dict[str, None] = {}
     # Not splitlines(): a prompt may hold U+2028 or a form feed, which end no JSON line.
@@ -288,7 +286,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _csv_records(
-    path: Path, columns: Mapping[str, str], told: dict[str, None]
+    path: Path, columns: Mapping[str, str], told: dict[str, None], decimal: str
 ) -> Iterable[tuple[str, Any]]:
     text = _text_of(path)
     before = csv.field_size_limit(_LONGEST_CSV_FIELD)
@@ -302,7 +300,7 @@ def _csv_records(
         csv.field_size_limit(before)
     for where, row in rows:
         record = _whole(shape.named(row), columns, told)
-        yield where, _from_plain_cells(record, f"{path} {where}")
+        yield where, _from_plain_cells(record, f"{path} {where}", decimal)
     if separator != SEPARATORS[0]:
         told[f"reading {separator!r} between columns"] = None
 
@@ -317,7 +315,7 @@ def _rows(reader: csv.DictReader, path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _parquet_records(
-    path: Path, columns: Mapping[str, str], told: dict[str, None]
+    path: Path, columns: Mapping[str, str], told: dict[str, None], decimal: str
 ) -> Iterable[tuple[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -333,11 +331,14 @@ def _parquet_records(
         row = _whole(cells, columns, told)
         row = _shape(path, row, columns, told).named(row)
         _needs_prompts(row, str(path))
-        yield f"row {number}", _from_plain_cells(row, f"{path} row {number}")
+        yield f"row {number}", _from_plain_cells(row, f"{path} row {number}", decimal)
 
 
-def _from_plain_cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """Leave empty cells out, and turn JSON cells into what they say."""
+def _from_plain_cells(row: Mapping[Any, Any], where: str, decimal: str) -> dict[str, Any]:
+    """Leave empty cells out, and turn JSON cells into what they say.
+
+    A number in a text with a decimal comma, such as 1.234, is none of JSON.
+    """
     if None in row:
         raise ValueError(
             f"{where}: more cells than columns; put texts that hold the separator into quotes"
@@ -347,20 +348,20 @@ def _from_plain_cells(row: Mapping[Any, Any], where: str) -> dict[str, Any]:
     for name in set(JSON_COLUMNS) & set(record):
         if isinstance(record[name], str):
             try:
-                record[name] = _as_written(
-                    json.loads(record[name], parse_constant=str), record[name]
-                )
+                told = json.loads(record[name], parse_constant=str)
+                record[name] = _as_written(told, record[name], decimal)
             except (ValueError, RecursionError):
                 continue  # a plain text is a reference too; messages are refused later
     return record
 
 
-def _as_written(value: Any, cell: str) -> Any:
+def _as_written(value: Any, cell: str, decimal: str) -> Any:
     """Return what a cell of JSON holds; the text itself of words and numbers written otherwise."""
     if value is None or isinstance(value, bool):
         return cell
     is_number = isinstance(value, int | float)
-    return cell if is_number and json.dumps(value) != cell.strip() else value
+    is_json = decimal == "." and json.dumps(value) == cell.strip()
+    return cell if is_number and not is_json else value
 
 
 def _none_if_empty(cell: Any) -> Any:
