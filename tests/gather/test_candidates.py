@@ -42,6 +42,15 @@ def test_a_price_in_the_file_wins(tmp_path: Path) -> None:
     assert small.price.output_usd_per_mtok == 2
 
 
+@pytest.mark.parametrize(("told", "expected"), [("", 2.0), (", cache_write_usd_per_mtok: 0", 0)])
+def test_what_an_entry_says_that_a_cache_takes_goes_before_its_rule(
+    tmp_path: Path, told: str, expected: float
+) -> None:
+    entry = ENTRY + f"  price: {{input_usd_per_mtok: 1, output_usd_per_mtok: 2{told}}}\n"
+    (small,) = load_candidates(_file(tmp_path, f"{entry}  cache: {{write_factor: 2}}\n"))
+    assert small.price.cache_write_usd_per_mtok == expected
+
+
 @pytest.mark.parametrize("day", ["2026-01-31", '"2026-01-31"'])
 def test_the_day_of_a_price_needs_no_quotes(tmp_path: Path, day: str) -> None:
     entry = ENTRY + f"  price: {{input_usd_per_mtok: 1, output_usd_per_mtok: 2, as_of: {day}}}\n"

@@ -316,11 +316,12 @@ def _candidate(entry: object, number: int, where: str) -> CandidateModel:
     # From here on they are one: both are sent, hashed and logged alike.
     fields["parameters"] |= checked.extra
     cache = _cache(checked, fields["parameters"])
+    is_said = checked.price is not None and checked.price.cache_write_usd_per_mtok is not None
     return CandidateModel(
         **fields,
         base_url=checked.base_url or provider.base_url,
         api_key_env=checked.api_key_env or provider.api_key_env,
-        price=with_write_price(_price(checked, label), cache),
+        price=with_write_price(_price(checked, label), None if is_said else cache),
         roles=tuple(checked.roles),
         **_facts(checked)._asdict(),
         cache=cache,
