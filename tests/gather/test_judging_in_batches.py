@@ -11,6 +11,7 @@ import pytest
 from fault_server import FaultServer
 
 from routerlib.cli import main
+from routerlib.gather.collection.result import Collection
 from routerlib.gather.llm_judges import batches
 from routerlib.gather.llm_judges.asking import LLMJudgement, Reply
 from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
@@ -108,6 +109,20 @@ def test_a_budget_stops_between_batches_and_the_next_run_goes_on(
     assert rest.is_complete
     assert some.n_scores + rest.n_scores == len(scored(log)) == 2 * N_PROMPTS
     assert server.requests.total() == plan.n_cells, "nothing was asked twice"
+
+
+def test_a_budget_that_a_batch_went_beyond_stops_the_next_one(
+    tmp_path: Path, server: FaultServer, critic: CandidateModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider may bill more than the worst case, and sums of floats may be a hair too large."""
+    monkeypatch.setattr(batches, "_MOST_QUESTIONS", 4)
+    server.reply = graded
+    monkeypatch.setattr(Collection, "spent_usd", property(lambda told: 2.0 if told.n_asked else 0))
+    log = filled(tmp_path / "logs.db")
+    some = judge_with_llm(log, critic, budget_usd=1.0, progress=False)
+    assert some.collection.is_over_budget
+    assert some.n_scores == len(scored(log)) > 0
+    assert some.n_unreached
 
 
 @pytest.mark.parametrize("judge", [judge_with_llm, compare_with_llm])

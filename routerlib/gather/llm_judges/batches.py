@@ -97,12 +97,14 @@ class Asker:
             return {}
         if told and self._progress and not self._dry_run:
             sys.stdout.write(f"{told}\n")
-        spent_usd = self.collection.spent_usd
+        # What is spent may be above the budget, by a rounding or by an attempt's true price.
+        cap_usd = self._budget_usd
+        left_usd = None if cap_usd is None else max(cap_usd - self.collection.spent_usd, 0.0)
         done = collect(
             list(distinct.values()),
             [self._judge],
             self._log,
-            budget_usd=None if self._budget_usd is None else self._budget_usd - spent_usd,
+            budget_usd=left_usd,
             concurrency=self._concurrency,
             dry_run=self._dry_run,
             progress=self._progress,
