@@ -101,9 +101,10 @@ class _Measured:
             self.of, groups, n_bootstrap=n_bootstrap, random_state=random_state
         )
         n_groups = len(np.unique(groups))
-        found = {
-            name: widen_below_few(each, n_groups, is_share=False) for name, each in drawn.items()
-        }
+        found = {}
+        for name, each in drawn.items():
+            wide = widen_below_few(each, n_groups, is_share=False)
+            found[name] = wide._replace(low=max(wide.low, 0.0))  # no cost or time is below
         for name, values in self._shares.items():
             low, high = share_ends(values, groups)
             found[name] = Interval(drawn[name].value, low, high, drawn[name].se)

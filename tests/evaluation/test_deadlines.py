@@ -55,3 +55,15 @@ def test_nothing_is_shown_where_times_are_unknown_or_prompts_were_trained_on() -
     shown = deadlines_table(router, new, n_bootstrap=50)
     assert "on 30 held-out prompts" in shown.caption
     assert "90th percentile seconds" in shown.heads
+
+
+def test_no_cost_or_time_of_few_prompts_is_said_to_be_below_zero() -> None:
+    """The spread of twenty prompts, widened for so few, would reach below."""
+    few = world(20, seed=1)
+    cost_usd, latency_s = np.zeros((20, 2)), np.full((20, 2), 0.1)
+    cost_usd[0], latency_s[17:] = 0.02, 9.0
+    few = replace(few, cost_usd=cost_usd, latency_s=latency_s)
+    found = measure_deadlines(KNNRouter().fit(world(100, seed=0)), few, [5.0], n_bootstrap=200)
+    for name in ("cost_usd", "latency_p90_s"):
+        assert (found[f"{name}_low"] >= 0).all(), name
+        assert (found[f"{name}_high"] >= found[name]).all(), name
