@@ -166,6 +166,7 @@ def test_a_decimal_comma_that_was_said_holds_for_references_and_answers(tmp_path
         ("37.5", values[1], 1.0),
         ("1234", values[2], 1.0),
         ("1,234", values[2], 0.0),
+        ("330.000km", values[0], 1.0),
     ):
         assert numeric(answer, reference).score == score, answer
     with pytest.raises(ValueError, match=r"decimal must be '\.' or ','"):

@@ -31,7 +31,7 @@ from routerlib.gather.judges.units import unit_at
 
 # What turns a number with a decimal comma, and points between thousands, into one with a point.
 SWAPPED_MARKS = str.maketrans(".,", ",.")
-_MARKED = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)+(?![.,]?\w)")
+_MARKED = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)+(?![.,]?\d)")
 _LONGEST = 4000  # characters at the end of a line that are looked at
 
 _PROSE = re.compile(r"[^\W\d_]{2,}")
