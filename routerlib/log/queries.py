@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from routerlib.log.damage import surprises
 from routerlib.log.judging import IS_ASKED, RUN_KIND, SOURCE
+from routerlib.log.unknown_names import unknown_name
 from routerlib.records.call import AUDIT
 from routerlib.records.decision import STEP
 from routerlib.records.prompt import TEMPLATE_SOURCE, USER_GROUP
@@ -35,9 +34,6 @@ _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,  # sums in one order: the same log gives the same numbers
     "python_enable_replacements": False,
 }
-
-_NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
-_NO_COLUMN = re.compile(r'column "(\w+)" not found|not have a column named "(\w+)"')
 
 # What is read in place of a table: the table itself with what became known later.
 VIEWS = {"prompts": "known_prompts"}
@@ -397,29 +393,5 @@ class Reader:
             if self.snapshot.failure is not None:
                 with surprises(Path(str(self.path))):
                     raise self.snapshot.failure from error
-            why = _unknown_name(str(error), self.tables) or str(error)
+            why = unknown_name(str(error), self.tables) or str(error)
             raise ValueError(f"the query over {self.path} failed: {why}") from error
-
-
-def _unknown_name(complaint: str, tables: Mapping[str, Any]) -> str | None:
-    """Say which names there are, the nearest first, where DuckDB doesn't know one."""
-    if unknown := _NO_TABLE.search(complaint):
-        return _suggested("table", unknown.group(1), {*TABLES, *tables})
-    if unknown := _NO_COLUMN.search(complaint):
-        columns = {column for table in tables.values() for column in _columns(table)}
-        return _suggested("column", unknown.group(1) or unknown.group(2), columns)
-    return None
-
-
-def _suggested(kind: str, unknown: str, known: set[str]) -> str | None:
-    near = get_close_matches(unknown.lower(), sorted(known), n=1)
-    if not near:
-        return None
-    return (
-        f"there is no {kind} {unknown!r}, did you mean {near[0]}? There are "
-        f"{', '.join(sorted(known))}"
-    )
-
-
-def _columns(table: Any) -> list[str]:
-    return list(getattr(table, "column_names", None) or table.columns)
