@@ -84,7 +84,7 @@ def families_of(prompts: Sequence[str]) -> Families:
     """Group prompts that were made from one another, or from one pattern.
 
     Four rules, one after the other. *copies*: `near_duplicate_groups`. *templates*: equal once
-    numbers and names are masked. *wording*: at least 80 % of the words, numbers and names left
+    numbers and names are masked. *wording*: more than 80 % of the words, numbers and names left
     out, stand in both in the same order (length of the longest common subsequence, times two, by
     the number of words). *meaning*: the embedded words have a cosine of at least 0.95, and at least
     60 % of them are the same, in whichever order. Instructions and examples that more than 20
