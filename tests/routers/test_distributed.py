@@ -141,6 +141,24 @@ def test_boosters_that_are_there_are_not_trained_again(address: str, tmp_path: P
     assert len(ages) == 3  # the one of few rows is trained here, and not kept
 
 
+def test_boosters_of_another_lightgbm_are_not_taken(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns, labels = table_of(1500)
+    wanted = [Wanted(BinnedRows(columns), labels, SETTINGS, 5)]
+    with Workers(address) as workers:
+        trainer = BoosterTrainer(workers, tmp_path)
+        texts_of(trainer(wanted))
+        before = set(tmp_path.iterdir())
+        monkeypatch.setattr(
+            "routerlib.routers.distributed.boosters.version", {"lightgbm": "0.0.1"}.__getitem__
+        )
+        texts_of(trainer(wanted))
+        trainer.close()
+    assert len(before) == 1
+    assert len(set(tmp_path.iterdir()) - before) == 1
+
+
 def texts_of(boosters: Iterator[Any]) -> list[str]:
     return [booster.model_to_string() for booster in boosters]
 

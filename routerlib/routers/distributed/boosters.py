@@ -9,6 +9,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,7 +61,8 @@ class BoosterTrainer:
     equal ones, since each worker bins its own rows. There a lost worker takes the fit with it, so
     the workers are started afresh, and the training goes on with that booster.
 
-    `folder`: of the boosters that are done; the name of each tells of what it was trained on.
+    `folder`: of the boosters that are done; the name of each tells of what it was trained on, and
+        by which LightGBM.
     `fewest_rows`: with fewer the booster is trained in this process.
     `most_bytes`: size of columns up to which a booster is trained by one worker.
     """
@@ -113,7 +115,7 @@ class BoosterTrainer:
             table = tables.get(id(columns))
             if table is None:
                 table = tables[id(columns)] = _Table(Shared(columns), _digest(b"", columns))
-            told = canonical_json([dict(settings), n_rounds]).encode()
+            told = canonical_json([version("lightgbm"), dict(settings), n_rounds]).encode()
             digest = _digest(_digest(table.digest + told, rows.kept), labels)
             path = self.folder / f"booster-{digest.hex()}.txt"
             text = _kept(path, n_columns)
