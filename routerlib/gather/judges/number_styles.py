@@ -32,9 +32,9 @@ def doubtful_numbers(prompts: Iterable[Prompt]) -> str:
     >>> column = [Prompt.from_text(text, reference=text) for text in ("330.000", "37,50")]
     >>> print(doubtful_numbers(column))
     1 reference may be read as another number than was meant: '330.000' as 330, while '37,50'
-    has a decimal comma; --decimal , (from Python decimal=',') reads references and answers so,
-    or write thousands without a mark and decimals with a point (330000), and ask for answers in
-    this form, since they are read alike
+    has a decimal comma; with --decimal , (from Python decimal=',') the judge numeric reads
+    references and answers so; or write thousands without a mark and decimals with a point (330000),
+    and ask for answers in this form, since they are read alike
     >>> doubtful_numbers(column[:1])
     ''
     """
@@ -58,9 +58,9 @@ def doubtful_numbers(prompts: Iterable[Prompt]) -> str:
     meant = re.sub(r"[.,]", "" if "." in doubtful[0] else ".", doubtful[0])
     return (
         f"{n_of(len(doubtful), 'references')} may be read as another number than was meant: "
-        f"{', '.join(read)}, {why}; --decimal , (from Python decimal=',') reads references and "
-        f"answers so, or write thousands without a mark and decimals with a point ({meant}), and "
-        "ask for answers in this form, since they are read alike"
+        f"{', '.join(read)}, {why}; with --decimal , (from Python decimal=',') the judge "
+        "numeric reads references and answers so; or write thousands without a mark and decimals "
+        f"with a point ({meant}), and ask for answers in this form, since they are read alike"
     )
 
 
