@@ -45,6 +45,12 @@ def connect(path: Path, read_only: bool = False, checked: bool = True) -> sqlite
     except (sqlite3.Error, OSError, UnicodeError) as error:
         if is_damage(error) or isinstance(error, UnicodeError):
             raise damaged(path, error) from error
+        if read_only and "readonly database" in str(error):
+            raise LogError(
+                f"cannot read the log {path} where it is: to read it, too, SQLite writes files "
+                f"beside it, and may not in {path.parent}; copy the log, and {path.name}-wal if "
+                "there is one, to a folder that can be written"
+            ) from error
         raise LogError(
             f"cannot open the log {path}: {error}; check that the file is whole, that it and its "
             "folder can be written and that the disk is not full"

@@ -99,6 +99,19 @@ def test_a_file_that_may_not_be_written_is_refused_for_writing(locked_log: Path)
         CallLog(locked_log)
 
 
+def test_a_log_in_a_folder_that_may_not_be_written_says_to_copy_it(
+    locked_log: Path, tmp_path: Path
+) -> None:
+    with (
+        as_somebody_without_rights(),
+        pytest.raises(LogError, match=r"copy the log, and logs\.db-w"),
+    ):
+        CallLog(locked_log, read_only=True)
+    copied = shutil.copy(locked_log, tmp_path / "copied.db")
+    with closing(CallLog(copied, read_only=True)) as log:
+        assert check_log(log.path) == []
+
+
 def test_a_file_that_may_not_be_read_is_refused(locked_log: Path) -> None:
     locked_log.chmod(0)
     with (
