@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from routerlib.cli.options import DEFAULT_LOG, CandidatesSource, LogPath, existing_log, tell_next
+from routerlib.cli.options import (
+    DEFAULT_LOG,
+    INTERRUPTED,
+    CandidatesSource,
+    LogPath,
+    existing_log,
+    tell_next,
+)
 from routerlib.records.brief import n_of
 
 if TYPE_CHECKING:
@@ -72,7 +79,11 @@ def judge(
             if done.complaint:
                 raise RuntimeError(done.complaint)
         else:
-            typer.echo(_by_rule(log, name, _reference(reference)))
+            try:
+                typer.echo(_by_rule(log, name, _reference(reference)))
+            except KeyboardInterrupt:
+                typer.echo("stopped: scores so far are kept; the same command goes on", err=True)
+                raise typer.Exit(INTERRUPTED) from None
         if dry_run and name in _BY_LLM:
             typer.echo("next: the same without --dry-run")
         else:

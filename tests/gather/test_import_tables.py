@@ -105,6 +105,10 @@ def test_a_corrected_table_is_the_judges_newer_word(log: CallLog, tmp_path: Path
         ("prompt,m,n_cost_usd\na,1,3\n", "holds costs, but no column 'n' scores"),
         ("prompt,m,m_dollars\na,1,0.1\n", "'m_dollars' looks like money.* say --cost MODEL="),
         ("prompt,m,seconds\na,1,0.1\n", "'seconds' looks like money, tokens or time"),
+        (
+            "prompt,klein,Kosten klein,groß,Kosten groß\na,1,0.1,1,0.2\n",
+            "such as 'Kosten klein' add 'Kosten' .* say --cost klein='Kosten klein'",
+        ),
         ("prompt,m\n", "has no rows"),
         ("prompt,m\n ,1\n", "row 1: a prompt needs text"),
         ("", "can't be read as a table"),

@@ -43,6 +43,22 @@ def test_what_comes_after_judging_is_training_only_where_there_is_a_score(
     assert capsys.readouterr().out.splitlines()[-1] == f"next: {then} --log {path}"
 
 
+def test_judging_that_is_stopped_says_how_to_go_on(
+    tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log_with(tmp_path / "logs.db", reference="4")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CallLog, "add_scores", stop)
+        assert main(["judge", "--log", str(path), "--judge", "numeric"]) == 130
+    assert "stopped: scores so far are kept; the same command goes on" in capsys.readouterr().err
+    assert main(["judge", "--log", str(path), "--judge", "numeric"]) == 0
+    assert "1 score written" in capsys.readouterr().out
+
+
 def test_what_comes_after_an_import_without_scores_is_judging(
     tmp_path: Path, capsys: Printed
 ) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,14 @@ def _score_columns(
 
 def _refuse_no_scores(names: Sequence[str], path: Path) -> None:
     """Raise ValueError where a guessed score column is by its name something else."""
+    for addition, pairs in _additions(names).items():
+        if len(pairs) > 1:
+            model, name = pairs[0]
+            raise ValueError(
+                f"{path}: columns such as {name!r} add {addition!r} to the names of others, so "
+                f"they hold something of each model; say --cost {model}='{name}' and so on if it "
+                "is its costs in US dollars, or name each score column with --score"
+            )
     for name in names:
         if _NO_SCORE.fullmatch(name):
             raise ValueError(
@@ -162,6 +171,15 @@ def _refuse_no_scores(names: Sequence[str], path: Path) -> None:
                 f"scores; say --cost MODEL='{name}' if it holds a model's costs in US dollars, or "
                 "name each score column with --score"
             )
+
+
+def _additions(names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return the pairs of columns whose names differ by a word before or after, by that word."""
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for name, model in permutations(names, 2):
+        if match := re.fullmatch(f"(?:(.+)[ _:])?{re.escape(model)}(?:[ _:](.+))?", name):
+            pairs.setdefault(match[1] or match[2], []).append((model, name))
+    return pairs
 
 
 def _prompt(
