@@ -57,7 +57,7 @@ def waterfall(
     >>> outcomes = make_world(n_prompts=60, n_models=2).outcomes
     >>> router = rl.LGBMRouter(random_state=0).fit(outcomes)
     >>> waterfall(rl.explain(router, outcomes.prompts[:1])).get_title(loc="left")
-    'The estimate lies 1.72 above the average'
+    'The estimate lies 1.54 above the average'
     """
     one = explanation.values[i]
     data = np.asarray(explanation.data, dtype=float)[i]
