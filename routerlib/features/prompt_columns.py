@@ -117,6 +117,7 @@ class PromptColumns:
             if folds is None:
                 folds = folds_of(outcomes, self.random_state)
             estimated = self._learn_simpler(place, outcomes, folds)
+        self.groups_approximated_ = {} if outcomes is None else outcomes.approximated
         self._index()
         told_counts = with_told_tasks(counts, topics, self.groups)
         return Estimated(
@@ -190,7 +191,7 @@ class PromptColumns:
         return np.isin(np.array(topics, dtype=str), learner.classifier.topics)
 
     def approximated(self, n_prompts: int) -> dict[str, str]:
-        """Return what was learnt from some of the training prompts only, in words.
+        """Return what was learnt from some training prompts only, or of some pairs, in words.
 
         Parameters
         ----------
@@ -202,7 +203,7 @@ class PromptColumns:
         dict of str to str
             By part; empty where everything was learnt from all.
         """
-        told = {}
+        told = dict(self.groups_approximated_)
         if n_prompts > MOST_SPACED:
             told["text space"] = f"{MOST_SPACED} prompts, drawn at random"
         if n_prompts > MOST_CLASSIFIED:
@@ -242,6 +243,7 @@ class PromptColumns:
             # Nothing where there is nothing: files of such routers are as they were.
             **({"conversations": True} if self.knows_conversations_ else {}),
             **({"situations": True} if self.knows_situations_ else {}),
+            **({"groups_by": self.groups_approximated_} if self.groups_approximated_ else {}),
         }
 
     @classmethod
@@ -272,6 +274,7 @@ class PromptColumns:
         features.simpler_ = SimplerLearners.from_state(state["simpler"])
         features.knows_conversations_ = state.get("conversations", False)
         features.knows_situations_ = state.get("situations", False)
+        features.groups_approximated_ = dict(state.get("groups_by", {}))
         features._index()
         return features
 

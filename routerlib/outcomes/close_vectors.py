@@ -22,7 +22,9 @@ _ROWS_PER_CENTRE, _N_NEAREST = 512, 8
 _N_MEASURED, _MEASURED_AT_ONCE = 500, 50
 
 
-def close_pairs(unit: np.ndarray, cosine: float) -> Iterator[np.ndarray]:
+def close_pairs(
+    unit: np.ndarray, cosine: float, told: list[str] | None = None
+) -> Iterator[np.ndarray]:
     """Yield the pairs of rows whose cosine reaches a threshold, shape (2, n_pairs).
 
     Exact up to 100,000 rows. What two vectors have in common in 32 directions, and the lengths of
@@ -32,6 +34,7 @@ def close_pairs(unit: np.ndarray, cosine: float) -> Iterator[np.ndarray]:
     on 500 rows and logged.
 
     `unit` (n_rows, n_dimensions): float32, of length 1 or 0.
+    `told`: gets a line once all pairs are yielded, where they were looked for around centres.
 
     >>> unit = np.array([[1, 0], [0, 1], [0.8, 0.6]], dtype=np.float32)
     >>> np.hstack(list(close_pairs(unit, 0.8))).tolist()
@@ -41,7 +44,7 @@ def close_pairs(unit: np.ndarray, cosine: float) -> Iterator[np.ndarray]:
     if len(unit) <= EXACT_UP_TO:
         yield from _close_among(unit, short, cosine)
     else:
-        yield from _close_in_lists(unit, short, cosine)
+        yield from _close_in_lists(unit, short, cosine, told)
 
 
 def _close_among(unit: np.ndarray, short: np.ndarray, cosine: float) -> Iterator[np.ndarray]:
@@ -59,7 +62,9 @@ def _close_among(unit: np.ndarray, short: np.ndarray, cosine: float) -> Iterator
                 yield some[:, np.einsum("ij,ij->i", unit[some[0]], unit[some[1]]) >= cosine]
 
 
-def _close_in_lists(unit: np.ndarray, short: np.ndarray, cosine: float) -> Iterator[np.ndarray]:
+def _close_in_lists(
+    unit: np.ndarray, short: np.ndarray, cosine: float, told: list[str] | None
+) -> Iterator[np.ndarray]:
     """Yield close pairs that share a centre; log how many some rows have besides."""
     n_measured = min(_N_MEASURED, len(unit))
     rows = np.sort(np.random.default_rng(1).choice(len(unit), n_measured, replace=False))
@@ -77,14 +82,13 @@ def _close_in_lists(unit: np.ndarray, short: np.ndarray, cosine: float) -> Itera
         pairs = np.sort([some[at], others], axis=0)
         exact.append(pairs[:, pairs[0] < pairs[1]])
     keys = [pairs[0] * len(unit) + pairs[1] for pairs in map(np.hstack, (exact, kept))]
-    _logger.warning(
-        "texts of one meaning among %d were looked for around centres: it found %d of the %d pairs "
-        "that looking at all finds for %d of them",
-        len(unit),
-        int(np.isin(keys[0], keys[1]).sum()),
-        len(keys[0]),
-        n_measured,
+    recall = (
+        f"looked for around centres: it found {int(np.isin(keys[0], keys[1]).sum())} of the "
+        f"{len(keys[0])} pairs that looking at all finds for {n_measured} of them"
     )
+    _logger.warning("texts of one meaning among %d were %s", len(unit), recall)
+    if told is not None:
+        told.append(recall)
 
 
 def _lists(vectors: np.ndarray) -> Iterator[np.ndarray]:

@@ -39,12 +39,14 @@ class Families(NamedTuple):
     `copies` (n_prompts,): the same by the first rule alone.
     `n_joined`: by how many groups each rule in turn left fewer.
     `is_in_common` (n_prompts,): whose pattern more than a fifth of all share, and so is no family.
+    `approximated`: per rule that may have missed a pair, how it looked and how many it found.
     """
 
     groups: np.ndarray
     copies: np.ndarray
     n_joined: dict[Rule, int]
     is_in_common: np.ndarray
+    approximated: dict[Rule, str]
 
     @property
     def n_in_common(self) -> int:
@@ -93,7 +95,8 @@ def families_of(prompts: Sequence[str]) -> Families:
 
     `prompts` (length n_prompts): texts.
     """
-    groups = copies = near_duplicate_groups(prompts)
+    told: dict[Rule, list[str]] = {rule: [] for rule in RULES}
+    groups = copies = near_duplicate_groups(prompts, told=told["copies"])
     n_joined: dict[Rule, int] = {"copies": len(prompts) - len(np.unique(groups))}
     prompts = list(map(spoken_text, prompts))
     texts = [masked(text) for text in prompts]
@@ -104,8 +107,8 @@ def families_of(prompts: Sequence[str]) -> Families:
     asked = _Asked.of([each.words for each in wordings])
     found = {
         "templates": _equal(texts),
-        "wording": asked.spread(asked.by_wording()),
-        "meaning": asked.spread(asked.by_meaning()),
+        "wording": asked.spread(asked.by_wording(told["wording"])),
+        "meaning": asked.spread(asked.by_meaning(told["meaning"])),
     }
     is_in_common = np.zeros(len(prompts), dtype=bool)
     for rule in RULES[1:]:
@@ -113,7 +116,8 @@ def families_of(prompts: Sequence[str]) -> Families:
         wider = merged(groups, _apart(found[rule], is_form))
         n_joined[rule] = len(np.unique(groups)) - len(np.unique(wider))
         groups, is_in_common = wider, is_in_common | is_form
-    return Families(groups, copies, n_joined, is_in_common)
+    approximated = {rule: " ".join(lines) for rule, lines in told.items() if lines}
+    return Families(groups, copies, n_joined, is_in_common, approximated)
 
 
 def _equal(texts: Sequence[Masked]) -> np.ndarray:
@@ -179,10 +183,10 @@ class _Asked(NamedTuple):
         alone = len(groups) + np.arange(len(self.at))
         return np.where(self.at < 0, alone, groups[self.at] if len(groups) else alone)
 
-    def by_wording(self) -> np.ndarray:
+    def by_wording(self, told: list[str]) -> np.ndarray:
         """Join what has most words in the same order; then most words are shared, too."""
         threshold = WORDING_THRESHOLD / (2 - WORDING_THRESHOLD)
-        pairs = similar_sets(self.sets, threshold, self._neighbouring_words(threshold))
+        pairs = similar_sets(self.sets, threshold, self._neighbouring_words(threshold), told)
         return connected(pairs, len(self.wordings), self._in_order)
 
     def _neighbouring_words(self, threshold: float) -> Keys:
@@ -212,15 +216,15 @@ class _Asked(NamedTuple):
             found.append(2 * common >= WORDING_THRESHOLD * (len(one) + len(other)))
         return np.array(found, dtype=bool)
 
-    def by_meaning(self) -> np.ndarray:
+    def by_meaning(self, told: list[str]) -> np.ndarray:
         """Join what the embedding puts into nearly one place."""
-        return connected(self._close(), len(self.wordings), self._of_the_same_words)
+        return connected(self._close(told), len(self.wordings), self._of_the_same_words)
 
-    def _close(self) -> Iterator[np.ndarray]:
+    def _close(self, told: list[str]) -> Iterator[np.ndarray]:
         if not self.wordings:
             return iter(())
         units = unit_rows(encode([" ".join(each) for each in self.wordings]).vectors)
-        return close_pairs(units, MEANING_THRESHOLD)
+        return close_pairs(units, MEANING_THRESHOLD, told)
 
     def _of_the_same_words(self, pairs: np.ndarray) -> np.ndarray:
         left, right = pairs

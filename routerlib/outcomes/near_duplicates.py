@@ -48,7 +48,9 @@ def group_statistics(groups: np.ndarray) -> GroupStatistics:
     return GroupStatistics(len(groups), len(sizes), int(copied.sum()), int(max(sizes, default=0)))
 
 
-def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.ndarray:
+def near_duplicate_groups(
+    prompts: Sequence[str], threshold: float = 0.8, told: list[str] | None = None
+) -> np.ndarray:
     """Group prompts that are copies, nearly so, or ask about the same text.
 
     Two prompts are linked when the Jaccard similarity of their sets of five-character shingles
@@ -61,13 +63,15 @@ def near_duplicate_groups(prompts: Sequence[str], threshold: float = 0.8) -> np.
 
     `prompts` (length n_prompts): texts.
     `threshold`: jaccard similarity in (0, 1] from which two prompts count as copies.
+    `told`: as of `similar_sets`.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie in (0, 1], got {threshold!r}")
     if len(prompts) == 0:
         return np.zeros(0, dtype=int)
     prompts = list(map(spoken_text, prompts))
-    alike = connected(similar_sets(_shingles(without_forms(prompts)), threshold), len(prompts))
+    shingles = _shingles(without_forms(prompts))
+    alike = connected(similar_sets(shingles, threshold, told=told), len(prompts))
     return merged(alike, components(_same_text(prompts), len(prompts)))
 
 

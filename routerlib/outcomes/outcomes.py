@@ -108,6 +108,7 @@ class Outcomes(Averaged, Shown):
     first_token_s: np.ndarray | None = None
     _groups: np.ndarray | None = field(default=None, init=False, repr=False)
     _in_common: np.ndarray | None = field(default=None, init=False, repr=False)
+    _approximated: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -245,8 +246,14 @@ class Outcomes(Averaged, Shown):
         if groups is None:
             families = families_of(self.prompts)
             groups = joined(families.groups, self.group_ids)
-            self._grouped(groups, families.is_in_common)
+            approximated = {f"groups: {rule}": how for rule, how in families.approximated.items()}
+            self._grouped(groups, families.is_in_common, approximated)
         return groups
+
+    @property
+    def approximated(self) -> dict[str, str]:
+        """Which rules may have missed pairs of `groups`, and how many; empty: none, or unasked."""
+        return dict(self._approximated)
 
     @property
     def is_in_common(self) -> np.ndarray:
@@ -254,10 +261,16 @@ class Outcomes(Averaged, Shown):
         found = self._in_common if len(self.groups) else None
         return np.zeros(len(self), dtype=bool) if found is None else found
 
-    def _grouped(self, groups: np.ndarray | None, in_common: np.ndarray | None) -> Outcomes:
+    def _grouped(
+        self,
+        groups: np.ndarray | None,
+        in_common: np.ndarray | None,
+        approximated: dict[str, str] | None = None,
+    ) -> Outcomes:
         """Know the groups already, of the same prompts or of more: this object, just made."""
         object.__setattr__(self, "_groups", groups)
         object.__setattr__(self, "_in_common", in_common)
+        object.__setattr__(self, "_approximated", approximated or {})
         return self
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Outcomes:
@@ -276,8 +289,10 @@ class Outcomes(Averaged, Shown):
         rows = np.arange(len(self))[np.asarray(indices) if len(indices) else slice(0)]
         taken = replace(self, **of_some_prompts(self, rows))
         # Links among fewer prompts can only be fewer: keep the coarser groups.
-        known = (self._groups, self._in_common)
-        return taken._grouped(*(None if each is None else each[rows] for each in known))
+        groups, in_common = (
+            None if each is None else each[rows] for each in (self._groups, self._in_common)
+        )
+        return taken._grouped(groups, in_common, self._approximated)
 
     def of_models(self, names: Sequence[str]) -> Outcomes:
         """Return the outcomes of some candidate models.
@@ -310,7 +325,7 @@ class Outcomes(Averaged, Shown):
             raise ValueError(f"models must be among {', '.join(self.models)}, got {unknown[0]!r}")
         arms = [self.models.index(name) for name in names]
         chosen = replace(self, models=names, **of_some_models(self, arms))
-        return chosen._grouped(self._groups, self._in_common)
+        return chosen._grouped(self._groups, self._in_common, self._approximated)
 
     def split(
         self, test_size: float = 0.3, random_state: int = 0, by: SplitBy = "random"

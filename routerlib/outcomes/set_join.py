@@ -58,7 +58,9 @@ class Keys(NamedTuple):
         return cls(sets, *(np.ceil(share * sizes - 1e-9).astype(int) for share in shares))
 
 
-def similar_sets(sets: Any, threshold: float, keys: Keys | None = None) -> Iterator[np.ndarray]:
+def similar_sets(
+    sets: Any, threshold: float, keys: Keys | None = None, told: list[str] | None = None
+) -> Iterator[np.ndarray]:
     """Yield the pairs of rows whose Jaccard similarity reaches a threshold, shape (2, n_pairs).
 
     Exact up to 100,000 rows, and of more wherever their rarest elements stay rare. Pairs are looked
@@ -79,6 +81,7 @@ def similar_sets(sets: Any, threshold: float, keys: Keys | None = None) -> Itera
     `threshold`: in (0, 1].
     `keys`: what pairs are proposed by; only pairs that share as many as it says are found. None =
         the elements.
+    `told`: gets a line once all pairs are yielded, where hashing proposed them.
 
     >>> from scipy.sparse import csr_array
     >>> sets = csr_array([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 1, 1]])
@@ -90,7 +93,7 @@ def similar_sets(sets: Any, threshold: float, keys: Keys | None = None) -> Itera
         for rows in join.blocks(np.arange(join.n_rows)):
             yield join.verified(*join.sharing(rows))
     else:
-        yield from _found_by_hashing(join)
+        yield from _found_by_hashing(join, told)
 
 
 class _Join(NamedTuple):
@@ -267,7 +270,7 @@ def _bitmaps(sets: Any) -> np.ndarray:
     return bitmaps
 
 
-def _found_by_hashing(join: _Join) -> Iterator[np.ndarray]:
+def _found_by_hashing(join: _Join, told: list[str] | None) -> Iterator[np.ndarray]:
     """Yield similar pairs that fall into one bucket; log how many some rows have besides."""
     n_measured = min(_N_MEASURED, join.n_rows)
     rows = np.sort(np.random.default_rng(1).choice(join.n_rows, n_measured, replace=False))
@@ -279,7 +282,10 @@ def _found_by_hashing(join: _Join) -> Iterator[np.ndarray]:
         kept.append(found[:, is_measured[found].any(axis=0)])
         yield found
     exact = [join.verified(*join.sharing(some)) for some in join.blocks(rows)]
-    _tell_recall(join.n_rows, n_measured, np.hstack(exact), np.hstack(kept))
+    recall = _told_recall(join.n_rows, n_measured, np.hstack(exact), np.hstack(kept))
+    _logger.warning("near-duplicates among %d sets were %s", join.n_rows, recall)
+    if told is not None:
+        told.append(recall)
 
 
 def _hashed_alike(join: _Join) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -317,14 +323,10 @@ def _signatures(sets: Any) -> np.ndarray:
     return signatures
 
 
-def _tell_recall(n_rows: int, n_measured: int, exact: np.ndarray, found: np.ndarray) -> None:
-    """Log how many of the pairs of some rows were found, `exact, found` (2, n_pairs)."""
+def _told_recall(n_rows: int, n_measured: int, exact: np.ndarray, found: np.ndarray) -> str:
+    """Say how many of the pairs of some rows were found, `exact, found` (2, n_pairs)."""
     keys = [pairs[0] * n_rows + pairs[1] for pairs in (exact, found)]
-    _logger.warning(
-        "near-duplicates among %d sets were looked for by hashing: it found %d of the %d pairs "
-        "that an exact search finds for %d of them",
-        n_rows,
-        int(np.isin(keys[0], keys[1]).sum()),
-        len(keys[0]),
-        n_measured,
+    return (
+        f"looked for by hashing: it found {int(np.isin(keys[0], keys[1]).sum())} of the "
+        f"{len(keys[0])} pairs that an exact search finds for {n_measured} of them"
     )

@@ -11,6 +11,7 @@ from routerlib.features.learners.topics import TopicClassifier
 from routerlib.features.prompt_columns import GROUPS, PromptColumns
 from routerlib.features.reading import read_here
 from routerlib.features.text_space import TextSpace
+from routerlib.outcomes import close_vectors, set_join
 from routerlib.outcomes.worlds import make_world
 from routerlib.records.arrays import some_rows
 
@@ -45,3 +46,19 @@ def test_it_is_said_what_was_learnt_from_some_only(monkeypatch: pytest.MonkeyPat
     assert features.approximated(120) == {}
     monkeypatch.setattr(prompt_columns, "MOST_SPACED", 100)
     assert features.approximated(120) == {"text space": "100 prompts, drawn at random"}
+
+
+def test_how_groups_of_very_many_prompts_were_found_is_said_and_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(set_join, "EXACT_UP_TO", 50)
+    monkeypatch.setattr(set_join, "_MOST_LOOKED_UP", 0)
+    monkeypatch.setattr(close_vectors, "EXACT_UP_TO", 50)
+    monkeypatch.setattr(close_vectors, "_ROWS_PER_CENTRE", 20)
+    train, _ = make_world(n_prompts=120, n_models=2).outcomes.split(0.5)
+    features = PromptColumns(groups=("surface",))
+    features.learn(list(train.prompts), train)
+    told = PromptColumns.from_state(features.to_state()).approximated(len(train))
+    assert list(told) == ["groups: copies", "groups: wording", "groups: meaning"]
+    assert "looked for by hashing: it found" in told["groups: copies"]
+    assert "looked for around centres: it found" in told["groups: meaning"]
