@@ -5,10 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +14,7 @@ import nbformat
 import pytest
 from browsing import DESKTOP, PHONE, visiting
 from notebook_servers import make_checkout
+from plain_papermill import run_notebooks
 
 import routerlib as rl
 from routerlib.routers.loading import load_router
@@ -29,9 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# Jupyter picks the ports of a kernel before the kernel takes them: of several that start at the
-# same time, another may be quicker.
-PORT_TAKEN = "Address already in use"
+# Nine kernels at once on a machine that does more besides take longer than one test may.
+for_nine_kernels = pytest.mark.timeout(1800)
 FORBIDDEN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Try, ast.Lambda)
 
 
@@ -172,38 +169,22 @@ def test_whole_pipeline_runs_on_live_calls_and_publishes(checkout: Path) -> None
     assert "nothing to ask: all 4 cells are done" in again.getvalue()
 
 
-def _papermill(name: str, root: Path) -> subprocess.Popen[str]:
-    """Start plain papermill on one notebook of a checkout."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "papermill", f"notebooks/{name}.ipynb", "out.ipynb"]
-        + (["-p", "cost_weight", "20"] if name == "02_train" else []),
-        cwd=root,
-        env={key: value for key, value in os.environ.items() if key != "ROUTERLIB_HOME"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Run 02 to 08 by plain papermill, at the same time, each in a fresh checkout of its own."""
+def alone(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[str, Path]:
+    """Run 02 to 10 by plain papermill, at the same time, each in a fresh checkout of its own."""
     checkouts = {
         name: make_checkout(tmp_path_factory.mktemp("checkouts") / name)
         for name in (*pipeline.NOTEBOOKS[1:], *pipeline.FURTHER_NOTEBOOKS)
     }
-    runs = {name: _papermill(name, root) for name, root in checkouts.items()}
-    said = {name: run.communicate()[0] for name, run in runs.items()}
-    for name, root in checkouts.items():
-        if PORT_TAKEN in said[name]:
-            runs[name] = _papermill(name, root)
-            said[name] = runs[name].communicate()[0]
-    for name, run in runs.items():
-        assert run.returncode == 0, said[name]
-        assert "Unable to parse" not in said[name]
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    said = run_notebooks(checkouts, {"02_train": ["-p", "cost_weight", "20"]}, reporter.write_line)
+    assert not [name for name, printed in said.items() if "Unable to parse" in printed]
     return checkouts
 
 
+@for_nine_kernels
 def test_plain_papermill_sets_the_cost_weight(alone: dict[str, Path]) -> None:
     router = load_router(alone["02_train"] / "data/router_model.pkl")
     assert router.cost_weight_ == 20
@@ -223,6 +204,7 @@ def test_notebook_refuses_a_log_that_is_not_there(tmp_path: Path, name: str) -> 
     assert not (checkout / "data/mien.db").exists()
 
 
+@for_nine_kernels
 @pytest.mark.parametrize("name", [*pipeline.NOTEBOOKS[2:], *pipeline.FURTHER_NOTEBOOKS])
 def test_notebook_runs_alone_in_a_fresh_checkout(alone: dict[str, Path], name: str) -> None:
     shown = (alone[name] / "out.ipynb").read_text()
@@ -231,6 +213,7 @@ def test_notebook_runs_alone_in_a_fresh_checkout(alone: dict[str, Path], name: s
     assert not (alone[name] / "data/router_model.pkl").exists()
 
 
+@for_nine_kernels
 def test_what_stands_in_for_own_data_is_said_in_colour(alone: dict[str, Path]) -> None:
     for name, root in alone.items():
         page = to_html(root / "out.ipynb", root / f"{name}.html").read_text()
@@ -242,6 +225,7 @@ def test_what_stands_in_for_own_data_is_said_in_colour(alone: dict[str, Path]) -
 
 
 @pytest.mark.browser
+@for_nine_kernels
 @pytest.mark.parametrize("name", pipeline.NOTEBOOKS[1:])
 def test_page_of_an_executed_notebook_is_for_everybody(
     alone: dict[str, Path], browser: Browser, screenshots: Path, name: str
