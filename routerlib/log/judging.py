@@ -7,8 +7,8 @@ from __future__ import annotations
 RUN_KIND = "judge"
 SOURCE = "judge/"
 
-# Said of a row of `calls`; read by SQLite and by DuckDB.
+# Said of a row of `calls`; read by SQLite and by DuckDB. Where the run tells, prompts aren't read.
 IS_ASKED = (
-    f"prompt_id not in (select prompt_id from prompts where source like '{SOURCE}%') "
-    f"and coalesce(run_id, 0) not in (select run_id from runs where kind = '{RUN_KIND}')"
+    f"coalesce(run_id, 0) not in (select run_id from runs where kind = '{RUN_KIND}') "
+    f"and prompt_id not in (select prompt_id from prompts where source like '{SOURCE}%')"
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fault_server import FaultServer
 
 from routerlib.cli import main
+from routerlib.gather.collection.measured import Measured
 from routerlib.gather.collection.result import Collection
 from routerlib.gather.llm_judges import batches
 from routerlib.gather.llm_judges.asking import LLMJudgement, Reply
@@ -185,3 +187,35 @@ def test_auto_gives_judges_to_prompts_of_several_batches(
     assert f"{3 * N_PROMPTS} scores written" in capsys.readouterr().out
     with CallLog(tmp_path / "logs.db", read_only=True) as log:
         assert {prompt.judge for prompt in log.prompts()} == {"numeric"}
+
+
+def test_what_calls_took_is_read_from_new_rows_alone(tmp_path: Path) -> None:
+    log = CallLog(tmp_path / "logs.db")
+    asked, question = Prompt.from_text("What is 2 + 2?"), Prompt.from_text("?", source="judge/llm")
+    log.add_prompts([asked, question])
+    run_id = log.start_run("judge", {})
+
+    def add(n_calls: int, start: int) -> None:
+        with log.transaction():
+            for repeat in range(start, start + n_calls):
+                seconds = None if repeat % 3 else 0.5
+                for prompt, run in ((asked, None), (question, run_id)):
+                    call = Call(prompt.prompt_id, "a", "h", "ok", "4", Usage(1, repeat))
+                    log.add_call(replace(call, repeat=repeat, latency_s=seconds), run)
+
+    def steps(measured: Measured) -> int:
+        """Count how many thousands of SQLite's own steps a look takes."""
+        ticks: list[int] = []
+        log._connection.set_progress_handler(lambda: ticks.append(1), 1000)
+        measured.means()
+        log._connection.set_progress_handler(None, 0)
+        return len(ticks)
+
+    for is_judging in (False, True):
+        add(2000, 0)
+        measured = Measured(log, is_judging)
+        assert steps(measured) > 20
+        add(10, 2000)
+        assert steps(measured) <= 1
+        assert measured.means() == Measured(log, is_judging).means()
+        assert measured.means() == {"a": (1004.5, 0.5)}

@@ -19,10 +19,11 @@ from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.candidates.keys import KeyFault
 from routerlib.gather.collection.giving_up import why_hopeless
+from routerlib.gather.collection.measured import Measured
 from routerlib.gather.collection.plan import (
     LOCAL_AT_ONCE,
     Cell,
-    measured_tokens,
+    is_of_judge,
     plan_collection,
     run_parameters,
 )
@@ -64,6 +65,7 @@ def collect(
     progress: bool = True,
     kind: Literal["collect", "judge"] = "collect",
     watch: Watch | None = None,
+    measured: Measured | None = None,
 ) -> Collection:
     """Put every prompt to every candidate, log each call, and score the answers.
 
@@ -100,6 +102,8 @@ def collect(
         What the run is logged as: a judge's calls describe no candidate.
     watch : callable or None, default=None
         Told of each logged call; where it says why, its candidate is asked no more.
+    measured : Measured or None, default=None
+        What calls like these took, kept from one batch to the next; None = it is looked up.
 
     Returns
     -------
@@ -115,7 +119,10 @@ def collect(
     refuse_answers_inside(prompts[:limit])
     budget = Budget(budget_usd)
     _check_scope(budget_scope)
-    plan = plan_collection(prompts, candidates, log, repeats=repeats, limit=limit)
+    measured = measured or Measured(log, is_of_judge(prompts))
+    plan = plan_collection(
+        prompts, candidates, log, repeats=repeats, limit=limit, measured=measured
+    )
     if budget_usd is not None and not dry_run:
         plan = plan.under_budget()
     if progress and not dry_run:
@@ -139,7 +146,8 @@ def collect(
         run_interruptibly(worker.run(concurrency), worker.stop)
     collection.seconds = time.monotonic() - started
     if collection.missing:
-        collection.output_tokens = measured_tokens(log, prompts)
+        means = measured.means()
+        collection.output_tokens = {name: tokens for name, (tokens, _) in means.items()}
     return collection
 
 

@@ -19,9 +19,10 @@ from routerlib.gather.calls.budget import (
     expected_cost_usd,
     worst_cost_usd,
 )
+from routerlib.gather.collection.measured import Measured
 from routerlib.log.call_log import CallLog
 from routerlib.log.claims import CellKey, failed_cells, has_answered, in_flight_at_a_kill
-from routerlib.log.judging import IS_ASKED, SOURCE
+from routerlib.log.judging import SOURCE
 from routerlib.records.arrays import Floats
 from routerlib.records.brief import n_of
 from routerlib.records.call import CandidateModel
@@ -182,11 +183,13 @@ def plan_collection(
     *,
     repeats: int = 1,
     limit: int | None = None,
+    measured: Measured | None = None,
 ) -> Plan:
     """Work out which cells are left to ask, and what asking them may cost.
 
     `log`: cells that it holds an answer for are not asked again; None = there is none yet.
     `repeats`: how often each prompt is put to each candidate, at least 1.
+    `measured`: what calls like these took, where it was looked up before.
     """
     if not prompts or not candidates:
         raise ValueError(
@@ -199,7 +202,9 @@ def plan_collection(
     distinct = list(by_id.items())
     finished = log.finished_cells(by_id) if log else set()
     failed = failed_cells(log, by_id) if log else set()
-    means = _measured_means(log, _is_of_judge(prompts)) if log else {}
+    if measured is None and log:
+        measured = Measured(log, is_of_judge(prompts))
+    means = measured.means() if measured else {}
     cells: list[Cell] = []
     n_done: dict[str, int] = {}
     for candidate in candidates:
@@ -266,7 +271,7 @@ def expected_costs_usd(
     prompts: Sequence[Prompt], candidates: Sequence[CandidateModel], log: CallLog
 ) -> Floats:
     """Return what each cell is expected to cost, asked or not, shape (n_prompts, n_candidates)."""
-    means = _measured_means(log, is_judging=False)
+    means = Measured(log, is_judging=False).means()
     tokens = [means.get(candidate.name, (None, None))[0] for candidate in candidates]
     return np.array(
         [
@@ -279,29 +284,9 @@ def expected_costs_usd(
     )
 
 
-def measured_tokens(log: CallLog, prompts: Sequence[Prompt]) -> dict[str, float]:
-    """Return the mean output tokens of each candidate as logged by now, in calls like these."""
-    means = _measured_means(log, _is_of_judge(prompts))
-    return {name: tokens for name, (tokens, _) in means.items()}
-
-
-def _is_of_judge(prompts: Sequence[Prompt]) -> bool:
+def is_of_judge(prompts: Sequence[Prompt]) -> bool:
     """Tell whether a judge puts all of these prompts."""
     return all(prompt.source.startswith(SOURCE) for prompt in prompts)
-
-
-def _measured_means(log: CallLog, is_judging: bool) -> dict[str, tuple[float, float | None]]:
-    """Return mean output tokens and seconds (None = never told) of each candidate's ok calls.
-
-    What a model did as a judge says nothing of it as a candidate, nor the other way round.
-    """
-    alike = f"not ({IS_ASKED})" if is_judging else IS_ASKED
-    measured = log.lookup(
-        "select candidate, avg(output_tokens), avg(latency_s) "
-        f"from calls where status in ('ok', 'truncated') and output_tokens is not null and {alike} "
-        "group by candidate"
-    )
-    return {name: (tokens, seconds) for name, tokens, seconds in measured}
 
 
 def _call_s(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from routerlib.gather.collection.collect import Watch, collect
 from routerlib.gather.collection.joining import joined
+from routerlib.gather.collection.measured import Measured
 from routerlib.gather.collection.plan import Plan
 from routerlib.gather.collection.result import Collection
 from routerlib.gather.llm_judges.asking import Reply, replies_of
@@ -68,6 +69,7 @@ class Asker:
         self._log = log
         self._judge = judge
         self._watch = watch
+        self._measured = Measured(log, is_judging=True)
         self._budget_usd = budget_usd
         self._concurrency = concurrency
         self._dry_run = dry_run
@@ -110,6 +112,7 @@ class Asker:
             progress=self._progress,
             kind="judge",
             watch=self._watch,
+            measured=self._measured,
         )
         before, self._is_first = (None if self._is_first else self.collection), False
         self.collection = done if before is None else joined(before, done, self._budget_usd)
