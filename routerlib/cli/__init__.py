@@ -24,7 +24,9 @@ from routerlib.cli import (
     showing,
     starting,
 )
+from routerlib.cli.progress import bars
 from routerlib.records.brief import shortened
+from routerlib.records.progress import shown_by
 from routerlib.records.project import Project
 
 _DEBUG = "--debug"
@@ -100,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_debug = _DEBUG in given
     try:
         words = [word for word in given if word != _DEBUG]
-        app(prompting.without_bare_check(words), prog_name="routerlib")
+        with shown_by(bars):
+            app(prompting.without_bare_check(words), prog_name="routerlib")
     except SystemExit as leaving:  # typer's own: 0 after help, 2 on wrong usage
         return leaving.code if isinstance(leaving.code, int) else 1
     except (ValueError, RuntimeError, OSError, sqlite3.Error, ImportError) as error:

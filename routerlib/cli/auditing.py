@@ -15,6 +15,7 @@ from routerlib.cli.options import (
     check_router,
     existing_log,
 )
+from routerlib.cli.progress import tell_size
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -46,6 +47,7 @@ def draw(
     if model_path is not None:
         check_router(model_path)
     with existing_log(log_path, read_only=False) as log:
+        tell_size(log)
         models = prompt_ids = None
         if model_path is not None:
             from routerlib.evaluation.routing import out_of_fold_of

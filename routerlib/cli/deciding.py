@@ -27,6 +27,7 @@ from routerlib.cli.options import (
     read_text,
     say_blended,
 )
+from routerlib.cli.progress import tell_size, tell_work
 from routerlib.cli.steps import answers_of, tell_step, with_steps
 from routerlib.policies.utility import Haste
 from routerlib.records.brief import n_of
@@ -146,6 +147,7 @@ def train(
             "tested on prompts that are held out"
         )
     with existing_log(log_path) as log:
+        tell_size(log)
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
         _tell([*left_out(log, outcomes.models, _names(models)), *told_of_steps(log)])
@@ -162,6 +164,7 @@ def train(
         from routerlib.show.held_out import failures_as_wrong
         from routerlib.show.words.sentences import describe_split
 
+        tell_work(len(outcomes), "looking for near-duplicates among")
         # A certificate sets prompts aside by itself.
         held_out = test_size or certify or cascade or cluster
         division = divide_for_test(
@@ -185,6 +188,7 @@ def train(
         "max_quality_loss": QUALITY_MARGIN if max_quality_loss is None else max_quality_loss,
     }
     train_it = train_for_test if cluster is None else _trained_by(cluster, model_path)
+    tell_work(len(training), "learning from")
     router = train_it(division, **how)
     evaluation = evaluate(
         router, test, test_failures_wrong=strict, audit=audit, smallest_effect=smallest_effect

@@ -25,6 +25,7 @@ from routerlib.cli.options import (
     named_columns,
     reports_of,
 )
+from routerlib.cli.progress import tell_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +108,7 @@ def acquire(
     candidates = load_candidates(candidates_source)
     opened = existing_log(log_path, read_only=dry_run) if prompts is None else CallLog(log_path)
     with opened as log:
+        tell_size(log)
         bought = buy_labels(
             log,
             candidates,
@@ -159,6 +161,7 @@ def retrain(
 
     def once() -> None:
         with existing_log(log_path) as log:
+            tell_size(log)
             done = retrain(
                 log,
                 model_path,
@@ -202,6 +205,7 @@ def drift(
 
     router = load_router(model_path)
     with existing_log(log_path) as log:
+        tell_size(log)
         outcomes = Outcomes.from_log(log, models=list(router.models_))
         changes, silent = changes_of_model(log), told_of_silent(log)
     found = measure_drift(router, since_training(router, outcomes), recent)

@@ -20,6 +20,7 @@ from routerlib.cli.options import (
     reports_of,
     say_blended,
 )
+from routerlib.cli.progress import tell_size
 from routerlib.records.project import Project
 from routerlib.serve.settings import Stickiness, Told
 
@@ -44,6 +45,7 @@ def report(
     """Write the report: one HTML file that opens with no kernel and no network."""
     with existing_log(log_path) as log:
         check_router(model_path)
+        tell_size(log)
         judge = judge or _judge_of(model_path)
         say_blended(log, judge)
         _check_judge(log, judge)

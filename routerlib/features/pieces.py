@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
+from routerlib.records.progress import watched
+
 Value = TypeVar("Value")
 Result = TypeVar("Result")
 
@@ -32,7 +34,7 @@ class _Here:
     def each(
         self, function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
     ) -> list[Result]:
-        return [function(*piece) for piece in pieces]
+        return [function(*piece) for piece in watched(pieces, what, len(pieces))]
 
 
 _HERE = _Here()

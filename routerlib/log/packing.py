@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from routerlib.log.judging import IS_ASKED
 from routerlib.log.sealed_tables import SealedSnapshot
+from routerlib.records.progress import watched
 
 if TYPE_CHECKING:
     from routerlib.log.queries import Reader
@@ -66,7 +67,8 @@ class Packed:
         `query`: with ``{some}`` where rows are chosen by their `key`.
         """
         made = False
-        for some in self.ranges(name, key):
+        ranges = self.ranges(name, key)
+        for some in watched(ranges, f"{name}, {ROWS_AT_ONCE:,} at a time", len(ranges)):
             found = query.format(some=some)
             how = "insert into" if made else "create table"
             self._reader.run(f"{how} packed.{name} {'' if made else 'as'} {found}", parameters)
@@ -74,14 +76,16 @@ class Packed:
             made = True
         self._reader.stand(name, f"from packed.{name}")
 
-    def ranges(self, name: str, key: str) -> Iterator[str]:
-        """Yield conditions that choose the rows of one of the log's tables, some at a time."""
+    def ranges(self, name: str, key: str) -> list[str]:
+        """Return conditions that choose the rows of one of the log's tables, some at a time."""
         snapshot = self._reader.snapshot
         assert not isinstance(snapshot, SealedSnapshot), "a dataset has parts of its own"
         ((first, last),) = snapshot.rows(f"select min({key}), max({key}) from {name}")
         first, last = first or 0, last or 0
-        for start in range(first, last + 1, ROWS_AT_ONCE):
-            yield f"{key} between {start} and {start + ROWS_AT_ONCE - 1}"
+        return [
+            f"{key} between {start} and {start + ROWS_AT_ONCE - 1}"
+            for start in range(first, last + 1, ROWS_AT_ONCE)
+        ]
 
     def choose(self, number: int, n: int) -> None:
         """Let calls and scores be those of one part of the prompts."""

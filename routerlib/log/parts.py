@@ -11,6 +11,7 @@ import numpy as np
 from routerlib.log import queries
 from routerlib.log.packing import Packed, n_parts
 from routerlib.log.sealed_tables import SealedSnapshot, SealedTable
+from routerlib.records.progress import watched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +115,7 @@ class _Parts:
         self._packed = None if is_dataset else Packed.of_cells(reader)
 
     def __iter__(self) -> Iterator[queries.Reader]:
-        for number in range(self.n):
+        for number in watched(range(self.n), "parts of the log", self.n):
             with self._part(number) as part:
                 yield part
         if self._packed is not None:

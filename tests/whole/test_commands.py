@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from routerlib.cli import main
+from routerlib.cli import main, progress
+from routerlib.log import packing
 from routerlib.log.call_log import CallLog
+from routerlib.log.compact import compact
+from routerlib.log.dataset import LogDataset
+from routerlib.log.size import size_of
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
 from routerlib.routers.baselines import BestSingle
@@ -158,3 +163,42 @@ def test_a_log_without_a_call_says_so_and_what_to_do(
     assert main(["inspect", "--log", str(path)]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"no call is logged in {path} yet\nnext: routerlib collect --log ")
+
+
+def test_how_much_is_read_and_how_far_it_is_are_told_where_it_takes_long(
+    tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "logs.db"
+    with CallLog(path) as log, log.transaction():
+        for number in range(40):
+            prompt = Prompt.from_text(f"What is {number} + {number}?")
+            log.add_prompts([prompt])
+            for name, score in (("small", number % 2), ("large", 1)):
+                call = Call(prompt.prompt_id, name, "h", "ok", "4")
+                log.add_call(call, scores=[Score("numeric", score)])
+    train = ["train", "--log", str(path), "--model", str(tmp_path / "r.pkl"), "--cross-fit", "0"]
+    assert main(train) == 0
+    quiet = capsys.readouterr()
+    assert not {"reading", "looking for", "learning"} & set(quiet.err.split())
+
+    monkeypatch.setattr(progress, "_MANY_CALLS", 80)
+    monkeypatch.setattr(progress, "_MANY_PROMPTS", 20)
+    monkeypatch.setattr(progress, "_AFTER_S", 0)
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 50)
+    monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
+    monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
+    assert main(train) == 0
+    told = capsys.readouterr()
+    assert told.out == quiet.out
+    lines = re.split(r"[\r\n]", told.err)
+    size, near, learning = (line for line in lines if re.match("reading|looking|learning", line))
+    assert size == f"reading 80 calls, 0.0 GB: {path}"
+    assert near == "looking for near-duplicates among 40 prompts"
+    assert learning == "learning from 28 prompts"
+    for what in ("calls, 30 at a time:", "scores, 30 at a time:", "parts of the log:", "boosters:"):
+        assert what in told.err
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 2_000_000)
+    compact([path], tmp_path / "sealed", before="9999-12-31")
+    with CallLog(path) as log:
+        log.add_call(Call(prompt.prompt_id, "small", "h", "ok", "5"))
+    assert size_of(LogDataset(tmp_path / "sealed").source).n_calls == 81

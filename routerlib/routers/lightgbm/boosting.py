@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from routerlib.records.progress import watched
 from routerlib.routers.lightgbm.binned import BinnedRows
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def boost_here(wanted: Iterable[Wanted]) -> Iterator[lgb.Booster]:
     """Train boosters in this process, one after the other."""
     import lightgbm as lgb
 
-    for rows, labels, settings, n_rounds in wanted:
+    for rows, labels, settings, n_rounds in watched(wanted, "boosters"):
         # It goes through the text by itself.
         yield lgb.train(dict(settings), rows.labelled(labels, settings), num_boost_round=n_rounds)
 
