@@ -11,7 +11,7 @@ import numpy as np
 
 from routerlib.log import queries
 from routerlib.log.packing import n_parts
-from routerlib.log.parts import Grids, PartsRead, read_parts
+from routerlib.log.parts import Grids, Known, PartsRead, read_parts
 from routerlib.log.purchases import Purchases
 from routerlib.log.sealed import STRIDE
 from routerlib.outcomes.outcomes import Failures
@@ -111,32 +111,34 @@ def read_cells(
         told = {"goes_on_from": GOES_ON_FROM.pattern, "stayed": CONVERSATION, "stride": STRIDE}
         turns = reader.frame(_TURNS, told)
     names, known, grids = found
-    quality = grids.quality
+    quality, conversations = grids.quality, _conversations(turns)
     if failures == "wrong":
         quality[grids.is_failed] = 0.0
-    group_ids = _of_many_users(known.group_id.astype(object))
-    named = group_ids.where(group_ids.notna(), known.prompt_id.map(_conversations(turns)))
-    prompt_ids = known.pop("prompt_id").tolist()
+    for each in grids:
+        each.setflags(write=False)  # so that outcomes take them as they are
     return Cells(
-        prompts=known.pop("text").tolist(),  # which may be long: none is held twice
+        prompts=known.texts,
         models=names,
         quality=quality,
         cost_usd=grids.cost_usd,
         latency_s=grids.latency_s,
         first_token_s=grids.first_token_s,
-        topics=known.pop("label").tolist(),
-        prompt_ids=prompt_ids,
-        group_ids=named.astype(object).where(named.notna(), None).tolist(),
-        inclusion=Purchases.read(path).inclusion(prompt_ids, names, quality),
+        topics=known.labels,
+        prompt_ids=known.prompt_ids,
+        group_ids=[
+            conversations.get(prompt_id) if group_id is None else group_id
+            for prompt_id, group_id in zip(
+                known.prompt_ids, _of_many_users(known.group_ids), strict=True
+            )
+        ],
+        inclusion=Purchases.read(path).inclusion(known.prompt_ids, names, quality),
     )
 
 
-def _of_many_users(group_ids: pd.Series) -> pd.Series:
+def _of_many_users(group_ids: list[str | None]) -> list[str | None]:
     """Take the user away where only one is known: that is whose prompts these are, and no group."""
-    is_user = group_ids.str.startswith(USER_GROUP, na=False)
-    if group_ids[is_user].nunique() != 1:
-        return group_ids
-    return group_ids.mask(is_user, None)
+    users = {each for each in group_ids if each is not None and each.startswith(USER_GROUP)}
+    return group_ids if len(users) != 1 else [None if each in users else each for each in group_ids]
 
 
 def _conversations(turns: pd.DataFrame) -> dict[str, str]:
@@ -159,8 +161,9 @@ def _read_whole(reader: queries.Reader, judge: str | None, order: _Order) -> Par
     names = order(scored.set_index("candidate").n_scored)
     reader.keep("wanted", _WANTED, {"names": names})
     row, model, *values = reader.arrays(_GRID, {"names": names})
-    known = reader.frame(f"{_LABELS} order by row").drop(columns="row")
-    shape = (len(known), len(names))
+    ((n_prompts,),) = reader.rows("select count(*) from wanted")
+    known = Known.of([reader], _LABELS, n_prompts)
+    shape = (n_prompts, len(names))
     numbers = [_grid(row, model, each, shape, np.nan) for each in values[:-1]]
     is_failed = _grid(row, model, values[-1], shape, False)
     quality, cost_usd, latency_s, first_token_s = numbers

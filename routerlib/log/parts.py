@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from routerlib.log import queries
 from routerlib.log.packing import Packed, n_parts
+from routerlib.log.schema import LogError
 from routerlib.log.sealed_tables import SealedSnapshot, SealedTable
+from routerlib.records.brief import n_of
 from routerlib.records.progress import watched
 
 if TYPE_CHECKING:
@@ -55,14 +57,42 @@ class Grids(NamedTuple):
     first_call: np.ndarray
 
 
-class PartsRead(NamedTuple):
-    """What `read_cells` takes from a log.
+class Known(NamedTuple):
+    """What is known of prompts, in the order of logging, each of length n_prompts."""
 
-    `known`: text, label, prompt_id and group_id of the prompts, in the order of logging.
-    """
+    texts: list[str]
+    labels: list[str]
+    prompt_ids: list[str]
+    group_ids: list[str | None]
+
+    @classmethod
+    def of(cls, readers: Iterable[queries.Reader], query: str, n_prompts: int) -> Known:
+        """Read prompts into their places, row by row, so that no text is held twice.
+
+        `query`: finds them, with the place of each as the last column.
+        """
+        texts, labels, prompt_ids = [""] * n_prompts, [""] * n_prompts, [""] * n_prompts
+        group_ids: list[str | None] = [None] * n_prompts
+        same: dict[str, str] = {}  # what many prompts have in common is held once
+        for reader in readers:
+            for text, label, prompt_id, group_id, row in reader.each(query):
+                texts[row], prompt_ids[row] = text, prompt_id
+                labels[row] = same.setdefault(label, label)
+                if group_id is not None:
+                    group_ids[row] = same.setdefault(group_id, group_id)
+        if n_missing := prompt_ids.count(""):
+            raise LogError(
+                f"calls ask {n_of(n_missing, 'prompts')} that the log doesn't hold; look at it "
+                "with `routerlib log check`, then restore it from a copy"
+            )
+        return cls(texts, labels, prompt_ids, group_ids)
+
+
+class PartsRead(NamedTuple):
+    """What `read_cells` takes from a log."""
 
     names: list[str]
-    known: pd.DataFrame
+    known: Known
     grids: Grids
 
 
@@ -88,21 +118,22 @@ def read_parts(
         keys, grids = _grids(part, judge, everybody, ways)
         ids.append(keys)
         found.append(grids)
-    if not any(np.isfinite(each.quality).any() for each in found):
+    n_scored = _scored(found, everybody)
+    if not len(n_scored):
         return None
     parts.close()
-    prompt_ids = np.concatenate(ids)
-    ids.clear()
-    whole = _joined(found)
-    names = order(_scored(Grids(*whole), everybody))
+    names = order(n_scored)
     arms = np.array([everybody.index(name) for name in names])
-    first = _first_calls(Grids(*whole))[:, arms].min(axis=1)
+    first = np.concatenate([_first_calls(each, arms) for each in found])
     rows = np.argsort(first, kind="stable")[: int((first < _NEVER).sum())]
-    wanted = pd.DataFrame({"prompt_id": prompt_ids[rows], "row": np.arange(len(rows))})
-    kept = _chosen(whole, rows, arms)
-    known = parts.labelled(labels, wanted).sort_values("row", ignore_index=True)
-    known.pop("row")
-    return PartsRead(names, known, kept)
+    places = np.full(len(first), -1)
+    places[rows] = np.arange(len(rows))
+    prompt_ids = np.concatenate(ids)[rows]
+    ids.clear()
+    parts.want(pd.DataFrame({"prompt_id": prompt_ids, "row": np.arange(len(rows))}))
+    del prompt_ids
+    kept = _chosen(found, places, len(rows), arms)
+    return PartsRead(names, Known.of(parts.wanted(), labels, len(rows)), kept)
 
 
 class _Parts:
@@ -113,6 +144,7 @@ class _Parts:
         self.n = n_parts(reader)
         is_dataset = isinstance(reader.snapshot, SealedSnapshot)
         self._packed = None if is_dataset else Packed.of_cells(reader)
+        self._wanted: pd.DataFrame
 
     def __iter__(self) -> Iterator[queries.Reader]:
         for number in watched(range(self.n), "parts of the log", self.n):
@@ -146,18 +178,15 @@ class _Parts:
                 self._reader.run(f"drop view {name}; drop table kept_{name}")
             self._packed.close()
 
-    def labelled(self, labels: str, wanted: pd.DataFrame) -> pd.DataFrame:
-        """Read what is known of prompts."""
-        import pandas as pd
+    def want(self, wanted: pd.DataFrame) -> None:
+        """Choose the prompts of which it is read what is known."""
+        self._wanted = wanted
 
-        if self._packed is not None:
-            self._reader.add("wanted", wanted)
-            return self._reader.frame(labels)
-        found = []
-        for part in self:
-            part.add("wanted", wanted)
-            found.append(part.frame(labels))
-        return pd.concat(found)
+    def wanted(self) -> Iterator[queries.Reader]:
+        """Yield readers of them."""
+        for reader in [self._reader] if self._packed is not None else self:
+            reader.add("wanted", self._wanted)
+            yield reader
 
 
 def _chosen_ways(reader: queries.Reader, parts: _Parts, judge: str | None) -> pd.DataFrame:
@@ -191,37 +220,45 @@ def _grids(
     return prompt_ids.to_numpy(object), Grids(*filled)
 
 
-def _joined(parts: list[Grids]) -> list[np.ndarray]:
-    """Put the parts' grids under one another; of each kind the parts are let go at once."""
+def _first_calls(grids: Grids, arms: np.ndarray) -> np.ndarray:
+    """Return the first call of each prompt whose answer by one of some candidates is scored."""
+    first = np.where(np.isfinite(grids.quality), grids.first_call, _NEVER)
+    return first[:, arms].min(axis=1)
+
+
+def _chosen(parts: list[Grids], places: np.ndarray, n_prompts: int, arms: np.ndarray) -> Grids:
+    """Put the parts' rows into their places, some columns of them; each is let go at once.
+
+    `places` (n_rows of all parts,): -1 = nowhere.
+    """
     kinds = [list(each) for each in zip(*parts, strict=True)]
     parts.clear()
-    joined = []
-    while kinds:
-        joined.append(np.concatenate(kinds.pop(0)))
-    return joined
-
-
-def _first_calls(grids: Grids) -> np.ndarray:
-    return np.where(np.isfinite(grids.quality), grids.first_call, _NEVER)
-
-
-def _chosen(grids: list[np.ndarray], rows: np.ndarray, arms: np.ndarray) -> Grids:
-    """Take some rows and columns of each grid, and let go of it."""
     chosen = []
-    while grids:
-        chosen.append(grids.pop(0)[np.ix_(rows, arms)])
-    return Grids(*chosen)
+    for kind in kinds[:-1]:  # the first calls have told the order
+        kept = np.empty((n_prompts, len(arms)), kind[0].dtype)
+        start = 0
+        while kind:
+            grid = kind.pop(0)
+            at = places[start : start + len(grid)]
+            kept[at[at >= 0]] = grid[at >= 0][:, arms]
+            start += len(grid)
+        chosen.append(kept)
+    quality, cost_usd, latency_s, first_token_s, is_failed = chosen
+    return Grids(quality, cost_usd, latency_s, first_token_s, is_failed, np.empty(0))
 
 
-def _scored(grids: Grids, names: Sequence[str]) -> pd.Series:
+def _scored(parts: Sequence[Grids], names: Sequence[str]) -> pd.Series:
     """Count the scored prompts of each candidate that has any, the cheapest first."""
     import pandas as pd
 
-    is_scored = np.isfinite(grids.quality)
-    cost_usd = np.where(is_scored, grids.cost_usd, np.nan)
-    has_cost = np.isfinite(cost_usd)
-    total, n_known = np.where(has_cost, cost_usd, 0.0).sum(axis=0), has_cost.sum(axis=0)
+    n_scored, n_known = np.zeros((2, len(names)), dtype=int)
+    total = np.zeros(len(names))
+    for grids in parts:
+        is_scored = np.isfinite(grids.quality)
+        has_cost = is_scored & np.isfinite(grids.cost_usd)
+        n_scored, n_known = n_scored + is_scored.sum(axis=0), n_known + has_cost.sum(axis=0)
+        total += np.where(has_cost, grids.cost_usd, 0.0).sum(axis=0)
     mean = np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
-    told = pd.DataFrame({"n_scored": is_scored.sum(axis=0), "cost_usd": mean, "name": names})
+    told = pd.DataFrame({"n_scored": n_scored, "cost_usd": mean, "name": names})
     told = told[told.n_scored > 0].sort_values(["cost_usd", "name"], na_position="last")
     return told.set_index("name").n_scored

@@ -35,6 +35,8 @@ _NO_OUTSIDE: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
 }
 
+_ROWS_AT_ONCE = 4096
+
 # What is read in place of a table: the table itself with what became known later.
 VIEWS = {"prompts": "known_prompts"}
 
@@ -342,6 +344,13 @@ class Reader:
         """Return what a query with ``?`` for each value finds, row by row."""
         return self._found(query, list(values), "fetchall")
 
+    def each(self, query: str) -> Iterator[tuple]:
+        """Go through what a query finds, some thousand rows in memory at a time."""
+        with self._told_well():
+            found = self._connection.execute(query)
+            while rows := found.fetchmany(_ROWS_AT_ONCE):
+                yield from rows
+
     @cached_property
     def _has_judges_calls(self) -> bool:
         """Tell whether there may be calls that a judge made of its own."""
@@ -383,12 +392,18 @@ class Reader:
     def _found(
         self, query: str, parameters: Mapping[str, Any] | list[object] | None, how: str
     ) -> Any:
-        import duckdb
-
-        try:
+        with self._told_well():
             if IS_ASKED in query and not self._has_judges_calls:
                 query = query.replace(IS_ASKED, "true")  # fewer columns to read
             return getattr(self._connection.execute(query, parameters or {}), how)()
+
+    @contextmanager
+    def _told_well(self) -> Iterator[None]:
+        """Put what goes wrong into words: the log's own where it is at fault."""
+        import duckdb
+
+        try:
+            yield
         except duckdb.Error as error:
             if self.snapshot.failure is not None:
                 with surprises(Path(str(self.path))):

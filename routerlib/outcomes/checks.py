@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 
@@ -10,14 +11,26 @@ import numpy as np
 def matrix_of(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
     """Return numbers as a matrix that nobody can write to, or say what shape was expected."""
     # A table's columns lie one after the other, a list's rows: sums must not depend on that.
-    matrix = np.array(values, dtype=float, order="C")
+    matrix = values if _is_final(values) else np.array(values, dtype=float, order="C")
     if matrix.shape != shape and not (matrix.size == 0 and 0 in shape):
         raise ValueError(
             f"{name} must have shape (n_prompts, n_models) = {shape}, got {matrix.shape}"
         )
-    matrix = matrix.reshape(shape)
+    if matrix.shape != shape:
+        matrix = matrix.reshape(shape)
     matrix.setflags(write=False)
     return matrix
+
+
+def _is_final(values: object) -> TypeGuard[np.ndarray]:
+    """Tell whether nobody can write to a matrix any more, so that it needn't be copied."""
+    return (
+        type(values) is np.ndarray
+        and values.dtype == float
+        and values.flags.owndata
+        and values.flags.c_contiguous
+        and not values.flags.writeable
+    )
 
 
 def texts_of(values: Sequence[str], n_prompts: int, name: str) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from routerlib.log import packing, queries
 from routerlib.log.call_log import CallLog
 from routerlib.log.cells import blended_judges
 from routerlib.log.overview import overview
+from routerlib.log.schema import LogError
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
 from routerlib.records.prompt import Prompt
 
@@ -117,3 +120,17 @@ def test_a_log_without_a_call_has_one_part(tmp_path: Path) -> None:
         assert overview(empty).summary.empty
         with pytest.raises(ValueError, match="no scored answer yet"):
             empty.outcomes()
+
+
+@pytest.mark.parametrize("calls_of_whole", [40, 2_000_000])
+def test_a_prompt_that_is_gone_is_told_and_not_read_as_an_empty_text(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch, calls_of_whole: int
+) -> None:
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", calls_of_whole)
+    monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
+    gone = log.outcomes().prompt_ids[3]
+    with closing(sqlite3.connect(log.path)) as connection, connection:
+        connection.execute("drop trigger prompts_no_delete")
+        connection.execute("delete from prompts where prompt_id = ?", [gone])
+    with pytest.raises(LogError, match="calls ask 1 prompt that the log doesn't hold"):
+        log.outcomes()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -319,3 +321,20 @@ def test_the_group_of_a_logged_prompt_is_its_field_of_that_name(log: CallLog) ->
 def test_a_log_whose_prompts_name_no_group_has_none(log: CallLog) -> None:
     _logged(log)
     assert Outcomes.from_log(log).group_ids is None
+
+
+def test_a_matrix_is_copied_unless_nobody_can_write_to_it() -> None:
+    def quality_of(matrix: np.ndarray) -> np.ndarray:
+        return Outcomes(["a?", "b?"], ["small", "large"], matrix).quality
+
+    matrix = np.array([[0.0, 1.0], [1.0, 0.5]])
+    assert not np.shares_memory(quality_of(matrix), matrix)
+    seen = matrix.view()
+    seen.setflags(write=False)
+    assert not np.shares_memory(quality_of(seen), matrix), "the matrix itself can be written to"
+    matrix.setflags(write=False)
+    assert quality_of(matrix) is matrix
+    by_column = np.asfortranarray(matrix)
+    by_column.setflags(write=False)
+    assert quality_of(by_column).flags.c_contiguous
+    assert replace(Outcomes(["a?", "b?"], ["small", "large"], matrix)).quality is matrix
