@@ -11,6 +11,7 @@ import typer
 from routerlib.cli.options import (
     DEFAULT_LOG,
     INTERRUPTED,
+    WITHOUT_DRY_RUN,
     AnswersInside,
     CandidatesSource,
     Columns,
@@ -38,6 +39,7 @@ def candidates(source: CandidatesSource = "local") -> None:
     from routerlib.gather.candidates.candidates import candidates_frame, load_candidates
 
     typer.echo(text_table(candidates_frame(load_candidates(source))))
+    typer.echo(f"next: routerlib collect --prompts FILE --candidates {source} --dry-run")
 
 
 def collect(
@@ -174,3 +176,5 @@ def _show_plan(plan: Plan, chosen: Sequence[CandidateModel], budget_usd: float |
         typer.echo(f"not yet: {complaint}")
     if budget_usd is not None and plan.worst_usd > budget_usd:
         typer.echo(f"the worst case is above the budget of {usd(budget_usd)}: it may stop the run")
+    if plan.cells:
+        typer.echo(WITHOUT_DRY_RUN)

@@ -21,6 +21,15 @@ CostColumns = Annotated[
         "MODEL_cost_usd, cost_MODEL and cost_usd_MODEL are known as such.",
     ),
 ]
+TableColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="OURS=THEIRS,...",
+        help="table: what it calls our columns, such as prompt=Frage,reference=Antwort; ours are "
+        "prompt, topic, task, reference, judge, source, group, user.",
+    ),
+]
 OutputTokens = Annotated[
     int | None,
     typer.Option(min=0, help="table without costs: estimate them by prices and so many tokens."),
@@ -44,6 +53,7 @@ def import_file(
     ] = None,
     prompt: Annotated[str, typer.Option(help="table: column of the prompts.")] = "prompt",
     topic: Annotated[str, typer.Option(help="table: column of the topics.")] = "topic",
+    columns: TableColumns = None,
     score: ScoreColumns = None,
     cost: CostColumns = None,
     judge: Annotated[str, typer.Option(help="table: what its scores are called.")] = "table",
@@ -56,7 +66,8 @@ def import_file(
     """Add what another tool has logged, each call once; a wrong file changes nothing."""
     from routerlib.gather.candidates.candidates import load_candidates
     from routerlib.gather.importers import add_imported, read_imported
-    from routerlib.gather.importers.records import Options
+    from routerlib.gather.importers.records import TABLE_COLUMNS, Options
+    from routerlib.gather.prompts.shapes import parse_columns
     from routerlib.log.call_log import CallLog
 
     priced = load_candidates(candidates_source) if candidates_source else []
@@ -65,6 +76,7 @@ def import_file(
         requests=requests,
         prompt=prompt,
         topic=topic,
+        columns=parse_columns(columns, TABLE_COLUMNS),
         scores=tuple(score or ()),
         costs=dict(map(_model_and_column, cost or ())),
         judge=judge,

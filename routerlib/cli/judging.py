@@ -13,6 +13,7 @@ import typer
 from routerlib.cli.options import (
     DEFAULT_LOG,
     INTERRUPTED,
+    WITHOUT_DRY_RUN,
     CandidatesSource,
     LogPath,
     existing_log,
@@ -85,7 +86,7 @@ def judge(
                 typer.echo("stopped: scores so far are kept; the same command goes on", err=True)
                 raise typer.Exit(INTERRUPTED) from None
         if dry_run and name in _BY_LLM:
-            typer.echo("next: the same without --dry-run")
+            typer.echo(WITHOUT_DRY_RUN)
         else:
             tell_next(log, is_judged=True)
 

@@ -10,6 +10,7 @@ import typer
 from routerlib.cli.options import (
     DEFAULT_LOG,
     DEFAULT_MODEL,
+    WITHOUT_DRY_RUN,
     AnswersInside,
     CandidatesSource,
     Columns,
@@ -122,8 +123,9 @@ def acquire(
             evaluation_share=EVALUATION_SHARE if evaluation_share is None else evaluation_share,
         )
     typer.echo(str(bought))
-    if bought.cells and not dry_run:
-        typer.echo(f"next: routerlib retrain --log {log_path}")
+    if bought.cells:
+        todo = WITHOUT_DRY_RUN if dry_run else f"next: routerlib retrain --log {log_path}"
+        typer.echo(todo)
 
 
 def retrain(
@@ -263,6 +265,7 @@ def rollback(
         typer.echo(f"it is the one before {left}; {further}")
     if left not in (None, now):
         typer.echo(f"back to {left}: routerlib models rollback {left} --model {model_path}")
+    typer.echo(f"next: routerlib inspect {model_path}")
 
 
 def _say(done: Retraining, page: Path, silent: Sequence[str]) -> None:

@@ -56,6 +56,7 @@ def export(
         n_rows = log.export(folder)
     told = ", ".join(f"{n} {name}" for name, n in n_rows.items() if n)
     typer.echo(f"{folder}: {told or 'no rows yet'}")
+    typer.echo(f"next: read a table, as pandas.read_parquet({str(folder / 'calls')!r}) does")
 
 
 @app.command()
@@ -114,6 +115,7 @@ def upgrade(log_path: LogPath = DEFAULT_LOG) -> None:
     """Bring a log of an older version up to date; it is kept beside it as it was."""
     with existing_log(log_path, read_only=False):
         typer.echo(f"{log_path} is up to date")
+    typer.echo(f"next: routerlib inspect {log_path}")
 
 
 @app.command()

@@ -91,6 +91,7 @@ JudgeName = Annotated[
 Keep = Annotated[int, typer.Option("--keep", min=1, help="Routers to keep in the archive.")]
 TaskName = Annotated[Task | None, typer.Option("--task", help="Known task; left out = detected.")]
 
+WITHOUT_DRY_RUN = "next: the same without --dry-run"
 INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
 DEFAULT_LOG = Path("data/logs.db")
 DEFAULT_MODEL = Path("data/router_model.pkl")

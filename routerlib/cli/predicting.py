@@ -38,3 +38,4 @@ def predict(
     router = load_router(model_path)
     n_prompts = predict_dataset(router, source, folder, cluster=cluster, prompt=prompt, topic=topic)
     typer.echo(f"{n_of(n_prompts, 'prompts')} estimated: {folder}")
+    typer.echo(f"next: read them, as pandas.read_parquet({str(folder)!r}) does, a row per prompt")

@@ -93,6 +93,9 @@ def _check(
     table = report.table()
     if len(table):
         typer.echo(text_table(table))
+    said = {"--answers-inside": answers_inside, "--columns": columns, "--decimal": decimal}
+    words = [f" {name} {value}" for name, value in said.items() if value not in (None, "refuse")]
+    typer.echo(f"next: routerlib collect --prompts {path}{''.join(words)} --dry-run")
 
 
 def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -> None:

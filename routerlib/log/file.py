@@ -51,6 +51,11 @@ def connect(path: Path, read_only: bool = False, checked: bool = True) -> sqlite
                 f"beside it, and may not in {path.parent}; copy the log, and {path.name}-wal if "
                 "there is one, to a folder that can be written"
             ) from error
+        if not read_only and (locked := _locked(path)):
+            raise LogError(
+                f"cannot write to the log {path}: its {locked} may only be read, so that it can't "
+                f"be written or brought up to date there; {_copied(path)}, or change the rights"
+            ) from error
         raise LogError(
             f"cannot open the log {path}: {error}; check that the file is whole, that it and its "
             "folder can be written and that the disk is not full"
@@ -163,10 +168,32 @@ def _refuse_other_schema(
     version = version_of(connection)
     refuse_newer(version, path)
     if version < VERSION and read_only:
-        raise LogError(
-            f"the log {path} has schema {version}, older than {VERSION}; open it once for "
-            f"writing to bring it up to date: routerlib log upgrade --log {path}"
+        locked = _locked(path)
+        how = (
+            f"open it once for writing to bring it up to date: routerlib log upgrade --log {path}"
+            if not locked
+            else f"its {locked} may only be read, so that it can't be brought up to date there; "
+            f"{_copied(path)}, and say routerlib log upgrade --log COPY"
         )
+        raise LogError(f"the log {path} has schema {version}, older than {VERSION}; {how}")
+
+
+def _locked(path: Path) -> str:
+    """Say what of a log may not be written: its file, its folder or both; "" = nothing."""
+    by_whom = os.access in os.supports_effective_ids
+    places = {"file": path, "folder": path.resolve().parent}
+    return " and ".join(
+        name
+        for name, place in places.items()
+        if place.exists() and not os.access(place, os.W_OK, effective_ids=by_whom)
+    )
+
+
+def _copied(path: Path) -> str:
+    return (
+        f"copy it, and {path.name}-wal if there is one, to a folder that can be written, with the "
+        "right to write the copy"
+    )
 
 
 def _n_tables(connection: sqlite3.Connection) -> int:

@@ -48,6 +48,13 @@ def test_columns_of_any_name_can_be_named(tmp_path: Path, name: str) -> None:
         load_prompts(path, columns={"prompt": "ask", "reference": "glod"})
 
 
+def test_a_named_column_goes_before_one_of_our_name_and_groups_can_be_named(tmp_path: Path) -> None:
+    rows = [{"gold": "391", "reference": "old", "prompt": "What is 17 * 23?", "make": "sums"}]
+    path = write(tmp_path / "p.jsonl", rows)
+    (read,) = load_prompts(path, columns={"reference": "gold", "group": "make"})
+    assert (read.reference, read.group) == ("391", "sums")
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize(
     "names", [("prompt", "reference"), ("question", "answer"), ("ask", "gold")]

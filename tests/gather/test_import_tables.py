@@ -29,6 +29,42 @@ def test_what_parts_off_decimals_can_be_said(
     assert log.lookup("select given_cost_usd from calls") == [(cost,)]
 
 
+def test_a_table_in_another_language_names_its_columns(log: CallLog, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "Frage;Antwort;Fach;Richter;Vorlage;reference;Rest;klein\n"
+        "Wie viele?;330.000;Erdkunde;numeric;v1;alt;x;0,5\n"
+    )
+    named = "prompt=Frage,reference=Antwort,topic=Fach,judge=Richter,group=Vorlage"
+    given = ["import", "table", str(path), "--log", str(log.path), "--decimal", ","]
+    assert main([*given, "--columns", named]) == 0
+    (prompt,) = log.prompts()
+    assert (prompt.text, prompt.topic, prompt.judge) == ("Wie viele?", "Erdkunde", "numeric")
+    assert prompt.reference == {"value": "330.000", "decimal": ","}
+    assert prompt.group == "v1"
+    assert prompt.extra == {"reference": "alt", "Rest": "x", "group": "v1"}, "all else is kept"
+    assert log.outcomes().models == ("klein",)
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("prompt=Frage,reference=Antwrt", "no column 'Antwrt' for 'reference'; it has Frage, Antw"),
+        ("prompt=Frage,messages=Antwort", "OURS is one of prompt, topic, task, reference, judge"),
+        ("prompt=Frage", "got 7.0 in column 'Antwort'; rescale them, or say what the column is, "),
+    ],
+)
+def test_a_column_that_is_named_wrong_or_not_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], named: str, message: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("Frage,Antwort,klein\nWie viele?,7,1\n")
+    log = tmp_path / "new.db"
+    assert main(["import", "table", str(path), "--log", str(log), "--columns", named]) == 1
+    assert message in capsys.readouterr().err
+    assert not log.exists()
+
+
 def test_a_wide_table_becomes_outcomes(log: CallLog, tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from routerlib.gather.judges import BadReference, judge
 from routerlib.gather.judges.number_styles import doubtful_numbers
 from routerlib.gather.judges.numbers import read_number
+from routerlib.gather.judges.proposing import with_judge
 from routerlib.gather.judges.quantities import agree, number_of
 from routerlib.gather.judges.rules import numeric
 from routerlib.gather.prompts.checks import check_prompts
@@ -171,6 +173,21 @@ def test_a_decimal_comma_that_was_said_holds_for_references_and_answers(tmp_path
         assert numeric(answer, reference).score == score, answer
     with pytest.raises(ValueError, match=r"decimal must be '\.' or ','"):
         load_prompts(path, decimal=";")
+
+
+def test_judges_of_texts_take_a_reference_with_a_decimal_comma_as_it_is_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("prompt;reference\nA;330.000\nB;Paris\n")
+    number, city = load_prompts(path, decimal=",")
+    for name in ("exact", "match", "verbatim", "contains", "regex"):
+        named, _ = with_judge([number, city], name)
+        assert [judge(named, answer).score for answer in ("330.000", "330000")] == [1.0, 0.0]
+    with pytest.raises(BadReference, match=r"decimal points only.* '330.000'.* judge 'numeric'"):
+        with_judge([number, city], "math")
+    assert "name the judge 'numeric'" in str(judge(number, "330", "math").rationale)
+    assert with_judge([number], None)[0].judge is None
 
 
 def test_a_number_of_parquet_has_no_marks_and_a_text_has_them(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from routerlib.log.call_log import CallLog
 from routerlib.log.check import check_log
 from routerlib.log.export import MANIFEST, export_log
-from routerlib.log.schema import LogError
+from routerlib.log.schema import VERSION, LogError
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
 from routerlib.records.prompt import Prompt
 
@@ -95,8 +95,25 @@ def locked_log(full_log: Path) -> Iterator[Path]:
 
 
 def test_a_file_that_may_not_be_written_is_refused_for_writing(locked_log: Path) -> None:
-    with as_somebody_without_rights(), pytest.raises(LogError, match=r"logs\.db: .*can be written"):
+    with (
+        as_somebody_without_rights(),
+        pytest.raises(LogError, match=r"logs\.db: its file and folder may only be read.*copy it"),
+    ):
         CallLog(locked_log)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_an_old_log_that_may_not_be_written_says_to_bring_a_copy_up_to_date(
+    locked_log: Path, read_only: bool
+) -> None:
+    locked_log.chmod(0o644)
+    with closing(sqlite3.connect(locked_log)) as log:
+        log.execute("pragma journal_mode = delete")
+        log.execute(f"pragma user_version = {VERSION - 1}")
+    locked_log.chmod(0o444)
+    told = "its file and folder may only be read, so that it can't be .*brought up to date there"
+    with as_somebody_without_rights(), pytest.raises(LogError, match=rf"{told}; copy it"):
+        CallLog(locked_log, read_only=read_only)
 
 
 def test_a_log_in_a_folder_that_may_not_be_written_says_to_copy_it(

@@ -19,6 +19,9 @@ NO_NUMBER = "scores that are no number in [0, 1]"
 BEGUN = "requests that end with the assistant's turn"
 NO_ANSWER = "scores of answers that were cut off, refused, empty or broken"
 
+# Columns of a table that have a meaning of their own, besides scores and costs.
+TABLE_COLUMNS = ("prompt", "topic", "task", "reference", "judge", "source", "group", "user")
+
 
 class Imported(NamedTuple):
     """One call of another tool.
@@ -36,6 +39,8 @@ class Imported(NamedTuple):
 class Options:
     """What a file to import does not say itself.
 
+    `columns`: ours, of `TABLE_COLUMNS` -> a table's, where it has another name there; `prompt` and
+        `topic` say the same of these two.
     `costs`: model -> a table's column of its costs in US dollars, where the column's name
         doesn't say.
     `decimal`: what parts off decimals in a table's texts, "." or ","; the other one parts
@@ -46,6 +51,7 @@ class Options:
     requests: Path | None = None
     prompt: str = "prompt"
     topic: str = "topic"
+    columns: Mapping[str, str] = field(default_factory=dict)
     scores: Sequence[str] = ()
     costs: Mapping[str, str] = field(default_factory=dict)
     judge: str = "table"
@@ -57,6 +63,17 @@ class Options:
 
     def __post_init__(self) -> None:
         check_decimal(self.decimal)
+        unknown = [ours for ours in self.columns if ours not in TABLE_COLUMNS]
+        if unknown:
+            raise ValueError(
+                f"columns of a table are {', '.join(TABLE_COLUMNS)}, got {unknown[0]!r}"
+            )
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Each of `TABLE_COLUMNS` -> what a table calls it."""
+        known = {ours: ours for ours in TABLE_COLUMNS}
+        return {**known, "prompt": self.prompt, "topic": self.topic, **self.columns}
 
 
 def origin(kind: str, *identity: Any) -> str:

@@ -10,9 +10,16 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from routerlib.gather.importers.records import Imported, Options, origin, params_hash
+from routerlib.gather.importers.records import (
+    TABLE_COLUMNS,
+    Imported,
+    Options,
+    origin,
+    params_hash,
+)
 from routerlib.gather.importers.table_file import Table, read_table_file
 from routerlib.gather.importers.table_numbers import read_numbers
+from routerlib.gather.judges.number_styles import with_decimal_comma
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.canonical import plain_json
 from routerlib.records.prompt import TASKS, Prompt
@@ -30,8 +37,6 @@ _NUMBERING = re.compile(
     r"unnamed: \d+|__index_level_\d+__|level_0|index|idx|row|row_?number|(?:.+_)?id|no|nr|#",
     re.IGNORECASE,
 )
-# Columns with a meaning of their own, besides prompt, topic, scores and costs.
-_KNOWN = ("task", "reference", "judge", "source")
 # A usual rule of thumb for English; it is only used for estimates that are marked as such.
 _CHARACTERS_PER_TOKEN = 4
 
@@ -44,10 +49,12 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
     taken for a score unless `Options.scores` says so; one that numbers the rows never is. A
     missing score is no call. Further columns are kept with the prompt, as they were written.
     """
-    table = read_table_file(path, options.prompt)
-    if options.prompt not in table.columns:
+    prompts = options.names["prompt"]
+    table = read_table_file(path, prompts)
+    _check_named(path, table.columns, options)
+    if prompts not in table.columns:
         raise ValueError(
-            f"{path} has no column {options.prompt!r}; it has {', '.join(table.columns)}: "
+            f"{path} has no column {prompts!r}; it has {', '.join(table.columns)}: "
             "--prompt NAME says which holds the prompts"
         )
     costs = {**_cost_columns(table, options), **options.costs}
@@ -75,6 +82,15 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
             cost = given[model][place] if model in given else None
             call = _call(prompt, model, repeat, cost, options, where)
             yield Imported(prompt, call, (Score(options.judge, score),))
+
+
+def _check_named(path: Path, found: Sequence[str], options: Options) -> None:
+    """Raise ValueError for a column that was named and isn't there."""
+    for ours, theirs in options.columns.items():
+        if theirs not in found:
+            raise ValueError(
+                f"{path} has no column {theirs!r} for {ours!r}; it has {', '.join(found)}"
+            )
 
 
 class _Columns:
@@ -132,7 +148,7 @@ def _cost_columns(table: Table, options: Options) -> dict[str, str]:
 def _score_columns(
     table: Table, columns: _Columns, path: Path, options: Options, costs: Mapping[str, str]
 ) -> list[str]:
-    taken = {options.prompt, options.topic, *costs.values(), *_KNOWN, "group"}
+    taken = {*options.names.values(), *costs.values(), *TABLE_COLUMNS}
     guessed = [
         name
         for name in table.columns
@@ -185,28 +201,31 @@ def _additions(names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
 def _prompt(
     row: Mapping[str, Any], used: Collection[str], where: str, path: Path, options: Options
 ) -> Prompt:
-    known = plain_json(dict(row))
-    text = known.get(options.prompt) or ""
-    topic = known.get(options.topic)
+    held, names = plain_json(dict(row)), options.names
+    known = {ours: held.get(theirs) for ours, theirs in names.items()}
+    topic, reference = known["topic"], known["reference"]
+    if options.decimal == ",":
+        reference = with_decimal_comma(reference, known["judge"])
     rest = {
         name: value
-        for name, value in known.items()
-        if name not in (options.prompt, options.topic, *used, *_KNOWN) and value is not None
+        for name, value in held.items()
+        if name not in (*names.values(), *used) and value is not None
     }
-    task = known.get("task") or topic
+    rest |= {ours: known[ours] for ours in ("group", "user") if known[ours] is not None}
+    task = known["task"] or topic
     try:
         prompt = Prompt.from_text(
-            text,
+            known["prompt"] or "",
             task=task if task in TASKS else None,
-            reference=known.get("reference"),
-            judge=known.get("judge"),
-            source=known.get("source") or f"table/{path.stem}",
+            reference=reference,
+            judge=known["judge"],
+            source=known["source"] or f"table/{path.stem}",
             topic=None if topic is None else str(topic),
             extra=rest or None,
         )
         prompt.prompt_id  # noqa: B018  a lone surrogate is found here
     except (ValueError, AttributeError) as error:
-        raise ValueError(f"{where}: {error}, in column {options.prompt!r}") from error
+        raise ValueError(f"{where}: {error}, in column {names['prompt']!r}") from error
     return prompt
 
 
@@ -214,7 +233,8 @@ def _in_range(score: float, model: str, where: str) -> float:
     if not 0 <= score <= 1:
         raise ValueError(
             f"{where}: scores must lie in [0, 1], got {score!r} in column {model!r}; "
-            "rescale them, or name the score columns"
+            f"rescale them, or say what the column is, such as --columns reference={model!r}, or "
+            "name each score column with --score"
         )
     return score
 

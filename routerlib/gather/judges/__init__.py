@@ -13,6 +13,7 @@ from routerlib.gather.judges.choices import choice, letter
 from routerlib.gather.judges.formats import json_object, sql
 from routerlib.gather.judges.formulas import math_reference, mathematics
 from routerlib.gather.judges.gym import reasoning_gym, verifier_reference
+from routerlib.gather.judges.number_styles import for_judge
 from routerlib.gather.judges.rules import (
     BadReference,
     contains,
@@ -83,7 +84,7 @@ def judge(
     if prompt.reference is None:
         return Score(name, math.nan, "the prompt has no reference")
     try:
-        return replace(grade(response, prompt.reference), judge=name)
+        return replace(grade(response, for_judge(prompt.reference, name)), judge=name)
     except BadReference as error:
         return Score(name, math.nan, str(error))
 
@@ -173,6 +174,7 @@ def check_reference(name: str, reference: Any) -> None:
     grade = _judge_called(name)
     if reference is None:
         return
+    reference = for_judge(reference, name)
     if name == "reasoning_gym":  # grading would import the whole package
         verifier_reference(reference)
     elif name == "math":  # ... or start a process

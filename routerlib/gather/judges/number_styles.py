@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from routerlib.gather.judges.numbers import read_number
+from routerlib.gather.judges.rules import BadReference
 from routerlib.records.brief import n_of
 from routerlib.records.prompt import Prompt
 
 _READ_AS_NUMBERS = (None, "numeric", "math")  # judges; None may become one of them
+_READ_AS_TEXTS = ("exact", "match", "verbatim", "contains", "regex")
 _HEAD = r"[1-9]\d{0,2}"
 _NUMBER = re.compile(r"(?<![\d.,])\d+(?:[.,]\d+)+(?![\d.,]*\d)")
 # What shows that a comma parts off decimals in a column, and a point thousands.
@@ -85,6 +87,27 @@ def with_decimal_comma(reference: Any, judge: str | None) -> Any:
     reading = read_number(reference, ",")
     is_number = reading.number is not None and reading.is_alone
     return {"value": reference, "decimal": ","} if is_number else reference
+
+
+def for_judge(reference: Any, judge: str) -> Any:
+    """Return a reference as a judge takes it; one with a decimal comma is its text for many.
+
+    >>> for_judge({"value": "330.000", "decimal": ","}, "exact")
+    '330.000'
+    >>> for_judge({"value": "330.000", "decimal": ","}, "numeric")
+    {'value': '330.000', 'decimal': ','}
+    """
+    if not isinstance(reference, Mapping) or set(reference) != {"value", "decimal"}:
+        return reference
+    if judge in _READ_AS_TEXTS:
+        return reference["value"]
+    if judge == "math" and reference["decimal"] == ",":
+        raise BadReference(
+            f"judge 'math' reads decimal points only, and the reference {reference['value']!r} was "
+            "given with a decimal comma (--decimal ,); name the judge 'numeric', which reads "
+            "it, or write references, and ask for answers, with a decimal point"
+        )
+    return reference["value"] if judge == "math" else reference
 
 
 def _numbers_of(prompt: Prompt) -> Iterator[str]:

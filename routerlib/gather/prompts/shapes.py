@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from routerlib.records.brief import brief
 
 COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source", "topic", "extra")
+# What can be named of a file: these, and further fields that have a meaning.
+NAMED = (*COLUMNS, "group", "user")
 
 _PROMPTS = ("question", "instruction", "problem", "query", "input")
 _REFERENCES = ("answer", "output", "solution", "target", "ideal", "expected", "response")
@@ -29,12 +31,15 @@ class Shape(NamedTuple):
     said: str = ""
 
     def named(self, row: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Return a row under our names."""
-        return {self.names.get(name, name): cell for name, cell in row.items()}
+        """Return a row under our names; what was named goes before what is called so."""
+        ours = {self.names.get(name, name): cell for name, cell in row.items()}
+        return ours | {self.names[name]: row[name] for name in row if name in self.names}
 
 
-def parse_columns(text: str | None) -> dict[str, str]:
+def parse_columns(text: str | None, known: Collection[str] = NAMED) -> dict[str, str]:
     """Read what the command line says of columns: ours, then the file's.
+
+    `known`: ours that the file may have.
 
     >>> parse_columns("prompt=question,reference=answer")
     {'prompt': 'question', 'reference': 'answer'}
@@ -42,10 +47,10 @@ def parse_columns(text: str | None) -> dict[str, str]:
     pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
     columns = {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
     for ours, theirs in columns.items():
-        if ours not in COLUMNS or not theirs:
+        if ours not in known or not theirs:
             raise ValueError(
                 "columns are named as OURS=THEIRS, such as prompt=question,reference=answer, where "
-                f"OURS is one of {', '.join(COLUMNS)}; got {text!r}"
+                f"OURS is one of {', '.join(known)}; got {text!r}"
             )
     return columns
 
