@@ -179,6 +179,12 @@ def _years(signs: _Signs) -> Found:
     return century & at(digit, 2) & at(digit, 3) & outside, _NOWHERE
 
 
+def _units(signs: _Signs) -> Found:
+    # Matches hold one digit, so that none overlaps another.
+    places = np.flatnonzero(signs.at(signs.digit) & signs.spaced(signs.letter))
+    return signs.texts.matched(places, PATTERN_COUNTS["n_units"]), _NOWHERE
+
+
 def _beginning(mask: Callable[[_Signs], np.ndarray]) -> Callable[[_Signs], Found]:
     """Return a mark that only its pattern tells, in texts where a mask finds something."""
     return lambda signs: (_NOWHERE, mask(signs))
@@ -211,7 +217,7 @@ def _urls(signs: _Signs) -> np.ndarray:
 
 
 _MARKS: dict[str, Callable[[_Signs], Found]] = {
-    "n_numbers": _beginning(lambda signs: signs.at(signs.digit)),
+    "n_numbers": lambda signs: (signs.texts.numbers[0], _NOWHERE),
     "n_decimals": _decimals,
     "n_long_numbers": _long_numbers,
     "n_operators": _operators,
@@ -256,7 +262,7 @@ _MARKS: dict[str, Callable[[_Signs], Found]] = {
         lambda signs: signs.repeated(signs.texts.mask("IVX"), 2) & ~signs.at(signs.word, -1)
     ),
     "n_years": _years,
-    "n_units": _beginning(lambda signs: signs.at(signs.digit) & signs.spaced(signs.letter)),
+    "n_units": _units,
     "n_blanks": _beginning(
         lambda signs: signs.repeated(signs.underline, 3) | signs.repeated(signs.dot, 4)
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -30,6 +32,7 @@ class PlainTexts:
         self.lengths = np.fromiter(map(len, texts), dtype=np.intp, count=len(texts))
         joined = _BETWEEN.join([b"", *map(str.encode, texts), _BETWEEN])
         self.words = joined.translate(PLAIN_WORDS).decode().split()
+        self._joined = joined.decode("latin-1")
         self._bytes = np.frombuffer(joined, dtype=np.uint8)
         # Text of each byte; those behind a text count to it.
         self.rows = np.repeat(np.arange(len(texts)), self.lengths + _WIDTH)
@@ -83,6 +86,27 @@ class PlainTexts:
         here = self.shifted(mask)
         begins = np.flatnonzero(here & ~self.shifted(mask, -1))
         return begins, np.flatnonzero(here & ~self.shifted(mask, 1)) + 1
+
+    @cached_property
+    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each number begins: at a digit; and ends: behind further digits, dots, commas."""
+        begins, ends = self.runs(self.digits | self.mask(".,"))
+        digits = np.append(np.flatnonzero(self.shifted(self.digits)), len(self.rows))
+        begins = digits[digits.searchsorted(begins)]
+        has_digit = begins < ends
+        return begins[has_digit], ends[has_digit]
+
+    def pieces(self, begins: np.ndarray, ends: np.ndarray) -> list[str]:
+        """Return what stands from some places to others."""
+        places = zip((begins + _WIDTH).tolist(), (ends + _WIDTH).tolist(), strict=True)
+        return [self._joined[begin:end] for begin, end in places]
+
+    def matched(self, places: np.ndarray, pattern: re.Pattern[str]) -> np.ndarray:
+        """Return those of some places at which a pattern matches the text."""
+        rows = self.rows[places]
+        within = zip(rows.tolist(), (places - self.starts[rows]).tolist(), strict=True)
+        is_match = [pattern.match(self.texts[row], at) is not None for row, at in within]
+        return places[np.array(is_match, dtype=bool)]
 
     def longest_lines(self) -> np.ndarray:
         """Return the length of the longest line of each text."""

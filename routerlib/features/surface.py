@@ -16,7 +16,9 @@ import numpy as np
 from routerlib.features.answer_options import OPTION_NAMES, option_features
 from routerlib.features.marks import mark_counts
 from routerlib.features.plain_texts import PLAIN_WORDS, PlainTexts
+from routerlib.features.plain_words import PlainWords
 from routerlib.features.vocabulary import (
+    COLUMNS_OF_WORD,
     FOREIGN_COUNTS,
     FOREIGN_SHARES,
     HINTS,
@@ -25,6 +27,7 @@ from routerlib.features.vocabulary import (
     PATTERN_COUNTS,
     SHARES,
     WORD_COUNTS,
+    WORD_LISTS,
     WORD_SHARES,
 )
 from routerlib.records.brief import both_ends
@@ -85,12 +88,6 @@ SURFACE_NAMES: tuple[str, ...] = (
     *WORD_SHARES,
 )
 
-_LISTS = (*WORD_COUNTS.values(), *WORD_SHARES.values())
-_COLUMNS_OF_WORD: dict[str, list[int]] = {
-    word: [column for column, listed in enumerate(_LISTS) if word in listed.split()]
-    for listed in _LISTS
-    for word in listed.split()
-}
 # Patterns of one character each. In a plain text they are counted all at once: how often each
 # character stands there, times which patterns it matches.
 _CHARACTERS: dict[str, re.Pattern[str]] = {
@@ -257,6 +254,26 @@ def _number_sizes(seen: str, n_digits: float) -> list[float]:
     return [max(sizes), min(sizes), float(len(sizes)), float(n_large)]
 
 
+def _number_sizes_of_plain(texts: PlainTexts) -> np.ndarray:
+    """Return what `_number_sizes` does, a text in each row."""
+    columns = np.zeros((len(texts.texts), 4))
+    begins, ends = texts.numbers
+    if not len(begins):
+        return columns
+    written = texts.pieces(begins, ends)
+    number_of = {number: at for at, number in enumerate(dict.fromkeys(written))}
+    sizes = np.array(list(map(_size, number_of)))
+    found = np.fromiter(map(number_of.__getitem__, written), dtype=np.intp, count=len(written))
+    # Each number once a text.
+    rows, found = np.divmod(np.unique(texts.rows[begins] * len(sizes) + found), len(sizes))
+    sizes, starts = sizes[found], np.flatnonzero(np.diff(rows, prepend=-1))
+    columns[rows[starts], 0] = np.maximum.reduceat(sizes, starts)
+    columns[rows[starts], 1] = np.minimum.reduceat(sizes, starts)
+    columns[:, 2] = np.bincount(rows, minlength=len(columns))
+    columns[:, 3] = np.bincount(rows[sizes >= _LARGE_NUMBER], minlength=len(columns))
+    return columns
+
+
 @lru_cache(maxsize=512)  # most numbers are short, and the same in many texts
 def _size(number: str) -> float:
     """Return a number as read in English; dots and commas that make no number are left out."""
@@ -274,11 +291,11 @@ def _foreign_shares(seen: str) -> list[float]:
 
 
 def _listed_words(words: list[str], n_words: int) -> list[float]:
-    found = [0.0] * len(_LISTS)
-    for word in filter(_COLUMNS_OF_WORD.__contains__, words):
-        for column in _COLUMNS_OF_WORD[word]:
+    found = [0.0] * len(WORD_LISTS)
+    for word in filter(COLUMNS_OF_WORD.__contains__, words):
+        for column in COLUMNS_OF_WORD[word]:
             found[column] += 1
-    for column in range(len(WORD_COUNTS), len(_LISTS)):
+    for column in range(len(WORD_COUNTS), len(WORD_LISTS)):
         found[column] /= max(n_words, 1)
     return found
 
@@ -292,13 +309,12 @@ def _describe_plain(texts: PlainTexts) -> np.ndarray:
         marks[:, list(PATTERN_COUNTS).index(name)] = by_name[name]
     seen = texts.texts
     options = [_options(text, n) for text, n in zip(seen, marks[:, _OPTIONS_AT], strict=True)]
-    sizes = [_number_sizes(text, n) for text, n in zip(seen, by_name["share_digits"], strict=True)]
-    words = _Words(texts)
+    words = PlainWords(texts)
     n_foreign = len(FOREIGN_SHARES) + len(FOREIGN_COUNTS)
     return np.column_stack(
         [
             _shape_of_plain(texts, words),
-            np.array(sizes),
+            _number_sizes_of_plain(texts),
             np.array(options),
             marks,
             *(by_name[name] / texts.lengths for name in SHARES),
@@ -308,59 +324,7 @@ def _describe_plain(texts: PlainTexts) -> np.ndarray:
     )
 
 
-class _Words:
-    """The words of many plain texts."""
-
-    def __init__(self, texts: PlainTexts) -> None:
-        begins, ends = texts.runs(texts.alphanumeric)
-        self.rows, self.lengths = texts.rows[begins], ends - begins
-        self.n_texts = len(texts.texts)
-        self.firsts = np.flatnonzero(np.diff(self.rows, prepend=-1))
-        self.n_words = np.bincount(self.rows, minlength=self.n_texts)
-        self.divisors = np.maximum(self.n_words, 1)
-        # Words by number, each number once.
-        self.number_of = {word: at for at, word in enumerate(dict.fromkeys(texts.words))}
-        found = map(self.number_of.__getitem__, texts.words)
-        self.numbers = np.fromiter(found, dtype=np.intp, count=len(texts.words))
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """Return the sum over the words of each text of numbers, shape (n_words,)."""
-        return np.bincount(self.rows, weights=values, minlength=self.n_texts)
-
-    def n_distinct(self) -> np.ndarray:
-        """Return how many different words each text has."""
-        pairs = np.sort(self.rows * len(self.number_of) + self.numbers)
-        firsts = pairs[np.flatnonzero(np.diff(pairs, prepend=-1))]
-        return np.bincount(firsts // max(len(self.number_of), 1), minlength=self.n_texts)
-
-    def begin_with(self, words: frozenset[str]) -> np.ndarray:
-        """Return in which texts the first word is one of some, as 0 or 1."""
-        wanted = [self.number_of[word] for word in words & self.number_of.keys()]
-        begun = np.zeros(self.n_texts)
-        begun[self.rows[self.firsts]] = np.isin(self.numbers[self.firsts], wanted)
-        return begun
-
-    def longest(self) -> np.ndarray:
-        """Return the length of the longest word of each text, 0 where there is none."""
-        longest = np.zeros(self.n_texts)
-        if len(self.firsts):
-            longest[self.rows[self.firsts]] = np.maximum.reduceat(self.lengths, self.firsts)
-        return longest
-
-    def listed(self) -> np.ndarray:
-        """Return what `_listed_words` does, a text in each row."""
-        is_listed = np.zeros((len(self.number_of), len(_LISTS)), dtype=bool)
-        for word in _COLUMNS_OF_WORD.keys() & self.number_of.keys():
-            is_listed[self.number_of[word], _COLUMNS_OF_WORD[word]] = True
-        places = np.flatnonzero(np.any(is_listed, axis=1)[self.numbers])
-        words, columns = np.nonzero(is_listed[self.numbers[places]])
-        cells = self.rows[places[words]] * len(_LISTS) + columns
-        found = np.bincount(cells, minlength=self.n_texts * len(_LISTS)).reshape(self.n_texts, -1)
-        shares = found[:, len(WORD_COUNTS) :] / self.divisors[:, np.newaxis]
-        return np.hstack([found[:, : len(WORD_COUNTS)], shares])
-
-
-def _shape_of_plain(texts: PlainTexts, words: _Words) -> np.ndarray:
+def _shape_of_plain(texts: PlainTexts, words: PlainWords) -> np.ndarray:
     """Return what `_shape` does, a text in each row, but for the sizes of numbers."""
     n_words, divisors, lengths = words.n_words, words.divisors, words.lengths
     n_lines = texts.count(texts.shifted(texts.mask("\n"))) + 1

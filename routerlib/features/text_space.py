@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -87,9 +88,11 @@ class TermIndex:
         is_known = self.terms[columns] == terms
         columns, texts = columns[is_known], texts[is_known]
         columns = columns[np.argsort(texts.astype(np.uint8), kind="stable")]  # by text again
-        for some in np.split(columns, np.cumsum(np.bincount(texts, minlength=len(token_ids)))[:-1]):
-            weights = self.weights[some]
-            yield some, weights / max(float(np.sqrt(weights @ weights)), 1e-12)
+        weights = self.weights[columns]
+        ends = np.cumsum(np.bincount(texts, minlength=len(token_ids)))
+        for start, end in pairwise([0, *ends.tolist()]):
+            some = weights[start:end]
+            yield columns[start:end], some / max(float(np.sqrt(some @ some)), 1e-12)
 
     def by_token(self, ids: np.ndarray, table: np.ndarray, onto: np.ndarray) -> np.ndarray:
         """Deal what each term of a text adds to its tokens; both of a pair get half.

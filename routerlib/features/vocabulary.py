@@ -167,6 +167,14 @@ WORD_SHARES: dict[str, str] = {
     "share_spanish": "el los las una por con para que y es del",
 }
 
+WORD_LISTS = (*WORD_COUNTS.values(), *WORD_SHARES.values())
+# In which of the lists each word stands.
+COLUMNS_OF_WORD: dict[str, list[int]] = {
+    word: [column for column, listed in enumerate(WORD_LISTS) if word in listed.split()]
+    for listed in WORD_LISTS
+    for word in listed.split()
+}
+
 # Share of all characters.
 SHARES: dict[str, re.Pattern[str]] = {
     "share_upper": re.compile(r"[A-ZÀ-ÖØ-Þ]"),

@@ -37,14 +37,20 @@ def test_no_token_goes_on_over_a_cut() -> None:
     assert [each for each in texts if embedding._PIECES.findall(each) != [each]] == []
 
 
+@pytest.mark.parametrize("text", ["one two three four five one two " + "x" * 30, "a  b c  d e"])
 def test_what_is_remembered_is_bounded_and_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    monkeypatch.setattr(embedding, "_PIECES_KNOWN", known := embedding._KnownPieces())
+    known = [
+        embedding._Known(each._find_out)
+        for each in (embedding._PIECES_KNOWN, embedding._WORDS_KNOWN)
+    ]
+    monkeypatch.setattr(embedding, "_PIECES_KNOWN", known[0])
+    monkeypatch.setattr(embedding, "_WORDS_KNOWN", known[1])
     monkeypatch.setattr(embedding, "_MOST_REMEMBERED", 3)
-    text = "one two three four five one two " + "x" * 30
     first, second = (embedding.encode([text]).token_ids[0] for _ in range(2))
     assert np.array_equal(first, second)
     assert first.tolist() == _of_the_whole(text)
-    assert 0 < len(known) <= 3
-    assert max(map(len, known)) <= embedding._LONGEST_REMEMBERED
+    assert 0 < len(known[0]) <= 3
+    assert len(known[1]) <= 3
+    assert max(map(len, [*known[0], *known[1]])) <= embedding._LONGEST_REMEMBERED
