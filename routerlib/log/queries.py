@@ -198,14 +198,16 @@ CELLS_BY_WAYS = _CELLS.format(ways="from chosen_ways")
 
 _IS_STORED = "repeat, response is not null as is_stored,"
 # One row per (prompt, candidate) with an answer that can be shown: of the first repeat, the newest.
-ANSWERS = f"""
-with {PRICED}, {JUDGED}, {CURRENT.format(further=_IS_STORED, ways=WAYS)}
+_ANSWERS = f"""
+with {PRICED}, {JUDGED}, {CURRENT.format(further=_IS_STORED, ways="{ways}")}
 select prompt_id, candidate, call_id
 from current
 where status = 'ok' and is_stored
 qualify row_number() over (partition by prompt_id, candidate order by repeat, call_id desc) = 1
 order by call_id
 """
+ANSWERS = _ANSWERS.format(ways=WAYS)
+ANSWERS_BY_WAYS = _ANSWERS.format(ways="from chosen_ways")
 
 # One row per scored (prompt, candidate, repeat).
 REPEATS = f"""
@@ -347,7 +349,7 @@ class Reader:
     def each(self, query: str) -> Iterator[tuple]:
         """Go through what a query finds, some thousand rows in memory at a time."""
         with self._told_well():
-            found = self._connection.execute(query)
+            found = self._connection.execute(self._worded(query))
             while rows := found.fetchmany(_ROWS_AT_ONCE):
                 yield from rows
 
@@ -393,9 +395,12 @@ class Reader:
         self, query: str, parameters: Mapping[str, Any] | list[object] | None, how: str
     ) -> Any:
         with self._told_well():
-            if IS_ASKED in query and not self._has_judges_calls:
-                query = query.replace(IS_ASKED, "true")  # fewer columns to read
-            return getattr(self._connection.execute(query, parameters or {}), how)()
+            return getattr(self._connection.execute(self._worded(query), parameters or {}), how)()
+
+    def _worded(self, query: str) -> str:
+        if IS_ASKED in query and not self._has_judges_calls:
+            return query.replace(IS_ASKED, "true")  # fewer columns to read
+        return query
 
     @contextmanager
     def _told_well(self) -> Iterator[None]:

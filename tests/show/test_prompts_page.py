@@ -110,6 +110,26 @@ def test_what_does_not_fit_into_one_file_goes_into_further_ones(
         assert all(f'href="{other.name}"' in each.read_text() for other in parts if other != each)
 
 
+def test_of_very_many_prompts_some_are_drawn_and_the_page_says_so(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log, 60)
+    about = shown(log)
+    where = log.path.with_name("prompts.html")
+    (whole,) = page_of.write_prompts(where, log, about)
+    rows = packed(whole)["prompts"]
+    assert "drawn at random" not in whole.read_text()
+    monkeypatch.setattr(page_of, "MAX_PROMPTS", 25)
+    (page,) = page_of.write_prompts(where, log, about)
+    some = packed(page)["prompts"]
+    assert "Of 60 prompts 25 are here, drawn at random" in page.read_text()
+    assert some == [row for row in rows if row in some]
+    assert len(some) == 25
+    n_tested = sum(row["goes"] >= 0 for row in some)
+    assert 0 < n_tested < 25
+    assert packed(page_of.write_prompts(where, log, about)[0])["prompts"] == some
+
+
 def test_ten_thousand_prompts_stay_under_five_megabytes() -> None:
     rng = np.random.default_rng(0)
     words = np.array(["".join(rng.choice(list("etaoinshrdlu"), 6)) for _ in range(3000)])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from routerlib.evaluation.routing import route_unseen
+from routerlib.log import queries
 from routerlib.log.judging import IS_ASKED
 from routerlib.records.files import write_atomically
 from routerlib.records.thoughts import separate
@@ -20,9 +21,7 @@ from routerlib.show.pages.notebook import policy, script, style, templates_folde
 from routerlib.show.plots.style import candidate_styles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
+    from collections.abc import Iterable, Mapping, Sequence
 
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
@@ -36,24 +35,38 @@ _MAX_PROMPT, _MAX_ANSWER = 4_000, 2_000
 _MOST_READ = 100_000
 _N_DIGITS = 4
 
-# The last call of each prompt and candidate, one with an answer before one without.
-_CALLS = f"""
-with asked as (
-    select prompt_id, candidate,
-        max_by(call_id, (case when status = 'ok' then 1 else 0 end, call_id)) as call_id
-    from calls where {IS_ASKED} group by all
-),
-judged as (
-    select call_id, avg(score) as score from scores
-    where $judge is null or judge = $judge group by call_id
-)
-select prompt_id, candidate, status, coalesce(error_type, finish_reason, '') as ending,
-    substr(response, 1, {_MOST_READ}) as response,
-    greatest(length(response) - {_MOST_READ}, 0) as n_unread, latency_s, score
-from asked join calls using (prompt_id, candidate, call_id) left join judged using (call_id)
-order by call_id
+# Of more prompts a part is shown: nobody reads them all, and each holds several answers.
+MAX_PROMPTS = 20_000
+
+# Identifiers are hashes of the prompts: the first of them are drawn at random, and stay the same.
+_ASKED = f"""
+select distinct prompt_id from calls where {IS_ASKED} and list_contains($models, candidate)
 """
-_PROMPTS = "select prompt_id, text, coalesce(topic, task, 'other') as task, reference from prompts"
+_CHOSEN = "select prompt_id from asked order by prompt_id limit {MAX_PROMPTS}"
+# The last call of each prompt and candidate, one with an answer before one without.
+_LAST = f"""
+select prompt_id, candidate,
+    max_by(call_id, (case when status = 'ok' then 1 else 0 end, call_id)) as call_id
+from calls where {IS_ASKED} and list_contains($models, candidate)
+    and prompt_id in (select prompt_id from chosen)
+group by all
+"""
+_SCORES = """
+select call_id, avg(score) as score from scores
+where ($judge is null or judge = $judge) and call_id in (select call_id from last_calls)
+group by call_id
+"""
+_CALLS = f"""
+select call_id, prompt_id, candidate, status, coalesce(error_type, finish_reason, ''),
+    coalesce(substr(response, 1, {_MOST_READ}), ''),
+    coalesce(greatest(length(response) - {_MOST_READ}, 0), 0), latency_s, score
+from calls join last_calls using (prompt_id, candidate, call_id)
+left join judged using (call_id)
+"""
+_PROMPTS = """
+select prompt_id, text, coalesce(topic, task, 'other'), coalesce(reference, '')
+from prompts semi join chosen using (prompt_id)
+"""
 
 
 class Shown(NamedTuple):
@@ -73,7 +86,8 @@ def write_prompts(path: str | Path, log: CallLog, shown: Shown) -> list[Path]:
     """Write every prompt of a log with all its answers; more files where one would be too large.
 
     Each file holds its prompts packed, and unpacks, searches and filters them by its own script:
-    no request, and 10,000 prompts stay under 5 MB. Long texts are cut, and say by how much.
+    no request, and 10,000 prompts stay under 5 MB. Long texts are cut, and say by how much; of more
+    than 20,000 prompts so many are drawn, which the page says.
 
     Returns
     -------
@@ -84,7 +98,8 @@ def write_prompts(path: str | Path, log: CallLog, shown: Shown) -> list[Path]:
 
     path = Path(path)
     models = list(shown.router.models_)
-    parts = _in_parts(models, _rows(log, shown))
+    rows, n_all = _rows(log, shown)
+    parts = _in_parts(models, rows)
     names = [_name(path, number) for number in range(len(parts))]
     own = script("prompts.js")
     environment = Environment(
@@ -104,7 +119,8 @@ def write_prompts(path: str | Path, log: CallLog, shown: Shown) -> list[Path]:
             data=part.packed,
             looks=looks,
             span=(n_before + 1, n_before + part.n),
-            n_all=sum(each.n for each in parts),
+            n_shown=len(rows),
+            n_all=n_all,
             pages=names if len(names) > 1 else [],
             this=name,
         )
@@ -149,49 +165,55 @@ def _packed(data: Mapping[str, Any]) -> str:
     return base64.b64encode(packed).decode()
 
 
-def _rows(log: CallLog, shown: Shown) -> list[dict[str, Any]]:
-    """Return one record per prompt that some candidate of the router was asked."""
+class _Said(NamedTuple):
+    """What is shown of a prompt's answers: a place per candidate, None = never asked."""
+
+    first_call: int
+    answers: list[list[Any] | None]
+
+
+def _rows(log: CallLog, shown: Shown) -> tuple[list[dict[str, Any]], int]:
+    """Return one record per prompt that some candidate of the router was asked, and their number.
+
+    Of more than `MAX_PROMPTS` there are records of so many.
+    """
     models = list(shown.router.models_)
-    calls = log.sql(_CALLS.replace("$judge", _quoted(shown.judge)))
-    calls = calls[calls.candidate.isin(models)].fillna({"response": "", "n_unread": 0})
-    known = log.sql(_PROMPTS).fillna({"reference": ""}).to_dict(orient="records")
-    prompts: dict[str, dict[Any, Any]] = {each["prompt_id"]: each for each in known}
+    with queries.opened(log.source) as reader:
+        reader.keep("asked", _ASKED, {"models": models})
+        reader.keep("chosen", _CHOSEN.format(MAX_PROMPTS=MAX_PROMPTS))
+        reader.keep("last_calls", _LAST, {"models": models})
+        reader.keep("judged", _SCORES, {"judge": shown.judge})
+        ((n_all,),) = reader.rows("select count(*) from asked")
+        known = {prompt_id: prompt for prompt_id, *prompt in reader.each(_PROMPTS)}
+        found = _answers(reader.each(_CALLS), models)
     why = {each.prompt: each.why for each in shown.decided}
     tested = _tested(shown)
     rows = []
-    for prompt_id, of_prompt in calls.groupby("prompt_id", sort=False):
-        prompt = prompts[str(prompt_id)]
-        found = tested.get(str(prompt_id), {"goes": -1, "expected": [], "cost": []})
+    for prompt_id, said in sorted(found.items(), key=lambda item: item[1].first_call):
+        text, task, reference = known[prompt_id]
         rows.append(
             {
-                "text": _cut(prompt["text"], _MAX_PROMPT),
-                "task": prompt["task"],
-                "reference": _cut(prompt["reference"], _MAX_PROMPT),
-                "why": why.get(prompt["text"], ""),
-                "answers": _answers(of_prompt, models),
-                **found,
+                "text": _cut(text, _MAX_PROMPT),
+                "task": task,
+                "reference": _cut(reference, _MAX_PROMPT),
+                "why": why.get(text, ""),
+                "answers": said.answers,
+                **tested.get(prompt_id, {"goes": -1, "expected": [], "cost": []}),
             }
         )
-    return rows
+    return rows, n_all
 
 
-def _quoted(judge: str | None) -> str:
-    return "null" if judge is None else "'" + judge.replace("'", "''") + "'"
-
-
-def _answers(calls: pd.DataFrame, models: Sequence[str]) -> list[list[Any] | None]:
-    """Return answer, how it ended, score and seconds per candidate; None = never asked."""
-    found: list[list[Any] | None] = [None] * len(models)
-    for call in calls.to_dict(orient="records"):
-        ending = "" if call["status"] == "ok" else f"{call['status']} {call['ending']}".strip()
-        said = separate(call["response"]).answer
-        answer = _cut(said, _MAX_ANSWER, int(call["n_unread"]))
-        found[models.index(str(call["candidate"]))] = [
-            answer,
-            ending,
-            _number(call["score"]),
-            _number(call["latency_s"]),
-        ]
+def _answers(calls: Iterable[tuple], models: Sequence[str]) -> dict[str, _Said]:
+    """Return answer, how it ended, score and seconds per prompt and candidate."""
+    found: dict[str, _Said] = {}
+    for call_id, prompt_id, candidate, status, ending, response, n_unread, *numbers in calls:
+        said = found.get(prompt_id) or _Said(call_id, [None] * len(models))
+        latency_s, score = map(_number, numbers)
+        ended = "" if status == "ok" else f"{status} {ending}".strip()
+        answer = _cut(separate(response).answer, _MAX_ANSWER, n_unread)
+        said.answers[models.index(candidate)] = [answer, ended, score, latency_s]
+        found[prompt_id] = said._replace(first_call=min(said.first_call, call_id))
     return found
 
 
