@@ -79,9 +79,9 @@ def _judge_of(model_path: Path) -> str | None:
 
 def _check_judge(log: CallLog, judge: str | None) -> None:
     """Refuse a judge that has scored nothing, or a log without scores."""
-    from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.log.cells import refuse_unscored
 
-    Outcomes.from_log(log, judge=judge)
+    refuse_unscored(log.source, judge)
 
 
 def pipeline(

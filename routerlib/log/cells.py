@@ -16,7 +16,7 @@ from routerlib.log.purchases import Purchases
 from routerlib.log.sealed import STRIDE
 from routerlib.outcomes.outcomes import Failures
 from routerlib.records.brief import n_of
-from routerlib.records.call import Price
+from routerlib.records.call import AUDIT, Price
 from routerlib.records.decision import CONVERSATION, GOES_ON_FROM
 from routerlib.records.prompt import USER_GROUP
 
@@ -63,6 +63,12 @@ _GRID = """
 select row, list_position($names, candidate) - 1 as model, quality, cost_usd, latency_s,
     first_token_s, is_failed
 from cells join wanted using (prompt_id) where list_contains($names, candidate)
+"""
+
+
+_SCORED_BY = """
+select 1 from scores where score is not null and (?::varchar is null and judge <> ? or judge = ?)
+limit 1
 """
 
 
@@ -183,6 +189,13 @@ def blended_judges(path: queries.Source) -> list[str]:
     """Return the judges whose scores of the same calls are averaged into one quality."""
     with queries.opened(path) as reader:
         return queries.blended(reader)
+
+
+def refuse_unscored(path: queries.Source, judge: str | None = None) -> None:
+    """Raise ValueError where a judge has scored nothing, or nobody has, without reading cells."""
+    with queries.opened(path) as reader:
+        if not reader.rows(_SCORED_BY, judge, AUDIT, judge):
+            raise ValueError(_nothing_scored(reader, path, judge))
 
 
 def _nothing_scored(reader: queries.Reader, path: queries.Source, judge: str | None) -> str:

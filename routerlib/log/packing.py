@@ -23,12 +23,14 @@ ROWS_AT_ONCE = 250_000
 _CALLS = f"""
 select call_id, prompt_id, candidate, params_hash, repeat, status, null::bigint as run_id,
     decision_id, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, latency_s,
-    given_cost_usd,
+    given_cost_usd, {{response}} as response,
     case when json_extract(extra, '$.first_token_s') is not null then
         json_object('first_token_s', json_extract(extra, '$.first_token_s'))::varchar
     end as extra
 from calls where {IS_ASKED} and {{some}}
 """
+# In the place of an answer: nothing, or an empty text where there is one.
+_IS_STORED = {False: "null::varchar", True: "case when response is not null then '' end"}
 SCORES = "select score_id, call_id, judge, score from scores where {some}"
 
 
@@ -52,10 +54,15 @@ class Packed:
         reader.run("attach ':memory:' as packed (compress)")
 
     @classmethod
-    def of_cells(cls, reader: Reader) -> Packed:
-        """Pack what the cells of outcomes follow from."""
+    def of_cells(cls, reader: Reader, *, with_stored: bool = False) -> Packed:
+        """Pack what the cells of outcomes follow from.
+
+        `with_stored`: and which answers are stored, for which all of them are read.
+        """
         packed = cls(reader)
-        packed.add("calls", _CALLS, "call_id")
+        packed.add(
+            "calls", _CALLS.format(response=_IS_STORED[with_stored], some="{some}"), "call_id"
+        )
         packed.add("scores", SCORES, "score_id")
         return packed
 

@@ -13,6 +13,7 @@ from routerlib.log.packing import Packed, n_parts
 from routerlib.log.schema import LogError
 from routerlib.log.sealed_tables import SealedSnapshot, SealedTable
 from routerlib.records.brief import n_of
+from routerlib.records.memory import give_back_free
 from routerlib.records.progress import watched
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ select row, list_position($names, candidate) - 1 as model, quality, cost_usd, la
     first_token_s, is_failed, first_call
 from cells join rows using (prompt_id)
 """
+_SHOWN = "select prompt_id, candidate, call_id from shown"
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -133,17 +135,36 @@ def read_parts(
     parts.want(pd.DataFrame({"prompt_id": prompt_ids, "row": np.arange(len(rows))}))
     del prompt_ids
     kept = _chosen(found, places, len(rows), arms)
+    give_back_free()  # the parts' own, before all texts come in
     return PartsRead(names, Known.of(parts.wanted(), labels, len(rows)), kept)
+
+
+def each_answer(source: queries.Source, judge: str | None = None) -> Iterator[tuple[str, str, int]]:
+    """Yield prompt, candidate and call of each answer that can be shown, in no order.
+
+    Of a cell asked repeatedly it is the answer of the first repeat; a large log is read in parts.
+    """
+    with queries.opened(source) as reader:
+        if n_parts(reader) == 1:
+            reader.keep("shown", queries.ANSWERS, {"judge": judge})
+            yield from reader.each(_SHOWN)
+            return
+        parts = _Parts(reader, with_stored=True)
+        ways = _chosen_ways(reader, parts, judge)
+        for part in parts:
+            part.add("chosen_ways", ways)
+            part.keep("shown", queries.ANSWERS_BY_WAYS, {"judge": judge})
+            yield from part.each(_SHOWN)
 
 
 class _Parts:
     """Parts of a log, each with some of the prompts and all that is known of their answers."""
 
-    def __init__(self, reader: queries.Reader) -> None:
+    def __init__(self, reader: queries.Reader, *, with_stored: bool = False) -> None:
         self._reader = reader
         self.n = n_parts(reader)
         is_dataset = isinstance(reader.snapshot, SealedSnapshot)
-        self._packed = None if is_dataset else Packed.of_cells(reader)
+        self._packed = None if is_dataset else Packed.of_cells(reader, with_stored=with_stored)
         self._wanted: pd.DataFrame
 
     def __iter__(self) -> Iterator[queries.Reader]:

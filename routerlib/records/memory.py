@@ -18,3 +18,12 @@ def give_back_large_blocks() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def give_back_free() -> None:
+    """Let what is free in the heap go back to the system now, however small its pieces are.
+
+    glibc keeps what lies below anything that is still in use. Other systems are left as they are.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -13,7 +13,10 @@ import pytest
 from routerlib.log import packing, queries
 from routerlib.log.call_log import CallLog
 from routerlib.log.cells import blended_judges
+from routerlib.log.compact import compact
+from routerlib.log.dataset import LogDataset
 from routerlib.log.overview import overview
+from routerlib.log.parts import each_answer
 from routerlib.log.schema import LogError
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
 from routerlib.records.prompt import Prompt
@@ -134,3 +137,24 @@ def test_a_prompt_that_is_gone_is_told_and_not_read_as_an_empty_text(
         connection.execute("delete from prompts where prompt_id = ?", [gone])
     with pytest.raises(LogError, match="calls ask 1 prompt that the log doesn't hold"):
         log.outcomes()
+
+
+@pytest.mark.parametrize("judge", [None, "person"])
+def test_answers_that_can_be_shown_are_those_of_the_whole_log(
+    log: CallLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: str | None
+) -> None:
+    prompt_id = log.prompts()[0].prompt_id
+    log.add_call(Call(prompt_id, "odd", "b2:0", "ok", None, repeat=0))  # of which no text is kept
+    whole = sorted(each_answer(log.source, judge))
+    assert len(whole) > 40
+    assert whole == sorted(
+        log.sql(
+            queries.ANSWERS.replace("$judge", "null" if judge is None else f"'{judge}'")
+        ).itertuples(index=False, name=None)
+    )
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
+    monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
+    monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
+    assert sorted(each_answer(log.source, judge)) == whole
+    compact([log.path], tmp_path / "sealed", before="9999-12-31")
+    assert sorted(each_answer(LogDataset(tmp_path / "sealed").source, judge)) == whole

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from routerlib.log import queries
 from routerlib.log.audits import Draw, draws_of, person_scores, record_draw
+from routerlib.log.parts import each_answer
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.brief import n_of
 from routerlib.records.call import AUDIT, Score
@@ -117,17 +117,14 @@ def draw_audit(
     if path.exists():
         raise FileExistsError(f"{path} is there already, perhaps with scores; name another file")
     outcomes = Outcomes.from_log(log, judge=judge, models=models)
-    calls = _answers(log, judge)
+    rows = {prompt_id: row for row, prompt_id in enumerate(outcomes.prompt_ids)}
+    calls = _answers(log, judge, rows, outcomes.models)
+    is_shown = ((calls > 0) | np.isnan(outcomes.quality)).all(axis=1)
     wanted = None if prompt_ids is None else set(prompt_ids)
     frame = [
         prompt_id
-        for prompt_id, quality in zip(outcomes.prompt_ids, outcomes.quality, strict=True)
-        if (wanted is None or prompt_id in wanted)
-        and all(
-            (prompt_id, name) in calls
-            for name, score in zip(outcomes.models, quality, strict=True)
-            if not np.isnan(score)
-        )
+        for prompt_id, row in rows.items()
+        if is_shown[row] and (wanted is None or prompt_id in wanted)
     ]
     drawn_before = {key for draw in draws_of(log) for key, _, _ in draw.answers}
     left = [key for key in frame if key not in drawn_before]
@@ -139,10 +136,10 @@ def draw_audit(
     rng = np.random.default_rng(random_state)
     drawn = [left[row] for row in rng.choice(len(left), n_prompts, replace=False)]
     answers = [
-        (key, name, calls[key, name])
+        (key, name, call_id)
         for key in drawn
-        for name in outcomes.models
-        if (key, name) in calls
+        for name, call_id in zip(outcomes.models, calls[rows[key]].tolist(), strict=True)
+        if call_id
     ]
     shuffled = [answers[row] for row in rng.permutation(len(answers))]
     draw = Draw(
@@ -201,13 +198,19 @@ def read_scores(log: CallLog, path: str | Path) -> Filled:
     return Filled(len(new), len(told) - len(new), n_blank)
 
 
-def _answers(log: CallLog, judge: str | None) -> dict[tuple[str, str], int]:
-    """Return the call whose answer is shown of each prompt and candidate."""
-    rows = queries.run(log.source, queries.ANSWERS, parameters={"judge": judge})
-    return {
-        (key, name): int(call_id)
-        for key, name, call_id in zip(rows.prompt_id, rows.candidate, rows.call_id, strict=True)
-    }
+def _answers(
+    log: CallLog, judge: str | None, rows: Mapping[str, int], models: Sequence[str]
+) -> np.ndarray:
+    """Return the call whose answer is shown, shape (n_prompts, n_models); 0 = none.
+
+    `rows`: of the prompts.
+    """
+    calls = np.zeros((len(rows), len(models)), dtype=np.int64)
+    arms = {name: arm for arm, name in enumerate(models)}
+    for prompt_id, name, call_id in each_answer(log.source, judge):
+        if prompt_id in rows and name in arms:
+            calls[rows[prompt_id], arms[name]] = call_id
+    return calls
 
 
 def _written(log: CallLog, call_ids: Sequence[int]) -> bytes:
