@@ -264,3 +264,26 @@ def test_a_column_of_groups_is_no_model_and_comes_back_with_the_outcomes(
     assert outcomes.models == ("small",)
     assert outcomes.group_ids == ("1", "1", None)
     assert outcomes.groups.tolist() == [0, 0, 1]
+
+
+def test_what_an_import_looks_up_does_not_grow_with_the_log(log: CallLog, tmp_path: Path) -> None:
+    rows = [f"What is {number} + 1?,{number % 2},1" for number in range(3000)]
+    large, small = tmp_path / "large.csv", tmp_path / "small.csv"
+    large.write_text("\n".join(["prompt,small,large", *rows]))
+    small.write_text("prompt,small,large\nWhat is 7 + 1?,1,1\nWhat is new?,1,1\n")
+
+    def steps() -> int:
+        """Count how many hundreds of SQLite's own steps it takes to import the small file."""
+        ticks: list[int] = []
+        log._connection.set_progress_handler(lambda: ticks.append(1), 100)
+        report = import_log("table", small, log)
+        log._connection.set_progress_handler(None, 0)
+        assert (report.n_calls, report.n_known, report.n_scores) in [(4, 0, 4), (0, 4, 0)]
+        return len(ticks)
+
+    alone, again = steps(), steps()
+    import_log("table", large, log)
+    assert steps() <= max(alone, again) + 1
+    small.write_text("prompt,small,large\nWhat is 7 + 1?,1,0.5\n")
+    report = import_log("table", small, log)
+    assert (report.n_calls, report.n_known, report.n_scores) == (0, 2, 1)

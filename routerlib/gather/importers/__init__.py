@@ -43,6 +43,12 @@ IMPORTERS: dict[str, Callable[[Path, Options], Iterable[Imported]]] = {
 _COUNTING = frozenset(IMPORTERS)  # their ledgers count the rows; readers of others' may not
 
 
+# What a log holds of the calls of a file: looked up for these alone, however large the log is.
+_KNOWN = "select origin, call_id from calls where origin in ({marks})"
+_TAKEN = "select prompt_id, candidate, params_hash, repeat from calls where prompt_id in ({marks})"
+_SCORED = "select call_id, judge, score from scores where call_id in ({marks}) order by score_id"
+
+
 @dataclass(frozen=True)
 class ImportReport:
     """What an import has added to a log.
@@ -229,9 +235,8 @@ def _add(
     candidates: Sequence[CandidateModel],
 ) -> ImportReport:
     with log.transaction():
-        known = dict(
-            log.lookup("select origin, call_id from calls where origin is not null"),
-        )
+        origins = [record.call.origin for record in records]
+        known = dict(log.lookup_some(_KNOWN, origins))
         new = [record for record in records if record.call.origin not in known]
         names = sorted({record.call.candidate for record in new})
         n_prompts = n_scores = 0
@@ -249,8 +254,7 @@ def _add(
 
 def _at_free_repeats(records: Sequence[Imported], log: CallLog) -> Iterator[Imported]:
     """Give each call of one model to one prompt a number of its own, so that none hides another."""
-    names = "prompt_id, candidate, params_hash, repeat"
-    taken = set(log.lookup(f"select distinct {names} from calls"))
+    taken = set(log.lookup_some(_TAKEN, {record.call.prompt_id for record in records}))
     for record in records:
         call = record.call
         cell = (call.prompt_id, call.candidate, call.params_hash)
@@ -262,10 +266,7 @@ def _at_free_repeats(records: Sequence[Imported], log: CallLog) -> Iterator[Impo
 def _add_newer_scores(log: CallLog, records: list[Imported], known: dict[str, int]) -> int:
     last = {
         (call_id, judge): score
-        for call_id, judge, score in log.lookup(
-            "select call_id, judge, score from scores join calls using (call_id) "
-            "where origin is not null order by score_id"
-        )
+        for call_id, judge, score in log.lookup_some(_SCORED, set(known.values()))
     }
     n_added = 0
     for record in records:
