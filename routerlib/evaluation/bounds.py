@@ -30,7 +30,12 @@ from routerlib.records.arrays import Arms, Floats
 
 # So many times the usual share of prompts lack something: that is worth a word.
 _UNEVEN = 1.5
-LENGTHS = ("shortest third", "third of middle length", "longest third")
+# Thirds of the prompts by their length, and how a sentence calls them.
+LENGTHS = {
+    "shortest third": "the shortest third of the prompts",
+    "third of middle length": "the prompts that are neither long nor short",
+    "longest third": "the longest third of the prompts",
+}
 
 
 class Lacking(NamedTuple):
@@ -89,7 +94,7 @@ class Lacking(NamedTuple):
         >>> few = Lacking(10, 2, {"small": 2}, {"large": 1}, by_length)
         >>> few.told("held-out")
         '2 of 10 held-out prompts lack a score or a cost (no score of small on 2; no cost of large
-         on 1; 60 % of the longest third)'
+         on 1; so do 60 % of the longest third of the prompts)'
         """
         of_score, of_cost = (
             ", ".join(f"{name} on {n}" for name, n in counts.items() if n)
@@ -98,7 +103,7 @@ class Lacking(NamedTuple):
         longest = max(self.by_length, key=lambda each: self.by_length[each])
         share = self.by_length[longest]
         is_uneven = share > _UNEVEN * self.n_skipped / max(self.n, 1)
-        where = f"{100 * share:.0f} % of the {longest}" if is_uneven else ""
+        where = f"so do {100 * share:.0f} % of {LENGTHS[longest]}" if is_uneven else ""
         told = (of_score and f"no score of {of_score}", of_cost and f"no cost of {of_cost}", where)
         reasons = "; ".join(filter(None, told))
         start = f"{self.n_skipped} of {self.n} {which} prompts lack a score or a cost"

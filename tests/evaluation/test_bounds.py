@@ -97,7 +97,7 @@ def test_a_gain_that_missing_cells_could_undo_is_not_claimed(router):
     assert found.operating["quality_difference"].low > 0
     assert found.verdict.kind == "not_measurable"
     assert "no score of small on" in found.verdict.sentence
-    assert "of the longest third" in found.verdict.sentence
+    assert "of the longest third of the prompts" in found.verdict.sentence
     assert found.verdict.headline.startswith("Not measurable yet: ")
     assert found.verdict.numbers["quality_difference_at_worst"] < 0
 
@@ -186,6 +186,9 @@ def test_lacking_counts_candidates_and_lengths():
     assert found.n_skipped == 1
     assert found.by_candidate == {"small": 1, "large": 0}
     assert found.by_length == {"shortest third": 0, "third of middle length": 0, "longest third": 1}
+    assert "so do 100 % of the longest third of the prompts" in found.told("held-out")
+    middle = Lacking.of(Outcomes(["a", "ccc", "bb"], MODELS, outcomes.quality))
+    assert "so do 100 % of the prompts that are neither long nor short" in middle.told("held-out")
 
 
 def test_scored_answers_of_unknown_cost_are_named_too():

@@ -292,6 +292,8 @@ def test_an_evaluation_goes_to_json_without_nan():
     text = json.dumps(evaluation.as_dict(), allow_nan=False)
     back = json.loads(text)
     assert back["verdict"]["sentence"] == evaluation.verdict.sentence
+    assert back["verdict"]["headline"] == evaluation.verdict.headline
+    assert len(back["verdict"]["headline"].split()) <= 12
     assert back["operating"]["APGR"]["value"] is None
     assert back["routed_shares"] == {"small": 0.0, "large": 1.0}
 

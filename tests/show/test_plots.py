@@ -71,6 +71,10 @@ def test_the_curve_says_the_verdict_and_draws_every_baseline(evaluation):
         assert wanted not in labels
     sizes = {str(line.get_label()): line.get_markersize() for line in ax.lines}
     assert sizes["topic table, same cost weight"] > sizes["always m2 (best single)"]
+    table = next(line for line in ax.lines if "topic table" in str(line.get_label()))
+    (ring,) = (each[0] for each in ax.containers if "operating" in str(each.get_label()))
+    assert table.get_markersize() > 1.5 * ring.get_markersize(), "its arms stand out around it"
+    assert table.get_markeredgewidth() > 2
 
 
 def test_names_of_dots_lie_inside_and_over_no_curve_or_each_other(evaluation):

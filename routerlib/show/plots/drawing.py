@@ -123,6 +123,7 @@ def cost_dot(
     size: float = 8,
     color: str = BASELINE_GREY,
     edge: str | None = None,
+    edge_width: float | None = None,
 ) -> None:
     """Draw one way to choose at its mean US dollars a prompt and mean quality."""
     (dot,) = ax.plot(
@@ -133,6 +134,7 @@ def cost_dot(
         markersize=size,
         color=color,
         markeredgecolor=edge,
+        markeredgewidth=edge_width,
         label=label,
     )
     told = f"quality {quality:.3f} for {_PROMPTS_PER_UNIT * cost_usd:.3g} dollars per 1000 prompts"
