@@ -82,7 +82,7 @@ def _worlds() -> dict[str, tuple[str, _World]]:
     }
 
 
-_WORLDS = _worlds()
+WORLDS = _worlds()
 
 
 def _prompts(n: int, family: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
@@ -99,7 +99,7 @@ def _traits(texts: list[str]) -> Floats:
     return np.array([[_TRAIT_OF[word][1] for word in text.split()] for text in texts])
 
 
-def _drawn(world: _World, n: int, rng: np.random.Generator) -> tuple[Outcomes, Floats]:
+def drawn(world: _World, n: int, rng: np.random.Generator) -> tuple[Outcomes, Floats]:
     """Draw outcomes, and the true expected quality of each cell."""
     texts, families = _prompts(n, world.family, rng)
     hardness = np.repeat(rng.normal(size=(n, 1)), world.family, axis=0)[:n] * _HARDNESS
@@ -149,11 +149,11 @@ def _let_loose(router: Router, texts: list[str]) -> Arms:
 
 
 def _judged(seed: int, name: str, n: int, fit: Callable[[Outcomes], Router]) -> dict[str, float]:
-    world = _WORLDS[name][1]
+    world = WORLDS[name][1]
     rng = np.random.default_rng([seed, n])
-    outcomes, _ = _drawn(world, n, rng)
+    outcomes, _ = drawn(world, n, rng)
     router, evaluation = cross_evaluate(outcomes, fit_router=fit, n_bootstrap=200)
-    new, expected = _drawn(world, _N_NEW, rng)
+    new, expected = drawn(world, _N_NEW, rng)
     best = new.models.index(router.best_single_)
     arms = _let_loose(router, list(new.prompts))
     truth = float((expected[np.arange(_N_NEW), arms] - expected[:, best]).mean())
@@ -173,7 +173,7 @@ _CLAIMS = {
 
 STUDIES = {
     f"{way}{name}_{n}": Study(
-        f"{_WORLDS[name][0]}; {n} prompts, all of them tested by routers of five folds{words}",
+        f"{WORLDS[name][0]}; {n} prompts, all of them tested by routers of five folds{words}",
         partial(_judged, name=name, n=n, fit=fit),
         _CLAIMS,
         n_quick=6,
@@ -183,6 +183,6 @@ STUDIES = {
         ("", _trained, ""),
         ("greedy_", _greedy, "; cost plays no part, and what is by chance is believed"),
     )
-    for name in (_WORLDS if not way else ("nothing", "small"))
+    for name in (WORLDS if not way else ("nothing", "small"))
     for n in _SIZES
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
 
+from claims.cross_fit import WORLDS, Ridge, drawn
 from claims.study import Claim, Study, in_groups
 from routerlib.evaluation.learning_curve import learning_curve
 from routerlib.evaluation.price_ratios import price_ratios
@@ -18,6 +20,7 @@ from routerlib.outcomes.worlds import make_world
 from routerlib.policies.utility import choose_arms
 from routerlib.records.arrays import Floats
 from routerlib.routers.rivals import KNNRouter
+from routerlib.routers.router import Router
 from routerlib.show.notebooks.agents import due_frame
 from routerlib.show.plots.outcomes import quality_intervals
 
@@ -63,21 +66,36 @@ def calibrated(seed: int, sizes: tuple[int, int]) -> dict[str, float]:
     }
 
 
-def drawn_on(seed: int) -> dict[str, float]:
+def _topics(n: int, seed: int) -> tuple[Outcomes, Floats]:
+    world = make_world(n, 3, seed)
+    return in_groups(world.outcomes, np.arange(n)), world.expected_quality
+
+
+def _traits(n: int, seed: int) -> tuple[Outcomes, Floats]:
+    return drawn(WORLDS["many"][1], n, np.random.default_rng([seed, n]))
+
+
+_LEARNT: dict[str, tuple[Callable[..., tuple[Outcomes, Floats]], Callable[[], Router]]] = {
+    "topics": (_topics, KNNRouter),
+    "traits": (_traits, Ridge),
+}
+
+
+def drawn_on(seed: int, n_first: int, world_of: str) -> dict[str, float]:
     """Draw a learning curve on to twice its prompts, then collect these and look."""
-    n_first, n_more = 400, 560
-    world = make_world(n_more + 2000, 3, seed)
-    known = in_groups(world.outcomes, np.arange(len(world.outcomes)))
-    curve = learning_curve(KNNRouter, known.take(np.arange(n_first)), random_state=seed)
+    draw, make_router = _LEARNT[world_of]
+    n_more = 2 * round(0.7 * n_first)
+    known, expected = draw(n_more + 2000, seed)
+    curve = learning_curve(make_router, known.take(np.arange(n_first)), random_state=seed)
     largest = int(curve.points["n_train"].max())
     value, low, high = curve.extrapolate(2 * largest)
     at_largest = curve.points.loc[curve.points["n_train"] == largest, "quality"].mean()
     new = known.take(np.arange(n_more, len(known)))
-    truth = world.expected_quality[n_more:]
+    truth = expected[n_more:]
 
     def reached(n: int) -> float:
         rows = np.random.default_rng([seed, 2]).permutation(n_more)[:n]
-        router = KNNRouter().fit(known.take(rows))
+        router = make_router().fit(known.take(rows))
         arms = choose_arms(router.predict(new.prompts), 0.0)
         return float(truth[np.arange(len(arms)), arms].mean())
 
@@ -122,8 +140,8 @@ def steps_led_on(seed: int, n_tasks: int) -> dict[str, float]:
     """Put intervals round how often steps lead on, tasks of one to six steps drawn whole."""
     rng = np.random.default_rng([seed, n_tasks])
     tasks = np.repeat(np.arange(n_tasks), rng.integers(1, 7, n_tasks))
-    drawn = _alike((len(tasks), 1), tasks, 0.5, seed)[:, 0]
-    steps = pd.DataFrame({"due": DUES[0], "model": "m", "task": tasks, "is_right": drawn < 0.8})
+    luck = _alike((len(tasks), 1), tasks, 0.5, seed)[:, 0]
+    steps = pd.DataFrame({"due": DUES[0], "model": "m", "task": tasks, "is_right": luck < 0.8})
     found = due_frame(steps, random_state=seed).iloc[0]
     return {"covers": float(found.quality_low <= 0.8 <= found.quality_high)}
 
@@ -169,16 +187,22 @@ STUDIES = (
         for name, sizes in (("alone", (120, 1)), ("families", (30, 4)))
     }
     | {
-        "learning": Study(
-            "three models, each the best one of some topics; 400 prompts, drawn on to 560",
-            drawn_on,
-            {
-                **_covers("what twice as many prompts add lies where the curve is drawn on to"),
-                "off": Claim("what is drawn on is off by, on average (no promise)"),
-            },
-            n_quick=20,
-            n_full=200,
-        ),
+        **{
+            name: Study(
+                f"{words}; {n} prompts, drawn on to {2 * round(0.7 * n)}",
+                partial(drawn_on, n_first=n, world_of=world_of),
+                {
+                    **_covers("what twice as many prompts add lies where the curve is drawn on to"),
+                    "off": Claim("what is drawn on is off by, on average (no promise)"),
+                },
+                n_quick=20,
+                n_full=200,
+            )
+            for name, world_of, n, words in (
+                ("learning", "topics", 400, "three models, each the best one of some topics"),
+                ("learning traits", "traits", 1200, "nine models, a ridge regression of traits"),
+            )
+        },
         **{
             f"ratios {n}": Study(
                 f"a cheap and a dear model whose answers tell something; {n} prompts",

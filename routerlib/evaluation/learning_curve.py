@@ -13,6 +13,7 @@ from routerlib.evaluation.contenders import TestedPrompts, estimates_contender
 from routerlib.evaluation.replicates import measure
 from routerlib.evaluation.routing import means_on_train, route_all
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.arrays import Floats
 from routerlib.routers.router import Router
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ Metric = Literal["quality", "AIQ", "APGR", "gap_closed", "cost_at_equal_quality"
 _METRICS: tuple[Metric, ...] = get_args(Metric)
 _N_SIZES = 4
 _SMALLEST = 40
-# Fits to more distant sizes are no better than a guess: measured curves of routers rise about
-# linearly in the logarithm of n, and power laws fitted to them end anywhere.
+# Fits to more distant sizes are no better than a guess.
 _FURTHEST = 2.0
+# What is lost falls with some power of the size that no few sizes tell: from hardly at all, which
+# is a straight line in its logarithm, to one over it, the fastest that learning from noise can be.
+_POWERS = (0, -1)
 _MIN_SIZES = _MIN_SEEDS = 3
 
 
@@ -49,11 +52,13 @@ class LearningCurve:
     def extrapolate(self, n_train: int, metric: Metric = "quality") -> tuple[float, float, float]:
         """Draw the curve on to more training prompts, at most to twice the largest size.
 
-        A straight line in the logarithm of the size is fitted for each seed; each seed has other
-        training and test prompts. The interval is about what the further prompts add: where it
-        would lie for one further seed in 95 of 100 cases, if the line goes on. It leaves out that
-        other test prompts are easier or harder as a whole. Seeds share prompts, so it is rather
-        too narrow.
+        Two curves are fitted for each seed, which has training and test prompts of its own: one
+        that goes on in a straight line over the logarithm of the size, and one that flattens out
+        with one over the size. The interval is about what the further prompts add to the mean at
+        the largest size: where that would lie for one further seed in 95 of 100 cases, whether
+        the curve goes on by the one, by the other, or between them; the value is half-way. It
+        leaves out that other test prompts are easier or harder as a whole, and that seeds share
+        prompts.
 
         Parameters
         ----------
@@ -83,16 +88,21 @@ class LearningCurve:
                 f"n_train must be at most {_FURTHEST:g} times the {sizes.max()} prompts tried, "
                 f"got {n_train!r}: further on any curve fits; collect prompts and measure again"
             )
-        lines = np.array(
-            [
-                np.polyfit(np.log2(each["n_train"].to_numpy(float)), each[metric], 1)
-                for _, each in self.points.groupby("seed")
-            ]
-        )
-        at_largest = float((lines[:, 1] + lines[:, 0] * np.log2(sizes.max())).mean())
-        added = lines[:, 0] * np.log2(n_train / sizes.max())
-        value, low, high = _prediction(added)
-        return at_largest + value, at_largest + low, at_largest + high
+        largest = int(sizes.max())
+        at_largest = float(self.points.loc[self.points["n_train"] == largest, metric].mean())
+        ways = np.array([self._added(n_train / largest, metric, power) for power in _POWERS])
+        value, low, high = ways[:, 0].mean(), ways[:, 1].min(), ways[:, 2].max()
+        return at_largest + float(value), at_largest + float(low), at_largest + float(high)
+
+    def _added(self, times: float, metric: Metric, power: int) -> tuple[float, float, float]:
+        """Return what so many times the largest size adds, if the curve goes on by one power."""
+        largest = self.points["n_train"].max()
+        slopes = [
+            np.polyfit(_over(each["n_train"].to_numpy(float) / largest, power), each[metric], 1)[0]
+            for _, each in self.points.groupby("seed")
+        ]
+        now, then = _over(np.array([1.0, times]), power)
+        return _prediction(np.array(slopes) * (then - now))
 
     def sentence(self, metric: Metric = "quality") -> str:
         """Say what twice as many prompts would bring, or why it can't be told."""
@@ -202,6 +212,11 @@ def _point(make_router: Callable[[], Router], train: Outcomes, test: Outcomes) -
         **{name: values[name] for name in _METRICS},
         "best_single": values["quality"] - values["quality_difference"],
     }
+
+
+def _over(sizes: Floats, power: int) -> Floats:
+    """Return what a curve is a straight line over."""
+    return -(sizes ** float(power)) if power else np.log2(sizes)
 
 
 def _prediction(drawn: np.ndarray) -> tuple[float, float, float]:
