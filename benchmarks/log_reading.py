@@ -41,6 +41,20 @@ COMMANDS = {
     "`log check`": "command('log', 'check', '--log', path)",
     "`log export`": "command('log', 'export', '--log', path, '--parquet', folder)",
 }
+# Commands that a sealed dataset refuses, as they write or may write; `few` is a table of prompts.
+FURTHER = {
+    "`collect --dry-run` (200 prompts)": (
+        "command('collect', '--dry-run', '--prompts', few, '--log', path)"
+    ),
+    "`judge` by rule": "command('judge', '--log', path)",
+    "`judge --judge llm --dry-run`": (
+        "command('judge', '--judge', 'llm', '--judge-candidate', 'smollm2-135m', '--dry-run', "
+        "'--log', path)"
+    ),
+    "`audit draw`": "command('audit', 'draw', '--prompts', '10', path + '.csv', '--log', path)",
+    "`import table` (200 rows)": "command('import', 'table', few, '--log', path)",
+    "`CallLog.summary`": "log.summary()",
+}
 _MEASURE = """
 import contextlib, io, pathlib, resource, sys, time
 import duckdb, numpy, pandas, pyarrow, pyarrow.dataset
@@ -50,6 +64,10 @@ path, folder, reading = sys.argv[1:]
 is_dataset = pathlib.Path(path).is_dir()  # a build before there were any knows no such name
 log = rl.LogDataset(path) if is_dataset else rl.CallLog(path, read_only=True)
 sql = log.sql
+few = str(pathlib.Path(path).with_name("few.csv"))
+pathlib.Path(few).write_text(
+    "prompt,reference,model-0\\n" + "".join(f"What is {n} + 2?,{n + 2},1\\n" for n in range(200))
+)
 def command(*arguments):
     if main([*arguments]):
         raise SystemExit(1)
@@ -156,7 +174,7 @@ def report_commands(path: Path, folder: Path) -> None:
     """Print what every command takes that reads a log."""
     print(f"\n{path.name}, {path.stat().st_size / 2**30:.2f} GiB\n")
     print("| reading | CPU s | peak GB |\n| --- | --- | --- |")
-    for name, reading in COMMANDS.items():
+    for name, reading in (COMMANDS | FURTHER).items():
         taken = measure(HERE, path, folder / "export", reading)
         print(f"| {name} | {taken.cpu_s:.2f} | {taken.peak_gb:.2f} |", flush=True)
 
