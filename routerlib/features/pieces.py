@@ -19,10 +19,10 @@ class Doer(Protocol):
     def share(self, value: Value) -> Value:
         """Return what stands for a value among the arguments of pieces."""
 
-    def each(
+    def begin(
         self, function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
-    ) -> list[Result]:
-        """Return the function's result for the arguments of each piece, in their order."""
+    ) -> Callable[[], list[Result]]:
+        """Have pieces done, and return what waits for their results, in their order."""
 
 
 class _Here:
@@ -31,10 +31,10 @@ class _Here:
     def share(self, value: Value) -> Value:
         return value
 
-    def each(
+    def begin(
         self, function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
-    ) -> list[Result]:
-        return [function(*piece) for piece in watched(pieces, what, len(pieces))]
+    ) -> Callable[[], list[Result]]:
+        return lambda: [function(*piece) for piece in watched(pieces, what, len(pieces))]
 
 
 _HERE = _Here()
@@ -49,20 +49,22 @@ def share(value: Value) -> Value:
     return (_DOER.get() or _HERE).share(value)
 
 
-def each(
+def begin(
     function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
-) -> list[Result]:
-    """Return the function's result for the arguments of each piece, in their order.
+) -> Callable[[], list[Result]]:
+    """Have pieces done, and return what gives the results of all, in their order.
 
-    A result must not depend on who does the piece, nor on what was done before.
+    Workers begin at once; this process does them when it is asked for the results. A result must
+    not depend on who does the piece, nor on what was done before.
 
     `function`: of a module or a class, so that workers find it by its name.
     `what`: what the pieces are, for those who see how far the training is.
 
-    >>> each(divmod, [(7, share(2)), (9, share(4))], "divisions")
+    >>> divided = begin(divmod, [(7, share(2)), (9, share(4))], "divisions")
+    >>> divided()
     [(3, 1), (2, 1)]
     """
-    return (_DOER.get() or _HERE).each(function, pieces, what)
+    return (_DOER.get() or _HERE).begin(function, pieces, what)
 
 
 @contextmanager

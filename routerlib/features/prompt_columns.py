@@ -105,6 +105,7 @@ class PromptColumns:
         topics = None if outcomes is None else outcomes.topics
         encoded, counts = read(texts, self.groups, self.encoder)
         self.space_, place = TextSpace.fit(encoded, counts, self.random_state)
+        del encoded  # what is learnt from here on asks for places
         self.knows_conversations_ = "surface" in self.groups and any(map(is_conversation, texts))
         self.knows_situations_ = self.knows_conversations_ and any(map(tells_situation, texts))
         self.n_directions_ = min(self.n_components, place.coordinates.shape[1])

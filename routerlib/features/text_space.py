@@ -157,6 +157,11 @@ class Place(NamedTuple):
     coordinates: np.ndarray
     counts: np.ndarray
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of dimensions and of counts."""
+        return self.coordinates.shape[1], self.counts.shape[1]
+
     def take(self, rows: np.ndarray) -> Place:
         """Return the places of some prompts, chosen by a mask or by their rows."""
         return Place(self.coordinates[rows], self.counts[rows])
@@ -238,10 +243,18 @@ class TextSpace:
 
     def place(self, encoded: Encoded, surface: np.ndarray) -> Place:
         """Return where prompts stand."""
-        counts = _standardized(_signed_log(surface), self.count_means, self.count_scales)
+        # Some at a time, and added where it stands: no second table of all is made.
+        counts = np.empty(surface.shape, dtype=np.float32)
+        for start in range(0, len(surface), _TEXTS_TOGETHER):
+            logs = _signed_log(surface[start : start + _TEXTS_TOGETHER])
+            some = _standardized(logs, self.count_means, self.count_scales)
+            counts[start : start + _TEXTS_TOGETHER] = some
         tables = self._floats
         coordinates = unit_rows(encoded.vectors) @ tables["vectors"]
-        coordinates += counts @ tables["counts"] + self.constant
+        surroundings = counts @ tables["counts"]
+        surroundings += self.constant
+        coordinates += surroundings
+        del surroundings
         if "encoder" in tables and encoded.neural is not None:
             coordinates += unit_rows(encoded.neural).astype(np.float32) @ tables["encoder"]
         for row, (columns, weights) in enumerate(self.index.rows(encoded.token_ids)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -104,7 +105,7 @@ def families_of(prompts: Sequence[str]) -> Families:
         whole if rest is text else masked(rest)
         for whole, text, rest in zip(texts, prompts, without_forms(prompts), strict=True)
     ]
-    asked = _Asked.of([each.words for each in wordings])
+    asked = _Asked.of(each.words for each in wordings)
     found = {
         "templates": _equal(texts),
         "wording": asked.spread(asked.by_wording(told["wording"])),
@@ -160,10 +161,13 @@ class _Asked(NamedTuple):
     sets: Any
 
     @classmethod
-    def of(cls, words: Sequence[Sequence[str]]) -> _Asked:
+    def of(cls, words: Iterable[Sequence[str]]) -> _Asked:
         numbers: dict[tuple[str, ...], int] = {}
         at = [
-            numbers.setdefault(tuple(each), len(numbers)) if len(each) >= MIN_WORDS else -1
+            # Of a word that many hold there is one in memory.
+            numbers.setdefault(tuple(map(sys.intern, each)), len(numbers))
+            if len(each) >= MIN_WORDS
+            else -1
             for each in words
         ]
         wordings = list(numbers)
@@ -235,16 +239,21 @@ class _Asked(NamedTuple):
 def _counted(rows: np.ndarray, values: np.ndarray, n_rows: int) -> Any:
     """Return which values each row holds; its second one of a kind is another element.
 
-    `rows, values` (n_cells,): whole numbers, rows ascending.
+    `rows, values` (n_cells,): rows ascending; values from 0 on, of which most are there.
     """
-    order = np.lexsort((values, rows))
-    rows, values = rows[order], values[order]
-    is_first = (np.diff(rows, prepend=-1) != 0) | (np.diff(values, prepend=-1) != 0)
-    starts = np.flatnonzero(is_first)
+    n_values = int(values.max(initial=0)) + 1
+    cells = rows * n_values + values
+    cells.sort()  # rows are in order already: each keeps its place
+    values = cells - rows * n_values
+    starts = np.flatnonzero(np.diff(cells, prepend=-1))
     times = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
-    kinds = values * (times.max(initial=0) + 1) + times
-    names, elements = np.unique(kinds, return_inverse=True)
-    return sets_of(rows, elements.ravel(), (n_rows, max(len(names), 1)))
+    # Elements in the order of their values, as many of each as some row has.
+    n_kinds = np.zeros(n_values, dtype=np.int64)
+    n_kinds[values] = 1
+    again = np.flatnonzero(times)
+    np.maximum.at(n_kinds, values[again], times[again] + 1)
+    first = np.cumsum(n_kinds) - n_kinds
+    return sets_of(rows, first[values] + times, (n_rows, max(int(n_kinds.sum()), 1)))
 
 
 def _places(words: Sequence[str]) -> dict[str, int]:

@@ -103,7 +103,8 @@ def _shingles(prompts: Sequence[str]) -> Any:
     ]
     columns = np.concatenate([columns for columns, _ in blocks])
     starts = np.concatenate([[0], np.cumsum(np.concatenate([sizes for _, sizes in blocks]))])
-    ones = np.ones(len(columns), np.float32)
+    del blocks
+    ones = np.ones(len(columns), np.int8)
     return csr_array((ones, columns, starts), shape=(len(prompts), 2**_HASH_BITS))
 
 

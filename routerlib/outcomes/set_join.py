@@ -57,6 +57,11 @@ class Keys(NamedTuple):
         shares = (threshold, 2 * threshold / (1 + threshold))
         return cls(sets, *(np.ceil(share * sizes - 1e-9).astype(int) for share in shares))
 
+    def take(self, rows: np.ndarray) -> Keys:
+        """Return the keys of some rows."""
+        least = self.with_smaller[rows], self.with_larger[rows]
+        return Keys(self.elements[rows], *least, self.band_rows)
+
 
 def similar_sets(
     sets: Any, threshold: float, keys: Keys | None = None, told: list[str] | None = None
@@ -88,7 +93,11 @@ def similar_sets(
     >>> [pairs.T.tolist() for pairs in similar_sets(sets, 0.8)]
     [[[0, 1]]]
     """
-    join = _Join.of(sets, threshold, Keys.of(sets, threshold) if keys is None else keys)
+    order = np.argsort(np.diff(sets.indptr), kind="stable")
+    # In that order only, from here on: of many sets a second copy would be the most that is held.
+    sets, keys = sets[order], None if keys is None else keys.take(order)
+    join = _Join.of(sets, order, threshold, Keys.of(sets, threshold) if keys is None else keys)
+    del sets, keys
     if join.n_rows <= EXACT_UP_TO or join.n_looked_up.sum() <= _MOST_LOOKED_UP * join.n_rows:
         for rows in join.blocks(np.arange(join.n_rows)):
             yield join.verified(*join.sharing(rows))
@@ -117,16 +126,10 @@ class _Join(NamedTuple):
     bitmaps: np.ndarray
 
     @classmethod
-    def of(cls, sets: Any, threshold: float, keys: Keys) -> _Join:
-        order = np.argsort(np.diff(sets.indptr), kind="stable")
-        ordered = sets[order]
-        elements = ordered if keys.elements is sets else keys.elements[order]
-        least = keys.with_smaller[order], keys.with_larger[order]
-        sets, keys = ordered, Keys(elements, *least, keys.band_rows)
-        probes, index = _rarest(keys)
-        return cls(
-            sets, threshold, order, np.diff(sets.indptr), keys, probes, index, _bitmaps(sets)
-        )
+    def of(cls, sets: Any, order: np.ndarray, threshold: float, keys: Keys) -> _Join:
+        """Prepare sets that were put in an order already."""
+        sizes = np.diff(sets.indptr)
+        return cls(sets, threshold, order, sizes, keys, *_rarest(keys), _bitmaps(sets))
 
     @property
     def n_rows(self) -> int:
@@ -225,8 +228,11 @@ def _rarest(keys: Keys) -> tuple[Any, Any]:
         for least, kept in zip((keys.with_smaller, keys.with_larger), cells, strict=True):
             n_kept = sizes - least[part] + _n_sought(least[part])
             at = np.flatnonzero(rank < np.repeat(n_kept, sizes))
-            kept.append(np.stack([row_of[at] + part.start, by_rarity[at]]))
-    found = [np.hstack([np.zeros((2, 0), dtype=int), *kept]) for kept in cells]
+            kept.append(np.stack([row_of[at] + part.start, by_rarity[at]]).astype(np.int32))
+    found = []
+    for kept in cells:
+        found.append(np.hstack([np.zeros((2, 0), dtype=np.int32), *kept]))
+        kept.clear()
     # An element that one side never looks for, or that stands in one row only, finds nothing.
     counts = [np.bincount(rare, minlength=elements.shape[1]) for _, rare in found]
     is_used = (counts[0] > 1) & (counts[1] > 0)

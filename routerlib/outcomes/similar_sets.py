@@ -47,14 +47,27 @@ def connected(
     `blocks`: pairs of rows, shape (2, n_pairs) each.
     `belong`: takes pairs, returns which of them belong together; None = all.
     """
-    groups = np.arange(n_rows)
+    parents = np.arange(n_rows)
     for pairs in blocks:
-        pairs = pairs[:, groups[pairs[0]] != groups[pairs[1]]]
+        roots = _roots(parents, pairs)
+        is_apart = roots[0] != roots[1]
+        pairs, roots = pairs[:, is_apart], roots[:, is_apart]
         if belong is not None and pairs.shape[1]:
-            pairs = pairs[:, belong(pairs)]
-        if pairs.shape[1]:
-            groups = components(np.hstack([pairs, _to_first(groups)]), n_rows)
-    return groups
+            roots = roots[:, belong(pairs)]
+        if roots.shape[1]:
+            names, ends = np.unique(roots, return_inverse=True)
+            joined = components(ends.reshape(roots.shape), len(names))
+            parents[names] = names[np.unique(joined, return_index=True)[1]][joined]
+    return components(np.stack([_roots(parents, np.arange(n_rows)), np.arange(n_rows)]), n_rows)
+
+
+def _roots(parents: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Follow parents up to the first row of each group, and shorten the way there."""
+    roots = parents[rows]
+    while not np.array_equal(above := parents[roots], roots):
+        roots = above
+    parents[rows] = roots
+    return roots
 
 
 def _to_first(groups: np.ndarray) -> np.ndarray:
@@ -71,4 +84,4 @@ def sets_of(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> An
     from scipy.sparse import csr_array
 
     starts = np.searchsorted(rows, np.arange(shape[0] + 1))
-    return csr_array((np.ones(len(rows), np.float32), columns, starts), shape=shape)
+    return csr_array((np.ones(len(rows), np.int8), columns, starts), shape=shape)

@@ -12,9 +12,9 @@ from routerlib.features.encoders import EncoderChoice
 from routerlib.features.inputs import log_cost_usd
 from routerlib.features.learners.folds import folds_of
 from routerlib.features.learners.linear import LinearFit
+from routerlib.features.learners.network_learner import NetworkLearner
 from routerlib.features.learners.stack import (
     NeighboursLearner,
-    NetworkLearner,
     QualityLearner,
     WordsLearner,
 )

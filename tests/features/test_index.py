@@ -45,14 +45,14 @@ def test_the_index_finds_what_looking_at_all_finds(indexed: Neighbours, exact: N
 
 def test_no_prompt_is_estimated_from_its_own_fold(indexed: Neighbours, exact: Neighbours) -> None:
     folds = np.arange(4000) // 100 % 5
-    found, known = indexed.predict_out_of_fold(folds), exact.predict_out_of_fold(folds)
+    found, known = indexed.begin_out_of_fold(folds)(), exact.begin_out_of_fold(folds)()
     assert np.abs(found - known).mean() < 0.02
     # A subject has one fold, so its own answers, turned over, change nothing of its estimates.
     turned = TARGETS.copy()
     turned[folds == 0] = 1 - turned[folds == 0]
     other = Neighbours(indexed.vectors, turned, 20, 0.1, indexed.index)
     other._means = indexed._means
-    np.testing.assert_array_equal(other.predict_out_of_fold(folds)[folds == 0], found[folds == 0])
+    np.testing.assert_array_equal(other.begin_out_of_fold(folds)()[folds == 0], found[folds == 0])
 
 
 def test_lists_are_the_same_at_every_call_and_in_a_file(indexed: Neighbours) -> None:

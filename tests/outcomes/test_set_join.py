@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from routerlib.outcomes import set_join
+from routerlib.outcomes.families import _counted
 from routerlib.outcomes.set_join import similar_sets
+from routerlib.outcomes.similar_sets import components, connected, sets_of
 
 Pairs = set[tuple[int, int]]
 
@@ -113,3 +116,48 @@ def test_hashing_takes_many_equal_sets_in_steps(monkeypatch: pytest.MonkeyPatch)
     assert pairs.shape[1] < 20 * 64 * n  # so many bands, and so many that follow in one
     graph = csr_array((np.ones(pairs.shape[1]), tuple(pairs)), (n, n))
     assert connected_components(graph, directed=False)[0] == 1
+
+
+def test_sets_that_share_more_than_a_byte_counts_are_found() -> None:
+    elements = set(range(1000))
+    sets = [elements, elements - {1, 2, 3}, elements | {1001}, set(range(500, 1100))]
+    joined = similar_sets_of(sets)
+    assert found(joined, 0.9) == by_definition(sets, 0.9) == {(0, 1), (0, 2), (1, 2)}
+
+
+def similar_sets_of(sets: list[set[int]]) -> Any:
+    """Lay sets out as the rules do: sparse rows of the smallest whole numbers."""
+    rows = np.repeat(np.arange(len(sets)), [len(each) for each in sets])
+    columns = np.concatenate([sorted(each) for each in sets])
+    return sets_of(rows, columns, (len(sets), int(columns.max()) + 1))
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=6), max_size=8)
+)
+def test_pairs_in_blocks_connect_what_all_at_once_do(blocks: list[list[tuple[int, int]]]) -> None:
+    as_arrays = [np.array(each, dtype=int).reshape(-1, 2).T for each in blocks]
+    every = np.hstack([np.zeros((2, 0), dtype=int), *as_arrays])
+    np.testing.assert_array_equal(connected(as_arrays, 20), components(every, 20))
+
+
+def test_what_is_connected_already_is_not_asked_again() -> None:
+    asked = []
+
+    def belong(pairs: np.ndarray) -> np.ndarray:
+        asked.append(pairs.T.tolist())
+        return np.array([one != 2 for one, _ in pairs.T.tolist()])
+
+    blocks = [np.array([[4, 2], [5, 3]]), np.array([[5, 0], [4, 4]]), np.array([[0], [5]])]
+    assert connected(blocks, 6, belong).tolist() == [0, 1, 2, 3, 0, 0]
+    assert asked == [[[4, 5], [2, 3]], [[0, 4]]]
+
+
+@given(st.lists(st.lists(st.integers(0, 6), max_size=9), min_size=1, max_size=8))
+def test_the_second_of_a_kind_is_another_element(rows: list[list[int]]) -> None:
+    cells = [(row, value) for row, each in enumerate(rows) for value in each]
+    numbers, values = np.array(cells, dtype=int).reshape(-1, 2).T
+    sets = _counted(numbers, values, len(rows))
+    shared = (sets.astype(int) @ sets.astype(int).T).toarray()
+    for one, two in np.ndindex(shared.shape):
+        assert shared[one, two] == (Counter(rows[one]) & Counter(rows[two])).total()

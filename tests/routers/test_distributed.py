@@ -210,11 +210,12 @@ def test_what_only_one_worker_had_is_sent_anew_when_it_dies(
     with Workers(None, n_workers=1) as workers:
         pieces = Pieces(workers)
         values = pieces.share(np.arange(5))
-        assert pieces.each(np.take, [(values, 3)], "values") == [3]
+        assert pieces.begin(np.take, [(values, 3)], "values")() == [3]
         assert pieces.share(values.value) is values
         (victim,) = workers.client.run(os.getpid).values()
         os.kill(victim, signal.SIGKILL)
-        assert pieces.each(np.take, [(values, n) for n in range(4)], "values") == [0, 1, 2, 3]
+        taken = pieces.begin(np.take, [(values, n) for n in range(4)], "values")
+        assert taken() == [0, 1, 2, 3]
         assert workers.n_renewals == 1
     assert "workers were lost" in capsys.readouterr().out
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from routerlib.features.learners.index import MOST_LOOKED_AT, ListIndex
 from routerlib.features.learners.linear import observed_means
-from routerlib.features.pieces import each, share
+from routerlib.features.pieces import begin, share
 from routerlib.records.arrays import pack_array, unpack_array
 from routerlib.weights.embedding import unit_rows
 
@@ -108,11 +108,12 @@ class Neighbours:
         found = [self._average(*some) for some in self._in_sight(unit)]
         return found[0] if len(found) == 1 else np.vstack(found)
 
-    def predict_out_of_fold(self, folds: np.ndarray) -> np.ndarray:
-        """Predict each training prompt from the prompts of the other folds."""
+    def begin_out_of_fold(self, folds: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin to predict each training prompt from the prompts of the other folds."""
         given = share(self), share(folds)
         starts = range(0, len(folds), _ROWS_AT_ONCE)
-        return np.vstack(each(_held_out, [(*given, at) for at in starts], "nearest prompts"))
+        held_out = begin(_held_out, [(*given, at) for at in starts], "nearest prompts")
+        return lambda: np.vstack(held_out())
 
     def held_out(self, folds: np.ndarray, some: slice) -> np.ndarray:
         """Predict some of the training prompts from the prompts of the other folds."""

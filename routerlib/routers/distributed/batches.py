@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,8 @@ def parsed(payload: bytes) -> Read:
     """Read the file of one batch."""
     table = pq.read_table(io.BytesIO(payload)).combine_chunks()
     lists = table["token_ids"].chunk(0)
-    ends = lists.offsets.to_numpy()
-    token_ids = np.split(lists.values.to_numpy(), ends[1:-1])
+    tokens, ends = lists.values.to_numpy(), lists.offsets.to_numpy().tolist()
+    token_ids = [tokens[start:end] for start, end in pairwise(ends)]
     vectors = _matrix(table["vectors"].chunk(0), _VECTORS)
     return Read(Encoded(token_ids, vectors), _matrix(table["counts"].chunk(0), _COUNTS))
 

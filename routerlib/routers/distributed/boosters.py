@@ -21,7 +21,7 @@ from routerlib.records.files import write_atomically
 from routerlib.routers.distributed.pieces import MOST_SHARED_BYTES
 from routerlib.routers.distributed.work import TRIES, Ready, Shared, each_result, told_shortly
 from routerlib.routers.distributed.workers import Workers
-from routerlib.routers.lightgbm.binned import RowsOf
+from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
 from routerlib.routers.lightgbm.boosting import Wanted, boost_here
 from routerlib.routers.lightgbm.tree_text import check_model_text
 
@@ -48,6 +48,7 @@ _SKLEARN_NAMES = {
 class _Table(NamedTuple):
     """Columns of prompts that boosters learn from some rows of, and what tells them apart."""
 
+    rows: BinnedRows
     shared: Shared
     digest: bytes
 
@@ -105,16 +106,17 @@ class BoosterTrainer:
         """Yield what workers are to do; `paths` takes where each text is to be kept, if it is."""
         tables: dict[int, _Table] = {}
         for rows, labels, settings, n_rounds in wanted:
-            columns = rows.whole.columns
-            n_columns = columns.shape[1]
             if len(labels) < self.fewest_rows:
                 (booster,) = boost_here([Wanted(rows, labels, settings, n_rounds)])
-                paths.append((None, n_columns))
+                paths.append((None, booster.num_feature()))
                 yield Ready(booster.model_to_string())
                 continue
-            table = tables.get(id(columns))
+            table = tables.get(id(rows.whole))
             if table is None:
-                table = tables[id(columns)] = _Table(Shared(columns), _digest(b"", columns))
+                columns = rows.whole.columns
+                table = _Table(rows.whole, Shared(columns), _digest(b"", columns))
+                tables[id(rows.whole)] = table
+            columns, n_columns = table.shared.value, table.shared.value.shape[1]
             told = canonical_json([version("lightgbm"), dict(settings), n_rounds]).encode()
             digest = _digest(_digest(table.digest + told, rows.kept), labels)
             path = self.folder / f"booster-{digest.hex()}.txt"
@@ -128,7 +130,7 @@ class BoosterTrainer:
             if columns.nbytes > self.most_bytes:
                 yield Ready(self._trained_by_all(rows.columns, labels, settings, n_rounds))
             else:
-                yield (*table, rows.kept, labels, dict(settings), n_rounds)
+                yield (table.shared, table.digest, rows.kept, labels, dict(settings), n_rounds)
 
     def _trained_by_all(
         self, columns: np.ndarray, labels: np.ndarray, settings: Mapping[str, Any], n_rounds: int

@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from routerlib.features.pieces import Result, Value
-from routerlib.routers.distributed.work import Shared, each_result
+from routerlib.routers.distributed.work import Shared, all_begun
 from routerlib.routers.distributed.workers import Workers
 
 # What is larger stays in this process: a worker has to hold a few of them at a time.
@@ -28,15 +28,15 @@ class Pieces:
             shared = self._shared[id(value)] = Shared(value)
         return shared  # type: ignore[return-value]  # `each` puts the value in its place
 
-    def each(
+    def begin(
         self, function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
-    ) -> list[Result]:
-        """Return the function's result for the arguments of each piece, in their order."""
+    ) -> Callable[[], list[Result]]:
+        """Have workers begin pieces, and return what waits for their results, in their order."""
         shared = {id(given): given for given in _flat(pieces) if isinstance(given, Shared)}
         if any(given.n_bytes > MOST_SHARED_BYTES for given in shared.values()):
-            return [function(*map(_itself, piece)) for piece in pieces]
-        work = ((function, *piece) for piece in pieces)
-        return list(each_result(self.workers, one_threaded, work, what, len(pieces)))
+            return lambda: [function(*map(_itself, piece)) for piece in pieces]
+        work = [(function, *piece) for piece in pieces]
+        return all_begun(self.workers, one_threaded, work, what)
 
 
 def one_threaded(function: Callable[..., Result], *given: Any) -> Result:

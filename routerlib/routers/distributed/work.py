@@ -83,6 +83,17 @@ def each_result(
             bar.update()
 
 
+def all_begun(
+    workers: Workers, function: Callable[..., Any], pieces: Iterable[Sequence[Any]], what: str
+) -> Callable[[], list[Any]]:
+    """Have all pieces begun, and return what waits for their results; else as `each_result`.
+
+    What they have in common should be shared: all are held at once.
+    """
+    begun = [_Begun(workers, function, piece) for piece in pieces]
+    return lambda: [piece.result() for piece in tqdm(begun, desc=what, mininterval=1)]
+
+
 def lost_workers() -> tuple[type[BaseException], ...]:
     """Return what a task ends with when all who had what it needs are gone."""
     from concurrent.futures import CancelledError

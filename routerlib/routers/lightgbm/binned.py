@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 # What settles how columns are sorted into bins; the rest of the settings is about trees.
 _OF_BINS = ("max_bin", "min_data_in_bin", "feature_pre_filter", "is_enable_sparse", "verbosity")
+
+
+class Columns(Protocol):
+    """Columns of prompts: an array of shape (n_rows, n_columns), or what becomes one when asked."""
+
+    def __len__(self) -> int: ...
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray: ...
 
 
 class BinnedRows:
@@ -30,7 +38,7 @@ class BinnedRows:
     (True, [1.0, 1.0])
     """
 
-    def __init__(self, columns: np.ndarray) -> None:
+    def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._tables: dict[str, lgb.Dataset] = {}
 
@@ -40,7 +48,7 @@ class BinnedRows:
     @property
     def columns(self) -> np.ndarray:
         """The columns themselves, shape (n_rows, n_columns)."""
-        return self._columns
+        return np.asarray(self._columns)
 
     @property
     def whole(self) -> BinnedRows:
@@ -67,14 +75,14 @@ class BinnedRows:
     def _sorted(self, of_bins: dict[str, Any]) -> lgb.Dataset:
         import lightgbm as lgb
 
-        return lgb.Dataset(self._columns, params=of_bins)
+        return lgb.Dataset(self.columns, params=of_bins)
 
 
 class _SomeRows(BinnedRows):
     """Some rows of others, in the bins of all of them."""
 
     def __init__(self, whole: BinnedRows, kept: np.ndarray) -> None:
-        super().__init__(whole.columns)
+        super().__init__(whole._columns)
         self._whole, self._kept, self._rows = whole, kept, np.flatnonzero(kept)
 
     def __len__(self) -> int:
@@ -82,7 +90,7 @@ class _SomeRows(BinnedRows):
 
     @property
     def columns(self) -> np.ndarray:
-        return self._columns[self._rows]
+        return super().columns[self._rows]
 
     @property
     def whole(self) -> BinnedRows:
@@ -109,7 +117,7 @@ class RowsOf:
     (2, True)
     """
 
-    def __init__(self, columns: np.ndarray) -> None:
+    def __init__(self, columns: Columns) -> None:
         self._whole = BinnedRows(columns)
         self._kept = np.zeros(0, dtype=bool)
         self._rows = self._whole

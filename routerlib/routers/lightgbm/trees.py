@@ -75,7 +75,7 @@ class QualityTrees:
         if of_folds:
             boosters = of_folds
         else:
-            bags = [RowsOf(told_or_detected(columns, bag, random_state)) for bag in range(N_BAGS)]
+            bags = [RowsOf(ToldOrDetected(columns, bag, random_state)) for bag in range(N_BAGS)]
             wanted = (
                 wanted_quality(rows.take(seen), observed[seen], random_state + bag)
                 for observed, seen in zip(quality.T, np.isfinite(quality).T, strict=True)
@@ -231,14 +231,22 @@ def _cost_of_folds(
     return raw, boosters if is_kept else []
 
 
-def told_or_detected(columns: Estimated, bag: int, random_state: int) -> np.ndarray:
-    """Return columns in which half the prompts have their topic told, the other half in bag 1.
+class ToldOrDetected:
+    """Columns in which half the prompts have their topic told, the other half in bag 1.
 
-    So the same trees serve prompts whose topic is known and prompts whose isn't.
+    So the same trees serve prompts whose topic is known and prompts whose isn't. They are laid
+    together when they are asked for: two tables more of all prompts would stay for nothing.
     """
-    coins = np.random.default_rng(random_state).random(len(columns.detected)) < 0.5
-    is_told = coins if bag % 2 == 0 else ~coins
-    return np.where(is_told[:, np.newaxis], columns.told, columns.detected)
+
+    def __init__(self, columns: Estimated, bag: int, random_state: int) -> None:
+        coins = np.random.default_rng(random_state).random(len(columns.detected)) < 0.5
+        self._columns, self._is_told = columns, coins if bag % 2 == 0 else ~coins
+
+    def __len__(self) -> int:
+        return len(self._is_told)
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray:
+        return np.where(self._is_told[:, np.newaxis], self._columns.told, self._columns.detected)
 
 
 def _quality_of_folds(
@@ -253,7 +261,7 @@ def _quality_of_folds(
     detected, told = (np.tile(usual, (len(folds), 1)) for _ in range(2))
     is_kept = are_many(seen, folds)
     n_tables = N_BAGS if is_kept else 1
-    tables = [RowsOf(told_or_detected(columns, bag, random_state)) for bag in range(n_tables)]
+    tables = [RowsOf(ToldOrDetected(columns, bag, random_state)) for bag in range(n_tables)]
     arms = np.flatnonzero(seen.sum(axis=0) >= MIN_ROWS_FOR_TREES)
     boosters: list[list[lgb.Booster]] = [[] for _ in usual]
     given = tables, quality, folds, arms, random_state
