@@ -79,7 +79,7 @@ class PromptColumns:
         """
         counts, place = self.locate(texts, topics)
         plain = self._plain(texts, counts, place)
-        return np.hstack([*plain, *self.simpler_.predict(place, topics)])
+        return np.concatenate([*plain, *self.simpler_.predict(place, topics)], axis=1)
 
     def learn(self, texts: list[str], y: Any = None, folds: np.ndarray | None = None) -> Estimated:
         """Fit, and return the columns of the training prompts, out of fold.

@@ -100,8 +100,21 @@ _MATCHES = np.array(
         for code in range(128)
     ]
 )
-# Characters that some pattern can't do without.
+# Characters that some pattern can't do without, a bit each; and of each pattern of several of them
+# its column, those that it needs one of, those of another kind likewise, and its hint.
 _TELLING = frozenset[str]().union(*(each for needed in NEEDED.values() for each in needed))
+_BIT = {sign: 1 << at for at, sign in enumerate(sorted(_TELLING))}
+_LOOKED_FOR: list[tuple[int, int, int, re.Pattern[str], re.Pattern[str] | None]] = [
+    (
+        column,
+        sum(map(_BIT.__getitem__, NEEDED[name][0])),
+        sum(map(_BIT.__getitem__, NEEDED[name][-1])),
+        pattern,
+        HINTS.get(name),
+    )
+    for column, (name, pattern) in enumerate(PATTERN_COUNTS.items())
+    if name not in _CHARACTERS
+]
 _OPTIONS_AT = list(PATTERN_COUNTS).index("n_options")
 _IMPERATIVES = frozenset(WORD_COUNTS["n_imperatives"].split())
 
@@ -175,26 +188,14 @@ def _character_counts(seen: str, is_plain: bool) -> dict[str, float]:
 
 
 def _pattern_counts(seen: str, characters: dict[str, float]) -> list[float]:
-    present = _TELLING.intersection(seen)
+    present = sum(map(_BIT.__getitem__, _TELLING.intersection(seen)))
     if characters["share_digits"]:
-        present |= {"0"}
+        present |= _BIT["0"]
     counts = [characters.get(name, 0.0) for name in PATTERN_COUNTS]
-    for column, pattern, hint in _possible(present):
-        if hint is None or hint.search(seen):
+    for column, one, another, pattern, hint in _LOOKED_FOR:
+        if present & one and present & another and (hint is None or hint.search(seen)):
             counts[column] = float(len(pattern.findall(seen)))
     return counts
-
-
-@lru_cache(maxsize=4096)  # texts of a kind have the same signs
-def _possible(
-    present: frozenset[str],
-) -> tuple[tuple[int, re.Pattern[str], re.Pattern[str] | None], ...]:
-    """Return what can match a text, by the telling characters in it: column, pattern, hint."""
-    return tuple(
-        (column, pattern, HINTS.get(name))
-        for column, (name, pattern) in enumerate(PATTERN_COUNTS.items())
-        if name not in _CHARACTERS and not any(map(present.isdisjoint, NEEDED[name]))
-    )
 
 
 def _options(seen: str, n_options: float) -> list[float]:

@@ -312,7 +312,9 @@ def _signed_log(values: np.ndarray) -> np.ndarray:
 
 
 def _standardized(logs: np.ndarray, means: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    return np.clip((logs - means) / scales, -_LARGEST_COUNT, _LARGEST_COUNT).astype(np.float32)
+    standardized = (logs - means) / scales
+    np.maximum(standardized, -_LARGEST_COUNT, out=standardized)
+    return np.minimum(standardized, _LARGEST_COUNT, out=standardized).astype(np.float32)
 
 
 def _condensation(matrix: Any, random_state: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -66,7 +67,7 @@ def utilities(estimates: Estimates, cost_weight: float, haste: Haste = NO_HASTE)
     `cost_weight`: quality given up per US dollar saved, at least 0.
     Returns shape (n_prompts, n_models): minus infinity for who is too slow.
     """
-    if not (np.isfinite(cost_weight) and cost_weight >= 0):
+    if not (isfinite(cost_weight) and cost_weight >= 0):
         raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
     if cost_weight > 0:
         check_costs_known(estimates)
@@ -102,7 +103,7 @@ def in_time(estimates: Estimates, max_latency_s: float | None) -> Bools:
 
 def check_haste(haste: Haste) -> Haste:
     """Return it, or say which number is none."""
-    if not (np.isfinite(haste.latency_weight) and haste.latency_weight >= 0):
+    if not (isfinite(haste.latency_weight) and haste.latency_weight >= 0):
         raise ValueError(
             f"latency_weight must be finite and at least 0, got {haste.latency_weight!r}"
         )
@@ -157,9 +158,9 @@ def sweep_cost_weights(estimates: Estimates, n_points: int = 64) -> Floats:
 
 def check_costs_known(estimates: Estimates) -> None:
     """Raise ValueError, naming a candidate, when an expected cost is NaN."""
-    is_unknown = np.isnan(estimates.cost_usd).any(axis=0)
+    is_unknown = np.isnan(estimates.cost_usd)
     if is_unknown.any():
-        name = estimates.models[int(np.argmax(is_unknown))]
+        name = estimates.models[int(np.argmax(is_unknown.any(axis=0)))]
         raise ValueError(
             f"the cost of {name!r} is unknown, so it can't be weighed; train on outcomes with "
             "cost_usd (token counts and prices), or use cost_weight=0"
@@ -230,18 +231,17 @@ def told_too_slow(max_latency_s: float) -> str:
 
 
 def _reason_of(estimates: Estimates, arm: int) -> str:
-    quality, cost_usd = estimates.quality[0], estimates.cost_usd[0]
-    if len(quality) == 1:
+    if len(estimates.models) == 1:
         return "the only candidate model"
-    best = int(np.argmax(quality))
+    best = int(np.argmax(estimates.quality[0]))
+    quality, cost_usd = estimates.quality[0].tolist(), estimates.cost_usd[0].tolist()
     if quality[arm] < quality[best]:
         share = _cost_share(cost_usd[arm], cost_usd[best])
         return (
             f"expected quality {quality[arm]:.2f} against {quality[best]:.2f} of "
             f"{estimates.models[best]}{share}"
         )
-    others = np.where(np.arange(len(quality)) == arm, -np.inf, quality)
-    rival = int(np.argmax(others))
+    rival = int(np.argmax([*quality[:arm], -np.inf, *quality[arm + 1 :]]))
     share = _cost_share(cost_usd[rival], cost_usd[arm])
     return (
         f"highest expected quality, {quality[arm]:.2f}; next is {estimates.models[rival]} "
@@ -250,7 +250,7 @@ def _reason_of(estimates: Estimates, arm: int) -> str:
 
 
 def _cost_share(cost_usd: float, reference_usd: float) -> str:
-    if not (np.isfinite(cost_usd) and np.isfinite(reference_usd) and reference_usd > 0):
+    if not (isfinite(cost_usd) and isfinite(reference_usd) and reference_usd > 0):
         return ""
     return f" at {100 * cost_usd / reference_usd:.0f} % of its cost"
 
@@ -258,9 +258,12 @@ def _cost_share(cost_usd: float, reference_usd: float) -> str:
 def by_model(estimates: Estimates) -> dict[str, dict[str, float]]:
     """Return the estimates of the first prompt by candidate name, as builtins."""
     found = {
-        model: {"quality": float(quality), "cost_usd": float(cost_usd)}
+        model: {"quality": quality, "cost_usd": cost_usd}
         for model, quality, cost_usd in zip(
-            estimates.models, estimates.quality[0], estimates.cost_usd[0], strict=True
+            estimates.models,
+            estimates.quality[0].tolist(),
+            estimates.cost_usd[0].tolist(),
+            strict=True,
         )
     }
     if estimates.latency is not None:

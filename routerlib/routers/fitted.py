@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -104,7 +104,7 @@ class Fitted(ABC):
         It is made from the content, never read from a file; so a file of an older version, whose
         description says a hash without the operating point, has one as well.
         """
-        return tagged_hash([self._learnt_hash, float(self.cost_weight_), self.fallback_])
+        return _identity(self._learnt_hash, repr(float(self.cost_weight_)), self.fallback_)
 
     @cached_property
     def _learnt_hash(self) -> str:
@@ -214,6 +214,11 @@ class Fitted(ABC):
     def _restore(self, learned: Mapping[str, Any]) -> None:
         """Take back what `_learned` returned; nothing by default."""
         del learned
+
+
+@lru_cache(maxsize=64)  # each decision says it
+def _identity(learnt_hash: str, cost_weight: str, fallback: str | None) -> str:
+    return tagged_hash([learnt_hash, float(cost_weight), fallback])
 
 
 def _hashable(value: Any) -> Any:

@@ -112,7 +112,7 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     array([[0.6, 0.8],
            [0. , 0. ]])
     """
-    lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+    lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1, keepdims=True))
     return vectors / np.where(lengths > 0, lengths, 1)
 
 

@@ -104,7 +104,7 @@ class Neighbours:
 
     def predict(self, vectors: np.ndarray) -> np.ndarray:
         """Return predictions of shape (n_prompts, n_targets)."""
-        unit = unit_rows(vectors).astype(np.float32)
+        unit = unit_rows(vectors).astype(np.float32, copy=False)
         found = [self._average(*some) for some in self._in_sight(unit)]
         return found[0] if len(found) == 1 else np.vstack(found)
 

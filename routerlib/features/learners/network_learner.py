@@ -136,4 +136,4 @@ def _network_of(inputs: np.ndarray, labels: Labels, random_state: int, kept: np.
 
 def _network_columns(place: Place, scales: np.ndarray) -> np.ndarray:
     directions = np.clip(place.coordinates[:, : len(scales)] / scales, -_FARTHEST, _FARTHEST)
-    return np.hstack([directions, place.counts])
+    return np.concatenate([directions, place.counts], axis=1)

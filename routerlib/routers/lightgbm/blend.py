@@ -48,8 +48,9 @@ class Blend:
 
     def final(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Return final log-odds, shape (n_prompts, n_models), of those of each part."""
-        final = np.tile(self.levels, (len(parts[0]), 1))
-        together = np.stack(parts)
+        together = np.array(parts)
+        final = np.empty(together.shape[1:])
+        final[:] = self.levels
         common = np.add.reduce(together, axis=2, keepdims=True) / together.shape[2]
         together -= common
         together *= self.shares[:, np.newaxis, np.newaxis]

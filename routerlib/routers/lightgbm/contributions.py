@@ -351,8 +351,8 @@ class ExplainedRouter(Router):
 
     def _simpler_parts(self, columns: np.ndarray) -> dict[str, np.ndarray]:
         spans = self._blended_columns()
-        at = [column for start, end in spans.values() for column in range(start, end)]
-        found = logits(columns.take(np.array(at, dtype=np.intp), axis=1))
+        blended = [columns[:, start:end] for start, end in spans.values()]
+        found = logits(np.concatenate([columns[:, :0], *blended], axis=1))
         parts = found.reshape(len(columns), len(spans), len(self._main))
         return {name: parts[:, number] for number, name in enumerate(spans)}
 

@@ -81,7 +81,8 @@ class CostScale:
     def cost_usd(self, raw: np.ndarray) -> np.ndarray:
         """Return expected US dollars of log costs by trees, both of shape (n_prompts, n_costed)."""
         deviations = raw - self.levels
-        shared = deviations.mean(axis=1, keepdims=True) if deviations.size else 0.0
+        n_costed = max(len(self.levels), 1)
+        shared = np.add.reduce(deviations, axis=1, keepdims=True) / n_costed
         believed = self.levels + self.own * deviations + self.common * shared
         return np.asarray(np.exp(believed) * self.smear)
 
