@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -216,11 +216,16 @@ class TextSpace:
         `surface` (n_prompts, n_counts): counts and shares.
         """
         rows = some_rows(len(surface), MOST_SPACED)
-        space = cls._fit(encoded.take(rows), surface[rows], random_state)
-        return space, space.place(encoded, surface)
+        space, matrix = cls._fit(encoded.take(rows), surface[rows], random_state)
+        if len(surface) > MOST_SPACED:
+            return space, space.place(encoded, surface)
+        ends = pairwise(matrix.indptr.tolist())
+        known = ((matrix.indices[at:end], matrix.data[at:end]) for at, end in ends)
+        return space, space._placed(encoded, surface, known)
 
     @classmethod
-    def _fit(cls, encoded: Encoded, surface: np.ndarray, random_state: int) -> Self:
+    def _fit(cls, encoded: Encoded, surface: np.ndarray, random_state: int) -> tuple[Self, Any]:
+        """Find the space, and the terms of its prompts, a sparse matrix."""
         logs = _signed_log(surface)
         means, scales = logs.mean(axis=0), logs.std(axis=0)
         scales = np.where(scales > 1e-9, scales, np.inf)  # what never varied tells nothing
@@ -239,10 +244,19 @@ class TextSpace:
         # Half precision and row by row, as in a file, before anything is learnt from them: sums
         # of a product depend on both, and a saved router estimates exactly the same.
         tables = {name: table.astype(np.float16, order="C") for name, table in maps.items()}
-        return cls(index, tables, constant.astype(np.float32), means, scales)
+        return cls(index, tables, constant.astype(np.float32), means, scales), matrix
 
     def place(self, encoded: Encoded, surface: np.ndarray) -> Place:
         """Return where prompts stand."""
+        return self._placed(encoded, surface, self.index.rows(encoded.token_ids))
+
+    def _placed(
+        self,
+        encoded: Encoded,
+        surface: np.ndarray,
+        terms: Iterable[tuple[np.ndarray, np.ndarray]],
+    ) -> Place:
+        """Return where prompts stand; `terms` as of `TermIndex.rows`."""
         # Some at a time, and added where it stands: no second table of all is made.
         counts = np.empty(surface.shape, dtype=np.float32)
         for start in range(0, len(surface), _TEXTS_TOGETHER):
@@ -257,7 +271,7 @@ class TextSpace:
         del surroundings
         if "encoder" in tables and encoded.neural is not None:
             coordinates += unit_rows(encoded.neural).astype(np.float32) @ tables["encoder"]
-        for row, (columns, weights) in enumerate(self.index.rows(encoded.token_ids)):
+        for row, (columns, weights) in enumerate(terms):
             coordinates[row] += weights @ tables["terms"].take(columns, axis=0)
         return Place(coordinates, counts)
 

@@ -99,7 +99,7 @@ def choose_cost_weight(
         return _point(point, bench, outcomes)
     reason = "no gain over it could be shown on the training prompts"
     kept = kept_to_best_single(outcomes, len(bench.quality), reason)
-    return replace(kept, tried_cost_weight=bench.most_promising())
+    return replace(kept, tried_cost_weight=bench.most_promising(swept))
 
 
 def most_expected(estimates: Estimates, max_quality_loss: float = QUALITY_MARGIN) -> float:
@@ -271,11 +271,11 @@ class _Bench:
                 errors[one, other] = _standard_error(differences, self.groups)
         return errors + errors.T
 
-    def most_promising(self) -> float:
+    def most_promising(self, swept: Sequence[_Measured]) -> float:
         """Return the cost weight with the surest gain over mixing, of those that do route."""
         if not self.has_cost:
             return 0.0
-        routing = [point for point in self.sweep() if len(set(point.arms)) > 1]
+        routing = [point for point in swept if len(set(point.arms)) > 1]
         best = max(routing, key=_sureness, default=None)
         return 0.0 if best is None else best.cost_weight
 
