@@ -268,8 +268,8 @@ class LogAppender:
         """Return the price that was logged last for each candidate."""
         rows = self.lookup(
             "select candidate, input_usd_per_mtok, output_usd_per_mtok, "
-            "cached_input_usd_per_mtok, source, as_of, cache_write_usd_per_mtok from prices "
-            "order by price_id"
+            "cached_input_usd_per_mtok, source, as_of, cache_write_usd_per_mtok, "
+            "cache_write_1h_usd_per_mtok from prices order by price_id"
         )
         return {name: Price(*rest) for name, *rest in rows}
 

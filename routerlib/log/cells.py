@@ -240,6 +240,13 @@ def _order_models(
     return list(models)
 
 
+_MAYBE_UNKNOWN = (
+    "cached_input_usd_per_mtok",
+    "cache_write_usd_per_mtok",
+    "cache_write_1h_usd_per_mtok",
+)
+
+
 def _price_table(prices: Mapping[str, Price]) -> pd.DataFrame:
     import pandas as pd
 
@@ -252,7 +259,8 @@ def _price_table(prices: Mapping[str, Price]) -> pd.DataFrame:
                 "output_usd_per_mtok": price.output_usd_per_mtok,
                 "cached_input_usd_per_mtok": price.cached_input_usd_per_mtok,
                 "cache_write_usd_per_mtok": price.cache_write_usd_per_mtok,
+                "cache_write_1h_usd_per_mtok": price.cache_write_1h_usd_per_mtok,
             }
             for number, (name, price) in enumerate(prices.items())
         ]
-    ).astype({"cached_input_usd_per_mtok": float, "cache_write_usd_per_mtok": float})
+    ).astype(dict.fromkeys(_MAYBE_UNKNOWN, float))

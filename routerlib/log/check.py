@@ -32,6 +32,7 @@ COUNTED = (
         "out; what they cost is told too low",
         "select count(*) from calls where "
         "cached_input_tokens + coalesce(cache_write_tokens, 0) > input_tokens "
+        "or cache_write_1h_tokens > coalesce(cache_write_tokens, 0) "
         "or reasoning_tokens > output_tokens",
     ),
 )

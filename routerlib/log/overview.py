@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 # The rest is about candidates: a judge's own calls are left out here, once for all.
 _CALLS = f"""
 select '' as prompt_id, null::bigint as run_id, call_id, candidate, status, input_tokens,
-    cached_input_tokens, cache_write_tokens, output_tokens, latency_s, given_cost_usd,
+    cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, latency_s,
+    given_cost_usd,
     json_extract_string(extra, '$.answered_by') as answered_by,
     json_extract(extra, '$.logprobs.n_tokens') is not null as has_logprobs
 from {{calls}} where {IS_ASKED}

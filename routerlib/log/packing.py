@@ -22,8 +22,8 @@ ROWS_AT_ONCE = 250_000
 # What the cells of outcomes follow from.
 _CALLS = f"""
 select call_id, prompt_id, candidate, params_hash, repeat, status, null::bigint as run_id,
-    decision_id, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, latency_s,
-    given_cost_usd, {{response}} as response,
+    decision_id, input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens,
+    output_tokens, latency_s, given_cost_usd, {{response}} as response,
     case when json_extract(extra, '$.first_token_s') is not null then
         json_object('first_token_s', json_extract(extra, '$.first_token_s'))::varchar
     end as extra

@@ -57,10 +57,13 @@ priced as (
     qualify row_number() over (partition by candidate order by price_id desc) = 1
 ), costed as (
     select asked.*, least(cached_input_tokens, input_tokens) as n_read,
-        least(coalesce(cache_write_tokens, 0), input_tokens - n_read) as n_written, coalesce((
+        least(coalesce(cache_write_tokens, 0), input_tokens - n_read) as n_written,
+        least(coalesce(cache_write_1h_tokens, 0), n_written) as n_hour, coalesce((
         (input_tokens - n_read - n_written) * input_usd_per_mtok
         + n_read * coalesce(cached_input_usd_per_mtok, input_usd_per_mtok)
-        + n_written * coalesce(cache_write_usd_per_mtok, input_usd_per_mtok)
+        + (n_written - n_hour) * coalesce(cache_write_usd_per_mtok, input_usd_per_mtok)
+        + n_hour * coalesce(
+            cache_write_1h_usd_per_mtok, cache_write_usd_per_mtok, input_usd_per_mtok)
         + output_tokens * output_usd_per_mtok
     ) / 1e6, given_cost_usd) as cost_usd
     from asked left join priced using (candidate)

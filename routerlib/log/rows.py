@@ -23,7 +23,7 @@ _LOGGED_VERSIONS = ("routerlib", "openai", "xllamacpp", "lightgbm", "scikit-lear
 _NO_TOKENS: Mapping[str, int | None] = dict.fromkeys(
     (
         *("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens"),
-        "cache_write_tokens",
+        *("cache_write_tokens", "cache_write_1h_tokens"),
     )
 )
 
@@ -128,6 +128,7 @@ def price_row(candidate: CandidateModel, run_id: int | None) -> dict[str, Any]:
         "output_usd_per_mtok": float(price.output_usd_per_mtok),
         "cached_input_usd_per_mtok": price.cached_input_usd_per_mtok,
         "cache_write_usd_per_mtok": price.cache_write_usd_per_mtok,
+        "cache_write_1h_usd_per_mtok": price.cache_write_1h_usd_per_mtok,
         "source": price.source,
         "as_of": price.as_of,
         "run_id": run_id,

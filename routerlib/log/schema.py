@@ -304,6 +304,27 @@ select
 from calls;
 """
 
+# What a cache keeps for an hour, which costs more than for five minutes.
+_M007_CACHE_WRITES_FOR_AN_HOUR = """
+alter table calls add column cache_write_1h_tokens integer check (cache_write_1h_tokens >= 0);
+alter table prices add column cache_write_1h_usd_per_mtok real
+    check (cache_write_1h_usd_per_mtok >= 0);
+
+drop view whole_calls;
+create view whole_calls as
+select
+    calls.rowid as rowid,
+    call_id, prompt_id, candidate, params_hash, repeat, status, finish_reason, response,
+    input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, latency_s, attempts,
+    error_type, error, run_id, decision_id, given_cost_usd, origin, asked_at,
+    iif(tools_piece is null, extra, json_set(extra, '$.tools', json(coalesce(
+        (select pieces.json from pieces where piece_id = tools_piece),
+        'a piece is missing of call ' || call_id
+    )))) as extra,
+    created_at, cache_write_tokens, cache_write_1h_tokens
+from calls;
+"""
+
 
 def _append_only(*tables: str) -> str:
     return "".join(
@@ -322,6 +343,7 @@ MIGRATIONS: tuple[str, ...] = (
     _M004_STARTS + _append_only("starts"),
     _M005_PIECES + _append_only("pieces"),
     _M006_CACHE_WRITES,
+    _M007_CACHE_WRITES_FOR_AN_HOUR,
 )
 VERSION = len(MIGRATIONS)
 

@@ -33,6 +33,7 @@ class Usage:
     `input_tokens, output_tokens`: tokens, at least 0. Output includes reasoning tokens.
     `cached_input_tokens, reasoning_tokens`: tokens, at least 0; parts of the two numbers above.
     `cache_write_tokens`: input tokens that the provider's cache took in, of those not read from it.
+    `cache_write_1h_tokens`: how many of these it keeps for an hour, as far as it is told.
     """
 
     input_tokens: int
@@ -40,6 +41,7 @@ class Usage:
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
 
     def __post_init__(self) -> None:
         for name, n_tokens in vars(self).items():
@@ -63,6 +65,9 @@ class Price:
         ISO date for which it was valid.
     cache_write_usd_per_mtok : float or None, default=None
         Price of input tokens that the provider's cache took in; None = the input price.
+    cache_write_1h_usd_per_mtok : float or None, default=None
+        Price of those that it keeps for an hour, where it is told how many these are; None = as
+        of the others that it took in.
 
     Examples
     --------
@@ -76,6 +81,7 @@ class Price:
     source: str = "candidates.yaml"
     as_of: str | None = None
     cache_write_usd_per_mtok: float | None = None
+    cache_write_1h_usd_per_mtok: float | None = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -83,6 +89,7 @@ class Price:
             "output_usd_per_mtok",
             "cached_input_usd_per_mtok",
             "cache_write_usd_per_mtok",
+            "cache_write_1h_usd_per_mtok",
         ):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
@@ -106,12 +113,15 @@ class Price:
             input_price if price is None else price
             for price in (self.cached_input_usd_per_mtok, self.cache_write_usd_per_mtok)
         )
+        hour_price = self.cache_write_1h_usd_per_mtok
         cached = min(usage.cached_input_tokens, usage.input_tokens)
         written = min(usage.cache_write_tokens, usage.input_tokens - cached)
+        for_an_hour = min(usage.cache_write_1h_tokens, written)
         micro_usd = (
             (usage.input_tokens - cached - written) * input_price
             + cached * cached_price
-            + written * write_price
+            + (written - for_an_hour) * write_price
+            + for_an_hour * (write_price if hour_price is None else hour_price)
             + usage.output_tokens * self.output_usd_per_mtok
         )
         return micro_usd / _TOKENS_PER_PRICE_UNIT

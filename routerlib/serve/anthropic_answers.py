@@ -23,6 +23,13 @@ _ADDRESSES = ("/v1/messages", "/v1/v1/messages")
 _KNOWN = ("invalid_request_error", "authentication_error", "permission_error", "not_found_error")
 
 
+class CacheCreation(BaseModel):
+    """Tokens that a cache took in, by how long it keeps them."""
+
+    ephemeral_5m_input_tokens: int = 0
+    ephemeral_1h_input_tokens: int = 0
+
+
 class MessageUsage(BaseModel):
     """Tokens of the answer; what came from a cache isn't among ``input_tokens``."""
 
@@ -30,6 +37,7 @@ class MessageUsage(BaseModel):
     output_tokens: int
     cache_read_input_tokens: int
     cache_creation_input_tokens: int
+    cache_creation: CacheCreation = CacheCreation()
 
 
 class MessageBody(BaseModel):
@@ -75,16 +83,21 @@ def stop_reason(answer: Answer) -> str:
     return _ENDS.get(answer.call.status, "end_turn")
 
 
-def message_usage(answer: Answer) -> dict[str, int]:
+def message_usage(answer: Answer) -> dict[str, Any]:
     """Return the tokens of the answer; 0 where the provider told none, since clients need some."""
     used = answer.call.usage
     cached = used.cached_input_tokens if used else 0
     written = used.cache_write_tokens if used else 0
+    for_an_hour = used.cache_write_1h_tokens if used else 0
     return {
         "input_tokens": used.input_tokens - cached - written if used else 0,
         "output_tokens": used.output_tokens if used else 0,
         "cache_read_input_tokens": cached,
         "cache_creation_input_tokens": written,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": written - for_an_hour,
+            "ephemeral_1h_input_tokens": for_an_hour,
+        },
     }
 
 

@@ -295,7 +295,7 @@ def finish_reason(answer: Answer) -> str:
     return _FINISHES.get(answer.call.status, "stop")
 
 
-def usage(answer: Answer) -> dict[str, int] | None:
+def usage(answer: Answer) -> dict[str, Any] | None:
     """Return the tokens of the answer; None where the provider told none."""
     used = answer.call.usage
     if used is None:
@@ -304,6 +304,11 @@ def usage(answer: Answer) -> dict[str, int] | None:
         "prompt_tokens": used.input_tokens,
         "completion_tokens": used.output_tokens,
         "total_tokens": used.input_tokens + used.output_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": used.cached_input_tokens,
+            "cache_write_tokens": used.cache_write_tokens,
+        },
+        "completion_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
     }
 
 

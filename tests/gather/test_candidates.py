@@ -51,6 +51,17 @@ def test_what_an_entry_says_that_a_cache_takes_goes_before_its_rule(
     assert small.price.cache_write_usd_per_mtok == expected
 
 
+def test_an_hour_in_a_cache_has_its_list_price_or_twice_the_input_price(tmp_path: Path) -> None:
+    claude = "- {name: c, model: claude-haiku-4-5, provider: anthropic}\n"
+    (listed,) = load_candidates(_file(tmp_path, claude))
+    price = listed.price
+    assert price.cache_write_usd_per_mtok == pytest.approx(1.25 * price.input_usd_per_mtok)
+    assert price.cache_write_1h_usd_per_mtok == pytest.approx(2 * price.input_usd_per_mtok)
+    entry = ENTRY + "  price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}\n"
+    (own,) = load_candidates(_file(tmp_path, f"{entry}  cache: {{write_factor: 1.25}}\n"))
+    assert (own.price.cache_write_usd_per_mtok, own.price.cache_write_1h_usd_per_mtok) == (1.25, 2)
+
+
 @pytest.mark.parametrize("day", ["2026-01-31", '"2026-01-31"'])
 def test_the_day_of_a_price_needs_no_quotes(tmp_path: Path, day: str) -> None:
     entry = ENTRY + f"  price: {{input_usd_per_mtok: 1, output_usd_per_mtok: 2, as_of: {day}}}\n"

@@ -183,6 +183,14 @@ def test_tokens_that_are_told_as_parts_are_no_further_ones(log: CallLog, tmp_pat
     assert log.lookup("select input_tokens, cached_input_tokens from calls") == [(100, 60)]
 
 
+def test_what_a_cache_keeps_for_an_hour_is_known_apart(log: CallLog, tmp_path: Path) -> None:
+    told = {"input_cache_creation_5m": 40, "input_cache_creation_1h": 20, "total": 75}
+    own = observation(1, usageDetails={"input": 10, "output": 5, **told})
+    import_log("langfuse", write(tmp_path / "api.json", [own]), log)
+    counts = "input_tokens, cache_write_tokens, cache_write_1h_tokens"
+    assert log.lookup(f"select {counts} from calls") == [(70, 60, 20)]
+
+
 def test_moments_costs_and_counts_are_read_in_the_types_of_databases(
     log: CallLog, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,10 +113,39 @@ def test_counts_are_found_in_every_place(body: Any) -> None:
     ],
     ids=["Anthropic", "Bedrock", "OpenRouter", "LiteLLM"],
 )
-def test_tokens_that_a_cache_took_in_are_known_apart(counts: dict[str, Any]) -> None:
-    usage, doubt = read_tokens({**counts, "output_tokens": 5}, has_text=True)
-    assert usage == Usage(100, 5, cached_input_tokens=30, cache_write_tokens=60)
+@pytest.mark.parametrize(
+    ("split", "n_hour"),
+    [
+        ({}, 0),
+        (
+            {"cache_creation": {"ephemeral_5m_input_tokens": 40, "ephemeral_1h_input_tokens": 20}},
+            20,
+        ),
+        (
+            {"cacheDetails": [{"inputTokens": 20, "ttl": "1h"}, {"inputTokens": 40, "ttl": "5m"}]},
+            20,
+        ),
+        ({"cache_creation": {"ephemeral_1h_input_tokens": 70}}, 60),
+        ({"cache_creation": None, "cacheDetails": []}, 0),
+    ],
+)
+def test_tokens_that_a_cache_took_in_are_known_apart(
+    counts: dict[str, Any], split: dict[str, Any], n_hour: int
+) -> None:
+    usage, doubt = read_tokens({**counts, **split, "output_tokens": 5}, has_text=True)
+    expected = Usage(100, 5, cached_input_tokens=30, cache_write_tokens=60)
+    assert usage == replace(expected, cache_write_1h_tokens=n_hour)
     assert not doubt
+
+
+def test_litellm_tells_inside_the_details_what_is_kept_for_an_hour() -> None:
+    details = {
+        "cache_creation_tokens": 60,
+        "cache_creation_token_details": {"ephemeral_1h_input_tokens": 20},
+    }
+    counts = {"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": details}
+    usage = read_tokens(counts, has_text=True).usage
+    assert usage == Usage(100, 5, cache_write_tokens=60, cache_write_1h_tokens=20)
 
 
 COUNTS = st.none() | st.integers(0, 50)

@@ -116,6 +116,7 @@ def test_the_last_word_of_a_judge_counts(log: CallLog) -> None:
 def test_cost_by_query_is_cost_by_price(log: CallLog) -> None:
     log.add_prompts([SUM])
     price = Price(1, 2, cached_input_usd_per_mtok=0.1, cache_write_usd_per_mtok=1.25)
+    price = replace(price, cache_write_1h_usd_per_mtok=2)
     log.add_prices([CandidateModel("small", "m", "custom", "http://x", None, price)])
     usages = [
         Usage(10, 5),
@@ -123,10 +124,17 @@ def test_cost_by_query_is_cost_by_price(log: CallLog) -> None:
         Usage(10, 0, 100),
         Usage(10, 5, cached_input_tokens=4, cache_write_tokens=5),
         Usage(10, 5, cached_input_tokens=4, cache_write_tokens=50),
+        Usage(10, 5, cached_input_tokens=4, cache_write_tokens=5, cache_write_1h_tokens=2),
+        Usage(10, 5, cached_input_tokens=4, cache_write_tokens=5, cache_write_1h_tokens=50),
     ]
     for repeat, usage in enumerate(usages):
         log.add_call(_call(usage=usage, repeat=repeat))
     assert price.cost_usd(usages[3]) == pytest.approx((1 + 0.4 + 5 * 1.25 + 10) * 1e-6)
+    mixed = (1 + 0.4 + 3 * 1.25 + 2 * 2 + 10) * 1e-6
+    assert price.cost_usd(usages[5]) == pytest.approx(mixed)
+    assert replace(price, cache_write_1h_usd_per_mtok=None).cost_usd(usages[5]) == pytest.approx(
+        price.cost_usd(usages[3])
+    )
     assert log.prices() == {"small": price}
     expected = sum(price.cost_usd(usage) for usage in usages)
     assert log.summary().cost_usd["small"] == pytest.approx(expected)

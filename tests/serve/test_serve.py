@@ -36,6 +36,7 @@ def test_inference_gives_choice_reason_answer_and_cost(served: httpx.Client) -> 
     assert (body["chosen"], body["failed"], body["propensity"]) == ("large", [], 1.0)
     assert body["reason"].startswith("rule")
     assert body["usage"]["total_tokens"] == 15
+    assert body["usage"]["prompt_tokens_details"] == {"cached_tokens": 0, "cache_write_tokens": 0}
     assert body["cost_usd"] == pytest.approx(60 / 1e6)
     assert told.headers["x-routerlib-decision-id"] == str(body["decision_id"])
 

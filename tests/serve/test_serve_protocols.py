@@ -90,6 +90,7 @@ def test_a_message_streams_as_anthropics_events(log_path: Path) -> None:
         "output_tokens": 0,
         "cache_read_input_tokens": 0,
         "cache_creation_input_tokens": 0,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
     }
     starts = [each for each in events if each["type"] == "content_block_start"]
     assert [each["index"] for each in starts] == [0, 1, 2]

@@ -27,6 +27,11 @@ _WRITTEN = (
     "prompt_tokens_details.cache_creation_tokens", "cache_write_tokens",
     "cache_creation_input_tokens", "cacheWriteInputTokens",
 )  # fmt: skip
+_WRITTEN_FOR_AN_HOUR = (
+    "cache_creation.ephemeral_1h_input_tokens",
+    "prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
+    "cache_write_1h_tokens",
+)
 _BESIDE_INPUT = (
     ("cache_read_input_tokens", "cacheReadInputTokens"),
     ("cache_creation_input_tokens", "cacheWriteInputTokens"),
@@ -129,7 +134,9 @@ def _read(counts: dict[str, Any], has_text: bool) -> Tokens:
         doubt = "more tokens were cached than came in, or more were thoughts than went out"
     n_cached = min(n_cached, n_input)
     n_written = min(n_written, n_input - n_cached)
-    return Tokens(Usage(n_input, n_output, n_cached, min(n_thought, n_output), n_written), doubt)
+    n_hour = min(_for_an_hour(counts), n_written)
+    n_thought = min(n_thought, n_output)
+    return Tokens(Usage(n_input, n_output, n_cached, n_thought, n_written, n_hour), doubt)
 
 
 def _input(counts: Mapping[str, Any]) -> int | None:
@@ -139,6 +146,17 @@ def _input(counts: Mapping[str, Any]) -> int | None:
     if any(name in counts for name in _INPUT_BESIDE_CACHE):
         n_input += sum(_first(counts, names) or 0 for names in _BESIDE_INPUT)
     return n_input + (_first(counts, ("toolUsePromptTokenCount",)) or 0)
+
+
+def _for_an_hour(counts: Mapping[str, Any]) -> int:
+    """Return how many tokens a cache took in for an hour; Bedrock lists them by their lifetime."""
+    listed = counts.get("cacheDetails")
+    of_hours = [
+        _count(each.get("inputTokens", 0))
+        for each in (listed if isinstance(listed, list) else [])
+        if isinstance(each, dict) and each.get("ttl") == "1h"
+    ]
+    return sum(of_hours) or _first(counts, _WRITTEN_FOR_AN_HOUR) or 0
 
 
 def _told_beside(counts: Mapping[str, Any], n_thought: int) -> int:
@@ -158,7 +176,7 @@ def _at(counts: Mapping[str, Any], path: str) -> Any:
     found = counts.get(outer)
     if not inner:
         return found
-    return found.get(inner) if isinstance(found, dict) else None
+    return _at(found, inner) if isinstance(found, dict) else None
 
 
 def _count(value: Any) -> int:

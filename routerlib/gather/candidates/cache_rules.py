@@ -70,9 +70,15 @@ def with_write_price(price: Price, rule: CacheRule | None) -> Price:
     2.5
     """
     by_rule = 0.0 if rule is None else rule.write_factor * price.input_usd_per_mtok
-    if by_rule <= (price.cache_write_usd_per_mtok or price.input_usd_per_mtok):
-        return price
-    return replace(price, cache_write_usd_per_mtok=by_rule)
+    known = price.cache_write_usd_per_mtok or price.input_usd_per_mtok
+    for_an_hour = price.cache_write_1h_usd_per_mtok
+    if for_an_hour is None and by_rule > price.input_usd_per_mtok:
+        for_an_hour = max(known, by_rule, _WRITE_FACTORS["1h"] * price.input_usd_per_mtok)
+    return replace(
+        price,
+        cache_write_usd_per_mtok=by_rule if by_rule > known else price.cache_write_usd_per_mtok,
+        cache_write_1h_usd_per_mtok=for_an_hour,
+    )
 
 
 def _least(model: str, known: tuple[tuple[str, int], ...]) -> int | None:

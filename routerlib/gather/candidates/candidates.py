@@ -80,6 +80,7 @@ class _PriceEntry(_Strict):
     output_usd_per_mtok: float = Field(ge=0, le=_DEAREST_USD)
     cached_input_usd_per_mtok: float | None = Field(default=None, ge=0, le=_DEAREST_USD)
     cache_write_usd_per_mtok: float | None = Field(default=None, ge=0, le=_DEAREST_USD)
+    cache_write_1h_usd_per_mtok: float | None = Field(default=None, ge=0, le=_DEAREST_USD)
     source: str = "candidates.yaml"
     as_of: str | None = None
 

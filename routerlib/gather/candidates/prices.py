@@ -50,6 +50,7 @@ def list_price(model: str, provider: str) -> Price | None:
         price: Decimal = found.total_price
         return float(price * 1_000_000 / _TOKENS_TO_PRICE)
 
+    written = {"input_tokens": _TOKENS_TO_PRICE, "cache_write_tokens": _TOKENS_TO_PRICE}
     try:
         return Price(
             input_usd_per_mtok=usd_per_mtok(Usage(input_tokens=_TOKENS_TO_PRICE)),
@@ -57,8 +58,9 @@ def list_price(model: str, provider: str) -> Price | None:
             cached_input_usd_per_mtok=usd_per_mtok(
                 Usage(input_tokens=_TOKENS_TO_PRICE, cache_read_tokens=_TOKENS_TO_PRICE)
             ),
-            cache_write_usd_per_mtok=usd_per_mtok(
-                Usage(input_tokens=_TOKENS_TO_PRICE, cache_write_tokens=_TOKENS_TO_PRICE)
+            cache_write_usd_per_mtok=usd_per_mtok(Usage(**written)),
+            cache_write_1h_usd_per_mtok=usd_per_mtok(
+                Usage(**written, cache_write_1h_tokens=_TOKENS_TO_PRICE)
             ),
             # The table is as old as the package: the date alone would promise today's prices.
             source=f"genai-prices {version('genai-prices')}",

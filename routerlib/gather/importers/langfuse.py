@@ -44,6 +44,8 @@ _FILLED_IN = {
 }
 _CACHED = ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens")
 _WRITTEN = ("input_cache_creation", "input_cache_write", "cache_creation_input_tokens")
+# Kept for five minutes and for an hour: each stands beside the others.
+_WRITTEN_FOR = ("input_cache_creation_5m", "input_cache_creation_1h")
 _THOUGHT = ("output_reasoning_tokens", "output_reasoning", "reasoning_tokens")
 # What an answer has that is a message, not a text of JSON that a model wrote.
 _OF_MESSAGES = {"role", "content", "tool_calls"}
@@ -167,6 +169,9 @@ def counts_of(details: Mapping[str, Any]) -> dict[str, Any] | None:
     for name, names in parts.items():
         if told := [counts[each] for each in names if each in counts]:
             found[name] = told[0]
+    if apart := [counts[each] for each in _WRITTEN_FOR if each in counts]:
+        found["cache_write_tokens"] = found.get("cache_write_tokens", 0) + sum(apart)
+        found["cache_write_1h_tokens"] = counts.get(_WRITTEN_FOR[1], 0)
     return found
 
 
