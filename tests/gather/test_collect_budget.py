@@ -98,3 +98,42 @@ def test_a_call_that_never_left_costs_nothing(log: CallLog) -> None:
     collection = collect(GOOD[:1], [nowhere], log, progress=False)
     assert collection.statuses == {"error": 1}
     assert collection.spent_usd == 0
+
+
+THOUGHTS = [Prompt.from_text(f"hidden thoughts {number}") for number in range(6)]
+
+
+def test_whoever_charges_more_than_at_most_is_stopped_at_its_bound_and_told(
+    log: CallLog, server: FaultServer
+) -> None:
+    dear, usual = (candidate_of(server, name, max_concurrency=1) for name in ("dear", "usual"))
+    bound_usd = sum(worst_cost_usd(dear, each) for each in THOUGHTS)
+    call_usd = (10 + 2 * 5000) / 1e6
+    n_until_bound = int(bound_usd // call_usd) + 1
+    assert n_until_bound < len(THOUGHTS)
+    collection = collect(THOUGHTS, [dear], log, progress=False)
+    assert collection.n_asked == n_until_bound
+    assert not collection.is_complete
+    said = str(collection)
+    beyond_usd = n_until_bound * (call_usd - worst_cost_usd(dear, THOUGHTS[0]))
+    assert f"calls have cost {usd(n_until_bound * call_usd)} already" in said
+    assert f"were to cost {usd(bound_usd)} at most; run the same command again" in said
+    assert f"of dear cost {usd(beyond_usd)} more than at most, since its provider charges" in said
+    both = collect([*THOUGHTS, *GOOD], [usual], log, progress=False)
+    assert "more than at most" in str(both)
+
+
+def test_under_a_budget_a_dear_candidate_reserves_what_it_has_cost_and_stops_alone(
+    log: CallLog, server: FaultServer
+) -> None:
+    dear = candidate_of(server, "dear", max_concurrency=1, parameters={"max_tokens": 4000})
+    usual = candidate_of(server, "usual", max_concurrency=1)
+    call_usd = (10 + 2 * 5000) / 1e6
+    cap_usd = 2.5 * call_usd
+    collection = collect(THOUGHTS, [dear], log, budget_usd=cap_usd, progress=False)
+    assert collection.statuses == {"ok": 2}
+    assert collection.spent_usd == pytest.approx(2 * call_usd)
+    assert f"{usd(cap_usd - 2 * call_usd)} of the budget is left, and its next" in str(collection)
+    left = collect(GOOD, [usual], log, budget_usd=cap_usd, progress=False)
+    assert "more than at most" not in str(left)
+    assert left.is_complete

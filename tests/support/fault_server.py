@@ -224,6 +224,7 @@ _ODD_ENDS = {"too long": "length", "filtered": "content_filter"}
 _ODD_USAGES = {
     "no usage": None,
     "null usage": {"prompt_tokens": None, "completion_tokens": None},
+    "hidden thoughts": {"prompt_tokens": 10, "completion_tokens": 5000},
     "negative usage": {"prompt_tokens": -1, "completion_tokens": 5},
 }
 

@@ -31,6 +31,7 @@ OUTPUT_CAP_UNDER_BUDGET = 4096
 # Money is added up in whole picodollars: sums of floats would drift, and "nothing is reserved"
 # or "not above the cap" must be exact.
 _UNITS_PER_USD = 10**12
+_HOUR_S = 3600  # what a cache keeps so long may be dearer
 _SECONDS_BETWEEN_LOOKS = 0.2  # at what other runs have settled
 
 
@@ -77,7 +78,8 @@ def worst_cost_usd(candidate: CandidateModel, prompt: Prompt) -> float:
     usage = Usage(n_input, cap)
     # A cache that is dearer than plain input (some charge for filling it) counts in full.
     read = Usage(n_input, cap, cached_input_tokens=n_input)
-    written = Usage(n_input, cap, cache_write_tokens=n_input)
+    n_hour = n_input if candidate.cache and candidate.cache.lifetime_s >= _HOUR_S else 0
+    written = Usage(n_input, cap, cache_write_tokens=n_input, cache_write_1h_tokens=n_hour)
     return max(map(price.cost_usd, (usage, read, written)))
 
 

@@ -18,7 +18,7 @@ from routerlib.gather.calls.budget import Budget, SharedBudget, capped
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.candidates.keys import KeyFault
-from routerlib.gather.collection.giving_up import why_hopeless
+from routerlib.gather.collection.giving_up import too_dear_for, why_hopeless, why_too_dear
 from routerlib.gather.collection.measured import Measured
 from routerlib.gather.collection.plan import (
     LOCAL_AT_ONCE,
@@ -199,6 +199,7 @@ class _Collector:
         self._writer = writer
         self._progress = progress
         self._watch = watch
+        self._most_usd: dict[str, float] = {}
         self._n_in_flight = 0
         self._stopping = asyncio.Event()
         self._clients = Clients(self._stopping)
@@ -266,6 +267,7 @@ class _Collector:
             self._switch_off(candidate, str(error))
             return
         self.tally(candidate).started = time.monotonic()
+        self._most_usd[candidate.name] = sum(cell.worst_usd for cell in cells)
         self._progress.start(candidate.name)
         n_workers = min(candidate.max_concurrency, concurrency or candidate.max_concurrency)
         queue, elsewhere = iter(cells), list[Cell]()
@@ -332,10 +334,19 @@ class _Collector:
     def _give_up_if_hopeless(self, cell: Cell, call: Call) -> None:
         is_old = self.collection.is_old_fault(cell, call)
         why = why_hopeless(self.tally(cell.candidate), call, is_old)
+        why = why or why_too_dear(self.tally(cell.candidate), self._most_usd[cell.candidate.name])
         if not why and self._watch is not None:
             why = self._watch(call)
         if why:
             self._switch_off(cell.candidate, why)
+
+    def end_of_budget(self, cell: Cell, worst_usd: float) -> None:
+        """Stop where the worst case of a cell doesn't fit; whoever is too dear stops alone."""
+        left_usd = self.budget.left_usd
+        if self.tally(cell.candidate).n_dearer and left_usd > 0:
+            self._switch_off(cell.candidate, too_dear_for(left_usd, worst_usd))
+        else:
+            self.collection.note_budget_end(cell, left_usd, worst_usd)
 
     def _switch_off(self, candidate: CandidateModel, why: str) -> None:
         given_up = self.collection.switched_off
@@ -361,20 +372,23 @@ class _CellPermit:
         self.claim: Claim | None = None
         self._collector = collector
         self._cell = cell
+        self._reserved_usd = cell.worst_usd
 
     async def take(self) -> bool:
         """Return whether the next attempt may be made."""
         collector, cell = self._collector, self._cell
         if collector.must_stop(cell.candidate):
             return False
-        if not await collector.budget.reserve_when_free(cell.worst_usd):
-            collector.collection.note_budget_end(cell, collector.budget.left_usd)
+        # Whoever charges more than was thought possible may do so again.
+        self._reserved_usd = cell.worst_usd * collector.tally(cell.candidate).times_worst
+        if not await collector.budget.reserve_when_free(self._reserved_usd):
+            collector.end_of_budget(cell, self._reserved_usd)
             return False
         if not collector.must_stop(cell.candidate):
             self.claim = self.claim or await collector.claim(cell)
             if self.claim == "mine":
                 return True
-        collector.budget.settle(cell.worst_usd, 0.0)
+        collector.budget.settle(self._reserved_usd, 0.0)
         return False
 
     def settle(self, usage: Usage | None, is_turned_away: bool) -> None:
@@ -383,10 +397,11 @@ class _CellPermit:
         if usage is not None:
             cost_usd = cell.candidate.price.cost_usd(usage)
         else:
-            cost_usd = 0.0 if is_turned_away else cell.worst_usd
+            cost_usd = 0.0 if is_turned_away else self._reserved_usd
             tally.n_unknown += not is_turned_away
-        self._collector.budget.settle(cell.worst_usd, cost_usd)
-        tally.spent_usd += cost_usd if math.isfinite(cost_usd) else 0.0
+        self._collector.budget.settle(self._reserved_usd, cost_usd)
+        # Where the cost is a guess, it is no surprise.
+        tally.note_cost(cost_usd, math.inf if usage is None else cell.worst_usd)
 
 
 def _is_local(cells: list[Cell]) -> bool:

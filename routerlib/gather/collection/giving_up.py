@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from routerlib.gather.calls import faults
+from routerlib.gather.collection.plan import usd
 from routerlib.gather.collection.result import Tally
 from routerlib.records.call import Call
 
@@ -39,3 +40,24 @@ def why_hopeless(tally: Tally, call: Call, is_old_fault: bool = False) -> str:
     if not why and not is_old_fault and n_same >= _TELLING_FAULTS:
         why = f"its first {n_same} prompts all failed in the same way"
     return f"{why} ({call.error_type}: {call.error})" if why else ""
+
+
+def why_too_dear(tally: Tally, most_usd: float) -> str:
+    """Say why a candidate whose calls cost more than at most is to be asked no more; "" = go on.
+
+    `most_usd`: US dollars that all its calls of this run were to cost at most.
+    """
+    if not tally.n_dearer or tally.spent_usd <= most_usd:
+        return ""
+    return (
+        f"its calls have cost {usd(tally.spent_usd)} already, and all of them were to cost "
+        f"{usd(most_usd)} at most; run the same command again to go on with it"
+    )
+
+
+def too_dear_for(left_usd: float, worst_usd: float) -> str:
+    """Say why a call that may be dearer than its worst case doesn't fit into what is left."""
+    return (
+        f"{usd(max(left_usd, 0.0))} of the budget is left, and its next call could cost "
+        f"{usd(worst_usd)}, as one before did; run the same command again with a higher budget"
+    )

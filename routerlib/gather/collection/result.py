@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ class Tally:
 
     `broken`: answers that were broken off, but not at their cap, by the word that they ended with.
     `spent_usd`: US dollars, attempts of unknown outcome counted at their worst case.
+    `n_dearer, beyond_usd`: attempts dearer than their worst case, and by how many US dollars.
+    `times_worst`: how many times its worst case an attempt has cost, at most; at least 1.
     `old_faults`: types of error of prompts that had failed in an earlier run, while others had not.
     `started`: when it was first asked, by the monotonic clock, in seconds.
     `seconds`: from then to its last call.
@@ -36,6 +39,9 @@ class Tally:
     old_faults: Counter[str] = field(default_factory=Counter)
     first_error: str = ""
     spent_usd: float = 0.0
+    n_dearer: int = 0
+    beyond_usd: float = 0.0
+    times_worst: float = 1.0
     n_unknown: int = 0
     n_elsewhere: int = 0
     started: float = 0.0
@@ -54,6 +60,25 @@ class Tally:
         for name in ("left_out", "renamed"):
             for parameter in (call.extra or {}).get(name, ()):
                 self.left_out[parameter] += 1
+
+    def note_cost(self, cost_usd: float, worst_usd: float) -> None:
+        """Take note of what an attempt cost, and of what it was to cost at most."""
+        self.spent_usd += cost_usd if math.isfinite(cost_usd) else 0.0
+        if 0 < worst_usd < cost_usd < math.inf:
+            self.n_dearer += 1
+            self.beyond_usd += cost_usd - worst_usd
+            self.times_worst = max(self.times_worst, cost_usd / worst_usd)
+
+    def beyond_told(self, name: str) -> str:
+        """Say that calls cost more than they were to cost at most; "" where none did."""
+        if not self.n_dearer:
+            return ""
+        return (
+            f"{n_of(self.n_dearer, 'calls')} of {name} cost {usd(self.beyond_usd)} more than at "
+            "most, since its provider charges more tokens than a prompt's bytes and max_tokens, "
+            f"such as hidden thoughts: one cost {self.times_worst:.1f} times as much, so expect "
+            "that of its bounds"
+        )
 
     @property
     def n_asked(self) -> int:
@@ -185,10 +210,10 @@ class Collection:
         self.tallies[cell.candidate.name].n_elsewhere += 1
         self._done.add(cell.key)
 
-    def note_budget_end(self, cell: Cell, left_usd: float) -> None:
+    def note_budget_end(self, cell: Cell, left_usd: float, worst_usd: float) -> None:
         """Take note that the first cell did not fit into what is left of the budget."""
         if self.budget_stop is None:
-            self.budget_stop = BudgetStop(cell.candidate.name, left_usd, cell.worst_usd)
+            self.budget_stop = BudgetStop(cell.candidate.name, left_usd, worst_usd)
 
     @property
     def is_over_budget(self) -> bool:
@@ -289,6 +314,7 @@ class Collection:
             if tally.left_out
         ]
         lines += [told for name, tally in self.tallies.items() for told in tally.cuts_told(name)]
+        lines += filter(None, [each.beyond_told(name) for name, each in self.tallies.items()])
         lines += filter(None, [each.old_faults_told(name) for name, each in self.tallies.items()])
         if self.budget_stop is not None and self.budget_usd is not None:
             lines.append(self.budget_stop.told(self.budget_usd))
