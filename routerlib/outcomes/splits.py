@@ -118,7 +118,10 @@ def folds(
         return [_parts(groups, fold == number) for number in range(n_folds)]
     n_units = len(np.unique(units))
     if not 2 <= n_folds < n_units:
-        raise ValueError(f"n_folds must lie between 2 and {n_units - 1}, got {n_folds!r}")
+        raise ValueError(
+            f"n_folds must lie between 2 and {n_units - 1}, got {n_folds!r}: these prompts are of "
+            f"{n_units} groups, and so many folds by time need {n_folds + 1}; log more that differ"
+        )
     ends = np.cumsum(np.bincount(units))
     block = np.minimum((ends - 1) * (n_folds + 1) // len(units), n_folds)[units]
     return [

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from routerlib.cli import main, progress
+from routerlib.gather.labels.replayed import replay_purchases
 from routerlib.log import packing
 from routerlib.log.call_log import CallLog
 from routerlib.log.compact import compact
 from routerlib.log.dataset import LogDataset
 from routerlib.log.size import size_of
+from routerlib.outcomes.worlds import make_world
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
 from routerlib.routers.baselines import BestSingle
+from routerlib.show.plots.importance import dependence
 
 Printed = pytest.CaptureFixture[str]
 
@@ -202,3 +207,12 @@ def test_how_much_is_read_and_how_far_it_is_are_told_where_it_takes_long(
     with CallLog(path) as log:
         log.add_call(Call(prompt.prompt_id, "small", "h", "ok", "5"))
     assert size_of(LogDataset(tmp_path / "sealed").source).n_calls == 81
+
+
+def test_too_few_prompts_for_a_notebook_are_told_in_words() -> None:
+    few = make_world(n_prompts=6, n_models=2).outcomes
+    with pytest.raises(ValueError, match=r"first 10 prompts .* there are 3 to buy"):
+        replay_purchases(few.take([0, 1, 2]), few, ["random"], [0.5], n_first=10)
+    one = {"values": np.zeros((1, 2)), "data": np.ones((1, 2)), "feature_names": ["a", "b"]}
+    with pytest.raises(ValueError, match="no feature differs among these 1 prompts"):
+        dependence(SimpleNamespace(**one))

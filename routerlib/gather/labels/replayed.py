@@ -37,6 +37,11 @@ def replay_purchases(
     """
     import pandas as pd
 
+    if n_first > len(pool):
+        raise ValueError(
+            f"the first {n_first} prompts are bought at random, and there are {len(pool)} to buy; "
+            "log more prompts with a score of every candidate, or lower n_first"
+        )
     columns = Design.fit(pool.prompts).columns(test.prompts)
     first = np.random.default_rng([random_state, 1]).choice(len(pool), n_first, replace=False)
     usd = np.array(pool.cost_usd)

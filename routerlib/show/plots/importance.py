@@ -247,9 +247,13 @@ def _column(explanation: shap.Explanation, feature: str | None) -> int:
     has_values = ~np.isnan(data).all(axis=0)
     names = [str(name) for name in explanation.feature_names]
     if feature is None:
-        return next(
-            c for c in _top(explanation, len(names)) if has_values[c] and np.ptp(data[:, c])
-        )
+        told = [c for c in _top(explanation, len(names)) if has_values[c] and np.ptp(data[:, c])]
+        if not told:
+            raise ValueError(
+                f"no feature differs among these {len(data)} prompts, so that nothing can be drawn "
+                "against one; explain more prompts"
+            )
+        return told[0]
     if feature not in names:
         raise ValueError(f"feature must be one of {', '.join(names)}, got {feature!r}")
     if not has_values[names.index(feature)]:
