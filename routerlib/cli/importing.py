@@ -11,7 +11,11 @@ from routerlib.cli.options import DEFAULT_LOG, Decimal, LogPath, tell_next
 
 ScoreColumns = Annotated[
     list[str] | None,
-    typer.Option(help="table: a score column; repeatable. Left out = all numbers."),
+    typer.Option(
+        metavar="[MODEL=]COLUMN",
+        help="table: a score column, and what its model is called; repeatable. Left out = all "
+        "columns of numbers, each called as its model.",
+    ),
 ]
 CostColumns = Annotated[
     list[str] | None,
@@ -77,8 +81,8 @@ def import_file(
         prompt=prompt,
         topic=topic,
         columns=parse_columns(columns, TABLE_COLUMNS),
-        scores=tuple(score or ()),
-        costs=dict(map(_model_and_column, cost or ())),
+        scores=dict(_model_and_column("--score", each) for each in score or ()),
+        costs=dict(_model_and_column("--cost", each) for each in cost or ()),
         judge=judge,
         prices=priced,
         output_tokens=output_tokens,
@@ -93,8 +97,12 @@ def import_file(
         tell_next(log)
 
 
-def _model_and_column(text: str) -> tuple[str, str]:
+def _model_and_column(option: str, text: str) -> tuple[str, str]:
     model, equals, column = text.partition("=")
-    if not (model and equals and column):
-        raise ValueError(f"--cost must be MODEL=COLUMN, such as small=small_dollars, got {text!r}")
+    if option == "--score" and not equals:
+        return text, text
+    if not (model and column):
+        raise ValueError(
+            f"{option} must be MODEL=COLUMN, such as small=small_dollars, got {text!r}"
+        )
     return model, column

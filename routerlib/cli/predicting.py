@@ -10,7 +10,9 @@ import typer
 from routerlib.cli.options import DEFAULT_MODEL, ClusterAddress, ModelPath, check_router
 from routerlib.records.brief import n_of
 
-Source = Annotated[Path, typer.Option("--prompts", help="A Parquet file, or a folder of them.")]
+Source = Annotated[
+    Path, typer.Option("--prompts", help="A Parquet file, a folder of them, or a .csv file.")
+]
 Folder = Annotated[
     Path, typer.Option("--out", help="Folder to write Parquet files to, 1,024 prompts each.")
 ]
@@ -26,9 +28,9 @@ def predict(
         str | None, typer.Option("--topic-column", help="Of known topics; left out = detected.")
     ] = None,
 ) -> None:
-    """Estimate and choose for every prompt of a Parquet dataset; a stopped run goes on.
+    """Estimate and choose for every prompt of a dataset; a stopped run goes on.
 
-    The estimates are Parquet too: row, prompt_id if there is one, the model that is chosen with its
+    The estimates are Parquet: row, prompt_id if there is one, the model that is chosen with its
     expected quality and cost, and those of every candidate.
     """
     check_router(model_path)

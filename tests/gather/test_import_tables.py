@@ -116,6 +116,61 @@ def test_a_cost_column_of_another_name_is_named(
         assert log.outcomes().cost_usd.tolist() == [[0.25]]
 
 
+def test_a_column_may_be_called_otherwise_than_its_model(log: CallLog, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt;Punkte klein;Punkte gross;Kosten klein;gross_cost\nA;0,5;1;2,5e-05;3\n")
+    given = ["import", "table", str(path), "--log", str(log.path), "--score", "klein=Punkte klein"]
+    given += ["--score", "gross=Punkte gross", "--cost", "klein=Kosten klein", "--decimal", ","]
+    assert main(given) == 0
+    outcomes = log.outcomes()
+    assert outcomes.models == ("klein", "gross")
+    assert outcomes.quality.tolist() == [[0.5, 1.0]]
+    assert outcomes.cost_usd.tolist() == [[2.5e-05, 3.0]]
+
+
+def test_a_cost_column_named_as_a_score_column_belongs_to_its_model(
+    log: CallLog, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt,s,s_cost\nA,1,0.25\n")
+    import_log("table", path, log, Options(scores={"small": "s"}))
+    assert log.lookup("select candidate, given_cost_usd from calls") == [("small", 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "message"),
+    [
+        ("Punkte a;Punkte b;Kosten a;Kosten b", "1;0;0,5;0,7", "'Kosten a' looks like"),
+        ("a;b;Antwortzeit a;x", "1;0;0,5;0,7", "'Antwortzeit a' looks like money, tok"),
+        ("a;b;A $;B $", "1;0;0,00005;7e-05", "'A $' looks like money, tokens or"),
+        ("a;b;A $;B $", "1;0;2,067e-05;7,1e-05", "'A $' looks like money, tok"),
+    ],
+)
+def test_what_hardly_holds_scores_is_no_model_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, cells: str, message: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"prompt;{header}\nA;{cells}\n")
+    assert main(["import", "table", str(path), "--log", str(tmp_path / "l.db")]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "l.db").exists()
+
+
+def test_a_cell_that_is_no_number_is_shown(log: CallLog, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt,small\nA,1\nB,NA\nC,ungefähr 1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="holds other values, such as 'ungefähr 1'"):
+        import_log("table", path, log, Options(scores=["small"]))
+
+
+def test_costs_of_a_model_that_is_not_scored_say_who_is(log: CallLog, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt,Punkte s,Kosten s\nA,1,0.25\n")
+    named = Options(scores=["Punkte s"], costs={"s": "Kosten s"})
+    with pytest.raises(ValueError, match=r"scored are Punkte s: .* --score s=COLUMN"):
+        import_log("table", path, log, named)
+
+
 def test_a_corrected_table_is_the_judges_newer_word(log: CallLog, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("prompt,m\na,0\nb,1\n")

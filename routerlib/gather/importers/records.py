@@ -41,6 +41,8 @@ class Options:
 
     `columns`: ours, of `TABLE_COLUMNS` -> a table's, where it has another name there; `prompt` and
         `topic` say the same of these two.
+    `scores`: model -> a table's column of its scores; or these columns, each called as its model.
+        Empty = all columns of numbers.
     `costs`: model -> a table's column of its costs in US dollars, where the column's name
         doesn't say.
     `decimal`: what parts off decimals in a table's texts, "." or ","; the other one parts
@@ -52,7 +54,7 @@ class Options:
     prompt: str = "prompt"
     topic: str = "topic"
     columns: Mapping[str, str] = field(default_factory=dict)
-    scores: Sequence[str] = ()
+    scores: Mapping[str, str] | Sequence[str] = ()
     costs: Mapping[str, str] = field(default_factory=dict)
     judge: str = "table"
     prices: Sequence[CandidateModel] = ()
@@ -74,6 +76,12 @@ class Options:
         """Each of `TABLE_COLUMNS` -> what a table calls it."""
         known = {ours: ours for ours in TABLE_COLUMNS}
         return {**known, "prompt": self.prompt, "topic": self.topic, **self.columns}
+
+    @property
+    def score_columns(self) -> dict[str, str]:
+        """Model -> a table's column of its scores, as far as these were named."""
+        named = self.scores
+        return dict(named) if isinstance(named, Mapping) else {name: name for name in named}
 
 
 def origin(kind: str, *identity: Any) -> str:

@@ -15,7 +15,7 @@ _TRUTH = {"true": 1.0, "false": 0.0}
 _POINT = re.compile(
     r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf", re.IGNORECASE
 )
-_COMMA = re.compile(r"[+-]?(?:0|[1-9]\d*),\d+")
+_COMMA = re.compile(r"[+-]?(?:0|[1-9]\d*),\d+(?:e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 _SWAPPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+,\d+")
 
@@ -30,6 +30,8 @@ def read_numbers(
 
     >>> read_numbers(["0,5", "1", None], is_text=True)
     [0.5, 1.0, nan]
+    >>> read_numbers(["2,067e-05", "1"], is_text=True)
+    [2.067e-05, 1.0]
     >>> read_numbers(["007", "1"], is_text=True) is None
     True
     >>> read_numbers(["1.234", "0,5"], is_text=True, decimal=",")
@@ -38,13 +40,18 @@ def read_numbers(
     if not is_text:
         return _typed(values)
     texts = ["" if value is None else str(value).strip() for value in values]
-    known = [text for text in texts if text.casefold() not in _MISSING]
+    known = [text for text in texts if not is_missing(text)]
     if decimal is not None:
         return _in_style(texts, known, decimal)
     if not known or not all(map(_is_number, known)):
         return None
     has_decimal_comma = _has_decimal_comma(known)
     return [_number(text, has_decimal_comma) for text in texts]
+
+
+def is_missing(value: object) -> bool:
+    """Tell whether a cell says that there is no number."""
+    return value is None or str(value).strip().casefold() in _MISSING
 
 
 def _in_style(texts: Sequence[str], known: Sequence[str], decimal: str) -> list[float] | None:

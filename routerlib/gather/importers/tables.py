@@ -18,7 +18,7 @@ from routerlib.gather.importers.records import (
     params_hash,
 )
 from routerlib.gather.importers.table_file import Table, read_table_file
-from routerlib.gather.importers.table_numbers import read_numbers
+from routerlib.gather.importers.table_numbers import is_missing, read_numbers
 from routerlib.gather.judges.number_styles import with_decimal_comma
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.canonical import plain_json
@@ -29,9 +29,12 @@ _COST = re.compile(r"(?:(?P<before>.+)[ _:]cost(?:_usd)?|cost(?:_usd)?[ _:](?P<a
 # What is never a model's score, by a word of its column's name.
 _NO_SCORE = re.compile(
     r"(?:.*[ _:-])?(?:costs?|dollars?|usd|eur|euros?|cents?|prices?|tokens?|tok|seconds?|secs?|ms|"
-    r"time|latency|duration)(?:[ _:-].*)?",
+    r"time|latency|duration|\w*kosten|\w*preise?|\w*dauer|\w*zeit|sekunden|latenz|co[uû]ts?|prix|"
+    r"dur[ée]e|temps|secondes|costes?|costos?|precios?|tiempo|segundos)(?:[ _:-].*)?",
     re.IGNORECASE,
 )
+# A model whose best score is this small isn't in anybody's table; dollars of a call are.
+_NO_BEST_SCORE = 0.01
 # What names or numbers the rows, by its column's name; it is never taken for a score.
 _NUMBERING = re.compile(
     r"unnamed: \d+|__index_level_\d+__|level_0|index|idx|row|row_?number|(?:.+_)?id|no|nr|#",
@@ -45,8 +48,8 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
     """Yield one call per prompt and model with a score; the answers are not in such a table.
 
     Columns ``<model> cost_usd``, ``<model>_cost`` or ``cost_usd_<model>`` hold what a call cost.
-    `Options.costs` names others. A column that by its name holds money, tokens or time is not
-    taken for a score unless `Options.scores` says so; one that numbers the rows never is. A
+    `Options.costs` names others. A column that by its name or its numbers holds money, tokens or
+    time is refused unless `Options.scores` says what it is; one that numbers the rows isn't read. A
     missing score is no call. Further columns are kept with the prompt, as they were written.
     """
     prompts = options.names["prompt"]
@@ -60,12 +63,11 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
     costs = {**_cost_columns(table, options), **options.costs}
     columns = _Columns(table, path, options.decimal)
     models = _score_columns(table, columns, path, options, costs)
-    pairs = ", ".join(f"{model} = {column}" for model, column in costs.items())
-    options.understood.append(f"scores of {', '.join(models)}; costs: {pairs or 'none'}")
-    scores = {model: columns.numbers(model) for model in models}
+    options.understood.append(f"scores of {_shown(models)}; costs: {_shown(costs) or 'none'}")
+    scores = {model: columns.numbers(column) for model, column in models.items()}
     given = {model: columns.numbers(column) for model, column in costs.items()}
     numbering = [name for name in table.columns if _is_numbering(name, columns)]
-    used = {*models, *costs.values(), *numbering}
+    used = {*models.values(), *costs.values(), *numbering}
     seen: Counter[tuple[str, str]] = Counter()
     for place, row in enumerate(table.rows):
         where = f"{path} row {place + 1}"
@@ -76,12 +78,18 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
             if math.isnan(scores[model][place]):
                 options.ledger.left_out["cells without a score"] += 1
                 continue
-            score = _in_range(scores[model][place], model, where)
+            score = _in_range(scores[model][place], models[model], where)
             repeat = seen[prompt.prompt_id, model]
             seen[prompt.prompt_id, model] += 1
             cost = given[model][place] if model in given else None
             call = _call(prompt, model, repeat, cost, options, where)
             yield Imported(prompt, call, (Score(options.judge, score),))
+
+
+def _shown(columns: Mapping[str, str]) -> str:
+    """Return models with the columns that something of theirs stands in."""
+    pairs = columns.items()
+    return ", ".join(name if name == column else f"{name} = {column}" for name, column in pairs)
 
 
 def _check_named(path: Path, found: Sequence[str], options: Options) -> None:
@@ -115,12 +123,23 @@ class _Columns:
     def numbers(self, column: str) -> list[float]:
         """Return the numbers of a column that must hold some; NaN where one is missing."""
         found = self.find(column)
-        if found is None and any(value is not None for value in self._table.values(column)):
+        values = self._table.values(column)
+        if found is None and any(value is not None for value in values):
+            held = (value for value in values if value is not None)
+            other = next((value for value in held if self._is_other(value)), None)
             raise ValueError(
                 f"{self._path}: scores and costs must be numbers, column {column!r} holds other "
-                "values"
+                f"values{'' if other is None else f', such as {other!r:.80}'}"
             )
         return [math.nan] * len(self._table.rows) if found is None else found
+
+    def _is_other(self, value: Any) -> bool:
+        """Tell whether a cell alone is neither a number nor a word for none."""
+        is_text = self._table.is_text
+        return (
+            not is_missing(value)
+            and read_numbers([value], is_text=is_text, decimal=self._decimal) is None
+        )
 
 
 def _is_numbering_name(column: str) -> bool:
@@ -136,42 +155,55 @@ def _is_numbering(column: str, columns: _Columns) -> bool:
 
 
 def _cost_columns(table: Table, options: Options) -> dict[str, str]:
-    """Return the cost column of each model that has one by its name."""
+    """Return the cost column of each model that has one by its name, or its score column's."""
+    scores = options.score_columns
+    models = {column: model for model, column in scores.items()}
     found = {}
     for column in table.columns:
         match = _COST.fullmatch(column)
-        if match and column not in {*options.scores, *options.costs.values()}:
-            found[match["before"] or match["after"]] = column
+        if match and column not in {*scores.values(), *options.costs.values()}:
+            name = match["before"] or match["after"]
+            found[models.get(name, name)] = column
     return found
 
 
 def _score_columns(
     table: Table, columns: _Columns, path: Path, options: Options, costs: Mapping[str, str]
-) -> list[str]:
-    taken = {*options.names.values(), *costs.values(), *TABLE_COLUMNS}
-    guessed = [
-        name
-        for name in table.columns
-        if name not in taken and not _is_numbering_name(name) and not options.scores
-    ]
-    names = list(options.scores) or [name for name in guessed if columns.find(name) is not None]
-    missing = [name for name in [*names, *options.costs.values()] if name not in table.columns]
+) -> dict[str, str]:
+    """Return the column of each model's scores."""
+    scores = options.score_columns or _guessed_scores(table, columns, path, options, costs)
+    named = [*scores.values(), *options.costs.values()]
+    missing = [name for name in named if name not in table.columns]
     if missing:
-        raise ValueError(f"{path} has no column {missing[0]!r}")
-    if not names:
-        raise ValueError(f"{path} has no column of numbers that could be a model's scores")
-    if not options.scores:
-        _refuse_no_scores(names, path)
-    unknown = [model for model in costs if model not in names]
+        raise ValueError(f"{path} has no column {missing[0]!r}; it has {', '.join(table.columns)}")
+    unknown = [model for model in costs if model not in scores]
     if unknown:
         raise ValueError(
-            f"{path}: column {costs[unknown[0]]!r} holds costs, but no column {unknown[0]!r} scores"
+            f"{path}: column {costs[unknown[0]]!r} holds costs, but no column {unknown[0]!r} "
+            f"scores; scored are {_shown(scores)}: say --cost MODEL={costs[unknown[0]]!r} with one "
+            f"of these, or --score {unknown[0]}=COLUMN to call a column's model {unknown[0]}"
         )
-    return names
+    return scores
 
 
-def _refuse_no_scores(names: Sequence[str], path: Path) -> None:
-    """Raise ValueError where a guessed score column is by its name something else."""
+def _guessed_scores(
+    table: Table, columns: _Columns, path: Path, options: Options, costs: Mapping[str, str]
+) -> dict[str, str]:
+    """Take all columns of numbers that are nothing else, or refuse one that hardly holds scores."""
+    taken = {*options.names.values(), *costs.values(), *TABLE_COLUMNS}
+    names = [
+        name
+        for name in table.columns
+        if name not in taken and not _is_numbering_name(name) and columns.find(name) is not None
+    ]
+    if not names:
+        raise ValueError(f"{path} has no column of numbers that could be a model's scores")
+    _refuse_no_scores(names, columns, path)
+    return {name: name for name in names}
+
+
+def _refuse_no_scores(names: Sequence[str], columns: _Columns, path: Path) -> None:
+    """Raise ValueError where a guessed score column is something else by its name or numbers."""
     for addition, pairs in _additions(names).items():
         if len(pairs) > 1:
             model, name = pairs[0]
@@ -181,11 +213,12 @@ def _refuse_no_scores(names: Sequence[str], path: Path) -> None:
                 "is its costs in US dollars, or name each score column with --score"
             )
     for name in names:
-        if _NO_SCORE.fullmatch(name):
+        best = max((abs(each) for each in columns.numbers(name) if not math.isnan(each)), default=0)
+        if _NO_SCORE.fullmatch(name) or 0 < best < _NO_BEST_SCORE:
             raise ValueError(
-                f"{path}: column {name!r} looks like money, tokens or time, not like a model's "
-                f"scores; say --cost MODEL='{name}' if it holds a model's costs in US dollars, or "
-                "name each score column with --score"
+                f"{path}: column {name!r} looks like money, tokens or time (up to {best:.4g}), not "
+                f"like a model's scores; say --cost MODEL='{name}' if it holds a model's costs in "
+                "US dollars, or name each score column with --score: --score MODEL=COLUMN"
             )
 
 
@@ -229,11 +262,11 @@ def _prompt(
     return prompt
 
 
-def _in_range(score: float, model: str, where: str) -> float:
+def _in_range(score: float, column: str, where: str) -> float:
     if not 0 <= score <= 1:
         raise ValueError(
-            f"{where}: scores must lie in [0, 1], got {score!r} in column {model!r}; "
-            f"rescale them, or say what the column is, such as --columns reference={model!r}, or "
+            f"{where}: scores must lie in [0, 1], got {score!r} in column {column!r}; "
+            f"rescale them, or say what the column is, such as --columns reference={column!r}, or "
             "name each score column with --score"
         )
     return score

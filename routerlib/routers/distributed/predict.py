@@ -1,4 +1,4 @@
-"""Estimate the prompts of a Parquet dataset, batch by batch, here or on workers."""
+"""Estimate the prompts of a Parquet dataset or a CSV file, batch by batch, here or on workers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from routerlib.policies.utility import choose_arms
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.files import write_atomically
+from routerlib.records.separators import separator_of
 from routerlib.routers.distributed.batches import BATCH_ROWS
 from routerlib.routers.distributed.work import Shared, each_result
 from routerlib.routers.distributed.workers import Workers
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _MADE_OF = b"made of"
+# Read at once of a CSV file: pyarrow reads no row that is longer.
+_CSV_BLOCK_BYTES = 1 << 26
+# So much of a CSV file holds its header.
+_HEADER_BYTES = 1 << 16
 # The router that this worker has opened last, by its hash: opening one takes longer than a batch.
 _OPENED: dict[str, Router] = {}
 
@@ -57,14 +63,15 @@ def predict_dataset(
     prompt: str = "prompt",
     topic: str | None = None,
 ) -> int:
-    """Estimate and choose for every prompt of a Parquet dataset, and write a Parquet dataset.
+    """Estimate and choose for every prompt of a dataset, and write a Parquet dataset.
 
     Parameters
     ----------
     router : Router
         Any that was fitted.
     source : str or Path
-        A Parquet file, or a folder of them.
+        A Parquet file, a folder of them, or a CSV file, its columns parted by commas, semicolons,
+        tabs or bars.
     folder : str or Path
         Where to write ``part-00000.parquet`` and so on, 1,024 prompts each; parts that a stopped
         run has written, of the same prompts and router, stay.
@@ -84,8 +91,8 @@ def predict_dataset(
     Raises
     ------
     ValueError
-        If a column is missing, a prompt is no text, or the folder is the source itself or holds
-        parts made of something else.
+        If the source is neither Parquet nor CSV, a column is missing, a prompt is no text, or the
+        folder is the source itself or holds parts made of something else.
 
     Notes
     -----
@@ -108,14 +115,19 @@ def predict_dataset(
     ['large', 'large']
     """
     source, folder = Path(source), Path(folder)
-    columns = _columns_of(source, folder, prompt, topic)
-    n_prompts = ds.dataset(source, format="parquet").count_rows()
+    if not source.exists():
+        raise FileNotFoundError(f"there is no Parquet or CSV file or folder {source}")
+    if source.resolve() == folder.resolve():
+        raise ValueError(f"estimates need a folder of their own, got {folder} for both")
+    dataset = _opened(source, prompt, topic)
+    columns = _columns_of(dataset, source, prompt, topic)
+    n_prompts = dataset.count_rows()
     n_parts = -(-n_prompts // BATCH_ROWS)
     _check_parts(folder, n_parts)
     numbers: deque[int] = deque()
 
     def missing() -> Iterator[tuple[Batch, str]]:
-        for number, batch in enumerate(_batches(source, columns)):
+        for number, batch in enumerate(_batches(dataset, columns)):
             made_of = tagged_hash([router.router_hash_, *batch])
             if not _is_done(_part(folder, number), made_of):
                 numbers.append(number)
@@ -171,23 +183,51 @@ def _estimate_on_worker(
     return estimate_as_parquet(_OPENED[router_hash], batch, made_of)
 
 
-def _columns_of(source: Path, folder: Path, prompt: str, topic: str | None) -> list[str]:
+def _opened(source: Path, prompt: str, topic: str | None) -> ds.Dataset:
+    """Open a dataset without reading its rows; what is read of a CSV file are texts."""
+    if source.suffix.lower() not in (".csv", ".tsv"):
+        try:
+            return ds.dataset(source, format="parquet")
+        except pa.ArrowInvalid as error:
+            raise ValueError(
+                f"{source} can't be read as Parquet; prompts to estimate are a Parquet file, a "
+                "folder of them, or a .csv file"
+            ) from error
+    with source.open("rb") as stream:
+        header = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+    texts = dict.fromkeys((prompt, topic or prompt, "prompt_id"), pa.string())
+    form = ds.CsvFileFormat(
+        parse_options=pc.ParseOptions(
+            delimiter=separator_of(header, [prompt]), newlines_in_values=True
+        ),
+        read_options=pc.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+        convert_options=pc.ConvertOptions(column_types=texts),
+    )
+    try:
+        return ds.dataset(source, format=form)
+    except pa.ArrowInvalid as error:
+        fault = str(error).rpartition("Invalid: ")[
+            2
+        ]  # before it stand the layers that passed it on
+        raise ValueError(f"{source} can't be read as CSV: {fault}") from error
+
+
+def _columns_of(dataset: ds.Dataset, source: Path, prompt: str, topic: str | None) -> list[str]:
     """Return the columns to read: texts, topics if there are any, identifiers if there are any."""
-    if not source.exists():
-        raise FileNotFoundError(f"there is no Parquet file or folder {source}")
-    if source.resolve() == folder.resolve():
-        raise ValueError(f"estimates need a folder of their own, got {folder} for both")
-    there = ds.dataset(source, format="parquet").schema.names
+    there = dataset.schema.names
     wanted = [prompt] if topic is None else [prompt, topic]
     unknown = [name for name in wanted if name not in there]
     if unknown:
-        raise ValueError(f"{source} has no column {unknown[0]!r}, it has {', '.join(there)}")
+        raise ValueError(
+            f"{source} has no column {unknown[0]!r}, it has {', '.join(there)}: --prompt-column "
+            "and --topic-column (from Python prompt= and topic=) say which they are"
+        )
     return [prompt, topic or "", "prompt_id" if "prompt_id" in there else ""]
 
 
-def _batches(source: Path, columns: Sequence[str]) -> Iterator[Batch]:
+def _batches(dataset: ds.Dataset, columns: Sequence[str]) -> Iterator[Batch]:
     """Yield prompts, always 1,024 at a time, however the files are cut."""
-    scanned = ds.dataset(source, format="parquet").to_batches(
+    scanned = dataset.to_batches(
         columns=[name for name in columns if name], batch_size=BATCH_ROWS, batch_readahead=2
     )
     waiting: list[list[str | None]] = [[], [], []]
