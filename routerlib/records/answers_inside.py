@@ -71,8 +71,11 @@ def tells_its_reference(prompt: Prompt) -> bool:
     >>> tells_its_reference(Prompt.from_text("2 + 2?\nAnswer: 4", reference=4))
     True
     """
-    if isinstance(prompt.reference, bool) or not isinstance(prompt.reference, str | int | float):
+    reference = prompt.reference
+    if isinstance(reference, Mapping):  # as one with a decimal comma is
+        reference = reference.get("value")
+    if isinstance(reference, bool) or not isinstance(reference, str | int | float):
         return False
     found = _LAST_LINE.search(whole_text(prompt.messages))
     told = found["told"].strip(_AROUND) if found else ""
-    return bool(told) and told.casefold() == str(prompt.reference).strip(_AROUND).casefold()
+    return bool(told) and told.casefold() == str(reference).strip(_AROUND).casefold()

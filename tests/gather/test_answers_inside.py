@@ -103,6 +103,7 @@ def test_imports_leave_out_what_was_asked_with_its_answer_and_say_so(
         ("2 + 2?\nAnswer: 4", 4, True),
         ("2 + 2?\n**The correct answer**: 4.\n", "4", True),
         ("Capital of France?\nOutput: paris", "Paris", True),
+        ("Wie viel?\nAnswer: 2,5", {"value": "2,5", "decimal": ","}, True),
         ("2 + 2?\nAnswer:", 4, False),
         ("Yes or no? Answer: yes or no", "no", False),
         ("Answer: 4 was wrong. Why?", 4, False),

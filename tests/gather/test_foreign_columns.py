@@ -55,6 +55,16 @@ def test_a_named_column_goes_before_one_of_our_name_and_groups_can_be_named(tmp_
     assert (read.reference, read.group) == ("391", "sums")
 
 
+@pytest.mark.parametrize("name", ["p.jsonl", "p.csv", "p.parquet"])
+def test_one_column_can_be_several_of_ours(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, ROWS)
+    named = {"prompt": "ask", "topic": "about", "group": "about"}
+    assert [(each.topic, each.group) for each in load_prompts(path, columns=named)] == [
+        ("sums", "sums"),
+        ("places", "places"),
+    ]
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize(
     "names", [("prompt", "reference"), ("question", "answer"), ("ask", "gold")]

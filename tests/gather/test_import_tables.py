@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,8 @@ def test_a_table_in_another_language_names_its_columns(log: CallLog, tmp_path: P
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("prompt=Frage,reference=Antwrt", "no column 'Antwrt' for 'reference'; it has Frage, Antw"),
+        ("prompt=Frage,reference=Antwrt", "no column 'Antwrt' for 'reference' in ['Antwort', 'F"),
+        ("prompt=Frage,prompt=Antwort", "'prompt' is one column, got 'Frage' and 'Antwort'"),
         ("prompt=Frage,messages=Antwort", "OURS is one of prompt, topic, task, reference, judge"),
         ("prompt=Frage", "got 7.0 in column 'Antwort'; rescale them, or say what the column is, "),
     ],
@@ -63,6 +65,33 @@ def test_a_column_that_is_named_wrong_or_not_is_told(
     assert main(["import", "table", str(path), "--log", str(log), "--columns", named]) == 1
     assert message in capsys.readouterr().err
     assert not log.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"prompt": "Frage", "topic": "Fch"}, "no column 'Fch' for 'topic'.*did you mean 'Fach'"),
+        (
+            {"prompt": "Frage", "columns": {"prompt": "Fach"}},
+            "'prompt' is one column, got 'Frage' and 'Fach'",
+        ),
+    ],
+)
+def test_a_column_that_is_said_alone_must_be_there_and_be_the_one_that_is_named(
+    log: CallLog, tmp_path: Path, said: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("Frage,Fach,klein\nWie viele?,Erdkunde,1\n")
+    with pytest.raises(ValueError, match=message):
+        import_log("table", path, log, Options(**said))
+
+
+def test_one_column_can_be_several_of_ours(log: CallLog, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt,Fach,klein\nWie viele?,Erdkunde,1\n")
+    import_log("table", path, log, Options(columns={"topic": "Fach", "group": "Fach"}))
+    (prompt,) = log.prompts()
+    assert (prompt.topic, prompt.group) == ("Erdkunde", "Erdkunde")
 
 
 def test_a_wide_table_becomes_outcomes(log: CallLog, tmp_path: Path) -> None:

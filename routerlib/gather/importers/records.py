@@ -70,12 +70,27 @@ class Options:
             raise ValueError(
                 f"columns of a table are {', '.join(TABLE_COLUMNS)}, got {unknown[0]!r}"
             )
+        for ours, theirs in self._said_alone.items():
+            if self.columns.get(ours, theirs) != theirs:
+                raise ValueError(
+                    f"{ours!r} is one column, got {theirs!r} and {self.columns[ours]!r}: name one "
+                    "of them"
+                )
 
     @property
     def names(self) -> dict[str, str]:
         """Each of `TABLE_COLUMNS` -> what a table calls it."""
-        known = {ours: ours for ours in TABLE_COLUMNS}
-        return {**known, "prompt": self.prompt, "topic": self.topic, **self.columns}
+        return {ours: ours for ours in TABLE_COLUMNS} | self.said
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Which of them were named, and so must be there -> what the table calls each."""
+        return self._said_alone | dict(self.columns)
+
+    @property
+    def _said_alone(self) -> dict[str, str]:
+        alone = {"prompt": self.prompt, "topic": self.topic}
+        return {ours: theirs for ours, theirs in alone.items() if theirs != ours}
 
     @property
     def score_columns(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from routerlib.gather.importers.records import (
 from routerlib.gather.importers.table_file import Table, read_table_file
 from routerlib.gather.importers.table_numbers import is_missing, read_numbers
 from routerlib.gather.judges.number_styles import with_decimal_comma
+from routerlib.gather.prompts.shapes import check_there
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.canonical import plain_json
 from routerlib.records.prompt import TASKS, Prompt
@@ -54,7 +55,7 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
     """
     prompts = options.names["prompt"]
     table = read_table_file(path, prompts)
-    _check_named(path, table.columns, options)
+    check_there(path, table.columns, options.said)
     if prompts not in table.columns:
         raise ValueError(
             f"{path} has no column {prompts!r}; it has {', '.join(table.columns)}: "
@@ -90,15 +91,6 @@ def _shown(columns: Mapping[str, str]) -> str:
     """Return models with the columns that something of theirs stands in."""
     pairs = columns.items()
     return ", ".join(name if name == column else f"{name} = {column}" for name, column in pairs)
-
-
-def _check_named(path: Path, found: Sequence[str], options: Options) -> None:
-    """Raise ValueError for a column that was named and isn't there."""
-    for ours, theirs in options.columns.items():
-        if theirs not in found:
-            raise ValueError(
-                f"{path} has no column {theirs!r} for {ours!r}; it has {', '.join(found)}"
-            )
 
 
 class _Columns:

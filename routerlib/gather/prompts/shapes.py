@@ -23,8 +23,8 @@ _ROLES["system"] = "system"
 class Shape(NamedTuple):
     """How the columns of a file are read.
 
-    `names`: the file's column -> ours. `said`: what was recognised, in words; "" where nothing
-    had to be.
+    `names`: our column -> the file's; one of the file may be several of ours. `said`: what was
+    recognised, in words; "" where nothing had to be.
     """
 
     names: Mapping[str, str]
@@ -32,8 +32,9 @@ class Shape(NamedTuple):
 
     def named(self, row: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return a row under our names; what was named goes before what is called so."""
-        ours = {self.names.get(name, name): cell for name, cell in row.items()}
-        return ours | {self.names[name]: row[name] for name in row if name in self.names}
+        taken = set(self.names.values())
+        rest = {name: cell for name, cell in row.items() if name not in taken}
+        return rest | {ours: row[theirs] for ours, theirs in self.names.items() if theirs in row}
 
 
 def parse_columns(text: str | None, known: Collection[str] = NAMED) -> dict[str, str]:
@@ -45,12 +46,16 @@ def parse_columns(text: str | None, known: Collection[str] = NAMED) -> dict[str,
     {'prompt': 'question', 'reference': 'answer'}
     """
     pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
-    columns = {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
-    for ours, theirs in columns.items():
+    columns: dict[str, str] = {}
+    for ours, theirs in ((ours.strip(), theirs.strip()) for ours, _, theirs in pairs):
         if ours not in known or not theirs:
             raise ValueError(
                 "columns are named as OURS=THEIRS, such as prompt=question,reference=answer, where "
                 f"OURS is one of {', '.join(known)}; got {text!r}"
+            )
+        if columns.setdefault(ours, theirs) != theirs:
+            raise ValueError(
+                f"{ours!r} is one column, got {columns[ours]!r} and {theirs!r}: name one of them"
             )
     return columns
 
@@ -64,12 +69,12 @@ def shape_of(
     recognise a common shape. `is_sure`: whether further rows can't have further columns.
 
     >>> shape_of(Path("p.csv"), ["question", "answer"], {}).names
-    {'question': 'prompt', 'answer': 'reference'}
+    {'prompt': 'question', 'reference': 'answer'}
     """
     if columns:
         if is_sure:
             check_there(path, found, columns)
-        return Shape({theirs: ours for ours, theirs in columns.items()})
+        return Shape(columns)
     if {"prompt", "messages"} & set(found):
         return Shape({})
     known = {str(name).strip().lower(): name for name in found}
@@ -83,10 +88,10 @@ def shape_of(
             "judge 'letter'"
         )
     reference = next((known[name] for name in _REFERENCES if name in known), None)
-    names = {prompt: "prompt"} | ({reference: "reference"} if reference else {})
-    if "reference" in found:
-        names = {prompt: "prompt"}
-    told = " and ".join(f"{theirs!r} as the {ours}" for theirs, ours in names.items())
+    names = {"prompt": prompt}
+    if reference and "reference" not in found:
+        names["reference"] = reference
+    told = " and ".join(f"{theirs!r} as the {ours}" for ours, theirs in names.items())
     return Shape(names, f"reading {told}; --columns prompt=...,reference=... names others")
 
 
