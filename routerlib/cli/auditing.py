@@ -14,6 +14,7 @@ from routerlib.cli.options import (
     OptionalModelPath,
     check_router,
     existing_log,
+    typed,
 )
 from routerlib.cli.progress import tell_size
 
@@ -86,4 +87,4 @@ def read(path: AuditFile, log_path: LogPath = DEFAULT_LOG) -> None:
 
     with existing_log(log_path, read_only=False) as log:
         typer.echo(str(read_scores(log, path)))
-    typer.echo(f"next: routerlib report --log {log_path}")
+    typer.echo(f"next: routerlib report --log {typed(log_path)}")

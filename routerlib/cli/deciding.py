@@ -26,6 +26,7 @@ from routerlib.cli.options import (
     existing_log,
     read_text,
     say_blended,
+    typed,
 )
 from routerlib.cli.progress import tell_size, tell_work
 from routerlib.cli.steps import answers_of, tell_step, with_steps
@@ -210,7 +211,7 @@ def train(
     with existing_log(log_path) as log:
         steps = next_steps(log, test, evaluation.verdict, judge=judge)
     _tell([f"to tell ({number}): {step}" for number, step in enumerate(steps, start=1)])
-    typer.echo(f'next: routerlib route "..." --model {model_path}')
+    typer.echo(f'next: routerlib route "..." --model {typed(model_path)}')
 
 
 def _trained_by(cluster: str, model_path: Path) -> Callable[..., LGBMRouter]:

@@ -21,6 +21,7 @@ from routerlib.cli.options import (
     decimal_of,
     named_columns,
     tell_next,
+    typed,
 )
 from routerlib.records.brief import n_of
 from routerlib.records.text_table import text_table
@@ -39,7 +40,7 @@ def candidates(source: CandidatesSource = "local") -> None:
     from routerlib.gather.candidates.candidates import candidates_frame, load_candidates
 
     typer.echo(text_table(candidates_frame(load_candidates(source))))
-    typer.echo(f"next: routerlib collect --prompts FILE --candidates {source} --dry-run")
+    typer.echo(f"next: routerlib collect --prompts FILE --candidates {typed(source)} --dry-run")
 
 
 def collect(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from routerlib.cli.options import JudgeName, existing_log, project_path, tell_blended
+from routerlib.cli.options import JudgeName, existing_log, project_path, tell_blended, typed
 from routerlib.records.text_table import text_table
 
 _MOST_TOPICS = 20
@@ -41,7 +41,7 @@ def _inspect_log(path: Path, judge: str | None) -> None:
     if not (len(found.summary) or len(found.judging)):
         typer.echo(f"no call is logged in {path} yet")
         typer.echo(
-            f"next: routerlib collect --log {path}    (or routerlib import, routerlib serve)"
+            f"next: routerlib collect --log {typed(path)}    (or routerlib import, routerlib serve)"
         )
         return
     tell_blended(found.blended)

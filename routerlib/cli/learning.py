@@ -25,6 +25,7 @@ from routerlib.cli.options import (
     existing_log,
     named_columns,
     reports_of,
+    typed,
 )
 from routerlib.cli.progress import tell_size
 
@@ -124,7 +125,7 @@ def acquire(
         )
     typer.echo(str(bought))
     if bought.cells:
-        todo = WITHOUT_DRY_RUN if dry_run else f"next: routerlib retrain --log {log_path}"
+        todo = WITHOUT_DRY_RUN if dry_run else f"next: routerlib retrain --log {typed(log_path)}"
         typer.echo(todo)
 
 
@@ -218,7 +219,7 @@ def drift(
     for line in silent:
         typer.echo(line)
     if found.to_do in ("retrain", "recalibrate"):
-        typer.echo(f"next: routerlib retrain --log {log_path} --model {model_path}")
+        typer.echo(f"next: routerlib retrain --log {typed(log_path)} --model {typed(model_path)}")
     for line in changes:
         typer.echo(line)
 
@@ -264,8 +265,8 @@ def rollback(
         further = f"once more goes to {older.name}" if older else "there is none before it"
         typer.echo(f"it is the one before {left}; {further}")
     if left not in (None, now):
-        typer.echo(f"back to {left}: routerlib models rollback {left} --model {model_path}")
-    typer.echo(f"next: routerlib inspect {model_path}")
+        typer.echo(f"back to {left}: routerlib models rollback {left} --model {typed(model_path)}")
+    typer.echo(f"next: routerlib inspect {typed(model_path)}")
 
 
 def _say(done: Retraining, page: Path, silent: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routerlib.cli.options import DEFAULT_LOG, LogPath, existing_log
+from routerlib.cli.options import DEFAULT_LOG, LogPath, existing_log, typed
 from routerlib.records.brief import n_of
 from routerlib.records.text_table import text_table
 
@@ -107,7 +107,7 @@ def compact(
     if done.n_same:
         typer.echo(f"{done.n_same} imported calls were there already, from another log")
     if (folder / MANIFEST).is_file():
-        typer.echo(f"next: routerlib inspect {folder}")
+        typer.echo(f"next: routerlib inspect {typed(folder)}")
 
 
 @app.command()
@@ -115,7 +115,7 @@ def upgrade(log_path: LogPath = DEFAULT_LOG) -> None:
     """Bring a log of an older version up to date; it is kept beside it as it was."""
     with existing_log(log_path, read_only=False):
         typer.echo(f"{log_path} is up to date")
-    typer.echo(f"next: routerlib inspect {log_path}")
+    typer.echo(f"next: routerlib inspect {typed(log_path)}")
 
 
 @app.command()

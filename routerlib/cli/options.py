@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -114,26 +115,35 @@ def project_path(setting: str) -> Path:
     return shown_path((Project.find() or Project(Path())).path(setting))
 
 
+def typed(value: object) -> str:
+    """Return a path or another value as one has to type it after a command.
+
+    >>> typed(Path("data/logs.db")), typed(Path("my data/logs.db"))
+    ('data/logs.db', "'my data/logs.db'")
+    """
+    return shlex.quote(str(value))
+
+
 def tell_next(log: CallLog, *, is_judged: bool = False) -> None:
     """Say what comes after answers have come in: training, where any has a score, else judging.
 
     `is_judged`: whether the library's judges have just had their turn.
     """
     if log.lookup("select 1 from scores where score is not null limit 1"):
-        typer.echo(f"next: routerlib train --log {log.path}")
+        typer.echo(f"next: routerlib train --log {typed(log.path)}")
         return
     if not log.lookup("select 1 from calls where status = 'ok' limit 1"):
         typer.echo("no answer is whole, so that there is nothing to judge or to learn from yet")
-        typer.echo(f"next: routerlib inspect --log {log.path}")
+        typer.echo(f"next: routerlib inspect --log {typed(log.path)}")
         return
     has_reference = log.lookup("select 1 from prompts where reference is not null limit 1")
     if has_reference and not is_judged:
         typer.echo("no answer is scored yet")
-        typer.echo(f"next: routerlib judge --judge auto --log {log.path}")
+        typer.echo(f"next: routerlib judge --judge auto --log {typed(log.path)}")
         return
     why = "" if has_reference else ", and no prompt has a reference to compare with"
     typer.echo(f"no answer is scored yet{why}: have a model judge, or import scores of your own")
-    typer.echo(f"next: routerlib judge --judge llm --judge-candidate NAME --log {log.path}")
+    typer.echo(f"next: routerlib judge --judge llm --judge-candidate NAME --log {typed(log.path)}")
 
 
 def named_columns(prompts_path: Path, given: str | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from routerlib.cli.options import (
     decimal_of,
     named_columns,
     project_path,
+    typed,
 )
 from routerlib.records.brief import n_of
 from routerlib.records.project import Project
@@ -94,8 +95,9 @@ def _check(
     if len(table):
         typer.echo(text_table(table))
     said = {"--answers-inside": answers_inside, "--columns": columns, "--decimal": decimal}
-    words = [f" {name} {value}" for name, value in said.items() if value not in (None, "refuse")]
-    typer.echo(f"next: routerlib collect --prompts {path}{''.join(words)} --dry-run")
+    further = {name: value for name, value in said.items() if value not in (None, "refuse")}
+    words = [f" {name} {typed(value)}" for name, value in further.items()]
+    typer.echo(f"next: routerlib collect --prompts {typed(path)}{''.join(words)} --dry-run")
 
 
 def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -> None:
@@ -104,7 +106,7 @@ def _write(out: Path, per_family: int, task: str | None, size: int, seed: int) -
     made = _made(per_family, task, size, seed)
     save_prompts(out, made)
     typer.echo(f"{n_of(len(made), 'prompts')} written to {out}")
-    typer.echo(f"next: routerlib collect --prompts {out} --candidates local")
+    typer.echo(f"next: routerlib collect --prompts {typed(out)} --candidates local")
 
 
 def _made(per_family: int, task: str | None, size: int, seed: int) -> list[Prompt]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,17 @@ def test_a_command_ends_with_what_to_do_next(
 ) -> None:
     assert main(RUN[name]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("next: ")
+
+
+def test_what_to_do_next_can_be_typed_as_it_stands_there(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("my asked.csv").write_text("the prompt;reference\nWie viele?;0,5\n")
+    given = ["--columns", "prompt=the prompt", "--decimal", ","]
+    assert main(["prompts", "--check", "my asked.csv", *given]) == 0
+    command = shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("next: "))
+    assert command[1:] == ["collect", "--prompts", "my asked.csv", *given, "--dry-run"]
+    assert main(command[1:]) == 0
 
 
 @pytest.mark.parametrize("name", READ)
