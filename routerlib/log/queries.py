@@ -56,7 +56,7 @@ priced as (
     select * from prices
     qualify row_number() over (partition by candidate order by price_id desc) = 1
 ), costed as (
-    select asked.*, least(cached_input_tokens, input_tokens) as n_read,
+    select asked.*, least(coalesce(cached_input_tokens, 0), input_tokens) as n_read,
         least(coalesce(cache_write_tokens, 0), input_tokens - n_read) as n_written,
         least(coalesce(cache_write_1h_tokens, 0), n_written) as n_hour, coalesce((
         (input_tokens - n_read - n_written) * input_usd_per_mtok

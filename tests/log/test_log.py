@@ -140,6 +140,19 @@ def test_cost_by_query_is_cost_by_price(log: CallLog) -> None:
     assert log.summary().cost_usd["small"] == pytest.approx(expected)
 
 
+def test_a_row_that_tells_nothing_of_a_cache_costs_the_whole_input(tmp_path: Path) -> None:
+    price = Price(1, 2, cached_input_usd_per_mtok=0.1)
+    with CallLog(tmp_path / "logs.db") as log:
+        log.add_prompts([SUM])
+        log.add_prices([CandidateModel("small", "m", "custom", "http://x", None, price)])
+        log.add_call(_call(usage=Usage(10, 5)))
+    with sqlite3.connect(tmp_path / "logs.db") as other:  # as another program may write it
+        names = "prompt_id, candidate, params_hash, status, input_tokens, output_tokens"
+        other.execute(f"insert into calls ({names}, repeat) select {names}, 1 from calls")
+    with CallLog(tmp_path / "logs.db") as log:
+        assert log.summary().cost_usd["small"] == pytest.approx(2 * (10 + 10) * 1e-6)
+
+
 def test_calls_of_unknown_cost_are_counted(log: CallLog) -> None:
     log.add_prompts([SUM])
     log.add_prices([CandidateModel("small", "m", "custom", "http://x", None, Price(1, 2))])
