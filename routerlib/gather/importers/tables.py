@@ -20,9 +20,9 @@ from routerlib.gather.importers.records import (
 from routerlib.gather.importers.table_file import Table, read_table_file
 from routerlib.gather.importers.table_numbers import is_missing, read_numbers
 from routerlib.gather.judges.number_styles import with_decimal_comma
-from routerlib.gather.prompts.shapes import check_there
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.canonical import plain_json
+from routerlib.records.columns import check_there
 from routerlib.records.prompt import TASKS, Prompt
 from routerlib.records.trajectories import whole_text
 

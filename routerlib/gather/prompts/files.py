@@ -15,10 +15,11 @@ from routerlib.gather.judges import check_reference
 from routerlib.gather.judges.number_styles import doubtful_numbers, with_decimal_comma
 from routerlib.gather.judges.numbers import check_decimal
 from routerlib.gather.prompts.formats import JSON_COLUMNS, check_suffix
-from routerlib.gather.prompts.shapes import COLUMNS, Shape, check_there, shape_of, whole_row
+from routerlib.gather.prompts.shapes import COLUMNS, Shape, shape_of, whole_row
 from routerlib.records.answers_inside import AnswersInside, check_choice, without_answer
 from routerlib.records.brief import brief, n_of, shortened
 from routerlib.records.canonical import plain_json
+from routerlib.records.columns import check_there
 from routerlib.records.prompt import Prompt
 from routerlib.records.separators import SEPARATORS, separator_of
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from routerlib.records.brief import brief
+from routerlib.records.columns import check_there
 
 COLUMNS = ("prompt", "messages", "task", "reference", "judge", "source", "topic", "extra")
 # What can be named of a file: these, and further fields that have a meaning.
@@ -98,18 +98,6 @@ def shape_of(
 def _is_structured(known: Mapping[str, Any]) -> bool:
     """Tell whether rows are put together by `whole_row`, whatever their columns are called."""
     return {"instruction", "input"} <= set(known)
-
-
-def check_there(path: Path, found: Iterable[Any], columns: Mapping[str, str]) -> None:
-    """Raise ValueError for a named column that the file doesn't have."""
-    there = sorted({str(name) for name in found})
-    for ours, theirs in columns.items():
-        if theirs not in there:
-            near = get_close_matches(theirs, there, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"{path}: there is no column {theirs!r} for {ours!r} in {brief(there)}{meant}"
-            )
 
 
 def whole_row(row: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], str]:
