@@ -136,7 +136,12 @@ def train(
     and the one that is saved learns from all. That takes about six times as long as one training.
     """
     from routerlib.log.audits import read_audit
-    from routerlib.log.candidates_seen import left_out, told_of_steps, told_of_unscored
+    from routerlib.log.candidates_seen import (
+        left_out,
+        told_of_steps,
+        told_of_unscored,
+        told_of_ways,
+    )
     from routerlib.outcomes.outcomes import Outcomes
 
     certify = _certificate_asked(epsilon, delta)
@@ -151,7 +156,8 @@ def train(
         tell_size(log)
         say_blended(log, judge)
         outcomes = Outcomes.from_log(log, judge=judge, models=_names(models))
-        _tell([*left_out(log, outcomes.models, _names(models)), *told_of_steps(log)])
+        _tell(left_out(log, outcomes.models, _names(models)))
+        _tell([*told_of_ways(log, outcomes.models), *told_of_steps(log)])
         _tell(told_of_unscored(log, len(outcomes)))
         # Heavy: whatever can be wrong with what was given has been said before.
         from routerlib.evaluation.bounds import Lacking

@@ -157,7 +157,7 @@ def retrain(
     if model_path.exists():
         check_router(model_path)
     from routerlib.evaluation.retraining import retrain
-    from routerlib.log.candidates_seen import told_of_silent
+    from routerlib.log.candidates_seen import told_of_silent, told_of_ways
     from routerlib.show.pages.retraining import write_retraining_report
 
     page_path = report_path or reports_of(log_path) / "retraining.html"
@@ -174,7 +174,7 @@ def retrain(
                 cost_weight=cost_weight,
                 random_state=random_state,
             )
-            silent = told_of_silent(log)
+            silent = [*told_of_silent(log), *told_of_ways(log)]
         page = write_retraining_report(page_path, done, model_path)
         _say(done, page, silent)
 
@@ -201,7 +201,7 @@ def drift(
     with existing_log(log_path):
         pass
     from routerlib.evaluation.drift import measure_drift, since_training
-    from routerlib.log.candidates_seen import changes_of_model, told_of_silent
+    from routerlib.log.candidates_seen import changes_of_model, told_of_silent, told_of_ways
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.loading import load_router
     from routerlib.show.tables.retraining import calibration_table, drift_table
@@ -210,7 +210,8 @@ def drift(
     with existing_log(log_path) as log:
         tell_size(log)
         outcomes = Outcomes.from_log(log, models=list(router.models_))
-        changes, silent = changes_of_model(log), told_of_silent(log)
+        changes = changes_of_model(log)
+        silent = [*told_of_silent(log), *told_of_ways(log, router.models_)]
     found = measure_drift(router, since_training(router, outcomes), recent)
     if found.n_now:
         typer.echo(str(drift_table(found)))

@@ -27,6 +27,17 @@ select
         (select 1 from scores where scores.call_id = calls.call_id))
 from calls where {IS_ASKED} group by candidate order by min(call_id)
 """
+# Of each candidate that was asked in several ways: newest call, calls and scored prompts of each,
+# the way that counts first.
+_WAYS = f"""
+select
+    candidate, max(call_id), count(*), count(distinct case when status = 'ok' and exists
+        (select 1 from scores where scores.call_id = calls.call_id) then prompt_id end)
+from calls where {IS_ASKED} and candidate in (
+    select candidate from calls where {IS_ASKED}
+    group by candidate having min(params_hash) <> max(params_hash)
+) group by candidate, params_hash order by candidate, 4 desc, 2 desc
+"""
 _N_ASKED = f"select count(distinct prompt_id) from calls where {IS_ASKED}"
 _N_SILENT = f"""
 select count(*) from (
@@ -120,6 +131,24 @@ def changes_of_model(log: CallLog) -> list[str]:
                 f"{model} ({n_of(n, 'calls')} since {since[:10]})" for model, n, since in told
             )
             lines.append(f"{candidate} was answered for by more than one model: {models}")
+    return lines
+
+
+def told_of_ways(log: CallLog, used: Collection[str] | None = None) -> list[str]:
+    """Say of which candidates only one way of asking counts, and what is left out for it.
+
+    `used`: names that a router can choose from; None = all of the log.
+    """
+    lines = []
+    rows = (row for row in log.lookup(_WAYS) if used is None or row[0] in used)
+    for candidate, ways in groupby(rows, key=lambda row: row[0]):
+        (_, _, _, n_kept), *others = ways
+        lines.append(
+            f"{candidate} was asked in {len(others) + 1} ways, such as with other settings or as "
+            f"part of an imported table: the one with the most scored prompts counts "
+            f"({n_of(n_kept, 'prompts')}), {n_of(sum(row[2] for row in others), 'calls')} of "
+            f"others ({sum(row[3] for row in others)} scored) are left out"
+        )
     return lines
 
 

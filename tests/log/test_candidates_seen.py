@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from routerlib.log.call_log import CallLog
-from routerlib.log.candidates_seen import changes_of_model, left_out, told_of_unscored
+from routerlib.log.candidates_seen import (
+    changes_of_model,
+    left_out,
+    told_of_unscored,
+    told_of_ways,
+)
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
@@ -59,3 +64,20 @@ def test_prompts_without_any_score_are_counted(log: CallLog) -> None:
         "nothing is learnt of them, nor tested on them"
     ]
     assert told_of_unscored(log, 3) == []
+
+
+def test_answers_of_another_way_of_asking_are_told_as_left_out(log: CallLog) -> None:
+    prompts = [Prompt.from_text(text) for text in ("a?", "b?", "c?")]
+    log.add_prompts(prompts)
+    asked = [("imported", prompts), ("served", prompts[:2]), ("served", prompts[:1])]
+    for repeat, (way, some) in enumerate(asked):
+        for prompt in some:
+            call = Call(prompt.prompt_id, "small", way, "ok", "1", repeat=repeat)
+            log.add_call(call, scores=[] if repeat == 2 else [Score("exact", float(repeat))])
+    log.add_call(Call(prompts[0].prompt_id, "large", "served", "ok", "1"))
+    (told,) = told_of_ways(log, ["small", "large"])
+    assert "small was asked in 2 ways" in told
+    assert "(3 prompts), 3 calls of others (2 scored) are left out" in told
+    assert told_of_ways(log, ["large"]) == []
+    outcomes = Outcomes.from_log(log, models=["small"])
+    assert outcomes.quality.ravel().tolist() == [0.0, 0.0, 0.0]  # of the imported way alone
