@@ -1,6 +1,6 @@
 """Print what each way to buy labels reaches, replayed on tables of real outcomes.
 
-Run ``python benchmarks/acquisition.py [pair|nine] [n_seeds]``. Protocol: README.md.
+Run ``python benchmarks/acquisition.py [pair|nine] [n_seeds]``. Protocol: results/acquisition.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Print what it saves to count providers' caches in a world of agents whose truth is known.
 
-Run ``python benchmarks/agents.py [n_trajectories]``. Protocol: README.md.
+Run ``python benchmarks/agents.py [n_trajectories]``. Protocol: results/agents.md.
 """
 
 from __future__ import annotations

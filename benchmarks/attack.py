@@ -2,7 +2,7 @@
 
 Run ``python benchmarks/attack.py`` (loopback only, three minutes); it ends with status 1 if an
 honest request failed or waited long, the server left a traceback, or something hung. Protocol:
-README.md.
+results/attack.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Run ``python benchmarks/cascades.py [all] [pairs] [rivals] [few] [speed] [--folds 0 1] [--seed 0]
 [--cache FOLDER]``. Folds hold groups of near-duplicates together; every call is paid; each prompt
 is scored once. Folds 0 and 1 of seed 0 are those on which the recipe was chosen. Protocol:
-README.md.
+results/cascades.md.
 """
 
 from __future__ import annotations

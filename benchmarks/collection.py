@@ -1,6 +1,6 @@
 """Print how close a collection comes to the wall time that its server allows.
 
-Run ``OMP_NUM_THREADS=1 python benchmarks/collection.py``; protocol: README.md.
+Run ``OMP_NUM_THREADS=1 python benchmarks/collection.py``; protocol: results/collection.md.
 """
 
 from __future__ import annotations

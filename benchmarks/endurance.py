@@ -1,7 +1,7 @@
 """Let two servers and a collector share one log under load, kill a server, and look for losses.
 
 Run ``python benchmarks/endurance.py --seconds 300``; it ends with status 1 if anything was lost.
-Protocol: README.md.
+Protocol: results/endurance.md.
 """
 
 from __future__ import annotations

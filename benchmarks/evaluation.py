@@ -1,7 +1,7 @@
 """Check the evaluation itself on two public tables of outcomes; prints tables.
 
 Run ``python benchmarks/evaluation.py [copies|safety|certificate|splits ...] [--draws N]
-[--on pair,nine] [--cache FOLDER]``; without a name all four. Protocol: README.md.
+[--on pair,nine] [--cache FOLDER]``; without a name all four. Protocol: results/evaluation.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run the loop for real: serve by rules, ask, score, train, see the router taken up, ask again.
 
-Run ``python benchmarks/loop.py --folder loop``; protocol: README.md. Two local models answer, so
-no key is needed. What was asked, answered, decided and scored is in ``loop/logs.db`` afterwards.
+Run ``python benchmarks/loop.py --folder loop``; protocol: results/loop.md. Two local models answer,
+so no key is needed. What was asked, answered, decided and scored is in ``loop/logs.db`` afterwards.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Print how long the playground takes to follow one change of prompt or slider.
 
-Run ``OMP_NUM_THREADS=1 python benchmarks/playground.py``; protocol: README.md.
+Run ``OMP_NUM_THREADS=1 python benchmarks/playground.py``; protocol: results/playground.md.
 """
 
 from __future__ import annotations

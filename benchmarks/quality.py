@@ -1,7 +1,7 @@
 """Print how good the routers are on two tables of real outcomes.
 
 Run ``python benchmarks/quality.py [table ...] [--quick] [--routers a,b] [--parts 0,1]
-[--cache FOLDER]``; without a table, all. Protocol: README.md.
+[--cache FOLDER]``; without a table, all. Protocol: results/quality.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Print what `routerlib serve` adds to a request beyond the candidate's own time.
 
-Run ``python benchmarks/serving.py``; protocol: README.md.
+Run ``python benchmarks/serving.py``; protocol: results/serving.md.
 """
 
 from __future__ import annotations

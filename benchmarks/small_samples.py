@@ -5,7 +5,7 @@ Run ``python benchmarks/small_samples.py [table ...] [--sizes 50,500,full] [--dr
 Training prompts are drawn at random, or are 80 % of the table (full: one of five grouped folds is
 tested); near-duplicates of them are never tested, and topics are never told. Tables are printed as
 they are measured, a summary at the end. "Chosen" is the router's choice at cost weight 0.
-Protocol: README.md.
+Protocol: results/small_samples.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Print how long a decision, a batch, training and loading take on this machine.
 
 Run ``OMP_NUM_THREADS=1 python benchmarks/speed.py [--table small|nine]``, or with ``--before
-CHECKOUT`` beside another build; protocol: README.md.
+CHECKOUT`` beside another build; protocol: results/speed.md.
 """
 
 from __future__ import annotations

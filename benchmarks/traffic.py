@@ -1,6 +1,6 @@
 """Print what each way to explore has of replayed years on a table of real outcomes.
 
-Run ``python benchmarks/traffic.py [n_years] [lightgbm]``. Protocol: README.md.
+Run ``python benchmarks/traffic.py [n_years] [lightgbm]``. Protocol: results/traffic.md.
 """
 
 from __future__ import annotations

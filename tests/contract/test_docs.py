@@ -48,9 +48,10 @@ HOUSE = {
     name: (ROOT / name).read_text(encoding="utf-8")
     for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")
 }
+RESULTS = [path.relative_to(ROOT).as_posix() for path in (ROOT / "benchmarks/results").glob("*.md")]
 BESIDE = {
     name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("data/README.md", "benchmarks/README.md", "reports/README.md")
+    for name in ("data/README.md", "benchmarks/README.md", "reports/README.md", *sorted(RESULTS))
 }
 PAGES = GUIDE | HOUSE | BESIDE
 LONGEST_README = 180  # lines: a newcomer reads it to the end
