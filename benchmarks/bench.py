@@ -85,7 +85,7 @@ RUNS = (
         "evaluation.py",
         30,
     ),
-    Run("Does every promise hold where the truth is known?", None, 0, "promises.py", 28),
+    Run("Does every promise hold where the truth is known?", None, 0, "promises.py", 25),
     Run("How long do a decision, a batch, training, loading take?", "speed.py", 1, "speed.py", 1),
     Run("What do SHAP values of 5,000 prompts take?", "shap_speed.py", 1, "shap_speed.py", 1),
     Run("Does the playground follow the keyboard?", "playground.py", 0.5, "playground.py", 0.5),

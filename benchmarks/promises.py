@@ -1,7 +1,7 @@
 """Measure every promise of docs/promises.md on worlds whose truth is known.
 
-Run ``python benchmarks/promises.py [study ...] [--full] [--jobs 2] [--minutes 28] [--draws FILE]``;
-without a name all of them, within 28 minutes: each is drawn once, and then as often as its equal
+Run ``python benchmarks/promises.py [study ...] [--full] [--jobs 2] [--minutes 25] [--draws FILE]``;
+without a name all of them, within 25 minutes: each is drawn once, and then as often as its equal
 part of the time allows. With ``--draws`` every repeat is kept in a file as it ends; a run that was
 stopped goes on, and each further one adds to it, as long as no line of the code has changed. Prints
 claim against measured; the exit code is 1 where a claim fails, that is, where the 95 % interval of
@@ -28,7 +28,7 @@ from claims.study import Study, measured
 from joblib import Parallel, delayed
 
 HERE = Path(__file__).parent
-USUAL_MINUTES = 28.0
+USUAL_MINUTES = 25.0
 # One module of claims/ each; its STUDIES are named "module.study".
 SUBJECTS = sorted(
     path.stem for path in (HERE / "claims").glob("*.py") if path.stem not in ("__init__", "study")
@@ -162,7 +162,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="study", help="subject, or subject.study")
     parser.add_argument("--full", action="store_true", help="more repeats")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--minutes", type=float, help="for all of them; 28 where all are run")
+    parser.add_argument("--minutes", type=float, help="for all of them; 25 where all are run")
     parser.add_argument("--draws", type=Path, help="keep repeats here, and go on with those kept")
     wanted = parser.parse_args()
     every: dict[str, Study] = {}
