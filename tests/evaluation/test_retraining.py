@@ -422,10 +422,11 @@ def test_router_that_training_replaces_can_be_had_back(
     capsys.readouterr()
     assert main(["models", "rollback"]) == 0
     assert load_router("data/router_model.pkl").router_hash_ == before.router_hash_
-    in_use, where_it_was, back = capsys.readouterr().out.splitlines()
+    in_use, where_it_was, back, step = capsys.readouterr().out.splitlines()
     first, second = (each.name for each in archive.kept_models("data/router_model.pkl"))
     assert in_use == f"{first} is in use: data/router_model.pkl"
     assert where_it_was == f"it is the one before {second}; there is none before it"
+    assert step == "next: routerlib inspect data/router_model.pkl"
     assert main(["models", "rollback"]) == 1, "each time one further back"
     assert main(back.split("routerlib ")[1].split()) == 0
     assert archive.kept_models("data/router_model.pkl")[-1].is_in_use
