@@ -25,9 +25,7 @@ from pydantic import (
 from routerlib.gather.candidates.cache_rules import usual_rule, with_write_price
 from routerlib.gather.candidates.facts import Facts, known_facts
 from routerlib.gather.candidates.keys import key_complaints
-from routerlib.gather.candidates.parameters import (
-    KNOWN as KNOWN_PARAMETERS,
-)
+from routerlib.gather.candidates.parameters import KNOWN as KNOWN_PARAMETERS
 from routerlib.gather.candidates.parameters import (
     check_extra,
     check_for_ollama,
