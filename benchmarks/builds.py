@@ -9,7 +9,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from routerlib.evaluation.benchmark_fits import Fit
+    from routerlib.outcomes.splits import Parts
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -30,16 +36,32 @@ class Build:
             env={**os.environ, "PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": "1"},
         )
 
-    def ask(self, what: str, texts: list[str] | None = None) -> Any:
+    def ask(self, what: str, given: Any = None) -> Any:
         """Return processor seconds: of a training, of each decision, or of a batch."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([what, texts or []]) + "\n")
+        self._process.stdin.write(json.dumps([what, given or []]) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the other build ended with status {self._process.wait()}")
         return json.loads(answer)
+
+    def fit(self, table: str, parts: Parts, *, tell_topics: bool) -> Fit:
+        """Return what the build estimates of held-out prompts, and its seconds of training."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "estimates.npz"
+            rows = {"train": parts.train.tolist(), "test": parts.test.tolist()}
+            fit_s = self.ask("fit", {"table": table, "to": str(path), "tell": tell_topics, **rows})
+            with np.load(path) as found:
+                kept = {name: found[name] for name in found.files}
+        from routerlib.evaluation.benchmark_fits import Fit
+        from routerlib.records.decision import Estimates
+
+        models = tuple(kept["models"].tolist())
+        detected = Estimates(models, kept["quality"], kept["cost_usd"])
+        told = Estimates(models, kept["told"], kept["told_usd"]) if tell_topics else None
+        return Fit(detected, told, True, fit_s, np.zeros(0))
 
     def close(self) -> None:
         """End the process."""
@@ -48,13 +70,13 @@ class Build:
 
 def answer() -> None:
     """Do what is asked on the way in, with the package that is found first."""
-    from outcome_tables import read_nine
+    from outcome_tables import READERS, read_nine
 
     from routerlib.routers.lightgbm.router import LGBMRouter
 
     router = LGBMRouter()
     for line in sys.stdin:
-        what, texts = json.loads(line)
+        what, given = json.loads(line)
         begun = time.process_time()
         took: float | list[float] = []
         if what == "train":
@@ -62,10 +84,22 @@ def answer() -> None:
             begun = time.process_time()
             router.fit(nine)  # type: ignore[arg-type]  # whoever compares has looked for it
             took = time.process_time() - begun
+        elif what == "fit":
+            outcomes = READERS[given["table"]]()
+            train, test = (outcomes.take(given[part]) for part in ("train", "test"))
+            begun = time.process_time()
+            router.fit(train)
+            took = time.process_time() - begun
+            found = router.predict(test.prompts)
+            kept = {"quality": found.quality, "cost_usd": found.cost_usd}
+            if given["tell"]:
+                told = router.predict(test.prompts, topics=test.topics)
+                kept |= {"told": told.quality, "told_usd": told.cost_usd}
+            np.savez(given["to"], models=np.array(found.models), **kept)
         elif what == "route":
-            took = [_seconds_of(router, text) for text in texts]
+            took = [_seconds_of(router, text) for text in given]
         else:
-            router.predict(texts)
+            router.predict(given)
             took = time.process_time() - begun
         print(json.dumps(took), flush=True)
 

@@ -19,21 +19,19 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+from losses import log_losses, with_interval
 from outcome_tables import read_nine
 
 from routerlib.evaluation.compare import compare
 from routerlib.features.prompt_columns import GROUPS
 from routerlib.features.reading import read_here
-from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.routers.distributed.batches import BatchReader, read_as_parquet
 from routerlib.routers.distributed.boosters import BoosterTrainer
 from routerlib.routers.distributed.fit import fit_distributed
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.lightgbm.boosting import boosted_by
-from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.training.train import train_router
 
 PATIENCE_S = 60
@@ -117,15 +115,18 @@ def print_quality() -> None:
         with closing(trainer), boosted_by(trainer):
             routers["cluster, rows dealt"] = train_router(train)
     print(f"\n{len(train)} prompts to train, {len(test)} to test, {N_CANDIDATES} candidates")
-    alone, known = log_losses(routers["one machine"], test), routers["one machine"].router_hash_
+    losses = {
+        name: log_losses(router.predict(test.prompts).quality, test.quality)
+        for name, router in routers.items()
+    }
+    known = routers["one machine"].router_hash_
     found = compare(routers, test)
     for name, router in routers.items():
-        losses = log_losses(router, test)
         is_same = name != "one machine" and router.router_hash_ == known
-        low, high = interval(losses - alone, test.groups)
+        change = with_interval(losses[name] - losses["one machine"], test.groups)
         print(
-            f"{name}: {'the same file, ' if is_same else ''}log loss {losses.mean():.5f}, "
-            f"{(losses - alone).mean():+.5f} [{low:+.5f}, {high:+.5f}]"
+            f"{name}: {'the same file, ' if is_same else ''}log loss {losses[name].mean():.5f}, "
+            f"{change}"
         )
     print("\nagainst one machine, 95 % intervals")
     shown = {
@@ -140,22 +141,6 @@ def told(row: pd.Series, metric: str) -> str:
     """Return a difference to the first router with its interval, in words."""
     value, low, high = (row[f"{metric}_vs_first{end}"] for end in ("", "_low", "_high"))
     return f"{value:+.4g} [{low:+.4g}, {high:+.4g}]"
-
-
-def log_losses(router: LGBMRouter, test: Outcomes) -> np.ndarray:
-    """Return the log loss of each prompt, the mean over candidates that were observed."""
-    quality = np.clip(router.predict(test.prompts).quality, 1e-6, 1 - 1e-6)
-    losses = -(test.quality * np.log(quality) + (1 - test.quality) * np.log(1 - quality))
-    return np.asarray(np.nanmean(losses, axis=1))
-
-
-def interval(values: np.ndarray, groups: np.ndarray, n_draws: int = 1000) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean, groups drawn whole."""
-    names, number = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(number, values), np.bincount(number)
-    drawn = np.random.default_rng(0).integers(len(names), size=(n_draws, len(names)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    return tuple(np.quantile(means, [0.025, 0.975]))
 
 
 def demo(n_prompts: int) -> None:

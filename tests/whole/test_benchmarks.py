@@ -23,8 +23,10 @@ _NO_BENCHMARK = {
     "bench",
     "builds",
     "drawn",
+    "earlier_build",  # needs a checkout of one
     "fake_candidate",
     "large_log",
+    "losses",
     "outcome_tables",
     "parts",
     "processes",
@@ -288,3 +290,14 @@ def test_losses_that_chance_explains_are_none(drawn: ModuleType) -> None:
     losses = [samples.Loss("made, 50", f"rival {p}", "quality", -0.01, p) for p in ps]
     assert samples.lost_by_holm(losses) == losses[:1]  # 0.02 is above a third of 5 %
     assert "1 of 4 comparisons lost" in samples.said_of_losses("made", losses)
+
+
+def test_the_log_loss_of_a_prompt_is_the_mean_over_the_candidates_that_were_observed() -> None:
+    losses = script("losses")
+    expected = np.array([[0.5, 0.8], [0.9, 0.3]])
+    found = losses.log_losses(expected, np.array([[1.0, 0.0], [0.25, np.nan]]))
+    second = -(0.25 * np.log(0.9) + 0.75 * np.log(0.1))
+    assert found == pytest.approx([(np.log(2) - np.log(0.2)) / 2, second])
+    # Two groups, each whole: every draw is one of them twice or each once.
+    told = losses.with_interval(np.array([1.0, 1.0, 3.0, 3.0]), np.array([0, 0, 1, 1]))
+    assert told == "+2.00000 [+1.00000, +3.00000]"
