@@ -39,6 +39,15 @@ OutputTokens = Annotated[
     typer.Option(min=0, help="table without costs: estimate them by prices and so many tokens."),
 ]
 
+Settings = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WORDS",
+        help="table: how its models were asked, such as 'temperature 1': a way of asking that "
+        "counts with no other. Left out = not known; it counts with how they are asked now.",
+    ),
+]
+
 
 def import_file(
     kind: Annotated[
@@ -66,6 +75,7 @@ def import_file(
     ] = None,
     output_tokens: OutputTokens = None,
     decimal: Decimal = None,
+    settings: Settings = None,
 ) -> None:
     """Add what another tool has logged, each call once; a wrong file changes nothing."""
     from routerlib.gather.candidates.candidates import load_candidates
@@ -87,6 +97,7 @@ def import_file(
         prices=priced,
         output_tokens=output_tokens,
         decimal=decimal,
+        settings=settings,
     )
     records = read_imported(kind, path, options)  # before a log is made for nothing
     for sentence in options.understood:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from routerlib.log.judging import IS_ASKED
 from routerlib.log.sealed import STRIDE
 from routerlib.records.brief import n_of
+from routerlib.records.call import UNTOLD
 from routerlib.records.decision import AFTER_DECISION, STEP
 
 if TYPE_CHECKING:
@@ -27,17 +28,19 @@ select
         (select 1 from scores where scores.call_id = calls.call_id))
 from calls where {IS_ASKED} group by candidate order by min(call_id)
 """
-# Of each candidate that was asked in several ways: newest call, calls and scored prompts of each,
-# the way that counts first.
+# Of each candidate that was asked in several ways: the way, calls and scored prompts of each, the
+# known way that counts first, the unknown one last.
 _WAYS = f"""
 select
-    candidate, max(call_id), count(*), count(distinct case when status = 'ok' and exists
+    candidate, params_hash, count(*), count(distinct case when status = 'ok' and exists
         (select 1 from scores where scores.call_id = calls.call_id) then prompt_id end)
 from calls where {IS_ASKED} and candidate in (
     select candidate from calls where {IS_ASKED}
     group by candidate having min(params_hash) <> max(params_hash)
-) group by candidate, params_hash order by candidate, 4 desc, 2 desc
+) group by candidate, params_hash
+order by candidate, params_hash = '{UNTOLD}', 4 desc, max(call_id) desc
 """
+_HAS_IMPORTS = "select 1 from runs where kind = 'import' limit 1"
 _N_ASKED = f"select count(distinct prompt_id) from calls where {IS_ASKED}"
 _N_SILENT = f"""
 select count(*) from (
@@ -135,21 +138,38 @@ def changes_of_model(log: CallLog) -> list[str]:
 
 
 def told_of_ways(log: CallLog, used: Collection[str] | None = None) -> list[str]:
-    """Say of which candidates only one way of asking counts, and what is left out for it.
+    """Say which calls count together though nobody told how some were asked, and which don't.
 
     `used`: names that a router can choose from; None = all of the log.
     """
-    lines = []
+    joined, lines = [], []
     rows = (row for row in log.lookup(_WAYS) if used is None or row[0] in used)
-    for candidate, ways in groupby(rows, key=lambda row: row[0]):
-        (_, _, _, n_kept), *others = ways
-        lines.append(
-            f"{candidate} was asked in {len(others) + 1} ways, such as with other settings or as "
-            f"part of an imported table: the one with the most scored prompts counts "
-            f"({n_of(n_kept, 'prompts')}), {n_of(sum(row[2] for row in others), 'calls')} of "
-            f"others ({sum(row[3] for row in others)} scored) are left out"
+    for candidate, found in groupby(rows, key=lambda row: row[0]):
+        ways = list(found)
+        untold = [row for row in ways if row[1] == UNTOLD]
+        counts, *others = [row for row in ways if row[1] != UNTOLD]
+        if untold:
+            joined.append(f"{candidate} ({untold[0][2]} beside {counts[2]})")
+        if others:
+            lines.append(
+                f"{candidate} was asked in {len(others) + 1} ways, such as with other settings: "
+                f"the one with the most scored prompts counts ({n_of(counts[3], 'prompts')}), "
+                f"{n_of(sum(row[2] for row in others), 'calls')} of others "
+                f"({sum(row[3] for row in others)} scored) are left out"
+            )
+    if joined:
+        lines.insert(
+            0,
+            "imported calls of which nobody told how they were asked count beside those asked in "
+            f"a known way: {', '.join(joined)}; if that was another way, import the table into a "
+            "new log with --settings WORDS",
         )
     return lines
+
+
+def told_of_imported(log: CallLog) -> list[str]:
+    """Say the same where tables were imported, and nothing, at no cost, of any other log."""
+    return told_of_ways(log) if log.lookup(_HAS_IMPORTS) else []
 
 
 def left_out(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from routerlib.log import queries
-from routerlib.log.candidates_seen import changes_of_model
+from routerlib.log.candidates_seen import changes_of_model, told_of_imported
 from routerlib.log.judging import IS_ASKED, SOURCE
 from routerlib.log.packing import SCORES, Packed, n_parts
 from routerlib.log.sealed_tables import SealedSnapshot
@@ -59,7 +59,7 @@ class Overview(NamedTuple):
     `tasks`: columns task and prompts (a count), the most frequent first.
     `topics`: columns topic and prompts, of prompts that name one, the most frequent first.
     `blended`: judges whose scores of the same calls are averaged; none where one was chosen.
-    `changes`: as of `changes_of_model`.
+    `changes`: as of `changes_of_model`, and of `told_of_imported`.
     `logprobs`: a line for each candidate of whose answers log-probabilities are kept.
     """
 
@@ -107,4 +107,5 @@ def overview(log: CallLog, judge: str | None = None) -> Overview:
         for row in known.itertuples()
     ]
     changes = changes_of_model(log) if has_changes else []
+    changes += told_of_imported(log)
     return Overview(summary, judging, tasks, topics, blended, changes, logprobs)

@@ -13,6 +13,7 @@ from routerlib.log.packing import Packed, n_parts
 from routerlib.log.schema import LogError
 from routerlib.log.sealed_tables import SealedSnapshot, SealedTable
 from routerlib.records.brief import n_of
+from routerlib.records.call import UNTOLD
 from routerlib.records.memory import give_back_free
 from routerlib.records.progress import watched
 
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CANDIDATES = "select distinct candidate from calls order by candidate"
-_SEVERAL_WAYS = """
-select candidate from calls group by candidate having min(params_hash) <> max(params_hash)
+_SEVERAL_WAYS = f"""
+select candidate from calls where params_hash <> '{UNTOLD}'
+group by candidate having min(params_hash) <> max(params_hash)
 """
 # By candidate and way the scored prompts, and the newest call.
 _WAYS = f"""
 with {queries.PRICED}, {queries.JUDGED}
 select candidate, params_hash, max(call_id) as newest,
     count(distinct prompt_id) filter (quality is not null) as n_scored
-from costed left join judged using (call_id) group by candidate, params_hash
+from costed left join judged using (call_id) where params_hash <> '{UNTOLD}'
+group by candidate, params_hash
 """
 _NO_WAYS = "select '' as candidate, '' as params_hash where false"
 _PROMPTS = """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from routerlib.log.damage import surprises
 from routerlib.log.judging import IS_ASKED, RUN_KIND, SOURCE
 from routerlib.log.unknown_names import unknown_name
-from routerlib.records.call import AUDIT
+from routerlib.records.call import AUDIT, UNTOLD
 from routerlib.records.decision import STEP
 from routerlib.records.prompt import TEMPLATE_SOURCE, USER_GROUP
 
@@ -145,8 +145,9 @@ select coalesce(run_id, 0) as run_id, sum(cost_usd) as cost_usd from costed
 where cost_usd is not null and isfinite(cost_usd) group by all
 """
 
-WAYS = """
+WAYS = f"""
     select candidate, params_hash from told semi join several using (candidate)
+    where params_hash <> '{UNTOLD}'
     group by candidate, params_hash
     qualify row_number() over (
         partition by candidate
@@ -159,7 +160,7 @@ _IS_FIRST = f"""(decision_id is null or decision_id not in (
     select decision_id from decisions where router_hash = '{STEP}'
 ))"""
 # A candidate that was asked in several ways counts by the way with the most scored prompts, the
-# newest among ties.
+# newest among ties. Calls of which nobody told how they were asked count with it.
 CURRENT = f"""
 told as materialized (
     select call_id, prompt_id, candidate, params_hash, {{further}} status, cost_usd, quality,
@@ -167,11 +168,12 @@ told as materialized (
         as first_token_s
     from costed left join judged using (call_id) where {_IS_FIRST}
 ), several as (
-    select candidate from told group by candidate having min(params_hash) <> max(params_hash)
+    select candidate from told where params_hash <> '{UNTOLD}'
+    group by candidate having min(params_hash) <> max(params_hash)
 ), ways as ({{ways}}), current as (
     select told.* from told
     left join ways using (candidate)
-    where ways.params_hash is null or ways.params_hash = told.params_hash
+    where ways.params_hash is null or told.params_hash in (ways.params_hash, '{UNTOLD}')
 )
 """
 

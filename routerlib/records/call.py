@@ -243,6 +243,10 @@ class CandidateModel:
         return max(caps, default=None)
 
 
+# In the place of a hash: nobody has told how it was asked, as of a table of outcomes.
+UNTOLD = "untold"
+
+
 @dataclass(frozen=True)
 class Call:
     """One request to one candidate model, successful or not; immutable once logged.

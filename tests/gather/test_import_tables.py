@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 from routerlib.cli import main
-from routerlib.gather.importers import import_log
-from routerlib.gather.importers.records import Options
+from routerlib.gather.importers import import_log, tables
+from routerlib.gather.importers.records import Options, params_hash
 from routerlib.log.call_log import CallLog
-from routerlib.records.call import CandidateModel, Price
+from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.call import Call, CandidateModel, Price, Score
+from routerlib.records.prompt import Prompt
 
 
 def calls(log: CallLog) -> pd.DataFrame:
@@ -371,3 +373,46 @@ def test_what_an_import_looks_up_does_not_grow_with_the_log(log: CallLog, tmp_pa
     small.write_text("prompt,small,large\nWhat is 7 + 1?,1,0.5\n")
     report = import_log("table", small, log)
     assert (report.n_calls, report.n_known, report.n_scores) == (0, 2, 1)
+
+
+def _prompts_of(path: Path) -> list[str]:
+    with CallLog(path) as log:
+        return list(Outcomes.from_log(log, models=["small"]).prompts)
+
+
+def test_calls_that_are_served_after_an_import_count_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, log_path = tmp_path / "t.csv", tmp_path / "logs.db"
+    path.write_text("prompt,small,large\nA,0,1\nB,1,1\n")
+    given = ["import", "table", str(path), "--log"]
+    assert main([*given, str(log_path)]) == 0
+    served = CandidateModel("small", "m-1", "openai", "", None, None, parameters={"temperature": 0})
+    apart_path = tmp_path / "apart.db"
+    assert main([*given, str(apart_path), "--settings", "temperature 1"]) == 0
+    for each in (log_path, apart_path):
+        with CallLog(each) as log:
+            for text in ("C", "D", "E"):
+                prompt = Prompt.from_text(text)
+                log.add_prompts([prompt])
+                call = Call(prompt.prompt_id, "small", served.params_hash, "ok", "1")
+                log.add_call(call, scores=[Score("person", 1.0)])
+    assert _prompts_of(log_path) == ["A", "B", "C", "D", "E"]
+    assert _prompts_of(apart_path) == ["C", "D", "E"]
+    capsys.readouterr()
+    assert main(["inspect", str(log_path)]) == 0
+    assert "known way: small (2 beside 3); if that was" in capsys.readouterr().out
+    assert main(["inspect", str(apart_path)]) == 0
+    assert "small was asked in 2 ways" in capsys.readouterr().out
+
+
+def test_a_table_that_came_in_before_its_settings_were_marked_comes_in_once(
+    log: CallLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt,small\nA,0\n")
+    with monkeypatch.context() as before:
+        before.setattr(tables, "UNTOLD", params_hash("small"))
+        import_log("table", path, log)
+    assert import_log("table", path, log).n_known == 1
+    assert len(calls(log)) == 1

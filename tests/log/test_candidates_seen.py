@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from routerlib.log import packing
 from routerlib.log.call_log import CallLog
 from routerlib.log.candidates_seen import (
     changes_of_model,
@@ -10,7 +13,7 @@ from routerlib.log.candidates_seen import (
     told_of_ways,
 )
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.records.call import Call, Score
+from routerlib.records.call import UNTOLD, Call, Score
 from routerlib.records.prompt import Prompt
 
 PROMPT = Prompt.from_text("What is 2 + 2?")
@@ -76,8 +79,32 @@ def test_answers_of_another_way_of_asking_are_told_as_left_out(log: CallLog) -> 
             log.add_call(call, scores=[] if repeat == 2 else [Score("exact", float(repeat))])
     log.add_call(Call(prompts[0].prompt_id, "large", "served", "ok", "1"))
     (told,) = told_of_ways(log, ["small", "large"])
-    assert "small was asked in 2 ways" in told
+    assert "small was asked in 2 ways, such as with other settings" in told
     assert "(3 prompts), 3 calls of others (2 scored) are left out" in told
     assert told_of_ways(log, ["large"]) == []
     outcomes = Outcomes.from_log(log, models=["small"])
     assert outcomes.quality.ravel().tolist() == [0.0, 0.0, 0.0]  # of the imported way alone
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_calls_of_untold_settings_count_with_one_known_way_of_asking(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch, in_parts: bool
+) -> None:
+    if in_parts:
+        monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 0)
+        monkeypatch.setattr(packing, "CALLS_OF_PART", 2)
+    texts = ("a?", "b?", "c?", "d?", "e?")
+    prompts = {text: Prompt.from_text(text) for text in texts}
+    log.add_prompts(prompts.values())
+    asked = [("a?", UNTOLD), ("b?", UNTOLD), ("c?", "cold"), ("d?", "cold"), ("d?", "hot")]
+    for text, way in [*asked, ("e?", "hot")]:
+        call = Call(prompts[text].prompt_id, "small", way, "ok", "1")
+        log.add_call(call, scores=[Score("exact", 0.0 if way == "hot" else 1.0)])
+    log.add_call(Call(prompts["e?"].prompt_id, "small", "cold", "error"))
+    outcomes = Outcomes.from_log(log)
+    kept = dict(zip(outcomes.prompts, outcomes.quality.ravel().tolist(), strict=True))
+    assert kept == {"a?": 1.0, "b?": 1.0, "c?": 1.0, "d?": 1.0}, "two known ways never mix"
+    joined, several = told_of_ways(log)
+    assert "small (2 beside 3)" in joined
+    assert "small was asked in 2 ways" in several
+    assert "counts (2 prompts), 2 calls of others (2 scored) are left out" in several

@@ -14,12 +14,20 @@ from routerlib.gather.importers.langfuse import read_langfuse
 from routerlib.gather.importers.ledger import Ledger
 from routerlib.gather.importers.lm_eval import read_lm_eval
 from routerlib.gather.importers.otel import read_otel
-from routerlib.gather.importers.records import BEGUN, NO_ANSWER, Imported, Options, origin
+from routerlib.gather.importers.records import (
+    BEGUN,
+    NO_ANSWER,
+    Imported,
+    Options,
+    origin,
+    params_hash,
+)
 from routerlib.gather.importers.requests import read_requests
 from routerlib.gather.importers.simonw_llm import read_llm
 from routerlib.gather.importers.tables import read_table
 from routerlib.records.answers_inside import ends_with_answer
 from routerlib.records.brief import n_of
+from routerlib.records.call import UNTOLD
 from routerlib.records.thoughts import thought_apart
 
 if TYPE_CHECKING:
@@ -183,7 +191,8 @@ def _each_once(records: Iterable[Imported], kind: str, ledger: Ledger) -> list[I
         if ends_with_answer(record.prompt.messages):
             ledger.left_out[BEGUN] += 1
             continue
-        told = [call.prompt_id, call.params_hash, call.status, call.response, call.asked_at]
+        way = params_hash(call.candidate) if call.params_hash == UNTOLD else call.params_hash
+        told = [call.prompt_id, way, call.status, call.response, call.asked_at]
         identity = origin(kind, call.origin, call.repeat, *told)
         n_before, seen[identity] = seen[identity], seen[identity] + 1
         if n_before and not record.has_id:

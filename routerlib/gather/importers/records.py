@@ -47,6 +47,8 @@ class Options:
         doesn't say.
     `decimal`: what parts off decimals in a table's texts, "." or ","; the other one parts
         thousands. None = what a column shows for sure.
+    `settings`: how a table's models were asked, in any words: a way of asking of its own, which
+        counts with no other. None = nobody knows, so that it counts with how they are asked now.
     """
 
     candidate: str | None = None
@@ -60,6 +62,7 @@ class Options:
     prices: Sequence[CandidateModel] = ()
     output_tokens: int | None = None
     decimal: str | None = None
+    settings: str | None = None
     ledger: Ledger = field(default_factory=Ledger)
     understood: list[str] = field(default_factory=list)
 

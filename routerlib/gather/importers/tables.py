@@ -20,7 +20,7 @@ from routerlib.gather.importers.records import (
 from routerlib.gather.importers.table_file import Table, read_table_file
 from routerlib.gather.importers.table_numbers import is_missing, read_numbers
 from routerlib.gather.judges.number_styles import with_decimal_comma
-from routerlib.records.call import Call, Score, Usage
+from routerlib.records.call import UNTOLD, Call, Score, Usage
 from routerlib.records.canonical import plain_json
 from routerlib.records.columns import check_there
 from routerlib.records.prompt import TASKS, Prompt
@@ -276,7 +276,7 @@ def _call(
     return Call(
         prompt.prompt_id,
         model,
-        params_hash(model),
+        UNTOLD if options.settings is None else params_hash(model, {"settings": options.settings}),
         "ok",
         attempts=None,
         repeat=repeat,
