@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
@@ -30,6 +32,8 @@ def check_possible(estimates: Estimates, n_prompts: int) -> None:
     shape = (n_prompts, len(estimates.models))
     if quality.shape != shape or cost_usd.shape != shape:
         found = f"estimates of shapes {quality.shape} and {cost_usd.shape} in place of {shape}"
+    elif n_prompts == 1 and latency is None and _is_possible_row(quality, cost_usd):
+        return
     elif not (np.abs(quality - 0.5) <= 0.5 + _ROUNDING).all() and not np.isnan(quality).all():
         found = f"an expected quality outside [0, 1] ({_worst(quality, np.abs(quality - 0.5))})"
     elif ((cost_usd < 0) | np.isinf(cost_usd)).any():
@@ -40,6 +44,13 @@ def check_possible(estimates: Estimates, n_prompts: int) -> None:
         return
     raise ValueError(
         f"the router makes {found}, so what it learnt was damaged or altered; train it again"
+    )
+
+
+def _is_possible_row(quality: np.ndarray, cost_usd: np.ndarray) -> bool:
+    """Tell of one prompt alone, in fewer steps, that all is known and possible."""
+    return all(abs(each - 0.5) <= 0.5 + _ROUNDING for each in quality[0].tolist()) and all(
+        0 <= each < inf for each in cost_usd[0].tolist()
     )
 
 

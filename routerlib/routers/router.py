@@ -16,7 +16,7 @@ from routerlib.policies.utility import (
     NO_HASTE,
     Haste,
     by_model,
-    choose_arms,
+    choose_arm,
     names_in_time,
     reason_of,
     told_drawn,
@@ -310,7 +310,7 @@ class Router(Fitted, Estimator):
             return estimates.models.index(best), 1.0, f"keeps to {best}{of_those}: {self.fallback_}"
         else:
             weight = self.cost_weight_ if cost_weight is None else cost_weight
-            arm, propensity = int(choose_arms(estimates, weight, haste)[0]), 1.0
+            arm, propensity = choose_arm(estimates, weight, haste), 1.0
         usual = arm
         if policy is not None and propensity < 1:
             usual = int(policy.without_draw(estimates)[0])

@@ -113,7 +113,9 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
            [0. , 0. ]])
     """
     lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1, keepdims=True))
-    return vectors / np.where(lengths > 0, lengths, 1)
+    if len(lengths) != 1 or not lengths[0, 0] > 0:
+        lengths = np.where(lengths > 0, lengths, 1)
+    return vectors / lengths
 
 
 def _token_ids(text: str) -> np.ndarray:

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 import routerlib
-from routerlib.policies.utility import choose_arms, sweep_cost_weights, utilities, utility
+from routerlib.policies.utility import (
+    NO_HASTE,
+    Haste,
+    choose_arm,
+    choose_arms,
+    sweep_cost_weights,
+    utilities,
+    utility,
+)
 from routerlib.records.decision import Estimates
 
 
@@ -30,6 +38,22 @@ def test_utility_is_quality_minus_weighed_cost() -> None:
     quality, cost_usd = np.array([[0.5, 0.9]]), np.array([[0.1, 1.1]])
     assert utility(quality, cost_usd, 0.5).tolist() == [[0.45, 0.35]]
     assert utility(0.5, 0.1, 0.5) == 0.45
+
+
+@pytest.mark.parametrize("haste", [NO_HASTE, Haste(max_latency_s=1.0)])
+def test_one_prompt_is_chosen_for_as_many_are(haste: Haste) -> None:
+    rng, names = np.random.default_rng(0), ("a", "b", "c", "d")
+    for _ in range(200):  # few values, so that ties are many
+        quality, cost_usd = rng.integers(3, size=(1, 4)) / 2, rng.integers(1, 4, (1, 4)) / 4
+        quality[rng.random((1, 4)) < 0.02] = np.nan
+        one = Estimates(names, quality, cost_usd)
+        free = Estimates(names, quality, np.where(cost_usd < 0.5, np.nan, cost_usd))
+        assert choose_arm(free, 0.0, haste) == choose_arms(free, 0.0, haste)[0]
+        for weight in (0.0, 0.5, 2.0):
+            assert choose_arm(one, weight, haste) == choose_arms(one, weight, haste)[0]
+    for weight in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="cost_weight must be finite"):
+            choose_arm(one, weight, haste)
 
 
 def test_an_unknown_cost_matters_only_where_it_is_weighed() -> None:

@@ -187,13 +187,13 @@ class Neighbours:
 
         `nearest, cosines` (n_prompts, n_neighbors): training prompts, and how alike they are.
         """
-        most = cosines.max(axis=1, keepdims=True)
+        most = np.maximum.reduce(cosines, axis=1, keepdims=True)
         # As float64: sums don't depend on the order of the neighbours beyond the last digits.
         above = (cosines - np.where(np.isfinite(most), most, 0)).astype(float)
         weights = np.exp(above / self.temperature)
         values = self.targets[nearest]
         if self._is_complete:
-            seen = weights.sum(axis=1)[:, np.newaxis]
+            seen = np.add.reduce(weights, axis=1, keepdims=True)
             total = np.einsum("nk,nkt->nt", weights, values)
         else:
             is_observed = ~np.isnan(values)
@@ -243,8 +243,10 @@ def _largest(values: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:
     n_heaps = 2 * kept
     depth = values.shape[1] // n_heaps
     if depth >= _FEWEST_IN_HEAP:
-        tops = values[:, : depth * n_heaps].reshape(len(values), depth, n_heaps).max(axis=1)
-        least = np.partition(tops, kept, axis=1)[:, kept, np.newaxis]
+        heaps = values[:, : depth * n_heaps].reshape(len(values), depth, n_heaps)
+        tops = np.maximum.reduce(heaps, axis=1)
+        tops.partition(kept, axis=1)
+        least = tops[:, kept, np.newaxis]
         if len(values) == 1:
             found = _largest_of_one(values[0], kept, least[0, 0])
             if found is not None:
@@ -266,7 +268,7 @@ def _largest_of_one(
     if len(columns) < kept:
         return None
     seen = values.take(columns).astype(float)
-    order = np.argpartition(seen, len(seen) - kept)[np.newaxis, len(seen) - kept :]
+    order = seen.argpartition(len(seen) - kept)[np.newaxis, len(seen) - kept :]
     return columns[order], seen[order]
 
 

@@ -135,5 +135,7 @@ def _network_of(inputs: np.ndarray, labels: Labels, random_state: int, kept: np.
 
 
 def _network_columns(place: Place, scales: np.ndarray) -> np.ndarray:
-    directions = np.clip(place.coordinates[:, : len(scales)] / scales, -_FARTHEST, _FARTHEST)
+    directions = place.coordinates[:, : len(scales)] / scales
+    np.maximum(directions, -_FARTHEST, out=directions)
+    np.minimum(directions, _FARTHEST, out=directions)
     return np.concatenate([directions, place.counts], axis=1)

@@ -78,8 +78,8 @@ class TopicClassifier:
         A told topic that is known has probability 1; any other is detected.
         """
         logits = columns @ self.slopes + self.constants
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        shares = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
+        shares /= np.add.reduce(shares, axis=1, keepdims=True)
         for row, topic in enumerate(() if told is None else told):
             if topic in self._row_of:
                 shares[row] = 0.0

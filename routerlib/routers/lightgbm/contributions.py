@@ -297,6 +297,8 @@ class ExplainedRouter(Router):
 
     def _spread_out(self, final: np.ndarray) -> np.ndarray:
         """Return expected quality of all candidates, given final log-odds of the main ones."""
+        if not self._additions:
+            return self._blend.quality(final)
         quality = np.empty((len(final), len(self.models_)))
         quality[:, self._main] = self._blend.quality(final)
         for arm, addition in self._additions.items():

@@ -301,14 +301,14 @@ class LGBMRouter(ExplainedRouter):
         self, columns: np.ndarray, topics: Sequence[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         if self.objective == "best_model":
-            shape = (len(columns), len(self.models_))
-            quality, cost_usd = np.zeros(shape), np.full(shape, np.nan)
-            cost_usd[:, self._main] = self._cost.cost_usd(columns)
+            quality = np.zeros((len(columns), len(self.models_)))
             quality[:, self._classes] = (
                 1.0 if self._classifier is None else self._classifier.probabilities(columns)
             )
-            return quality, cost_usd
+            return quality, self._cost.cost_usd(columns)
         known_cost = self._cost.cost_usd(columns)
+        if not self._additions:  # trees estimate all
+            return self._expected(self._parts(columns), topics), known_cost
         cost_usd = np.full((len(columns), len(self.models_)), np.nan)
         cost_usd[:, self._main] = known_cost
         for arm, addition in self._additions.items():
@@ -317,15 +317,13 @@ class LGBMRouter(ExplainedRouter):
 
     def _expected(self, parts: list[np.ndarray], topics: Sequence[str] | None) -> np.ndarray:
         final = self._blend.final(parts)
-        quality = np.empty((len(final), len(self.models_)))
-        quality[:, self._main] = self._blend.quality(final)
-        is_told = self._features.are_known(topics, len(final))
-        if is_told.any():
+        quality = self._spread_out(final)
+        if topics is not None and (is_told := self._features.are_known(topics, len(final))).any():
             told = self._told_blend.final(parts)[is_told]
             quality[np.ix_(is_told, np.array(self._main))] = self._told_blend.quality(told)
             final[is_told] = told
-        for arm, addition in self._additions.items():
-            quality[:, arm] = addition.quality(final.mean(axis=1))
+            for arm, addition in self._additions.items():
+                quality[:, arm] = addition.quality(final.mean(axis=1))
         if topics is not None and self._topic_shift.shifts:
             shifts = self._topic_shift.rows(topics, len(self._main))
             quality[:, self._main] = np.clip(quality[:, self._main] + shifts, 0, 1)

@@ -66,6 +66,8 @@ class Scorer:
 
     def raw(self, columns: np.ndarray) -> np.ndarray:
         """Return raw scores of shape (n_rows, n_classes)."""
+        if len(columns) == 1:
+            return self._sums(np.ascontiguousarray(columns.T, dtype=float)).T
         scores = np.empty((len(columns), self._n_classes))
         for start in range(0, len(columns), _ROWS_AT_ONCE):
             some = slice(start, start + _ROWS_AT_ONCE)
@@ -93,7 +95,7 @@ class Scorer:
         added = self._values.take(self._starts + lowest)
         rounds = added.reshape(-1, self._n_classes * added.shape[1])
         # One tree after the other, as LightGBM adds them: numpy sums a single column in pairs.
-        sums = rounds.sum(axis=0) if rounds.shape[1] > 1 else np.cumsum(rounds)[-1:]
+        sums = np.add.reduce(rounds, axis=0) if rounds.shape[1] > 1 else np.cumsum(rounds)[-1:]
         return sums.reshape(self._n_classes, -1)
 
 

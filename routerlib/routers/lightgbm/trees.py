@@ -165,11 +165,13 @@ class CostTrees:
 
     def cost_usd(self, columns: np.ndarray) -> np.ndarray:
         """Return expected US dollars, shape (n_prompts, n_models); NaN where unknown."""
+        if self._scorer is None:
+            return np.full((len(columns), self.n_models), np.nan)
+        known = self.scale.cost_usd(self._scorer.raw(columns) / self.n_boosters)
+        if len(self.arms) == self.n_models:
+            return known
         cost_usd = np.full((len(columns), self.n_models), np.nan)
-        if self._scorer is not None:
-            cost_usd[:, self.arms] = self.scale.cost_usd(
-                self._scorer.raw(columns) / self.n_boosters
-            )
+        cost_usd[:, self.arms] = known
         return cost_usd
 
     def contributions(self, columns: np.ndarray) -> np.ndarray:
