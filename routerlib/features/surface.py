@@ -36,6 +36,8 @@ from routerlib.records.brief import both_ends
 _HEAD_CHARACTERS = 16_000
 _TAIL_CHARACTERS = 4_000
 _COMPRESSED_CHARACTERS = 2_000
+# Of 16 KB (2 to the power of 14): as many bytes as these characters may be, and less to lay out.
+_WINDOW = 14
 _SHORT_WORD, _LONG_WORD, _VERY_LONG_WORD = 3, 6, 9
 _FEWEST_OPTIONS = 3
 # Numbers beyond it, and those that no number type holds, count as that large.
@@ -103,6 +105,8 @@ _MATCHES = np.array(
 # Characters that some pattern can't do without, a bit each; and of each pattern of several of them
 # its column, those that it needs one of, those of another kind likewise, and its hint.
 _TELLING = frozenset[str]().union(*(each for needed in NEEDED.values() for each in needed))
+# In a plain text these are left out at once.
+_NOT_TELLING = bytes(code for code in range(128) if chr(code) not in _TELLING)
 _BIT = {sign: 1 << at for at, sign in enumerate(sorted(_TELLING))}
 _LOOKED_FOR: list[tuple[int, int, int, re.Pattern[str], re.Pattern[str] | None]] = [
     (
@@ -188,7 +192,8 @@ def _character_counts(seen: str, is_plain: bool) -> dict[str, float]:
 
 
 def _pattern_counts(seen: str, characters: dict[str, float]) -> list[float]:
-    present = sum(map(_BIT.__getitem__, _TELLING.intersection(seen)))
+    told = seen.encode().translate(None, _NOT_TELLING).decode() if seen.isascii() else seen
+    present = sum(map(_BIT.__getitem__, _TELLING.intersection(told)))
     if characters["share_digits"]:
         present |= _BIT["0"]
     counts = [characters.get(name, 0.0) for name in PATTERN_COUNTS]
@@ -223,7 +228,7 @@ def _shape(text: str, seen: str, words: list[str], n_words: int, n_digits: float
         n_distinct / max(len(words), 1),
         float(seen.rstrip().endswith(("?", "？", "؟"))),
         float(bool(words) and words[0] in _IMPERATIVES),
-        len(zlib.compress(head, 1)) / len(head),
+        len(zlib.compress(head, 1, _WINDOW)) / len(head),
         share_long,
         n_words / n_sentences + 100 * share_long,
         *_word_lengths(lengths, n_distinct),
@@ -352,7 +357,7 @@ def _shape_of_plain(texts: PlainTexts, words: PlainWords) -> np.ndarray:
             n_distinct / divisors,
             [text.rstrip().endswith("?") for text in texts.texts],
             words.begin_with(_IMPERATIVES),
-            [len(zlib.compress(head, 1)) / len(head) for head in heads],
+            [len(zlib.compress(head, 1, _WINDOW)) / len(head) for head in heads],
             share_long,
             n_words / n_sentences + 100 * share_long,
             words.longest(),

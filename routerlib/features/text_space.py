@@ -61,9 +61,9 @@ class TermIndex:
         if len(self.terms) == 0:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         found = _terms(ids)
-        columns = np.minimum(self.terms.searchsorted(found), len(self.terms) - 1)
-        columns = columns[self.terms[columns] == found]
-        weights = self.weights[columns]
+        columns = self.terms.searchsorted(found)
+        columns = columns[self.terms.take(columns, mode="clip") == found]
+        weights = self.weights.take(columns)
         return columns, weights / max(float(np.sqrt(weights @ weights)), 1e-12)
 
     def rows(self, token_ids: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

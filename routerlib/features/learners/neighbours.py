@@ -191,7 +191,7 @@ class Neighbours:
         # As float64: sums don't depend on the order of the neighbours beyond the last digits.
         above = (cosines - np.where(np.isfinite(most), most, 0)).astype(float)
         weights = np.exp(above / self.temperature)
-        values = self.targets[nearest]
+        values = self.targets.take(nearest, axis=0)
         if self._is_complete:
             seen = np.add.reduce(weights, axis=1, keepdims=True)
             total = np.einsum("nk,nkt->nt", weights, values)

@@ -49,13 +49,12 @@ class Blend:
     def final(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Return final log-odds, shape (n_prompts, n_models), of those of each part."""
         together = np.array(parts)
-        final = np.empty(together.shape[1:])
-        final[:] = self.levels
         common = np.add.reduce(together, axis=2, keepdims=True) / together.shape[2]
         together -= common
         together *= self.shares[:, np.newaxis, np.newaxis]
         together += self.difficulties[:, np.newaxis, np.newaxis] * common
-        for added in together:  # one after the other: sums depend on the order
+        final = together[0] + self.levels
+        for added in together[1:]:  # one after the other: sums depend on the order
             final += added
         return final
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
 
@@ -83,10 +84,11 @@ class Scorer:
     def _sums(self, columns: np.ndarray) -> np.ndarray:
         """Return scores of shape (n_classes, n_rows) of columns of shape (n_columns, n_rows)."""
         seen = columns.take(self._features, axis=0)
-        if np.isnan(columns).any():
+        if isnan(np.add.reduce(columns, axis=None)):  # then one of them may be
             seen = np.where(np.isnan(seen), self._missing, seen)
         word = self._change.dtype
-        answers = np.negative((seen <= self._thresholds).astype(word))  # all bits, or none
+        answers = (seen <= self._thresholds).view(np.uint8)
+        answers = np.negative(answers.astype(word, copy=False))  # all bits, or none
         kept = answers.take(self._asked, axis=0)
         kept &= self._change
         kept ^= self._if_no
