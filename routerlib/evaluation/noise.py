@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from routerlib.log import queries
+from routerlib.log import counted, queries
 from routerlib.metrics.intervals import Interval, paired_bootstrap, within_possible
 from routerlib.metrics.tails import widen_below_few
 from routerlib.outcomes.families import families_of
@@ -110,7 +110,7 @@ def repeats_from_log(log: CallLog, models: Sequence[str] | None = None) -> Repea
 
 
 def _read(path: queries.Source, models: Sequence[str] | None) -> Repeats:
-    cells = queries.run(path, queries.REPEATS, parameters={"judge": None})
+    cells = queries.run(path, counted.REPEATS, parameters={"judge": None})
     names = tuple(models) if models is not None else tuple(cells.candidate.unique())
     cells = cells[cells.candidate.isin(names)]
     ids, numbers = cells.prompt_id.unique(), np.sort(cells.repeat.unique())

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from routerlib.log.counted import IS_FIRST
 from routerlib.log.judging import IS_ASKED
 from routerlib.log.sealed import STRIDE
 from routerlib.records.brief import n_of
@@ -28,14 +29,18 @@ select
         (select 1 from scores where scores.call_id = calls.call_id))
 from calls where {IS_ASKED} group by candidate order by min(call_id)
 """
+# Few logs hold any, which an index tells without the calls themselves.
+_SEVERAL_WAYS = """
+select candidate from calls group by candidate having min(params_hash) <> max(params_hash) limit 1
+"""
 # Of each candidate that was asked in several ways: the way, calls and scored prompts of each, the
-# known way that counts first, the unknown one last.
+# known way that counts first, the unknown one last. A cascade's further answers choose no way.
 _WAYS = f"""
 select
     candidate, params_hash, count(*), count(distinct case when status = 'ok' and exists
         (select 1 from scores where scores.call_id = calls.call_id) then prompt_id end)
-from calls where {IS_ASKED} and candidate in (
-    select candidate from calls where {IS_ASKED}
+from calls where {IS_ASKED} and {IS_FIRST} and candidate in (
+    select candidate from calls where {IS_ASKED} and {IS_FIRST}
     group by candidate having min(params_hash) <> max(params_hash)
 ) group by candidate, params_hash
 order by candidate, params_hash = '{UNTOLD}', 4 desc, max(call_id) desc
@@ -142,6 +147,8 @@ def told_of_ways(log: CallLog, used: Collection[str] | None = None) -> list[str]
 
     `used`: names that a router can choose from; None = all of the log.
     """
+    if not log.lookup(_SEVERAL_WAYS):
+        return []
     joined, lines = [], []
     rows = (row for row in log.lookup(_WAYS) if used is None or row[0] in used)
     for candidate, found in groupby(rows, key=lambda row: row[0]):

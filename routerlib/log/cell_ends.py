@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routerlib.log import queries
+from routerlib.log import counted, queries
 from routerlib.records.endings import broken_by
 from routerlib.records.messages import TOOL_CALLS
 
@@ -18,7 +18,7 @@ _FURTHER = f"""finish_reason, error_type, output_tokens, response is not null
     and json_extract(extra, '$.{TOOL_CALLS}') is null as is_judgeable,"""
 _ENDS = f"""
 with {queries.PRICED}, {queries.JUDGED},
-{queries.CURRENT.format(further=_FURTHER, ways=queries.WAYS)}
+{counted.CURRENT.format(further=_FURTHER, ways=counted.WAYS)}
 select prompt_id, candidate, bool_or(status = 'ok') as has_answer,
     bool_or(status = 'ok' and is_judgeable) as is_judgeable,
     bool_or(status in ('empty', 'refused')) as is_empty,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 
-from routerlib.log import queries
+from routerlib.log import counted, queries
 from routerlib.log.packing import n_parts
 from routerlib.log.parts import Grids, Known, PartsRead, read_parts
 from routerlib.log.purchases import Purchases
@@ -160,7 +160,7 @@ def _read_parts(reader: queries.Reader, judge: str | None, order: _Order) -> Par
 
 
 def _read_whole(reader: queries.Reader, judge: str | None, order: _Order) -> PartsRead | None:
-    reader.keep("cells", queries.CELLS, {"judge": judge})
+    reader.keep("cells", counted.CELLS, {"judge": judge})
     scored = reader.frame(_SCORED)
     if scored.empty:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from routerlib.log import queries
+from routerlib.log import counted, queries
 from routerlib.outcomes.answers import Answers, Logprobs, Said
 from routerlib.records.logprobs import LOGPROBS
 
@@ -34,7 +34,7 @@ def _read(
     source: queries.Source, prompt_ids: Sequence[str], models: Sequence[str], judge: str | None
 ) -> list[Said]:
     with queries.opened(source) as reader:
-        reader.keep("shown", queries.ANSWERS, {"judge": judge})
+        reader.keep("shown", counted.ANSWERS, {"judge": judge})
         rows = reader.frame(_SHOWN)
     found: dict[tuple[str, str], tuple[str | None, Logprobs | None]] = {}
     columns = (rows[name].tolist() for name in ("prompt_id", "candidate", "response", "logprobs"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from routerlib.log import queries
+from routerlib.log import counted, queries
 from routerlib.log.packing import Packed, n_parts
 from routerlib.log.schema import LogError
 from routerlib.log.sealed_tables import SealedSnapshot, SealedTable
@@ -149,14 +149,14 @@ def each_answer(source: queries.Source, judge: str | None = None) -> Iterator[tu
     """
     with queries.opened(source) as reader:
         if n_parts(reader) == 1:
-            reader.keep("shown", queries.ANSWERS, {"judge": judge})
+            reader.keep("shown", counted.ANSWERS, {"judge": judge})
             yield from reader.each(_SHOWN)
             return
         parts = _Parts(reader, with_stored=True)
         ways = _chosen_ways(reader, parts, judge)
         for part in parts:
             part.add("chosen_ways", ways)
-            part.keep("shown", queries.ANSWERS_BY_WAYS, {"judge": judge})
+            part.keep("shown", counted.ANSWERS_BY_WAYS, {"judge": judge})
             yield from part.each(_SHOWN)
 
 
@@ -231,7 +231,7 @@ def _grids(
     part: queries.Reader, judge: str | None, names: Sequence[str], ways: pd.DataFrame
 ) -> tuple[np.ndarray, Grids]:
     part.add("chosen_ways", ways)
-    part.keep("cells", queries.CELLS_BY_WAYS, {"judge": judge})
+    part.keep("cells", counted.CELLS_BY_WAYS, {"judge": judge})
     part.keep("rows", _PROMPTS)
     prompt_ids = part.frame("select prompt_id from rows order by row").prompt_id
     row, model, *values = part.arrays(_GRID, {"names": list(names)})

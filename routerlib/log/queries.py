@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from routerlib.log.damage import surprises
 from routerlib.log.judging import IS_ASKED, RUN_KIND, SOURCE
 from routerlib.log.unknown_names import unknown_name
-from routerlib.records.call import AUDIT, UNTOLD
-from routerlib.records.decision import STEP
+from routerlib.records.call import AUDIT
 from routerlib.records.prompt import TEMPLATE_SOURCE, USER_GROUP
 
 if TYPE_CHECKING:
@@ -143,85 +142,6 @@ SPENT_BY_RUN = f"""
 with asked as (select * from calls), {_COSTS}
 select coalesce(run_id, 0) as run_id, sum(cost_usd) as cost_usd from costed
 where cost_usd is not null and isfinite(cost_usd) group by all
-"""
-
-WAYS = f"""
-    select candidate, params_hash from told semi join several using (candidate)
-    where params_hash <> '{UNTOLD}'
-    group by candidate, params_hash
-    qualify row_number() over (
-        partition by candidate
-        order by count(distinct prompt_id) filter (quality is not null) desc, max(call_id) desc
-    ) = 1
-"""
-# A cascade asks on only where an answer looked bad: what it got then describes these prompts, and
-# not its candidate. Whoever was asked first was chosen by the prompt alone.
-_IS_FIRST = f"""(decision_id is null or decision_id not in (
-    select decision_id from decisions where router_hash = '{STEP}'
-))"""
-# A candidate that was asked in several ways counts by the way with the most scored prompts, the
-# newest among ties. Calls of which nobody told how they were asked count with it.
-CURRENT = f"""
-told as materialized (
-    select call_id, prompt_id, candidate, params_hash, {{further}} status, cost_usd, quality,
-        latency_s, try_cast(json_extract_string(extra, '$.first_token_s') as double)
-        as first_token_s
-    from costed left join judged using (call_id) where {_IS_FIRST}
-), several as (
-    select candidate from told where params_hash <> '{UNTOLD}'
-    group by candidate having min(params_hash) <> max(params_hash)
-), ways as ({{ways}}), current as (
-    select told.* from told
-    left join ways using (candidate)
-    where ways.params_hash is null or told.params_hash in (ways.params_hash, '{UNTOLD}')
-)
-"""
-
-# One row per (prompt, candidate), in no order. A cell with any ok call is judged by its ok calls;
-# without one it has failed.
-_CELLS = f"""
-with {PRICED}, {JUDGED}, {CURRENT.format(further="", ways="{ways}")}
-select
-    prompt_id,
-    candidate,
-    avg(quality) as quality,
-    coalesce(
-        avg(cost_usd) filter (status = 'ok'),
-        avg(cost_usd)
-    ) as cost_usd,
-    avg(latency_s) filter (status = 'ok' and isfinite(latency_s)) as latency_s,
-    avg(first_token_s) filter (status = 'ok' and isfinite(first_token_s) and first_token_s >= 0)
-        as first_token_s,
-    count(*) filter (status = 'ok') = 0 as is_failed,
-    min(call_id) as first_call
-from current
-group by prompt_id, candidate
-"""
-CELLS = _CELLS.format(ways=WAYS)
-# The same where the ways that count were chosen before, in a table.
-CELLS_BY_WAYS = _CELLS.format(ways="from chosen_ways")
-
-_IS_STORED = "repeat, response is not null as is_stored,"
-# One row per (prompt, candidate) with an answer that can be shown: of the first repeat, the newest.
-_ANSWERS = f"""
-with {PRICED}, {JUDGED}, {CURRENT.format(further=_IS_STORED, ways="{ways}")}
-select prompt_id, candidate, call_id
-from current
-where status = 'ok' and is_stored
-qualify row_number() over (partition by prompt_id, candidate order by repeat, call_id desc) = 1
-order by call_id
-"""
-ANSWERS = _ANSWERS.format(ways=WAYS)
-ANSWERS_BY_WAYS = _ANSWERS.format(ways="from chosen_ways")
-
-# One row per scored (prompt, candidate, repeat).
-REPEATS = f"""
-with {PRICED}, {JUDGED}, {CURRENT.format(further="repeat,", ways=WAYS)}
-select prompt_id, candidate, repeat, avg(quality) as quality, min(call_id) as first_call
-from current
-where quality is not null
-group by prompt_id, candidate, repeat
-order by first_call
 """
 
 # One row per decision, with the outcome of the candidate that was chosen; another one that

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from routerlib.log.call_log import CallLog
-from routerlib.log.candidates_seen import told_of_steps
+from routerlib.log.candidates_seen import told_of_steps, told_of_ways
 from routerlib.log.choices import LoggedChoices
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
@@ -84,6 +84,23 @@ def test_no_pair_of_answers_is_there_because_the_first_one_looked_bad(served: Ca
     served.add_call(Call(prompt_id, "large", "b2:h", "ok", "4"), scores=[Score("exact", 1.0)])
     again = Outcomes.from_log(served, models=["small", "large"])
     assert np.isfinite(again.quality[0, 1])
+
+
+def test_what_a_cascade_asked_on_for_in_another_way_chooses_no_way(tmp_path: Path) -> None:
+    with CallLog(tmp_path / "logs.db") as log:
+        prompts = [Prompt.from_text(text) for text in ("a?", "b?")]
+        log.add_prompts(prompts)
+        for prompt in prompts:
+            number = asked(log, prompt, "small", 1.0, False)
+            asked(log, prompt, "large", 1.0, True, after=number)
+        collected = Call(prompts[0].prompt_id, "large", "b2:collected", "ok", "4")
+        log.add_call(collected, scores=[Score("exact", 1.0)])
+        assert told_of_ways(log) == [], "one way of the calls that count"
+        earlier = Call(prompts[0].prompt_id, "large", "b2:earlier", "ok", "4")
+        log.add_call(earlier, scores=[Score("exact", 0.0)])
+        (told,) = told_of_ways(log)
+        assert "large was asked in 2 ways" in told
+        assert "(1 prompt), 1 call of others (1 scored) are left out" in told
 
 
 def test_off_policy_values_are_of_first_steps_with_their_propensities(served: CallLog) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from routerlib.log import packing, queries
+from routerlib.log import counted, packing, queries
 from routerlib.log.call_log import CallLog
 from routerlib.log.cells import blended_judges
 from routerlib.log.compact import compact
@@ -149,7 +149,7 @@ def test_answers_that_can_be_shown_are_those_of_the_whole_log(
     assert len(whole) > 40
     assert whole == sorted(
         log.sql(
-            queries.ANSWERS.replace("$judge", "null" if judge is None else f"'{judge}'")
+            counted.ANSWERS.replace("$judge", "null" if judge is None else f"'{judge}'")
         ).itertuples(index=False, name=None)
     )
     monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
