@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from routerlib.routers.lightgbm.blend import Blend
-from routerlib.routers.lightgbm.fit_blend import blend_out_of_fold, fit_blend
+from routerlib.routers.lightgbm.fit_blend import begin_out_of_fold, fit_blend
 
 N_MODELS = 3
 
@@ -125,9 +125,9 @@ def test_missing_cells_and_a_single_candidate_are_no_obstacle() -> None:
 def test_out_of_fold_a_prompt_does_not_move_its_own_estimate() -> None:
     truth = log_odds_of(0.5, 100, seed=7)
     quality = draw(truth, 8)
-    before = blend_out_of_fold({"trees": truth}, quality, *marks(100))
+    before = begin_out_of_fold({"trees": truth}, quality, *marks(100))()
     quality[0] = 1 - quality[0]
-    after = blend_out_of_fold({"trees": truth}, quality, *marks(100))
+    after = begin_out_of_fold({"trees": truth}, quality, *marks(100))()
 
     assert np.array_equal(before[0], after[0])
     assert not np.array_equal(before[1], after[1])
@@ -142,7 +142,8 @@ def test_out_of_fold_choices_are_not_told_to_lose_where_nobody_is_better() -> No
         folds, groups, labels = marks(50)
         others = np.stack([quality[folds != fold].mean(axis=0) for fold in folds])
         part = 2 * np.log(others / (1 - others)) + rng.normal(0, 0.5, quality.shape)
-        chosen = blend_out_of_fold({"trees": part}, quality, folds, groups, labels).argmax(axis=1)
+        blended = begin_out_of_fold({"trees": part}, quality, folds, groups, labels)()
+        chosen = blended.argmax(axis=1)
         gains.append((quality[np.arange(50), chosen] - quality.mean(axis=1)).mean())
 
     assert abs(np.mean(gains)) < 2 * np.std(gains) / np.sqrt(len(gains))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from routerlib.features.learners.log_odds import log_odds, shrunk_mean, sigmoid
+from routerlib.features.pieces import begin, share
 from routerlib.routers.lightgbm.blend import Blend, weighed
 
 # How much each part has to say before anything was seen: of the difficulty, and of differences.
@@ -102,34 +103,48 @@ def fit_blend(
     return replace(blend, doubt=_doubt(blend.quality(final), quality, labels))
 
 
-def blend_out_of_fold(
+def begin_out_of_fold(
     parts: Mapping[str, np.ndarray],
     quality: np.ndarray,
     folds: np.ndarray,
     groups: np.ndarray,
     labels: np.ndarray,
-) -> np.ndarray:
-    """Return final log-odds of training prompts, each blended as the other folds would.
+) -> Callable[[], np.ndarray]:
+    """Begin to blend training prompts, each as the other folds would; gives final log-odds.
 
     Parts of the other folds were learnt from this one too: left where they are, its own would lie
     the lower under their level, the higher its quality was, and its gains would pass for losses.
 
     Shape (n_prompts, n_models); arguments as of `fit_blend`.
     """
-    final = np.empty(quality.shape)
     parts = {name: level_between_folds(part, folds) for name, part in parts.items()}
-    for fold in np.unique(folds):
-        out = folds == fold
-        kept = ~out if not out.all() else out
-        blend = fit_blend(
-            {name: part[kept] for name, part in parts.items()},
-            quality[kept],
-            folds[kept],
-            groups[kept],
-            labels[kept],
-        )
-        final[out] = blend.final([part[out] for part in parts.values()])
-    return final
+    given = [share(each) for each in (parts, quality, folds, groups, labels)]
+    numbers = np.unique(folds).tolist()
+    blends = begin(_blend_without, [(*given, fold) for fold in numbers], "blends")
+
+    def found() -> np.ndarray:
+        final = np.empty(quality.shape)
+        for fold, blend in zip(numbers, blends(), strict=True):
+            out = folds == fold
+            final[out] = blend.final([part[out] for part in parts.values()])
+        return final
+
+    return found
+
+
+def _blend_without(
+    parts: Mapping[str, np.ndarray],
+    quality: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray,
+    labels: np.ndarray,
+    fold: int,
+) -> Blend:
+    """Fit to the other folds, or to the only one."""
+    out = folds == fold
+    kept = ~out if not out.all() else out
+    kept_parts = {name: part[kept] for name, part in parts.items()}
+    return fit_blend(kept_parts, quality[kept], folds[kept], groups[kept], labels[kept])
 
 
 def level_between_folds(part: np.ndarray, folds: np.ndarray) -> np.ndarray:

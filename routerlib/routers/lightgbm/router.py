@@ -22,7 +22,7 @@ from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.boosters import train_classifier
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
-from routerlib.routers.lightgbm.fit_blend import blend_out_of_fold, fit_blend
+from routerlib.routers.lightgbm.fit_blend import begin_out_of_fold, fit_blend
 from routerlib.routers.lightgbm.labels import best_labels, have_few_labels
 from routerlib.routers.lightgbm.latency_trees import LatencyTrees
 from routerlib.routers.lightgbm.scoring import Scorer
@@ -225,6 +225,7 @@ class LGBMRouter(ExplainedRouter):
         parts = {"trees": raw.detected, **self._simpler_parts(columns.detected)}
         told = {"trees": raw.told, **self._simpler_parts(columns.told)}
         known = (main.quality, folds, main.groups, self._features.labels_)
+        blended = begin_out_of_fold(parts, *known)
         self._blend, self._told_blend = fit_blend(parts, *known), fit_blend(told, *known)
         if main.topics is not None and "topic" not in self._features.starts():
             expected = self._blend.quality(self._blend.final(list(parts.values())))
@@ -233,8 +234,7 @@ class LGBMRouter(ExplainedRouter):
         log_cost = mean_log(self._cost.cost_usd(columns.detected))
         for arm in map(int, np.flatnonzero(few)):
             self._additions[arm] = self._addition(common, log_cost, outcomes, arm)
-        final = blend_out_of_fold(parts, *known)
-        estimates = self._held_out(final, held_out_usd, outcomes, folds)
+        estimates = self._held_out(blended(), held_out_usd, outcomes, folds)
         self.held_out_ = HeldOut(estimates, folds, is_drawn_together=True)
 
     def _held_out(
