@@ -1,8 +1,10 @@
 """Print what a cluster brings: features and a whole fit by one worker and by two, and its quality.
 
-Run ``python benchmarks/cluster.py [--prompts 4000] [--candidates 2] [--only speed] [--demo]``. With
-``--demo`` nothing is measured: a scheduler and two workers are started on loopback, `routerlib
-train` and `routerlib predict` run on them, and everything ends.
+Run ``python benchmarks/cluster.py [--prompts N] [--candidates 2] [--only speed] [--demo]``; without
+``--prompts`` speed is measured at sizes that a team would use a cluster for, beside what two
+processes of plain work bring on this machine. With ``--demo`` nothing is measured: a scheduler and
+two workers are started on loopback, `routerlib train` and `routerlib predict` run on them, and
+everything ends.
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from losses import log_losses, with_interval
 from outcome_tables import read_nine
+from threadpoolctl import threadpool_limits
 
 from routerlib.evaluation.compare import compare
 from routerlib.features.prompt_columns import GROUPS
@@ -35,6 +40,11 @@ from routerlib.routers.lightgbm.boosting import boosted_by
 from routerlib.routers.training.train import train_router
 
 PATIENCE_S = 60
+DEMO_PROMPTS = 4000
+# Prompts and candidates that speed is measured with.
+SIZES = ((48_000, 2), (30_000, 9))
+# Work of each kind that the ceiling is measured with: a second or so.
+ADDED, MULTIPLIED, STREAMED = 10_000_000, 20, 20
 # Candidates of the public table that the quality is measured on.
 N_CANDIDATES = 2
 
@@ -42,19 +52,58 @@ N_CANDIDATES = 2
 def main() -> None:
     """Measure, or show."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=4000)
+    parser.add_argument("--prompts", type=int, help="one size instead of the usual ones")
     parser.add_argument("--candidates", type=int, default=2)
     parser.add_argument("--only", choices=("speed", "quality"), help="one of the two parts")
     parser.add_argument("--demo", action="store_true", help="only run both commands once")
     given = parser.parse_args()
     if given.demo:
-        demo(given.prompts)
+        demo(given.prompts or DEMO_PROMPTS)
         return
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if given.only != "quality":
-        print_speed(given.prompts, given.candidates)
+        print_ceiling()
+        for size in [(given.prompts, given.candidates)] if given.prompts else SIZES:
+            print_speed(*size)
     if given.only != "speed":
         print_quality()
+
+
+def print_ceiling() -> None:
+    """Print what two processes of plain work bring on this machine, whoever makes them."""
+    kinds = {"Python": in_python, "matrix products": of_matrices, "memory": through_memory}
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        list(pool.map(len, ["begin", "them"]))
+        told = []
+        for name, work in kinds.items():
+            one, two = (min(took_s(pool, work, n) for _ in range(3)) for n in (1, 2))
+            told.append(f"{name} {2 * one / two:.2f}")
+    print("ceiling, two processes against one, the best of 3: " + ", ".join(told))
+
+
+def took_s(pool: ProcessPoolExecutor, work: Callable[[int], float], n: int) -> float:
+    """Return the seconds that a work takes, done n times at once."""
+    begun = time.perf_counter()
+    list(pool.map(work, range(n)))
+    return time.perf_counter() - begun
+
+
+def in_python(seed: int) -> float:
+    """Add numbers up one by one."""
+    return sum(number * number % 7 for number in range(seed, ADDED))
+
+
+def of_matrices(seed: int) -> float:
+    """Multiply matrices that fit into a core's own memory."""
+    matrix = np.random.default_rng(seed).random((1200, 1200), dtype=np.float32)
+    with threadpool_limits(limits=1):
+        return float(sum((matrix @ matrix)[0, 0] for _ in range(MULTIPLIED)))
+
+
+def through_memory(seed: int) -> float:
+    """Go through numbers that fit into no cache."""
+    numbers = np.random.default_rng(seed).random(10_000_000)
+    return float(sum((numbers * 1.5 + 2).sum() for _ in range(STREAMED)))
 
 
 def print_speed(n_prompts: int, n_models: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import resource
 import signal
 import sys
 import threading
@@ -79,6 +80,22 @@ def test_workers_read_what_this_process_reads_and_only_what_is_missing(
         for ids, known in zip(each.encoded.token_ids, expected.encoded.token_ids, strict=True):
             assert ids.dtype == known.dtype
             np.testing.assert_array_equal(ids, known)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc's malloc")
+def test_workers_make_an_array_where_the_last_one_was(address: str) -> None:
+    with Workers(address) as workers:
+        found = workers.client.submit(new_pages, pure=False).result()
+    assert found < 1000  # of 4,000 where each array is made of fresh ones
+
+
+def new_pages() -> int:
+    """Count the pages that the system gives for 20 arrays of 800 KB, one after the other."""
+    np.ones(100_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(100_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def test_the_router_of_a_cluster_is_the_one_of_one_machine(
