@@ -237,6 +237,25 @@ def test_what_only_one_worker_had_is_sent_anew_when_it_dies(
     assert "workers were lost" in capsys.readouterr().out
 
 
+def test_what_is_sent_to_a_worker_that_died_just_now_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Client(processes=False, n_workers=1, dashboard_address=None)
+    with cluster as client, Workers(client) as workers:
+        sent = client.scatter
+        answers = [OSError("Timed out trying to connect to tcp://127.0.0.1:1 after 30 s")]
+
+        def scatter(*given: Any, **settings: Any) -> Any:
+            if answers:
+                raise answers.pop()
+            return sent(*given, **settings)
+
+        monkeypatch.setattr(client, "scatter", scatter)
+        pieces = Pieces(workers)
+        values = pieces.share(np.arange(5))
+        assert pieces.begin(np.take, [(values, 3)], "values")() == [3]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [("split_feature=", "split_feature=9"), ("end of trees", "end"), ("tree\n", "\xff")],

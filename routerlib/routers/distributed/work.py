@@ -95,13 +95,15 @@ def all_begun(
 
 
 def lost_workers() -> tuple[type[BaseException], ...]:
-    """Return what a task ends with when all who had what it needs are gone."""
+    """Return what a task ends with when all who had what it needs are gone.
+
+    An OSError among them: what is sent to a worker that died just now finds nobody who listens.
+    """
     from concurrent.futures import CancelledError
 
     from distributed import KilledWorker
-    from distributed.comm.core import CommClosedError
 
-    return (CancelledError, CommClosedError, KilledWorker, TimeoutError)
+    return (CancelledError, KilledWorker, OSError, TimeoutError)
 
 
 class _Begun:

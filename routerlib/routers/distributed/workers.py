@@ -110,7 +110,7 @@ class Workers:
             return
         try:
             self.client.restart(timeout=_PATIENCE_S)
-            self.client.run(_keep_memory)
+            self.client.run(_keep_memory, on_error="ignore")
         except Exception as error:
             raise ConnectionError(
                 f"the workers at {self.client.scheduler.address} couldn't be restarted ({error}); "
@@ -129,7 +129,7 @@ class Workers:
                 f"the cluster at {self._given} has no worker; start some: dask worker ADDRESS"
             )
         if self._started is None:
-            self.client.run(_keep_memory)
+            self.client.run(_keep_memory, on_error="ignore")
 
     def _connected(self, address: str) -> Client:
         try:
@@ -151,7 +151,7 @@ class Workers:
         )
         self.client = self._distributed.Client(self._started, set_as_default=False)
         self.client.run(_hush)
-        self.client.run(_keep_memory)
+        self.client.run(_keep_memory, on_error="ignore")
 
     def _stop(self) -> None:
         if self.client is not None:
