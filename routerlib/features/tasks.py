@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from routerlib.records.brief import both_ends
@@ -12,6 +15,7 @@ from routerlib.records.brief import both_ends
 _SCRIPT_CHANGE = re.compile(
     r"(?<=[㐀-鿿぀-ヿ가-힣฀-๿])(?=[a-z0-9])|(?<=[a-z0-9])(?=[㐀-鿿぀-ヿ가-힣฀-๿])"
 )
+_SPACELESS = re.compile(r"[㐀-鿿぀-ヿ가-힣฀-๿]")
 _HEAD_CHARACTERS = 2_000
 _TAIL_CHARACTERS = 1_000
 
@@ -148,7 +152,11 @@ _RULES: tuple[_Rule, ...] = (
         {
             r"^\W*(?:hi|hello|hey|thanks?|thank you|good (?:morning|evening|night)|how are you"
             r"|hallo|guten|danke|bonjour|salut|merci|hola|gracias|ciao"
-            r"|こんにちは|你好|안녕)(?!\w)": ("",),
+            r"|こんにちは|你好|안녕)(?!\w)": (
+                *("hi", "hello", "hey", "thank", "good ", "how are", "hallo", "guten", "danke"),
+                *("bonjour", "salut", "merci", "hola", "gracias", "ciao", "こんにちは", "你好"),
+                "안녕",
+            ),
             r"\b(?:tell me (?:a|about)|what do you think|chat with|your opinion)\b": (
                 *("tell me a", "what do you think", "chat with", "your opinion"),
             ),
@@ -157,31 +165,103 @@ _RULES: tuple[_Rule, ...] = (
 )
 
 
-def _plain(rule: _Rule) -> _Rule:
-    """Return what of a rule can match a text in ASCII."""
-    phrases = (
-        each._replace(needed=tuple(filter(str.isascii, each.needed))) for each in rule.phrases
-    )
-    return rule._replace(marks=tuple(filter(str.isascii, rule.marks)), phrases=tuple(phrases))
+class _Check(NamedTuple):
+    """One way for a plain text to have a task: a word of a rule, a mark, or a phrase."""
+
+    task: str
+    words: frozenset[str]
+    needed: tuple[str, ...]
+    pattern: re.Pattern[str] | None
 
 
-_PLAIN_RULES = tuple(map(_plain, _RULES))
+def _checks() -> Iterator[_Check]:
+    """Yield what of the rules can match a text in ASCII, in the order in which they decide."""
+    nothing = frozenset[str]()
+    for rule in _RULES:
+        yield _Check(rule.task, rule.words, (), None)
+        for mark in filter(str.isascii, rule.marks):
+            yield _Check(rule.task, nothing, (mark,), None)
+        for phrases in rule.phrases:
+            needed = tuple(filter(str.isascii, phrases.needed))
+            yield _Check(rule.task, nothing, needed, phrases.pattern)
+
+
+_CHECKS = tuple(_checks())
+# Letters by which a word of the text shows what is needed: part of it, fewer than three all of it.
+_LETTERS = re.compile(r"[a-z]+")
+_STEMS = [
+    {max(_LETTERS.findall(text), key=len, default="") for text in check.needed} for check in _CHECKS
+]
+# Checks, a bit each, that words don't rule out.
+_ALWAYS = sum(1 << at for at, stems in enumerate(_STEMS) if "" in stems)
+_ANY_STEM = re.compile("|".join(sorted(stem for stem in set().union(*_STEMS) if len(stem) > 2)))
+_WHOLE = frozenset[str]().union(*_STEMS, *(check.words for check in _CHECKS))
+_LONGEST_REMEMBERED, _MOST_REMEMBERED = 24, 32_768
+
+
+class _Reasons(dict[str, int]):
+    """The checks that each word gives a reason for, a bit each, found out when first asked for."""
+
+    def __missing__(self, word: str) -> int:
+        reasons = 0
+        if word in _WHOLE or _ANY_STEM.search(word):
+            for at, (check, stems) in enumerate(zip(_CHECKS, _STEMS, strict=True)):
+                is_held = any(len(stem) > 2 and stem in word for stem in stems)
+                reasons |= (is_held or word in stems or word in check.words) << at
+        if len(word) <= _LONGEST_REMEMBERED:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[word] = reasons
+        return reasons
+
+
+_REASONS = _Reasons()
 
 
 def detect_task(text: str) -> str:
     """Guess the kind of task from the wording, in English and a few other languages."""
+    seen = _seen(text)
+    return _task_of_plain(seen) if seen.isascii() else _task(seen)
+
+
+def _seen(text: str) -> str:
+    """Return what of a text the rules read."""
     seen = both_ends(text, _HEAD_CHARACTERS, _TAIL_CHARACTERS).lower()
-    if not seen.isascii():
-        seen = _SCRIPT_CHANGE.sub(" ", unicodedata.normalize("NFKC", seen))
     if seen.isascii():
-        rules, runs = _PLAIN_RULES, seen.encode().translate(_PLAIN_RUNS).decode().split()
-    else:
-        rules, runs = _RULES, _RUN.findall(seen)
-    words = set(runs)
-    for rule in rules:
+        return seen
+    seen = unicodedata.normalize("NFKC", seen)
+    return _SCRIPT_CHANGE.sub(" ", seen) if _SPACELESS.search(seen) else seen
+
+
+def _task(seen: str) -> str:
+    """Return what the rules say of a text in any script."""
+    words = set(_RUN.findall(seen))
+    for rule in _RULES:
         if _matches(rule, seen, words):
             return rule.task
     return "other"
+
+
+def _task_of_plain(seen: str) -> str:
+    """Return what the rules say of a text in ASCII: its words tell which checks to make."""
+    words = seen.encode().translate(_PLAIN_RUNS).decode().split()
+    reasons = reduce(or_, set(map(_REASONS.__getitem__, words)), _ALWAYS)
+    while reasons:
+        check = _CHECKS[(reasons & -reasons).bit_length() - 1]
+        if _passes(check, seen):
+            return check.task
+        reasons &= reasons - 1
+    return "other"
+
+
+def _passes(check: _Check, seen: str) -> bool:
+    """Tell whether a text passes a check that one of its words gives a reason for."""
+    if check.words:
+        return True
+    for text in check.needed:  # a loop, as a generator would cost more than what it looks for
+        if text in seen:
+            return check.pattern is None or check.pattern.search(seen) is not None
+    return False
 
 
 def _matches(rule: _Rule, seen: str, words: set[str]) -> bool:

@@ -10,9 +10,11 @@ from routerlib.features.learners.neighbours import Neighbours
 from routerlib.features.marks import mark_counts
 from routerlib.features.plain_texts import PlainTexts
 from routerlib.features.surface import SURFACE_NAMES, surface_features
+from routerlib.features.tasks import _RULES, _task, detect_task
 from routerlib.features.text_space import TermIndex
 from routerlib.features.vocabulary import OF_ONE_CHARACTER, PATTERN_COUNTS
 from routerlib.gather.workload import make_prompts
+from routerlib.weights.embedding import _TEXTS_TOGETHER, _means_of_few, _means_of_many, encode
 
 SIGNS = list("aAbBxnIVXQ12 0 \n\t.,:;(){}[]<>=!&|$\\/-+*^_`~\"'@w?#%\r\x1c")
 # Marks, and what looks like them, to stand beside one another.
@@ -100,3 +102,23 @@ def test_the_nearest_of_one_prompt_are_those_among_many() -> None:
     together = near.predict(asked)
     alone = np.vstack([near.predict(each[np.newaxis]) for each in asked])
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-6)
+
+
+def test_words_tell_which_rules_to_ask_so_that_all_of_them_say_the_same() -> None:
+    phrases = [text for rule in _RULES for each in rule.phrases for text in each.needed]
+    marks = [mark for rule in _RULES for mark in rule.marks]
+    words = [word for rule in _RULES for word in rule.words]
+    parts = [text for text in (*phrases, *marks, *words) if text.isascii()]
+    between = ["", "", " ", " ", "_", "\n", ". ", "a ", "3 ", " many", "e"]
+    texts = made_up([*parts, *(between * (len(parts) // len(between)))], 6000, 9)
+    by_all_rules = [_task(text) for text in texts]
+    assert [detect_task(text) for text in texts] == by_all_rules
+    assert len(set(by_all_rules)) == len(_RULES) + 1
+
+
+def test_means_of_many_texts_are_those_of_each() -> None:
+    token_ids = encode([*TEXTS["workload"], *TEXTS["odd"], *TEXTS["signs"]]).token_ids
+    assert len(token_ids) > _TEXTS_TOGETHER
+    assert _means_of_many(token_ids).tobytes() == _means_of_few(token_ids).tobytes()
+    nothing = [np.zeros(0, dtype=np.int32)] * 8
+    assert not _means_of_many(nothing).any()
