@@ -1,11 +1,14 @@
 """Make a log of any size: calls of ten candidates with answers, scores, prompts and decisions.
 
+Of the calls to each prompt one was drawn by a router, each candidate's as probably.
+
 Run ``python benchmarks/large_log.py PATH --calls 1000000 [--answer-characters 600]``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -33,8 +36,13 @@ WORDS = SENTENCE.split()
 CALL = (
     "insert into calls (prompt_id, candidate, params_hash, repeat, status, finish_reason, "
     "response, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, latency_s, "
-    "attempts, error_type, run_id, created_at) "
-    "values (?, ?, ?, 0, ?, ?, ?, ?, 0, ?, 0, ?, 1, ?, 1, ?)"
+    "attempts, error_type, decision_id, run_id, created_at) "
+    "values (?, ?, ?, 0, ?, ?, ?, ?, 0, ?, 0, ?, 1, ?, ?, 1, ?)"
+)
+DECISION = (
+    "insert into decisions (decision_id, prompt_id, router_hash, candidate, propensity, "
+    "cost_weight, estimates, reason, run_id, created_at) "
+    "values (?, ?, 'b2:a-made-router', ?, ?, 1.0, ?, 'drawn by chance', 1, ?)"
 )
 SCORE = "insert into scores (call_id, judge, score, created_at) values (?, 'exact_match', ?, ?)"
 
@@ -83,10 +91,26 @@ def write_block(
 ) -> None:
     """Write `count` calls, with the prompts that they ask and the scores that they got."""
     created_at = f"2026-{1 + day // 28:02d}-{1 + day % 28:02d}T12:00:00.000Z"
-    prompts = list(make_prompts(start // N_CANDIDATES, -(-count // N_CANDIDATES), rng))
+    first = start // N_CANDIDATES
+    prompts = list(make_prompts(first, -(-count // N_CANDIDATES), rng))
     for prompt in prompts:
         row = {**prompt_row(prompt), "created_at": created_at}
         connection.execute(insertion("prompts", row), row)
+    drawn = rng.integers(0, N_CANDIDATES, len(prompts)).tolist()
+    connection.executemany(
+        DECISION,
+        (
+            (
+                first + 1 + row,
+                prompt.prompt_id,
+                f"model-{drawn[row]}",
+                1 / N_CANDIDATES,
+                json.dumps(made_estimates(rng)),
+                created_at,
+            )
+            for row, prompt in enumerate(prompts)
+        ),
+    )
     filler = " ".join(rng.choice(WORDS, 1 + answer_characters // 4))
     is_ok = rng.random(count) >= SHARE_FAILED
     is_scored = is_ok & (rng.random(count) < SHARE_SCORED)
@@ -106,6 +130,9 @@ def write_block(
                 tokens[index][1],
                 seconds[index],
                 None if is_ok[index] else "RateLimitError",
+                first + 1 + index // N_CANDIDATES
+                if index % N_CANDIDATES == drawn[index // N_CANDIDATES]
+                else None,
                 created_at,
             )
             for index in range(count)
@@ -119,6 +146,15 @@ def write_block(
             for index in np.flatnonzero(is_scored).tolist()
         ),
     )
+
+
+def made_estimates(rng: np.random.Generator) -> dict[str, dict[str, float]]:
+    """Make up what a router expected of each candidate."""
+    quality, cost_usd = rng.random((2, N_CANDIDATES)).round(4).tolist()
+    return {
+        f"model-{arm}": {"quality": quality[arm], "cost_usd": cost_usd[arm] / 1000}
+        for arm in range(N_CANDIDATES)
+    }
 
 
 def make_prompts(start: int, count: int, rng: np.random.Generator) -> Iterator[Prompt]:

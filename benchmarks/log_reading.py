@@ -54,6 +54,7 @@ FURTHER = {
     "`audit draw`": "command('audit', 'draw', '--prompts', '10', path + '.csv', '--log', path)",
     "`import table` (200 rows)": "command('import', 'table', few, '--log', path)",
     "`CallLog.summary`": "log.summary()",
+    "`LoggedChoices.from_log`": "rl.LoggedChoices.from_log(log)",
 }
 _MEASURE = """
 import contextlib, io, pathlib, resource, sys, time

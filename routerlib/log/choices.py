@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ import numpy as np
 
 from routerlib.log import queries
 from routerlib.log.conversations import first_decisions
+from routerlib.log.decided import Expected, decided, expected, latest, texts_of
 from routerlib.log.sealed import first_number
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import CALLER, CONVERSATION, GOES_ON_FROM, STEP, Estimates
@@ -133,27 +133,28 @@ class LoggedChoices:
         ValueError
             If there is no such decision.
         """
-        frame = _conversations(
-            queries.run(log.source, queries.DECIDED, parameters={"judge": judge})
-        )
-        first = first_decisions(log.source)
-        frame = frame.assign(conversation=[first.get(each, each) for each in frame.decision_id])
-        reasons = frame.router_hash.map(NOT_DRAWN)
-        reasons = reasons.mask(reasons.isna() & frame.quality.isna(), _UNSCORED)
-        left_out = dict(Counter(reasons.dropna()))
-        scored, silent = frame[reasons.isna()], frame[reasons == _UNSCORED]
-        if scored.empty:
-            raise ValueError(
-                f"the log {log.path} holds no scored decision of a router (left out: "
-                f"{left_out or 'none'}); off-policy value needs decisions with their propensity, "
-                "which are never guessed: answer through `ask` or `serve`, and score the answers"
-            )
-        drawn = frame[reasons.isna() | (reasons == _UNSCORED)]
-        known = [json.loads(text) for text in drawn.estimates]
-        names = [name for each in known for name in each]
-        models = tuple(dict.fromkeys([*names, *drawn.candidate]))
-        unscored = _choices(silent, models) if len(silent) else None
-        return replace(_choices(scored, models), left_out=left_out, unscored=unscored)
+        with queries.opened(log.source) as reader:
+            first = first_decisions(reader)
+            frame = _conversations(decided(reader, judge))
+            frame = frame.assign(conversation=[first.get(each, each) for each in frame.decision_id])
+            reasons = frame.router_hash.map(NOT_DRAWN)
+            reasons = reasons.mask(reasons.isna() & frame.quality.isna(), _UNSCORED)
+            left_out = dict(Counter(reasons.dropna()))
+            is_scored, is_drawn = reasons.isna(), reasons.isna() | (reasons == _UNSCORED)
+            if not is_scored.any():
+                raise ValueError(
+                    f"the log {log.path} holds no scored decision of a router (left out: "
+                    f"{left_out or 'none'}); off-policy value needs decisions with their "
+                    "propensity, which are never guessed: answer through `ask` or `serve`, and "
+                    "score the answers"
+                )
+            drawn = frame[is_drawn].reset_index(drop=True)
+            texts = texts_of(reader, drawn.prompt_id)
+            told = expected(reader, drawn.decision_id.to_numpy(int))
+        everything = _choices(drawn, texts, told)
+        scored = drawn.quality.notna().to_numpy()
+        unscored = None if scored.all() else _known(everything.take(~scored))
+        return replace(_known(everything.take(scored)), left_out=left_out, unscored=unscored)
 
     @property
     def everything(self) -> LoggedChoices:
@@ -256,8 +257,8 @@ def recent(log: CallLog, n_decisions: int) -> pd.DataFrame:
 
     `n_decisions`: rows at most.
     """
-    frame = queries.run(log.source, queries.DECIDED, parameters={"judge": None})
-    return frame.tail(n_decisions).reset_index(drop=True)
+    with queries.opened(log.source) as reader:
+        return latest(reader, n_decisions)
 
 
 # What is an array with an entry per decision.
@@ -267,23 +268,40 @@ _COLUMNS = (
 )
 
 
-def _choices(frame: pd.DataFrame, models: tuple[str, ...]) -> LoggedChoices:
-    known = [json.loads(text) for text in frame.estimates]
-    # Without estimates a rule chose, between all.
-    is_able = np.array([[not each or name in each for name in models] for each in known])
+def _choices(frame: pd.DataFrame, texts: Mapping[str, str], told: Expected) -> LoggedChoices:
+    """Return decisions that a router drew, with what it expected: NaN where that isn't known."""
+    models = tuple(dict.fromkeys([*told.models, *frame.candidate]))
+    further = [(0, 0), (0, len(models) - len(told.models))]
+    is_told = np.pad(told.is_told, further)
+    quality, cost_usd = (
+        np.pad(each, further, constant_values=np.nan) for each in (told.quality, told.cost_usd)
+    )
     return LoggedChoices(
-        prompts=frame.text.tolist(),
+        prompts=[texts[prompt_id] for prompt_id in frame.prompt_id],
         prompt_ids=frame.prompt_id.tolist(),
         models=models,
         arms=np.array([models.index(name) for name in frame.candidate], dtype=int),
         propensities=frame.propensity.to_numpy(float),
         quality=frame.quality.to_numpy(float),
         cost_usd=frame.cost_usd.to_numpy(float),
-        estimates=_estimates(known, is_able, models),
+        estimates=Estimates(models, quality, cost_usd),
         unheard=frame.unheard.to_numpy(float),
         order=frame.decision_id.to_numpy(int),
-        is_able=None if is_able.all() else is_able,
+        # Without estimates a rule chose, between all.
+        is_able=is_told | ~is_told.any(axis=1, keepdims=True),
         conversations=frame.conversation.to_numpy(int),
+    )
+
+
+def _known(choices: LoggedChoices) -> LoggedChoices:
+    """Leave out estimates of which some are missing, and who is able where everybody is."""
+    estimates, is_able = choices.estimates, choices.is_able
+    assert estimates is not None
+    assert is_able is not None
+    return replace(
+        choices,
+        estimates=None if np.isnan(estimates.quality[is_able]).any() else estimates,
+        is_able=None if is_able.all() else is_able,
     )
 
 
@@ -295,6 +313,8 @@ def _conversations(frame: pd.DataFrame) -> pd.DataFrame:
     first decision isn't in the log stays what it is: nobody drew it.
     """
     is_turn = frame.router_hash == CONVERSATION
+    if not is_turn.any():
+        return frame.assign(unheard=0.0)
     before = {
         decision_id: int(found[1]) + first_number(decision_id)
         for decision_id, reason in zip(
@@ -335,22 +355,3 @@ def _joined(ours: Estimates | None, others: Estimates | None) -> Estimates | Non
         np.vstack([ours.cost_usd, others.cost_usd]),
         sd,
     )
-
-
-def _estimates(known: list[dict], is_able: np.ndarray, models: tuple[str, ...]) -> Estimates | None:
-    """Return logged estimates as matrices; None where some decision has none of quality.
-
-    They are NaN for whom a decision wasn't between (`is_able`).
-    """
-    nan = {"quality": np.nan, "cost_usd": np.nan}
-    quality, cost_usd = (
-        np.array([[_number(each.get(model, nan)[name]) for model in models] for each in known])
-        for name in ("quality", "cost_usd")
-    )
-    if np.isnan(quality[is_able]).any():
-        return None
-    return Estimates(models, quality, cost_usd)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)

@@ -50,18 +50,17 @@ def is_answer(message: Mapping[str, Any], response: str | None, extra: str | Non
     return bool(response or called) and (_answer(response or ""), called) == told
 
 
-def first_decisions(source: queries.Source) -> dict[int, int]:
+def first_decisions(reader: queries.Reader) -> dict[int, int]:
     """Return the decision that began the conversation of each later one.
 
     A decision goes on from the latest one before it on the prompt up to the last answer, if that
     answer is what a candidate said to it. Decisions that go on from none are not among these.
 
-    `source`: a log.
+    `reader`: of a log.
     """
-    with queries.opened(source) as reader:
-        later = _goes_on(reader.frame(_LATER))
-        asked = sorted({prompt.prompt_id for _, prompt, _ in later})
-        answers = _by_prompt(reader.frame(_ANSWERED, {"prompt_ids": asked})) if asked else {}
+    later = _goes_on(reader.frame(_LATER))
+    asked = sorted({prompt.prompt_id for _, prompt, _ in later})
+    answers = _by_prompt(reader.frame(_ANSWERED, {"prompt_ids": asked})) if asked else {}
     first: dict[int, int] = {}
     for decision_id, prompt, answer in later:
         for earlier, response, extra in answers.get(prompt.prompt_id, ()):

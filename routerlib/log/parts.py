@@ -114,7 +114,7 @@ def read_parts(
     """
     import pandas as pd
 
-    parts = _Parts(reader)
+    parts = Parts(reader)
     everybody = reader.frame(_CANDIDATES).candidate.tolist()
     ways = _chosen_ways(reader, parts, judge)
     ids: list[np.ndarray] = []
@@ -152,7 +152,7 @@ def each_answer(source: queries.Source, judge: str | None = None) -> Iterator[tu
             reader.keep("shown", counted.ANSWERS, {"judge": judge})
             yield from reader.each(_SHOWN)
             return
-        parts = _Parts(reader, with_stored=True)
+        parts = Parts(reader, with_stored=True)
         ways = _chosen_ways(reader, parts, judge)
         for part in parts:
             part.add("chosen_ways", ways)
@@ -160,7 +160,7 @@ def each_answer(source: queries.Source, judge: str | None = None) -> Iterator[tu
             yield from part.each(_SHOWN)
 
 
-class _Parts:
+class Parts:
     """Parts of a log, each with some of the prompts and all that is known of their answers."""
 
     def __init__(self, reader: queries.Reader, *, with_stored: bool = False) -> None:
@@ -199,7 +199,7 @@ class _Parts:
         """Let go of calls and scores, which are no longer needed, and of what was made of them."""
         if self._packed is not None:
             for name in ("cells", "rows"):
-                self._reader.run(f"drop view {name}; drop table kept_{name}")
+                self._reader.run(f"drop view if exists {name}; drop table if exists kept_{name}")
             self._packed.close()
 
     def want(self, wanted: pd.DataFrame) -> None:
@@ -213,7 +213,7 @@ class _Parts:
             yield reader
 
 
-def _chosen_ways(reader: queries.Reader, parts: _Parts, judge: str | None) -> pd.DataFrame:
+def _chosen_ways(reader: queries.Reader, parts: Parts, judge: str | None) -> pd.DataFrame:
     """Choose by which way each candidate counts that was asked in several."""
     import pandas as pd
 

@@ -144,30 +144,35 @@ select coalesce(run_id, 0) as run_id, sum(cost_usd) as cost_usd from costed
 where cost_usd is not null and isfinite(cost_usd) group by all
 """
 
+# One row per call that was made under a decision, those from {since} on.
+UNDER_DECISIONS = f"""
+with {PRICED}, called as (
+    select call_id from calls where decision_id >= {{since}}
+), judged as (
+    select call_id, avg(score) as quality from (
+        select call_id, judge, arg_max(score, score_id) as score
+        from scores semi join called using (call_id)
+        where ($judge is null and judge <> '{AUDIT}') or judge = $judge
+        group by call_id, judge
+    ) group by call_id
+)
+select decision_id, list_position($names, candidate) as arm, status = 'ok' as is_ok, quality,
+    cost_usd
+from costed left join judged using (call_id) where decision_id >= {{since}}
+"""
+
 # One row per decision, with the outcome of the candidate that was chosen; another one that
 # answered in its place has the same decision and is no outcome of the choice.
-DECIDED = f"""
-with {PRICED}, {JUDGED}
-select
-    decisions.decision_id,
-    decisions.prompt_id,
-    text,
-    router_hash,
-    decisions.candidate,
-    propensity,
-    cost_weight,
-    estimates,
-    decisions.reason,
-    decisions.created_at,
-    avg(quality) as quality,
-    coalesce(avg(cost_usd) filter (status = 'ok'), avg(cost_usd)) as cost_usd
-from decisions
-join prompts using (prompt_id)
-left join costed on costed.decision_id = decisions.decision_id
-    and costed.candidate = decisions.candidate
-left join judged using (call_id)
+DECIDED = """
+select {columns}, avg(quality) as quality,
+    coalesce(avg(cost_usd) filter (is_ok), avg(cost_usd)) as cost_usd
+from decisions as made
+{with_prompts}
+left join under on under.decision_id = made.decision_id
+    and under.arm = list_position($names, made.candidate)
+where made.decision_id >= {since}
 group by all
-order by decisions.decision_id
+order by made.decision_id
 """
 
 
