@@ -27,6 +27,13 @@ def inspect(
     if len(given) > 1:
         raise ValueError(f"name one file to inspect, got {', '.join(map(str, given))}")
     (path,) = given or [project_path("log")]
+    if path.suffix == ".json" and path.is_file():
+        router = path.with_suffix(".pkl")
+        meant = typed(router) if router.is_file() else "ROUTER.pkl"
+        raise ValueError(
+            f"{path} is JSON, such as stands beside a router to describe it; inspect a log (.db) "
+            f"or the router itself: routerlib inspect {meant}"
+        )
     if path.suffix == ".pkl" or path == model:
         _inspect_router(path)
     else:

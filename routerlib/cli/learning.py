@@ -213,7 +213,7 @@ def drift(
         changes = changes_of_model(log)
         silent = [*told_of_silent(log), *told_of_ways(log, router.models_)]
     found = measure_drift(router, since_training(router, outcomes), recent)
-    if found.n_now:
+    if found.to_do != "wait":
         typer.echo(str(drift_table(found)))
         typer.echo(str(calibration_table(found)))
     typer.echo(found.sentence)

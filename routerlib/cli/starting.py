@@ -100,6 +100,19 @@ def _check(folder: Path, settings: dict[str, Any]) -> None:
     judge = settings.get("judge")
     if judge is not None and judge not in (AUTO, *JUDGES):
         raise ValueError(f"judge must be one of {AUTO}, {', '.join(JUDGES)}, got {judge!r}")
+    for name in ("prompts", "candidates"):
+        given = settings.get(name)
+        is_pool = name == "candidates" and given in POOLS
+        if (
+            given is not None
+            and not is_pool
+            and not os.path.exists(os.path.normpath(folder / given))
+        ):
+            pools = "" if name == "prompts" else f", or one of the pools {', '.join(POOLS)}"
+            raise FileNotFoundError(
+                f"there is no file {given} of {name}, neither here nor in {folder}; give its "
+                f"path{pools}"
+            )
     if "candidates" in settings:
         source = settings["candidates"]
         load_candidates(source if source in POOLS else os.path.normpath(folder / source))

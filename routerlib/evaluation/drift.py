@@ -14,6 +14,7 @@ from routerlib.features.surface import SURFACE_NAMES, surface_features
 from routerlib.features.tasks import detect_task
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
+from routerlib.records.brief import n_of
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.prompt import TASKS
 from routerlib.routers.router import Router
@@ -79,12 +80,13 @@ class Drift:
     @property
     def sentence(self) -> str:
         """In words, whether to retrain."""
-        compared = f"{self.n_now} recent prompts against {self.n_before} training prompts"
+        recent, learnt = n_of(self.n_now, "recent prompts"), n_of(self.n_before, "training prompts")
+        compared = f"{recent} against {learnt}"
         told = "".join(f" {note[0].upper()}{note[1:]}." for note in self.notes)
         if not self.n_now:
             return f"Nothing with a score has come in since training ({compared})."
         if self.to_do == "wait":
-            return f"Too few prompts to tell ({compared}; {_MIN_PROMPTS} of each are needed)."
+            return f"Too few prompts to tell ({compared}): {self._lacking}."
         if self.to_do == "nothing":
             return (
                 f"No reason to retrain: {compared}, nothing has changed for the worse beyond "
@@ -97,6 +99,14 @@ class Drift:
                 "retrain when there is time."
             )
         return why
+
+    @property
+    def _lacking(self) -> str:
+        """What has to come in before anything can be told."""
+        if self.n_before < _MIN_PROMPTS:
+            return f"the router has to learn from {_MIN_PROMPTS} at least, so train it again"
+        n = n_of(_MIN_PROMPTS - self.n_now, "more prompts")
+        return f"ask again once {n} came in and were judged"
 
 
 def since_training(router: Router, outcomes: Outcomes) -> Outcomes:

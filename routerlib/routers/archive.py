@@ -171,6 +171,8 @@ def _previous(kept: list[Kept], model_path: str | Path) -> Kept:
             else "routers are archived by `routerlib train` and `retrain`"
         )
         path, folder = str(model_path), str(folder_of(model_path))
+        if not later and in_use is not None:
+            way = f"{in_use} is the only one; `train` and `retrain` keep what they replace"
         raise ValueError(f"there is no router before {path!r} in {folder!r}; {way}")
     return previous
 

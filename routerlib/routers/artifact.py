@@ -101,6 +101,11 @@ def load(path: str | Path) -> Artifact:
     if not path.is_file():
         raise FileNotFoundError(f"no router file at {str(path)!r}; train one first")
     payload, metadata = _read(path, _MOST_BYTES), _read_metadata(path)
+    if not payload:
+        raise ArtifactError(
+            f"{str(path)!r} is empty, so there is no router in it: train it again, or go back with "
+            "`routerlib models rollback`"
+        )
     _check_digest(payload, metadata, path)
     _check_seal(payload, metadata, path)
     content = _unpickled(payload, path)

@@ -230,3 +230,15 @@ def test_topics_in_the_order_of_a_file_are_no_change(trained: tuple[KNNRouter, O
     ordered = outcomes.take(np.argsort(outcomes.topics, kind="stable"))
     learnt, _ = ordered.split(0.5, 0)
     assert measure_drift(KNNRouter().fit(learnt), ordered).to_do == "nothing"
+
+
+def test_too_few_prompts_are_told_with_what_is_lacking(
+    trained: tuple[KNNRouter, Outcomes],
+) -> None:
+    router, outcomes = trained
+    told = measure_drift(router, outcomes.take(range(N_TRAIN + 1))).sentence
+    assert f"1 recent prompt against {N_TRAIN} training prompts" in told
+    assert told.endswith("ask again once 29 more prompts came in and were judged.")
+    few = KNNRouter().fit(outcomes.take(range(20)))
+    told = measure_drift(few, outcomes.take(range(120))).sentence
+    assert told.endswith("the router has to learn from 30 at least, so train it again.")

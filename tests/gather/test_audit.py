@@ -191,3 +191,12 @@ def test_the_command_draws_held_out_prompts_of_a_router(
     assert main(arguments) == 0
     assert "4 answers to 2 of 20 prompts" in capsys.readouterr().out
     assert set(draws_of(log)[0].prompt_ids) == set(outcomes.prompt_ids[20:])
+
+
+def test_a_reference_with_a_decimal_comma_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    log = rl.CallLog(tmp_path / "logs.db")
+    prompt = rl.Prompt.from_text("Wie viele?", reference={"value": "330.000", "decimal": ","})
+    log.add_prompts([prompt])
+    log.add_call(Call(prompt.prompt_id, "small", "h", "ok", "330.000"), scores=[Score("n", 1.0)])
+    rl.draw_audit(log, tmp_path / "audit.csv", 1)
+    assert [row["reference"] for row in rows_of(tmp_path / "audit.csv")] == ["330.000"]

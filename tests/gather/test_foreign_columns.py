@@ -181,6 +181,7 @@ def test_judges_are_proposed_and_taken_only_when_told(tmp_path: Path) -> None:
     )
     report = check_prompts(path)
     assert [prompt.judge for prompt in report.prompts] == [None, None]
+    assert "; no answer can be judged without a person or an LLM: that takes" in str(report)
     assert "numeric fits 1 (such as 391), match fits 1 (such as 'Paris'); --judge auto" in str(
         report
     )

@@ -233,7 +233,7 @@ def test_a_corrected_table_is_the_judges_newer_word(log: CallLog, tmp_path: Path
         ),
         ("prompt,m\n", "has no rows"),
         ("prompt,m\n ,1\n", "row 1: a prompt needs text"),
-        ("", "can't be read as a table"),
+        ("", "is empty: there is nothing to import"),
     ],
 )
 def test_a_wrong_table_is_refused_and_changes_nothing(
@@ -416,3 +416,22 @@ def test_a_table_that_came_in_before_its_settings_were_marked_comes_in_once(
         import_log("table", path, log)
     assert import_log("table", path, log).n_known == 1
     assert len(calls(log)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "options", "message"),
+    [
+        ("table", "prompt,small\nA,1\n", Options(candidate="x"), "--score x=COLUMN"),
+        ("inspect", "", Options(), "is empty: there is nothing to import"),
+        ("table", "", Options(), "is empty: there is nothing to import"),
+        ("openai", "{}", Options(settings="hot"), "--settings is about tables"),
+    ],
+)
+def test_what_says_nothing_of_such_a_file_is_told(
+    log: CallLog, tmp_path: Path, kind: str, content: str, options: Options, message: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        import_log(kind, path, log, options)
+    assert not len(calls(log))

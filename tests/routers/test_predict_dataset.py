@@ -37,6 +37,7 @@ def test_prompts_of_a_csv_file_are_estimated_as_they_are_written(tmp_path: Path)
         ),
         ("new.csv", b"prompt\n\xe4\n", "can't be read as CSV: In CSV column #0: Row #2: CSV conv"),
         ("new.csv", b"Frage\na\n", "no column 'prompt', it has Frage: --prompt-column and --top"),
+        ("new.csv", b"prompt\n", "new.csv holds no prompts, only columns: there is nothing to est"),
         ("new.parquet", b"", "can't be read as Parquet; prompts to estimate are a Parquet file, a"),
         ("new.jsonl", b'{"prompt": "a"}\n', "can't be read as Parquet; prompts to estimate are a"),
     ],

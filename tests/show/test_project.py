@@ -118,8 +118,8 @@ def test_a_project_is_never_written_over_and_files_of_ones_own_stay(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--prompts", "none.csv"], "no prompts at"),
-        (["--candidates", "none.yaml"], "there is no candidates file"),
+        (["--prompts", "none.csv"], "there is no file none.csv of prompts"),
+        (["--candidates", "none.yaml"], "there is no file none.yaml of candidates"),
         (["--judge", "best"], "judge must be one of auto, exact"),
         (["--budget-usd", "-1"], ""),
     ],
@@ -245,3 +245,14 @@ def test_settings_that_are_left_out_are_the_usual_ones(tmp_path: Path) -> None:
     assert (project.told, project.is_own) == ("", False)
     assert {name: project.value(name) for name in DEFAULTS} == DEFAULTS
     assert project.path("log") == tmp_path / "data/logs.db"
+
+
+@pytest.mark.parametrize("option", ["--candidates", "--prompts"])
+def test_a_file_that_is_nowhere_is_named_as_it_was_given(
+    folder: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["init", "mine", option, "nix.yaml"]) == 1
+    told = capsys.readouterr().err
+    assert "there is no file nix.yaml of " in told
+    assert f"neither here nor in {folder / 'mine'}" in told
+    assert not (folder / "mine").exists()

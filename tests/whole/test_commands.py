@@ -216,3 +216,16 @@ def test_too_few_prompts_for_a_notebook_are_told_in_words() -> None:
     one = {"values": np.zeros((1, 2)), "data": np.ones((1, 2)), "feature_names": ["a", "b"]}
     with pytest.raises(ValueError, match="no feature differs among these 1 prompts"):
         dependence(SimpleNamespace(**one))
+
+
+def test_inspect_of_what_is_no_log_and_no_router_says_what_it_is(
+    tmp_path: Path, capsys: Printed
+) -> None:
+    described, router = tmp_path / "my.json", tmp_path / "my.pkl"
+    described.write_text("{}")
+    assert main(["inspect", str(described)]) == 1
+    assert "describe it; inspect a log (.db) or the router" in capsys.readouterr().err
+    described.unlink()
+    router.write_bytes(b"")
+    assert main(["inspect", str(router)]) == 1
+    assert "my.pkl' is empty, so there is no router in it: train" in capsys.readouterr().err

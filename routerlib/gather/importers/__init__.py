@@ -172,6 +172,12 @@ def read_imported(kind: str, path: str | Path, options: Options) -> list[Importe
         raise ValueError(f"{path} is a folder; name a file inside it")
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}; check the path")
+    if path.is_file() and not path.stat().st_size:
+        raise ValueError(f"{path} is empty: there is nothing to import; write it again")
+    if options.settings is not None and kind != "table":
+        raise ValueError(
+            f"--settings is about tables; how models were asked stands in a file of kind {kind!r}"
+        )
     found = _each_once(IMPORTERS[kind](path, options), kind, options.ledger)
     if not found and not options.ledger.left_out:
         raise ValueError(f"{path} holds no calls")

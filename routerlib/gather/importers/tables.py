@@ -53,6 +53,11 @@ def read_table(path: Path, options: Options) -> Iterator[Imported]:
     time is refused unless `Options.scores` says what it is; one that numbers the rows isn't read. A
     missing score is no call. Further columns are kept with the prompt, as they were written.
     """
+    if options.candidate is not None:
+        raise ValueError(
+            "a table has a column for each model, so --candidate says nothing; to name the model "
+            f"of a column: --score {options.candidate}=COLUMN"
+        )
     prompts = options.names["prompt"]
     table = read_table_file(path, prompts)
     check_there(path, table.columns, options.said)

@@ -97,10 +97,10 @@ def for_judge(reference: Any, judge: str) -> Any:
     >>> for_judge({"value": "330.000", "decimal": ","}, "numeric")
     {'value': '330.000', 'decimal': ','}
     """
-    if not isinstance(reference, Mapping) or set(reference) != {"value", "decimal"}:
+    if not _has_mark(reference):
         return reference
     if judge in _READ_AS_TEXTS:
-        return reference["value"]
+        return as_written(reference)
     if judge == "math" and reference["decimal"] == ",":
         raise BadReference(
             f"judge 'math' reads decimal points only, and the reference {reference['value']!r} was "
@@ -108,6 +108,19 @@ def for_judge(reference: Any, judge: str) -> Any:
             "it, or write references, and ask for answers, with a decimal point"
         )
     return reference["value"] if judge == "math" else reference
+
+
+def as_written(reference: Any) -> Any:
+    """Return a reference as it stands in its file, without what is said of its decimals.
+
+    >>> as_written({"value": "330.000", "decimal": ","})
+    '330.000'
+    """
+    return reference["value"] if _has_mark(reference) else reference
+
+
+def _has_mark(reference: Any) -> bool:
+    return isinstance(reference, Mapping) and set(reference) == {"value", "decimal"}
 
 
 def _numbers_of(prompt: Prompt) -> Iterator[str]:

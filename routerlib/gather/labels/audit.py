@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from routerlib.gather.judges.number_styles import as_written
 from routerlib.log.audits import Draw, draws_of, person_scores, record_draw
 from routerlib.log.parts import each_answer
 from routerlib.outcomes.outcomes import Outcomes
@@ -225,7 +226,7 @@ def _written(log: CallLog, call_ids: Sequence[int]) -> bytes:
             "select prompt_id, response from calls where call_id = ?", call_id
         )
         prompt = prompts[prompt_id]
-        gold = prompt.reference
+        gold = as_written(prompt.reference)
         reference = gold if gold is None or isinstance(gold, str) else canonical_json(gold)
         asked = whole_text(prompt.messages)
         shown = {"prompt": asked, "answer": separate(response).answer, "reference": reference}

@@ -81,6 +81,15 @@ class PromptReport:
         return sum(each.judge is not None and each.reference is not None for each in self.prompts)
 
     @property
+    def _judged(self) -> str:
+        if not self.n_judged:
+            return (
+                "no answer can be judged without a person or an LLM: that takes `reference` and "
+                "`judge` beside a prompt"
+            )
+        return f"answers of {self.n_judged} can be judged without a person or an LLM"
+
+    @property
     def n_groups(self) -> int:
         """Groups that splits keep together: named ones, families, and prompts that stand alone."""
         alone = np.arange(len(self.prompts))
@@ -126,7 +135,7 @@ class PromptReport:
         lines = [
             f"{n_of(len(self.prompts), 'prompts')} in {n_of(self.n_rows, 'rows')} ("
             + ", ".join(f"{name}: {n}" for name, n in tasks)
-            + f"); answers of {self.n_judged} can be judged without a person or an LLM"
+            + f"); {self._judged}"
         ]
         lines += filter(None, [self.shape, proposal(self.prompts), self.doubtful])
         if meant := self._meant():

@@ -91,8 +91,8 @@ def predict_dataset(
     Raises
     ------
     ValueError
-        If the source is neither Parquet nor CSV, a column is missing, a prompt is no text, or the
-        folder is the source itself or holds parts made of something else.
+        If the source is neither Parquet nor CSV, a column is missing, a prompt is no text or there
+        is none, or the folder is the source itself or holds parts made of something else.
 
     Notes
     -----
@@ -121,7 +121,7 @@ def predict_dataset(
         raise ValueError(f"estimates need a folder of their own, got {folder} for both")
     dataset = _opened(source, prompt, topic)
     columns = _columns_of(dataset, source, prompt, topic)
-    n_prompts = dataset.count_rows()
+    n_prompts = _n_rows(dataset, source)
     n_parts = -(-n_prompts // BATCH_ROWS)
     _check_parts(folder, n_parts)
     numbers: deque[int] = deque()
@@ -143,7 +143,7 @@ def predict_dataset(
             done = each_result(workers, _estimate_on_worker, work, *what)
         for payload in done:
             write_atomically(_part(folder, numbers.popleft()), payload)
-    return int(n_prompts)
+    return n_prompts
 
 
 def estimate_as_parquet(router: Router, batch: Batch, made_of: str) -> bytes:
@@ -181,6 +181,13 @@ def _estimate_on_worker(
         _OPENED.clear()
         _OPENED[router_hash] = opened(state)
     return estimate_as_parquet(_OPENED[router_hash], batch, made_of)
+
+
+def _n_rows(dataset: ds.Dataset, source: Path) -> int:
+    n_rows = int(dataset.count_rows())
+    if not n_rows:
+        raise ValueError(f"{source} holds no prompts, only columns: there is nothing to estimate")
+    return n_rows
 
 
 def _opened(source: Path, prompt: str, topic: str | None) -> ds.Dataset:

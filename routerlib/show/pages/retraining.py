@@ -34,6 +34,7 @@ def write_retraining_report(
 
     badge, tone = _BADGES[retraining.verdict]
     drift = retraining.drift
+    told = None if drift is None or drift.to_do == "wait" else drift
     folder = FileSystemLoader(templates_folder())
     page = Environment(loader=folder, autoescape=True).get_template("retraining.html.j2")
     html = page.render(
@@ -43,8 +44,8 @@ def write_retraining_report(
         sentence=" ".join(filter(None, [retraining.sentence, retraining.left_out])),
         comparison=retraining.comparison and gain_table(retraining.comparison),
         drift=drift and drift.sentence,
-        features=drift and drift_table(drift),
-        calibration=drift and calibration_table(drift),
+        features=told and drift_table(told),
+        calibration=told and calibration_table(told),
         models=models_table(kept_models(model_path)),
     )
     write_atomically(path, html.encode())
