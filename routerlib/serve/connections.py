@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 from routerlib.gather.calls.asking import Permit
 from routerlib.gather.calls.budget import Budget, worst_cost_usd
 from routerlib.gather.calls.client import Clients
+from routerlib.records.brief import n_of
 from routerlib.records.call import Call, CandidateModel, Usage
 from routerlib.records.prompt import Prompt
+
+logger = logging.getLogger("routerlib.serve")
 
 
 class LimitedClients(Clients):
@@ -21,6 +25,7 @@ class LimitedClients(Clients):
         super().__init__()
         self._slots = {each.name: asyncio.Semaphore(each.max_concurrency) for each in candidates}
         self._budget = budget
+        self._beyond: dict[str, list[float]] = {}
 
     async def call(
         self,
@@ -32,17 +37,25 @@ class LimitedClients(Clients):
     ) -> Call:
         """Ask as `Clients.call` does; NotAsked where the budget allows no attempt."""
         if permit is None and self._budget.cap_usd is not None:
-            permit = _Reserving(self._budget, candidate, prompt)
+            beyond = self._beyond.setdefault(candidate.name, [])
+            permit = _Reserving(self._budget, candidate, prompt, beyond)
         async with self._slots[candidate.name]:
             return await super().call(candidate, prompt, permit=permit, **how)
 
 
 class _Reserving:
-    """Reserve the worst case of each attempt, and keep the accounts."""
+    """Reserve the worst case of each attempt, and keep the accounts.
 
-    def __init__(self, budget: Budget, candidate: CandidateModel, prompt: Prompt) -> None:
+    `beyond`: by how many US dollars attempts of the candidate were dearer than that, so far.
+    """
+
+    def __init__(
+        self, budget: Budget, candidate: CandidateModel, prompt: Prompt, beyond: list[float]
+    ) -> None:
         self._budget = budget
+        self._name = candidate.name
         self._price = candidate.price
+        self._beyond = beyond
         self._worst_usd = worst_cost_usd(candidate, prompt)
 
     async def take(self) -> bool:
@@ -56,6 +69,23 @@ class _Reserving:
         else:
             cost_usd = 0.0 if is_turned_away else self._worst_usd
         self._budget.settle(self._worst_usd, cost_usd)
+        if self._worst_usd < cost_usd < math.inf:
+            self._beyond.append(cost_usd - self._worst_usd)
+            self._tell_beyond()
+
+    def _tell_beyond(self) -> None:
+        """Say that attempts were dearer than their worst case, at the 1st, 2nd, 4th, 8th."""
+        n = len(self._beyond)
+        if n & (n - 1) == 0:
+            logger.warning(
+                "%s of %s cost %.6f US dollars more than at most, so that the budget may be "
+                "passed by as much: its provider charges more tokens than a prompt's bytes and "
+                "max_tokens, such as hidden thoughts; start the server anew with less to spend, "
+                "or without this candidate",
+                n_of(n, "calls"),
+                self._name,
+                sum(self._beyond),
+            )
 
 
 def check_capped(candidates: Sequence[CandidateModel]) -> None:

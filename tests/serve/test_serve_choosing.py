@@ -10,6 +10,7 @@ from serving import NOBODY, candidate, rows, save_router, serving
 
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.exploration import Thompson, UpperConfidence
+from routerlib.records.call import Price
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.loading import load_router
 
@@ -146,6 +147,20 @@ def test_what_is_left_of_a_budget_goes_to_one_that_it_pays_for(
     assert told["failed"][0]["error"] == "the budget has no room for it"
     logged = rows(log_path, "select candidate, error_type from calls order by call_id")
     assert logged == [("large", "over_budget"), ("small", None)]
+
+
+def test_calls_dearer_than_at_most_are_told(
+    provider: FaultServer, log_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hidden = candidate("small", provider.url, parameters={"max_tokens": 1}, price=Price(0.0, 4.0))
+    with serving([hidden], log_path, budget_usd=1.0) as served:
+        for _ in range(3):  # an answer has 5 tokens where 1 was to be the most: 16 millionths more
+            assert served.post("/inference", json={"prompt": "Hi!"}).status_code == 200
+    told = [each.getMessage() for each in caplog.records if "more than at most" in each.message]
+    assert [each.partition(" US dollars")[0] for each in told] == [
+        "1 call of small cost 0.000016",
+        "2 calls of small cost 0.000032",
+    ]
 
 
 def test_a_budget_needs_a_cap_on_every_answer(log_path: Path) -> None:
