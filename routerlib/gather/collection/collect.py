@@ -9,12 +9,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 from routerlib.gather.calls.asking import NotAsked
-from routerlib.gather.calls.budget import Budget, SharedBudget, capped
+from routerlib.gather.calls.budget import Budget, capped
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.candidates.keys import KeyFault
@@ -29,19 +28,16 @@ from routerlib.gather.collection.plan import (
 )
 from routerlib.gather.collection.progress import Progress, standings_of
 from routerlib.gather.collection.result import Collection, Tally
+from routerlib.gather.collection.scope import Scope, check_scope, shared_by
 from routerlib.gather.judges import judge
 from routerlib.log.call_log import CallLog
 from routerlib.log.claims import Claim, Claims
-from routerlib.log.spending import Ledger
 from routerlib.log.writer import LogWriter
 from routerlib.records.answers_inside import refuse_answers_inside
 from routerlib.records.call import Call, CandidateModel, Score, Usage
 from routerlib.records.prompt import Prompt
 from routerlib.records.text_table import text_table
 
-# What a budget is the cap on.
-Scope = Literal["run", "log"]
-SCOPES: tuple[str, ...] = get_args(Scope)
 # Looks at a call, and says why its candidate is asked no more; "" = go on.
 Watch = Callable[[Call], str]
 
@@ -118,7 +114,7 @@ def collect(
     """
     refuse_answers_inside(prompts[:limit])
     budget = Budget(budget_usd)
-    _check_scope(budget_scope)
+    check_scope(budget_scope)
     measured = measured or Measured(log, is_of_judge(prompts))
     plan = plan_collection(
         prompts, candidates, log, repeats=repeats, limit=limit, measured=measured
@@ -139,7 +135,7 @@ def collect(
     with (
         Claims(log, run_id) as claims,
         LogWriter(log) as writer,
-        _shared(budget, budget_scope, log, run_id) as shared,
+        shared_by(budget, budget_scope, log, run_id) as shared,
     ):
         shown = Progress(standings_of(plan), progress)
         worker = _Collector(collection, shared, claims, writer, shown, watch)
@@ -149,21 +145,6 @@ def collect(
         means = measured.means()
         collection.output_tokens = {name: tokens for name, (tokens, _) in means.items()}
     return collection
-
-
-def _check_scope(scope: str) -> None:
-    if scope not in SCOPES:
-        raise ValueError(f"budget_scope must be one of {', '.join(SCOPES)}, got {scope!r}")
-
-
-@contextmanager
-def _shared(budget: Budget, scope: Scope, log: CallLog, run_id: int) -> Iterator[Budget]:
-    """Yield the budget, or one of the same cap that all runs on the log share."""
-    if scope == "run" or budget.cap_usd is None:
-        yield budget
-        return
-    with closing(Ledger(log, run_id)) as ledger:
-        yield SharedBudget(budget.cap_usd, ledger)
 
 
 def _start_local_servers(collection: Collection) -> None:
