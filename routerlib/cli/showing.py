@@ -89,11 +89,18 @@ def pipeline(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Run only this notebook; repeatable.")
     ] = None,
+    cell_limit: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds that a cell may take at most; left out = any number."),
+    ] = None,
 ) -> None:
-    """Run the numbered notebooks: live calls, training, evaluation, explanation, reports."""
+    """Run the numbered notebooks: live calls, training, evaluation, explanation, reports.
+
+    A cell that doesn't work for two minutes is named.
+    """
     from routerlib.show.notebooks.pipeline import run
 
-    run(quick=quick, only=only)
+    run(quick=quick, only=only, cell_limit_s=cell_limit)
 
 
 def serve(

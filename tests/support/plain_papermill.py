@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 
+from routerlib.show.notebooks.still import STILL_S, WORKED_S, family, processor_s
+
 # Jupyter picks the ports of a kernel before the kernel takes them: of several that start at the
 # same time, another may be quicker.
 PORT_TAKEN = "Address already in use"
-# Very seldom a client and its kernel miss each other, and then both wait on: nothing is worked.
-_LOOK_S, _WORKED_S = 120, 0.5
 _SAID = "papermill.txt"
 
 
@@ -61,14 +61,17 @@ def _said(root: Path) -> str:
 
 
 def _wait(run: subprocess.Popen[bytes]) -> bool:
-    """Wait for a run; end one that stands still, its stacks printed."""
+    """Wait for a run; end one that stands still, its stacks printed.
+
+    Very seldom a client and its kernel miss each other, and then both wait on.
+    """
     worked = 0.0
     while True:
         try:
-            run.wait(_LOOK_S)
+            run.wait(STILL_S)
         except subprocess.TimeoutExpired:
-            processes = _family(run.pid)
-            if (now := _processor_s(processes)) < worked + _WORKED_S:
+            processes = family(run.pid)
+            if (now := processor_s(processes)) < worked + WORKED_S:
                 break
             worked = now
         else:
@@ -78,16 +81,3 @@ def _wait(run: subprocess.Popen[bytes]) -> bool:
             process.send_signal(signal.SIGABRT)
     run.wait()
     return False
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
-
-
-def _processor_s(processes: list[psutil.Process]) -> float:
-    worked = 0.0
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            worked += sum(process.cpu_times()[:2])
-    return worked

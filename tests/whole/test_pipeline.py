@@ -101,6 +101,25 @@ def test_kernel_that_never_begins_is_one_clear_line(
         run_notebook(notebook, tmp_path / "out.ipynb")
 
 
+def test_a_cell_that_stands_still_is_named(tmp_path: Path) -> None:
+    waits = "import time\ntime.sleep(4)"
+    notebook = write_notebook(tmp_path / "n.ipynb", "level = 1", waits)
+    stream = io.StringIO()
+    run_notebook(notebook, tmp_path / "out.ipynb", stream=stream, still_s=1)
+    (told,) = stream.getvalue().splitlines()
+    assert told.startswith("out stands still: cell [2] (import time time.sleep(4)) has not worked")
+
+
+def test_a_cell_beyond_its_limit_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", "level = 1", "while True:\n    pass")
+    with pytest.raises(
+        NotebookFailed, match=r"n stopped: cell \[2\] \(while True: pass\) took longer than its l"
+    ):
+        run_notebook(notebook, tmp_path / "out.ipynb", cell_limit_s=2)
+    with pytest.raises(PipelineError, match="at least 1 second, got 0"):
+        run_notebook(notebook, tmp_path / "out.ipynb", cell_limit_s=0)
+
+
 def test_given_parameters_reach_the_notebook_and_its_output_is_streamed(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "n.ipynb", "level = 1", "print('level', level)")
     stream = io.StringIO()

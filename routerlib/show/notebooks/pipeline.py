@@ -65,6 +65,7 @@ def run(
     root: str | Path | None = None,
     parameters: Mapping[str, Any] | None = None,
     stream: TextIO | None = None,
+    cell_limit_s: float | None = None,
 ) -> PipelineResult:
     """Run the notebooks, then publish router and reports, each file whole.
 
@@ -75,6 +76,7 @@ def run(
     `only`: notebooks to run, such as ``["02", "07_off_policy"]``; None = 01 to 05.
     `root`: the project or checkout; None = found from the current folder.
     `stream`: where progress goes; None = standard output.
+    `cell_limit_s`: seconds that a cell of a notebook may take at most; None = any number.
     """
     workspace = Workspace.find(root)
     stream = stream or sys.stdout
@@ -89,7 +91,7 @@ def run(
         for number, name in enumerate(names, start=1):
             _say(stream, f"[{number}/{len(names)}] {name} ...")
             started = time.monotonic()
-            _run_staged(workspace, name, given[name], staged, stream)
+            _run_staged(workspace, name, given[name], staged, stream, cell_limit_s)
             _check_learned_from(workspace, staged)
             seconds[name] = time.monotonic() - started
             _say(stream, f"[{number}/{len(names)}] {name} done in {seconds[name]:.0f} s")
@@ -177,7 +179,12 @@ def _staging(workspace: Workspace, given: Mapping[str, dict[str, Any]]) -> Itera
 
 
 def _run_staged(
-    workspace: Workspace, name: str, given: Mapping[str, Any], staged: _Staged, stream: TextIO
+    workspace: Workspace,
+    name: str,
+    given: Mapping[str, Any],
+    staged: _Staged,
+    stream: TextIO,
+    cell_limit_s: float | None,
 ) -> None:
     """Run one notebook into the staging folder; keep it apart when it fails."""
     source = _source(workspace, name)
@@ -188,7 +195,9 @@ def _run_staged(
     failed.unlink(missing_ok=True)
     out = staged.reports / f"{name}.ipynb"
     try:
-        run_notebook(source, out, given, cwd=workspace.root, stream=stream)
+        run_notebook(
+            source, out, given, cwd=workspace.root, stream=stream, cell_limit_s=cell_limit_s
+        )
     except NotebookFailed as error:
         failed.parent.mkdir(exist_ok=True)
         error.executed.replace(failed)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import math
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from routerlib.records.errors import RouterlibError
 from routerlib.records.files import make_private
+from routerlib.show.notebooks.still import STILL_S, cell_at, told_if_still
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -59,11 +62,17 @@ def run_notebook(
     *,
     cwd: str | Path | None = None,
     stream: TextIO | None = None,
+    cell_limit_s: float | None = None,
+    still_s: float = STILL_S,
 ) -> Path:
     """Run one notebook with papermill, and refuse what papermill would let pass.
 
     `cwd`: folder in which the kernel runs; None = the current one.
+    `cell_limit_s`: seconds that a cell may take at most; None = any number.
+    `still_s`: seconds without work after which `stream` is told which cell stands still.
     """
+    if cell_limit_s is not None and not cell_limit_s >= 1:
+        raise PipelineError(f"a cell's limit must be at least 1 second, got {cell_limit_s!r}")
     given = dict(parameters or {})
     check_parameters(Path(path).stem, given, known_parameters(path))
     out = Path(out)
@@ -74,26 +83,32 @@ def run_notebook(
     from nbclient.exceptions import CellTimeoutError
 
     try:
-        papermill.execute_notebook(
-            str(path),
-            str(out),
-            given,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=None if cwd is None else str(cwd),
-            stdout_file=stream,
-            stderr_file=stream,
-            extra_arguments=_KERNEL_ARGUMENTS,
-        )
+        with told_if_still(out, stream or sys.stderr, still_s):
+            papermill.execute_notebook(
+                str(path),
+                str(out),
+                given,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                cwd=None if cwd is None else str(cwd),
+                stdout_file=stream,
+                stderr_file=stream,
+                execution_timeout=cell_limit_s and math.ceil(cell_limit_s),
+                extra_arguments=_KERNEL_ARGUMENTS,
+            )
     except papermill.PapermillExecutionError as error:
         why = f"{error.ename}: {_first_line(error.evalue)}"
         reason = f"{Path(path).stem} failed in cell [{error.exec_count}] with {why}"
         raise NotebookFailed(reason, out) from error
-    except (
-        RuntimeError,
-        CellTimeoutError,
-    ) as error:  # the first: a dead kernel
+    except CellTimeoutError as error:
+        ended = cell_at(out, "completed")  # so papermill calls it, whether or not it was
+        raise NotebookFailed(
+            f"{Path(path).stem} stopped: {ended} took longer than its limit of {cell_limit_s:g} s; "
+            "raise that (--cell-limit) if it was at work",
+            out,
+        ) from error
+    except RuntimeError as error:  # a dead kernel
         raise NotebookFailed(
             f"{Path(path).stem} stopped: {_first_line(str(error))}", out
         ) from error
