@@ -6,12 +6,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from routerlib.gather.collection.collect import Watch, collect
+from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.joining import joined
 from routerlib.gather.collection.measured import Measured
 from routerlib.gather.collection.plan import Plan
 from routerlib.gather.collection.result import Collection
-from routerlib.gather.llm_judges.asking import Reply, replies_of
+from routerlib.gather.llm_judges.asking import (
+    NoVerdicts,
+    Reply,
+    as_judge,
+    names_of_model,
+    replies_of,
+)
 from routerlib.records.call import CandidateModel
 from routerlib.records.prompt import Prompt
 
@@ -51,24 +57,31 @@ def in_batches(
 class Asker:
     """Puts batches of questions to a judge, each as a run of its own kind, under one budget.
 
+    `candidate`: who judges, with a cap of `max_tokens` of its own.
+    `read`: what a reply says, None = no verdict; ten in a row end it.
     `collection`: what all batches together came to.
+    `own`: names under which the log has answers of the judging model itself.
+    `watch`: looks at its replies.
     """
 
     def __init__(
         self,
         log: CallLog,
-        judge: CandidateModel,
-        watch: Watch,
+        candidate: CandidateModel,
+        read: Callable[[str], object],
         *,
+        max_tokens: int,
         budget_usd: float | None,
         concurrency: int | None,
         dry_run: bool,
         progress: bool,
     ) -> None:
+        judge = as_judge(candidate, max_tokens)
+        self.own = {candidate.name, *names_of_model(log, candidate.model)}
+        self.watch = NoVerdicts(read)
         self.collection = Collection(None, Plan((), {judge.name: 0}, 0.0))
         self._log = log
         self._judge = judge
-        self._watch = watch
         self._measured = Measured(log, is_judging=True)
         self._budget_usd = budget_usd
         self._concurrency = concurrency
@@ -111,7 +124,7 @@ class Asker:
             dry_run=self._dry_run,
             progress=self._progress,
             kind="judge",
-            watch=self._watch,
+            watch=self.watch,
             measured=self._measured,
         )
         before, self._is_first = (None if self._is_first else self.collection), False

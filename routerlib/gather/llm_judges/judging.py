@@ -12,11 +12,8 @@ from routerlib.gather.llm_judges import wording
 from routerlib.gather.llm_judges.asking import (
     MAX_TOKENS,
     LLMJudgement,
-    NoVerdicts,
     Reply,
-    as_judge,
     judge_name,
-    names_of_model,
     shown,
 )
 from routerlib.gather.llm_judges.batches import Asker, in_batches
@@ -139,12 +136,11 @@ def judge_with_llm(
     0 scores by llm:smollm2-135m; its calls: ... 1 cell is still missing ...
     """
     name = judge_name("llm", candidate, rubric, wording.RUBRIC)
-    own = {candidate.name, *names_of_model(log, candidate.model)}
-    watch = NoVerdicts(wording.read_score)
     asker = Asker(
         log,
-        as_judge(candidate, max_tokens),
-        watch,
+        candidate,
+        wording.read_score,
+        max_tokens=max_tokens,
         budget_usd=budget_usd,
         concurrency=concurrency,
         dry_run=dry_run,
@@ -157,7 +153,7 @@ def judge_with_llm(
         n_all, n_before, n_seen = len(unjudged), n_seen, batch[-1].number
         told = f"answers {n_before + 1} to {n_seen} of {n_all}" if len(batch) < n_all else ""
         replies = asker.ask((each.prompt for each in batch), told)
-        n_own += sum(each.candidate in own for each in batch)
+        n_own += sum(each.candidate in asker.own for each in batch)
         with log.transaction():
             for each in batch:
                 reply = replies.get(each.prompt.prompt_id)
@@ -178,9 +174,9 @@ def judge_with_llm(
         n_scores,
         n_unreadable,
         asker.collection,
-        watch.shown or unreadable,
+        asker.watch.shown or unreadable,
         n_own,
-        watch.n_read,
+        asker.watch.n_read,
         len(unjudged) - n_seen if asker.is_stopped else 0,
     )
 
@@ -259,12 +255,11 @@ def compare_with_llm(
     0 scores by pairwise:smollm2-135m; its calls: ... 2 cells are still missing ...
     """
     name = judge_name("pairwise", candidate, rubric, wording.COMPARISON)
-    own = {candidate.name, *names_of_model(log, candidate.model)}
-    watch = NoVerdicts(wording.read_winner)
     asker = Asker(
         log,
-        as_judge(candidate, max_tokens),
-        watch,
+        candidate,
+        wording.read_winner,
+        max_tokens=max_tokens,
         budget_usd=budget_usd,
         concurrency=concurrency,
         dry_run=dry_run,
@@ -276,7 +271,7 @@ def compare_with_llm(
         n_before, n_seen = n_seen, batch[-1].number
         told = f"prompts {n_before + 1} to {n_seen} of {n_all}" if len(batch) < n_all else ""
         replies = asker.ask((prompt for each in batch for prompt in each.prompts()), told)
-        n_own += sum(name in own for each in batch for name in each.names)
+        n_own += sum(name in asker.own for each in batch for name in each.names)
         n_pairs += sum(len(each.pairs) for each in batch)
         if not dry_run:
             results = [result for each in batch for result in _results(each, replies)]
@@ -288,7 +283,7 @@ def compare_with_llm(
     if against is not None and not n_pairs:
         raise ValueError(f"the log {log.path} has no answer of {against!r} beside another one's")
     n_unreached = n_all - n_seen if asker.is_stopped else 0
-    shown_reply = "" if dry_run else watch.shown
+    shown_reply = "" if dry_run else asker.watch.shown
     return LLMJudgement(
         name,
         n_scores,
@@ -296,7 +291,7 @@ def compare_with_llm(
         asker.collection,
         shown_reply,
         n_own if n_pairs else 0,
-        watch.n_read,
+        asker.watch.n_read,
         n_unreached,
     )
 
