@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from routerlib.log import counted, queries
+from routerlib.log import queries
+from routerlib.log.parts import Known, each_repeats
 from routerlib.metrics.intervals import Interval, paired_bootstrap, within_possible
 from routerlib.metrics.tails import widen_below_few
 from routerlib.outcomes.families import families_of
@@ -27,7 +28,10 @@ _MIN_REPEATS = 2
 _MIN_PROMPTS = 10
 
 
-_LABELS = f"select prompt_id, text, task, {queries.GROUP_ID} as group_id from prompts"
+_LABELS = f"""
+select text, coalesce(task, 'other'), prompt_id, {queries.GROUP_ID} as group_id, row
+from prompts join wanted using (prompt_id)
+"""
 
 
 class TooFewRepeats(RouterlibError, ValueError):
@@ -110,27 +114,49 @@ def repeats_from_log(log: CallLog, models: Sequence[str] | None = None) -> Repea
 
 
 def _read(path: queries.Source, models: Sequence[str] | None) -> Repeats:
-    cells = queries.run(path, counted.REPEATS, parameters={"judge": None})
-    names = tuple(models) if models is not None else tuple(cells.candidate.unique())
-    cells = cells[cells.candidate.isin(names)]
-    ids, numbers = cells.prompt_id.unique(), np.sort(cells.repeat.unique())
-    known = queries.run(path, _LABELS).set_index("prompt_id").loc[ids]
-    group_ids = known.group_id.astype(object)
-    rows = {prompt_id: row for row, prompt_id in enumerate(ids)}
-    quality = np.full((len(ids), len(names), len(numbers)), np.nan)
-    at = (
-        np.array([rows[each] for each in cells.prompt_id], dtype=int),
-        np.array([names.index(name) for name in cells.candidate], dtype=int),
-        np.searchsorted(numbers, cells.repeat),
-    )
-    quality[at] = cells.quality
+    import pandas as pd
+
+    with queries.opened(path) as reader:
+        ids, cells = _cells(reader)
+        names = list(_by_first_call(cells, "candidate") if models is None else models)
+        cells = cells[cells.candidate.isin(names)]
+        kept, numbers = _by_first_call(cells, "row"), np.sort(cells.repeat.unique())
+        quality = np.full((len(kept), len(names), len(numbers)), np.nan)
+        at = (
+            pd.Index(kept).get_indexer(cells.row),
+            pd.Index(names, dtype=object).get_indexer(cells.candidate),
+            np.searchsorted(numbers, cells.repeat),
+        )
+        quality[at] = cells.quality
+        wanted = pd.DataFrame({"prompt_id": [ids[row] for row in kept]}, dtype=object)
+        reader.add("wanted", wanted.assign(row=np.arange(len(wanted))))
+        known = Known.of([reader], _LABELS, len(wanted))
     return Repeats(
-        tuple(known.text),
-        names,
-        quality,
-        tuple(known.task.fillna("other")),
-        tuple(group_ids.where(group_ids.notna(), None)),
+        tuple(known.texts), tuple(names), quality, tuple(known.labels), tuple(known.group_ids)
     )
+
+
+def _cells(reader: queries.Reader) -> tuple[list[str], pd.DataFrame]:
+    """Return prompts, and scored repeats that name them by their place in `row`.
+
+    A part's texts are let go before the next part is read.
+    """
+    import pandas as pd
+
+    ids: list[str] = []
+    found = []
+    for part in each_repeats(reader):
+        rows, known = pd.factorize(part.pop("prompt_id"))
+        same: dict[str, str] = {}
+        names = [same.setdefault(name, name) for name in part.pop("candidate")]
+        found.append(part.assign(row=rows + len(ids), candidate=np.array(names, dtype=object)))
+        ids.extend(known)
+    return ids, pd.concat(found, ignore_index=True)
+
+
+def _by_first_call(cells: pd.DataFrame, name: str) -> list:
+    """Return what stands in a column, each once, in the order of logging."""
+    return cells.groupby(name).first_call.min().sort_values().index.tolist()
 
 
 @dataclass(frozen=True, eq=False)

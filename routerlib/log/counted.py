@@ -75,12 +75,13 @@ order by call_id
 ANSWERS = _ANSWERS.format(ways=WAYS)
 ANSWERS_BY_WAYS = _ANSWERS.format(ways="from chosen_ways")
 
-# One row per scored (prompt, candidate, repeat).
-REPEATS = f"""
-with {queries.PRICED}, {queries.JUDGED}, {CURRENT.format(further="repeat,", ways=WAYS)}
+# One row per scored (prompt, candidate, repeat), in no order.
+_REPEATS = f"""
+with {queries.PRICED}, {queries.JUDGED}, {CURRENT.format(further="repeat,", ways="{ways}")}
 select prompt_id, candidate, repeat, avg(quality) as quality, min(call_id) as first_call
 from current
 where quality is not null
 group by prompt_id, candidate, repeat
-order by first_call
 """
+REPEATS = _REPEATS.format(ways=WAYS)
+REPEATS_BY_WAYS = _REPEATS.format(ways="from chosen_ways")

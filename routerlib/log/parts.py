@@ -160,6 +160,20 @@ def each_answer(source: queries.Source, judge: str | None = None) -> Iterator[tu
             yield from part.each(_SHOWN)
 
 
+def each_repeats(reader: queries.Reader) -> Iterator[pd.DataFrame]:
+    """Yield a row per scored prompt, candidate and repeat, part by part, in no order."""
+    told = {"judge": None}
+    if n_parts(reader) == 1:
+        yield reader.frame(counted.REPEATS, told)
+        return
+    parts = Parts(reader)
+    ways = _chosen_ways(reader, parts, None)
+    for part in parts:
+        part.add("chosen_ways", ways)
+        yield part.frame(counted.REPEATS_BY_WAYS, told)
+    parts.close()
+
+
 class Parts:
     """Parts of a log, each with some of the prompts and all that is known of their answers."""
 

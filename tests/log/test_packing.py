@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from routerlib.evaluation.noise import repeats_from_log
 from routerlib.log import counted, packing, queries
 from routerlib.log.call_log import CallLog
 from routerlib.log.cells import blended_judges
@@ -158,3 +159,23 @@ def test_answers_that_can_be_shown_are_those_of_the_whole_log(
     assert sorted(each_answer(log.source, judge)) == whole
     compact([log.path], tmp_path / "sealed", before="9999-12-31")
     assert sorted(each_answer(LogDataset(tmp_path / "sealed").source, judge)) == whole
+
+
+@pytest.mark.parametrize("models", [None, ("odd", "small")])
+def test_repeats_are_those_of_the_whole_log(
+    log: CallLog,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    models: tuple[str, ...] | None,
+) -> None:
+    whole = repeats_from_log(log, models)
+    assert whole.quality.shape == (len(whole.prompts), 3 if models is None else 2, 2)
+    compact([log.path], tmp_path / "sealed", before="9999-12-31")
+    sealed = repeats_from_log(LogDataset(tmp_path / "sealed"), models)
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
+    monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
+    monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
+    for found in (repeats_from_log(log, models), sealed):
+        assert (found.prompts, found.models) == (whole.prompts, whole.models)
+        assert (found.topics, found.group_ids) == (whole.topics, whole.group_ids)
+        np.testing.assert_allclose(found.quality, whole.quality, rtol=1e-14)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
+from routerlib.cli import app
 from routerlib.evaluation.benchmark_fits import usual_routers
 from routerlib.features.prompt_columns import GROUPS
 from routerlib.features.reading import Read, read_here
@@ -18,6 +22,7 @@ from routerlib.outcomes.worlds import make_world
 from routerlib.routers.training.train import train_router
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+_GROUPS = ("log", "audit", "models")  # of commands
 # What the scripts share, and what runs them.
 _NO_BENCHMARK = {
     "bench",
@@ -301,3 +306,25 @@ def test_the_log_loss_of_a_prompt_is_the_mean_over_the_candidates_that_were_obse
     # Two groups, each whole: every draw is one of them twice or each once.
     told = losses.with_interval(np.array([1.0, 1.0, 3.0, 3.0]), np.array([0, 0, 1, 1]))
     assert told == "+2.00000 [+1.00000, +3.00000]"
+
+
+def test_every_command_that_opens_a_log_is_measured_or_says_why_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    reading = script("log_reading")
+    told = [*reading.COMMANDS.values(), *reading.FURTHER.values(), reading.SEALING]
+    words = [re.findall(r"'([a-z]+)'", each.removeprefix("command(")) for each in told]
+    measured = {" ".join(each[: 2 if each[0] in _GROUPS else 1]) for each in words if each}
+    opening = set(_opening_a_log(typer.main.get_command(app)))
+    assert {"inspect", "log sql", "audit draw", "serve"} < opening
+    assert measured | set(reading.NOT_MEASURED) >= opening
+    assert not measured & set(reading.NOT_MEASURED)
+    assert set(reading.NOT_MEASURED) <= opening
+
+
+def _opening_a_log(command: Any, *names: str) -> Iterator[str]:
+    for name, each in getattr(command, "commands", {}).items():
+        yield from _opening_a_log(each, *names, name)
+    if any("--log" in each.opts for each in command.params) and names != ("init",):
+        yield " ".join(names)
