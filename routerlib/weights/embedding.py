@@ -31,7 +31,7 @@ _WORDS = re.compile(r"\d+(?:[.,]\d+)+|\w+(?:['\u2019]\w+)*|[^\w\s]")
 _PIECES = re.compile(r" *(?:[^\W\d_\xb2]+|(?:[^\w\n ]|[_\xb2])+)| +|[^ ]", re.DOTALL)
 _AFTER_SPACE = re.compile(" ( *[^ ]*)")
 _SPACE = "\u2581"
-_LONGEST_REMEMBERED, _MOST_REMEMBERED = 24, 32_768
+_LONGEST_REMEMBERED, _MOST_REMEMBERED = 24, 65_536
 
 EMBEDDING_DIMENSIONS = 256
 N_TOKENS = 32_000
