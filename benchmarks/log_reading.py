@@ -157,7 +157,8 @@ def as_known_by(checkout: Path, path: Path) -> Path:
     """Return the log as an older checkout opens it: rows are alike, further tables aren't read."""
     asked = "from routerlib.log.schema import VERSION; print(VERSION)"
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    version = int(subprocess.check_output([sys.executable, "-c", asked], env=environment))
+    told = subprocess.check_output([sys.executable, "-c", asked], env=environment, cwd=checkout)
+    version = int(told)
     earlier = path.with_name("earlier.db")
     shutil.copy(path, earlier)
     with closing(sqlite3.connect(earlier)) as connection:
