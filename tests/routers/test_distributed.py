@@ -26,7 +26,7 @@ from routerlib.features.prompt_columns import GROUPS
 from routerlib.features.reading import read_here
 from routerlib.outcomes.worlds import make_world
 from routerlib.routers.distributed.batches import BatchReader
-from routerlib.routers.distributed.boosters import BoosterTrainer
+from routerlib.routers.distributed.boosters import BoosterTrainer, _binned, _trained_text
 from routerlib.routers.distributed.pieces import Pieces
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
@@ -156,6 +156,21 @@ def test_boosters_that_are_there_are_not_trained_again(address: str, tmp_path: P
         trainer.close()
     assert len(set(here)) == 4
     assert len(ages) == 3  # the one of few rows is trained here, and not kept
+
+
+def test_bins_of_two_tables_in_turn_are_found_once() -> None:
+    columns, labels = table_of(1100)
+    tables = {b"one": columns, b"two": columns + 1, b"three": columns + 2}
+    every = np.ones(1100, dtype=bool)
+    found = {}
+    for digest in (b"one", b"two", b"one", b"two"):
+        _trained_text(tables[digest], digest, every, labels, SETTINGS, 2)
+        found.setdefault(digest, _binned(tables[digest], digest))
+        assert _binned(tables[digest], digest) is found[digest]
+    text = _trained_text(tables[b"three"], b"three", every, labels, SETTINGS, 2)
+    assert text == texts_of(boost_here([Wanted(BinnedRows(columns + 2), labels, SETTINGS, 2)]))[0]
+    assert _binned(tables[b"two"], b"two") is found[b"two"]
+    assert _binned(columns, b"one") is not found[b"one"]  # only two are held
 
 
 def test_boosters_of_another_lightgbm_are_not_taken(
