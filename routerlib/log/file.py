@@ -49,7 +49,7 @@ def connect(path: Path, read_only: bool = False, checked: bool = True) -> sqlite
             raise LogError(
                 f"cannot read the log {path} where it is: to read it, too, SQLite writes files "
                 f"beside it, and may not in {path.parent}; copy the log, and {path.name}-wal if "
-                "there is one, to a folder that can be written"
+                "there is one, while nobody writes to it, to a folder that can be written"
             ) from error
         if not read_only and (locked := _locked(path)):
             raise LogError(

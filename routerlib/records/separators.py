@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection
 
 SEPARATORS = (",", ";", "\t", "|")
+# A line before the header that tells Excel what stands between the columns.
+_TOLD = re.compile(r"sep=([,;\t|])\r?\n")
+
+
+def told_apart(text: str) -> tuple[str | None, str]:
+    r"""Return the separator that a line for Excel before the header names, and the rest.
+
+    >>> told_apart("sep=;\na;b,c\n")
+    (';', 'a;b,c\n')
+    >>> told_apart("a;b,c\n")
+    (None, 'a;b,c\n')
+    """
+    told = _TOLD.match(text)
+    return (None, text) if told is None else (told[1], text[told.end() :])
 
 
 def separator_of(text: str, wanted: Collection[str] = ()) -> str:

@@ -12,6 +12,7 @@ import pytest
 from routerlib.cli import main
 from routerlib.gather.importers import import_log, tables
 from routerlib.gather.importers.records import Options, params_hash
+from routerlib.gather.prompts.files import load_prompts
 from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, CandidateModel, Price, Score
@@ -435,3 +436,15 @@ def test_what_says_nothing_of_such_a_file_is_told(
     with pytest.raises(ValueError, match=message):
         import_log(kind, path, log, options)
     assert not len(calls(log))
+
+
+def test_a_line_for_excel_says_what_parts_the_columns(log: CallLog, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("\ufeffsep=;\r\nprompt;small\r\nWie, wo?;0,5\r\n".encode())
+    import_log("table", path, log)
+    assert log.outcomes().prompts == ("Wie, wo?",)
+    path.write_bytes("\ufeffsep=;\r\nprompt;reference\r\nWie, wo?;hier\r\n;\r\n".encode())
+    with pytest.raises(ValueError, match="line 4"):
+        load_prompts(path)
+    path.write_bytes("\ufeffsep=;\r\nprompt;reference\r\nWie, wo?;hier\r\n".encode())
+    assert [(each.text, each.reference) for each in load_prompts(path)] == [("Wie, wo?", "hier")]

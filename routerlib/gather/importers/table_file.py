@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.gather.importers.records import json_records
-from routerlib.records.separators import separator_of
+from routerlib.records.separators import separator_of, told_apart
 
 # The csv module's own limit, 128 KiB, is less than a long document.
 LONGEST_CSV_FIELD = 1 << 30
@@ -63,7 +63,8 @@ def _csv(path: Path, prompt: str) -> Table:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 ({error.reason}); save it as CSV UTF-8") from error
-    separator = separator_of(text, [prompt])
+    told, text = told_apart(text)
+    separator = told or separator_of(text, [prompt])
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header = next(lines, None)
     if header is None:

@@ -21,7 +21,7 @@ from routerlib.records.brief import brief, n_of, shortened
 from routerlib.records.canonical import plain_json
 from routerlib.records.columns import check_there
 from routerlib.records.prompt import Prompt
-from routerlib.records.separators import SEPARATORS, separator_of
+from routerlib.records.separators import SEPARATORS, separator_of, told_apart
 
 _LOGGER = logging.getLogger(__name__)
 # The csv module's own limit, 128 KiB, is less than a long document.
@@ -289,14 +289,15 @@ def _refuse_constant(name: str) -> None:
 def _csv_records(
     path: Path, columns: Mapping[str, str], told: dict[str, None], decimal: str
 ) -> Iterable[tuple[str, Any]]:
-    text = _text_of(path)
+    told_separator, text = told_apart(_text_of(path))
+    n_before = int(told_separator is not None)  # lines before the header
     before = csv.field_size_limit(_LONGEST_CSV_FIELD)
     try:
-        separator = separator_of(text, [*columns.values(), "prompt", "messages"])
+        separator = told_separator or separator_of(text, [*columns.values(), "prompt", "messages"])
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         shape = _shape(path, reader.fieldnames or (), columns, told)
         _needs_prompts(shape.named(dict.fromkeys(reader.fieldnames or ())), f"{path} line 1")
-        rows = [(f"line {reader.line_num}", row) for row in _rows(reader, path)]
+        rows = [(f"line {reader.line_num + n_before}", row) for row in _rows(reader, path)]
     finally:
         csv.field_size_limit(before)
     for where, row in rows:
