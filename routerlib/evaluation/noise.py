@@ -17,6 +17,7 @@ from routerlib.outcomes.families import families_of
 from routerlib.outcomes.near_duplicates import joined
 from routerlib.records.arrays import Floats
 from routerlib.records.errors import RouterlibError
+from routerlib.records.memory import give_back_free
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,17 +118,22 @@ def _read(path: queries.Source, models: Sequence[str] | None) -> Repeats:
     import pandas as pd
 
     with queries.opened(path) as reader:
-        ids, cells = _cells(reader)
-        names = list(_by_first_call(cells, "candidate") if models is None else models)
-        cells = cells[cells.candidate.isin(names)]
+        ids, everybody, cells = _cells(reader)
+        logged = [everybody[arm] for arm in _by_first_call(cells, "arm")]
+        names = logged if models is None else list(models)
+        if not set(logged) <= set(names):
+            cells = cells[cells.arm.isin([everybody.index(n) for n in names if n in everybody])]
         kept, numbers = _by_first_call(cells, "row"), np.sort(cells.repeat.unique())
         quality = np.full((len(kept), len(names), len(numbers)), np.nan)
-        at = (
-            pd.Index(kept).get_indexer(cells.row),
-            pd.Index(names, dtype=object).get_indexer(cells.candidate),
-            np.searchsorted(numbers, cells.repeat),
-        )
+        rows, arms = np.full(len(ids), -1), np.full(len(everybody), -1)
+        rows[kept] = np.arange(len(kept))
+        arms[[everybody.index(name) for name in logged]] = [
+            names.index(name) if name in names else -1 for name in logged
+        ]
+        at = rows[cells.row], arms[cells.arm], np.searchsorted(numbers, cells.repeat)
         quality[at] = cells.quality
+        del cells, at
+        give_back_free()  # before all texts come in
         wanted = pd.DataFrame({"prompt_id": [ids[row] for row in kept]}, dtype=object)
         reader.add("wanted", wanted.assign(row=np.arange(len(wanted))))
         known = Known.of([reader], _LABELS, len(wanted))
@@ -136,22 +142,22 @@ def _read(path: queries.Source, models: Sequence[str] | None) -> Repeats:
     )
 
 
-def _cells(reader: queries.Reader) -> tuple[list[str], pd.DataFrame]:
-    """Return prompts, and scored repeats that name them by their place in `row`.
+def _cells(reader: queries.Reader) -> tuple[list[str], list[str], pd.DataFrame]:
+    """Return prompts, candidates, and scored repeats that name them by their places there.
 
     A part's texts are let go before the next part is read.
     """
     import pandas as pd
 
     ids: list[str] = []
+    arms: dict[str, int] = {}
     found = []
     for part in each_repeats(reader):
         rows, known = pd.factorize(part.pop("prompt_id"))
-        same: dict[str, str] = {}
-        names = [same.setdefault(name, name) for name in part.pop("candidate")]
-        found.append(part.assign(row=rows + len(ids), candidate=np.array(names, dtype=object)))
+        places = [arms.setdefault(name, len(arms)) for name in part.pop("candidate")]
+        found.append(part.assign(row=rows + len(ids), arm=np.array(places, dtype=np.int32)))
         ids.extend(known)
-    return ids, pd.concat(found, ignore_index=True)
+    return ids, list(arms), pd.concat(found, ignore_index=True)
 
 
 def _by_first_call(cells: pd.DataFrame, name: str) -> list:

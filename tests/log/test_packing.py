@@ -161,7 +161,7 @@ def test_answers_that_can_be_shown_are_those_of_the_whole_log(
     assert sorted(each_answer(LogDataset(tmp_path / "sealed").source, judge)) == whole
 
 
-@pytest.mark.parametrize("models", [None, ("odd", "small")])
+@pytest.mark.parametrize("models", [None, ("odd", "small"), ("odd", "unheard")])
 def test_repeats_are_those_of_the_whole_log(
     log: CallLog,
     monkeypatch: pytest.MonkeyPatch,
@@ -169,6 +169,9 @@ def test_repeats_are_those_of_the_whole_log(
     models: tuple[str, ...] | None,
 ) -> None:
     whole = repeats_from_log(log, models)
+    assert np.isfinite(whole.quality).any(axis=(0, 2)).tolist() == [
+        name != "unheard" for name in whole.models
+    ]
     assert whole.quality.shape == (len(whole.prompts), 3 if models is None else 2, 2)
     compact([log.path], tmp_path / "sealed", before="9999-12-31")
     sealed = repeats_from_log(LogDataset(tmp_path / "sealed"), models)
