@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.archive import kept_models, rollback
 from routerlib.routers.baselines import BestSingle
 from routerlib.routers.loading import load_router
-from routerlib.show.notebooks import pipeline
+from routerlib.show.notebooks import pipeline, still
 from routerlib.show.notebooks.run import NotebookFailed, PipelineError, run_notebook
 from routerlib.show.pages.notebook import to_html
 
@@ -108,6 +109,16 @@ def test_a_cell_that_stands_still_is_named(tmp_path: Path) -> None:
     run_notebook(notebook, tmp_path / "out.ipynb", stream=stream, still_s=1)
     (told,) = stream.getvalue().splitlines()
     assert told.startswith("out stands still: cell [2] (import time time.sleep(4)) has not worked")
+
+
+def test_a_cell_that_works_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = itertools.count(step=still.WORKED_S)
+    monkeypatch.setattr(still, "processor_s", lambda processes: next(worked))
+    notebook = write_notebook(tmp_path / "n.ipynb", "level = 1", "import time\ntime.sleep(3)")
+    stream = io.StringIO()
+    run_notebook(notebook, tmp_path / "out.ipynb", stream=stream, still_s=0.4)
+    assert not stream.getvalue()
+    assert next(worked) > 10 * still.WORKED_S, "it was looked at"
 
 
 def test_a_cell_beyond_its_limit_ends_the_run_and_is_named(tmp_path: Path) -> None:

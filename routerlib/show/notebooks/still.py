@@ -21,7 +21,7 @@ _SHOWN_CHARS = 60
 
 def family(pid: int) -> list[psutil.Process]:
     """Return a process and all that it has started."""
-    import psutil  # comes with ipykernel
+    import psutil
 
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
