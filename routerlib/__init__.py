@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from routerlib.evaluation.evaluate import evaluate as evaluate
     from routerlib.evaluation.learning_curve import learning_curve as learning_curve
     from routerlib.evaluation.noise import noise_ceiling as noise_ceiling
-    from routerlib.evaluation.noise import repeats_from_log as repeats_from_log
     from routerlib.evaluation.off_policy.value import estimate_value as estimate_value
+    from routerlib.evaluation.repeats import repeats_from_log as repeats_from_log
     from routerlib.evaluation.retraining import retrain as retrain
     from routerlib.evaluation.unseen import compare_splits as compare_splits
     from routerlib.features.prompt_features import PromptFeatures as PromptFeatures
@@ -100,7 +100,8 @@ else:
             "evaluation.drift": ["measure_drift"],
             "evaluation.evaluate": ["evaluate"],
             "evaluation.learning_curve": ["learning_curve"],
-            "evaluation.noise": ["noise_ceiling", "repeats_from_log"],
+            "evaluation.noise": ["noise_ceiling"],
+            "evaluation.repeats": ["repeats_from_log"],
             "evaluation.off_policy.value": ["estimate_value"],
             "evaluation.retraining": ["retrain"],
             "evaluation.unseen": ["compare_splits"],

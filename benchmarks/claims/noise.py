@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from claims.study import Claim, Study
-from routerlib.evaluation.noise import Repeats, noise_ceiling
+from routerlib.evaluation.noise import noise_ceiling
+from routerlib.evaluation.repeats import Repeats
 from routerlib.records.arrays import Floats
 
 _N_PROMPTS, _N_REPEATS, _N_TRUE = 100, 4, 200_000

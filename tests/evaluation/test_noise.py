@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from routerlib.evaluation.noise import Repeats, noise_ceiling, repeats_from_log
+from routerlib.evaluation.noise import noise_ceiling
+from routerlib.evaluation.repeats import Repeats, repeats_from_log
 from routerlib.log.call_log import CallLog
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world

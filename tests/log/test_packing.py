@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from routerlib.evaluation.noise import repeats_from_log
+from routerlib.evaluation.repeats import repeats_from_log
 from routerlib.log import counted, packing, queries
 from routerlib.log.call_log import CallLog
 from routerlib.log.cells import blended_judges

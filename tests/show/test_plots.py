@@ -11,7 +11,8 @@ from scipy.stats import binomtest
 
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.learning_curve import learning_curve
-from routerlib.evaluation.noise import Repeats, noise_ceiling
+from routerlib.evaluation.noise import noise_ceiling
+from routerlib.evaluation.repeats import Repeats
 from routerlib.metrics.clusters import wilson
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world

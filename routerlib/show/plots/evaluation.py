@@ -312,7 +312,7 @@ def noise_ceiling(ceiling: NoiseCeiling, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import routerlib as rl
-    >>> from routerlib.evaluation.noise import Repeats
+    >>> from routerlib.evaluation.repeats import Repeats
     >>> tosses = np.random.default_rng(0).integers(0, 2, (30, 2, 4)).astype(float)
     >>> prompts = tuple(f"toss {number}" for number in range(30))
     >>> repeats = Repeats(prompts, ("heads", "tails"), tosses, ("toss",) * 30)

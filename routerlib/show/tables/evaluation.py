@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from routerlib.evaluation.noise import TooFewRepeats, noise_ceiling, repeats_from_log
+from routerlib.evaluation.noise import TooFewRepeats, noise_ceiling
+from routerlib.evaluation.repeats import repeats_from_log
 from routerlib.metrics.sample_size import plan_sample_size, sd_of
 from routerlib.show.tables.rendering import Table, table
 from routerlib.show.words.numbers import percent, points
