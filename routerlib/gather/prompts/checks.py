@@ -217,7 +217,8 @@ def check_prompts(
     >>> path = Path(tempfile.mkdtemp()) / "p.jsonl"
     >>> _ = path.write_text('{"prompt": "Hello there"}\n{"prompt": "Hello there"}\n')
     >>> print(check_prompts(path))
-    1 prompt in 2 rows (no task: 1); answers of 0 can be judged without a person or an LLM
+    1 prompt in 2 rows (no task: 1); no answer can be judged without a person or an LLM: that
+     takes `reference` and `judge` beside a prompt
     1 copy is left out: line 1 = line 2
     no verdict can rest on 1 group (prompts of one template, document or user are one): add
      prompts of at least 29 other kinds before you pay for answers
