@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from routerlib.gather.calls.asking import Permit
@@ -25,7 +26,7 @@ class LimitedClients(Clients):
         super().__init__()
         self._slots = {each.name: asyncio.Semaphore(each.max_concurrency) for each in candidates}
         self._budget = budget
-        self._beyond: dict[str, list[float]] = {}
+        self._beyond: dict[str, _Beyond] = {}
 
     async def call(
         self,
@@ -37,20 +38,31 @@ class LimitedClients(Clients):
     ) -> Call:
         """Ask as `Clients.call` does; NotAsked where the budget allows no attempt."""
         if permit is None and self._budget.cap_usd is not None:
-            beyond = self._beyond.setdefault(candidate.name, [])
+            beyond = self._beyond.setdefault(candidate.name, _Beyond())
             permit = _Reserving(self._budget, candidate, prompt, beyond)
         async with self._slots[candidate.name]:
             return await super().call(candidate, prompt, permit=permit, **how)
 
 
+@dataclass
+class _Beyond:
+    """How many attempts of a candidate were dearer than their worst case, and by how much in all.
+
+    `more_usd`: US dollars beyond it.
+    """
+
+    n: int = 0
+    more_usd: float = 0.0
+
+
 class _Reserving:
     """Reserve the worst case of each attempt, and keep the accounts.
 
-    `beyond`: by how many US dollars attempts of the candidate were dearer than that, so far.
+    `beyond`: attempts of the candidate that were dearer than that, so far.
     """
 
     def __init__(
-        self, budget: Budget, candidate: CandidateModel, prompt: Prompt, beyond: list[float]
+        self, budget: Budget, candidate: CandidateModel, prompt: Prompt, beyond: _Beyond
     ) -> None:
         self._budget = budget
         self._name = candidate.name
@@ -70,12 +82,13 @@ class _Reserving:
             cost_usd = 0.0 if is_turned_away else self._worst_usd
         self._budget.settle(self._worst_usd, cost_usd)
         if self._worst_usd < cost_usd < math.inf:
-            self._beyond.append(cost_usd - self._worst_usd)
+            self._beyond.n += 1
+            self._beyond.more_usd += cost_usd - self._worst_usd
             self._tell_beyond()
 
     def _tell_beyond(self) -> None:
         """Say that attempts were dearer than their worst case, at the 1st, 2nd, 4th, 8th."""
-        n = len(self._beyond)
+        n = self._beyond.n
         if n & (n - 1) == 0:
             logger.warning(
                 "%s of %s cost %.6f US dollars more than at most, so that the budget may be "
@@ -84,7 +97,7 @@ class _Reserving:
                 "or without this candidate",
                 n_of(n, "calls"),
                 self._name,
-                sum(self._beyond),
+                self._beyond.more_usd,
             )
 
 
