@@ -23,7 +23,6 @@ _SHOW_EMPTY = (
     'routerlib log sql "select candidate, prompt_id, status, response from calls '
     "where status in ('empty', 'refused')\""
 )
-_REFERENCES = "select prompt_id from prompts where reference is not null"
 _BY_EVERY = (
     "Only prompts that every candidate has answered count (routerlib collect), not served ones "
     "with one answer each."
@@ -92,13 +91,14 @@ def _missing(log: CallLog, test: Outcomes, judge: str | None) -> pd.DataFrame:
         },
         dtype=object,
     )
-    found = cells.merge(cell_ends(log.source, judge), how="left", on=["prompt_id", "candidate"])
+    told = cell_ends(log.source, dict.fromkeys(cells.prompt_id), judge)
+    found = cells.merge(told.cells, how="left", on=["prompt_id", "candidate"])
     is_open = pd.Series(True, index=found.index)
     for end in ("has_answer", "is_cut", "is_broken", "is_empty"):
         found[end] = found[end].eq(True) & is_open
         is_open &= ~found[end]
     return found.assign(
-        has_reference=found.prompt_id.isin(log.sql(_REFERENCES).prompt_id),
+        has_reference=found.prompt_id.isin(told.with_reference),
         is_judgeable=found.is_judgeable.eq(True),
         is_unanswered=is_open,
     )

@@ -1,24 +1,50 @@
-"""Tell how the calls ended by which each candidate counts on each prompt."""
+"""Tell how the calls ended by which each candidate counts on some prompts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from routerlib.log import counted, queries
+from routerlib.log.judging import IS_OF_NO_JUDGES_RUN
+from routerlib.log.parts import Parts, ways_that_count
+from routerlib.log.sealed_tables import SealedSnapshot
+from routerlib.records.decision import STEP
 from routerlib.records.endings import broken_by
 from routerlib.records.messages import TOOL_CALLS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# A call that a tool's log brought without its text, and a step to a tool, can't be judged.
-_FURTHER = f"""finish_reason, error_type, output_tokens, response is not null
-    and json_extract(extra, '$.{TOOL_CALLS}') is null as is_judgeable,"""
+# Prompts whose calls are read at once.
+_PROMPTS_AT_ONCE = 2000
+# Columns that are read, by the name of their table: of an answer, a reference and further fields
+# only what tells whether there is one, and whether a call is a step to a tool.
+_CALLS = {
+    **dict.fromkeys(("prompt_id", "candidate", "params_hash", "status", "finish_reason"), ""),
+    **dict.fromkeys(("error_type", "output_tokens", "run_id", "decision_id"), ""),
+    "response": "iif(response is null, null, '')",
+    "extra": f"""iif(
+        json_type(extra, '$.{TOOL_CALLS}') is null, null, json_object('{TOOL_CALLS}', 1)
+    )""",
+}
+_PROMPTS = {"prompt_id": "", "reference": "iif(reference is null, null, '')"}
+_OF_SOME = "where prompt_id in (select value from json_each(?))"
+# The decisions that `counted.IS_FIRST` looks for, and all that it looks at of them.
+_STEPS = f"select decision_id, router_hash from decisions where router_hash = '{STEP}'"
+
+# A call that a tool's log brought without its text, and a step to a tool, can't be judged. Prompts
+# that a judge was asked are none of those that candidates count on, so the run is enough.
 _ENDS = f"""
-with {queries.PRICED}, {queries.JUDGED},
-{counted.CURRENT.format(further=_FURTHER, ways=counted.WAYS)}
+with told as (
+    select *, response is not null and json_extract(extra, '$.{TOOL_CALLS}') is null as is_judgeable
+    from calls semi join wanted using (prompt_id)
+    where {IS_OF_NO_JUDGES_RUN} and {counted.IS_FIRST}
+), ways as (from chosen_ways), current as ({counted.OF_WAYS})
 select prompt_id, candidate, bool_or(status = 'ok') as has_answer,
     bool_or(status = 'ok' and is_judgeable) as is_judgeable,
     bool_or(status in ('empty', 'refused')) as is_empty,
@@ -28,10 +54,28 @@ select prompt_id, candidate, bool_or(status = 'ok') as has_answer,
     max(error_type) filter (where status = 'truncated') as cut_error
 from current group by prompt_id, candidate
 """
+_REFERENCES = """
+select prompt_id from prompts semi join wanted using (prompt_id) where reference is not null
+"""
 
 
-def cell_ends(source: queries.Source, judge: str | None = None) -> pd.DataFrame:
-    """Return a row per prompt and candidate that was asked, by the calls that count there.
+class CellEnds(NamedTuple):
+    """How the calls of some prompts ended.
+
+    `cells`: a row per prompt and candidate that was asked: `prompt_id`, `candidate`; whether it
+        `has_answer`, one that `is_judgeable`, or that `is_empty` or refused; whether one `is_cut`
+        at its cap, with how many `cut_tokens` at most, or `is_broken` off otherwise, `cut_by` which
+        word. `with_reference`: the prompts that have one.
+    """
+
+    cells: pd.DataFrame
+    with_reference: set[str]
+
+
+def cell_ends(
+    source: queries.Source, prompt_ids: Collection[str], judge: str | None = None
+) -> CellEnds:
+    """Look up how the calls ended that count on some prompts, and nothing of any other.
 
     What was asked in another way, such as with an earlier ``max_tokens``, is not among them.
 
@@ -39,19 +83,64 @@ def cell_ends(source: queries.Source, judge: str | None = None) -> pd.DataFrame:
     ----------
     source : Path or SealedLog
         The log.
+    prompt_ids : collection of str
+        Prompts that candidates were asked.
     judge : str or None, default=None
-        Whose scores count; None = the mean over judges.
+        Whose scores choose the way that counts; None = the mean over judges.
 
     Returns
     -------
-    DataFrame
-        `prompt_id`, `candidate`; whether it `has_answer`, one that `is_judgeable`, or that
-        `is_empty` or refused; whether one `is_cut` at its cap, with how many `cut_tokens` at
-        most, or `is_broken` off otherwise, `cut_by` which word.
+    CellEnds
     """
-    found = queries.run(source, _ENDS, parameters={"judge": judge})
+    import pandas as pd
+
+    cells: list[pd.DataFrame] = []
+    with_reference: set[str] = set()
+    with queries.opened(source) as reader:
+        ways = ways_that_count(reader, judge)
+        for some in _readers(reader, prompt_ids):
+            some.add("chosen_ways", ways)
+            cells.append(some.frame(_ENDS))
+            with_reference.update(some.frame(_REFERENCES).prompt_id)
+    found = pd.concat(cells, ignore_index=True)
     ends = zip(found.pop("cut_by"), found.pop("cut_error"), strict=True)
     words = [broken_by(*(each if isinstance(each, str) else None for each in end)) for end in ends]
     is_truncated = found.pop("is_truncated").eq(True)
     is_broken = is_truncated & (np.array(words, dtype=object) != "")
-    return found.assign(cut_by=words, is_cut=is_truncated & ~is_broken, is_broken=is_broken)
+    told = found.assign(cut_by=words, is_cut=is_truncated & ~is_broken, is_broken=is_broken)
+    return CellEnds(told, with_reference)
+
+
+def _readers(reader: queries.Reader, prompt_ids: Collection[str]) -> Iterator[queries.Reader]:
+    """Yield readers of calls and prompts, each of a bounded number of them, and of all in turn.
+
+    A file's index finds the calls of a prompt; a dataset is read bucket by bucket.
+    """
+    import pandas as pd
+
+    snapshot = reader.snapshot
+    if isinstance(snapshot, SealedSnapshot):
+        wanted = pd.DataFrame({"prompt_id": list(prompt_ids)}, dtype=object)
+        for part in Parts(reader):
+            part.add("wanted", wanted)
+            yield part
+        return
+    calls, prompts = snapshot.table("calls"), snapshot.table("prompts")
+    reader.keep("decisions", _STEPS)
+    for some in _batches(prompt_ids):
+        ids = json.dumps(some)
+        reader.add("some_calls", calls.found(_CALLS, f"from calls {_OF_SOME}", ids))
+        reader.add("some_prompts", prompts.found(_PROMPTS, f"from known_prompts {_OF_SOME}", ids))
+        reader.stand("calls", "from some_calls")
+        reader.stand("prompts", "from some_prompts")
+        reader.add("wanted", pd.DataFrame({"prompt_id": some}, dtype=object))
+        yield reader
+
+
+def _batches(prompt_ids: Collection[str]) -> Iterator[list[str]]:
+    """Yield some thousand at a time; without any prompt, that there are none."""
+    left = iter(prompt_ids)
+    while some := list(islice(left, _PROMPTS_AT_ONCE)):
+        yield some
+    if not prompt_ids:
+        yield []

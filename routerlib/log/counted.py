@@ -17,11 +17,16 @@ WAYS = f"""
 """
 # A cascade asks on only where an answer looked bad: what it got then describes these prompts, and
 # not its candidate. Whoever was asked first was chosen by the prompt alone.
-IS_FIRST = f"""(decision_id is null or decision_id not in (
-    select decision_id from decisions where router_hash = '{STEP}'
-))"""
+STEPS = f"select decision_id from decisions where router_hash = '{STEP}'"
+IS_FIRST = f"(decision_id is null or decision_id not in ({STEPS}))"
+# Calls of which nobody told how they were asked count with those of the way that counts.
+OF_WAYS = f"""
+    select told.* from told
+    left join ways using (candidate)
+    where ways.params_hash is null or told.params_hash in (ways.params_hash, '{UNTOLD}')
+"""
 # A candidate that was asked in several ways counts by the way with the most scored prompts, the
-# newest among ties. Calls of which nobody told how they were asked count with it.
+# newest among ties.
 CURRENT = f"""
 told as materialized (
     select call_id, prompt_id, candidate, params_hash, {{further}} status, cost_usd, quality,
@@ -31,11 +36,11 @@ told as materialized (
 ), several as (
     select candidate from told where params_hash <> '{UNTOLD}'
     group by candidate having min(params_hash) <> max(params_hash)
-), ways as ({{ways}}), current as (
-    select told.* from told
-    left join ways using (candidate)
-    where ways.params_hash is null or told.params_hash in (ways.params_hash, '{UNTOLD}')
-)
+), ways as ({{ways}}), current as ({OF_WAYS})
+"""
+# The ways that count, of candidates that were asked in several.
+CHOSEN_WAYS = f"""
+with {queries.PRICED}, {queries.JUDGED}, {CURRENT.format(further="", ways=WAYS)} from ways
 """
 
 # One row per (prompt, candidate), in no order. A cell with any ok call is judged by its ok calls;

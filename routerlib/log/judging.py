@@ -8,7 +8,10 @@ RUN_KIND = "judge"
 SOURCE = "judge/"
 
 # Said of a row of `calls`; read by SQLite and by DuckDB. Where the run tells, prompts aren't read.
+IS_OF_NO_JUDGES_RUN = (
+    f"coalesce(run_id, 0) not in (select run_id from runs where kind = '{RUN_KIND}')"
+)
 IS_ASKED = (
-    f"coalesce(run_id, 0) not in (select run_id from runs where kind = '{RUN_KIND}') "
+    f"{IS_OF_NO_JUDGES_RUN} "
     f"and prompt_id not in (select prompt_id from prompts where source like '{SOURCE}%')"
 )

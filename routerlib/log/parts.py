@@ -25,12 +25,14 @@ _SEVERAL_WAYS = f"""
 select candidate from calls where params_hash <> '{UNTOLD}'
 group by candidate having min(params_hash) <> max(params_hash)
 """
+_KNOWN_WAYS = f"select distinct candidate, params_hash from calls where params_hash <> '{UNTOLD}'"
 # By candidate and way the scored prompts, and the newest call.
 _WAYS = f"""
 with {queries.PRICED}, {queries.JUDGED}
 select candidate, params_hash, max(call_id) as newest,
     count(distinct prompt_id) filter (quality is not null) as n_scored
-from costed left join judged using (call_id) where params_hash <> '{UNTOLD}'
+from costed left join judged using (call_id)
+where params_hash <> '{UNTOLD}' and {counted.IS_FIRST}
 group by candidate, params_hash
 """
 _NO_WAYS = "select '' as candidate, '' as params_hash where false"
@@ -172,6 +174,25 @@ def each_repeats(reader: queries.Reader) -> Iterator[pd.DataFrame]:
         part.add("chosen_ways", ways)
         yield part.frame(counted.REPEATS_BY_WAYS, told)
     parts.close()
+
+
+def ways_that_count(reader: queries.Reader, judge: str | None) -> pd.DataFrame:
+    """Tell by which way each candidate counts that was asked in several; none, where none was.
+
+    Calls of a large log are read in parts, and none of them can be read by this reader afterwards.
+    """
+    snapshot = reader.snapshot
+    # An index of a file's tells it without the calls themselves.
+    rows = reader.rows if isinstance(snapshot, SealedSnapshot) else snapshot.rows
+    known = [candidate for candidate, _ in rows(_KNOWN_WAYS)]
+    if len(set(known)) == len(known):
+        return reader.frame(_NO_WAYS)
+    if n_parts(reader) == 1:
+        return reader.frame(counted.CHOSEN_WAYS, {"judge": judge})
+    parts = Parts(reader)
+    ways = _chosen_ways(reader, parts, judge)
+    parts.close()
+    return ways
 
 
 class Parts:

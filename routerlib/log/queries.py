@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import duckdb
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
     from routerlib.log.sealed import SealedLog
     from routerlib.log.sealed_tables import SealedSnapshot
@@ -268,7 +269,7 @@ class Reader:
             for column in found.values()
         ]
 
-    def add(self, name: str, table: pd.DataFrame) -> None:
+    def add(self, name: str, table: pd.DataFrame | pa.Table) -> None:
         """Add a table for the queries that follow."""
         self._connection.register(name, table)
 

@@ -10,7 +10,7 @@ import gc
 import re
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -262,6 +262,16 @@ class LogTable(Columns):
             parts[key] = pa.array(np.arange(start, start + n_rows))
             start += n_rows
             yield pa.record_batch([parts[name] for name in columns], schema=schema)
+
+    def found(self, columns: Mapping[str, str], origin: str, *values: object) -> pa.Table:
+        """Return a few rows that an SQLite query finds, in some of this table's columns.
+
+        `columns`: what stands for each; "" = itself. `origin`: the query from its ``from`` on.
+        """
+        schema = pa.schema([self._schema.field(name) for name in columns])
+        told = ", ".join(f"{what or name} as {name}" for name, what in columns.items())
+        rows = self._snapshot.batches(f"select {told} {origin}", values, schema)
+        return pa.Table.from_batches(rows, schema)
 
     def _parts(self, columns: list[str], n_rows: int) -> Iterator[tuple[dict[str, pa.Array], int]]:
         """Read columns, none of them too: then only how many rows a batch would have."""
