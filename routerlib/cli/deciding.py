@@ -169,6 +169,7 @@ def train(
         from routerlib.routers.training.operating_points import QUALITY_MARGIN
         from routerlib.routers.training.train import train_router
         from routerlib.show.held_out import failures_as_wrong
+        from routerlib.show.tables.evaluation import told_in_brief
         from routerlib.show.words.sentences import describe_split
 
         tell_work(len(outcomes), "looking for near-duplicates among")
@@ -204,18 +205,18 @@ def train(
         evaluation = asked_of_new_topics(evaluation, outcomes, partial(train_router, **how))
     saved: Router = router
     metadata: dict[str, Any] = {"test": evaluation.as_dict(), "judge": judge}
-    lines = [f"{evaluation.verdict.headline}.", evaluation.verdict.sentence]
+    verdict, lines = evaluation.verdict, told_in_brief(evaluation)
     if cascade:
-        saved, beside, lines = with_steps(router, division, evaluation.verdict, how, strict)
+        saved, beside, lines = with_steps(router, division, verdict, how, strict)
         metadata["test"] |= {"cascade": beside}
     kept = install(saved, model_path, metadata, keep=keep)
-    n = evaluation.verdict.numbers["n"] or 0
+    n = verdict.numbers["n"] or 0
     tested = f"{n:.0f}" if n == len(test) else f"{n:.0f} of {len(test)}"
     told = f"trained on {n_of(len(training), 'prompts')}, tested on {tested}: {model_path}, "
     told += "archived as "
     _tell([told + kept.name, saved.training_.get("certificate"), *lines])
     with existing_log(log_path) as log:
-        steps = next_steps(log, test, evaluation.verdict, judge=judge)
+        steps = next_steps(log, test, verdict, judge=judge)
     _tell([f"to tell ({number}): {step}" for number, step in enumerate(steps, start=1)])
     typer.echo(f'next: routerlib route "..." --model {typed(model_path)}')
 

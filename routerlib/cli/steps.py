@@ -40,8 +40,9 @@ def with_steps(
         built = _certified(router, division.train, how["certify"], how["random_state"])
     found = evaluate_cascade(built, division.test, failures_wrong)
     finding = together(found, routing)
-    lines = [f"{finding.headline}.", finding.sentence, f"Routing alone: {routing.sentence}"]
-    return built, found.as_dict(), lines
+    lines = [f"{finding.headline}.", finding.sentence, f"Routing alone: {routing.finding}"]
+    notes = [f"- {note}" for note in (routing.tried, *routing.notes) if note]
+    return built, found.as_dict(), [*lines, *notes]
 
 
 def _certified(

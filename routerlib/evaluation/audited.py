@@ -21,9 +21,7 @@ from routerlib.records.arrays import Arms, Floats
 
 # With fewer groups of drawn prompts a person's scores say too little of the judge.
 MIN_DRAWN = 30
-# Where a verdict says what its intervals are, it says by whom.
-_SCALE = "; 100 points = always right)"
-_BY_JUDGE = ", by this judge, whom no person has checked (routerlib audit)"
+_BY_JUDGE = "All this is by this judge, whom no person has checked (routerlib audit)."
 # A score from here on says that an answer is right rather than wrong.
 _RIGHT = 0.5
 
@@ -200,15 +198,14 @@ class Auditor:
                 "n_drawn": audited.n_drawn,
                 "quality_difference_by_judge": audited.difference.judged,
             }
-            return replace(
-                verdict, sentence=f"{verdict.sentence} {audited.sentence}", numbers=numbers
-            )
-        start, place, rest = verdict.sentence.partition(_SCALE)
-        said = f"{start}{_BY_JUDGE}{place}{rest}" if place else f"{start} All{_BY_JUDGE[1:]}."
+            return replace(verdict, notes=(*verdict.notes, audited.sentence), numbers=numbers)
+        notes = [*verdict.notes, _BY_JUDGE]
         if self.n_drawn_groups is not None:
-            said += f" A person has scored a random part with {self.n_drawn_groups} independent "
-            said += f"held-out prompts, and {MIN_DRAWN} are needed (routerlib audit)."
-        return replace(verdict, sentence=said)
+            notes.append(
+                f"A person has scored a random part with {self.n_drawn_groups} independent "
+                f"held-out prompts, and {MIN_DRAWN} are needed (routerlib audit)."
+            )
+        return replace(verdict, notes=tuple(notes))
 
     def _chosen(self, arms: Arms) -> Chosen:
         tested = self.tested

@@ -42,7 +42,7 @@ def with_groups(verdict: Verdict, found: Mapping[str, Clustering]) -> Verdict:
         told += f"; correlation within a group: {', '.join(parts)}"
     if quality.n_groups < FEW_GROUPS and verdict.kind == "not_measurable":
         told += f"; fewer than {FEW_GROUPS} groups tell too little"
-    return replace(verdict, sentence=f"{verdict.sentence} {told}.", numbers=numbers)
+    return replace(verdict, notes=(*verdict.notes, f"{told}."), numbers=numbers)
 
 
 def with_topics_held_out(verdict: Verdict, splits: pd.DataFrame) -> Verdict:
@@ -77,7 +77,7 @@ def with_topics_held_out(verdict: Verdict, splits: pd.DataFrame) -> Verdict:
     points = f"{100 * value:.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
     told = "That is about topics it was trained on: where the same training holds whole topics "
     told += f"out, quality differs from best single's by {points}, against {100 * seen:.1f} points."
-    return replace(verdict, sentence=f"{verdict.sentence} {told}", numbers=numbers)
+    return replace(verdict, notes=(*verdict.notes, told), numbers=numbers)
 
 
 def _difference(splits: pd.DataFrame, split: str) -> tuple[float, float, float]:

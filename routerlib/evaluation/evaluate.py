@@ -343,7 +343,7 @@ def _contenders(
 def _plain(value: Any) -> Any:
     if isinstance(value, Verdict):  # what is found in a few words, then all of it
         fields = {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-        return {"headline": value.headline, **fields}
+        return {"headline": value.headline, "sentence": value.sentence, **fields}
     if isinstance(value, MissingCells | Audited):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):

@@ -28,8 +28,6 @@ from routerlib.routers.training.operating_points import QUALITY_MARGIN
 
 _NOT_YET = "Not measurable yet: "
 _NO = "Routing doesn't pay: "
-# With these begins what to label.
-_ADVICE = (" Label ", " To tell, label ")
 
 
 class Tried(NamedTuple):
@@ -108,7 +106,7 @@ def judge_router(
         return verdict
     told = crossed.told(len(tested) + tested.n_skipped)
     numbers = {**verdict.numbers, "n_folds": crossed.n_folds}
-    return replace(verdict, sentence=f"{verdict.sentence} {told}", numbers=numbers)
+    return replace(verdict, notes=(*verdict.notes, told), numbers=numbers)
 
 
 def nothing_to_choose(verdict: Verdict, model: str) -> Verdict:
@@ -119,9 +117,11 @@ def nothing_to_choose(verdict: Verdict, model: str) -> Verdict:
     return replace(
         verdict,
         kind="not_measurable",
-        sentence=f"{_NOT_YET}{model} is the only candidate model, and with one there is nothing to "
+        finding=f"{_NOT_YET}{model} is the only candidate model, and with one there is nothing to "
         "choose: collect answers of another one to the same prompts, and judge them.",
         numbers={**numbers, "n_models": 1},
+        notes=(),
+        advice="",
     )
 
 
@@ -252,13 +252,13 @@ def with_what_was_tried(kept: Verdict, tried: Verdict, reach: str = "") -> Verdi
     if tried.numbers["share_of_best_single"] == 1:  # nothing was tried
         return kept
     if tried.kind == "does_not_pay":
-        found = tried.sentence.removeprefix(_NO)
-        sentence = f"{_NO}tried on these prompts without its fallback, {found} In use it keeps to "
-        sentence += f"the best single model, because {kept.fallback}."
+        found = tried.finding.removeprefix(_NO)
+        finding = f"{_NO}tried on these prompts without its fallback, {found} In use it keeps to "
+        finding += f"the best single model, because {kept.fallback}."
         both |= {name: None for name in both if "prompts_needed" in name}
-        return replace(kept, kind="does_not_pay", sentence=sentence, numbers=both)
-    found = tried.sentence.removeprefix(_NOT_YET)
-    for advice in _ADVICE:
-        found = found.partition(advice)[0]
-    said = f"{kept.sentence} Tried on these prompts without that: {found}{reach}"
-    return replace(kept, sentence=said, numbers=both)
+        return Verdict(
+            "does_not_pay", finding, both, kept.fallback, kept.best_single, notes=tried.notes
+        )
+    found = tried.finding.removeprefix(_NOT_YET)
+    said = f"Tried on these prompts without that: {found}{reach}"
+    return replace(kept, tried=said, numbers=both)

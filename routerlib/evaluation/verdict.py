@@ -1,4 +1,4 @@
-"""Say in one sentence whether routing pays, and claim no more than the intervals carry."""
+"""Say whether routing pays, and claim no more than the intervals carry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from routerlib.evaluation.verdict_words import (
     CLAIMS,
     MIN_PROMPTS,
     WRITERS,
-    label_of,
+    advice_of,
+    label_of_kept,
     told_kept,
     told_on_all,
 )
@@ -40,23 +41,34 @@ _TO_ONE_SIDED = 1.96 - 1.645
 class Verdict:
     """Whether routing pays on these prompts.
 
-    `numbers`: what the sentence was made from; None = unknown. ``prompts_needed`` is how many
+    `finding`: whether it does, with intervals and n.
+    `numbers`: what the finding was made from; None = unknown. ``prompts_needed`` is how many
         decide in about 82 of 100 cases, where these don't, ``prompts_needed_low`` and
         ``prompts_needed_high`` the range that these allow, for ``smallest_effect``.
     `fallback`: why the router keeps to the best single model; None = it doesn't.
     `best_single`: what it is compared with.
+    `tried`: what its estimates would have been worth without the fallback; "" = nothing was tried.
+    `notes`: sentences on what the finding stands on, such as prompts that lack a score.
+    `advice`: what to label where the verdict is open; "" = it isn't.
     """
 
     kind: VerdictKind
-    sentence: str
+    finding: str
     numbers: Mapping[str, float | None]
     fallback: str | None = None
-
     best_single: str = ""
+    tried: str = ""
+    notes: tuple[str, ...] = ()
+    advice: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """All of it: the finding, what was tried, what they stand on, and what to label."""
+        return " ".join(filter(None, (self.finding, self.tried, *self.notes, self.advice)))
 
     @property
     def headline(self) -> str:
-        """The finding in at most twelve words; the sentence beside it holds the intervals."""
+        """The finding in at most twelve words, without intervals."""
         return headline_of(self.kind, self.numbers, self.fallback)
 
 
@@ -91,7 +103,8 @@ def judge_by_intervals(
     effect = (margin or QUALITY_MARGIN) if smallest_effect is None else smallest_effect
     if fallback is not None:
         kind: VerdictKind = "not_measurable"
-        plan, sentence = told_kept(best_single, fallback, n, n_groups, effect)
+        finding = told_kept(best_single, fallback, n)
+        plan, advice = label_of_kept(n, n_groups, effect)
         of_complete = kind
     else:
         kind = _kind(measured, share_of_best_single, n_groups, margin)
@@ -102,15 +115,15 @@ def judge_by_intervals(
             if kind in CLAIMS and kind != of_complete:  # then all held-out prompts decide
                 measured = {**measured, **missing.bounds[best_single]}
                 n = missing.lacking.n
-        sentence = WRITERS[kind if kind in CLAIMS else of_complete](
-            measured, best_single, n, label_of(plan, n, n_groups), margin
-        )
+        said = kind if kind in CLAIMS else of_complete
+        finding = WRITERS[said](measured, best_single, n, margin)
+        advice = advice_of(kind, of_complete, plan, n, n_groups)
+    notes: list[str] = []
     if missing is not None:
-        sentence = told_on_all(sentence, kind, of_complete, n, missing)
+        finding, note = told_on_all(finding, kind, of_complete, n, missing)
+        notes.append(note)
     if n_bought:
-        sentence = (
-            f"{sentence} Labels of {n_bought} of them were bought: each counts by its chance."
-        )
+        notes.append(f"Labels of {n_bought} of them were bought: each counts by its chance.")
     numbers: dict[str, float | None] = {"n": n, "n_groups": n_groups, "margin": margin}
     numbers["n_bought"] = n_bought
     numbers["share_of_best_single"] = finite_or_none(share_of_best_single)
@@ -121,7 +134,7 @@ def judge_by_intervals(
     for name in ("quality_difference", "saving", "gain_over_zero", "zero_difference"):
         ends = measured[name].columns(name)
         numbers |= {column: finite_or_none(value) for column, value in ends.items()}
-    return Verdict(kind, sentence, numbers, fallback, best_single)
+    return Verdict(kind, finding, numbers, fallback, best_single, notes=tuple(notes), advice=advice)
 
 
 def _kind(

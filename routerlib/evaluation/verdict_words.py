@@ -1,4 +1,4 @@
-"""Put a verdict into one sentence, with intervals and n, and say what to label where it is open."""
+"""Put a verdict into words, with intervals and n, and say what to label where it is open."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def _mixing(measured: Mapping[str, Interval]) -> str:
     return f"mixing models at random at that cost would lose {points_of(zero, -1)}"
 
 
-def _pays(
-    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
-) -> str:
+def _pays(measured: Mapping[str, Interval], best_single: str, n: int, margin: float) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     if difference.low > 0:
         start = (
@@ -54,9 +52,7 @@ def _pays(
     )
 
 
-def _saves(
-    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
-) -> str:
+def _saves(measured: Mapping[str, Interval], best_single: str, n: int, margin: float) -> str:
     difference, saving = measured["quality_difference"], measured["saving"]
     price = f"for {points_of(difference, -1)} less quality"
     if difference.value >= 0:
@@ -69,9 +65,7 @@ def _saves(
     )
 
 
-def _no(
-    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
-) -> str:
+def _no(measured: Mapping[str, Interval], best_single: str, n: int, margin: float) -> str:
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     saving = measured["saving"]
     is_same = difference.value == difference.low == difference.high == 0
@@ -108,21 +102,30 @@ def _mixing_does(gain: Interval, margin: float) -> str:
     return "about as well" if gain.low >= -margin else "about as well or better"
 
 
-def label_of(plan: Plan | None, n: int, n_groups: int) -> str:
+def advice_of(
+    kind: VerdictKind, of_complete: VerdictKind, plan: Plan | None, n: int, n_groups: int
+) -> str:
+    """Say what would decide an open verdict: what is missing, where that alone keeps it open."""
+    if kind in CLAIMS:
+        return ""
+    return _COMPLETE_THEM if of_complete in CLAIMS else _label_of(plan, n, n_groups)
+
+
+def _label_of(plan: Plan | None, n: int, n_groups: int) -> str:
     """Say what to label: where prompts stand in groups, more of the same kinds tell little."""
     if n_groups < min(MIN_PROMPTS, n):
         effect = QUALITY_MARGIN if plan is None else plan.effect
-        return f" To tell, label prompts of {_more_kinds(n_groups, effect)}."
+        return f"To tell, label prompts of {_more_kinds(n_groups, effect)}."
     if n < MIN_PROMPTS:
         effect = QUALITY_MARGIN if plan is None else plan.effect
         return (
-            f" Label {MIN_PROMPTS - n} more held-out prompts to begin with, and about "
+            f"Label {MIN_PROMPTS - n} more held-out prompts to begin with, and about "
             f"{guess_plan(effect).more(n)} in all to tell ({guess_told(effect)})."
         )
     kinds = " of other kinds than these" if n_groups < n else ""
     if plan is None or plan.high <= n:
-        return f" Label more prompts{kinds} to tell."
-    label = f" Label about {plan.more(n)} more held-out prompts{kinds} to tell"
+        return f"Label more prompts{kinds} to tell."
+    label = f"Label about {plan.more(n)} more held-out prompts{kinds} to tell"
     return f"{label}, if a gain of {100 * plan.effect:g} points matters."
 
 
@@ -135,59 +138,62 @@ def _more_kinds(n_groups: int, effect: float) -> str:
     )
 
 
-def _undecided(
-    measured: Mapping[str, Interval], best_single: str, n: int, label: str, margin: float
-) -> str:
+def _undecided(measured: Mapping[str, Interval], best_single: str, n: int, margin: float) -> str:
     start = "Not measurable yet: "
     difference, gain = measured["quality_difference"], measured["gain_over_zero"]
     if math.isnan(difference.low):
-        return f"{start}{n} test prompts have an answer from every candidate model.{label}"
+        return f"{start}{n} test prompts have an answer from every candidate model."
     seen = f"against always calling {best_single}, quality differs by "
     seen += signed_points_of(difference)
     if not math.isnan(gain.value):
         seen += f" at a saving of {percent_of(measured['saving'])}, and against mixing models "
         seen += f"at random by {signed_points_of(gain)}"
-    return f"{start}{seen} {_sample(n)}.{label}"
+    return f"{start}{seen} {_sample(n)}."
 
 
-def told_kept(
-    best_single: str, fallback: str, n: int, n_groups: int, effect: float
-) -> tuple[Plan | None, str]:
-    """Return a plan by a guess, and the sentence, where nothing was measured."""
+def told_kept(best_single: str, fallback: str, n: int) -> str:
+    """Say what a router keeps to, where nothing was measured."""
+    return (
+        f"Not measurable yet: the router keeps to always calling {best_single}, because "
+        f"{fallback}; {n} held-out prompts were looked at."
+    )
+
+
+def label_of_kept(n: int, n_groups: int, effect: float) -> tuple[Plan | None, str]:
+    """Return a plan by a guess, and what to label, where a router keeps to the best single."""
     plan = guess_plan(effect)
-    start = f"Not measurable yet: the router keeps to always calling {best_single}, because "
-    start += f"{fallback}; {n} held-out prompts were looked at."
     if n_groups < min(MIN_PROMPTS, n):
         kinds = _more_kinds(n_groups, effect)
-        return plan, f"{start} To tell, label prompts of {kinds}; then train again."
+        return plan, f"To tell, label prompts of {kinds}; then train again."
     kinds = ", each of another kind," if n_groups < n else ""
     if n_groups >= plan.high:
-        return None, f"{start} Label more prompts{kinds} and train again to tell."
+        return None, f"Label more prompts{kinds} and train again to tell."
     more = f"Label about {plan.more(n_groups)} more prompts{kinds} and train again to tell "
-    more += f"({guess_told(effect)})."
-    return plan, f"{start} {more}"
+    return plan, f"{more}({guess_told(effect)})."
 
 
 def told_on_all(
-    sentence: str, kind: VerdictKind, of_complete: VerdictKind, n: int, missing: MissingCells
-) -> str:
-    """Add to a sentence about complete prompts what the others could change of it."""
+    finding: str, kind: VerdictKind, of_complete: VerdictKind, n: int, missing: MissingCells
+) -> tuple[str, str]:
+    """Return a finding on complete prompts, and a note on what the others could change of it."""
     lacking = missing.lacking.told("held-out")
     if kind in CLAIMS or kind == of_complete:
         how = "what is missing counts at its worst" if kind != of_complete else _ALSO
         how = missing.lacking.counted(n, how if kind in CLAIMS else "")
-        return f"{sentence} {lacking}{how}."
-    claim = sentence[0].lower() + sentence[1:].rstrip(".")
+        return finding, f"{lacking}{how}."
+    claim = finding[0].lower() + finding[1:].rstrip(".")
     low, high = (100 * end for end in missing.quality_difference)
     failed = " (a failed call counts as a wrong answer)" if missing.lacking.n_failed else ""
     return (
-        f"Not measurable yet: on the {n} held-out prompts with nothing missing{failed}, {claim}. "
+        f"Not measurable yet: on the {n} held-out prompts with nothing missing{failed}, {claim}.",
         f"But {lacking}; on all {missing.lacking.n} the difference in quality lies between "
-        f"{plain(low, 1)} and {plain(high, 1)} points. Have these answered and judged (a larger "
-        "max_tokens where answers were cut off) to tell."
+        f"{plain(low, 1)} and {plain(high, 1)} points.",
     )
 
 
+_COMPLETE_THEM = (
+    "Have these answered and judged (a larger max_tokens where answers were cut off) to tell."
+)
 _ALSO = "it holds also with all that is missing at its worst"
 # What may only be said if it holds on all held-out prompts.
 CLAIMS = ("pays", "saves_at_a_price", "does_not_pay")

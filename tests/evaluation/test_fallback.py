@@ -61,7 +61,7 @@ def test_that_it_gains_nothing_without_its_fallback_is_a_finding():
     assert verdict.sentence.startswith(
         "Routing doesn't pay: tried on these prompts without its fallback, it saves "
     )
-    assert verdict.sentence.endswith(f"keeps to the best single model, because {REASON}.")
+    assert verdict.finding.endswith(f"keeps to the best single model, because {REASON}.")
     assert "by this judge" in verdict.sentence
     assert verdict.headline == "Routing doesn't pay on these prompts"
     assert verdict.numbers["tried_gain_over_zero"] < QUALITY_MARGIN
@@ -72,7 +72,8 @@ def test_that_it_would_have_gained_is_told_and_not_claimed():
     verdict = judged(0.95, 0.2, tried_cost_weight=0.0)
     assert verdict.kind == "not_measurable"
     assert verdict.sentence.startswith("Not measurable yet: the router keeps to always calling")
-    assert "Tried on these prompts without that: Routing pays: " in verdict.sentence
+    assert verdict.tried.startswith("Tried on these prompts without that: Routing pays: ")
+    assert verdict.sentence.endswith(verdict.advice)
 
 
 def test_few_prompts_leave_open_what_it_would_have_gained():

@@ -28,7 +28,7 @@ from routerlib.routers.rules import RuleRouter
 from routerlib.show import words
 from routerlib.show.tables import log as log_tables
 from routerlib.show.tables import routing
-from routerlib.show.tables.evaluation import key_numbers
+from routerlib.show.tables.evaluation import key_numbers, told_in_brief
 from routerlib.show.tables.rendering import table
 
 
@@ -267,6 +267,24 @@ def test_key_numbers_are_those_of_the_verdict(outcomes: Outcomes) -> None:
     free = Outcomes(test.prompts, test.models, test.quality)
     without_costs = evaluate(BestSingle().fit(train), free, n_bootstrap=50)
     assert key_numbers(without_costs)[0].name.startswith("quality against")
+
+
+def test_a_terminal_is_told_the_finding_its_numbers_and_what_they_stand_on(
+    outcomes: Outcomes,
+) -> None:
+    train, test = outcomes.split()
+    evaluation = evaluate(BestSingle().fit(train), test, n_bootstrap=50)
+    said, saving, *_, last = told_in_brief(evaluation)
+    assert said == "Routing doesn't pay on these prompts."
+    assert saving.split("  ")[1:] == ["0 % cheaper", "than always large (95 % interval 0 to 0 %)"]
+    assert last == f"- {evaluation.verdict.notes[-1]}"
+    kept = evaluate(BestSingle().fit(train).stand_at(0.0, "nothing was gained"), test)
+    said, *others = told_in_brief(kept)
+    assert said.startswith("Not measurable yet: the router keeps to always calling large, because")
+    # What to label is told once, by the steps that the log allows.
+    assert kept.verdict.advice
+    assert kept.verdict.advice not in " ".join([said, *others])
+    assert kept.verdict.sentence.endswith(kept.verdict.advice)
 
 
 def test_features_that_sum_up_a_view_of_the_prompt_are_explained(

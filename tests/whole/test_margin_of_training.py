@@ -21,3 +21,11 @@ def test_the_loss_allowed_is_in_the_router_file_and_in_its_verdict(
     described = json.loads(model.with_suffix(".json").read_text())
     text = json.dumps(described)
     assert '"margin": 0.01' in text
+    told = capsys.readouterr().out.splitlines()
+    # The finding, its numbers, what they stand on; then what to do, each thing once.
+    (found,) = (place for place, line in enumerate(told) if line.startswith("Not measurable yet"))
+    assert told[found + 1].startswith("  always ")
+    steps = [place for place, line in enumerate(told) if line.startswith("to tell (")]
+    assert steps == list(range(steps[0], len(told) - 1))
+    assert not any("Label about" in line or "max_tokens" in line for line in told[: steps[0]])
+    assert told[-1].startswith("next: ")

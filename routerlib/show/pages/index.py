@@ -187,7 +187,7 @@ def _of_evaluation(findings: Findings) -> dict[str, Any]:
     return {
         "headline": findings.finding.headline,
         "tone": _TONES[findings.finding.kind],
-        "verdict": evaluation.verdict.sentence,
+        "verdict": evaluation.verdict,
         "evaluation": evaluation,
         "curve": curve_figure(evaluation),
         "operating": routing.operating_table(evaluation),

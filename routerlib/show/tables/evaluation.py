@@ -188,6 +188,22 @@ def key_numbers(evaluation: Evaluation) -> list[KeyNumber]:
     return [*found, _sample(numbers, f"; {how}")]
 
 
+def told_in_brief(evaluation: Evaluation) -> list[str]:
+    """Write an evaluation for a terminal: the finding, its numbers, and what they stand on.
+
+    What to label stands in `routerlib.evaluation.next_steps.next_steps`.
+    """
+    verdict, numbers = evaluation.verdict, key_numbers(evaluation)
+    # Where a router keeps to the best single model the numbers don't say why.
+    said = verdict.finding if verdict.fallback is not None else f"{verdict.headline}."
+    width = max(len(each.value) for each in numbers)
+    told = [
+        f"  {each.value.ljust(width)}  {each.name}{f' ({each.interval})' if each.interval else ''}"
+        for each in numbers
+    ]
+    return [said, *told, *(f"- {note}" for note in (verdict.tried, *verdict.notes) if note)]
+
+
 def _saving(numbers: Mapping[str, float | None], best_single: str) -> list[KeyNumber]:
     """Say what is saved, or how many times as much it costs."""
     value, low, high = (numbers.get(f"saving{end}") for end in ("", "_low", "_high"))
