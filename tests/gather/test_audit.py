@@ -100,7 +100,8 @@ def test_a_persons_scores_stand_beside_the_judges_and_enter_no_mean(
     assert (len(audit), audit.n_drawn, set(audit.probability)) == (40, 10, {0.25})
     assert np.isnan(audit.quality[audit.is_drawn]).sum() == 1
     assert np.isnan(audit.quality[~audit.is_drawn]).all()
-    path.write_text(path.read_text().replace("0,5", "1"))  # what a person says again counts
+    # What a person says again counts, also behind a line for Excel.
+    path.write_text(f"sep=;\n{path.read_text().replace('0,5', '1')}")
     assert rl.read_scores(log, path).n_new == 19
     again = rl.read_audit(log)
     assert again is not None

@@ -26,6 +26,15 @@ def test_prompts_of_a_csv_file_are_estimated_as_they_are_written(tmp_path: Path)
     assert found["quality_m0"] == router.predict(texts).quality[:, 0].tolist()
 
 
+def test_a_line_for_excel_before_the_header_is_none_of_the_prompts(tmp_path: Path) -> None:
+    router = rl.BestSingle().fit(WORLD)
+    source = tmp_path / "new.csv"
+    # Without the first line the comma would give the header more columns.
+    source.write_text("sep=;\r\nprompt;a,b,c\r\nHow many?;0,5\r\n", encoding="utf-8-sig")
+    assert rl.predict_dataset(router, source, tmp_path / "out") == 1
+    assert pq.read_table(tmp_path / "out").column("row").to_pylist() == [0]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -39,7 +48,7 @@ def test_prompts_of_a_csv_file_are_estimated_as_they_are_written(tmp_path: Path)
         ("new.csv", b"Frage\na\n", "no column 'prompt', it has Frage: --prompt-column and --top"),
         ("new.csv", b"prompt\n", "new.csv holds no prompts, only columns: there is nothing to est"),
         ("new.parquet", b"", "can't be read as Parquet; prompts to estimate are a Parquet file, a"),
-        ("new.jsonl", b'{"prompt": "a"}\n', "can't be read as Parquet; prompts to estimate are a"),
+        ("new.jsonl", b'{"prompt": "a"}\n', "[['prompt']].to_csv('new.csv') makes one of JSON"),
     ],
 )
 def test_what_holds_no_prompts_to_estimate_is_told(

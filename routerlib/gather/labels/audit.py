@@ -19,7 +19,7 @@ from routerlib.records.brief import n_of
 from routerlib.records.call import AUDIT, Score
 from routerlib.records.canonical import canonical_json
 from routerlib.records.files import write_atomically
-from routerlib.records.separators import separator_of
+from routerlib.records.separators import separator_of, told_apart
 from routerlib.records.thoughts import separate
 from routerlib.records.trajectories import whole_text
 
@@ -236,8 +236,8 @@ def _written(log: CallLog, call_ids: Sequence[int]) -> bytes:
 
 
 def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
-    text = path.read_text(encoding="utf-8-sig")
-    separator = separator_of(text, _COLUMNS[:1])
+    told, text = told_apart(path.read_text(encoding="utf-8-sig"))
+    separator = told or separator_of(text, _COLUMNS[:1])
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     missing = [name for name in _COLUMNS[:2] if name not in (reader.fieldnames or ())]
     if missing:

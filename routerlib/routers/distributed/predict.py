@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from routerlib.policies.utility import choose_arms
 from routerlib.records.canonical import tagged_hash
 from routerlib.records.files import write_atomically
-from routerlib.records.separators import separator_of
+from routerlib.records.separators import separator_of, told_apart
 from routerlib.routers.distributed.batches import BATCH_ROWS
 from routerlib.routers.distributed.work import Shared, each_result
 from routerlib.routers.distributed.workers import Workers
@@ -71,7 +71,7 @@ def predict_dataset(
         Any that was fitted.
     source : str or Path
         A Parquet file, a folder of them, or a CSV file, its columns parted by commas, semicolons,
-        tabs or bars.
+        tabs or bars, or as a first line for Excel says (``sep=;``).
     folder : str or Path
         Where to write ``part-00000.parquet`` and so on, 1,024 prompts each; parts that a stopped
         run has written, of the same prompts and router, stay.
@@ -198,16 +198,18 @@ def _opened(source: Path, prompt: str, topic: str | None) -> ds.Dataset:
         except pa.ArrowInvalid as error:
             raise ValueError(
                 f"{source} can't be read as Parquet; prompts to estimate are a Parquet file, a "
-                "folder of them, or a .csv file"
+                "folder of them, or a .csv file; pandas.read_json('new.jsonl', lines=True)"
+                f"[[{prompt!r}]].to_csv('new.csv') makes one of JSON lines"
             ) from error
     with source.open("rb") as stream:
         header = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+    told, header = told_apart(header)
     texts = dict.fromkeys((prompt, topic or prompt, "prompt_id"), pa.string())
     form = ds.CsvFileFormat(
         parse_options=pc.ParseOptions(
-            delimiter=separator_of(header, [prompt]), newlines_in_values=True
+            delimiter=told or separator_of(header, [prompt]), newlines_in_values=True
         ),
-        read_options=pc.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+        read_options=pc.ReadOptions(block_size=_CSV_BLOCK_BYTES, skip_rows=int(told is not None)),
         convert_options=pc.ConvertOptions(column_types=texts),
     )
     try:
