@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from routerlib.records.amounts import check_share
+
 # Share of groups that the buying of labels leaves alone unless told otherwise.
 EVALUATION_SHARE = 0.2
 # With fewer groups an interval is too narrow to be believed, so they aren't a test of their own.
@@ -47,8 +49,7 @@ def in_evaluation_share(
     >>> int(kept.sum()), bool(in_evaluation_share(np.arange(1000), ids, 0.5)[kept].all())
     (205, True)
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"the evaluation share must lie in [0, 1], got {share!r}")
+    check_share("the evaluation share", share)
     first: dict[object, str] = {}
     for group, prompt_id in zip(groups, prompt_ids, strict=True):
         first[group] = min(first.get(group, prompt_id), prompt_id)

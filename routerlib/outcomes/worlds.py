@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.amounts import check_share
 from routerlib.records.arrays import Floats
 
 Kind = Literal["skill", "price", "nothing"]
@@ -91,8 +92,7 @@ def make_answer_world(
 
     `price_step`: each candidate costs so many times what the one before it costs.
     """
-    if not 0 <= tell <= 1:
-        raise ValueError(f"tell must lie in [0, 1], got {tell!r}")
+    check_share("tell", tell)
     world = make_world(n_prompts, n_models, seed, kind)
     rng = np.random.default_rng([seed, 1])
     shows = rng.random(world.expected_quality.shape) < tell

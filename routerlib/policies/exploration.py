@@ -22,6 +22,7 @@ from routerlib.policies.utility import (
     in_time,
     utilities,
 )
+from routerlib.records.amounts import check_amount, check_share
 from routerlib.records.arrays import Arms, Bools, Floats
 from routerlib.records.decision import Estimates
 
@@ -57,8 +58,7 @@ class Explorer(Policy, ABC):
         random_state: int | None = None,
         haste: Haste = NO_HASTE,
     ) -> None:
-        if not (np.isfinite(cost_weight) and cost_weight >= 0):
-            raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
+        check_amount("cost_weight", cost_weight)
         self.cost_weight = float(cost_weight)
         self.haste = check_haste(haste)
         self._rng = np.random.default_rng(random_state)
@@ -152,7 +152,8 @@ class EpsilonGreedy(Explorer):
         haste: Haste = NO_HASTE,
     ) -> None:
         super().__init__(cost_weight, random_state, haste)
-        self.epsilon = _share("epsilon", epsilon)
+        check_share("epsilon", epsilon)
+        self.epsilon = float(epsilon)
 
     def probabilities(self, estimates: Estimates) -> Floats:
         """Return ``epsilon / n_models`` everywhere, and the rest at the best utility.
@@ -236,7 +237,8 @@ class Thompson(Explorer):
         haste: Haste = NO_HASTE,
     ) -> None:
         super().__init__(cost_weight, random_state, haste)
-        self.floor = _share("floor", floor)
+        check_share("floor", floor)
+        self.floor = float(floor)
         self.scale = scale
 
     def probabilities(self, estimates: Estimates) -> Floats:
@@ -305,7 +307,8 @@ class UpperConfidence(Explorer):
         if not width >= 0:
             raise ValueError(f"width must be at least 0, got {width!r}")
         self.width = width
-        self.floor = _share("floor", floor)
+        check_share("floor", floor)
+        self.floor = float(floor)
 
     def probabilities(self, estimates: Estimates) -> Floats:
         """Return ``floor / n_models`` everywhere, and the rest at the best upper end.
@@ -381,9 +384,3 @@ def spread_of(estimates: Estimates) -> Floats:
             "explores by; use a router with quality_interval, or EpsilonGreedy"
         )
     return estimates.quality_sd
-
-
-def _share(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
-    return float(value)

@@ -7,6 +7,7 @@ import numpy as np
 from routerlib.policies.exploration import Explorer, mixed
 from routerlib.policies.policies import one_hot
 from routerlib.policies.utility import check_costs_known, choose_arms
+from routerlib.records.amounts import check_amount, check_share
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Estimates
 
@@ -59,8 +60,7 @@ class BudgetPacer(Explorer):
         for name, value in (("budget_usd", budget_usd), ("step", step)):
             if not (np.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be finite and above 0, got {value!r}")
-        if not 0 <= epsilon <= 1:
-            raise ValueError(f"epsilon must lie in [0, 1], got {epsilon!r}")
+        check_share("epsilon", epsilon)
         self.budget_usd = budget_usd
         self.step = step
         self.epsilon = epsilon
@@ -95,8 +95,7 @@ class BudgetPacer(Explorer):
         ValueError
             If the cost is unknown or negative.
         """
-        if not (np.isfinite(cost_usd) and cost_usd >= 0):
-            raise ValueError(f"cost_usd must be finite and at least 0, got {cost_usd!r}")
+        check_amount("cost_usd", cost_usd)
         overspent = (cost_usd - self.budget_usd) / self.budget_usd**2
         with self._lock:
             self.cost_weight = max(0.0, self.cost_weight + self.step * overspent)

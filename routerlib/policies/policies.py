@@ -14,6 +14,7 @@ from routerlib.policies.utility import (
     check_haste,
     choose_arms,
 )
+from routerlib.records.amounts import check_amount
 from routerlib.records.arrays import Arms, Floats
 from routerlib.records.decision import Estimates
 
@@ -97,7 +98,7 @@ class CostWeight(Policy):
     haste: Haste = NO_HASTE
 
     def __post_init__(self) -> None:
-        check_number("cost_weight", self.cost_weight)
+        check_amount("cost_weight", self.cost_weight)
         check_haste(self.haste)
 
     def choose(self, estimates: Estimates) -> Choices:
@@ -144,7 +145,7 @@ class MeanBudget(Policy):
     budget_usd: float
 
     def __post_init__(self) -> None:
-        check_number("budget_usd", self.budget_usd)
+        check_amount("budget_usd", self.budget_usd)
 
     def choose(self, estimates: Estimates) -> Choices:
         """Return the choices for n_prompts prompts.
@@ -227,7 +228,7 @@ class QualityFloor(Policy):
     model: str | None = None
 
     def __post_init__(self) -> None:
-        check_number("max_loss", self.max_loss)
+        check_amount("max_loss", self.max_loss)
 
     def choose(self, estimates: Estimates) -> Choices:
         """Return the choices for n_prompts prompts; costs must be known.
@@ -307,12 +308,6 @@ def _arm(estimates: Estimates, model: str) -> int:
 
 def _certain(arms: np.ndarray) -> Choices:
     return Choices(arms, np.ones(len(arms)))
-
-
-def check_number(name: str, value: float) -> None:
-    """Raise ValueError for what is no amount."""
-    if not (np.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
 
 
 def _largest_useful_weight(estimates: Estimates) -> float:

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from routerlib.records.amounts import check_amount
 from routerlib.records.arrays import Arms, Bools, Floats
 from routerlib.records.decision import LATENCY_NAMES, Estimates
 
@@ -67,8 +68,7 @@ def utilities(estimates: Estimates, cost_weight: float, haste: Haste = NO_HASTE)
     `cost_weight`: quality given up per US dollar saved, at least 0.
     Returns shape (n_prompts, n_models): minus infinity for who is too slow.
     """
-    if not (isfinite(cost_weight) and cost_weight >= 0):
-        raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
+    check_amount("cost_weight", cost_weight)
     if cost_weight > 0:
         check_costs_known(estimates)
     if haste == NO_HASTE:
@@ -103,10 +103,7 @@ def in_time(estimates: Estimates, max_latency_s: float | None) -> Bools:
 
 def check_haste(haste: Haste) -> Haste:
     """Return it, or say which number is none."""
-    if not (isfinite(haste.latency_weight) and haste.latency_weight >= 0):
-        raise ValueError(
-            f"latency_weight must be finite and at least 0, got {haste.latency_weight!r}"
-        )
+    check_amount("latency_weight", haste.latency_weight)
     cap_s = haste.max_latency_s
     if cap_s is not None and not (np.isfinite(cap_s) and cap_s > 0):
         raise ValueError(f"max_latency_s must be seconds above 0, got {cap_s!r}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from routerlib.records.amounts import check_amount
 from routerlib.records.canonical import tagged_hash
 
 CallStatus = Literal["ok", "truncated", "refused", "empty", "error", "timeout"]
@@ -92,8 +93,8 @@ class Price:
             "cache_write_1h_usd_per_mtok",
         ):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+            if value is not None:
+                check_amount(name, value)
 
     def cost_usd(self, usage: Usage) -> float:
         """Return the US dollars that this usage costs.

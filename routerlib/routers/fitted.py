@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from routerlib.records.amounts import check_amount
 from routerlib.records.canonical import tagged_hash
 from routerlib.routers import artifact
 from routerlib.routers.held_out import HeldOut
@@ -87,8 +88,7 @@ class Fitted(ABC):
         'keeps to large: no gain was seen'
         """
         self._check_fitted()
-        if not (np.isfinite(cost_weight) and cost_weight >= 0):
-            raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
+        check_amount("cost_weight", cost_weight)
         self.cost_weight_ = float(cost_weight)
         self.fallback_ = fallback
         self.training_ = dict(training or {})

@@ -11,7 +11,7 @@ from routerlib.features.learners.log_odds import sigmoid
 from routerlib.outcomes.answers import Logprobs
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.exploration import Explorer
-from routerlib.policies.policies import MeanBudget, Policy, QualityFloor, check_number
+from routerlib.policies.policies import MeanBudget, Policy, QualityFloor
 from routerlib.policies.utility import (
     NO_HASTE,
     Haste,
@@ -20,6 +20,7 @@ from routerlib.policies.utility import (
     check_haste,
     choose_arms,
 )
+from routerlib.records.amounts import check_amount
 from routerlib.records.arrays import Floats
 from routerlib.records.decision import Decision, Estimates
 from routerlib.routers.cascades.boldness import Boldness
@@ -215,11 +216,11 @@ class Stepping(Router):
         if spent_usd is None:
             spent_usd = float(estimates.cost_usd[0, list(held)].sum())
         else:
-            check_number("spent_usd", spent_usd)
+            check_amount("spent_usd", spent_usd)
         if spent_s is None:
             spent_s = float(np.nansum(seconds[list(held)]))
         else:
-            check_number("spent_s", spent_s)
+            check_amount("spent_s", spent_s)
         left = Room.of(estimates.cost_usd, terms.most_usd - spent_usd, seconds, most_s - spent_s)
         further = self.most_calls - len(held) - 1
         barred = self._barred(among)
@@ -319,8 +320,8 @@ class Stepping(Router):
         """Return by what further answers are weighed; None = none are asked for."""
         if cost_weight is not None and policy is not None:
             raise ValueError("give cost_weight or policy, not both")
-        if cost_weight is not None and not (np.isfinite(cost_weight) and cost_weight >= 0):
-            raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
+        if cost_weight is not None:
+            check_amount("cost_weight", cost_weight)
         if self.boldness_.share == 0 or self.most_calls == 1:
             return None
         if isinstance(policy, MeanBudget):

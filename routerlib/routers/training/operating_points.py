@@ -13,6 +13,7 @@ import numpy as np
 from routerlib.metrics.curves import hull
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import choose_arms, sweep_cost_weights
+from routerlib.records.amounts import check_share
 from routerlib.records.decision import Estimates
 from routerlib.routers.held_out import HeldOut
 
@@ -87,8 +88,7 @@ def choose_cost_weight(
     `max_quality_loss`: mean quality that may be given up, in [0, 1]; with 0 only a gain that
         can be shown counts.
     """
-    if not 0 <= max_quality_loss <= 1:
-        raise ValueError(f"max_quality_loss must lie in [0, 1], got {max_quality_loss!r}")
+    check_share("max_quality_loss", max_quality_loss)
     bench = _Bench.of(held_out, outcomes)
     if len(bench.quality) < MIN_PROMPTS:
         return kept_to_best_single(outcomes, len(bench.quality), too_few(len(bench.quality)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.policies.utility import sweep_cost_weights
+from routerlib.records.amounts import check_amount
 from routerlib.records.canonical import plain_json
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.cross_fitting import cross_fit
@@ -79,8 +80,8 @@ def train_router(
     """
     if cost_weight is not None and certify is not None:
         raise ValueError("give cost_weight or certify, not both: a given weight isn't certified")
-    if cost_weight is not None and not (np.isfinite(cost_weight) and cost_weight >= 0):
-        raise ValueError(f"cost_weight must be finite and at least 0, got {cost_weight!r}")
+    if cost_weight is not None:
+        check_amount("cost_weight", cost_weight)
     router = LGBMRouter(random_state=random_state)
     if certify is not None:
         epsilon, delta = certify
