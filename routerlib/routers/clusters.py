@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +47,7 @@ class ClusterTable(LearnerRouter):
     """
 
     name = "cluster_table"
+    _learner = Clusters
 
     def __init__(
         self,
@@ -63,9 +63,6 @@ class ClusterTable(LearnerRouter):
 
     def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         return Clusters.fit(place, outcomes.quality, folds, self.n_clusters, self.random_state)
-
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        return Clusters.from_state(state)
 
     def _parameters(self) -> dict[str, Any]:
         return {**super()._parameters(), "n_clusters": self.n_clusters}

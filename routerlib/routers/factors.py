@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,12 +48,10 @@ class OneFactorRouter(LearnerRouter):
     """
 
     name = "one_factor"
+    _learner = OneFactor
 
     def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         return OneFactor.fit(place, outcomes.quality, folds)
-
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        return OneFactor.from_state(state)
 
 
 class LowRankRouter(LearnerRouter):
@@ -89,6 +86,7 @@ class LowRankRouter(LearnerRouter):
     """
 
     name = "low_rank"
+    _learner = WordsLearner
 
     def __init__(
         self, n_factors: int = 3, random_state: int = 0, *, encoder: EncoderChoice = None
@@ -101,9 +99,6 @@ class LowRankRouter(LearnerRouter):
     def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         fit = LinearFit.fit_out_of_fold(place.coordinates, outcomes.quality, folds)[0]
         return WordsLearner(reduced_rank(fit, place.coordinates, self.n_factors))
-
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        return WordsLearner.from_state(state)
 
     def _parameters(self) -> dict[str, Any]:
         return {**super()._parameters(), "n_factors": self.n_factors}
@@ -140,9 +135,7 @@ class MFRouter(LearnerRouter):
     """
 
     name = "mf"
+    _learner = Factorisation
 
     def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         return Factorisation.fit(place, outcomes.quality, self.random_state)
-
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        return Factorisation.from_state(state)

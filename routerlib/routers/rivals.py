@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,9 @@ class LearnerRouter(Router):
         A neural encoder in addition, as of `PromptFeatures`.
     """
 
+    # Opens the learner of quality of a saved router.
+    _learner: ClassVar[type[QualityLearner]]
+
     def __init__(self, random_state: int = 0, *, encoder: EncoderChoice = None) -> None:
         self.random_state = random_state
         self.encoder = encoder
@@ -45,10 +48,6 @@ class LearnerRouter(Router):
     @abstractmethod
     def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         """Return the fitted learner of quality."""
-
-    @abstractmethod
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        """Return the learner of quality of a saved router."""
 
     def _learn(self, outcomes: Outcomes) -> None:
         from threadpoolctl import threadpool_limits
@@ -95,7 +94,7 @@ class LearnerRouter(Router):
     def _restore(self, learned: Mapping[str, Any]) -> None:
         self._space = PromptColumns.from_state(learned["space"], self.encoder)
         self.encoder = self._space.encoder
-        self._quality = self._open_quality(learned["quality"])
+        self._quality = self._learner.from_state(learned["quality"])
         self._log_cost = LinearFit.from_state(learned["log_cost"])
         self._smear = unpack_array(learned["smear"])
 
@@ -123,6 +122,7 @@ class KNNRouter(LearnerRouter):
     """
 
     name = "knn"
+    _learner = NeighboursLearner
 
     def __init__(
         self,
@@ -165,9 +165,6 @@ class KNNRouter(LearnerRouter):
             place, outcomes.quality, self.n_neighbors, self.temperature
         )
 
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        return NeighboursLearner.from_state(state)
-
     def _parameters(self) -> dict[str, Any]:
         own = {"n_neighbors": self.n_neighbors, "temperature": self.temperature}
         return {**super()._parameters(), **own}
@@ -192,13 +189,11 @@ class LinearRouter(LearnerRouter):
     """
 
     name = "linear"
+    _learner = WordsLearner
 
     def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         fit = LinearFit.fit_out_of_fold(place.coordinates, outcomes.quality, folds)[0]
         return WordsLearner(fit)
-
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        return WordsLearner.from_state(state)
 
 
 class MLPRouter(LearnerRouter):
@@ -220,12 +215,10 @@ class MLPRouter(LearnerRouter):
     """
 
     name = "mlp"
+    _learner = NetworkLearner
 
     def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
         labels, are_topics = topic_labels(place, outcomes.topics, self.random_state)
         nothing = np.zeros((len(outcomes), 0))
         targets = Targets(outcomes.quality, nothing, labels, are_topics)
         return NetworkLearner.fit(place, targets, self.random_state)
-
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        return NetworkLearner.from_state(state)

@@ -26,41 +26,6 @@ _SAME_EACH_TIME: dict[str, Any] = {
 }
 
 
-class UntunedLGBMRouter(LearnerRouter):
-    """Estimate by one booster per candidate on the embedding, at LightGBM's default settings.
-
-    What anybody would try first: 100 trees of 31 leaves at a learning rate of 0.1, squared error,
-    on the 32 main directions of `PromptFeatures`. It shows what tuning, simpler learners and
-    shrinking add in `LGBMRouter`.
-
-    Parameters
-    ----------
-    random_state : int, default=0
-        Seed of training.
-    encoder : str, callable or None, default=None
-        A neural encoder in addition, as of `PromptFeatures`.
-
-    References
-    ----------
-    G. Ke et al., LightGBM: a highly efficient gradient boosting decision tree, NeurIPS 2017.
-
-    Examples
-    --------
-    >>> outcomes = Outcomes(["cook rice", "boil an egg", "tax law", "tax forms"] * 20,
-    ...                     ["small", "large"], quality=[[1, 0], [1, 0], [0, 1], [0, 1]] * 20)
-    >>> UntunedLGBMRouter().fit(outcomes).route("tax law").model
-    'large'
-    """
-
-    name = "lightgbm_untuned"
-
-    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
-        return UntunedTrees.fit(place, outcomes.quality, self.random_state)
-
-    def _open_quality(self, state: Mapping[str, Any]) -> QualityLearner:
-        return UntunedTrees.from_state(state)
-
-
 class UntunedTrees:
     """One booster per candidate, kept and asked as one model."""
 
@@ -96,3 +61,36 @@ class UntunedTrees:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from `to_state`."""
         return cls(state["text"], state["n_columns"], state["n_models"])
+
+
+class UntunedLGBMRouter(LearnerRouter):
+    """Estimate by one booster per candidate on the embedding, at LightGBM's default settings.
+
+    What anybody would try first: 100 trees of 31 leaves at a learning rate of 0.1, squared error,
+    on the 32 main directions of `PromptFeatures`. It shows what tuning, simpler learners and
+    shrinking add in `LGBMRouter`.
+
+    Parameters
+    ----------
+    random_state : int, default=0
+        Seed of training.
+    encoder : str, callable or None, default=None
+        A neural encoder in addition, as of `PromptFeatures`.
+
+    References
+    ----------
+    G. Ke et al., LightGBM: a highly efficient gradient boosting decision tree, NeurIPS 2017.
+
+    Examples
+    --------
+    >>> outcomes = Outcomes(["cook rice", "boil an egg", "tax law", "tax forms"] * 20,
+    ...                     ["small", "large"], quality=[[1, 0], [1, 0], [0, 1], [0, 1]] * 20)
+    >>> UntunedLGBMRouter().fit(outcomes).route("tax law").model
+    'large'
+    """
+
+    name = "lightgbm_untuned"
+    _learner = UntunedTrees
+
+    def _fit_quality(self, place: Place, outcomes: Outcomes, folds: np.ndarray) -> QualityLearner:
+        return UntunedTrees.fit(place, outcomes.quality, self.random_state)

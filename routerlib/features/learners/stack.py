@@ -31,6 +31,10 @@ class QualityLearner(Protocol):
     def to_state(self) -> dict[str, Any]:
         """Return plain builtins."""
 
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_state`."""
+
 
 class SimplerLearner(QualityLearner, Protocol):
     """What is asked of a learner that the trees build upon."""
@@ -40,10 +44,6 @@ class SimplerLearner(QualityLearner, Protocol):
         cls, place: Place, targets: Targets, folds: np.ndarray, random_state: int
     ) -> Callable[[], tuple[Self, Estimated]]:
         """Begin to fit on all prompts, and to estimate each prompt from the other folds."""
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_state`."""
 
 
 class WordsLearner:
