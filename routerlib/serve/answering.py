@@ -18,10 +18,10 @@ from routerlib.gather.calls.answers import (
     instead,
     order_of_asking,
 )
+from routerlib.gather.calls.asking import ListenerOf, heard_by_nobody
 from routerlib.gather.calls.budget import Budget
 from routerlib.gather.calls.hedging import IS_HEARD, Hedge
 from routerlib.gather.calls.steps import answer_in_steps, goes_on, without_steps
-from routerlib.gather.calls.streams import CallPiece
 from routerlib.gather.candidates import abilities
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.log.call_log import CallLog
@@ -176,10 +176,7 @@ class Service:
         self,
         prompt: Prompt,
         wish: Wish,
-        on_text: Callable[[str, str], None] | None = None,
-        on_thought: Callable[[str, str], None] | None = None,
-        on_call: Callable[[str, CallPiece], None] | None = None,
-        on_body: Callable[[Any], None] | None = None,
+        listener_of: ListenerOf = heard_by_nobody,
     ) -> Answering:
         """Decide and start to ask."""
         check_conversation(prompt.messages)
@@ -203,15 +200,12 @@ class Service:
         how: dict[str, Any] = {
             "clients": self._clients,
             "recording": spanned or recording,
-            "on_text": on_text,
-            "on_thought": on_thought,
+            "listener_of": listener_of,
             "asked": {name: wish.parameters[name] for name in _KEPT if name in wish.parameters},
         }
         cascade = self._cascade(router, decision, wish)
         if cascade is None:
-            hedge = self._hedge(decision)
-            how |= {"on_call": on_call, "on_body": on_body, "hedge": hedge}
-            work = answer(prompt, decision, order, **how)
+            work = answer(prompt, decision, order, hedge=self._hedge(decision), **how)
         else:
             rule = {"cost_weight": wish.cost_weight, "task": prompt.task, **self._time_of(wish)}
             how |= {"cascade": cascade, "how": rule, "is_affordable": self._is_affordable(prompt)}

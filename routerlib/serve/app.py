@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
+from routerlib.gather.calls.asking import Listener
 from routerlib.records.call import OF_CONVERSATION
 from routerlib.records.prompt import Prompt, asked_by
 from routerlib.serve import requests, responses
@@ -225,7 +226,8 @@ class _Endpoints:
             options = request.stream_options
             with_usage = bool(options and options.include_usage)
             return await stream(self.service, prompt, wish, Chunks(with_usage, told), told)
-        answer = await (await self.service.ask(prompt, wish, on_body=told)).answered()
+        listener = Listener(on_body=told)
+        answer = await (await self.service.ask(prompt, wish, lambda _: listener)).answered()
         headers = answer_headers(answer.call.candidate, answer.decision_id)
         logprobs = None if told is None else told.logprobs
         body = responses.chat_body(answer, int(time.time()), logprobs)

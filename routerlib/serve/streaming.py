@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from routerlib.gather.calls.answers import Answer
+from routerlib.gather.calls.asking import Listener
 from routerlib.gather.calls.streams import CallPiece
 from routerlib.records.messages import TOOL_CALLS
 from routerlib.records.prompt import Prompt
@@ -88,19 +89,17 @@ async def stream(
 
     pieces: asyncio.Queue[Piece | None] = asyncio.Queue()
 
-    def hear(model: str, text: str) -> None:
-        pieces.put_nowait(Piece(model, "content", text))
+    def listener_of(model: str) -> Listener:
+        if on_body is not None:
+            return Listener(on_body=on_body)
+        put = pieces.put_nowait
+        return Listener(
+            on_text=lambda text: put(Piece(model, "content", text)),
+            on_thought=lambda text: put(Piece(model, THOUGHT_FIELD, text)),
+            on_call=lambda call: put(Piece(model, TOOL_CALLS, call.arguments, call)),
+        )
 
-    def hear_thought(model: str, text: str) -> None:
-        pieces.put_nowait(Piece(model, THOUGHT_FIELD, text))
-
-    def hear_call(model: str, piece: CallPiece) -> None:
-        pieces.put_nowait(Piece(model, TOOL_CALLS, piece.arguments, piece))
-
-    if on_body is None:
-        asking = await service.ask(prompt, wish, hear, hear_thought, hear_call)
-    else:
-        asking = await service.ask(prompt, wish, on_body=on_body)
+    asking = await service.ask(prompt, wish, listener_of)
     asking.task.add_done_callback(lambda _: pieces.put_nowait(None))
     first = await pieces.get()
     if first is None:  # over without a text: a failure, which is raised here, a call, or a refusal

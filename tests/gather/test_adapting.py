@@ -13,6 +13,7 @@ import pytest
 from fault_server import candidate_of
 from scripted_server import GOOD_ANSWER, Reply, ScriptedServer, scripted_server
 
+from routerlib.gather.calls.asking import Listener
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.collection.collect import collect
 from routerlib.log.call_log import CallLog
@@ -33,7 +34,7 @@ def _calls(
     async def ask() -> list[Call]:
         async with Clients(first_wait_s=0.01, most_bytes=most_bytes) as clients:
             return [
-                await clients.call(candidate, Prompt.from_text(f"{i}?"), on_text=on_text)
+                await clients.call(candidate, Prompt.from_text(f"{i}?"), listener=Listener(on_text))
                 for i in range(n)
             ]
 

@@ -12,6 +12,7 @@ import pytest
 from fault_server import FaultServer
 
 from routerlib.cli import main
+from routerlib.gather.calls.asking import Listener
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection
@@ -32,7 +33,7 @@ def _call(
 ) -> Call:
     async def call() -> Call:
         async with Clients(most_bytes=most_bytes) as clients:
-            return await clients.call(candidate, Prompt.from_text(text), on_text=on_text)
+            return await clients.call(candidate, Prompt.from_text(text), listener=Listener(on_text))
 
     return asyncio.run(call())
 

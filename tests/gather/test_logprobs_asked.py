@@ -14,6 +14,7 @@ from fault_server import candidate_of
 from scripted_server import GOOD_ANSWER, Reply, ScriptedServer, scripted_server
 
 from routerlib.cli import main
+from routerlib.gather.calls.asking import Listener
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.candidates.candidates import default_candidates, load_candidates
 from routerlib.gather.collection.collect import collect
@@ -43,7 +44,7 @@ def calls_of(
     async def ask() -> list[Call]:
         async with Clients(first_wait_s=0.01) as clients:
             return [
-                await clients.call(candidate, Prompt.from_text(f"{i}?"), on_text=on_text)
+                await clients.call(candidate, Prompt.from_text(f"{i}?"), listener=Listener(on_text))
                 for i in range(n)
             ]
 

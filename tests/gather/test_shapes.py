@@ -9,6 +9,7 @@ import pytest
 from fault_server import candidate_of
 from scripted_server import Reply, scripted_server
 
+from routerlib.gather.calls.asking import Listener
 from routerlib.gather.calls.client import Clients
 from routerlib.records.call import Call, Usage
 from routerlib.records.prompt import Prompt
@@ -151,7 +152,9 @@ def _call(reply: Reply, is_streamed: bool) -> Call:
             async with Clients(first_wait_s=0.01) as clients:
                 candidate = candidate_of(server, max_attempts=2)  # type: ignore[arg-type]
                 on_text = pieces.append if is_streamed else None
-                called = await clients.call(candidate, Prompt.from_text("2+2?"), on_text=on_text)
+                called = await clients.call(
+                    candidate, Prompt.from_text("2+2?"), listener=Listener(on_text)
+                )
         if is_streamed:
             assert "".join(pieces) == (called.response or "")
         return called

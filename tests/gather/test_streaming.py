@@ -9,6 +9,7 @@ import weakref
 import pytest
 from fault_server import FaultServer, candidate_of
 
+from routerlib.gather.calls.asking import Listener
 from routerlib.gather.calls.client import Clients
 from routerlib.records.call import Call, CandidateModel, Price, Usage
 from routerlib.records.prompt import Prompt
@@ -23,7 +24,9 @@ def _stream(server: FaultServer, text: str, **known: int | float) -> tuple[Call,
 
     async def call() -> Call:
         async with Clients(first_wait_s=0.01) as opened:
-            return await opened.call(candidate, Prompt.from_text(text), on_text=pieces.append)
+            return await opened.call(
+                candidate, Prompt.from_text(text), listener=Listener(pieces.append)
+            )
 
     return asyncio.run(call()), pieces
 
@@ -47,8 +50,10 @@ def test_thoughts_with_a_field_of_their_own_are_handed_out_before_the_answer(
             return await opened.call(
                 candidate_of(server, max_attempts=2),
                 Prompt.from_text(text),
-                on_text=lambda piece: heard.append(("text", piece)),
-                on_thought=lambda piece: heard.append(("thought", piece)),
+                listener=Listener(
+                    on_text=lambda piece: heard.append(("text", piece)),
+                    on_thought=lambda piece: heard.append(("thought", piece)),
+                ),
             )
 
     told = asyncio.run(call("thinks aloud"))
@@ -122,7 +127,9 @@ def test_what_was_asked_is_let_go_when_its_call_ends(
         async with Clients(first_wait_s=0.01) as opened:
             prompt = Prompt.from_text(text)
             on_text = str.strip if is_streamed else None
-            await opened.call(candidate_of(server, max_attempts=2), prompt, on_text=on_text)
+            await opened.call(
+                candidate_of(server, max_attempts=2), prompt, listener=Listener(on_text)
+            )
             seen = weakref.ref(prompt)
             del prompt
             await asyncio.sleep(0)  # asyncio ends what broke off in its next turn

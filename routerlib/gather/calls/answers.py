@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from routerlib.gather.calls.asking import NotAsked, Permit
+from routerlib.gather.calls.asking import ListenerOf, NotAsked, Permit, heard_by_nobody
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.hedging import HEARD, HEDGED, UNHEARD, Hedge, Stage, race
-from routerlib.gather.calls.streams import CallPiece
 from routerlib.gather.candidates.candidates import select_candidates
 from routerlib.policies.utility import utility
 from routerlib.records.call import Call, CandidateModel
@@ -126,10 +125,7 @@ async def answer(
     *,
     clients: Clients,
     recording: Recording,
-    on_text: Callable[[str, str], None] | None = None,
-    on_thought: Callable[[str, str], None] | None = None,
-    on_call: Callable[[str, CallPiece], None] | None = None,
-    on_body: Callable[[Any], None] | None = None,
+    listener_of: ListenerOf = heard_by_nobody,
     permit: Permit | None = None,
     asked: Mapping[str, Any] | None = None,
     hedge: Hedge | None = None,
@@ -142,12 +138,12 @@ async def answer(
     `order`: whom to ask, see `order_of_asking`; at least one.
     `asked`: what of the request each call's `extra` keeps beside the messages.
     `hedge`: when the second in the order is asked beside a first that is slow to begin; with
-        `on_text`. None = never.
+        somebody who hears it. None = never.
     """
     recorded = asyncio.ensure_future(recording.add_decision(prompt, decision))
     if sum(map(n_characters, prompt.messages)) > _LONG_CHARACTERS:
         await recorded  # the copies that writing and sending take don't add up
-    stage = Stage(on_text, on_thought, on_call, on_body)
+    stage = Stage(listener_of)
 
     async def ask(candidate: CandidateModel) -> Call:
         return await _call(clients, candidate, prompt, permit, stage)
@@ -160,7 +156,7 @@ async def answer(
 
     call_ids: list[int] = []
     left, calls, beside = list(order), list[Call](), ""
-    if hedge is not None and on_text is not None and len(left) > 1:
+    if hedge is not None and len(left) > 1 and listener_of(left[0].name).on_text is not None:
         calls, beside = await _hedged(left[:2], stage, hedge, ask, record)
         left = left[2 if beside else 1 :]
     while left and not (calls and (_is_answer(calls[-1]) or stage.heard)):
@@ -251,10 +247,7 @@ async def _call(
         return await clients.call(
             candidate,
             prompt,
-            on_text=stage.on_text(candidate.name),
-            on_thought=stage.on_thought(candidate.name),
-            on_call=stage.on_call(candidate.name),
-            on_body=stage.body_of(candidate.name),
+            listener=stage.listener(candidate.name),
             permit=permit,
             is_wanted=lambda: stage.may_be_heard(candidate.name),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.answers import Answer, LogRecording, answer, instead, order_of_asking
-from routerlib.gather.calls.asking import Permit
+from routerlib.gather.calls.asking import Listener, Permit
 from routerlib.gather.calls.client import Clients
 from routerlib.gather.calls.interruptible import run_interruptibly
 from routerlib.gather.calls.steps import answer_in_steps, goes_on
@@ -121,7 +121,7 @@ def ask(
 
     is_free = model is None and fall_back
     cascade = goes_on(router) if is_free else None
-    text, thought = _alone(on_text), _alone(on_thought)
+    listener = Listener(on_text, on_thought)
 
     async def answered() -> Answer:
         async with Clients() as clients:
@@ -140,8 +140,7 @@ def ask(
                         "task": task,
                         "max_latency_s": haste.max_latency_s,
                     },
-                    on_text=text,
-                    on_thought=thought,
+                    listener_of=lambda _: listener,
                     permit=permit,
                 )
             return await answer(
@@ -150,14 +149,8 @@ def ask(
                 order if fall_back and model is None else order[:1],
                 clients=clients,
                 recording=recording,
-                on_text=text,
-                on_thought=thought,
+                listener_of=lambda _: listener,
                 permit=permit,
             )
 
     return run_interruptibly(answered())
-
-
-def _alone(listener: Callable[[str], None] | None) -> Callable[[str, str], None] | None:
-    """Return a listener that isn't told who speaks."""
-    return None if listener is None else lambda _, text: listener(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -69,6 +70,33 @@ class Unlimited:
         """Keep no accounts."""
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Who hears an answer as it comes, in the thread of the event loop; None = nobody.
+
+    `on_text`: given each piece of the answer's text.
+    `on_thought`: the same of what is thought, where that has a field of its own; with `on_text`.
+    `on_call`: the same of calls of tools, with `on_text`; None = a call that breaks off may be
+        tried again.
+    `on_body`: given the answer's whole body, for what of it no call keeps.
+    """
+
+    on_text: Callable[[str], None] | None = None
+    on_thought: Callable[[str], None] | None = None
+    on_call: Callable[[CallPiece], None] | None = None
+    on_body: Callable[[Any], None] | None = None
+
+
+# Says, of a candidate by its name, who hears its answer.
+ListenerOf = Callable[[str], Listener]
+NOBODY = Listener()
+
+
+def heard_by_nobody(model: str) -> Listener:
+    """Return nobody, whoever speaks."""
+    return NOBODY
+
+
 class Asking:
     """One call under way: its attempts so far, and what the last one came to."""
 
@@ -78,7 +106,8 @@ class Asking:
         candidate: CandidateModel,
         prompt: Prompt,
         permit: Permit,
-        on_text: Callable[[str], None] | None,
+        listener: Listener,
+        is_wanted: Callable[[], bool] | None,
         first_wait_s: float,
     ) -> None:
         self.attempts = 0
@@ -87,17 +116,14 @@ class Asking:
         self._candidate = candidate
         self._prompt = prompt
         self._permit = permit
-        self._on_text = on_text
+        self._listener = listener
+        self._is_wanted = is_wanted
         self._first_wait_s = first_wait_s
         self.streamed = StreamedAnswer()
         self._n_forgiven = 0
         self._last_error: BaseException | None = None
         self._last_fault: Fault | None = None
         self._is_taught = False
-        self.on_thought: Callable[[str], None] | None = None
-        self.on_call: Callable[[CallPiece], None] | None = None
-        self.on_body: Callable[[Any], None] | None = None
-        self.is_wanted: Callable[[], bool] | None = None
         self._is_heard = False
         self.started_at = 0.0
 
@@ -154,7 +180,7 @@ class Asking:
         async with self._endpoint.turn():
             if not await self._permit.take():
                 raise NotAsked(f"{self._candidate.name} was not asked")
-            if self.is_wanted is not None and not self.is_wanted():
+            if self._is_wanted is not None and not self._is_wanted():
                 self._permit.settle(None, is_turned_away=True)
                 raise NotAsked(f"{self._candidate.name} is not needed any more")
             self.attempts += 1
@@ -170,8 +196,8 @@ class Asking:
                 raise
             finally:
                 self.latency_s = time.perf_counter() - started
-            if self.on_body is not None:
-                self.on_body(answer)
+            if self._listener.on_body is not None:
+                self._listener.on_body(answer)
             del answer
             self._permit.settle(outcome.get("usage"), is_turned_away=False)
             self._endpoint.pace.note_answer()
@@ -195,7 +221,7 @@ class Asking:
 
     async def _request(self, body: dict[str, Any]) -> Any:
         """Send a request and return the answer's body, streamed or not, whichever was asked."""
-        if self._on_text is not None:
+        if self._listener.on_text is not None:
             body = {"stream": True, **body}
         stream = await self._endpoint.client.post(
             _PATH,
@@ -207,14 +233,14 @@ class Asking:
         )
         async with stream:
             kind = stream.response.headers.get("content-type", "")
-            is_whole = self._on_text is None or "json" in kind or "html" in kind
+            is_whole = self._listener.on_text is None or "json" in kind or "html" in kind
             if "event-stream" in kind or not is_whole:
                 return await self._read_stream(stream)
             return await self._read_whole(stream.response)
 
     async def _read_stream(self, stream: Any) -> Any:
         answer = self.streamed = StreamedAnswer()
-        shown, on_text = RedactedStream(self._endpoint.redact), self._on_text
+        shown, on_text = RedactedStream(self._endpoint.redact), self._listener.on_text
         thought = RedactedStream(self._endpoint.redact)
         calls: dict[int, RedactedStream] = {}
         try:
@@ -240,19 +266,20 @@ class Asking:
 
     def _think(self, piece: str) -> None:
         """Hand on a piece of a thought; after it no other attempt is made, as after a text."""
-        if piece and self.on_thought is not None:
+        if piece and self._listener.on_thought is not None:
             self._is_heard = True
-            self.on_thought(piece)
+            self._listener.on_thought(piece)
 
     def _tell(self, pieces: Sequence[CallPiece], redacted: dict[int, RedactedStream]) -> None:
         """Hand on pieces of calls of tools, likewise; what is held back the whole call has."""
-        if self.on_call is None:
+        on_call = self._listener.on_call
+        if on_call is None:
             return
         redact = self._endpoint.redact
         for piece in pieces:
             self._is_heard = True
             shown = redacted.setdefault(piece.number, RedactedStream(redact)).feed(piece.arguments)
-            self.on_call(piece._replace(name=redact(piece.name), arguments=shown))
+            on_call(piece._replace(name=redact(piece.name), arguments=shown))
 
     async def _read_whole(self, response: Any) -> Any:
         payload = bytearray()
@@ -271,14 +298,15 @@ class Asking:
         return body
 
     def _show_whole(self, body: Any) -> None:
-        if self._on_text is not None and (text := read_answer(body).get("response")):
-            self._on_text(self._endpoint.redact(text))
+        on_text = self._listener.on_text
+        if on_text is not None and (text := read_answer(body).get("response")):
+            on_text(self._endpoint.redact(text))
 
     def _body(self) -> dict[str, Any]:
         system = self._candidate.system
         first = [{"role": "system", "content": system}] if system else []
         messages = [*first, *(dict(message) for message in self._prompt.messages)]
-        streamed = {"stream_options": {"include_usage": True}} if self._on_text else {}
+        streamed = {"stream_options": {"include_usage": True}} if self._listener.on_text else {}
         asked = {"model": self._candidate.model, "messages": messages}
         likely = _WITH_LOGPROBS if self._candidate.logprobs else {}
         return {**streamed, **asked, **likely, **self._candidate.parameters}

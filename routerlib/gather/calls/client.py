@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from routerlib.gather.calls.asking import Asking, Permit, Unlimited
+from routerlib.gather.calls.asking import NOBODY, Asking, Listener, Permit, Unlimited
 from routerlib.gather.calls.endpoints import ConnectionPools
 from routerlib.gather.calls.large import LargeAnswers
 from routerlib.gather.calls.reading import MOST_BYTES
@@ -65,10 +66,7 @@ class Clients:
         repeat: int = 0,
         decision_id: int | None = None,
         permit: Permit | None = None,
-        on_text: Callable[[str], None] | None = None,
-        on_thought: Callable[[str], None] | None = None,
-        on_call: Callable[[CallPiece], None] | None = None,
-        on_body: Callable[[Any], None] | None = None,
+        listener: Listener = NOBODY,
         is_wanted: Callable[[], bool] | None = None,
     ) -> Call:
         """Ask a candidate and return what came of it; faults become a typed status.
@@ -76,21 +74,24 @@ class Clients:
         `repeat`: number of the repetition, at least 0.
         `permit`: asked before each attempt, told what became of it; None = every attempt may be
             made.
-        `on_text`: given each piece of the answer's text as it comes, in the thread of the event
-            loop.
-        `on_thought`: the same of what it thinks, where that has a field of its own; with `on_text`.
-        `on_call`: the same of calls of tools; None = a call that breaks off may be tried again.
-        `on_body`: given the answer's whole body, for what of it no call keeps.
         `is_wanted`: asked when an attempt is about to be sent, after all waiting; False = it isn't.
         """
         endpoint = await self._pools.endpoint(candidate)
-        spoken = SpokenAnswer(on_text) if on_text is not None else None
-        hear = spoken.hear if spoken else None
-        asking = Asking(
-            endpoint, candidate, prompt, permit or Unlimited(), hear, self._first_wait_s
+        spoken = SpokenAnswer(listener.on_text) if listener.on_text is not None else None
+        heard = replace(
+            listener,
+            on_text=spoken.hear if spoken else None,
+            on_call=_after_text(spoken, listener.on_call),
         )
-        asking.on_thought, asking.on_body, asking.is_wanted = on_thought, on_body, is_wanted
-        asking.on_call = _after_text(spoken, on_call)
+        asking = Asking(
+            endpoint,
+            candidate,
+            prompt,
+            permit or Unlimited(),
+            heard,
+            is_wanted,
+            self._first_wait_s,
+        )
         with self.large.kept():
             outcome = await asking.run()
             if spoken:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from routerlib.gather.calls.streams import CallPiece
+from routerlib.gather.calls.asking import Listener, ListenerOf
 from routerlib.records.call import Call, CandidateModel
 
 Said = TypeVar("Said")
@@ -33,54 +34,40 @@ class Hedge(NamedTuple):
 class Stage:
     """Let whoever begins first be heard, and nobody else."""
 
-    def __init__(
-        self,
-        on_text: Callable[[str, str], None] | None,
-        on_thought: Callable[[str, str], None] | None,
-        on_call: Callable[[str, CallPiece], None] | None,
-        on_body: Callable[[Any], None] | None,
-    ) -> None:
+    def __init__(self, listener_of: ListenerOf) -> None:
         self.heard: str | None = None
         self.begun = asyncio.Event()
-        self._on_text, self._on_thought, self._on_call = on_text, on_thought, on_call
-        self._on_body = on_body
+        self._listener_of = listener_of
 
-    def on_text(self, name: str) -> Callable[[str], None] | None:
-        """Return who hears the answer of a candidate."""
-        return self._gated(name, self._on_text)
-
-    def on_thought(self, name: str) -> Callable[[str], None] | None:
-        """Return who hears what it thinks."""
-        return self._gated(name, self._on_thought)
-
-    def on_call(self, name: str) -> Callable[[CallPiece], None] | None:
-        """Return who hears which tools it calls."""
-        return self._gated(name, self._on_call)
-
-    def body_of(self, name: str) -> Callable[[Any], None] | None:
-        """Return who takes the whole answer of a candidate."""
-        on_body = self._on_body
-        if on_body is None:
-            return None
-        # A body may hold no answer at all, so that it makes nobody heard.
-        return lambda body: on_body(body) if self.may_be_heard(name) else None
+    def listener(self, name: str) -> Listener:
+        """Return who hears a candidate, as long as no other was heard before it."""
+        free = self._listener_of(name)
+        return Listener(
+            on_text=_where(partial(self._is_heard, name), free.on_text),
+            on_thought=_where(partial(self._is_heard, name), free.on_thought),
+            on_call=_where(partial(self._is_heard, name), free.on_call),
+            # A body may hold no answer at all, so that it makes nobody heard.
+            on_body=_where(partial(self.may_be_heard, name), free.on_body),
+        )
 
     def may_be_heard(self, name: str) -> bool:
         """Tell whether no other has begun to speak."""
         return self.heard in (None, name)
-
-    def _gated(
-        self, name: str, listener: Callable[[str, Said], None] | None
-    ) -> Callable[[Said], None] | None:
-        if listener is None:
-            return None
-        return lambda said: listener(name, said) if self._is_heard(name) else None
 
     def _is_heard(self, name: str) -> bool:
         if self.heard is None:
             self.heard = name
             self.begun.set()
         return self.heard == name
+
+
+def _where(
+    is_open: Callable[[], bool], hear: Callable[[Said], None] | None
+) -> Callable[[Said], None] | None:
+    """Hand on what is said where that is open."""
+    if hear is None:
+        return None
+    return lambda said: hear(said) if is_open() else None
 
 
 class Raced(NamedTuple):

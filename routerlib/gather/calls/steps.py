@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from routerlib.gather.calls.answers import Answer, Recording, answer, order_of_asking
-from routerlib.gather.calls.asking import Permit
+from routerlib.gather.calls.asking import ListenerOf, Permit, heard_by_nobody
 from routerlib.gather.calls.client import Clients
 from routerlib.records.call import CandidateModel
 from routerlib.records.decision import AFTER_DECISION, STEP, Decision
@@ -69,8 +69,7 @@ async def answer_in_steps(
     recording: Recording,
     how: Mapping[str, Any] | None = None,
     is_affordable: Callable[[CandidateModel], bool] = lambda candidate: True,
-    on_text: Callable[[str, str], None] | None = None,
-    on_thought: Callable[[str, str], None] | None = None,
+    listener_of: ListenerOf = heard_by_nobody,
     on_step: Callable[[Answer, Step], None] | None = None,
     permit: Permit | None = None,
     asked: Mapping[str, Any] | None = None,
@@ -116,10 +115,11 @@ async def answer_in_steps(
             break
         decision = as_further_step(step, found.decision_id)
     given = _given(had, step)
-    if on_thought is not None and (thought := given.thought):
-        on_thought(given.call.candidate, thought)
-    if on_text is not None and given.text:
-        on_text(given.call.candidate, given.text)
+    listener = listener_of(given.call.candidate)
+    if listener.on_thought is not None and given.thought:
+        listener.on_thought(given.thought)
+    if listener.on_text is not None and given.text:
+        listener.on_text(given.text)
     return given
 
 
