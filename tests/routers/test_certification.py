@@ -17,6 +17,8 @@ from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.rivals import KNNRouter
 from routerlib.routers.training.bets import gain_p_values, saving_p_value
 from routerlib.routers.training.certification import (
+    Observed,
+    Way,
     certified_operating_point,
     starts_of,
     try_in_order,
@@ -48,13 +50,15 @@ def simulated(kind: str, n_prompts: int, noise: float, seed: int) -> tuple[int, 
         drawn = rng.integers(0, len(truth), n_prompts)
         believed = Estimates(population.outcomes.models, truth + errors, cost_usd)
         tested = try_in_order(
-            Estimates(believed.models, believed.quality[drawn], cost_usd[drawn]),
-            (rng.random((n_prompts, truth.shape[1])) < truth[drawn]).astype(float),
-            cost_usd[drawn],
-            np.arange(n_prompts),
+            Way.once(believed).on(drawn),
+            Observed(
+                (rng.random((n_prompts, truth.shape[1])) < truth[drawn]).astype(float),
+                cost_usd[drawn],
+                np.arange(n_prompts),
+                best,
+            ),
             epsilon=EPSILON,
             delta=DELTA,
-            best=best,
             cost_weights=weights,
         )
         accepted = [
@@ -217,13 +221,10 @@ def test_a_cost_weight_that_fails_does_not_end_the_others() -> None:
     cost = np.tile([1.0, 2.0, 20.0], (n, 1))
     expected = Estimates(("a", "b", "c"), np.tile([0.2, 0.9, 0.91], (n, 1)), cost)
     tested = try_in_order(
-        expected,
-        quality,
-        cost,
-        np.arange(n),
+        Way.once(expected),
+        Observed(quality, cost, np.arange(n), best=2),
         epsilon=EPSILON,
         delta=DELTA,
-        best=2,
         cost_weights=[0.0, 1e-5, 1e-4, 0.01, 0.02, 0.05, 0.1, 0.2],
     )
     assert [each.cost_weight for each in tested if each.is_accepted] == [0.01, 0.02, 0.05, 0.1, 0.2]
@@ -289,13 +290,10 @@ def test_what_is_missing_counts_at_its_worst() -> None:
     # Never called, what it misses doesn't matter.
     always_dear = Estimates(expected.models, np.tile([0.0, 1.0], (n, 1)), cost)
     tested = try_in_order(
-        always_dear,
-        quality,
-        None,
-        np.arange(n),
+        Way.once(always_dear),
+        Observed(quality, None, np.arange(n), best=1),
         epsilon=0.5,
         delta=0.1,
-        best=1,
         cost_weights=[0.0],
     )
     assert tested[0].is_accepted

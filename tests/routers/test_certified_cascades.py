@@ -10,11 +10,10 @@ import pytest
 
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_answer_world
-from routerlib.records.decision import Estimates
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.loading import load_router
 from routerlib.routers.rivals import KNNRouter
-from routerlib.routers.training.certification import Chosen, Trial, Way, try_in_order
+from routerlib.routers.training.certification import Chosen, Observed, Trial, Way, try_in_order
 from routerlib.routers.training.certified_cascades import way_of
 from routerlib.routers.training.train import at_certified_point
 
@@ -70,15 +69,11 @@ def tried(given: list[int], asked: list[list[bool]], is_told: bool = True) -> Tr
     chosen = Chosen(np.tile(given, n // 2), np.tile(asked, (n // 2, 1)), np.full(n, is_told))
     quality, cost_usd = np.ones((n, 2)), np.tile([1.0, 1.2], (n, 1))
     (trial,) = try_in_order(
-        Estimates(("cheap", "best"), quality, cost_usd),
-        quality,
-        cost_usd,
-        np.arange(n),
+        Way(lambda _: chosen, 2, "cascade"),
+        Observed(quality, cost_usd, np.arange(n), best=1),
         epsilon=EPSILON,
         delta=DELTA,
-        best=1,
         cost_weights=[1.0],
-        way=Way(lambda _: chosen, 2, "cascade"),
     )
     return trial
 

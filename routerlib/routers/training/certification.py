@@ -138,6 +138,31 @@ class Way(NamedTuple):
     most_calls: int
     name: str
 
+    @classmethod
+    def once(cls, estimates: Estimates) -> Self:
+        """Return that of a router: one call a prompt, by the estimates."""
+        n_models = len(estimates.models)
+        return cls(lambda w: Chosen.once(choose_arms(estimates, w), n_models), 1, "router")
+
+    def on(self, rows: Arms) -> Self:
+        """Return the same of some prompts."""
+        return self._replace(choose=lambda cost_weight: self.choose(cost_weight).take(rows))
+
+
+class Observed(NamedTuple):
+    """What calibration prompts say.
+
+    `quality, cost_usd` (n_prompts, n_models): NaN = missing, and counted at its worst. None = costs
+        are unknown and promised nothing of.
+    `groups` (n_prompts,): group of near-duplicates of each prompt.
+    `best`: column of the best single model, named before.
+    """
+
+    quality: Floats
+    cost_usd: Floats | None
+    groups: NDArray[np.intp]
+    best: int
+
 
 def certified_operating_point(
     estimates: Estimates,
@@ -178,21 +203,20 @@ def certified_operating_point(
     has_costs = _knows_costs(estimates, outcomes)
     needed = (outcomes.quality, outcomes.cost_usd) if has_costs else (outcomes.quality,)
     keep = np.flatnonzero(~np.isnan(outcomes.quality).all(axis=1))
-    groups = outcomes.groups[keep]
-    best = outcomes.models.index(best_single)
-    tested = try_in_order(
-        Estimates(estimates.models, estimates.quality[keep], estimates.cost_usd[keep]),
+    way = way or Way.once(estimates)
+    observed = Observed(
         outcomes.quality[keep],
         outcomes.cost_usd[keep] if has_costs else None,
-        groups,
+        outcomes.groups[keep],
+        outcomes.models.index(best_single),
+    )
+    tested = try_in_order(
+        way.on(keep),
+        observed,
         epsilon=epsilon,
         delta=delta,
-        best=best,
         cost_weights=cost_weights if has_costs else [0.0],
         starts=starts if has_costs else (),
-        way=None
-        if way is None
-        else way._replace(choose=lambda weight: way.choose(weight).take(keep)),
     )
     shown = [each for each in tested if each.is_accepted]
     chosen = min(shown, key=lambda each: each.cost_usd, default=tested[0])
@@ -202,12 +226,12 @@ def certified_operating_point(
         cost_weight=chosen.cost_weight if shown else None,
         best_single=best_single,
         n_prompts=int(is_complete(*needed).sum()),
-        n_groups=len(np.unique(groups)),
+        n_groups=len(np.unique(observed.groups)),
         p_value=chosen.p_value,
-        quality_difference=float(chosen.gains[best]),
+        quality_difference=float(chosen.gains[observed.best]),
         promises_saving=has_costs,
         n_incomplete=int((~is_complete(*needed)[keep]).sum()),
-        of="router" if way is None else way.name,
+        of=way.name,
     )
 
 
@@ -238,30 +262,19 @@ class Trial(NamedTuple):
 
 
 def try_in_order(
-    estimates: Estimates,
-    quality: Floats,
-    cost_usd: Floats | None,
-    groups: NDArray[np.intp],
+    way: Way,
+    observed: Observed,
     *,
     epsilon: float,
     delta: float,
-    best: int,
     cost_weights: Sequence[float] | Floats,
     starts: Sequence[float] = (),
-    way: Way | None = None,
 ) -> list[Trial]:
     """Test cost weights from the lowest up, each at what it starts with or was handed on.
 
-    `quality, cost_usd` (n_prompts, n_models): observed on them; NaN = missing, and counted at its
-        worst. None = costs are unknown and promised nothing of.
-    `groups` (n_prompts,): group of near-duplicates of each prompt.
-    `best`: column of the best single model, named before.
-    `starts, way`: as in `certified_operating_point`.
+    `starts`: as in `certified_operating_point`.
     """
     check_probabilities(epsilon, delta)
-    if way is None:
-        n_models = len(estimates.models)
-        way = Way(lambda w: Chosen.once(choose_arms(estimates, w), n_models), 1, "router")
     if not len(cost_weights):
         raise ValueError("at least one cost weight must be tested, got none")
     weights = np.unique(np.asarray(cost_weights, dtype=float))
@@ -271,8 +284,7 @@ def try_in_order(
         level = own + handed_on
         if level == 0:
             continue
-        promised = epsilon, delta, best
-        tested.append(_tried(float(weight), level, way, quality, cost_usd, groups, promised))
+        tested.append(_tried(float(weight), level, way, observed, epsilon, delta))
         handed_on = level if tested[-1].is_accepted else 0.0
     return tested
 
@@ -304,12 +316,11 @@ def _tried(
     weight: float,
     level: float,
     way: Way,
-    quality: Floats,
-    cost_usd: Floats | None,
-    groups: NDArray[np.intp],
-    promised: tuple[float, float, int],
+    observed: Observed,
+    epsilon: float,
+    delta: float,
 ) -> Trial:
-    epsilon, delta, best = promised
+    quality, cost_usd, groups, best = observed
     given, asked, is_told = way.choose(weight)
     rows = np.arange(len(quality))
     own = np.where(is_told, quality[rows, given], np.nan)[:, None]
