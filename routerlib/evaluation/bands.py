@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from routerlib.evaluation.contenders import Contender, TestedPrompts
-from routerlib.metrics.intervals import cluster_weights
+from routerlib.metrics.intervals import resampled_sums
 from routerlib.metrics.tails import joint_band
 from routerlib.records.arrays import Arms, Floats
 
@@ -93,12 +93,12 @@ def _means(
     columns: Floats, groups: Arms, n_bootstrap: int, random_state: int
 ) -> tuple[Floats, Floats]:
     """Return the mean of each column, and its means on resampled prompts."""
-    blocks = [
-        weights @ columns / weights.sum(axis=1, keepdims=True)
-        for weights in cluster_weights(groups, n_bootstrap, random_state)
-    ] or [np.zeros((0, columns.shape[1]))]
+    sums, counts = (
+        resampled_sums(each, groups, n_bootstrap, random_state)
+        for each in (columns, np.ones((len(columns), 1)))
+    )
     with np.errstate(invalid="ignore"):
-        return columns.sum(axis=0) / np.float64(len(columns)), np.concatenate(blocks)
+        return columns.sum(axis=0) / np.float64(len(columns)), sums / counts
 
 
 def _log_shares(

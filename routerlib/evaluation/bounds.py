@@ -20,8 +20,8 @@ from routerlib.evaluation.routing import Routed, TrainMeans
 from routerlib.metrics.curves import hull
 from routerlib.metrics.intervals import (
     Interval,
-    cluster_weights,
     percentile_interval,
+    resampled_sums,
     widen_for_unseen,
 )
 from routerlib.outcomes.audit import Audit
@@ -250,8 +250,7 @@ class Chosen:
 
     def _sums(self, columns: Floats) -> Floats:
         """Add up columns over resampled prompts, shape (n_bootstrap, n_columns)."""
-        draws = cluster_weights(self.test.groups, self.n_bootstrap, self.random_state)
-        return np.vstack([weights @ columns for weights in draws])
+        return resampled_sums(columns, self.test.groups, self.n_bootstrap, self.random_state)
 
     def contrast(self, shares: Floats) -> Interval:
         """Bound the mean quality of candidates in some shares, such as 1 of one less 1 of another.

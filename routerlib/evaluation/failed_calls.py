@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.parts import grouped_as
 
 
 def failures_counted(test: Outcomes, wrong: Outcomes | None) -> Outcomes:
@@ -44,8 +45,9 @@ def failures_counted(test: Outcomes, wrong: Outcomes | None) -> Outcomes:
     is_told = (rows >= 0)[:, None] & ~np.isnan(wrong.quality[rows])
     has_failed = np.isnan(test.quality) & is_told
     is_unpriced = has_failed & np.isnan(test.cost_usd)
-    return replace(
+    counted = replace(
         test,
         quality=np.where(has_failed, wrong.quality[rows], test.quality),
         cost_usd=np.where(is_unpriced, test.mean_cost_usd, test.cost_usd),
     )
+    return grouped_as(counted, test)

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from routerlib.metrics.clusters import clustering
-from routerlib.metrics.intervals import Interval, cluster_weights, percentile_interval
+from routerlib.metrics.intervals import Interval, percentile_interval, resampled_sums
 from routerlib.metrics.pairs import is_complete
 from routerlib.records.arrays import Floats
+
+# Draws times pairs of an error by chance, and its draws at least.
+_MOST_CELLS, _FEWEST_DRAWS = 4_000_000, 10
 
 
 class Reliability(NamedTuple):
@@ -125,6 +128,8 @@ def ece_by_chance(
     if not len(estimates):
         return float("nan")
     rng = np.random.default_rng(random_state)
+    # Each of many is surer: fewer draws, in bounded memory.
+    n_draws = min(n_draws, max(_MOST_CELLS // len(estimates), _FEWEST_DRAWS))
     luck = rng.random((n_draws, len(estimates)))
     if groups is not None:
         named = np.asarray(groups)[is_complete(np.ravel(expected), np.ravel(observed))]
@@ -154,14 +159,13 @@ def mean_brier_interval(
     errors = np.where(known > 0, (expected - observed) ** 2, 0.0)
     has_pairs = known.any(axis=0)
 
-    def mean(weights: Floats) -> Floats:
-        counts = weights @ known[:, has_pairs]
+    def mean(sums: Floats, counts: Floats) -> Floats:
         with np.errstate(invalid="ignore"):
-            sums: Floats = weights @ errors[:, has_pairs]
             return np.asarray((sums / np.where(counts > 0, counts, np.nan)).mean(axis=1))
 
     if not has_pairs.any():
         return Interval(*[float("nan")] * 4)
-    blocks = [mean(weights) for weights in cluster_weights(groups, n_bootstrap, random_state)]
-    value = float(mean(np.ones((1, len(errors))))[0])
-    return percentile_interval(value, np.concatenate(blocks or [np.zeros(0)]))
+    columns, one = (errors[:, has_pairs], known[:, has_pairs]), np.ones((1, len(errors)))
+    value = float(mean(*(one @ each for each in columns))[0])
+    drawn = (resampled_sums(each, groups, n_bootstrap, random_state) for each in columns)
+    return percentile_interval(value, mean(*drawn))

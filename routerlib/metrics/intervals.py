@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from routerlib.records.arrays import Floats
 from routerlib.records.text_table import plain_number
 
 # Replicates are drawn in blocks so that the multiplicities stay under about 32 MB.
 _BLOCK_CELLS = 4_000_000
+# So many are drawn at most: the spread of as many is known to within a hundredth.
+MOST_UNITS = 16_384
+# Multiplicities of so many replicates and units are kept (2 bytes each).
+_MOST_KEPT_CELLS = 20_000_000
 # More undefined replicates than this, and the percentiles would describe a selection.
 _MAX_UNDEFINED_SHARE = 0.05
 
@@ -75,17 +80,78 @@ def within_possible(name: str, interval: Interval) -> Interval:
 def cluster_weights(groups: ArrayLike, n_bootstrap: int, random_state: int) -> Iterator[Floats]:
     """Draw bootstrap multiplicities, whole groups of near-duplicate prompts at a time.
 
+    Of more than 16,384 groups, so many bundles are drawn, into which groups were dealt at random:
+    their means vary alike, by a hundredth of the standard error more or less.
+
     `groups` (n_prompts,): group of each prompt; prompts of a group are drawn together.
     """
+    unit_of, n_units = _drawn_together(groups, random_state)
+    if not n_units:
+        return
+    for drawn in _draws(n_units, n_bootstrap, random_state, _BLOCK_CELLS // len(unit_of)):
+        yield drawn[:, unit_of].astype(np.float64)
+
+
+def resampled_sums(
+    columns: Floats, groups: ArrayLike, n_bootstrap: int, random_state: int
+) -> Floats:
+    """Add up columns over the prompts that `cluster_weights` draws.
+
+    `columns` (n_prompts, n_columns): one row of each prompt.
+    Returns shape (n_bootstrap, n_columns).
+
+    >>> resampled_sums(np.ones((3, 1)), [0, 1, 2], n_bootstrap=2, random_state=0).tolist()
+    [[3.0], [3.0]]
+    """
+    unit_of, n_units = _drawn_together(groups, random_state)
+    if n_units < MOST_UNITS:
+        blocks = [
+            weights @ columns for weights in cluster_weights(groups, n_bootstrap, random_state)
+        ]
+    else:  # as many draws of all prompts would only take longer
+        sums = np.column_stack([np.bincount(unit_of, weights=each) for each in columns.T])
+        draws = _draws(n_units, n_bootstrap, random_state, _BLOCK_CELLS // n_units)
+        blocks = [drawn.astype(np.float64) @ sums for drawn in draws]
+    return np.vstack([np.zeros((0, columns.shape[1])), *blocks])
+
+
+def _drawn_together(groups: ArrayLike, random_state: int) -> tuple[NDArray[np.intp], int]:
+    """Return what is drawn as one: the group of each prompt, or its bundle, and their number."""
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
-    if not len(names):
+    if len(names) <= MOST_UNITS:
+        return group_of, len(names)
+    bundle_of = np.random.default_rng(random_state).permutation(len(names)) % MOST_UNITS
+    return bundle_of[group_of], MOST_UNITS
+
+
+def _draws(
+    n_units: int, n_bootstrap: int, random_state: int, most_rows: int
+) -> Iterator[NDArray[np.integer]]:
+    """Yield how often each unit is drawn, some replicates at a time: (n_replicates, n_units)."""
+    rows = max(1, min(n_bootstrap, most_rows))
+    starts = range(0, n_bootstrap, rows)
+    if n_bootstrap * n_units <= _MOST_KEPT_CELLS:
+        kept = _kept_draws(n_units, n_bootstrap, random_state)
+        yield from (kept[start : start + rows] for start in starts)
         return
     rng = np.random.default_rng(random_state)
-    block = max(1, min(n_bootstrap, _BLOCK_CELLS // len(group_of)))
-    for start in range(0, n_bootstrap, block):
-        size = min(block, n_bootstrap - start)
-        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=size)
-        yield drawn[:, group_of].astype(np.float64)
+    share = np.full(n_units, 1 / n_units)
+    for start in starts:
+        yield rng.multinomial(n_units, share, size=min(rows, n_bootstrap - start))
+
+
+@lru_cache(maxsize=2)
+def _kept_draws(n_units: int, n_bootstrap: int, random_state: int) -> NDArray[np.uint16]:
+    """Draw once what many numbers of the same prompts are measured on: that takes longest."""
+    rng = np.random.default_rng(random_state)
+    kept = np.empty((n_bootstrap, n_units), dtype=np.uint16)  # no count is above `MOST_UNITS`
+    share = np.full(n_units, 1 / n_units)
+    rows = max(1, _BLOCK_CELLS // n_units)
+    for start in range(0, n_bootstrap, rows):
+        part = kept[start : start + rows]
+        part[:] = rng.multinomial(n_units, share, size=len(part))
+    kept.flags.writeable = False
+    return kept
 
 
 def percentile_interval(value: float, replicates: ArrayLike, level: float = 0.95) -> Interval:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,3 +35,13 @@ def _columns(values: Any, arms: Sequence[int]) -> Any:
     if values is None:
         return None
     return values.of_models(arms) if isinstance(values, Answers) else values[:, arms]
+
+
+def grouped_as(outcomes: Any, other: Any) -> Any:
+    """Give outcomes the groups that others of the same prompts have, if they were looked for.
+
+    Looking for them again takes longer than all else that is read of many prompts.
+    """
+    if outcomes.prompt_ids != other.prompt_ids:
+        raise ValueError("groups can only be those of the same prompts in the same order")
+    return replace(outcomes)._grouped(other._groups, other._in_common, other._approximated)

@@ -139,7 +139,9 @@ def failures_as_wrong(log: CallLog, test: Outcomes, judge: str | None = None) ->
         Of the same prompts and candidate models, for `routerlib.evaluation.evaluate.evaluate`.
     """
     from routerlib.outcomes.outcomes import Outcomes
+    from routerlib.outcomes.parts import grouped_as
 
     wrong = Outcomes.from_log(log, failures="wrong", judge=judge, models=test.models)
     rows = {prompt_id: row for row, prompt_id in enumerate(wrong.prompt_ids)}
-    return wrong.take([rows[prompt_id] for prompt_id in test.prompt_ids if prompt_id in rows])
+    same = wrong.take([rows[prompt_id] for prompt_id in test.prompt_ids if prompt_id in rows])
+    return grouped_as(same, test) if same.prompt_ids == test.prompt_ids else same

@@ -6,6 +6,7 @@ import pytest
 from routerlib.evaluation.cross_fit import cross_evaluate
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.parts import grouped_as
 from routerlib.routers.baselines import TopicTable
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.show.tables.evaluation import key_numbers
@@ -82,3 +83,21 @@ def test_families_of_known_prompts_are_not_looked_for_again(monkeypatch):
     router = TopicTable().fit(train)
     monkeypatch.setattr("routerlib.outcomes.outcomes.families_of", None)  # calling it would raise
     assert evaluate(router, test, n_bootstrap=20).scored["n"] == 30
+
+
+def test_nor_where_failed_calls_count_as_wrong(monkeypatch):
+    everything = sixty(odd_fails=np.nan)
+    assert len(everything.groups) == 60
+    train, test = everything.take(range(30)), everything.take(range(30, 60))
+    wrong = grouped_as(
+        Outcomes(test.prompts, MODELS, np.nan_to_num(test.quality), test.cost_usd), test
+    )
+    router = TopicTable().fit(train)
+    monkeypatch.setattr("routerlib.outcomes.outcomes.families_of", None)  # calling it would raise
+    assert evaluate(router, test, wrong, n_bootstrap=20).failures["n"] == 30
+
+
+def test_groups_are_those_of_the_same_prompts_only():
+    everything = sixty(odd_fails=0.0)
+    with pytest.raises(ValueError, match="same prompts in the same order"):
+        grouped_as(everything.take(range(30)), everything.take(range(30, 60)))

@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_metrics import aiq, regret, zero_router_quality
 
-from routerlib.metrics import pairs
+from routerlib.metrics import intervals, pairs
 from routerlib.metrics.calibration import brier, ece, ece_by_chance, mean_brier_interval
 from routerlib.metrics.curves import cost_quality_curve, hull, oracle
-from routerlib.metrics.intervals import cluster_weights, paired_bootstrap, percentile_interval
+from routerlib.metrics.intervals import (
+    MOST_UNITS,
+    cluster_weights,
+    paired_bootstrap,
+    percentile_interval,
+    resampled_sums,
+)
 from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
 
@@ -310,3 +316,43 @@ def test_interval_of_the_brier_score_draws_groups_and_holds_the_truth():
     copies = mean_brier_interval(truth, observed, np.arange(200) // 20, n_bootstrap=200)
     assert copies.high - copies.low != found.high - found.low
     assert np.isnan(mean_brier_interval(truth, np.full(truth.shape, np.nan), range(200)).value)
+
+
+@pytest.mark.parametrize("most_kept", [0, 20_000_000])
+def test_multiplicities_are_those_of_one_stream_kept_or_drawn_anew(
+    most_kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intervals, "_MOST_KEPT_CELLS", most_kept)
+    groups = np.arange(10_000) // 20
+    drawn = np.random.default_rng(7).multinomial(500, np.full(500, 1 / 500), size=900)
+    start = 0
+    for block in cluster_weights(groups, n_bootstrap=900, random_state=7):
+        expected = drawn[start : start + len(block)][:, groups]
+        np.testing.assert_array_equal(block, expected)
+        start += len(block)
+    assert start == 900
+
+
+def test_of_very_many_groups_bundles_are_drawn_and_no_group_is_torn() -> None:
+    groups = np.arange(40_000) // 2
+    (block,) = cluster_weights(groups, n_bootstrap=50, random_state=0)
+    np.testing.assert_array_equal(block[:, ::2], block[:, 1::2])
+    assert len(np.unique(block, axis=1).T) <= MOST_UNITS
+
+
+def test_sums_over_bundles_are_those_of_the_prompts_that_were_drawn() -> None:
+    rng = np.random.default_rng(0)
+    groups, columns = rng.integers(0, 30_000, 50_000), rng.random((50_000, 2))
+    sums = resampled_sums(columns, groups, n_bootstrap=40, random_state=1)
+    of_prompts = [weights @ columns for weights in cluster_weights(groups, 40, random_state=1)]
+    np.testing.assert_allclose(sums, np.vstack(of_prompts), rtol=1e-12)
+
+
+def test_means_over_bundles_spread_as_far_as_over_groups() -> None:
+    rng = np.random.default_rng(3)
+    values, groups = rng.exponential(size=60_000), np.arange(60_000)
+    columns = np.column_stack([values, np.ones(60_000)])
+    sums, counts = resampled_sums(columns, groups, n_bootstrap=2_000, random_state=0).T
+    expected = values.std() / np.sqrt(len(values))
+    # The spread of 2,000 draws is known to within 1.6 %, that of the bundles to within 1 %.
+    assert (sums / counts).std() == pytest.approx(expected, rel=0.06)
