@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from routerlib.evaluation.misjudged import MIN_ANSWERS, Misjudged, judge_estimates
-from routerlib.features.names import readable_name
-from routerlib.features.surface import SURFACE_NAMES, surface_features
-from routerlib.features.tasks import detect_task
+from routerlib.evaluation.shifted import (
+    drawn_rows,
+    look_of_many,
+    share_drawn,
+    shifted_features,
+)
 from routerlib.outcomes.outcomes import Outcomes
-from routerlib.records.arrays import Floats
 from routerlib.records.brief import n_of
 from routerlib.records.canonical import tagged_hash
-from routerlib.records.prompt import TASKS
 from routerlib.routers.router import Router
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_N_BINS = 10
-# The usual reading of the index: under 0.1 stable, from 0.2 on another population.
-_SHIFTED = 0.2
 _LEVEL = 0.05
 # Share of the level that is spent on prompts; the rest is the candidates'.
 _SHARE_OF_FEATURES = 0.1
-# Prompts are compared when there are so many, and each time that they have doubled.
-_FIRST_LOOK = 40
 # Estimates hold on changed prompts where a larger mean error is excluded.
 _TOLERATED = 0.1
 _MIN_PROMPTS = MIN_ANSWERS
-_EMPTY_COUNT = 0.5
 _N_NAMED = 3
 
 
@@ -163,7 +158,9 @@ def measure_drift(
     every hundredth answer on. Prompts are compared once 40 are there and each time that they have
     doubled: a feature counts as shifted where the index reaches 0.2 and chance explains it with a
     probability under a tenth of ``alpha``, divided by features and looks. That alone is a reason
-    only until enough answers show that the estimates hold on the new prompts.
+    only until enough answers show that the estimates hold on the new prompts. Of more than 20,480
+    prompts 10,240 to 20,480 are drawn at random, by their ids, to compare features and to find
+    near-duplicates; answers count all.
 
     Examples
     --------
@@ -183,13 +180,26 @@ def measure_drift(
     is_seen = np.array([key in seen for key in outcomes.prompt_ids], dtype=bool)
     now = _in_order(is_seen, outcomes)[-n_recent if n_recent else 0 :]
     before, recent = outcomes.take(is_seen), outcomes.take(now)
-    features = _features(before, recent, alpha * _SHARE_OF_FEATURES)
-    judged = judge_estimates(router, recent, alpha * (1 - _SHARE_OF_FEATURES))
+    drawn = drawn_rows(recent, share_drawn(len(recent)))
+    features = shifted_features(
+        before.take(drawn_rows(before, share_drawn(len(before)))),
+        recent.take(drawn),
+        alpha * _SHARE_OF_FEATURES,
+        look_of_many(len(recent), drawn),
+    )
+    is_part = len(drawn) < len(recent)
+    judged = judge_estimates(
+        router, recent, alpha * (1 - _SHARE_OF_FEATURES), drawn if is_part else None
+    )
     if min(len(before), len(recent)) < _MIN_PROMPTS:
         return Drift(features, _calibration(judged), len(before), len(recent), ())
     shifts = _feature_reasons(features)
     hold = len(judged) == len(router.models_) and all(map(_is_shown_to_hold, judged.values()))
     notes = [f"{shift}, and the estimates hold for them" for shift in shifts] if hold else []
+    if is_part:
+        notes.append(
+            f"features and near-duplicates are those of {len(drawn):,} prompts drawn at random"
+        )
     if router.held_out_errors_ is None:
         notes.append(
             "the router keeps no errors out of fold, so wider bounds are assumed: it was fitted "
@@ -216,77 +226,6 @@ def _in_order(is_seen: np.ndarray, outcomes: Outcomes) -> np.ndarray:
 def _is_shown_to_hold(judged: Misjudged) -> bool:
     error = judged.error
     return judged.n >= _MIN_PROMPTS and error.low > -_TOLERATED and error.high < _TOLERATED
-
-
-def _stability(before: Floats, now: Floats, n_bins: int) -> tuple[float, float]:
-    """Return the index, and the probability of one as large by chance."""
-    from scipy.stats import chi2
-
-    inner = np.unique(
-        np.quantile(before, np.linspace(0, 1, n_bins + 1)[1:-1], method="inverted_cdf")
-    )
-    counts = [
-        np.bincount(np.searchsorted(inner, sample, side="left"), minlength=len(inner) + 1)
-        + _EMPTY_COUNT
-        for sample in (before, now)
-    ]
-    p, q = (count / count.sum() for count in counts)
-    index = float(((q - p) * np.log(q / p)).sum())
-    scaled = index * len(before) * len(now) / (len(before) + len(now))
-    return index, float(chi2.sf(scaled, max(len(inner), 1)))
-
-
-def _features(before: Outcomes, now: Outcomes, alpha: float) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = ["psi", "p_value", "before", "now", "is_shifted"]
-    if not len(before) or not len(now):
-        return pd.DataFrame(columns=columns, index=pd.Index([], name="feature"))
-    old, new = _numbers(before.prompts), _numbers(now.prompts)
-    names = [*SURFACE_NAMES, *(f"task_{task}" for task in TASKS)]
-    varying = [i for i in range(len(names)) if np.ptp(np.concatenate([old[:, i], new[:, i]])) > 0]
-    independent = _firsts(before.groups)
-    judged, look = _latest_look(_firsts(now.groups))
-    rows = {}
-    for column in varying:
-        index, p_value = _stability(old[:, column], new[:, column], _N_BINS)
-        if len(judged):
-            _, p_value = _stability(old[independent, column], new[judged, column], _N_BINS)
-        p_value = min(1.0, p_value * look * (look + 1))
-        rows[readable_name(names[column])] = {
-            "psi": index,
-            "p_value": p_value if len(judged) else np.nan,
-            "before": float(old[:, column].mean()),
-            "now": float(new[:, column].mean()),
-            "is_shifted": bool(
-                len(judged) and index >= _SHIFTED and p_value < alpha / len(varying)
-            ),
-        }
-    frame = pd.DataFrame(rows, index=columns).T.infer_objects()
-    frame.index.name = "feature"
-    return frame.sort_values(["is_shifted", "psi"], ascending=False)
-
-
-def _firsts(groups: np.ndarray) -> np.ndarray:
-    """Return one row of each group of near-duplicates, in order: copies are no evidence."""
-    return np.sort(np.unique(groups, return_index=True)[1])
-
-
-def _latest_look(rows: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the prompts of the last doubling, and which look that is, from 1.
-
-    Looks between two doublings see the same prompts: they are one look.
-    """
-    if len(rows) < _FIRST_LOOK:
-        return rows[:0], 1
-    look = int(np.log2(len(rows) / _FIRST_LOOK)) + 1
-    return rows[: _FIRST_LOOK * 2 ** (look - 1)], look
-
-
-def _numbers(prompts: Sequence[str]) -> Floats:
-    tasks = np.array([TASKS.index(detect_task(text)) for text in prompts])
-    is_task = (tasks[:, None] == np.arange(len(TASKS))).astype(float)
-    return np.hstack([surface_features(list(prompts)), is_task])
 
 
 def _calibration(judged: Mapping[str, Misjudged]) -> pd.DataFrame:

@@ -54,7 +54,12 @@ class Misjudged(NamedTuple):
         return self.to_do in ("retrain", "recalibrate")
 
 
-def judge_estimates(router: Router, recent: Outcomes, alpha: float) -> dict[str, Misjudged]:
+def judge_estimates(
+    router: Router,
+    recent: Outcomes,
+    alpha: float,
+    drawn: NDArray[np.intp] | None = None,
+) -> dict[str, Misjudged]:
     """Compare estimates with outcomes, candidate by candidate.
 
     Expected is what estimates like these meant out of fold at training time, with the
@@ -64,9 +69,12 @@ def judge_estimates(router: Router, recent: Outcomes, alpha: float) -> dict[str,
 
     `recent`: prompts that the router hasn't learnt from, in the order of their answers.
     `alpha`: chance of ever calling a candidate misjudged that isn't, in (0, 1).
+    `drawn`: rows, drawn at random, among which near-duplicates are looked for; None = all.
     """
     if not len(recent):
         return {}
+    rows = np.arange(len(recent)) if drawn is None else drawn
+    groups = recent.groups if drawn is None else recent.take(drawn).groups
     estimated = router.predict(recent.prompts).quality
     kept = router.held_out_errors_ or HeldOutErrors.assumed(
         router.mean_quality_, len(router.train_prompt_ids_)
@@ -80,7 +88,9 @@ def judge_estimates(router: Router, recent: Outcomes, alpha: float) -> dict[str,
             continue
         segment = _most_striking(
             errors[known, arm],
-            recent.groups[known],
+            design_effect=_design_effect(
+                errors[rows, arm][known[rows]], groups[known[rows]], int(known.sum())
+            ),
             outcome_variance=float(kept.variance[arm]),
             n_training=float(kept.n[arm]),
             mean_variance=float(kept.variance_of_mean(estimated[known])[arm]),
@@ -115,8 +125,8 @@ class _Segment(NamedTuple):
 
 def _most_striking(
     errors: Floats,
-    groups: NDArray[np.intp],
     *,
+    design_effect: float,
     outcome_variance: float,
     n_training: float,
     mean_variance: float,
@@ -124,14 +134,15 @@ def _most_striking(
 ) -> _Segment:
     """Return the segment that tells of a change, or all answers where none does.
 
-    `errors, groups` (n,): observed minus expected, and group of near-duplicates, in order.
+    `errors` (n,): observed minus expected, in order.
+    `design_effect`: how much more their sum varies than that of independent ones.
     `outcome_variance`: of one error, as measured on `n_training` prompts.
     `mean_variance`: of the expectation.
     """
     n = len(errors)
     squares = float(errors @ errors)
     variance = (outcome_variance * n_training + squares + 1) / (n_training + n)
-    variance *= _design_effect(errors, groups)
+    variance *= design_effect
     starts = np.arange(0, max(n - MIN_ANSWERS, 0) + 1, _STEP)
     sums = np.concatenate([[0.0], np.cumsum(errors)])[[*starts, n]]
     seen = _Looks(np.append(starts, n), sums, variance, mean_variance)
@@ -210,11 +221,18 @@ def _bisect(is_inside: Callable[[float], bool]) -> float:
     return inside
 
 
-def _design_effect(errors: Floats, groups: NDArray[np.intp]) -> float:
-    """Return how much more the sum of errors varies because near-duplicates err together."""
+def _design_effect(errors: Floats, groups: NDArray[np.intp], n: int) -> float:
+    """Return how much more the sum of errors varies because near-duplicates err together.
+
+    `n`: errors that these were drawn from at random. A tenth of them holds a hundredth of the
+    pairs that err together, and a tenth of the squares.
+    """
     _, group_of = np.unique(groups, return_inverse=True)
     sums = np.bincount(group_of, weights=errors)
-    return max(1.0, float(sums @ sums) / max(float(errors @ errors), 1e-12))
+    effect = float(sums @ sums) / max(float(errors @ errors), 1e-12)
+    if len(errors) < n:
+        effect = 1 + (effect - 1) * n / max(len(errors), 1)
+    return max(1.0, effect)
 
 
 def _to_do(error: Interval, n: int) -> str:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from routerlib.evaluation.drift import measure_drift, since_training
-from routerlib.evaluation.misjudged import Misjudged, judge_estimates
+from routerlib.evaluation.misjudged import Misjudged, _design_effect, judge_estimates
+from routerlib.evaluation.shifted import drawn_rows, share_drawn
+from routerlib.outcomes.families import families_of
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.records.decision import Estimates
@@ -242,3 +244,67 @@ def test_too_few_prompts_are_told_with_what_is_lacking(
     few = KNNRouter().fit(outcomes.take(range(20)))
     told = measure_drift(few, outcomes.take(range(120))).sentence
     assert told.endswith("the router has to learn from 30 at least, so train it again.")
+
+
+# -- many prompts ---
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Have near-duplicates looked for among 80 prompts at most."""
+    monkeypatch.setattr("routerlib.evaluation.shifted.MOST_GROUPED", 80)
+    return 80
+
+
+def test_of_many_prompts_a_part_is_drawn_for_features_and_near_duplicates_which_is_told(
+    trained: tuple[KNNRouter, Outcomes], few_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router, outcomes = trained
+    outcomes = outcomes.take(range(N_TRAIN + 300))
+    outcomes = Outcomes(  # nobody has looked for groups yet
+        outcomes.prompts, outcomes.models, outcomes.quality, outcomes.cost_usd
+    )
+    asked: list[int] = []
+
+    def counting(prompts: Any) -> Any:
+        asked.append(len(prompts))
+        return families_of(prompts)
+
+    monkeypatch.setattr("routerlib.outcomes.outcomes.families_of", counting)
+    found = measure_drift(router, outcomes)
+    assert max(asked) < 1.5 * few_at_once
+    assert found.n_now == 300
+    assert found.calibration.n.max() == 300
+    assert "drawn at random" in found.sentence
+    assert found.to_do == "nothing"
+
+
+def test_answers_count_all_where_a_part_is_drawn(
+    trained: tuple[KNNRouter, Outcomes], few_at_once: int
+) -> None:
+    router, outcomes = trained
+    outcomes = outcomes.take(range(N_TRAIN + 300))
+    worse = outcomes.quality.copy()
+    worse[N_TRAIN:] = np.clip(worse[N_TRAIN:] - 0.5, 0, 1)
+    found = measure_drift(router, replace(outcomes, quality=worse))
+    assert set(found.calibration.to_do) == {"retrain"}
+    assert (found.calibration.n == 300).all()
+
+
+def test_a_draw_is_the_same_until_the_prompts_have_doubled(few_at_once: int) -> None:
+    outcomes = answered([1.0] * 700)
+    at_320, at_639, at_640 = (
+        {outcomes.prompt_ids[row] for row in drawn_rows(outcomes, share_drawn(n)) if row < 320}
+        for n in (320, 639, 640)
+    )
+    assert at_320 == at_639
+    assert at_640 < at_320
+
+
+def test_a_draw_finds_by_how_much_near_duplicates_err_together() -> None:
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(4_000), 3)
+    errors = np.repeat(rng.normal(size=4_000), 3)
+    drawn = np.sort(rng.permutation(12_000)[:3_000])
+    assert _design_effect(errors, groups, 12_000) == pytest.approx(3.0)
+    assert _design_effect(errors[drawn], groups[drawn], 12_000) == pytest.approx(3.0, rel=0.1)
