@@ -56,7 +56,7 @@ FURTHER = {
     "`CallLog.summary`": "log.summary()",
     "`LoggedChoices.from_log`": "rl.LoggedChoices.from_log(log)",
 }
-SEALING = "command('log', 'compact', '--log', path, '--parquet', folder, '--before', '9999-12-31')"
+SEALING = "command('log', 'compact', '--log', path, '--parquet', folder)"
 # Commands that open a log and aren't measured here, each with the reason.
 NOT_MEASURED = {
     "acquire": "it buys labels, and the prompts that are made here name no judge",

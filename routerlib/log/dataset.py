@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 
 _COLUMNS = ", ".join(log_rows.PROMPT_COLUMNS)
 _ASKED = f"prompts where source not like '{SOURCE}%'"
+# Prompts that are read at once, more where more were logged at the same moment.
+PROMPTS_AT_ONCE = 30_000
+# Each moment up to which so many are read, with the one before it.
+_SPANS = f"""
+select start, lead(start, 1, '~') over (order by start) from (
+    select distinct min(created_at) as start from (
+        select created_at, (row_number() over (order by created_at) - 1) // {{n}} as span
+        from {_ASKED}
+    ) group by span
+) order by start
+"""
+_OF_SPAN = f"""
+select {_COLUMNS} from {_ASKED} and created_at >= ? and created_at < ? order by created_at
+"""
 
 
 class LogDataset(CallLog):
@@ -146,15 +160,16 @@ class LogDataset(CallLog):
         return list(next((each.birth for each in Manifest.read(self.path).sources), []))
 
     def each_prompt(self) -> Iterator[Prompt]:
-        """Go through every prompt that candidates were asked, or are to be.
+        """Go through what `prompts` returns, with some thousand in memory at a time.
 
         Yields
         ------
         Prompt
             Each once, by the time of logging; what a judge was asked is left out.
         """
-        for row in self.lookup(f"select {_COLUMNS} from {_ASKED} order by created_at"):
-            yield log_rows.prompt_from_row(row)
+        for start, end in self.lookup(_SPANS.format(n=PROMPTS_AT_ONCE)):
+            for row in self.lookup(_OF_SPAN, start, end):
+                yield log_rows.prompt_from_row(row)
 
     def known_prompts(self, prompt_ids: Collection[str]) -> dict[str, Prompt]:
         """Return some prompts by their identifiers.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.log import queries
-from routerlib.log.packing import n_parts
 from routerlib.log.parts import Parts
 from routerlib.records.decision import CALLER, CONVERSATION, STEP
 from routerlib.records.progress import watched
@@ -66,12 +65,12 @@ def _decided(
     names = reader.frame(_CANDIDATES).candidate.tolist()
     query = queries.UNDER_DECISIONS.format(since=since)
     told = {"judge": judge, "names": names}
-    if since != _FIRST or n_parts(reader) == 1:
-        under = reader.frame(query, told)
-    else:
+    if since == _FIRST:
         parts = Parts(reader)
         under = pd.concat([part.frame(query, told) for part in parts], ignore_index=True)
         parts.close()
+    else:
+        under = reader.frame(query, told)
     reader.add("under", under)
     query = queries.DECIDED.format(columns=columns, with_prompts=with_prompts, since=since)
     return reader.frame(query, {"names": names})

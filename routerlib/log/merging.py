@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from routerlib.log.sealed import SAME_CALLS, STRIDE, Manifest, SealedLog
-from routerlib.log.sealed_rows import SAME_CALLS_SCHEMA, moved, same_calls, schema_of
+from routerlib.log.sealed_rows import SAME_CALLS_SCHEMA, moved, same_calls, schema_of, sealed_schema
 from routerlib.log.sealed_tables import SealedSnapshot, imported
 from routerlib.log.tails import Tail
 
@@ -18,12 +18,6 @@ from routerlib.log.tails import Tail
 _GIVEN = ("task", "reference", "judge", "topic", "extra")
 # Numbers of facts that stand with a prompt in the second log: above those of facts that it logged.
 _FROM_PROMPTS = STRIDE // 2
-
-
-def sealed_schema(table: str) -> pa.Schema:
-    """Return the columns of sealed rows: a score names its prompt, so that it lies with it."""
-    schema = schema_of(table)
-    return schema.append(pa.field("prompt_id", pa.large_string())) if table == "scores" else schema
 
 
 class Merging:

@@ -22,11 +22,11 @@ select '' as prompt_id, null::bigint as run_id, call_id, candidate, status, inpu
     given_cost_usd,
     json_extract_string(extra, '$.answered_by') as answered_by,
     json_extract(extra, '$.logprobs.n_tokens') is not null as has_logprobs
-from {{calls}} where {IS_ASKED}
+from calls where {IS_ASKED}
 """
 # A range of calls at once: the scores of all of them together would fill the memory.
 _JUDGED_CALLS = f"""
-with chosen as ({_CALLS.format(calls="calls")} and {{some}}),
+with chosen as ({_CALLS} and {{some}}),
 some_scores as (select * from scores where {{some}}),
 {queries.JUDGED.replace("from scores", "from some_scores")}
 select chosen.*, quality from chosen left join judged using (call_id)
@@ -75,7 +75,8 @@ class Overview(NamedTuple):
 def _pack(reader: queries.Reader, judge: str | None) -> None:
     """Pack the calls, each with its quality, and the scores of calls that several judges scored."""
     packed = Packed(reader)
-    packed.add("scores", SCORES, "score_id")
+    if not isinstance(reader.snapshot, SealedSnapshot):  # there they are quick to read again
+        packed.add("scores", SCORES, "score_id")
     packed.add("calls", _JUDGED_CALLS, "call_id", {"judge": judge})
 
 
@@ -87,10 +88,8 @@ def overview(log: CallLog, judge: str | None = None) -> Overview:
     with queries.opened(log.source) as reader:
         judging = reader.frame(queries.JUDGING).set_index("judge")
         summarised, blended = queries.SUMMARY, list[str]()
-        if isinstance(reader.snapshot, SealedSnapshot):  # its columns are quick to read again
-            reader.see("calls", _CALLS.format(calls="all_calls"))
-        elif n_parts(reader) == 1:
-            reader.keep("calls", _CALLS.format(calls="calls"))
+        if n_parts(reader) == 1:
+            reader.keep("calls", _CALLS)
             reader.keep("scores", _SCORES)
         else:
             summarised = queries.SUMMARY_OF_JUDGED

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from routerlib.log.judging import IS_ASKED
-from routerlib.log.sealed_tables import SealedSnapshot
+from routerlib.log.sealed_tables import Part, SealedSnapshot
 from routerlib.records.progress import watched
 
 if TYPE_CHECKING:
@@ -37,10 +37,13 @@ SCORES = "select score_id, call_id, judge, score from scores where {some}"
 def n_parts(reader: Reader) -> int:
     """Return the number of parts, which share no prompt, that a log is read in one by one."""
     snapshot = reader.snapshot
+    if snapshot.n_calls <= CALLS_OF_WHOLE:
+        return 1
+    n = -(-snapshot.n_calls // CALLS_OF_PART)
     if isinstance(snapshot, SealedSnapshot):
-        return snapshot.n_parts
-    ((n_calls,),) = snapshot.rows("select coalesce(max(call_id), 0) from calls")
-    return 1 if n_calls <= CALLS_OF_WHOLE else -(-n_calls // CALLS_OF_PART)
+        n_buckets = snapshot.manifest.n_buckets
+        return -(-n // n_buckets) * n_buckets  # each lies in one bucket
+    return n
 
 
 class Packed:
@@ -71,11 +74,11 @@ class Packed:
     ) -> None:
         """Pack what a query finds, and put it in the place of the table `name`.
 
-        `query`: with ``{some}`` where rows are chosen by their `key`.
+        `query`: with ``{some}`` where rows are chosen by their `key`. Of a dataset it finds, part
+        after part, what follows from the calls and scores of some prompts.
         """
         made = False
-        ranges = self.ranges(name, key)
-        for some in watched(ranges, f"{name}, {ROWS_AT_ONCE:,} at a time", len(ranges)):
+        for some in self._some(name, key):
             found = query.format(some=some)
             how = "insert into" if made else "create table"
             self._reader.run(f"{how} packed.{name} {'' if made else 'as'} {found}", parameters)
@@ -83,16 +86,20 @@ class Packed:
             made = True
         self._reader.stand(name, f"from packed.{name}")
 
-    def ranges(self, name: str, key: str) -> list[str]:
-        """Return conditions that choose the rows of one of the log's tables, some at a time."""
-        snapshot = self._reader.snapshot
-        assert not isinstance(snapshot, SealedSnapshot), "a dataset has parts of its own"
+    def _some(self, name: str, key: str) -> Iterator[str]:
+        """Yield conditions that choose the rows of one of the log's tables, some at a time."""
+        reader, snapshot = self._reader, self._reader.snapshot
+        if isinstance(snapshot, SealedSnapshot):
+            n = n_parts(reader)
+            for number in watched(range(n), f"{name}, part by part", n):
+                reader.choose(Part(number, n))
+                yield "true"
+            reader.choose(None)
+            return
         ((first, last),) = snapshot.rows(f"select min({key}), max({key}) from {name}")
-        first, last = first or 0, last or 0
-        return [
-            f"{key} between {start} and {start + ROWS_AT_ONCE - 1}"
-            for start in range(first, last + 1, ROWS_AT_ONCE)
-        ]
+        starts = range(first or 0, (last or 0) + 1, ROWS_AT_ONCE)
+        for start in watched(starts, f"{name}, {ROWS_AT_ONCE:,} at a time", len(starts)):
+            yield f"{key} between {start} and {start + ROWS_AT_ONCE - 1}"
 
     def choose(self, number: int, n: int) -> None:
         """Let calls and scores be those of one part of the prompts."""

@@ -11,7 +11,7 @@ import numpy as np
 from routerlib.log import counted, queries
 from routerlib.log.packing import Packed, n_parts
 from routerlib.log.schema import LogError
-from routerlib.log.sealed_tables import SealedSnapshot, SealedTable
+from routerlib.log.sealed_tables import Part, SealedSnapshot
 from routerlib.records.brief import n_of
 from routerlib.records.call import UNTOLD
 from routerlib.records.memory import give_back_free
@@ -196,13 +196,16 @@ def ways_that_count(reader: queries.Reader, judge: str | None) -> pd.DataFrame:
 
 
 class Parts:
-    """Parts of a log, each with some of the prompts and all that is known of their answers."""
+    """Parts of a log, each with some of the prompts and all that is known of their answers.
+
+    A small log has one part, which is read as it is.
+    """
 
     def __init__(self, reader: queries.Reader, *, with_stored: bool = False) -> None:
         self._reader = reader
         self.n = n_parts(reader)
-        is_dataset = isinstance(reader.snapshot, SealedSnapshot)
-        self._packed = None if is_dataset else Packed.of_cells(reader, with_stored=with_stored)
+        is_as_it_is = self.n == 1 or isinstance(reader.snapshot, SealedSnapshot)
+        self._packed = None if is_as_it_is else Packed.of_cells(reader, with_stored=with_stored)
         self._wanted: pd.DataFrame
 
     def __iter__(self) -> Iterator[queries.Reader]:
@@ -215,20 +218,15 @@ class Parts:
     @contextmanager
     def _part(self, number: int) -> Iterator[queries.Reader]:
         """Open a part, as of the same moment."""
-        reader, snapshot = self._reader, self._reader.snapshot
+        reader = self._reader
         if self._packed is not None:
             self._packed.choose(number, self.n)
+        if self._packed is not None or self.n == 1:
             yield reader
             return
-        assert isinstance(snapshot, SealedSnapshot)
-        tables = {
-            name: snapshot.table(name, queries.VIEWS.get(name), number)
-            if isinstance(table, SealedTable)
-            else table
-            for name, table in reader.tables.items()
-        }
+        tables = reader.of_part(Part(number, self.n))
         with queries.connected(tables) as connection:
-            yield queries.Reader(reader.path, snapshot, connection, tables)
+            yield queries.Reader(reader.path, reader.snapshot, connection, tables)
 
     def close(self) -> None:
         """Let go of calls and scores, which are no longer needed, and of what was made of them."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from routerlib.log.sealed import SealedLog
-    from routerlib.log.sealed_tables import SealedSnapshot
+    from routerlib.log.sealed_tables import Part, SealedSnapshot
     from routerlib.log.snapshot import Snapshot
 
     # What is read: the file of a log, the folder of a sealed dataset, or that with its tails named.
@@ -273,6 +273,21 @@ class Reader:
         """Add a table for the queries that follow."""
         self._connection.register(name, table)
 
+    def of_part(self, part: Part | None) -> dict[str, Any]:
+        """Return the tables with what a dataset holds of one part of its prompts; None = all."""
+        from routerlib.log.sealed_tables import SealedTable
+
+        return {
+            name: table.of_part(part) if isinstance(table, SealedTable) else table
+            for name, table in self.tables.items()
+        }
+
+    def choose(self, part: Part | None) -> None:
+        """Let the tables of a dataset be those of one part of its prompts; None = all again."""
+        for name, table in self.of_part(part).items():
+            if name not in self._replaced:
+                self._connection.register(name, table)
+
     def rows(self, query: str, *values: object) -> list[tuple]:
         """Return what a query with ``?`` for each value finds, row by row."""
         return self._found(query, list(values), "fetchall")
@@ -313,14 +328,6 @@ class Reader:
             self._connection.unregister(name)
         self._replaced.add(name)
         self._connection.execute(f"create or replace temp view {name} as {query}")
-
-    def see(self, name: str, query: str) -> None:
-        """Put a query in the place of one of the log's tables, which it calls `all_` + `name`."""
-        if name not in self._replaced:
-            self._connection.unregister(name)
-            self._connection.register(f"all_{name}", self.tables[name])
-        self._replaced.add(name)
-        self._found(f"create or replace temp view {name} as {query}", None, "fetchall")
 
     def _found(
         self, query: str, parameters: Mapping[str, Any] | list[object] | None, how: str

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from routerlib.log import queries
 from routerlib.log.check import COUNTED, MOST_COMPLAINTS, altered, check_log
+from routerlib.log.parts import Parts
 from routerlib.log.sealed import Manifest, SealedFile, SealedLog
 from routerlib.log.sealed_tables import SealedSnapshot
 from routerlib.records.files import sha256_of
 
-# Rows that refer to a row of another table.
+# Rows that refer to a row of another table: of the same prompt, or of any.
 _REFERENCES = (
     ("calls", "prompt_id", "prompts"),
     ("decisions", "prompt_id", "prompts"),
     ("scores", "call_id", "calls"),
-    ("calls", "decision_id", "decisions"),
-    ("calls", "run_id", "runs"),
 )
+_FURTHER_REFERENCES = (("calls", "decision_id", "decisions"), ("calls", "run_id", "runs"))
+_LOST = """
+select count(*) from {table} where {column} is not null
+and {column} not in (select {column} from {parent})
+"""
 
 
 def check_dataset(log: SealedLog) -> list[str]:
@@ -57,14 +62,26 @@ def _complaint(log: SealedLog, file: SealedFile) -> str | None:
 
 
 def _counted(reader: queries.Reader) -> Iterator[str]:
-    for table, column, parent in _REFERENCES:
-        ((n_found,),) = reader.rows(
-            f"select count(*) from {table} where {column} is not null "
-            f"and {column} not in (select {column} from {parent})"
-        )
-        if n_found:
-            yield f"{n_found} rows of {table} refer to rows of {parent} that are not there"
-    for complaint, count in COUNTED:
-        ((n_found,),) = reader.rows(count)
-        if n_found:
-            yield f"{n_found} {complaint}"
+    found: Counter[str] = Counter()
+    for part in Parts(reader):  # whole, a large log's would fill the memory
+        found += _lost(part, _REFERENCES)
+    found += _lost(reader, _FURTHER_REFERENCES)
+    found += Counter({complaint: _n(reader, count) for complaint, count in COUNTED})
+    for complaint, n in found.items():
+        yield f"{n} {complaint}"
+
+
+def _lost(reader: queries.Reader, references: Iterable[tuple[str, str, str]]) -> Counter[str]:
+    return Counter(
+        {
+            f"rows of {table} refer to rows of {parent} that are not there": _n(
+                reader, _LOST.format(table=table, column=column, parent=parent)
+            )
+            for table, column, parent in references
+        }
+    )
+
+
+def _n(reader: queries.Reader, count: str) -> int:
+    ((n,),) = reader.rows(count)
+    return int(n)

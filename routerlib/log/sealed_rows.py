@@ -29,6 +29,12 @@ def schema_of(table: str) -> pa.Schema:
     return SAME_CALLS_SCHEMA if table == SAME_CALLS else schemas()[table]
 
 
+def sealed_schema(table: str) -> pa.Schema:
+    """Return the columns of sealed rows: a score names its prompt, so that it lies with it."""
+    schema = schema_of(table)
+    return schema.append(pa.field("prompt_id", pa.large_string())) if table == "scores" else schema
+
+
 def moved(batch: pa.RecordBatch, offset: int) -> pa.RecordBatch:
     """Return rows with their numbers, and those of rows that they refer to, moved."""
     if not offset:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from types import TracebackType
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +14,13 @@ import pyarrow.dataset as ds
 
 from routerlib.log.schema import LogError
 from routerlib.log.sealed import SAME_CALLS, Manifest, SealedLog
-from routerlib.log.sealed_rows import SAME_CALLS_SCHEMA, parquet_batches, same_calls, schema_of
+from routerlib.log.sealed_rows import (
+    SAME_CALLS_SCHEMA,
+    parquet_batches,
+    same_calls,
+    schema_of,
+    sealed_schema,
+)
 from routerlib.log.sealed_writing import BUCKETED, buckets_of
 from routerlib.log.snapshot import CHANGEABLE, Columns
 from routerlib.log.tails import Tail, opened_tails
@@ -20,6 +28,17 @@ from routerlib.log.tails import Tail, opened_tails
 _ORIGIN = ("origin", "prompt_id", "call_id")
 # What an imported call is, whichever log it is in: its origin, and the prompt.
 _Imported = dict[tuple[str, str], int]
+
+
+class Part(NamedTuple):
+    """One of several parts of a dataset that share no prompt.
+
+    `number`: from 0. `n`: parts that there are, a multiple of the buckets, so that each part lies
+    in one of them.
+    """
+
+    number: int
+    n: int
 
 
 class SealedSnapshot:
@@ -55,29 +74,30 @@ class SealedSnapshot:
             tail.close()
 
     @property
-    def n_parts(self) -> int:
-        """Number of parts that share no prompt: the buckets."""
-        return self.manifest.n_buckets
+    def n_calls(self) -> int:
+        """Number of calls, before those are left out that another log holds too."""
+        sealed = sum(file.rows for file in self.manifest.of_table("calls"))
+        later = (tail.snapshot.n_calls - tail.source.mark("calls") for tail in self.tails)
+        return sealed + sum(later)
 
-    def table(self, name: str, view: str | None = None, part: int | None = None) -> SealedTable:
+    def table(self, name: str, view: str | None = None) -> SealedTable:
         """Return a table for DuckDB to read.
 
-        `view`: given where what became known later is to stand in its place. `part`: only the
-        rows of one bucket's prompts, of tables that lie in buckets; None = all.
+        `view`: given where what became known later is to stand in its place.
         """
-        return SealedTable(self, name, view is not None, part if name in BUCKETED else None)
+        return SealedTable(self, name, view is not None, None)
 
     def sealed(
         self,
         name: str,
         columns: Sequence[str],
         condition: ds.Expression | None = None,
-        part: int | None = None,
+        bucket: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Read columns of what is sealed of a table, file after file."""
-        schema = schema_of(name)
+        """Read columns of what is sealed of a table, or of a bucket of it, file after file."""
+        schema = sealed_schema(name)
         for file in self.manifest.of_table(name):
-            if part is not None and f"/bucket={part}/" not in file.path:
+            if bucket is not None and f"/bucket={bucket}/" not in file.path:
                 continue
             try:
                 yield from parquet_batches(self.folder / file.path, schema, columns, condition)
@@ -150,13 +170,18 @@ class SealedTable(Columns):
     """One table of a dataset: what is sealed of it, then what its tails hold."""
 
     def __init__(
-        self, snapshot: SealedSnapshot, name: str, with_facts: bool, part: int | None
+        self, snapshot: SealedSnapshot, name: str, with_facts: bool, part: Part | None
     ) -> None:
         super().__init__(schema_of(name))
         self._part = part
         self._snapshot = snapshot
         self._name = name
         self._with_facts = with_facts
+
+    def of_part(self, part: Part | None) -> SealedTable:
+        """Return the rows of one part's prompts, of a table that lies in buckets; None = all."""
+        here = part if self._name in BUCKETED else None
+        return SealedTable(self._snapshot, self._name, self._with_facts, here)
 
     def batches(
         self, columns: list[str], condition: ds.Expression | None = None
@@ -167,7 +192,8 @@ class SealedTable(Columns):
             rows = self._by_time()
         elif self._with_facts and CHANGEABLE.intersection(needed):
             keyed = needed if "prompt_id" in needed else [*needed, "prompt_id"]
-            rows = map(self._with_known, self._rows(keyed, None))
+            is_lasting = not CHANGEABLE.intersection(self.named([], condition))
+            rows = map(self._with_known, self._rows(keyed, condition if is_lasting else None))
         else:
             rows = self._rows(needed, condition)
         for batch in rows:
@@ -177,14 +203,23 @@ class SealedTable(Columns):
     def _rows(
         self, columns: list[str], condition: ds.Expression | None
     ) -> Iterator[pa.RecordBatch]:
-        yield from self._snapshot.sealed(self._name, columns, condition, self._part)
-        if self._part is None:
+        snapshot, part = self._snapshot, self._part
+        if part is None:
+            yield from snapshot.sealed(self._name, columns, condition)
             yield from self._of_tails(columns)
             return
-        n_parts = self._snapshot.n_parts
+        n_buckets = snapshot.manifest.n_buckets
+        bucket = part.number % n_buckets  # what is left by dividing by n is left by its divisor
         keyed = columns if "prompt_id" in columns else [*columns, "prompt_id"]
-        for batch in self._of_tails(keyed):
-            is_here = buckets_of(batch["prompt_id"], n_parts) == self._part
+        if part.n == n_buckets:
+            yield from snapshot.sealed(self._name, columns, condition, bucket)
+            rows = self._of_tails(keyed)
+        else:
+            rows = chain(
+                snapshot.sealed(self._name, keyed, condition, bucket), self._of_tails(keyed)
+            )
+        for batch in rows:
+            is_here = buckets_of(batch["prompt_id"], part.n) == part.number
             yield batch.filter(pa.array(is_here)).select(columns)
 
     def _of_tails(self, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -83,7 +83,8 @@ class SealedWriter:
 
     def _parts(self, batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
         if self._table not in BUCKETED:
-            yield self._table, batch
+            if len(batch):
+                yield self._table, batch
             return
         days = pc.utf8_slice_codeunits(batch["created_at"], 0, _DAY).dictionary_encode()
         buckets = buckets_of(batch["prompt_id"], self._n_buckets)

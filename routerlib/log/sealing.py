@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from routerlib.log.merging import Merging, sealed_schema
+from routerlib.log.merging import Merging
 from routerlib.log.queries import TABLES
 from routerlib.log.schema import LogError
 from routerlib.log.sealed import SAME_CALLS, Manifest, SealedFile
-from routerlib.log.sealed_rows import parquet_batches
+from routerlib.log.sealed_rows import parquet_batches, sealed_schema
 from routerlib.log.sealed_writing import SealedWriter
 from routerlib.log.tails import Tail, told_at
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from routerlib.log import queries
 from routerlib.log.sealed_tables import SealedSnapshot
-from routerlib.log.snapshot import Snapshot
 
 
 class Size(NamedTuple):
@@ -25,19 +24,11 @@ def size_of(source: queries.Source) -> Size:
     """Return how large a log or a sealed dataset is, as of now."""
     with queries.open_tables(source) as snapshot:
         if isinstance(snapshot, SealedSnapshot):
-            files = snapshot.manifest.files
-            n_calls = sum(file.rows for file in files if file.table == "calls")
-            n_bytes = sum(file.n_bytes for file in files)
-            for tail in snapshot.tails:
-                n_calls += _last_call(tail.snapshot) - tail.source.mark("calls")
-                n_bytes += _bytes_of(tail.path)
-            return Size(n_calls, n_bytes)
-        return Size(_last_call(snapshot), _bytes_of(Path(str(source))))
-
-
-def _last_call(snapshot: Snapshot) -> int:
-    ((last,),) = snapshot.rows("select coalesce(max(call_id), 0) from calls")
-    return int(last)
+            n_bytes = sum(file.n_bytes for file in snapshot.manifest.files)
+            n_bytes += sum(_bytes_of(tail.path) for tail in snapshot.tails)
+        else:
+            n_bytes = _bytes_of(Path(str(source)))
+        return Size(snapshot.n_calls, n_bytes)
 
 
 def _bytes_of(path: Path) -> int:

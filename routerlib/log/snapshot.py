@@ -139,6 +139,12 @@ class Snapshot:
                 raise
             self._is_checked = True
 
+    @property
+    def n_calls(self) -> int:
+        """Number of calls."""
+        ((last,),) = self.rows("select coalesce(max(call_id), 0) from calls")
+        return int(last)
+
     def has_rows(self, table: str) -> bool:
         """Tell whether a table has any row."""
         return bool(self.rows(f"select 1 from {table} limit 1"))

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import pytest
 
 import routerlib as rl
 from routerlib.cli import main
-from routerlib.log import sealing
+from routerlib.log import dataset as dataset_of_log
+from routerlib.log import packing, sealing
 from routerlib.log.audits import Draw, draws_of, record_draw
 from routerlib.log.compact import compact, day_before
 from routerlib.log.queries import TABLES
@@ -122,6 +124,32 @@ def test_what_is_logged_later_is_read_at_once_and_sealed_by_the_next_run(
         assert second.rows["calls"] == 2 * 2 * 3
         assert_same(log, rl.LogDataset(folder, tail=[]))
     assert compact([path], folder, before=ALL).rows == {}
+
+
+def test_prompts_of_a_dataset_are_read_some_at_a_time(
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compact([path], folder, before="2026-01-03")
+    with rl.CallLog(path) as log:
+        log.add_prompts([prompt_of(1, task="math"), prompt_of(7, topic="sums")])  # known since
+        logged = log.prompts()
+    sizes = []
+    lookup = rl.LogDataset.lookup
+
+    def counted(dataset: rl.LogDataset, query: str, *values: str) -> list[tuple]:
+        rows = lookup(dataset, query, *values)
+        sizes.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(rl.LogDataset, "lookup", counted)
+    monkeypatch.setattr(dataset_of_log, "PROMPTS_AT_ONCE", 2)
+    found = rl.LogDataset(folder).prompts()
+    assert sizes == [3, 3, 3, 3]  # the moments, then the prompts of each
+    assert sorted(found, key=lambda each: each.text) == logged
+    in_order = [
+        {each.text for each in some[at : at + 3]} for some in (found, logged) for at in (0, 3, 6)
+    ]
+    assert in_order[:3] == in_order[3:]
 
 
 def test_rows_logged_under_an_earlier_clock_are_not_lost(path: Path, folder: Path) -> None:
@@ -277,6 +305,31 @@ def test_a_damaged_file_is_named(path: Path, folder: Path) -> None:
     assert "is not there" in dataset.check()[0]
     with pytest.raises(LogError, match=r"can't be read"):
         dataset.summary()
+
+
+@pytest.mark.parametrize("calls_of_whole", [0, 2_000_000])
+def test_rows_whose_calls_or_prompts_are_lost_are_told(
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, calls_of_whole: int
+) -> None:
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", calls_of_whole)
+    compact([path], folder, before="2026-01-02")
+    compact([path], folder, before=ALL)
+    assert rl.LogDataset(folder).check() == []
+    manifest = Manifest.read(folder)
+    kept = [
+        each
+        for each in manifest.files
+        if "day=2026-01-01" not in each.path or each.table == "scores"
+    ]
+    replace(manifest, files=kept).write(folder)
+    assert rl.LogDataset(folder, tail=[]).check() == [
+        "6 rows of scores refer to rows of calls that are not there"
+    ]
+    kept = [each for each in manifest.files if each.table != "prompts"]
+    replace(manifest, files=kept).write(folder)
+    assert rl.LogDataset(folder, tail=[]).check() == [
+        "18 rows of calls refer to rows of prompts that are not there"
+    ]
 
 
 def test_a_copy_that_went_on_by_itself_is_refused(path: Path, folder: Path) -> None:

@@ -17,7 +17,7 @@ from routerlib.log.cells import blended_judges
 from routerlib.log.compact import compact
 from routerlib.log.dataset import LogDataset
 from routerlib.log.overview import overview
-from routerlib.log.parts import each_answer
+from routerlib.log.parts import Parts, each_answer
 from routerlib.log.schema import LogError
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
 from routerlib.records.prompt import Prompt
@@ -182,3 +182,52 @@ def test_repeats_are_those_of_the_whole_log(
         assert (found.prompts, found.models) == (whole.prompts, whole.models)
         assert (found.topics, found.group_ids) == (whole.topics, whole.group_ids)
         np.testing.assert_allclose(found.quality, whole.quality, rtol=1e-14)
+
+
+def sealed_in_the_middle(log: CallLog, folder: Path) -> LogDataset:
+    """Seal what a log holds, and log as much again, which is the dataset's tail."""
+    compact([log.path], folder, before="9999-12-31")
+    with log.transaction():
+        fill(log)
+    return LogDataset(folder)
+
+
+def test_parts_of_a_dataset_share_no_prompt_and_hold_every_call(
+    log: CallLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = sealed_in_the_middle(log, tmp_path / "sealed")
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
+    monkeypatch.setattr(packing, "CALLS_OF_PART", 70)
+    rows: dict[str, list[list[tuple]]] = {"calls": [], "scores": [], "prompts": []}
+    with queries.opened(dataset.source) as reader:
+        parts = Parts(reader)
+        assert parts.n == 16  # of 602 calls, two in each of the buckets
+        for part in parts:
+            for table, found in rows.items():
+                found.append(part.rows(f"select * from {table}"))
+    for table, found in rows.items():
+        whole = log.sql(f"select * from {table}")
+        assert sorted(row[0] for part in found for row in part) == sorted(whole.iloc[:, 0])
+    asked = [{row[1] for row in part} for part in rows["calls"]]
+    assert sum(map(len, asked)) == len(set().union(*asked)) == 41
+    known = [{row[0] for row in part} for part in rows["prompts"]]
+    assert all(mine <= ours for mine, ours in zip(asked, known, strict=True))
+
+
+@pytest.mark.parametrize("calls_of_part", [70, 10_000])
+def test_a_dataset_read_in_parts_tells_what_the_whole_log_does(
+    log: CallLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls_of_part: int
+) -> None:
+    dataset = sealed_in_the_middle(log, tmp_path / "sealed")
+    whole, told = log.outcomes(), overview(log)
+    monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
+    monkeypatch.setattr(packing, "CALLS_OF_PART", calls_of_part)
+    found, seen = dataset.outcomes(), overview(dataset)
+    for name in ("prompts", "models", "topics", "prompt_ids", "group_ids"):
+        assert getattr(found, name) == getattr(whole, name), name
+    for name in ("quality", "cost_usd", "latency_s", "first_token_s"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-14)
+    np.testing.assert_allclose(seen.summary, told.summary, rtol=1e-12)
+    assert seen.judging.to_dict() == told.judging.to_dict() != {}
+    assert (seen.blended, seen.changes, seen.logprobs) == told[4:]
+    assert seen.blended == ["exact", "person"]
