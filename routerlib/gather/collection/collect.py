@@ -143,7 +143,7 @@ def collect(
     collection.seconds = time.monotonic() - started
     if collection.missing:
         means = measured.means()
-        collection.output_tokens = {name: tokens for name, (tokens, _) in means.items()}
+        collection.output_tokens = {name: taken.output_tokens for name, taken in means.items()}
     return collection
 
 

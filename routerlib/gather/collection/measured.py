@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from routerlib.log.judging import IS_ASKED
 
@@ -16,6 +16,13 @@ where call_id > ? and call_id <= ? and status in ('ok', 'truncated')
     and output_tokens is not null and {alike}
 group by candidate
 """
+
+
+class Taken(NamedTuple):
+    """What an answer of a candidate takes in the mean; `seconds`: None = never told."""
+
+    output_tokens: float
+    seconds: float | None
 
 
 class Measured:
@@ -45,8 +52,8 @@ class Measured:
     ...     call = Call(prompt.prompt_id, "small", "b2:x", "ok", "4", Usage(9, tokens))
     ...     _ = log.add_call(call)
     ...     print(measured.means())
-    {'small': (10.0, None)}
-    {'small': (20.0, None)}
+    {'small': Taken(output_tokens=10.0, seconds=None)}
+    {'small': Taken(output_tokens=20.0, seconds=None)}
     """
 
     def __init__(self, log: CallLog, is_judging: bool) -> None:
@@ -56,13 +63,13 @@ class Measured:
         # By candidate: answers, their tokens, those with seconds, their seconds.
         self._sums: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
 
-    def means(self) -> dict[str, tuple[float, float | None]]:
-        """Return mean output tokens and seconds (None = never told) by candidate, as of now."""
+    def means(self) -> dict[str, Taken]:
+        """Return what answers of each candidate take, as of now."""
         (end,) = self._log.lookup("select coalesce(max(call_id), 0) from calls")[0]
         for name, *sums in self._log.lookup(self._query, self._last, end):
             self._sums[name] = [sum(pair) for pair in zip(self._sums[name], sums, strict=True)]
         self._last = end
         return {
-            name: (tokens / n, seconds / n_timed if n_timed else None)
+            name: Taken(tokens / n, seconds / n_timed if n_timed else None)
             for name, (n, tokens, n_timed, seconds) in self._sums.items()
         }

@@ -19,7 +19,7 @@ from routerlib.gather.calls.budget import (
     expected_cost_usd,
     worst_cost_usd,
 )
-from routerlib.gather.collection.measured import Measured
+from routerlib.gather.collection.measured import Measured, Taken
 from routerlib.log.call_log import CallLog
 from routerlib.log.claims import CellKey, failed_cells, has_answered, in_flight_at_a_kill
 from routerlib.log.judging import SOURCE
@@ -208,14 +208,14 @@ def plan_collection(
     cells: list[Cell] = []
     n_done: dict[str, int] = {}
     for candidate in candidates:
-        output_tokens = means.get(candidate.name, (None, None))[0]
+        taken = means.get(candidate.name)
         keys = [(key, repeat, prompt) for repeat in range(repeats) for key, prompt in distinct]
         left = [
             Cell(
                 prompt,
                 candidate,
                 repeat,
-                expected_cost_usd(candidate, prompt, output_tokens),
+                expected_cost_usd(candidate, prompt, taken and taken.output_tokens),
                 worst_cost_usd(candidate, prompt),
             )
             for key, repeat, prompt in keys
@@ -228,7 +228,7 @@ def plan_collection(
     call_s, pace = _call_s(cells, means)
     expected_s = _expected_s(cells, call_s)
     asked = dict.fromkeys(cell.candidate.name for cell in cells)
-    guessed = tuple(name for name in asked if means.get(name, (None, None))[0] is None)
+    guessed = tuple(name for name in asked if name not in means)
     failed_before = frozenset(cell.key for cell in cells if cell.key in failed)
     # It is looked at where something failed before, and nowhere else.
     tried = candidates if log and failed_before else ()
@@ -272,12 +272,12 @@ def expected_costs_usd(
 ) -> Floats:
     """Return what each cell is expected to cost, asked or not, shape (n_prompts, n_candidates)."""
     means = Measured(log, is_judging=False).means()
-    tokens = [means.get(candidate.name, (None, None))[0] for candidate in candidates]
+    known = [(candidate, means.get(candidate.name)) for candidate in candidates]
     return np.array(
         [
             [
-                expected_cost_usd(candidate, prompt, each)
-                for candidate, each in zip(candidates, tokens, strict=True)
+                expected_cost_usd(candidate, prompt, taken and taken.output_tokens)
+                for candidate, taken in known
             ]
             for prompt in prompts
         ]
@@ -289,9 +289,7 @@ def is_of_judge(prompts: Sequence[Prompt]) -> bool:
     return all(prompt.source.startswith(SOURCE) for prompt in prompts)
 
 
-def _call_s(
-    cells: Sequence[Cell], means: Mapping[str, tuple[float, float | None]]
-) -> tuple[dict[str, float], str]:
+def _call_s(cells: Sequence[Cell], means: Mapping[str, Taken]) -> tuple[dict[str, float], str]:
     """Return how long a call of each candidate takes up, and what that was taken from.
 
     What was measured in this log comes first; the pool's own figures are of another machine.
@@ -299,9 +297,9 @@ def _call_s(
     call_s: dict[str, float] = {}
     paces: dict[str, None] = {}
     for candidate in {cell.candidate.name: cell.candidate for cell in cells}.values():
-        measured_s = means.get(candidate.name, (0.0, None))[1]
-        if measured_s is not None:
-            call_s[candidate.name] = measured_s / candidate.max_concurrency
+        taken = means.get(candidate.name)
+        if taken is not None and taken.seconds is not None:
+            call_s[candidate.name] = taken.seconds / candidate.max_concurrency
             paces["earlier ones of the log"] = None
         elif candidate.expected_s is not None:
             call_s[candidate.name] = candidate.expected_s
@@ -316,9 +314,9 @@ def _call_s(
 def _expected_s(cells: Sequence[Cell], call_s: Mapping[str, float]) -> float:
     """Estimate the wall time: remote candidates are asked side by side, local ones share."""
     remote_s, local_s = list[float](), list[float]()
-    for candidate in {cell.candidate.name: cell.candidate for cell in cells}.values():
-        n_cells = sum(cell.candidate.name == candidate.name for cell in cells)
-        seconds = n_cells * call_s[candidate.name]
+    n_cells = Counter(cell.candidate.name for cell in cells)
+    for name, candidate in {cell.candidate.name: cell.candidate for cell in cells}.items():
+        seconds = n_cells[name] * call_s[name]
         (local_s if candidate.provider == "local" else remote_s).append(seconds)
     return wall_s(remote_s, local_s)
 
