@@ -28,17 +28,17 @@ def joined(first: Collection, second: Collection, budget_usd: float | None) -> C
         for name, tally in second.tallies.items()
     }
     return Collection(
-        second.run_id if first.run_id is None else first.run_id,
-        _planned(first.plan, second.plan, left, gone),
-        budget_usd,
-        tallies,
-        first.seconds + second.seconds,
-        first.switched_off | second.switched_off,
-        second.budget_stop,
-        second.is_interrupted,
-        second.output_tokens,
-        set(second._done),
-        (first._failed & kept) | second._failed,
+        run_id=second.run_id if first.run_id is None else first.run_id,
+        plan=_planned(first.plan, second.plan, left, gone),
+        budget_usd=budget_usd,
+        tallies=tallies,
+        seconds=first.seconds + second.seconds,
+        switched_off=first.switched_off | second.switched_off,
+        budget_stop=second.budget_stop,
+        is_interrupted=second.is_interrupted,
+        output_tokens=second.output_tokens,
+        done=set(second.done),
+        failed=(first.failed & kept) | second.failed,
     )
 
 

@@ -176,6 +176,8 @@ class Collection:
         Whether the person stopped it.
     output_tokens : dict of str to float
         Mean length of each candidate's answers in the log once it had ended, if cells are missing.
+    done, failed : set of CellKey
+        Cells that are finished, here or by another run meanwhile, and those that failed.
     """
 
     run_id: int | None
@@ -187,8 +189,8 @@ class Collection:
     budget_stop: BudgetStop | None = None
     is_interrupted: bool = False
     output_tokens: dict[str, float] = field(default_factory=dict)
-    _done: set[CellKey] = field(default_factory=set, repr=False)
-    _failed: set[CellKey] = field(default_factory=set, repr=False)
+    done: set[CellKey] = field(default_factory=set, repr=False)
+    failed: set[CellKey] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         for name in self.plan.n_done:
@@ -197,7 +199,7 @@ class Collection:
     def note_call(self, cell: Cell, call: Call) -> None:
         """Take note of a logged call."""
         self.tallies[cell.candidate.name].note(call, self.is_old_fault(cell, call))
-        (self._done if call.status in FINISHED_STATUSES else self._failed).add(cell.key)
+        (self.done if call.status in FINISHED_STATUSES else self.failed).add(cell.key)
 
     def is_old_fault(self, cell: Cell, call: Call) -> bool:
         """Tell whether a prompt failed again, of a candidate that has answered others."""
@@ -208,7 +210,7 @@ class Collection:
     def note_elsewhere(self, cell: Cell) -> None:
         """Take note that another run has finished a cell."""
         self.tallies[cell.candidate.name].n_elsewhere += 1
-        self._done.add(cell.key)
+        self.done.add(cell.key)
 
     def note_budget_end(self, cell: Cell, left_usd: float, worst_usd: float) -> None:
         """Take note that the first cell did not fit into what is left of the budget."""
@@ -253,12 +255,12 @@ class Collection:
     @property
     def missing(self) -> list[Cell]:
         """Planned cells that the same command would ask: never asked, or without an answer."""
-        return [cell for cell in self.plan.cells if cell.key not in self._done]
+        return [cell for cell in self.plan.cells if cell.key not in self.done]
 
     @property
     def is_complete(self) -> bool:
         """Whether every planned cell is done, or was asked and failed."""
-        return all(cell.key in self._failed for cell in self.missing)
+        return all(cell.key in self.failed for cell in self.missing)
 
     def table(self) -> pd.DataFrame:
         """Return what was asked, answered and spent, one row per candidate.
@@ -321,7 +323,7 @@ class Collection:
         if self.is_interrupted:
             lines.append("interrupted; run the same command again to go on")
         if missing := self.missing:
-            n_failed = sum(cell.key in self._failed for cell in missing)
+            n_failed = sum(cell.key in self.failed for cell in missing)
             lines.append(_what_is_left(missing, n_failed, self.output_tokens))
         return "; ".join(lines)
 
