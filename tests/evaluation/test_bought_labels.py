@@ -10,6 +10,7 @@ from routerlib.evaluation.compare import compare
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.evaluate import evaluate
 from routerlib.evaluation.pseudo_outcomes import filled
+from routerlib.evaluation.routing import route_all
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.records.decision import Estimates
@@ -122,7 +123,7 @@ def test_intervals_on_bought_labels_hold_the_truth() -> None:
         known = bought(test, seed)
         tested = TestedPrompts.of(known, router.best_single_, known.models[0])
         found = evaluate(router, known, n_bootstrap=100)
-        arms = np.array([test.models.index(router.route(text).model) for text in test.prompts])
+        arms = route_all(router, test).arms
         expected = world.expected_quality[120:]
         truth = expected[np.arange(240), arms].mean() - expected[:, tested.strong].mean()
         difference = found.operating["quality_difference"]

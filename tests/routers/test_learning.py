@@ -116,7 +116,7 @@ def test_routers_that_learn_topics_beat_the_best_single(skilled, make) -> None:
 @pytest.mark.parametrize("n_prompts", [50, 150])
 def test_where_there_is_nothing_to_learn_it_keeps_to_the_best_single(n_prompts: int) -> None:
     losses = []
-    for seed in range(6):
+    for seed in range(4):
         world = make_world(n_prompts=n_prompts + 200, n_models=3, seed=seed, kind="nothing")
         train = world.outcomes.take(range(n_prompts))
         rows = np.arange(n_prompts, n_prompts + 200)
@@ -199,7 +199,7 @@ def test_an_added_candidate_is_kept_in_the_file(skilled, tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["skill", "price", "nothing"])
 def test_intervals_of_expected_quality_hold_the_truth(kind) -> None:
     covered, widths = [], []
-    for seed in range(3):
+    for seed in range(2):
         world = make_world(n_prompts=450, n_models=3, seed=seed, kind=kind)
         router = LGBMRouter().fit(world.outcomes.take(range(250)))
         low, high = router.quality_interval(world.outcomes.prompts[250:], level=0.9)

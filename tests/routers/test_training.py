@@ -107,7 +107,7 @@ def test_an_operating_point_loses_no_more_than_noise_whatever_the_size(
     # Estimates are the truth and errors as large as the differences; the loss is the true one.
     rng = np.random.default_rng(0)
     losses = []
-    for _ in range(40):
+    for _ in range(25):
         world = make_world(n_prompts=n_prompts, seed=int(rng.integers(1 << 30)), kind=kind)
         truth, cost_usd = world.expected_quality, world.outcomes.cost_usd
         guess = truth + rng.normal(0, 0.15, truth.shape)

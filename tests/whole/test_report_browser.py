@@ -39,12 +39,21 @@ class Written(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a router of the sample log, as training placed it."""
+    path = tmp_path_factory.mktemp("trained") / "router_model.pkl"
+    with CallLog(SAMPLE_LOG, read_only=True) as log:
+        train_router(Outcomes.from_log(log).split()[0]).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """Return the report of the sample log, as `routerlib report` writes it."""
     folder = tmp_path_factory.mktemp("report")
     with CallLog(SAMPLE_LOG, read_only=True) as log:
         outcomes = Outcomes.from_log(log)
-        router = train_router(outcomes.split()[0])
+        router = load_router(trained)
         tried = router.training_.get("tried_cost_weight")  # on so few templates none is chosen
         router.stand_at(router.cost_weight_ if tried is None else tried)
         router.save(folder / "router_model.pkl")
@@ -268,11 +277,11 @@ def test_sliders_answer_by_keyboard_as_python_does(browser: Browser, written: Wr
 
 
 def test_a_router_that_fell_back_keeps_to_the_best_single_until_a_weight_is_tried(
-    browser: Browser, tmp_path: Path
+    browser: Browser, trained: Path, tmp_path: Path
 ) -> None:
     with CallLog(SAMPLE_LOG, read_only=True) as log:
         outcomes = Outcomes.from_log(log)
-        router = train_router(outcomes.split()[0])
+        router = load_router(trained)
         router.stand_at(router.cost_weight_, "no gain could be shown", router.training_)
         router.save(tmp_path / "router_model.pkl")
         path = tmp_path / "index.html"

@@ -28,7 +28,7 @@ from routerlib.log.call_log import CallLog
 from routerlib.log.claims import in_flight_at_a_kill
 from routerlib.records.call import Price
 
-N_PROMPTS = 2_000
+N_PROMPTS = 1_000
 NAMES = ("small", "middle", "large")
 FAULTS = {"429": 0.10, "500": 0.05, "reset": 0.02, "malformed": 0.02}
 FINISHED = ("ok", "truncated", "refused", "empty")
