@@ -100,7 +100,8 @@ def _missing(log: CallLog, test: Outcomes, judge: str | None) -> pd.DataFrame:
     return found.assign(
         has_reference=found.prompt_id.isin(told.with_reference),
         is_judgeable=found.is_judgeable.eq(True),
-        is_unanswered=is_open,
+        # What was served stands in no file of prompts that could be collected again.
+        is_unanswered=is_open & ~found.prompt_id.isin(told.served),
     )
 
 

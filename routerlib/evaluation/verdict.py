@@ -206,7 +206,7 @@ def _planned(
         return None
     if n_groups < MIN_PROMPTS:
         return guess_plan(effect)
-    if columns is None:
+    if columns is None or not len(columns.groups):  # no prompt tells how much differences vary
         return None
     deciding = measured["gain_over_zero"]
     if math.isnan(deciding.value) or not measured["saving"].value > 0:

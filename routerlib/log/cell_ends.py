@@ -32,7 +32,7 @@ _CALLS = {
         json_type(extra, '$.{TOOL_CALLS}') is null, null, json_object('{TOOL_CALLS}', 1)
     )""",
 }
-_PROMPTS = {"prompt_id": "", "reference": "iif(reference is null, null, '')"}
+_PROMPTS = {"prompt_id": "", "reference": "iif(reference is null, null, '')", "source": ""}
 _OF_SOME = "where prompt_id in (select value from json_each(?))"
 # The decisions that `counted.IS_FIRST` looks for, and all that it looks at of them.
 _STEPS = f"select decision_id, router_hash from decisions where router_hash = '{STEP}'"
@@ -54,8 +54,9 @@ select prompt_id, candidate, bool_or(status = 'ok') as has_answer,
     max(error_type) filter (where status = 'truncated') as cut_error
 from current group by prompt_id, candidate
 """
-_REFERENCES = """
-select prompt_id from prompts semi join wanted using (prompt_id) where reference is not null
+_KINDS = """
+select prompt_id, reference is not null as has_reference, source = 'serve' as is_served
+from prompts semi join wanted using (prompt_id)
 """
 
 
@@ -65,11 +66,12 @@ class CellEnds(NamedTuple):
     `cells`: a row per prompt and candidate that was asked: `prompt_id`, `candidate`; whether it
         `has_answer`, one that `is_judgeable`, or that `is_empty` or refused; whether one `is_cut`
         at its cap, with how many `cut_tokens` at most, or `is_broken` off otherwise, `cut_by` which
-        word. `with_reference`: the prompts that have one.
+        word. `with_reference`: the prompts that have one. `served`: those that a server was sent.
     """
 
     cells: pd.DataFrame
     with_reference: set[str]
+    served: set[str]
 
 
 def cell_ends(
@@ -96,19 +98,22 @@ def cell_ends(
 
     cells: list[pd.DataFrame] = []
     with_reference: set[str] = set()
+    served: set[str] = set()
     with queries.opened(source) as reader:
         ways = ways_that_count(reader, judge)
         for some in _readers(reader, prompt_ids):
             some.add("chosen_ways", ways)
             cells.append(some.frame(_ENDS))
-            with_reference.update(some.frame(_REFERENCES).prompt_id)
+            kinds = some.frame(_KINDS)
+            with_reference.update(kinds.prompt_id[kinds.has_reference.eq(True)])
+            served.update(kinds.prompt_id[kinds.is_served.eq(True)])
     found = pd.concat(cells, ignore_index=True)
     ends = zip(found.pop("cut_by"), found.pop("cut_error"), strict=True)
     words = [broken_by(*(each if isinstance(each, str) else None for each in end)) for end in ends]
     is_truncated = found.pop("is_truncated").eq(True)
     is_broken = is_truncated & (np.array(words, dtype=object) != "")
     told = found.assign(cut_by=words, is_cut=is_truncated & ~is_broken, is_broken=is_broken)
-    return CellEnds(told, with_reference)
+    return CellEnds(told, with_reference, served)
 
 
 def _readers(reader: queries.Reader, prompt_ids: Collection[str]) -> Iterator[queries.Reader]:

@@ -58,6 +58,17 @@ def test_steps_come_cheapest_first_with_what_each_would_bring(log: CallLog) -> N
     ]
 
 
+def test_what_was_served_is_not_asked_for_again(log: CallLog) -> None:
+    fill(log)
+    before = next_steps(log, Outcomes.from_log(log), OPEN)
+    served = Prompt.from_text("Who wrote Faust?", source="serve")
+    log.add_prompts([served])
+    answer = Call(served.prompt_id, "large", "h", "ok", "Goethe.", given_cost_usd=0.01)
+    log.add_call(answer, scores=[Score("feedback", 1.0)])
+    # No file of prompts holds it, so that no collection would ask small.
+    assert next_steps(log, Outcomes.from_log(log), OPEN)[3:] == before[3:]
+
+
 def test_one_candidate_asks_for_another_and_not_for_prompts(log: CallLog) -> None:
     fill(log)
     assert next_steps(log, Outcomes.from_log(log, models=["large"]), OPEN) == [

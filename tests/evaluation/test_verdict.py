@@ -2,9 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 
-from routerlib.evaluation.planning import guess_plan
+from routerlib.evaluation.planning import PromptColumns, guess_plan
 from routerlib.evaluation.verdict import judge_by_intervals
 from routerlib.metrics.intervals import Interval
 from routerlib.metrics.sample_size import plan_sample_size
@@ -88,6 +89,20 @@ def test_without_what_was_seen_on_each_prompt_no_number_is_promised():
     verdict = judged((0.0, -0.04, 0.04), (0.3, 0.2, 0.4), (0.02, -0.02, 0.06), n=200)
     assert verdict.numbers["more_prompts_needed"] is None
     assert verdict.sentence.endswith("Label more prompts to tell.")
+
+
+def test_where_no_prompt_has_all_answers_bounds_alone_are_told():
+    open_ = measured((-0.07, -0.22, 0.03), (0.15, 0.09, 0.22), (0.0, -0.2, 0.15))
+    verdict = judge_by_intervals(
+        open_,
+        best_single="large",
+        share_of_best_single=0.5,
+        n=120,
+        n_groups=112,
+        columns=PromptColumns(*[np.array([])] * 5),
+    )
+    assert verdict.kind == "not_measurable"
+    assert verdict.advice == "Label more prompts of other kinds than these to tell."
 
 
 @pytest.mark.parametrize(
