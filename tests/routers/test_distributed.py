@@ -25,8 +25,9 @@ from routerlib.cli import main
 from routerlib.features.prompt_columns import GROUPS
 from routerlib.features.reading import read_here
 from routerlib.outcomes.worlds import make_world
+from routerlib.routers.distributed import batches
 from routerlib.routers.distributed.batches import BatchReader
-from routerlib.routers.distributed.boosters import BoosterTrainer, _binned, _trained_text
+from routerlib.routers.distributed.boosters import BoosterTrainer, _opened, _trained_text
 from routerlib.routers.distributed.pieces import Pieces
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
@@ -63,7 +64,7 @@ def table_of(n_rows: int, n_columns: int = 20) -> tuple[np.ndarray, np.ndarray]:
 def test_workers_read_what_this_process_reads_and_only_what_is_missing(
     address: str, tmp_path: Path
 ) -> None:
-    texts = [*WORLD.prompts, "", "Ä emoji 🙂 " * 400]
+    texts = [*WORLD.prompts, "", "Ä emoji 🙂 " * 400, "half a sign \ud83d"]
     expected = read_here(texts, GROUPS, None)
     with Workers(address) as workers:
         reader = BatchReader(workers, tmp_path)
@@ -89,6 +90,28 @@ def test_workers_make_an_array_where_the_last_one_was(address: str) -> None:
     assert found < 1000  # of 4,000 where each array is made of fresh ones
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc's malloc")
+def test_a_worker_that_dask_starts_in_place_of_another_keeps_memory_too(address: str) -> None:
+    with Workers(address) as workers:
+        before = workers.client.run(os.getpid)
+        os.kill(next(iter(before.values())), signal.SIGKILL)
+        until = time.monotonic() + 60
+        while len(fresh := set(workers.addresses()) - set(before)) == 0:
+            assert time.monotonic() < until, "dask started no worker in place of the killed one"
+            time.sleep(0.05)
+        workers.client.wait_for_workers(2, timeout=60)
+        found = workers.client.submit(new_pages, workers=list(fresh), pure=False).result()
+        told = workers.client.run_on_scheduler(plugins)
+    with Client(address) as client:
+        left = client.run_on_scheduler(plugins)
+    assert found < 1000
+    assert [name.partition("-")[0] for name in told if name not in left] == ["KeepsMemory"]
+
+
+def plugins(dask_scheduler: Any) -> list[str]:
+    return list(dask_scheduler.worker_plugins)  # dask's own among them
+
+
 def new_pages() -> int:
     """Count the pages that the system gives for 20 arrays of 800 KB, one after the other."""
     np.ones(100_000)
@@ -96,6 +119,47 @@ def new_pages() -> int:
     for _ in range(20):
         np.ones(100_000)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_batches_that_a_worker_reads_together_are_files_of_their_own(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ROWS", 100)
+    monkeypatch.setattr(batches, "_FEWEST_TOGETHER", 7)
+    texts = list(WORLD.prompts)
+    with Workers(address) as workers:
+        reader = BatchReader(workers, tmp_path)
+        found = reader(texts, GROUPS, None)
+        files = sorted(tmp_path.iterdir())
+        for lost in files[::4]:
+            lost.unlink()
+        monkeypatch.setattr(batches, "_TOGETHER", 3)
+        again = reader(texts, GROUPS, None)
+    assert sorted(tmp_path.iterdir()) == files
+    assert len(files) == 15
+    expected = read_here(texts, GROUPS, None)
+    for each in (found, again):
+        np.testing.assert_array_equal(each.counts, expected.counts)
+        np.testing.assert_array_equal(
+            np.concatenate(each.encoded.token_ids), np.concatenate(expected.encoded.token_ids)
+        )
+        np.testing.assert_allclose(each.encoded.vectors, expected.encoded.vectors, rtol=1e-6)
+
+
+def test_workers_out_of_reach_are_asked_through_their_scheduler(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Workers(address) as near:
+        assert near.client.submit(sum, [1, 2]).result() == 3
+        assert near._are_in_reach
+    monkeypatch.setattr(Workers, "_reach", lambda *_: out_of_reach())
+    with Workers(address) as far:
+        assert far.result(far.client.submit(sum, [1, 2], pure=False)) == 3
+        assert not far._are_in_reach
+
+
+async def out_of_reach() -> bool:
+    return False
 
 
 def test_the_router_of_a_cluster_is_the_one_of_one_machine(
@@ -158,19 +222,22 @@ def test_boosters_that_are_there_are_not_trained_again(address: str, tmp_path: P
     assert len(ages) == 3  # the one of few rows is trained here, and not kept
 
 
-def test_bins_of_two_tables_in_turn_are_found_once() -> None:
+def test_rows_in_bins_of_two_tables_in_turn_are_opened_once() -> None:
     columns, labels = table_of(1100)
     tables = {b"one": columns, b"two": columns + 1, b"three": columns + 2}
+    bins = {name: BinnedRows(table).to_bytes(SETTINGS) for name, table in tables.items()}
     every = np.ones(1100, dtype=bool)
     found = {}
     for digest in (b"one", b"two", b"one", b"two"):
-        _trained_text(tables[digest], digest, every, labels, SETTINGS, 2)
-        found.setdefault(digest, _binned(tables[digest], digest))
-        assert _binned(tables[digest], digest) is found[digest]
-    text = _trained_text(tables[b"three"], b"three", every, labels, SETTINGS, 2)
+        _trained_text(bins[digest], digest, every, labels, SETTINGS, 2)
+        found.setdefault(digest, _opened(bins[digest], digest))
+        assert _opened(bins[digest], digest) is found[digest]
+    text = _trained_text(bins[b"three"], b"three", every, labels, SETTINGS, 2)
     assert text == texts_of(boost_here([Wanted(BinnedRows(columns + 2), labels, SETTINGS, 2)]))[0]
-    assert _binned(tables[b"two"], b"two") is found[b"two"]
-    assert _binned(columns, b"one") is not found[b"one"]  # only two are held
+    assert _opened(bins[b"two"], b"two") is found[b"two"]
+    assert _opened(bins[b"one"], b"one") is not found[b"one"]  # only two are held
+    with pytest.raises(TypeError, match="only the bins are known"):
+        _ = found[b"one"].columns
 
 
 def test_boosters_of_another_lightgbm_are_not_taken(
@@ -199,9 +266,10 @@ def test_training_outlives_a_killed_worker(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     columns, labels = table_of(20_000, 40)
+    rows = RowsOf(columns)
     wanted = [
-        wanted_quality(BinnedRows(columns[:n_rows]), labels[:n_rows], 0)
-        for n_rows in (2000, 20_000, 18_000, 16_000)
+        wanted_quality(rows.take(kept), labels[kept], 0)._replace(n_rounds=200)
+        for kept in (np.arange(20_000) % 5 != number for number in range(5))
     ]
     here = texts_of(boost_here(wanted))
     with Workers(None, n_workers=2) as workers:

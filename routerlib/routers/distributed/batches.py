@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import pickle
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from routerlib.features.encoders import EncoderChoice
 from routerlib.features.reading import Read, read_here
-from routerlib.records.canonical import canonical_json, tagged_hash
+from routerlib.records.canonical import canonical_json
 from routerlib.records.files import write_atomically
 from routerlib.routers.distributed.work import Ready, each_result
 from routerlib.routers.distributed.workers import Workers
@@ -27,8 +29,13 @@ from routerlib.weights.embedding import Encoded
 BATCH_ROWS = 1024
 # To send fewer texts takes longer than to read them.
 _FEWEST_SENT = 16
+# Batches that a worker reads in one task, where there are so many for each worker: what dask does
+# for a task takes as long as the rest of what the process that was called does for a batch.
+_TOGETHER, _FEWEST_TOGETHER = 4, 32
+# So many files wait to be written.
+_MOST_WAITING = 16
 # How the files are laid out; those of another layout aren't looked at.
-_LAYOUT = 2
+_LAYOUT = 3
 # What a training asks of workers after the reading; importing it takes a second.
 _LATER = ("sklearn.linear_model", "lightgbm", "routerlib.features.learners.stack")
 _VECTORS, _COUNTS = np.dtype(np.float32), np.dtype(np.float64)
@@ -58,45 +65,86 @@ class BatchReader:
         if len(texts) < _FEWEST_SENT:
             return read_here(texts, groups, None)
         groups = tuple(groups)
-        kind = canonical_json([version("routerlib"), _LAYOUT, list(groups)])
-        # Named one by one: workers read the first ones while the next ones are hashed.
-        batches = ((batch, self._path(batch, kind)) for batch in batched(texts))
+        kind = canonical_json([version("routerlib"), _LAYOUT, list(groups)]).encode()
+        n_batches = -(-len(texts) // BATCH_ROWS)
+        n_workers = len(self.workers.addresses())
+        together = _TOGETHER if n_batches >= _FEWEST_TOGETHER * n_workers else 1
         paths: deque[Path | None] = deque()
-        found, is_read = [], False
-        work = _pieces(batches, groups, paths)
-        what = "batches of prompts", -(-len(texts) // BATCH_ROWS)
-        for payload in each_result(self.workers, _read_pickled, work, *what):
-            path = paths.popleft()
-            if path is not None:
-                write_atomically(path, payload)
-                is_read = True
-            found.append(parsed(payload))  # while workers read the next ones
-        if is_read:
+        # Named one by one: workers read the first ones while the next ones are hashed.
+        named = ((batch, self._path(batch, kind)) for batch in map(Texts.of, batched(texts)))
+        pieces = _pieces(named, groups, paths, together)
+        found = chain.from_iterable(each_result(self.workers, _read_all, pieces))
+        joined, kept = _Joined(len(texts)), _Kept()
+        with kept, tqdm(found, "batches of prompts", n_batches, mininterval=1) as payloads:
+            for payload in payloads:
+                path = paths.popleft()
+                if path is not None:
+                    kept.add(path, payload)
+                joined.add(parsed(payload))  # while workers read the next ones
+        if kept.n_files:
             self.workers.import_ahead(_LATER)
-        return joined(found)
+        return joined.read
 
-    def _path(self, texts: Sequence[str], kind: str) -> Path:
-        name = tagged_hash([kind, list(texts)]).rpartition(":")[2]
-        return self.folder / f"prompts-{name[:32]}.parquet"
+    def _path(self, texts: Texts, kind: bytes) -> Path:
+        digest = hashlib.blake2b(kind, digest_size=16)
+        for part in texts:
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+        return self.folder / f"prompts-{digest.hexdigest()}.parquet"
+
+
+class Texts(NamedTuple):
+    """Texts on their way to a worker, in two pieces: of a list dask would look at each.
+
+    `lengths`: of each text, in characters.
+    `whole`: all of them, one after the other.
+    """
+
+    lengths: bytes
+    whole: bytes
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Texts:
+        """Join texts."""
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts)).tobytes()
+        return cls(lengths, "".join(texts).encode("utf-8", "surrogatepass"))
+
+    def listed(self) -> list[str]:
+        """Return the texts.
+
+        >>> Texts.of(["a", "", "ä b"]).listed()
+        ['a', '', 'ä b']
+        """
+        whole = self.whole.decode("utf-8", "surrogatepass")
+        ends = np.frombuffer(self.lengths, np.int64).cumsum().tolist()
+        return [whole[start:end] for start, end in pairwise([0, *ends])]
 
 
 def _pieces(
-    batches: Iterable[tuple[Sequence[str], Path]],
+    batches: Iterator[tuple[Texts, Path]],
     groups: tuple[str, ...],
     paths: deque[Path | None],
-) -> Iterator[tuple[bytes, tuple[str, ...]] | Ready]:
+    together: int,
+) -> Iterator[tuple[Any, ...] | Ready]:
     """Yield what workers are to read; `paths` takes where each is to be kept, if it isn't yet."""
+    missing: list[Texts] = []
     for texts, path in batches:
-        if path.exists():
+        is_there = path.exists()
+        if missing and (is_there or len(missing) == together):
+            yield groups, *missing
+            missing = []
+        if is_there:
             paths.append(None)
-            yield Ready(path.read_bytes())
+            yield Ready([path.read_bytes()])
         else:
             paths.append(path)
-            yield pickle.dumps(list(texts)), groups  # of a list dask would look at each text
+            missing.append(texts)
+    if missing:
+        yield groups, *missing
 
 
-def _read_pickled(texts: bytes, groups: tuple[str, ...]) -> bytes:
-    return read_as_parquet(pickle.loads(texts), groups)
+def _read_all(groups: tuple[str, ...], *batches: Texts) -> list[bytes]:
+    return [read_as_parquet(Texts(*each).listed(), groups) for each in batches]
 
 
 def read_as_parquet(texts: list[str], groups: tuple[str, ...]) -> bytes:
@@ -120,7 +168,8 @@ def read_as_parquet(texts: list[str], groups: tuple[str, ...]) -> bytes:
 
 def parsed(payload: bytes) -> Read:
     """Read the file of one batch."""
-    table = pq.read_table(io.BytesIO(payload)).combine_chunks()
+    # As one file, by this thread: to take it for a dataset takes twice as long as to read it.
+    table = pq.ParquetFile(pa.BufferReader(payload)).read(use_threads=False).combine_chunks()
     lists = table["token_ids"].chunk(0)
     tokens, ends = lists.values.to_numpy(), lists.offsets.to_numpy().tolist()
     token_ids = [tokens[start:end] for start, end in pairwise(ends)]
@@ -128,11 +177,52 @@ def parsed(payload: bytes) -> Read:
     return Read(Encoded(token_ids, vectors), _matrix(table["counts"].chunk(0), _COUNTS))
 
 
-def joined(batches: Sequence[Read]) -> Read:
-    """Put batches one after the other."""
-    token_ids = [ids for each in batches for ids in each.encoded.token_ids]
-    vectors = np.concatenate([each.encoded.vectors for each in batches])
-    return Read(Encoded(token_ids, vectors), np.concatenate([each.counts for each in batches]))
+class _Kept:
+    """Files written by another thread: a disk takes its time to say that one is safe."""
+
+    def __init__(self) -> None:
+        self.n_files = 0
+        self._writer = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def add(self, path: Path, payload: bytes) -> None:
+        """Write a file soon; waits where many are waiting."""
+        self.n_files += 1
+        self._waiting.append(self._writer.submit(write_atomically, path, payload))
+        if len(self._waiting) > _MOST_WAITING:
+            self._waiting.popleft().result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._writer.shutdown()
+        while self._waiting:
+            self._waiting.popleft().result()
+
+
+class _Joined:
+    """Batches one after the other, each put where it stays: a second copy of all is never made."""
+
+    def __init__(self, n_texts: int) -> None:
+        self._n_texts, self._at = n_texts, 0
+        self._token_ids: list[np.ndarray] = []
+        self._vectors = self._counts = np.zeros((0, 0))
+
+    def add(self, batch: Read) -> None:
+        """Put a batch after the others."""
+        (_, vectors, _), counts = batch
+        if self._at == 0:
+            self._vectors = np.empty((self._n_texts, vectors.shape[1]), dtype=_VECTORS)
+            self._counts = np.empty((self._n_texts, counts.shape[1]), dtype=_COUNTS)
+        some = slice(self._at, self._at + len(counts))
+        self._vectors[some], self._counts[some] = vectors, counts
+        self._token_ids += batch.encoded.token_ids
+        self._at = some.stop
+
+    @property
+    def read(self) -> Read:
+        return Read(Encoded(self._token_ids, self._vectors), self._counts)
 
 
 def _rows(values: np.ndarray, dtype: np.dtype[Any]) -> pa.Array:

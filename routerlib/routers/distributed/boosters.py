@@ -19,9 +19,9 @@ from tqdm import tqdm
 from routerlib.records.canonical import canonical_json
 from routerlib.records.files import write_atomically
 from routerlib.routers.distributed.pieces import MOST_SHARED_BYTES
-from routerlib.routers.distributed.work import TRIES, Ready, Shared, each_result, told_shortly
+from routerlib.routers.distributed.work import TRIES, Made, Ready, Shared, each_result, told_shortly
 from routerlib.routers.distributed.workers import Workers
-from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
+from routerlib.routers.lightgbm.binned import BinnedRows, FoundBins, RowsOf
 from routerlib.routers.lightgbm.boosting import Wanted, boost_here
 from routerlib.routers.lightgbm.tree_text import check_model_text
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 # With fewer rows a booster is trained in this process sooner than it is sent.
 FEWEST_ROWS = 1024
-# The columns in bins that a worker's thread has trained on last, by what tells them from others:
-# finding the bins takes a third of a training. Quality is learnt from two tables in turn.
+# The rows in bins that a worker's thread has trained on last, by what tells them from others:
+# quality is learnt from two tables in turn.
 _LAST = threading.local()
 _MOST_KEPT = 2
 # LightGBM's own names, and scikit-learn's for them, which lightgbm.dask takes.
@@ -47,11 +47,23 @@ _SKLEARN_NAMES = {
 
 
 class _Table(NamedTuple):
-    """Columns of prompts that boosters learn from some rows of, and what tells them apart."""
+    """Columns of prompts that boosters learn from some rows of, and what tells them apart.
+
+    `bins`: of all rows. One worker finds them, which takes as long as a few boosters, and the
+        others get them, an eighth of what the columns are.
+    """
 
     rows: BinnedRows
-    shared: Shared
+    bins: Shared
     digest: bytes
+    n_columns: int
+    n_bytes: int
+
+    @classmethod
+    def of(cls, rows: BinnedRows, settings: Mapping[str, Any]) -> _Table:
+        columns = rows.columns
+        bins = Made(_bins_of, Shared(columns), dict(settings))
+        return cls(rows, bins, _digest(b"", columns), columns.shape[1], columns.nbytes)
 
 
 class BoosterTrainer:
@@ -114,10 +126,8 @@ class BoosterTrainer:
                 continue
             table = tables.get(id(rows.whole))
             if table is None:
-                columns = rows.whole.columns
-                table = _Table(rows.whole, Shared(columns), _digest(b"", columns))
-                tables[id(rows.whole)] = table
-            columns, n_columns = table.shared.value, table.shared.value.shape[1]
+                table = tables[id(rows.whole)] = _Table.of(rows.whole, settings)
+            n_columns = table.n_columns
             told = canonical_json([version("lightgbm"), dict(settings), n_rounds]).encode()
             digest = _digest(_digest(table.digest + told, rows.kept), labels)
             path = self.folder / f"booster-{digest.hex()}.txt"
@@ -128,10 +138,10 @@ class BoosterTrainer:
                 yield Ready(text)
                 continue
             paths.append((path, n_columns))
-            if columns.nbytes > self.most_bytes:
+            if table.n_bytes > self.most_bytes:
                 yield Ready(self._trained_by_all(rows.columns, labels, settings, n_rounds))
             else:
-                yield (table.shared, table.digest, rows.kept, labels, dict(settings), n_rounds)
+                yield (table.bins, table.digest, rows.kept, labels, dict(settings), n_rounds)
 
     def _trained_by_all(
         self, columns: np.ndarray, labels: np.ndarray, settings: Mapping[str, Any], n_rounds: int
@@ -158,8 +168,12 @@ class BoosterTrainer:
         raise AssertionError("unreachable: the last try returns or raises")
 
 
+def _bins_of(columns: np.ndarray, settings: Mapping[str, Any]) -> bytes:
+    return BinnedRows(columns).to_bytes(settings)
+
+
 def _trained_text(
-    columns: np.ndarray,
+    bins: bytes,
     digest: bytes,
     kept: np.ndarray,
     labels: np.ndarray,
@@ -168,17 +182,17 @@ def _trained_text(
 ) -> str:
     """Train a booster on some rows, and return its text: what a worker does.
 
-    `digest`: what tells these columns from others.
+    `digest`: what tells the columns in these bins from others.
     """
-    rows = _binned(columns, digest).take(kept)
+    rows = _opened(bins, digest).take(kept)
     (booster,) = boost_here([Wanted(rows, labels, settings, n_rounds)])
     return str(booster.model_to_string())
 
 
-def _binned(columns: np.ndarray, digest: bytes) -> RowsOf:
-    """Return columns with the bins that were found when they were last trained on, if they were."""
+def _opened(bins: bytes, digest: bytes) -> RowsOf:
+    """Return rows in bins, opened already if they were trained on of late."""
     known: dict[bytes, RowsOf] = _LAST.__dict__.setdefault("known", {})
-    rows = known.pop(digest, None) or RowsOf(columns)
+    rows = known.pop(digest, None) or RowsOf(FoundBins(bins))
     known[digest] = rows  # as the last one
     while len(known) > _MOST_KEPT:
         del known[next(iter(known))]

@@ -39,9 +39,26 @@ class Shared:
         if self._sent is None or self._sent[0] != workers.n_renewals:
             # To one of them, from which the others get it with their first piece: dask's broadcast
             # can wait for ever where a worker is busy, and fails where one dies.
-            future = workers.client.scatter(self.value, hash=False)
-            self._sent = workers.n_renewals, future
+            self._sent = workers.n_renewals, self._send(workers)
         return self._sent[1]
+
+    def _send(self, workers: Workers) -> Any:
+        return workers.sent(self.value)
+
+
+class Made(Shared):
+    """What one worker makes of a shared value, and every worker gets a copy of.
+
+    `function`: of the shared value and what is given besides.
+    """
+
+    def __init__(self, function: Callable[..., Any], of: Shared, *given: Any) -> None:
+        super().__init__(None)
+        self._function, self._of, self._given = function, of, given
+
+    def _send(self, workers: Workers) -> Any:
+        of = self._of.on(workers)
+        return workers.client.submit(self._function, of, *self._given, pure=False)
 
 
 class Ready(NamedTuple):
@@ -130,7 +147,7 @@ class _Begun:
             try:
                 if self._future is None or self._n_renewals != self._workers.n_renewals:
                     self._begin()
-                return self._future.result()
+                return self._workers.result(self._future)
             except lost_workers() as error:
                 told = told_shortly(error)
                 if not left:

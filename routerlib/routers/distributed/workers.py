@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import logging
-import os
-import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,12 +17,10 @@ if TYPE_CHECKING:
 # What `--cluster` says for workers of its own.
 LOCAL = "local"
 _PATIENCE_S = 60
+# A worker that can't be connected to within so long is asked through its scheduler.
+_REACH_S = 2
 # One thread each: small tables, and the tokenizer would take every core for itself.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
-# What glibc's malloc comes to by itself: arrays up to 32 MiB are made where others were, and up to
-# 64 MiB are kept for them. Dask has workers give back all but 64 KiB at once; then each array is
-# made of fresh pages, 7,400 for a batch of prompts, and to read it takes a quarter longer.
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = (-3, 2**25), (-1, 2**26)
 
 
 class Workers:
@@ -60,6 +56,8 @@ class Workers:
         self.client: Any = None
         self.n_renewals = 0
         self._ahead: list[Any] = []
+        self._are_in_reach = False
+        self._plugins: list[str] = []
 
     def __enter__(self) -> Self:
         import dask
@@ -88,6 +86,14 @@ class Workers:
         """Return the addresses of the workers, sorted."""
         return sorted(self.client.scheduler_info(n_workers=-1)["workers"])
 
+    def sent(self, value: Any) -> Any:
+        """Send a value to one of the workers, and return what stands for it."""
+        return self.client.scatter(value, hash=False, direct=self._are_in_reach)
+
+    def result(self, future: Any) -> Any:
+        """Wait for what a task gives, straight from its worker where that is in reach."""
+        return self.client.gather(future, direct=self._are_in_reach)
+
     def import_ahead(self, modules: Sequence[str]) -> None:
         """Have each worker import what it will need, and don't wait for it."""
         self._ahead = [
@@ -110,7 +116,6 @@ class Workers:
             return
         try:
             self.client.restart(timeout=_PATIENCE_S)
-            self.client.run(_keep_memory, on_error="ignore")
         except Exception as error:
             raise ConnectionError(
                 f"the workers at {self.client.scheduler.address} couldn't be restarted ({error}); "
@@ -129,7 +134,30 @@ class Workers:
                 f"the cluster at {self._given} has no worker; start some: dask worker ADDRESS"
             )
         if self._started is None:
-            self.client.run(_keep_memory, on_error="ignore")
+            self._set()
+        self._are_in_reach = self.client.sync(self._reach, self.addresses())
+
+    def _set(self) -> None:
+        """Set what workers need, in those too that dask will start in place of others."""
+        from routerlib.routers.distributed.settings import IsHushed, KeepsMemory
+
+        for plugin in (KeepsMemory(), IsHushed())[: 1 if self._started is None else 2]:
+            name = f"{type(plugin).__name__}-{self.client.id}"
+            with suppress(OSError):  # a worker that is dying needs none
+                self.client.register_plugin(plugin, name)
+            self._plugins.append(name)
+
+    async def _reach(self, addresses: Sequence[str]) -> bool:
+        """Tell whether this process can connect to all workers: a scheduler may stand between."""
+        for address in addresses:
+            try:
+                comm = await self._distributed.comm.connect(
+                    address, timeout=_REACH_S, **self.client.connection_args
+                )
+            except OSError:
+                return False
+            await comm.close()
+        return True
 
     def _connected(self, address: str) -> Client:
         try:
@@ -150,8 +178,7 @@ class Workers:
             silence_logs=logging.ERROR,
         )
         self.client = self._distributed.Client(self._started, set_as_default=False)
-        self.client.run(_hush)
-        self.client.run(_keep_memory, on_error="ignore")
+        self._set()
 
     def _stop(self) -> None:
         if self.client is not None:
@@ -163,8 +190,12 @@ class Workers:
         try:
             if self._started is not None:
                 self._stop()
-            elif isinstance(self._given, str) and self.client is not None:
-                self.client.close()
+            elif self.client is not None:
+                for name in self._plugins:
+                    with suppress(OSError):
+                        self.client.unregister_worker_plugin(name)
+                if isinstance(self._given, str):
+                    self.client.close()
         finally:
             self._settings.__exit__(None, None, None)
 
@@ -172,16 +203,3 @@ class Workers:
 def _import(modules: Sequence[str]) -> None:
     for name in modules:
         importlib.import_module(name)
-
-
-def _hush() -> None:
-    """Keep what LightGBM tells of its sockets, from its C code, off the terminal of all."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _keep_memory() -> None:
-    """Have a worker keep freed memory for the next array, as other processes do."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for setting in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-            mallopt(*setting)

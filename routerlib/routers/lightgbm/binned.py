@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -72,10 +74,41 @@ class BinnedRows:
             self._tables[key] = self._sorted(of_bins).construct()
         return self._tables[key]
 
+    def to_bytes(self, settings: Mapping[str, Any]) -> bytes:
+        """Return the rows in bins as a file of LightGBM's, an eighth as large as the columns."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.bin"
+            self.table(settings).save_binary(path)
+            return path.read_bytes()
+
     def _sorted(self, of_bins: dict[str, Any]) -> lgb.Dataset:
         import lightgbm as lgb
 
         return lgb.Dataset(self.columns, params=of_bins)
+
+
+class FoundBins(BinnedRows):
+    """Rows in bins that another process has found: boosters learn the same from them, to the bit.
+
+    `found`: from `BinnedRows.to_bytes`.
+    """
+
+    def __init__(self, found: bytes) -> None:
+        super().__init__(np.zeros((0, 0)))
+        self._found = found
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Refuse: they stayed where the bins were found."""
+        raise TypeError("of rows in bins that another process has found only the bins are known")
+
+    def _sorted(self, of_bins: dict[str, Any]) -> lgb.Dataset:
+        import lightgbm as lgb
+
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.bin"
+            path.write_bytes(self._found)
+            return lgb.Dataset(path, params=of_bins).construct()
 
 
 class _SomeRows(BinnedRows):
@@ -109,7 +142,7 @@ class RowsOf:
 
     Bins are found once, for all rows: as the columns themselves they know nothing of labels.
 
-    `columns` (n_rows, n_columns): prompt features.
+    `columns` (n_rows, n_columns): prompt features, or all rows in bins.
 
     >>> rows = RowsOf(np.eye(3))
     >>> some = rows.take(np.array([True, True, False]))
@@ -117,10 +150,15 @@ class RowsOf:
     (2, True)
     """
 
-    def __init__(self, columns: Columns) -> None:
-        self._whole = BinnedRows(columns)
+    def __init__(self, columns: Columns | BinnedRows) -> None:
+        self._whole = columns if isinstance(columns, BinnedRows) else BinnedRows(columns)
         self._kept = np.zeros(0, dtype=bool)
         self._rows = self._whole
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The columns themselves, shape (n_rows, n_columns)."""
+        return self._whole.columns
 
     def take(self, kept: np.ndarray) -> BinnedRows:
         """Return the rows that a mask of shape (n_rows,) keeps."""

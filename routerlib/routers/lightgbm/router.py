@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -18,9 +19,10 @@ from routerlib.records.canonical import tagged_hash
 from routerlib.records.decision import Estimates, Latencies
 from routerlib.routers.held_out import HeldOut
 from routerlib.routers.lightgbm.addition import Addition, mean_log
-from routerlib.routers.lightgbm.binned import BinnedRows
+from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
 from routerlib.routers.lightgbm.blend import Blend
 from routerlib.routers.lightgbm.boosters import train_classifier
+from routerlib.routers.lightgbm.boosting import boost
 from routerlib.routers.lightgbm.contributions import ExplainedRouter, Objective
 from routerlib.routers.lightgbm.fit_blend import begin_out_of_fold, fit_blend
 from routerlib.routers.lightgbm.labels import best_labels, have_few_labels
@@ -211,17 +213,18 @@ class LGBMRouter(ExplainedRouter):
             random_state=self.random_state,
         )
         columns = self._features.learn(list(main.prompts), main, folds)
-        self._cost, held_out_usd = CostTrees.fit_out_of_fold(
-            columns.detected, main.cost_usd, folds, main.groups, self.random_state
-        )
+        rows, seed = RowsOf(columns.detected), self.random_state
+        cost = CostTrees.begin_out_of_fold(rows, main.cost_usd, folds, main.groups, seed)
         self._additions: dict[int, Addition] = {}
         self._topic_shift = TopicShift({})
         if self.objective == "best_model":
+            self._cost, _ = cost.fitted(boost(cost.wanted))
             self._learn_best_model(columns.detected, outcomes)
             return
-        self._trees, raw = QualityTrees.fit_out_of_fold(
-            columns, main.quality, folds, self.random_state
-        )
+        trees = QualityTrees.begin_out_of_fold(columns, rows, main.quality, folds, seed)
+        boosters = boost(chain(cost.wanted, trees.wanted))  # none waits where cost ends
+        self._cost, held_out_usd = cost.fitted(boosters)
+        self._trees, raw = trees.fitted(boosters)
         parts = {"trees": raw.detected, **self._simpler_parts(columns.detected)}
         told = {"trees": raw.told, **self._simpler_parts(columns.told)}
         known = (main.quality, folds, main.groups, self._features.labels_)
