@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -161,6 +162,7 @@ def train(
         _tell(told_of_unscored(log, len(outcomes)))
         # Heavy: whatever can be wrong with what was given has been said before.
         from routerlib.evaluation.bounds import Lacking
+        from routerlib.evaluation.clauses import with_draw
         from routerlib.evaluation.evaluate import evaluate
         from routerlib.evaluation.new_topics import asked_of_new_topics
         from routerlib.evaluation.next_steps import next_steps
@@ -168,7 +170,7 @@ def train(
         from routerlib.routers.training.cross_trained import divide_for_test, train_for_test
         from routerlib.routers.training.operating_points import QUALITY_MARGIN
         from routerlib.routers.training.train import train_router
-        from routerlib.show.held_out import failures_as_wrong
+        from routerlib.show.held_out import drawn_for_test, failures_as_wrong
         from routerlib.show.tables.evaluation import told_in_brief
         from routerlib.show.words.sentences import describe_split
 
@@ -183,6 +185,8 @@ def train(
         )
         training, test = division.train, division.test
         typer.echo(describe_split(training, test))
+        n_held_out, test = len(test), test.take(drawn_for_test(test.prompt_ids))
+        division = division._replace(test=test)
         lacking = Lacking.of(training)
         if lacking.n_skipped:
             typer.echo(f"{lacking.told('training')}: of these the router learns what there is")
@@ -201,6 +205,8 @@ def train(
     evaluation = evaluate(
         router, test, test_failures_wrong=strict, audit=audit, smallest_effect=smallest_effect
     )
+    verdict = with_draw(evaluation.verdict, len(test), n_held_out)
+    evaluation = replace(evaluation, verdict=verdict)
     if cluster is None:
         evaluation = asked_of_new_topics(evaluation, outcomes, partial(train_router, **how))
     saved: Router = router
@@ -211,7 +217,7 @@ def train(
         metadata["test"] |= {"cascade": beside}
     kept = install(saved, model_path, metadata, keep=keep)
     n = verdict.numbers["n"] or 0
-    tested = f"{n:.0f}" if n == len(test) else f"{n:.0f} of {len(test)}"
+    tested = f"{n:.0f}" if n == n_held_out else f"{n:.0f} of {n_held_out}"
     told = f"trained on {n_of(len(training), 'prompts')}, tested on {tested}: {model_path}, "
     told += "archived as "
     _tell([told + kept.name, saved.training_.get("certificate"), *lines])

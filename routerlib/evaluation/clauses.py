@@ -45,6 +45,17 @@ def with_groups(verdict: Verdict, found: Mapping[str, Clustering]) -> Verdict:
     return replace(verdict, notes=(*verdict.notes, f"{told}."), numbers=numbers)
 
 
+def with_draw(verdict: Verdict, n_tested: int, n_unseen: int) -> Verdict:
+    """Say that only some of the prompts were tested that could have been, if so.
+
+    `n_tested`: drawn at random from `n_unseen`, near-duplicates of training prompts left out.
+    """
+    if n_tested >= n_unseen:
+        return verdict
+    told = f"Tested are {n_tested:,} of {n_unseen:,} prompts that the router hasn't seen, drawn "
+    return replace(verdict, notes=(*verdict.notes, f"{told}at random."))
+
+
 def with_topics_held_out(verdict: Verdict, splits: pd.DataFrame) -> Verdict:
     """Say it where the same training does otherwise on topics that it hasn't seen.
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 # Saving is 1 - cost share; the zero router's difference stands in its own row.
 _COLUMNS = tuple(name for name in METRICS if name not in {"saving", "zero_difference"})
 _AGAINST = "_vs_first"
+# So many tell a rival what it can learn; more would take longer than all else.
+MOST_TAUGHT = 20_000
 
 
 def compare(
@@ -68,7 +70,8 @@ def compare(
     train : Outcomes or None, default=None
         The training prompts. With them two rivals are fitted and stand in the table too, each at
         an operating point of its own, chosen out of fold: nearest neighbours, and the classic
-        classifier of the best model's label. A rival of a kind that is among `routers` already
+        classifier of the best model's label. Of more than 20,000 they learn from as many, drawn
+        at random. A rival of a kind that is among `routers` already
         isn't added.
     n_bootstrap : int, default=1000
         Replicates of the bootstrap; prompts are drawn in groups of near-duplicates.
@@ -93,7 +96,8 @@ def compare(
         ``_vs_first_low`` and ``_vs_first_high``: this row minus the first router, paired on the
         same resampled prompts. ``n`` and ``n_skipped`` count prompts. NaN = undefined or not
         known, such as everything with costs where costs are unknown. ``attrs`` names the pair
-        (``strong``, ``weak``), the cost range, and what was skipped. Shown are the eight columns
+        (``strong``, ``weak``), the cost range, what was skipped, and of how many training prompts
+        rivals learnt (``n_taught``, ``n_train``). Shown are the eight columns
         of a first look; ``table.full`` shows all.
 
     Raises
@@ -119,7 +123,8 @@ def compare(
     if not routers:
         raise ValueError("at least one router is needed, got none")
     reference = _reference(routers)
-    entrants = {**routers, **_rivals(routers, train, out_of_fold_of(reference))}
+    taught = None if train is None else _drawn(train)
+    entrants = {**routers, **_rivals(routers, taught, out_of_fold_of(reference))}
     for router in entrants.values():
         check_held_out(router, test)
     tested, contenders, weight = _contenders(entrants, reference, test, use_topics)
@@ -150,6 +155,8 @@ def compare(
         "n": len(tested),
         "n_skipped": tested.n_skipped,
     }
+    if train is not None and taught is not None:
+        table.attrs["n_taught"], table.attrs["n_train"] = len(taught), len(train)
     return table
 
 
@@ -181,6 +188,14 @@ def _contenders(
         contenders | {name: baselines[name] for name in baselines if name not in contenders},
         weight,
     )
+
+
+def _drawn(train: Outcomes) -> Outcomes:
+    """Draw what rivals learn from, where it is very much."""
+    if len(train) <= MOST_TAUGHT:
+        return train
+    drawn = np.random.default_rng(0).permutation(len(train))[:MOST_TAUGHT]
+    return train.take(np.sort(drawn))
 
 
 def _rivals(

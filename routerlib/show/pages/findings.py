@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from routerlib.evaluation.cascade_verdict import Finding, together
 from routerlib.evaluation.cascade_worth import CascadeEvaluation, evaluate_cascade, is_measurable
+from routerlib.evaluation.clauses import with_draw
 from routerlib.evaluation.compare import compare
 from routerlib.evaluation.evaluate import Evaluation, evaluate
 from routerlib.evaluation.failed_calls import failures_counted
@@ -14,7 +15,12 @@ from routerlib.log.audits import read_audit
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.router import Router
-from routerlib.show.held_out import failures_as_wrong, split_as_trained
+from routerlib.show.held_out import (
+    MOST_TESTED,
+    failures_as_wrong,
+    split_as_trained,
+    unseen_by,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +85,9 @@ def find(
     `judge`: count only this judge's scores; None = the mean over judges.
     """
     outcomes = Outcomes.from_log(log, judge=judge, models=list(router.models_))
+    n_unseen = len(unseen_by(router, outcomes.prompt_ids))
     train, test = split_as_trained(outcomes, router)
+    del outcomes  # of millions of prompts a part is tested
     wrong = failures_as_wrong(log, test, judge)
     counted = failures_counted(test, wrong)
     alone, cascade, ways = router, None, {"router": router}
@@ -91,20 +99,24 @@ def find(
             cascade = evaluate_cascade(
                 router, test, wrong, n_bootstrap=n_bootstrap, random_state=random_state
             )
+    evaluation = evaluate(
+        alone,
+        test,
+        wrong,
+        audit=read_audit(log),
+        n_bootstrap=n_bootstrap,
+        random_state=random_state,
+    )
+    if n_unseen > MOST_TESTED:
+        verdict = with_draw(evaluation.verdict, len(test), n_unseen)
+        evaluation = replace(evaluation, verdict=verdict)
     return Findings(
         router=alone,
         test=test,
         counted=counted,
         cascade=cascade,
         whole=None if alone is router else router,
-        evaluation=evaluate(
-            alone,
-            test,
-            wrong,
-            audit=read_audit(log),
-            n_bootstrap=n_bootstrap,
-            random_state=random_state,
-        ),
+        evaluation=evaluation,
         comparison=compare(
             ways,
             counted,

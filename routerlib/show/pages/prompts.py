@@ -21,7 +21,7 @@ from routerlib.show.pages.notebook import policy, script, style, templates_folde
 from routerlib.show.plots.style import candidate_styles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
@@ -187,7 +187,7 @@ def _rows(log: CallLog, shown: Shown) -> tuple[list[dict[str, Any]], int]:
         known = {prompt_id: prompt for prompt_id, *prompt in reader.each(_PROMPTS)}
         found = _answers(reader.each(_CALLS), models)
     why = {each.prompt: each.why for each in shown.decided}
-    tested = _tested(shown)
+    tested = _tested(shown, found)
     rows = []
     for prompt_id, said in sorted(found.items(), key=lambda item: item[1].first_call):
         text, task, reference = known[prompt_id]
@@ -217,9 +217,14 @@ def _answers(calls: Iterable[tuple], models: Sequence[str]) -> dict[str, _Said]:
     return found
 
 
-def _tested(shown: Shown) -> dict[str, dict[str, Any]]:
-    """Return where each held-out prompt went when it was tested, and what was expected."""
+def _tested(shown: Shown, found: Container[str]) -> dict[str, dict[str, Any]]:
+    """Return where each held-out prompt went when it was tested, and what was expected.
+
+    `found`: prompts that are shown; others aren't asked about.
+    """
     models, test = list(shown.router.models_), shown.test
+    is_shown = [prompt_id in found for prompt_id in test.prompt_ids]
+    test = test.take(np.flatnonzero(is_shown))
     columns = [test.models.index(name) for name in models]
     routed = route_unseen(shown.router, [test])[0]
     quality = routed.estimates.quality[:, columns]

@@ -58,6 +58,10 @@ def comparison_table(comparison: pd.DataFrame) -> Table:
     shown.loc[shown.index[:1], shown.columns.str.contains("_vs_first")] = np.nan
     caption = f"Ways to choose, on {count} held-out prompts, with 95 % intervals; differences are "
     caption += f"a row minus {comparison.index[0]}"
+    n_taught, n_train = (comparison.attrs.get(name, 0) for name in ("n_taught", "n_train"))
+    if n_taught < n_train:
+        caption += f"; nearest neighbours and the classifier learnt from {n_taught:,} of "
+        caption += f"{n_train:,} training prompts"
     return table(shown, caption, columns=columns)
 
 
