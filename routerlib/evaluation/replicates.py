@@ -32,6 +32,7 @@ from routerlib.metrics.tails import (
     widen_below_few,
 )
 from routerlib.records.arrays import Floats
+from routerlib.records.progress import watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +157,9 @@ def measure(
     once = replicates_of(laid, np.ones((1, len(tested))), cost_weight)
     blocks = [
         replicates_of(laid, weights, cost_weight)
-        for weights in cluster_weights(groups, n_bootstrap, random_state)
+        for weights in watched(
+            cluster_weights(groups, n_bootstrap, random_state), "blocks of replicates"
+        )
     ] or [replicates_of(laid, np.ones((0, len(tested))), cost_weight)]
     return Measured(
         once=once,

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from routerlib.records.progress import watched
+
 
 def components(links: np.ndarray, n_rows: int) -> np.ndarray:
     """Return the connected component of each row, numbered in order of appearance.
@@ -48,7 +50,7 @@ def connected(
     `belong`: takes pairs, returns which of them belong together; None = all.
     """
     parents = np.arange(n_rows)
-    for pairs in blocks:
+    for pairs in watched(blocks, "blocks of pairs that may be near-duplicates"):
         roots = _roots(parents, pairs)
         is_apart = roots[0] != roots[1]
         pairs, roots = pairs[:, is_apart], roots[:, is_apart]

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.router import Router
 
-# As many tell quality within 0.3 points; more would take hours and gigabytes.
-MOST_TESTED = 100_000
+# As many tell quality within half a point (95 %); more would take hours and gigabytes.
+MOST_TESTED = 50_000
 
 
 def drawn_for_test(prompt_ids: Sequence[str]) -> list[int]:
@@ -58,7 +58,7 @@ def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
 
     Near-duplicates of training prompts are in neither part, so that the judgement stays
     honest when the log has grown, or was split otherwise, since the training. Of more than
-    100,000 prompts that it hasn't seen as many are drawn at random, by their ids.
+    50,000 prompts that it hasn't seen as many are drawn at random, by their ids.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.policies.utility import choose_arms
 from routerlib.records.decision import Estimates
+from routerlib.records.progress import shown_by
 from routerlib.routers.baselines import BestSingle
 from routerlib.routers.rivals import KNNRouter
 
@@ -190,3 +191,18 @@ def test_the_topic_table_is_learnt_on_train_alone():
     test = Outcomes(prompts[40:], models, 1 - quality[40:], cost[40:], topics[40:])
     table = compare({"single": BestSingle().fit(train)}, test, n_bootstrap=10)
     assert table.loc["topic table", "quality"] == 0
+
+
+def test_long_work_is_watched(world):
+    train, test = world.outcomes.split(random_state=0)
+    seen = []
+
+    def shower(items, what, total):
+        for item in items:
+            seen.append(what)
+            yield item
+
+    with shown_by(shower):
+        whole = Outcomes(test.prompts, test.models, test.quality, test.cost_usd)
+        compare({"single": BestSingle().fit(train)}, whole, n_bootstrap=20)
+    assert {"blocks of replicates", "blocks of pairs that may be near-duplicates"} <= set(seen)
