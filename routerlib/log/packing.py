@@ -37,13 +37,13 @@ SCORES = "select score_id, call_id, judge, score from scores where {some}"
 def n_parts(reader: Reader) -> int:
     """Return the number of parts, which share no prompt, that a log is read in one by one."""
     snapshot = reader.snapshot
-    if snapshot.n_calls <= CALLS_OF_WHOLE:
+    n_calls = snapshot.n_calls
+    if n_calls <= CALLS_OF_WHOLE:
         return 1
-    n = -(-snapshot.n_calls // CALLS_OF_PART)
-    if isinstance(snapshot, SealedSnapshot):
+    if isinstance(snapshot, SealedSnapshot):  # each lies in one bucket, and is read as it is
         n_buckets = snapshot.manifest.n_buckets
-        return -(-n // n_buckets) * n_buckets  # each lies in one bucket
-    return n
+        return n_buckets * -(-n_calls // (n_buckets * CALLS_OF_WHOLE))
+    return -(-n_calls // CALLS_OF_PART)
 
 
 class Packed:
