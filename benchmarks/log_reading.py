@@ -28,7 +28,7 @@ READINGS = {
     "`inspect`": "command('inspect', path)",
     "`Outcomes.from_log`": "rl.Outcomes.from_log(log)",
 }
-# Commands that read a log, for the one whose answers add up to gigabytes.
+# What reads a log or a sealed dataset.
 COMMANDS = {
     "`log sql` (calls by candidate)": (
         "command('log', 'sql', 'select candidate, count(*) from calls group by all', '--log', path)"
@@ -40,6 +40,10 @@ COMMANDS = {
     "`Outcomes.from_log`": "rl.Outcomes.from_log(log)",
     "`log check`": "command('log', 'check', '--log', path)",
     "`log export`": "command('log', 'export', '--log', path, '--parquet', folder)",
+    "`CallLog.summary`": "log.summary()",
+    "`LoggedChoices.from_log`": "rl.LoggedChoices.from_log(log)",
+    "`repeats_from_log`": "rl.repeats_from_log(log)",
+    "`CallLog.each_prompt`": "[None for prompt in log.each_prompt()]",
 }
 # Commands that a sealed dataset refuses, as they write or may write; `few` is a table of prompts.
 FURTHER = {
@@ -53,8 +57,6 @@ FURTHER = {
     ),
     "`audit draw`": "command('audit', 'draw', '--prompts', '10', path + '.csv', '--log', path)",
     "`import table` (200 rows)": "command('import', 'table', few, '--log', path)",
-    "`CallLog.summary`": "log.summary()",
-    "`LoggedChoices.from_log`": "rl.LoggedChoices.from_log(log)",
 }
 SEALING = "command('log', 'compact', '--log', path, '--parquet', folder)"
 # Commands that open a log and aren't measured here, each with the reason.

@@ -18,6 +18,7 @@ from routerlib.cli import app
 from routerlib.evaluation.benchmark_fits import usual_routers
 from routerlib.features.prompt_columns import GROUPS
 from routerlib.features.reading import Read, read_here
+from routerlib.log.dataset import LogDataset
 from routerlib.outcomes.worlds import make_world
 from routerlib.routers.training.train import train_router
 
@@ -321,6 +322,16 @@ def test_every_command_that_opens_a_log_is_measured_or_says_why_not(
     assert measured | set(reading.NOT_MEASURED) >= opening
     assert not measured & set(reading.NOT_MEASURED)
     assert set(reading.NOT_MEASURED) <= opening
+
+
+def test_a_made_log_is_sealed_whole_before_its_dataset_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    reading = script("log_reading")
+    reading.make_log(tmp_path / "logs.db", 40)
+    reading.measure(reading.HERE, tmp_path / "logs.db", tmp_path / "sealed", reading.SEALING)
+    assert LogDataset(tmp_path / "sealed", tail=[]).sql("select * from calls").shape[0] == 40
 
 
 def _opening_a_log(command: Any, *names: str) -> Iterator[str]:
