@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ def _refuse_other_content(folder: Path) -> None:
 
 
 def _write_tables(path: Source, fresh: Path) -> dict[str, int]:
-    with surprises(Path(str(path))), open_tables(path) as snapshot:
+    with surprises(Path(str(path))), closing(open_tables(path)) as snapshot:
         return {name: _write_days(snapshot.table(name), fresh / name) for name in TABLES}
 
 

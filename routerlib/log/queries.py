@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,7 +202,7 @@ def opened(path: Source, tables: Mapping[str, Any] | None = None) -> Iterator[Re
 
     `tables`: further tables, or such that stand in place of the log's own.
     """
-    with open_tables(path) as snapshot:
+    with closing(open_tables(path)) as snapshot:
         with surprises(Path(str(path))):
             given = {name: snapshot.table(name, VIEWS.get(name)) for name in TABLES}
         with connected({**given, **(tables or {})}) as connection:

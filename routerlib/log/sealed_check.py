@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 
 from routerlib.log import queries
@@ -35,7 +36,7 @@ def check_dataset(log: SealedLog) -> list[str]:
     complaints = list(islice(_files(log), MOST_COMPLAINTS))
     if complaints:
         return complaints
-    with SealedSnapshot(log) as snapshot:
+    with closing(SealedSnapshot(log)) as snapshot:
         for tail in snapshot.tails:
             complaints += [f"{tail.path}: {each}" for each in check_log(tail.path)]
         rows = snapshot.table("prompts").batches(["prompt_id", "messages", "text", "extra"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from types import TracebackType
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -57,17 +56,6 @@ class SealedSnapshot:
             len({*range(len(self.manifest.sources)), *(tail.index for tail in self.tails)}) > 1
         )
 
-    def __enter__(self) -> SealedSnapshot:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the logs that go on after the dataset."""
         for tail in self.tails:
@@ -79,6 +67,12 @@ class SealedSnapshot:
         sealed = sum(file.rows for file in self.manifest.of_table("calls"))
         later = (tail.snapshot.n_calls - tail.source.mark("calls") for tail in self.tails)
         return sealed + sum(later)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the files that count, and of the logs that go on after them."""
+        sealed = sum(file.n_bytes for file in self.manifest.files)
+        return sealed + sum(tail.snapshot.n_bytes for tail in self.tails)
 
     def table(self, name: str, view: str | None = None) -> SealedTable:
         """Return a table for DuckDB to read.

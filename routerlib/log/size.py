@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import closing
 from typing import NamedTuple
 
 from routerlib.log import queries
-from routerlib.log.sealed_tables import SealedSnapshot
 
 
 class Size(NamedTuple):
@@ -22,16 +21,5 @@ class Size(NamedTuple):
 
 def size_of(source: queries.Source) -> Size:
     """Return how large a log or a sealed dataset is, as of now."""
-    with queries.open_tables(source) as snapshot:
-        if isinstance(snapshot, SealedSnapshot):
-            n_bytes = sum(file.n_bytes for file in snapshot.manifest.files)
-            n_bytes += sum(_bytes_of(tail.path) for tail in snapshot.tails)
-        else:
-            n_bytes = _bytes_of(Path(str(source)))
-        return Size(snapshot.n_calls, n_bytes)
-
-
-def _bytes_of(path: Path) -> int:
-    """Return the size of a log, with what SQLite keeps beside it for now."""
-    beside = path.with_name(path.name + "-wal")
-    return path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+    with closing(queries.open_tables(source)) as snapshot:
+        return Size(snapshot.n_calls, snapshot.n_bytes)

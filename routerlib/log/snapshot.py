@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -85,17 +84,6 @@ class Snapshot:
         self._lock = threading.Lock()
         self._is_checked = False
 
-    def __enter__(self) -> Snapshot:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the log."""
         self._connection.close()
@@ -144,6 +132,12 @@ class Snapshot:
         """Number of calls."""
         ((last,),) = self.rows("select coalesce(max(call_id), 0) from calls")
         return int(last)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file, with what SQLite keeps beside it for now."""
+        beside = self._path.with_name(self._path.name + "-wal")
+        return self._path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
 
     def has_rows(self, table: str) -> bool:
         """Tell whether a table has any row."""

@@ -92,7 +92,7 @@ def test_long_answers_come_in_small_batches_of_any_total(
         log.add_prompts([prompt])
         for number in range(300):
             log.add_call(Call(prompt.prompt_id, "m", "b2:x", "ok", f"{number} " + "é" * 20_000))
-    with Snapshot(tmp_path / "logs.db") as opened:
+    with closing(Snapshot(tmp_path / "logs.db")) as opened:
         calls = opened.table("calls")
         batches = list(calls.batches(["call_id", "response"]))
     assert [key for batch in batches for key in batch["call_id"].to_pylist()] == [*range(1, 301)]
@@ -114,7 +114,7 @@ def test_texts_that_could_be_long_and_are_short_come_many_at_once(
     monkeypatch.setattr(
         snapshot, "_array", lambda values, kind: sizes.append(len(values)) or make(values, kind)
     )
-    with Snapshot(path) as opened:
+    with closing(Snapshot(path)) as opened:
         (batch,) = opened.table("calls").batches(["response", "extra"])
     assert sizes == [len(batch)] * 2 == [300 + len(TEXTS) + 1] * 2
 
@@ -141,7 +141,7 @@ def test_what_became_known_later_is_read_where_it_is_asked_for(path: Path) -> No
 
 def test_a_reader_neither_stops_a_writer_nor_waits_for_one(path: Path) -> None:
     late = Prompt.from_text("later")
-    with Snapshot(path) as opened, closing(sqlite3.connect(path, timeout=0)) as writer:
+    with closing(Snapshot(path)) as opened, closing(sqlite3.connect(path, timeout=0)) as writer:
         reading = opened.table("calls").batches(["candidate"])
         next(reading)
         writer.execute("begin immediate")
