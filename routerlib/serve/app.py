@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
-from routerlib.gather.calls.asking import Listener
 from routerlib.records.call import OF_CONVERSATION
-from routerlib.records.prompt import Prompt, asked_by
+from routerlib.records.prompt import Prompt
 from routerlib.serve import requests, responses
 from routerlib.serve.answering import Service
 from routerlib.serve.anthropic_answers import MessageBody, told_at
@@ -27,8 +24,8 @@ from routerlib.serve.guard import Guard
 from routerlib.serve.parsing import ParsedRoute
 from routerlib.serve.protocols import Continues, Protocols
 from routerlib.serve.response_answers import ResponseBody
-from routerlib.serve.streaming import Chunks, ToldLogprobs, answer_headers, stream
-from routerlib.serve.wishes import IN_STEPS, ROUTED, Wish, read_wish, unknown_name
+from routerlib.serve.streaming import answer_headers
+from routerlib.serve.wishes import IN_STEPS, ROUTED, Wish, unknown_name
 
 if TYPE_CHECKING:
     from routerlib.records.call import CandidateModel
@@ -117,20 +114,18 @@ def _add_addresses(app: FastAPI, endpoints: _Endpoints) -> None:
         response_model=responses.OpenAIModel,
         responses=_documented(_UNKNOWN),
     )(endpoints.openai_model)
-    app.post(
-        "/v1/chat/completions",
-        response_model=responses.ChatBody,
-        responses={**_documented(_UNKNOWN | _FAILED), 200: {"content": _CHAT_CONTENT}},
-    )(endpoints.chat)
     _add_protocols(app, Protocols(endpoints.service, endpoints.names))
 
 
 def _add_protocols(app: FastAPI, protocols: Protocols) -> None:
-    """Say the same of what other clients of providers ask."""
+    """Say the same of what clients of providers ask."""
     ends: dict[int | str, dict[str, Any]] = {
         **_documented(_UNKNOWN | _FAILED),
         200: {"content": _CHAT_CONTENT},
     }
+    app.post("/v1/chat/completions", response_model=responses.ChatBody, responses=ends)(
+        protocols.chat
+    )
     app.post("/v1/messages", response_model=MessageBody, responses=ends)(protocols.messages)
     app.post("/v1/responses", response_model=ResponseBody, responses=ends)(protocols.responses)
 
@@ -205,33 +200,6 @@ class _Endpoints:
         )
         told = {"decision_id": request.decision_id, "score": request.score, **scored._asdict()}
         return JSONResponse(told)
-
-    async def chat(
-        self, request: requests.ChatRequest, x_routerlib_continues: Continues = ""
-    ) -> Response:
-        """Answer as OpenAI's API does: `router`, `router:cascade`, or a candidate's name.
-
-        `router:cost_weight=20` weighs cost. A cascade's stream begins once an answer stands.
-        """
-        with refusing(400):
-            prompt = Prompt(
-                tuple(message.as_message() for message in request.messages),
-                source="serve",
-                extra=asked_by(request.asks),
-            )
-        wish = read_wish(request.model, self.names)
-        wish = replace(wish, continues=x_routerlib_continues or None, parameters=request.parameters)
-        told = ToldLogprobs() if request.logprobs else None
-        if request.stream:
-            options = request.stream_options
-            with_usage = bool(options and options.include_usage)
-            return await stream(self.service, prompt, wish, Chunks(with_usage, told), told)
-        listener = Listener(on_body=told)
-        answer = await (await self.service.ask(prompt, wish, lambda _: listener)).answered()
-        headers = answer_headers(answer.call.candidate, answer.decision_id)
-        logprobs = None if told is None else told.logprobs
-        body = responses.chat_body(answer, int(time.time()), logprobs)
-        return JSONResponse(body, headers=headers)
 
 
 def _index(app: FastAPI) -> dict[str, Any]:

@@ -164,6 +164,10 @@ class ChatRequest(Request):
             raise ValueError("top_logprobs needs logprobs: true")
         return self
 
+    def conversation(self) -> list[dict[str, Any]]:
+        """Return the messages."""
+        return [message.as_message() for message in self.messages]
+
     @property
     def asks(self) -> str | None:
         """Who asks, if the request says so."""
