@@ -280,14 +280,9 @@ def _share(n: int, n_models: int, arm: int, less: int | None = None) -> Floats:
 
 def _joined(worst: Corrected, best: Corrected) -> Corrected:
     """Reach from the worst that answers without a score can be to the best."""
-
-    def between(low: Interval, high: Interval) -> Interval:
-        middle = (low.value + high.value) / 2
-        return Interval(middle, low.low, high.high, max(low.se, high.se))
-
     return Corrected(
-        between(worst.interval, best.interval),
-        between(worst.alone, best.alone),
+        Interval.from_to(worst.interval, best.interval),
+        Interval.from_to(worst.alone, best.alone),
         (worst.judged + best.judged) / 2,
         min(worst.weight, best.weight),
     )

@@ -261,8 +261,8 @@ class Chosen:
             return Interval(0.0, 0.0, 0.0, 0.0)
         ends = _ends(self.quality, shares)
         if self.audit is None:
-            return _between(*map(self.mean, ends))
-        return _between(*(each.interval for each in self.corrected(shares)))
+            return Interval.from_to(*map(self.mean, ends))
+        return Interval.from_to(*(each.interval for each in self.corrected(shares)))
 
     def corrected(self, shares: Floats) -> tuple[Corrected, Corrected]:
         """Correct such a mean by the audit, with what is missing at its worst and at its best."""
@@ -300,7 +300,7 @@ class Chosen:
                 value = 1 - np.float64(paid.sum()) / single.sum()
                 ends.append(percentile_interval(float(value), 1 - drawn[:, 0] / drawn[:, 1]))
         known = np.where(np.isnan(cost), middle, cost)[rows, self.arms]
-        return _between(*ends), float(known.mean())
+        return Interval.from_to(*ends), float(known.mean())
 
 
 def _ends(quality: Floats, shares: Floats) -> tuple[Floats, Floats]:
@@ -311,11 +311,6 @@ def _ends(quality: Floats, shares: Floats) -> tuple[Floats, Floats]:
         for end in (np.minimum(shares, 0), np.maximum(shares, 0))
     )
     return low, high
-
-
-def _between(worst: Interval, best: Interval) -> Interval:
-    middle = (worst.value + best.value) / 2
-    return Interval(middle, worst.low, best.high, max(worst.se, best.se))
 
 
 def _possible_best(quality: Floats, strong: int) -> list[int]:

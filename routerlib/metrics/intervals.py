@@ -34,6 +34,12 @@ class Interval(NamedTuple):
     high: float
     se: float
 
+    @classmethod
+    def from_to(cls, worst: Interval, best: Interval) -> Interval:
+        """Reach from the worst that what is missing can be to the best, in the middle of both."""
+        middle = (worst.value + best.value) / 2
+        return cls(middle, worst.low, best.high, max(worst.se, best.se))
+
     def columns(self, name: str) -> dict[str, float]:
         """Return the entries of a table's row: the value, and its ends as ``_low``, ``_high``.
 
