@@ -209,10 +209,10 @@ def drift(
     router = load_router(model_path)
     with existing_log(log_path) as log:
         tell_size(log)
-        outcomes = Outcomes.from_log(log, models=list(router.models_))
+        outcomes = since_training(router, Outcomes.from_log(log, models=list(router.models_)))
         changes = changes_of_model(log)
         silent = [*told_of_silent(log), *told_of_ways(log, router.models_)]
-    found = measure_drift(router, since_training(router, outcomes), recent)
+    found = measure_drift(router, outcomes, recent)
     if found.to_do != "wait":
         typer.echo(str(drift_table(found)))
         typer.echo(str(calibration_table(found)))

@@ -180,6 +180,7 @@ def measure_drift(
     is_seen = np.array([key in seen for key in outcomes.prompt_ids], dtype=bool)
     now = _in_order(is_seen, outcomes)[-n_recent if n_recent else 0 :]
     before, recent = outcomes.take(is_seen), outcomes.take(now)
+    del outcomes  # millions of prompts needn't be held twice
     drawn = drawn_rows(recent, share_drawn(len(recent)))
     features = shifted_features(
         before.take(drawn_rows(before, share_drawn(len(before)))),

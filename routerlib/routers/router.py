@@ -26,6 +26,7 @@ from routerlib.records.decision import Decision, Estimates, Latencies
 from routerlib.routers.checks import check_observed, check_possible
 from routerlib.routers.estimator import Estimator
 from routerlib.routers.fitted import Fitted
+from routerlib.routers.in_parts import expect_in_parts
 from routerlib.routers.topic_table import TopicMeans
 from routerlib.routers.usual_latencies import UsualLatencies
 
@@ -134,7 +135,7 @@ class Router(Fitted, Estimator):
         if not texts:
             empty = np.zeros((0, len(self.models_)))
             return Estimates(self.models_, empty, empty.copy())
-        estimates = self._expect(texts, topics)
+        estimates = expect_in_parts(self._expect, texts, topics)
         check_possible(estimates, len(texts))
         return estimates
 
