@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from heapq import nsmallest
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.routers.router import Router
+
+_logger = logging.getLogger(__name__)
 
 # As many tell quality within half a point (95 %); more would take hours and gigabytes.
 MOST_TESTED = 50_000
@@ -58,7 +61,8 @@ def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
 
     Near-duplicates of training prompts are in neither part, so that the judgement stays
     honest when the log has grown, or was split otherwise, since the training. Of more than
-    50,000 prompts that it hasn't seen as many are drawn at random, by their ids.
+    50,000 prompts that it hasn't seen as many are drawn at random, by their ids, which is logged
+    as a warning.
 
     Parameters
     ----------
@@ -78,6 +82,11 @@ def split_as_trained(outcomes: Outcomes, router: Router) -> SeenAndUnseen:
     """
     possible = unseen_by(router, outcomes.prompt_ids)
     if len(possible) > MOST_TESTED:
+        _logger.warning(
+            "%s of %s prompts that the router hasn't seen are drawn at random to judge it on",
+            f"{MOST_TESTED:,}",
+            f"{len(possible):,}",
+        )
         drawn = drawn_for_test([outcomes.prompt_ids[row] for row in possible])
         left_out = set(possible).difference(possible[row] for row in drawn)
         outcomes = outcomes.take([row for row in range(len(outcomes)) if row not in left_out])

@@ -65,12 +65,13 @@ def test_with_fewer_all_are_tested_and_nothing_is_said(filled: Path) -> None:
 
 
 def test_the_draw_stays_the_same_and_leaves_out_none_that_was_learnt(
-    filled: Path, few: None
+    filled: Path, few: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with CallLog(filled, read_only=True) as log:
         outcomes = Outcomes.from_log(log)
     router = BestSingle().fit(outcomes.take(range(100)))
     train, test = split_as_trained(outcomes, router)
+    assert "60 of 140 prompts" in caplog.text
     assert train.prompt_ids == outcomes.prompt_ids[:100]
     assert sorted(test.prompt_ids) == sorted(outcomes.prompt_ids[100:])[:MOST]
     ids = outcomes.prompt_ids[100:]
