@@ -235,6 +235,7 @@ def test_a_failure_is_one_clear_line(
     "arguments",
     [
         ["train", "--log", "none.db"],
+        ["train", "--log", "SAMPLE", "--model", "."],
         ["train", "--log", "SAMPLE", "--test-size", "7"],
         ["train", "--log", "SAMPLE", "--judge", "nobody"],
         ["train", "--log", "SAMPLE", "--models", "nobody"],

@@ -24,6 +24,7 @@ from routerlib.cli import (
     showing,
     starting,
 )
+from routerlib.cli.faults import in_words
 from routerlib.cli.progress import bars
 from routerlib.records.brief import shortened
 from routerlib.records.progress import shown_by
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError, OSError, sqlite3.Error, ImportError) as error:
         if is_debug:
             raise
-        told = shortened(" ".join(str(error).split()), _MOST_ERROR_CHARS)
+        told = shortened(" ".join(in_words(error).split()), _MOST_ERROR_CHARS)
         typer.echo(f"routerlib: {told}", err=True)
         return 1
     return 0

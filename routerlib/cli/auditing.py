@@ -75,8 +75,8 @@ def draw(
         f"each drawn with probability {drawn.probability:.3g}"
     )
     typer.echo(
-        f"next: fill its column score (0 = wrong, 1 = right), then routerlib audit read {path} "
-        f"--log {log_path}"
+        "next: fill its column score (0 = wrong, 1 = right), then routerlib audit read "
+        f"{typed(path)} --log {typed(log_path)}"
     )
 
 

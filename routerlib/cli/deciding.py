@@ -33,6 +33,7 @@ from routerlib.cli.progress import tell_size, tell_work
 from routerlib.cli.steps import answers_of, tell_step, with_steps
 from routerlib.policies.utility import Haste
 from routerlib.records.brief import n_of
+from routerlib.records.files import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -145,6 +146,7 @@ def train(
     )
     from routerlib.outcomes.outcomes import Outcomes
 
+    check_writable(model_path)
     certify = _certificate_asked(epsilon, delta)
     _check_loss_allowed(max_quality_loss, is_chosen=cost_weight is None and certify is None)
     _check_one_way(test_size, cross_fit)

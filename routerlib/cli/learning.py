@@ -28,6 +28,7 @@ from routerlib.cli.options import (
     typed,
 )
 from routerlib.cli.progress import tell_size
+from routerlib.records.files import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,6 +153,7 @@ def retrain(
     from routerlib.cli.schedule import run_every, seconds_of
 
     every_s = None if every is None else seconds_of(every)
+    check_writable(model_path)
     with existing_log(log_path):
         pass
     if model_path.exists():

@@ -21,6 +21,7 @@ from routerlib.cli.options import (
     say_blended,
 )
 from routerlib.cli.progress import tell_size
+from routerlib.records.files import check_writable
 from routerlib.records.project import Project
 from routerlib.serve.settings import Stickiness, Told
 
@@ -55,6 +56,7 @@ def report(
         page = out or page_of(
             reports_of(log_path), model_path, is_own=_are_own(log_path, model_path)
         )
+        check_writable(page)
         verdict = write_report(page, log, model_path, judge=judge, may_replace=out is None)
     typer.echo(verdict)
     typer.echo(f"next: open {page} in a browser")

@@ -215,7 +215,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
                 _migrate_from(connection, version, path)
             connection.execute("commit")
         except BaseException:
-            connection.execute("rollback")
+            if connection.in_transaction:  # a full disk has ended it already
+                connection.execute("rollback")
             raise
     finally:
         connection.execute("pragma foreign_keys = on")

@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection
 
 SEPARATORS = (",", ";", "\t", "|")
+# The csv module's own limit, 128 KiB, is less than a long document.
+LONGEST_CSV_FIELD = 1 << 30
 # A line before the header that tells Excel what stands between the columns.
 _TOLD = re.compile(r"sep=([,;\t|])\r?\n")
 

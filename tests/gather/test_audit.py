@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import routerlib as rl
@@ -159,6 +160,32 @@ def test_a_file_that_is_wrong_anywhere_writes_nothing(
     with pytest.raises(ValueError, match="answer_id is missing"):
         rl.read_scores(log, path)
     assert rl.read_audit(log) is None
+
+
+def test_a_file_of_another_spreadsheet_is_no_damage_of_the_log(
+    log: rl.CallLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "audit.csv"
+    rl.draw_audit(log, path, 1)
+    text = path.read_text(encoding="utf-8-sig")
+    path.write_bytes(f"{text}\nschön".encode("cp1252"))
+    assert main(["audit", "read", str(path), "--log", str(log.path)]) == 1
+    told = capsys.readouterr().err
+    assert f"{path} is not UTF-8 (" in told
+    assert "damaged" not in told
+    path.unlink()
+    assert main(["audit", "read", str(path), "--log", str(log.path)]) == 1
+    assert f"there is no file '{path}'" in capsys.readouterr().err
+
+
+def test_an_answer_of_any_length_is_read_back(log: rl.CallLog, tmp_path: Path) -> None:
+    path = tmp_path / "audit.csv"
+    rl.draw_audit(log, path, 1)
+    rows = rows_of(path)
+    rows[0]["answer"] = "x" * 200_000
+    pd.DataFrame(rows).assign(score=1).to_csv(path, index=False)
+    csv.field_size_limit(131_072)  # as Python starts
+    assert rl.read_scores(log, path).n_new == len(rows)
 
 
 def test_a_draw_survives_the_log(log: rl.CallLog) -> None:

@@ -17,6 +17,7 @@ import pytest
 from routerlib.log.call_log import CallLog
 from routerlib.log.check import check_log
 from routerlib.log.export import MANIFEST, export_log
+from routerlib.log.file import migrate
 from routerlib.log.schema import VERSION, LogError
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
 from routerlib.records.prompt import Prompt
@@ -136,6 +137,15 @@ def test_a_file_that_may_not_be_read_is_refused(locked_log: Path) -> None:
         pytest.raises(LogError, match=r"logs\.db: .*check its rights"),
     ):
         CallLog(locked_log, read_only=True)
+
+
+def test_a_disk_that_is_full_is_told_and_not_what_became_of_the_transaction(
+    tmp_path: Path,
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "logs.db", isolation_level=None)) as connection:
+        connection.execute("pragma max_page_count = 2")  # as where no room is left
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            migrate(connection, tmp_path / "logs.db")
 
 
 # -- check ---

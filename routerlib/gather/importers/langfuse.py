@@ -28,9 +28,9 @@ from routerlib.gather.importers.records import (
     number_or_none,
     text_of,
 )
-from routerlib.gather.importers.table_file import LONGEST_CSV_FIELD
 from routerlib.gather.importers.unended import with_ends
 from routerlib.records.canonical import plain_json
+from routerlib.records.separators import LONGEST_CSV_FIELD
 
 NO_GENERATION = "observations that are no generation"
 NO_TEXTS = "generations without their input (export it too)"

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from routerlib.gather.importers.records import json_records
-from routerlib.records.separators import separator_of, told_apart
+from routerlib.records.separators import LONGEST_CSV_FIELD, separator_of, told_apart
 
-# The csv module's own limit, 128 KiB, is less than a long document.
-LONGEST_CSV_FIELD = 1 << 30
 _UNNAMED = "Unnamed: "
 
 

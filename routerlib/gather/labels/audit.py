@@ -19,7 +19,7 @@ from routerlib.records.brief import n_of
 from routerlib.records.call import AUDIT, Score
 from routerlib.records.canonical import canonical_json
 from routerlib.records.files import write_atomically
-from routerlib.records.separators import separator_of, told_apart
+from routerlib.records.separators import LONGEST_CSV_FIELD, separator_of, told_apart
 from routerlib.records.thoughts import separate
 from routerlib.records.trajectories import whole_text
 
@@ -236,7 +236,13 @@ def _written(log: CallLog, call_ids: Sequence[int]) -> bytes:
 
 
 def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
-    told, text = told_apart(path.read_text(encoding="utf-8-sig"))
+    try:
+        told, text = told_apart(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not UTF-8 ({error.reason}); save it as CSV UTF-8, and read it again"
+        ) from error
+    csv.field_size_limit(LONGEST_CSV_FIELD)
     separator = told or separator_of(text, _COLUMNS[:1])
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     missing = [name for name in _COLUMNS[:2] if name not in (reader.fieldnames or ())]

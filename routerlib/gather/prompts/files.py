@@ -21,11 +21,9 @@ from routerlib.records.brief import brief, n_of, shortened
 from routerlib.records.canonical import plain_json
 from routerlib.records.columns import check_there
 from routerlib.records.prompt import Prompt
-from routerlib.records.separators import SEPARATORS, separator_of, told_apart
+from routerlib.records.separators import LONGEST_CSV_FIELD, SEPARATORS, separator_of, told_apart
 
 _LOGGER = logging.getLogger(__name__)
-# The csv module's own limit, 128 KiB, is less than a long document.
-_LONGEST_CSV_FIELD = 1 << 30
 
 
 def load_prompts(
@@ -291,7 +289,7 @@ def _csv_records(
 ) -> Iterable[tuple[str, Any]]:
     told_separator, text = told_apart(_text_of(path))
     n_before = int(told_separator is not None)  # lines before the header
-    before = csv.field_size_limit(_LONGEST_CSV_FIELD)
+    before = csv.field_size_limit(LONGEST_CSV_FIELD)
     try:
         separator = told_separator or separator_of(text, [*columns.values(), "prompt", "messages"])
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)

@@ -224,6 +224,8 @@ def _opened(source: Path, prompt: str, topic: str | None) -> ds.Dataset:
 def _columns_of(dataset: ds.Dataset, source: Path, prompt: str, topic: str | None) -> list[str]:
     """Return the columns to read: texts, topics if there are any, identifiers if there are any."""
     there = dataset.schema.names
+    if not there:
+        raise ValueError(f"{source} is a folder without any Parquet file; name one with prompts")
     wanted = [prompt] if topic is None else [prompt, topic]
     unknown = [name for name in wanted if name not in there]
     if unknown:
