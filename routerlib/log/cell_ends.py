@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,7 +32,8 @@ _CALLS = {
     )""",
 }
 _PROMPTS = {"prompt_id": "", "reference": "iif(reference is null, null, '')", "source": ""}
-_OF_SOME = "where prompt_id in (select value from json_each(?))"
+# By table, where its columns are read; an index finds rows of a view only where prompts are named.
+_READ = {"calls": ("calls", _CALLS), "prompts": ("known_prompts", _PROMPTS)}
 # The decisions that `counted.IS_FIRST` looks for, and all that it looks at of them.
 _STEPS = f"select decision_id, router_hash from decisions where router_hash = '{STEP}'"
 
@@ -130,14 +130,13 @@ def _readers(reader: queries.Reader, prompt_ids: Collection[str]) -> Iterator[qu
             part.add("wanted", wanted)
             yield part
         return
-    calls, prompts = snapshot.table("calls"), snapshot.table("prompts")
     reader.keep("decisions", _STEPS)
     for some in _batches(prompt_ids):
-        ids = json.dumps(some)
-        reader.add("some_calls", calls.found(_CALLS, f"from calls {_OF_SOME}", ids))
-        reader.add("some_prompts", prompts.found(_PROMPTS, f"from known_prompts {_OF_SOME}", ids))
-        reader.stand("calls", "from some_calls")
-        reader.stand("prompts", "from some_prompts")
+        marks = ", ".join("?" * len(some))
+        for name, (origin, columns) in _READ.items():
+            of_some = f"from {origin} where prompt_id in ({marks})"
+            reader.add(f"some_{name}", snapshot.table(name).found(columns, of_some, *some))
+            reader.stand(name, f"from some_{name}")
         reader.add("wanted", pd.DataFrame({"prompt_id": some}, dtype=object))
         yield reader
 

@@ -17,7 +17,7 @@ from routerlib.log.call_log import CallLog
 from routerlib.log.cell_ends import cell_ends
 from routerlib.log.compact import compact
 from routerlib.log.dataset import LogDataset
-from routerlib.log.snapshot import LogTable
+from routerlib.log.snapshot import LogTable, Snapshot
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.decision import AFTER_DECISION, STEP, Decision
 from routerlib.records.prompt import Prompt
@@ -126,14 +126,23 @@ def test_only_calls_of_the_prompts_asked_about_are_read_some_at_a_time(
     log: CallLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[set[str]] = []
-    found = LogTable.found
+    plans: list[str] = []
+    found, batches = LogTable.found, Snapshot.batches
 
     def noted(table: LogTable, *asked: Any) -> pa.Table:
         rows = found(table, *asked)
         read.append(set(rows["prompt_id"].to_pylist()))
         return rows
 
+    def planned(snapshot: Snapshot, query: str, values: Any, schema: pa.Schema) -> Any:
+        if values:  # of what a query of SQLite's names
+            plans.extend(
+                str(row[-1]) for row in snapshot.rows(f"explain query plan {query}", *values)
+            )
+        return batches(snapshot, query, values, schema)
+
     monkeypatch.setattr(LogTable, "found", noted)
+    monkeypatch.setattr(Snapshot, "batches", planned)
     prompt_ids = [prompt.prompt_id for prompt in log.prompts()[10:20]]
     with queries.opened(log.source) as reader:
         n_calls = len(reader.frame("select 1 from calls"))
@@ -141,6 +150,9 @@ def test_only_calls_of_the_prompts_asked_about_are_read_some_at_a_time(
     assert n_calls == 400
     assert max(map(len, read)) == 4
     assert set.union(*read) == set(prompt_ids)
+    assert any("SEARCH prompts USING INDEX" in step for step in plans)
+    assert any("SEARCH calls USING INDEX" in step for step in plans)
+    assert not [step for step in plans if "SCAN prompts" in step or "SCAN calls" in step]
 
 
 def test_no_prompt_has_no_end(log: CallLog) -> None:
