@@ -23,6 +23,7 @@ from routerlib.log.judging import SOURCE
 from routerlib.log.pieces import refuse_altered
 from routerlib.log.unjudged import UnjudgedCalls
 from routerlib.records.call import FINISHED_STATUSES, Price
+from routerlib.records.progress import watched
 from routerlib.records.prompt import Prompt
 from routerlib.records.shown import shown_html
 
@@ -202,9 +203,13 @@ class CallLog(LogAppender):
             read a few at a time while one goes through them.
         """
         self._refuse_altered()
-        with self._lock, surprises(self.path):
-            found = self._connection.execute(unjudged.FIND, [judge])
-            return UnjudgedCalls(self.lookup, array("q", (call_id for (call_id,) in found)))
+        (end,) = self.lookup("select coalesce(max(call_id), 0) from calls")[0]
+        found = array("q")
+        starts = range(0, end, unjudged.CALLS_AT_ONCE)
+        for start in watched(starts, "calls looked at, 100,000 at a time", len(starts)):
+            last = min(start + unjudged.CALLS_AT_ONCE, end)
+            found.extend(each for (each,) in self.lookup(unjudged.FIND, judge, start, last))
+        return UnjudgedCalls(self.lookup, found)
 
     def sql(self, query: str, **tables: Any) -> pd.DataFrame:
         """Run a DuckDB query over the log as it is now.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from routerlib.records.amounts import check_amount
@@ -229,7 +230,7 @@ class CandidateModel:
     facts_from: str = ""
     cache: CacheRule | None = None
 
-    @property
+    @cached_property  # each of many cells asks for it
     def params_hash(self) -> str:
         """Tagged hash of everything that changes what is asked: model, system, parameters."""
         return tagged_hash(

@@ -12,6 +12,8 @@ from typing import Any
 _HASH_TAG = "b2:"
 # Longer texts are written in pieces: each copy of a text takes up to four bytes a character.
 _PIECE_CHARACTERS = 2**18
+# Made once: `json.dumps` makes one for each value.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def canonical_json(value: Any) -> str:
@@ -53,7 +55,7 @@ def _marks(opening: str) -> Iterator[str]:
 
 
 def _at_once(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _holds_long_text(value: Any) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import tracemalloc
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fault_server import FaultServer
@@ -14,11 +16,14 @@ from fault_server import FaultServer
 from routerlib.cli import main
 from routerlib.gather.collection.measured import Measured
 from routerlib.gather.collection.result import Collection
-from routerlib.gather.llm_judges import batches
+from routerlib.gather.llm_judges import batches, drawn
 from routerlib.gather.llm_judges.asking import LLMJudgement, Reply
+from routerlib.gather.llm_judges.drawn import Draw
 from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
+from routerlib.log import unjudged
 from routerlib.log.call_log import CallLog
-from routerlib.records.call import Call, CandidateModel, Price, Usage
+from routerlib.records.call import Call, CandidateModel, Price, Score, Usage
+from routerlib.records.progress import shown_by
 from routerlib.records.prompt import Prompt
 
 Judge = Callable[..., LLMJudgement]
@@ -174,6 +179,67 @@ def test_memory_follows_from_a_batch_and_not_from_the_log(
         peaks[n_prompts] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peaks[80] < 1.2 * peaks[20]
+
+
+@pytest.mark.parametrize(("judge", "n_asked"), [(judge_with_llm, 3), (compare_with_llm, 10)])
+def test_a_dry_run_of_many_answers_looks_at_some_prompts_and_says_so(
+    tmp_path: Path,
+    critic: CandidateModel,
+    monkeypatch: pytest.MonkeyPatch,
+    judge: Judge,
+    n_asked: int,
+) -> None:
+    log = filled(tmp_path / "logs.db", 60)
+    for prompt in log.prompts():  # the same answer once more is no further question
+        log.add_call(Call(prompt.prompt_id, "d", "b2:x", "ok", "good", Usage(1, 1)))
+    exact = judge(log, critic, dry_run=True, progress=False).collection.plan
+    assert exact.n_cells == 60 * n_asked
+    assert "drawn" not in str(exact)
+    monkeypatch.setattr(drawn, "ANSWERS", Draw(100, 60, "answers"))
+    monkeypatch.setattr(drawn, "PROMPTS", Draw(30, 15, "prompts"))
+    plan = judge(log, critic, dry_run=True, progress=False).collection.plan
+    asked = {cell.prompt.text for cell in plan.cells}
+    assert 8 * n_asked < len(asked) < 25 * n_asked
+    assert len(asked) == len(plan.cells)
+    assert len(asked) % n_asked == 0, "prompts are drawn whole"
+    assert plan.n_cells == exact.n_cells
+    for name in ("expected_usd", "worst_usd"):
+        assert getattr(plan, name) == pytest.approx(getattr(exact, name), rel=0.02)
+    assert re.match(
+        r"about \d+ calls to make, .*, as \d+ of \d+ (answers|prompts).* tell", str(plan)
+    )
+    assert "the bound is not" in str(exact)
+    assert "the bound is not" not in str(plan)
+
+
+def test_calls_of_prompts_drawn_at_random_are_all_of_theirs(tmp_path: Path) -> None:
+    log = filled(tmp_path / "logs.db", 200)
+    left = log.unjudged_calls("critic")
+    some = left.drawn(150)
+    by_prompt = Counter(prompt.prompt_id for _, _, prompt in some)
+    assert set(by_prompt.values()) == {3}
+    assert 100 < len(some) < 200
+    assert [each[0] for each in some] == [each[0] for each in left.drawn(150)]
+    assert len(left.drawn(10**6)) == len(left) == 600
+    log.add_scores(next(iter(some))[0], [Score("critic", 1.0)])
+    assert len(log.unjudged_calls("critic").drawn(10**6)) == 599
+
+
+def test_many_calls_are_looked_at_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = filled(tmp_path / "logs.db")
+    found = [each[0] for each in log.unjudged_calls("critic")]
+    monkeypatch.setattr(unjudged, "CALLS_AT_ONCE", 4)
+    told: list[int | None] = []
+
+    def shower(items: Iterable[Any], _what: str, total: int | None) -> Iterator[Any]:
+        told.append(total)
+        yield from items
+
+    with shown_by(shower):
+        assert [each[0] for each in log.unjudged_calls("critic")] == found == [*range(1, 16)]
+    assert told == [4]
 
 
 def test_auto_gives_judges_to_prompts_of_several_batches(

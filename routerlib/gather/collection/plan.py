@@ -75,6 +75,7 @@ class Plan:
     `failed_before`: cells to ask that have failed in an earlier run; asked after all others.
     `answered`: candidates that have answered another prompt in this log.
     `further`: cells of batches before, which are no longer among `cells`.
+    `drawn_from`: what these are estimates from, such as ``2000 of 90000 prompts``; "" = exact.
     """
 
     cells: tuple[Cell, ...]
@@ -87,6 +88,7 @@ class Plan:
     failed_before: frozenset[CellKey] = frozenset()
     answered: frozenset[str] = frozenset()
     further: Further = field(default_factory=Further)
+    drawn_from: str = ""
 
     @property
     def n_cells(self) -> int:
@@ -135,16 +137,20 @@ class Plan:
         known_s = ""
         if math.isfinite(self.expected_s):
             known_s = f", about {span(self.expected_s)} (if calls take as long as {self.pace})"
+        about, bound, is_bound = "", usd_bound(self.worst_usd), math.isfinite(self.worst_usd)
+        if self.drawn_from:
+            about, is_bound = "about ", False
+            bound = f"{usd_bound(self.worst_usd)}, as {self.drawn_from} tell"
         lines = [
-            f"{n_of(self.n_cells, 'calls')} to make, {sum(self.n_done.values())} done before; "
-            f"expected cost {usd(self.expected_usd)}, {usd_bound(self.worst_usd)}{known_s}"
+            f"{about}{n_of(self.n_cells, 'calls')} to make, {sum(self.n_done.values())} done "
+            f"before; expected cost {usd(self.expected_usd)}, {bound}{known_s}"
         ]
         if self.guessed:
             lines.append(
                 f"the answers' length is a guess for {', '.join(self.guessed)}, of whom nothing is "
                 f"logged yet: {100 * GUESSED_SHARE_OF_CAP:.0f} % of max_tokens, at most "
                 f"{GUESSED_OUTPUT_TOKENS} tokens; the expected cost may be several times off"
-                + (", the bound is not" if math.isfinite(self.worst_usd) else "")
+                + (", the bound is not" if is_bound else "")
             )
         if uncapped := Counter(c.candidate.name for c in self.cells if _has_no_cap(c.candidate)):
             lines.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from routerlib.gather.collection.collect import collect
@@ -18,6 +19,7 @@ from routerlib.gather.llm_judges.asking import (
     names_of_model,
     replies_of,
 )
+from routerlib.gather.llm_judges.drawn import of_all
 from routerlib.records.call import CandidateModel
 from routerlib.records.prompt import Prompt
 
@@ -96,6 +98,12 @@ class Asker:
         done = self.collection
         is_off = self._judge.name in done.switched_off
         return done.is_over_budget or done.is_interrupted or is_off
+
+    def tell_of_all(self, n: int, n_drawn: int, n_all: int, noun: str) -> int:
+        """Let the plan, and a number of things, be those of all of which some were drawn."""
+        plan = of_all(self.collection.plan, n_drawn, n_all, noun)
+        self.collection = replace(self.collection, plan=plan)
+        return round(n * n_all / n_drawn)
 
     def ask(self, prompts: Iterable[Prompt], told: str = "") -> dict[str, Reply]:
         """Ask each prompt once; return the replies to them, also of earlier runs.

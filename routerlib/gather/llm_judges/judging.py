@@ -17,9 +17,11 @@ from routerlib.gather.llm_judges.asking import (
     shown,
 )
 from routerlib.gather.llm_judges.batches import Asker, in_batches
+from routerlib.gather.llm_judges.drawn import ANSWERS, PROMPTS, drawn_answers, drawn_prompts
 from routerlib.log.judging import SOURCE
 from routerlib.records.call import CandidateModel, Score
 from routerlib.records.messages import TOOL_CALLS
+from routerlib.records.progress import watched
 from routerlib.records.prompt import Prompt
 from routerlib.records.thoughts import separate
 
@@ -108,7 +110,8 @@ def judge_with_llm(
     concurrency : int, optional
         Calls in flight; None = what the candidate allows.
     dry_run : bool, default=False
-        Plan only, and call nobody.
+        Plan only, and call nobody; of more than 100,000 answers by those to some
+        prompts, about 20,000.
     progress : bool, default=True
         Whether to show how far it is.
 
@@ -147,9 +150,13 @@ def judge_with_llm(
         progress=progress,
     )
     unjudged = log.unjudged_calls(name)
+    looked_at = drawn_answers(unjudged) if dry_run else unjudged
     n_own = n_scores = n_unreadable = n_seen = 0
     unreadable = ""
-    for batch in in_batches(_questions(unjudged, name, rubric), lambda each: [each.prompt]):
+    questions = _questions(looked_at, name, rubric)
+    if dry_run and progress:
+        questions = watched(questions, "answers looked at", len(looked_at))
+    for batch in in_batches(questions, lambda each: [each.prompt]):
         n_all, n_before, n_seen = len(unjudged), n_seen, batch[-1].number
         told = f"answers {n_before + 1} to {n_seen} of {n_all}" if len(batch) < n_all else ""
         replies = asker.ask((each.prompt for each in batch), told)
@@ -169,6 +176,8 @@ def judge_with_llm(
                 n_scores += log.add_scores(each.call_id, [verdict])
         if asker.is_stopped:
             break
+    if len(looked_at) < len(unjudged):
+        n_own = asker.tell_of_all(n_own, len(looked_at), len(unjudged), ANSWERS.noun)
     return LLMJudgement(
         name,
         n_scores,
@@ -226,7 +235,7 @@ def compare_with_llm(
     concurrency : int, optional
         Calls in flight; None = what the candidate allows.
     dry_run : bool, default=False
-        Plan only, and call nobody.
+        Plan only, and call nobody; of more than 10,000 prompts by 2,000 drawn at random.
     progress : bool, default=True
         Whether to show how far it is.
 
@@ -267,7 +276,12 @@ def compare_with_llm(
     )
     (n_all,) = log.lookup(_N_PROMPTS)[0]
     n_own = n_pairs = n_scores = n_unreadable = n_seen = 0
-    for batch in in_batches(_compared(log, name, against, rubric), _Compared.prompts):
+    drawn = drawn_prompts(log, n_all) if dry_run else None
+    prompts = log.each_prompt() if drawn is None else drawn
+    compared = _compared(log, prompts, name, against, rubric)
+    if dry_run and progress:
+        compared = watched(compared, "prompts looked at", len(drawn or ()) or n_all)
+    for batch in in_batches(compared, _Compared.prompts):
         n_before, n_seen = n_seen, batch[-1].number
         told = f"prompts {n_before + 1} to {n_seen} of {n_all}" if len(batch) < n_all else ""
         replies = asker.ask((prompt for each in batch for prompt in each.prompts()), told)
@@ -281,7 +295,11 @@ def compare_with_llm(
         if asker.is_stopped:
             break
     if against is not None and not n_pairs:
-        raise ValueError(f"the log {log.path} has no answer of {against!r} beside another one's")
+        where = "the log" if drawn is None else f"none of {len(drawn)} prompts drawn from the log"
+        has = "has no" if drawn is None else "has an"
+        raise ValueError(f"{where} {log.path} {has} answer of {against!r} beside another one's")
+    if drawn is not None:
+        n_own = asker.tell_of_all(n_own, len(drawn), n_all, PROMPTS.noun)
     n_unreached = n_all - n_seen if asker.is_stopped else 0
     shown_reply = "" if dry_run else asker.watch.shown
     return LLMJudgement(
@@ -309,9 +327,11 @@ def _results(compared: _Compared, replies: Mapping[str, Reply]) -> Iterator[_Res
             yield _Result(first, second, won, (straight.call_id, swapped.call_id))
 
 
-def _compared(log: CallLog, name: str, against: str | None, rubric: str) -> Iterator[_Compared]:
+def _compared(
+    log: CallLog, prompts: Iterable[Prompt], name: str, against: str | None, rubric: str
+) -> Iterator[_Compared]:
     """Yield what there is to compare of each prompt, a few prompts in memory at a time."""
-    numbered = enumerate(log.each_prompt(), start=1)
+    numbered = enumerate(prompts, start=1)
     while some := list(islice(numbered, _PROMPTS_AT_ONCE)):
         answers = _answers(log, [prompt.prompt_id for _, prompt in some])
         for number, prompt in some:
