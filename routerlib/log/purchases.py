@@ -15,7 +15,7 @@ from routerlib.records.arrays import Floats
 
 CellName = tuple[str, str]
 
-_ASKED = "select distinct prompt_id, candidate from calls"
+_ASKED = "select distinct prompt_id, candidate from calls semi join told using (prompt_id)"
 _RUNS = "select parameters from runs where kind = 'acquire' order by run_id"
 # No cell of a table that was bought from is known to be out of reach.
 _LEAST = 1e-6
@@ -28,7 +28,8 @@ class Purchases:
     `batches`: parameters of the runs of kind ``acquire``: in each ``cells`` as triples of prompt,
         candidate and propensity; and ``chances`` of each candidate in ``candidates`` for each
         prompt in ``prompts``, where they were logged.
-    `asked`: cells with a call; a budget may end before all that was chosen is asked.
+    `asked`: cells with a call, of prompts that could be bought; a budget may end before all that
+        was chosen is asked.
     """
 
     batches: list[dict[str, Any]] = field(default_factory=list)
@@ -37,10 +38,15 @@ class Purchases:
     @classmethod
     def read(cls, path: queries.Source) -> Purchases:
         """Read what a log says of purchases."""
+        import pandas as pd
+
         batches = [json.loads(text) for text in queries.run(path, _RUNS).parameters]
         if not batches:
             return cls()
-        asked = queries.run(path, _ASKED)
+        told = {prompt_id for batch in batches for prompt_id in batch.get("prompts", [])}
+        told |= {cell[0] for batch in batches for cell in batch.get("cells", [])}
+        prompts = pd.DataFrame({"prompt_id": sorted(told)}, dtype=object)
+        asked = queries.run(path, _ASKED, {"told": prompts})
         return cls(batches, set(zip(asked.prompt_id, asked.candidate, strict=True)))
 
     @property

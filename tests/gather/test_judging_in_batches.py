@@ -181,7 +181,7 @@ def test_memory_follows_from_a_batch_and_not_from_the_log(
     assert peaks[80] < 1.2 * peaks[20]
 
 
-@pytest.mark.parametrize(("judge", "n_asked"), [(judge_with_llm, 3), (compare_with_llm, 10)])
+@pytest.mark.parametrize(("judge", "n_asked"), [(judge_with_llm, 3), (compare_with_llm, 6)])
 def test_a_dry_run_of_many_answers_looks_at_some_prompts_and_says_so(
     tmp_path: Path,
     critic: CandidateModel,
