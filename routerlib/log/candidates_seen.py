@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from routerlib.log.counted import IS_FIRST
-from routerlib.log.judging import IS_ASKED
+from routerlib.log.judging import (
+    IS_ASKED,
+    IS_OF_NO_JUDGES_PROMPT,
+    IS_OF_NO_JUDGES_RUN,
+    RUN_KIND,
+    SOURCE,
+)
 from routerlib.log.sealed import STRIDE
 from routerlib.records.brief import n_of
 from routerlib.records.call import UNTOLD
@@ -22,16 +29,14 @@ select candidate, (extra ->> '$.answered_by') as model, count(*),
 from calls where (extra ->> '$.answered_by') is not null and {IS_ASKED}
 group by candidate, model order by candidate, min(call_id)
 """
+# Who was asked, and how: an index tells it without the calls themselves.
+_KNOWN = "select distinct candidate, params_hash from calls"
 _ENDS = f"""
 select
     candidate, count(*), count(*) filter (where status = 'ok'),
     count(*) filter (where status = 'ok' and exists
         (select 1 from scores where scores.call_id = calls.call_id))
-from calls where {IS_ASKED} group by candidate order by min(call_id)
-"""
-# Few logs hold any, which an index tells without the calls themselves.
-_SEVERAL_WAYS = """
-select candidate from calls group by candidate having min(params_hash) <> max(params_hash) limit 1
+from calls where candidate in ({{marks}}) and {IS_ASKED} group by candidate order by min(call_id)
 """
 # Of each candidate that was asked in several ways: the way, calls and scored prompts of each, the
 # known way that counts first, the unknown one last. A cascade's further answers choose no way.
@@ -39,23 +44,26 @@ _WAYS = f"""
 select
     candidate, params_hash, count(*), count(distinct case when status = 'ok' and exists
         (select 1 from scores where scores.call_id = calls.call_id) then prompt_id end)
-from calls where {IS_ASKED} and {IS_FIRST} and candidate in (
-    select candidate from calls where {IS_ASKED} and {IS_FIRST}
-    group by candidate having min(params_hash) <> max(params_hash)
-) group by candidate, params_hash
+from calls where candidate in ({{marks}}) and {IS_ASKED} and {IS_FIRST}
+group by candidate, params_hash
 order by candidate, params_hash = '{UNTOLD}', 4 desc, max(call_id) desc
 """
 _HAS_IMPORTS = "select 1 from runs where kind = 'import' limit 1"
-_N_ASKED = f"select count(distinct prompt_id) from calls where {IS_ASKED}"
+_HAS_JUDGES_RUNS = f"select 1 from runs where kind = '{RUN_KIND}' limit 1"
+_N_ASKED = "select count(distinct prompt_id) from calls where {asked}"
 _N_SILENT = f"""
-select count(*) from (
-    select prompt_id from calls where status = 'ok' and {IS_ASKED}
-    except select prompt_id from calls join scores using (call_id) where score is not null
+select count(*) from prompts where source not like '{SOURCE}%' and exists (
+    select 1 from calls
+    where calls.prompt_id = prompts.prompt_id and status = 'ok' and {IS_OF_NO_JUDGES_RUN}
+) and not exists (
+    select 1 from calls join scores using (call_id)
+    where calls.prompt_id = prompts.prompt_id and score is not null
 )
 """
-_COMMONEST = f"""
-select coalesce(error_type, status), max(error), count(*) as n from calls
-where candidate = ? and status <> 'ok' and {IS_ASKED} group by 1 order by n desc, 1 limit 1
+_FAILED = f"""
+select candidate, coalesce(error_type, status) as kind, max(error), count(*) as n from calls
+where candidate in ({{marks}}) and status <> 'ok' and {IS_ASKED}
+group by candidate, kind order by n, kind desc
 """
 # Answers that a cascade asked for after another answer, those of them with a score, and the answers
 # before them without one: each step's reason names the decision before it.
@@ -66,14 +74,16 @@ with steps as (
         reason, {_NUMBER_AT}, instr(reason, ':') - {_NUMBER_AT}
     ) as integer) as before
     from decisions where router_hash = '{STEP}' and reason like '{AFTER_DECISION}%:%'
-), answered as (
-    select decision_id, exists (select 1 from scores where scores.call_id = calls.call_id) as known
-    from calls where status = 'ok' and {IS_ASKED}
+), further as (
+    select call_id from calls join steps using (decision_id) where status = 'ok' and {IS_ASKED}
 )
 select
-    (select count(*) from answered join steps using (decision_id)),
-    (select count(*) from answered join steps using (decision_id) where known),
-    (select count(*) from answered where not known and decision_id in (select before from steps))
+    (select count(*) from further),
+    (select count(*) from further where call_id in (select call_id from scores)),
+    (
+        select count(*) from calls where status = 'ok' and decision_id in (select before from steps)
+        and not exists (select 1 from scores where scores.call_id = calls.call_id) and {IS_ASKED}
+    )
 """
 
 
@@ -82,7 +92,9 @@ def told_of_unscored(log: CallLog, n_scored: int) -> list[str]:
 
     `n_scored`: prompts with a score of some candidate that counts.
     """
-    (n_asked,) = log.lookup(_N_ASKED)[0]
+    # Without a judge's run, prompts tell of them all, and an index of prompts is enough.
+    asked = IS_ASKED if log.lookup(_HAS_JUDGES_RUNS) else IS_OF_NO_JUDGES_PROMPT
+    (n_asked,) = log.lookup(_N_ASKED.format(asked=asked))[0]
     n = n_asked - n_scored
     if n <= 0:
         return []
@@ -147,12 +159,16 @@ def told_of_ways(log: CallLog, used: Collection[str] | None = None) -> list[str]
 
     `used`: names that a router can choose from; None = all of the log.
     """
-    if not log.lookup(_SEVERAL_WAYS):
+    n_ways = Counter(name for name, _ in log.lookup(_KNOWN) if used is None or name in used)
+    several = [name for name, n in n_ways.items() if n > 1]
+    if not several:
         return []
     joined, lines = [], []
-    rows = (row for row in log.lookup(_WAYS) if used is None or row[0] in used)
+    rows = log.lookup_some(_WAYS, several)
     for candidate, found in groupby(rows, key=lambda row: row[0]):
         ways = list(found)
+        if len(ways) == 1:  # it was asked in others by a judge, or as a further step
+            continue
         untold = [row for row in ways if row[1] == UNTOLD]
         counts, *others = [row for row in ways if row[1] != UNTOLD]
         if untold:
@@ -187,10 +203,15 @@ def left_out(
     `used`: names that a router can choose from.
     `wanted`: names that were asked for; None = all of the log.
     """
+    others = sorted({name for name, _ in log.lookup(_KNOWN)} - {*used})
+    if not others:
+        return []
+    ends = list(log.lookup_some(_ENDS, others))
+    unanswered = [candidate for candidate, _, n_ok, _ in ends if not n_ok]
+    # The last of each candidate is the commonest.
+    commonest = {name: told for name, *told in log.lookup_some(_FAILED, unanswered)}
     lines = []
-    for candidate, n_calls, n_ok, n_scored in log.lookup(_ENDS):
-        if candidate in used:
-            continue
+    for candidate, n_calls, n_ok, n_scored in ends:
         if wanted is not None and candidate not in wanted:
             why = "it was not asked for"
         elif n_scored:
@@ -198,7 +219,7 @@ def left_out(
         elif n_ok:
             why = f"none of its {n_of(n_ok, 'answers')} is scored; see `routerlib judge`"
         else:
-            kind, error, n_such = log.lookup(_COMMONEST, candidate)[0]
+            kind, error, n_such = commonest[candidate]
             why = f"none of its {n_of(n_calls, 'calls')} was answered ({n_such} {kind}"
             why += f": {error})" if error else ")"
         lines.append(f"{candidate} is left out: {why}")

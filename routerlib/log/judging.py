@@ -11,7 +11,7 @@ SOURCE = "judge/"
 IS_OF_NO_JUDGES_RUN = (
     f"coalesce(run_id, 0) not in (select run_id from runs where kind = '{RUN_KIND}')"
 )
-IS_ASKED = (
-    f"{IS_OF_NO_JUDGES_RUN} "
-    f"and prompt_id not in (select prompt_id from prompts where source like '{SOURCE}%')"
+IS_OF_NO_JUDGES_PROMPT = (
+    f"prompt_id not in (select prompt_id from prompts where source like '{SOURCE}%')"
 )
+IS_ASKED = f"{IS_OF_NO_JUDGES_RUN} and {IS_OF_NO_JUDGES_PROMPT}"

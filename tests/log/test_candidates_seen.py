@@ -9,6 +9,8 @@ from routerlib.log.call_log import CallLog
 from routerlib.log.candidates_seen import (
     changes_of_model,
     left_out,
+    told_of_silent,
+    told_of_steps,
     told_of_unscored,
     told_of_ways,
 )
@@ -108,3 +110,29 @@ def test_calls_of_untold_settings_count_with_one_known_way_of_asking(
     assert "small (2 beside 3)" in joined
     assert "small was asked in 2 ways" in several
     assert "counts (2 prompts), 2 calls of others (2 scored) are left out" in several
+
+
+def test_a_log_whose_candidates_all_count_is_not_read_for_those_that_do_not(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.add_prompts([PROMPT])
+    log.add_call(_call("used"), scores=[Score("person", 1.0)])
+    for number in range(3):
+        log.add_call(_call("lost", "error", error_type=f"http_{number % 2}"))
+    plans: list[str] = []
+    lookup = CallLog.lookup
+
+    def noted(log: CallLog, query: str, *values: object) -> list[tuple]:
+        told = lookup(log, f"explain query plan {query}", *values)
+        plans.extend(step for *_, step in told if "SCAN calls" in step)
+        return lookup(log, query, *values)
+
+    monkeypatch.setattr(CallLog, "lookup", noted)
+    by_index = "SCAN calls USING COVERING INDEX calls_by_cell"
+    assert [*left_out(log, ["used", "lost"]), *told_of_ways(log), *told_of_steps(log)] == []
+    assert told_of_unscored(log, 1) == told_of_silent(log) == []
+    assert plans == [by_index] * 3
+    assert left_out(log, ["used"]) == [
+        "lost is left out: none of its 3 calls was answered (2 http_0)"
+    ]
+    assert len(plans) == 6, "who is left out, how its calls ended, and why"
