@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from heapq import nsmallest
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from routerlib.log.cell_ends import cell_ends
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -164,7 +169,9 @@ def held_apart(
 
 
 def failures_as_wrong(log: CallLog, test: Outcomes, judge: str | None = None) -> Outcomes:
-    """Read the outcomes of the very same prompts with failed calls as quality 0.
+    """Return the outcomes of the very same prompts with failed calls as quality 0.
+
+    Only calls of prompts that lack a score are looked up.
 
     Parameters
     ----------
@@ -180,6 +187,24 @@ def failures_as_wrong(log: CallLog, test: Outcomes, judge: str | None = None) ->
     Outcomes
         Of the same prompts and candidate models, for `routerlib.evaluation.evaluate.evaluate`.
     """
+    from routerlib.outcomes.parts import grouped_as
+
+    if test.inclusion is not None:  # what was bought and failed has another chance
+        return _read_as_wrong(log, test, judge)
+    lacks = np.isnan(test.quality)
+    if lacks.all(axis=1).any():  # a prompt on which no judge has spoken tells of no failure
+        test = test.take(~lacks.all(axis=1))
+        lacks = np.isnan(test.quality)
+    rows = {test.prompt_ids[row]: row for row in np.flatnonzero(lacks.any(axis=1)).tolist()}
+    arms = {name: arm for arm, name in enumerate(test.models)}
+    ends = cell_ends(log.source, rows, judge).cells
+    failed = ends[~ends.has_answer & ends.candidate.isin(test.models)]
+    quality = test.quality.copy()
+    quality[failed.prompt_id.map(rows).astype(int), failed.candidate.map(arms).astype(int)] = 0.0
+    return grouped_as(replace(test, quality=quality), test)
+
+
+def _read_as_wrong(log: CallLog, test: Outcomes, judge: str | None) -> Outcomes:
     from routerlib.outcomes.outcomes import Outcomes
     from routerlib.outcomes.parts import grouped_as
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from routerlib.evaluation.evaluate import evaluate
@@ -282,3 +283,34 @@ def test_failures_count_as_wrong_on_the_very_prompts_that_are_judged(log: CallLo
     assert wrong.prompt_ids == both.prompt_ids
     assert wrong.models == both.models
     assert wrong.quality[:, wrong.models.index("large")].tolist() == [0.5, 0.0]
+
+
+@pytest.mark.parametrize("judge", [None, "person"])
+def test_failures_are_looked_up_and_not_all_of_the_log_read_again(
+    log: CallLog, monkeypatch: pytest.MonkeyPatch, judge: str | None
+) -> None:
+    rng = np.random.default_rng(2)
+    prompts = [Prompt.from_text(f"What is {number} times {number}?") for number in range(40)]
+    log.add_prompts(prompts)
+    for _ in range(300):
+        status = str(rng.choice(["ok", "ok", "timeout", "truncated"]))
+        name, way = str(rng.choice(["small", "large", "odd"])), str(rng.choice(["h", "other"]))
+        call = Call(prompts[rng.integers(40)].prompt_id, name, way, status, response="1")
+        said = [
+            Score(by, 1.0) for by in ("exact", "person") if status == "ok" and rng.random() < 0.5
+        ]
+        log.add_call(call, scores=said)
+    test = Outcomes.from_log(log, judge=judge).take(range(0, 24, 2)).of_models(["odd", "small"])
+    again = Outcomes.from_log(log, failures="wrong", judge=judge, models=test.models)
+    right = dict(zip(again.prompt_ids, again.quality.tolist(), strict=True))
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("it is all there but for how the missing calls ended")
+
+    monkeypatch.setattr(Outcomes, "from_log", never)
+    found = failures_as_wrong(log, test, judge)
+    assert 0 < len(found) <= len(test)
+    assert list(found.prompt_ids) == [key for key in test.prompt_ids if key in right]
+    np.testing.assert_array_equal(found.quality, [right[key] for key in found.prompt_ids])
+    assert (found.quality == 0).any()
+    assert np.isnan(found.quality).any()
