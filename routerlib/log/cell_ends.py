@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from itertools import islice
+from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from routerlib.log import counted, queries
 from routerlib.log.judging import IS_OF_NO_JUDGES_RUN
-from routerlib.log.parts import Parts, ways_that_count
-from routerlib.log.sealed_tables import SealedSnapshot
-from routerlib.records.decision import STEP
+from routerlib.log.parts import ways_that_count
+from routerlib.log.some_prompts import readers_of
 from routerlib.records.endings import broken_by
 from routerlib.records.messages import TOOL_CALLS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Prompts whose calls are read at once.
-_PROMPTS_AT_ONCE = 2000
-# Columns that are read, by the name of their table: of an answer, a reference and further fields
-# only what tells whether there is one, and whether a call is a step to a tool.
-_CALLS = {
-    **dict.fromkeys(("prompt_id", "candidate", "params_hash", "status", "finish_reason"), ""),
-    **dict.fromkeys(("error_type", "output_tokens", "run_id", "decision_id"), ""),
-    "response": "iif(response is null, null, '')",
-    "extra": f"""iif(
-        json_type(extra, '$.{TOOL_CALLS}') is null, null, json_object('{TOOL_CALLS}', 1)
-    )""",
+# Of an answer, a reference and further fields only what tells whether there is one, and whether a
+# call is a step to a tool.
+_COLUMNS = {
+    "calls": {
+        **dict.fromkeys(("prompt_id", "candidate", "params_hash", "status", "finish_reason"), ""),
+        **dict.fromkeys(("error_type", "output_tokens", "run_id", "decision_id"), ""),
+        "response": "iif(response is null, null, '')",
+        "extra": f"""iif(
+            json_type(extra, '$.{TOOL_CALLS}') is null, null, json_object('{TOOL_CALLS}', 1)
+        )""",
+    },
+    "prompts": {"prompt_id": "", "reference": "iif(reference is null, null, '')", "source": ""},
 }
-_PROMPTS = {"prompt_id": "", "reference": "iif(reference is null, null, '')", "source": ""}
-# By table, where its columns are read; an index finds rows of a view only where prompts are named.
-_READ = {"calls": ("calls", _CALLS), "prompts": ("known_prompts", _PROMPTS)}
-# The decisions that `counted.IS_FIRST` looks for, and all that it looks at of them.
-_STEPS = f"select decision_id, router_hash from decisions where router_hash = '{STEP}'"
 
 # A call that a tool's log brought without its text, and a step to a tool, can't be judged. Prompts
 # that a judge was asked are none of those that candidates count on, so the run is enough.
@@ -101,7 +95,7 @@ def cell_ends(
     served: set[str] = set()
     with queries.opened(source) as reader:
         ways = ways_that_count(reader, judge)
-        for some in _readers(reader, prompt_ids):
+        for some in readers_of(reader, prompt_ids, _COLUMNS):
             some.add("chosen_ways", ways)
             cells.append(some.frame(_ENDS))
             kinds = some.frame(_KINDS)
@@ -114,37 +108,3 @@ def cell_ends(
     is_broken = is_truncated & (np.array(words, dtype=object) != "")
     told = found.assign(cut_by=words, is_cut=is_truncated & ~is_broken, is_broken=is_broken)
     return CellEnds(told, with_reference, served)
-
-
-def _readers(reader: queries.Reader, prompt_ids: Collection[str]) -> Iterator[queries.Reader]:
-    """Yield readers of calls and prompts, each of a bounded number of them, and of all in turn.
-
-    A file's index finds the calls of a prompt; a dataset is read bucket by bucket.
-    """
-    import pandas as pd
-
-    snapshot = reader.snapshot
-    if isinstance(snapshot, SealedSnapshot):
-        wanted = pd.DataFrame({"prompt_id": list(prompt_ids)}, dtype=object)
-        for part in Parts(reader):
-            part.add("wanted", wanted)
-            yield part
-        return
-    reader.keep("decisions", _STEPS)
-    for some in _batches(prompt_ids):
-        marks = ", ".join("?" * len(some))
-        for name, (origin, columns) in _READ.items():
-            of_some = f"from {origin} where prompt_id in ({marks})"
-            reader.add(f"some_{name}", snapshot.table(name).found(columns, of_some, *some))
-            reader.stand(name, f"from some_{name}")
-        reader.add("wanted", pd.DataFrame({"prompt_id": some}, dtype=object))
-        yield reader
-
-
-def _batches(prompt_ids: Collection[str]) -> Iterator[list[str]]:
-    """Yield some thousand at a time; without any prompt, that there are none."""
-    left = iter(prompt_ids)
-    while some := list(islice(left, _PROMPTS_AT_ONCE)):
-        yield some
-    if not prompt_ids:
-        yield []

@@ -12,6 +12,7 @@ from routerlib.log import file as log_file
 from routerlib.log.damage import surprises
 from routerlib.log.pieces import altered_piece
 from routerlib.log.queries import TABLES
+from routerlib.records.progress import watched
 from routerlib.records.prompt import Prompt
 from routerlib.records.trajectories import as_words, is_trajectory, trajectory_text, whole_text
 
@@ -51,22 +52,41 @@ def check_log(path: str | Path) -> list[str]:
 
 
 def _complaints(connection: sqlite3.Connection) -> Iterator[str]:
+    checks = (_damage, _broken, _counted, _missing_guards, _altered_pieces, _altered_prompts)
+    for check in watched(checks, "checks", len(checks)):
+        yield from check(connection)
+
+
+def _damage(connection: sqlite3.Connection) -> Iterator[str]:
     for (line,) in connection.execute(f"pragma integrity_check({MOST_COMPLAINTS})"):
         if line != "ok":
             yield f"the file is damaged: {line}"
+
+
+def _broken(connection: sqlite3.Connection) -> Iterator[str]:
     broken = connection.execute("pragma foreign_key_check").fetchmany(MOST_COMPLAINTS)
     for table, row, parent, _ in broken:
         yield f"row {row} of {table} refers to a row of {parent} that is not there"
+
+
+def _counted(connection: sqlite3.Connection) -> Iterator[str]:
     for complaint, count in COUNTED:
         (n_found,) = connection.execute(count).fetchone()
         if n_found:
             yield f"{n_found} {complaint}"
-    yield from _missing_guards(connection)
+
+
+def _altered_pieces(connection: sqlite3.Connection) -> Iterator[str]:
     if (piece := altered_piece(connection)) is not None:
         yield f"piece {piece} was altered: its hash is another one"
+
+
+def _altered_prompts(connection: sqlite3.Connection) -> Iterator[str]:
+    (n_prompts,) = connection.execute("select count(*) from prompts").fetchone()
     whole = "select prompt_id, messages, text, extra from whole_prompts"
     try:
-        yield from altered(connection.execute(whole))
+        rows = watched(connection.execute(whole), "prompts derived again", n_prompts)
+        yield from altered(rows)
     except sqlite3.OperationalError as error:
         yield f"the messages of a prompt can't be read, a piece of them is missing: {error}"
 

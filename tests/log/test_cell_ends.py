@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from routerlib.log import cell_ends as module
-from routerlib.log import counted, packing, queries
+from routerlib.log import counted, packing, queries, some_prompts
 from routerlib.log.call_log import CallLog
 from routerlib.log.cell_ends import cell_ends
 from routerlib.log.compact import compact
 from routerlib.log.dataset import LogDataset
+from routerlib.log.known_quality import known_quality
 from routerlib.log.snapshot import LogTable, Snapshot
 from routerlib.records.call import Call, Score, Usage
 from routerlib.records.decision import AFTER_DECISION, STEP, Decision
@@ -61,7 +61,7 @@ def fill(log: CallLog, rng: np.random.Generator) -> None:
             decision_id=log.add_decision(prompt_id, decision) if rng.random() < 0.4 else None,
         )
         judges = rng.choice(["exact", "person"], rng.integers(3), replace=False)
-        scores = [Score(str(judge), 1.0) for judge in judges if status == "ok"]
+        scores = [Score(str(judge), float(rng.random())) for judge in judges if status == "ok"]
         log.add_call(call, judging if rng.random() < 0.1 else None, scores)
 
 
@@ -92,7 +92,7 @@ def keyed(cells: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PROMPTS_AT_ONCE", 4)
+    monkeypatch.setattr(some_prompts, "_PROMPTS_AT_ONCE", 4)
 
 
 @pytest.mark.usefixtures("few_at_once")
@@ -119,6 +119,29 @@ def test_ends_of_some_prompts_are_those_of_the_whole_log(
     assert {*found.cells.is_broken, *found.cells.is_cut} == {True, False}
     told = {prompt.prompt_id for prompt in log.prompts() if prompt.reference is not None}
     assert found.with_reference == told & set(prompt_ids)
+
+
+@pytest.mark.usefixtures("few_at_once")
+@pytest.mark.parametrize("judge", [None, "person"])
+@pytest.mark.parametrize("kept", ["whole", "sealed"])
+def test_quality_of_some_prompts_is_that_of_the_whole_log(
+    log: CallLog, tmp_path: Path, judge: str | None, kept: str
+) -> None:
+    prompt_ids = [prompt.prompt_id for prompt in log.prompts()[:17]]
+    whole = log.outcomes(judge=judge, models=NAMES)
+    right = {
+        (prompt_id, name): value
+        for prompt_id, row in zip(whole.prompt_ids, whole.quality.tolist(), strict=True)
+        for name, value in zip(whole.models, row, strict=True)
+        if prompt_id in prompt_ids and not np.isnan(value)
+    }
+    source = log.source
+    if kept == "sealed":
+        compact([log.path], tmp_path / "sealed", before="9999-12-31")
+        source = LogDataset(tmp_path / "sealed").source
+    assert known_quality(source, prompt_ids, judge) == pytest.approx(right)
+    assert right
+    assert known_quality(source, [], judge) == {}
 
 
 @pytest.mark.usefixtures("few_at_once")

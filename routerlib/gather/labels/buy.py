@@ -12,6 +12,7 @@ import numpy as np
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import expected_costs_usd, plan_collection
 from routerlib.gather.labels.strategies import Buyer, Purchase, Strategy
+from routerlib.log.known_quality import known_quality
 from routerlib.log.purchases import Purchases
 from routerlib.outcomes.evaluation_share import EVALUATION_SHARE, in_evaluation_share
 from routerlib.outcomes.outcomes import Outcomes
@@ -287,20 +288,10 @@ def _ask(
 def _table(log: CallLog, pool: Sequence[Prompt], candidates: Sequence[CandidateModel]) -> Outcomes:
     """Return what is known of each cell of the pool; NaN where it isn't."""
     names = [candidate.name for candidate in candidates]
-    quality = np.full((len(pool), len(names)), np.nan)
-    summary = log.summary()
-    known = [name for name in names if name in summary.index and summary.scored[name] > 0]
-    if known:
-        seen = Outcomes.from_log(log, models=known)
-        row_of = {key: row for row, key in enumerate(seen.prompt_ids)}
-        rows = [
-            (row, row_of[each.prompt_id])
-            for row, each in enumerate(pool)
-            if each.prompt_id in row_of
-        ]
-        for arm, name in enumerate(known):
-            for row, source in rows:
-                quality[row, names.index(name)] = seen.quality[source, arm]
+    known = known_quality(log.source, [each.prompt_id for each in pool])
+    quality = np.array(
+        [[known.get((each.prompt_id, name), np.nan) for name in names] for each in pool]
+    )
     return Outcomes(
         prompts=[each.text for each in pool],
         models=names,
