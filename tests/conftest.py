@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +18,8 @@ from routerlib.records.call import CandidateModel, Price
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+    from routerlib.routers.lightgbm.router import LGBMRouter
 
 
 # Machines are shared: examples are drawn alike everywhere, and none fails for being slow.
@@ -87,6 +89,22 @@ def outcomes() -> Outcomes:
     quality = (rng.random(chance.shape) < chance).astype(float)
     cost_usd = np.tile([0.0001, 0.0003, 0.001], (60, 1))
     return Outcomes(prompts, ["tiny", "small", "large"], quality, cost_usd, topics=topics)
+
+
+@pytest.fixture(scope="session")
+def router_state(outcomes: Outcomes) -> dict[str, Any]:
+    """Return what a router has learnt from all outcomes, trained once for all tests."""
+    from routerlib.routers.lightgbm.router import LGBMRouter  # which many tests don't need
+
+    return LGBMRouter().fit(outcomes).to_state()
+
+
+@pytest.fixture
+def fitted(router_state: dict[str, Any]) -> LGBMRouter:
+    """Return that router, one of its own for each test."""
+    from routerlib.routers.lightgbm.router import LGBMRouter
+
+    return LGBMRouter.from_state(router_state)
 
 
 # Of a module, not of the session: while Playwright runs, `asyncio.run` of other tests would fail.

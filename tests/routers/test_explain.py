@@ -375,10 +375,16 @@ def test_a_router_that_keeps_to_the_best_single_is_explained_as_it_decides(world
         assert "keeps to" not in asked.sentence
 
 
-def test_steps_from_coarse_to_fine_add_up_and_tell_hard_prompts_from_easy_ones() -> None:
-    world = make_world(n_prompts=300, seed=1, kind="price")
+@pytest.fixture(scope="module")
+def priced():
+    """Return a world in which dear models are better everywhere, and a router of all of it."""
+    priced = make_world(n_prompts=300, seed=1, kind="price")
+    return priced, LGBMRouter().fit(priced.outcomes)
+
+
+def test_steps_from_coarse_to_fine_add_up_and_tell_hard_prompts_from_easy_ones(priced) -> None:
+    world, router = priced
     outcomes = world.outcomes
-    router = LGBMRouter().fit(outcomes)
     steps = router.steps(outcomes.prompts)
     quality = router.predict(outcomes.prompts).quality
 
@@ -394,9 +400,9 @@ def test_steps_from_coarse_to_fine_add_up_and_tell_hard_prompts_from_easy_ones()
     assert np.abs(steps.differences).mean() < 0.2 * np.abs(steps.difficulty).mean()
 
 
-def test_why_says_how_hard_a_prompt_is() -> None:
-    outcomes = make_world(n_prompts=300, seed=1, kind="price").outcomes
-    router = LGBMRouter().fit(outcomes)
+def test_why_says_how_hard_a_prompt_is(priced) -> None:
+    world, router = priced
+    outcomes = world.outcomes
     difficulty = router.steps(outcomes.prompts).difficulty.mean(axis=1)
     for row, word in ((difficulty.argmin(), "harder"), (difficulty.argmax(), "easier")):
         prompt = outcomes.prompts[row]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -307,9 +308,10 @@ def test_a_policy_can_decide_instead(fitted: dict[str, Router]) -> None:
         router.route(NEW[0], cost_weight=1, policy=QualityFloor(1.0))
 
 
-def test_a_fallback_keeps_to_the_best_single_until_asked_otherwise(outcomes: Outcomes) -> None:
-    router = LGBMRouter().fit(outcomes)
-    router.stand_at(0.0, fallback="no gain was seen")
+def test_a_fallback_keeps_to_the_best_single_until_asked_otherwise(
+    router_state: dict[str, Any],
+) -> None:
+    router = LGBMRouter.from_state(router_state).stand_at(0.0, fallback="no gain was seen")
 
     assert router.route(NEW[1]).model == router.best_single_
     assert router.route(NEW[1]).reason == f"keeps to {router.best_single_}: no gain was seen"

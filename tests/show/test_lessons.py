@@ -158,12 +158,11 @@ def test_cheapest_sufficient_model_is_counted_by_hand() -> None:
 
 
 def test_prompt_worth_explaining_is_the_first_that_leaves_the_best_single(
-    outcomes: Outcomes,
+    outcomes: Outcomes, fitted: LGBMRouter
 ) -> None:
     best = BestSingle().fit(outcomes)
     assert words.telling_prompt(best, ["a?", "b?"]) == "a?"
-    router = LGBMRouter().fit(outcomes)
-    router.stand_at(500.0)
+    router = fitted.stand_at(500.0)
     telling = words.telling_prompt(router, outcomes.prompts)
     assert router.route(telling).model != router.best_single_
 
@@ -188,9 +187,8 @@ def test_cost_weight_is_put_into_words(router: Router) -> None:
     assert "cost plays no part but among equals" in words.describe_router(router)
 
 
-def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes) -> None:
-    router = LGBMRouter().fit(outcomes)
-    router.stand_at(0.0, fallback="no gain could be shown")
+def test_router_that_keeps_to_the_best_single_says_so(fitted: LGBMRouter) -> None:
+    router = fitted.stand_at(0.0, fallback="no gain could be shown")
     why = reasons.why(router, "Hello?", router.route("Hello?"))
     assert "no gain could be shown" in why
     assert "points" not in why
@@ -310,9 +308,9 @@ def test_no_table_of_a_router_has_two_columns_of_one_name(outcomes: Outcomes) ->
 
 
 def test_estimates_of_a_router_that_keeps_to_the_best_single_are_told_apart(
-    outcomes: Outcomes,
+    outcomes: Outcomes, fitted: LGBMRouter
 ) -> None:
-    router = LGBMRouter().fit(outcomes)
+    router = fitted
     assert reasons.by_estimates(router, "Hello?") is None  # it decides by them, so `why` tells
     assert reasons.by_estimates(BestSingle().fit(outcomes), "Hello?") is None
     router.stand_at(0.0, fallback="no gain could be shown")
@@ -324,9 +322,8 @@ def test_estimates_of_a_router_that_keeps_to_the_best_single_are_told_apart(
     assert "keeps to" not in said
 
 
-def test_explain_says_a_reason_once(outcomes: Outcomes, tmp_path: Path) -> None:
-    router = LGBMRouter().fit(outcomes)
-    router.stand_at(0.0, fallback="no gain could be shown")
+def test_explain_says_a_reason_once(fitted: LGBMRouter, tmp_path: Path) -> None:
+    router = fitted.stand_at(0.0, fallback="no gain could be shown")
     router.save(tmp_path / "router.pkl")
     run = CliRunner().invoke(app, ["explain", "Hello?", "--model", str(tmp_path / "router.pkl")])
     assert run.exit_code == 0, run.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ SUM = "What is 12 times 345?"
 
 
 @pytest.fixture(scope="module")
-def router(outcomes: Outcomes) -> Router:
-    return LGBMRouter().fit(outcomes)
+def router(router_state: dict[str, Any]) -> Router:
+    return LGBMRouter.from_state(router_state)
 
 
 @pytest.fixture
@@ -298,9 +299,8 @@ def test_router_without_trees_flips_and_says_why_in_words(outcomes: Outcomes) ->
     assert controller.flips
 
 
-def test_router_that_keeps_to_the_best_single_says_so(outcomes: Outcomes, log: CallLog) -> None:
-    router = LGBMRouter().fit(outcomes)
-    router.stand_at(0.0, fallback="rerouting was no better on train")
+def test_router_that_keeps_to_the_best_single_says_so(fitted: LGBMRouter, log: CallLog) -> None:
+    router = fitted.stand_at(0.0, fallback="rerouting was no better on train")
     controller = PlaygroundController(router, log=log)
     assert chosen(controller) == router.best_single_
     assert "keeps to" in controller.setting.meaning

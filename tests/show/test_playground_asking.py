@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fault_server import FaultServer
 
 from routerlib.log.call_log import CallLog
-from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import CandidateModel
 from routerlib.records.decision import CALLER
 from routerlib.routers.lightgbm.router import LGBMRouter
@@ -21,8 +21,8 @@ SUM = "What is 17 * 23?"
 
 
 @pytest.fixture(scope="module")
-def router(outcomes: Outcomes) -> Router:
-    return LGBMRouter().fit(outcomes)
+def router(router_state: dict[str, Any]) -> Router:
+    return LGBMRouter.from_state(router_state)
 
 
 @pytest.fixture
