@@ -73,9 +73,9 @@ def test_a_project_of_an_installed_package_runs_a_notebook(installed: Path, tmp_
     assert started.returncode == 0, started.stderr
     assert "next: cd my-project && routerlib pipeline --quick" in started.stdout
     project = tmp_path / "my-project"
-    done = run(installed, project, "pipeline", "--only", "07")
+    done = run(installed, project, "pipeline", "--only", "05")
     assert done.returncode == 0, done.stderr
-    page = (project / "reports/07_off_policy.html").read_text()
+    page = (project / "reports/05_playground.html").read_text()
     assert "This run reads the sample log data/sample_logs.db, not data/logs.db of project" in page
 
 
