@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -205,7 +205,6 @@ def plan_collection(
         raise ValueError(f"repeats must be at least 1, got {repeats!r}")
     check_names([candidate.name for candidate in candidates], "candidate")
     by_id = {prompt.prompt_id: prompt for prompt in prompts[:limit]}
-    distinct = list(by_id.items())
     finished = log.finished_cells(by_id) if log else set()
     failed = failed_cells(log, by_id) if log else set()
     if measured is None and log:
@@ -214,42 +213,48 @@ def plan_collection(
     cells: list[Cell] = []
     n_done: dict[str, int] = {}
     for candidate in candidates:
-        taken = means.get(candidate.name)
-        keys = [(key, repeat, prompt) for repeat in range(repeats) for key, prompt in distinct]
-        left = [
-            Cell(
-                prompt,
-                candidate,
-                repeat,
-                expected_cost_usd(candidate, prompt, taken and taken.output_tokens),
-                worst_cost_usd(candidate, prompt),
-            )
-            for key, repeat, prompt in keys
-            if (key, candidate.name, candidate.params_hash, repeat) not in finished
-        ]
-        n_done[candidate.name] = len(keys) - len(left)
+        left = _left_to_ask(candidate, by_id, repeats, finished, means.get(candidate.name))
+        n_done[candidate.name] = repeats * len(by_id) - len(left)
         cells += sorted(left, key=lambda cell: cell.key in failed)  # a stable sort
     lost = in_flight_at_a_kill(log, by_id) if log else set()
-    in_flight = frozenset(cell.key for cell in cells if cell.key in lost)
     call_s, pace = _call_s(cells, means)
-    expected_s = _expected_s(cells, call_s)
     asked = dict.fromkeys(cell.candidate.name for cell in cells)
-    guessed = tuple(name for name in asked if name not in means)
     failed_before = frozenset(cell.key for cell in cells if cell.key in failed)
     # It is looked at where something failed before, and nowhere else.
     tried = candidates if log and failed_before else ()
-    answered = frozenset(each.name for each in tried if log and has_answered(log, each))
     return Plan(
-        tuple(cells),
-        n_done,
-        expected_s,
-        pace,
-        in_flight,
-        call_s,
-        guessed,
-        failed_before,
-        answered,
+        cells=tuple(cells),
+        n_done=n_done,
+        expected_s=_expected_s(cells, call_s),
+        pace=pace,
+        in_flight=frozenset(cell.key for cell in cells if cell.key in lost),
+        call_s=call_s,
+        guessed=tuple(name for name in asked if name not in means),
+        failed_before=failed_before,
+        answered=frozenset(each.name for each in tried if log and has_answered(log, each)),
     )
+
+
+def _left_to_ask(
+    candidate: CandidateModel,
+    by_id: Mapping[str, Prompt],
+    repeats: int,
+    finished: Collection[tuple[str, str, str, int]],
+    taken: Taken | None,
+) -> list[Cell]:
+    """Return the cells of a candidate that no answer is known of."""
+    return [
+        Cell(
+            prompt,
+            candidate,
+            repeat,
+            expected_cost_usd(candidate, prompt, taken and taken.output_tokens),
+            worst_cost_usd(candidate, prompt),
+        )
+        for repeat in range(repeats)
+        for key, prompt in by_id.items()
+        if (key, candidate.name, candidate.params_hash, repeat) not in finished
+    ]
 
 
 def run_parameters(
