@@ -135,7 +135,7 @@ RUNS = (
         "growth.py --sizes 5600,200000",
         15,
     ),
-    Run("What does a cluster bring?", None, 0, "cluster.py", 5),
+    Run("What does a cluster bring?", None, 0, "cluster.py", 11),
     Run("Do real clients, SDKs and coding agents, work unchanged?", None, 0, "real_clients.py", 3),
     Run("Does a server under attack answer everybody else?", None, 0, "attack.py", 4),
     Run(

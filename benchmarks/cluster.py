@@ -2,9 +2,9 @@
 
 Run ``python benchmarks/cluster.py [--prompts N] [--candidates 2] [--only speed] [--demo]``; without
 ``--prompts`` speed is measured at sizes that a team would use a cluster for, beside what two
-processes of plain work bring on this machine. With ``--demo`` nothing is measured: a scheduler and
-two workers are started on loopback, `routerlib train` and `routerlib predict` run on them, and
-everything ends.
+processes of plain work bring on this machine. Scheduler and workers are processes of their own, as
+on a cluster, on the same cores. With ``--demo`` nothing is measured: a scheduler and two workers
+are started on loopback, `routerlib train` and `routerlib predict` run on them, and everything ends.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from distributed import Client
 from losses import log_losses, with_interval
 from outcome_tables import read_nine
 from threadpoolctl import threadpool_limits
@@ -32,18 +34,22 @@ from threadpoolctl import threadpool_limits
 from routerlib.evaluation.compare import compare
 from routerlib.features.prompt_columns import GROUPS
 from routerlib.features.reading import read_here
+from routerlib.outcomes.outcomes import Outcomes
 from routerlib.outcomes.worlds import make_world
 from routerlib.routers.distributed.batches import BatchReader, read_as_parquet
 from routerlib.routers.distributed.boosters import BoosterTrainer
 from routerlib.routers.distributed.fit import fit_distributed
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.lightgbm.boosting import boosted_by
+from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.training.train import train_router
 
 PATIENCE_S = 60
 DEMO_PROMPTS = 4000
 # Prompts and candidates that speed is measured with.
-SIZES = ((48_000, 2), (30_000, 9))
+SIZES = ((200_000, 2), (60_000, 9))
+# Each worker has a core.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 # Work of each kind that the ceiling is measured with: a second or so.
 ADDED, MULTIPLIED, STREAMED = 10_000_000, 20, 20
 # Candidates of the public table that the quality is measured on.
@@ -110,45 +116,96 @@ def through_memory(seed: int) -> float:
 def print_speed(n_prompts: int, n_models: int) -> None:
     """Print seconds of reading prompts, and of a whole fit, and what two workers bring."""
     world = make_world(n_prompts, n_models=n_models, kind="price").outcomes
-    took, _ = timed(lambda: world.groups)  # found once, whoever trains
-    print(f"\n{n_prompts} prompts, {n_models} candidates; near-duplicates took {took:.1f} s before")
     begun = time.perf_counter()
+    _ = world.groups  # found once, whoever trains
+    took = time.perf_counter() - begun
+    print(f"\n{n_prompts} prompts, {n_models} candidates; near-duplicates took {took:.1f} s before")
+    begun, used = time.perf_counter(), time.process_time()
     read_here(list(world.prompts), GROUPS, None)
-    features = time.perf_counter() - begun
-    took, used = timed(lambda: train_router(world))
-    rows = [("this process", features, took, used, 0.0)]
+    read, begun = Took.since(begun, used), time.perf_counter()
+    used = time.process_time()
+    router = train_router(world)
+    rows = [("this process", read, Took.since(begun, used))]
     for n_workers in (1, 2):
-        with Workers(None, n_workers) as workers, tempfile.TemporaryDirectory() as folder:
+        with TemporaryDirectory() as home, own_cluster(Path(home), n_workers) as workers:
+            folder = Path(home) / "work"
             workers.client.run(read_as_parquet, ["warm"], GROUPS)
-            reader = BatchReader(workers, Path(folder) / "features")
-            begun = time.perf_counter()
-            reader(list(world.prompts), GROUPS, None)
-            features = time.perf_counter() - begun
-            busy = busiest(workers)
-            took, used = timed(lambda: fit_distributed(world, workers.client, folder=folder))
-            rows.append((f"{n_workers} workers", features, took, used, busiest(workers) - busy))
-    names = ["who", "features s", "whole fit s", "fit: this process CPU s", "busiest worker CPU s"]
-    table = pd.DataFrame(rows, columns=names)
-    print(table.round(2).to_string(index=False))
-    one, two = rows[1], rows[2]
-    print(
-        f"2 workers against 1: features {one[1] / two[1]:.2f} times, "
-        f"whole fit {one[2] / two[2]:.2f} times; by processor seconds of this process and the "
-        f"busiest worker, one after the other, {sum(one[3:]) / sum(two[3:]):.2f} times"
-    )
+            reader = BatchReader(workers, folder / "features")
+            read = measured(workers, partial(reader, list(world.prompts), GROUPS, None))
+            made = list[LGBMRouter]()
+            fit = measured(workers, partial(fit_into, made, world, workers, folder))
+            if made[0].router_hash_ != router.router_hash_:
+                sys.exit("a cluster made another router than this process")
+            rows.append((f"{n_workers} worker{'s' * (n_workers > 1)}", read, fit))
+    for number, what in ((1, "features"), (2, "whole fit")):
+        table = pd.DataFrame([row[number] for row in rows], index=[row[0] for row in rows])
+        print(f"\n{what}, in seconds\n{table.round(2).to_string()}")
+        one, two = rows[1][number], rows[2][number]
+        alone = [each.this_process + each.scheduler + each.busiest_worker for each in (one, two)]
+        print(
+            f"2 workers against 1: {one.passed / two.passed:.2f} times; by processor seconds of "
+            f"this process, scheduler and busiest worker one after the other, "
+            f"{alone[0] / alone[1]:.2f} times"
+        )
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    """Return the seconds of one call, and the processor seconds of this process in it."""
-    begun, used = time.perf_counter(), time.process_time()
+class Took(NamedTuple):
+    """Seconds that passed, processor seconds of each, and the share of time that workers work."""
+
+    passed: float
+    this_process: float
+    scheduler: float = 0.0
+    busiest_worker: float = 0.0
+    workers_at_work: float = 1.0
+
+    @classmethod
+    def since(cls, begun: float, used: float) -> Took:
+        """Return what this process took alone."""
+        return cls(time.perf_counter() - begun, time.process_time() - used)
+
+
+def measured(workers: Workers, work: Callable[[], Any]) -> Took:
+    """Return what a work takes on workers."""
+    client = workers.client
+    client.get_task_stream()  # from here on it is kept
+    at, begun, used = time.time(), time.perf_counter(), time.process_time()
+    scheduler, of_workers = client.run_on_scheduler(process_s), client.run(process_s)
     work()
-    return time.perf_counter() - begun, time.process_time() - used
+    passed, used = time.perf_counter() - begun, time.process_time() - used
+    after = client.run(process_s)
+    spans = (each for task in client.get_task_stream(start=at) for each in task["startstops"])
+    busy = sum(each["stop"] - each["start"] for each in spans if each["action"] == "compute")
+    return Took(
+        passed,
+        used,
+        client.run_on_scheduler(process_s) - scheduler,
+        max(after[worker] - of_workers[worker] for worker in after),
+        busy / (passed * len(after)),
+    )
 
 
-def busiest(workers: Workers) -> float:
-    """Return the processor seconds of the worker that has used most."""
-    return float(max(workers.client.run(time.process_time).values()))
+def fit_into(made: list[LGBMRouter], world: Outcomes, workers: Workers, folder: Path) -> None:
+    """Fit on workers."""
+    made.append(fit_distributed(world, workers.client, folder=folder))
+
+
+def process_s() -> float:
+    """Return the processor seconds of whoever is asked."""
+    return time.process_time()
+
+
+@contextmanager
+def own_cluster(home: Path, n_workers: int) -> Iterator[Workers]:
+    """Run a scheduler and workers with a thread each on loopback, and connect to them."""
+    with ExitStack() as stack:
+        address = stack.enter_context(scheduler(home))
+        for _ in range(n_workers):
+            stack.enter_context(ended("dask", "worker", address, "--nthreads", "1"))
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(n_workers, timeout=PATIENCE_S)
+            with Workers(client) as workers:
+                yield workers
 
 
 def print_quality() -> None:
@@ -159,7 +216,7 @@ def print_quality() -> None:
         return
     train, test = outcomes.of_models(outcomes.models[:N_CANDIDATES]).split(0.3, 0)
     routers = {"one machine": train_router(train)}
-    with tempfile.TemporaryDirectory() as folder, Workers(None, 2) as workers:
+    with TemporaryDirectory() as folder, Workers(None, 2) as workers:
         routers["cluster"] = fit_distributed(train, workers.client, folder=folder)
         trainer = BoosterTrainer(workers, Path(folder) / "dealt", most_bytes=0)
         with closing(trainer), boosted_by(trainer):
@@ -195,7 +252,7 @@ def told(row: pd.Series, metric: str) -> str:
 
 def demo(n_prompts: int) -> None:
     """Train and predict by the commands, on a scheduler and two workers on loopback."""
-    with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
+    with TemporaryDirectory() as home, ExitStack() as stack:
         table, log, model = (Path(home) / name for name in ("table.parquet", "logs.db", "r.pkl"))
         world = make_world(n_prompts, n_models=2, kind="price").outcomes
         columns = {"prompt": list(world.prompts)}
@@ -234,7 +291,10 @@ def scheduler(home: Path) -> Iterator[str]:
 def ended(*words: str) -> Iterator[None]:
     """Run a module with its words as long as the block lasts, silently."""
     with subprocess.Popen(
-        [sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | ONE_THREAD,
     ) as process:
         try:
             yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
@@ -24,6 +24,11 @@ class Doer(Protocol):
     ) -> Callable[[], list[Result]]:
         """Have pieces done, and return what waits for their results, in their order."""
 
+    def each(
+        self, function: Callable[..., Result], pieces: Iterable[tuple[Any, ...]], what: str, n: int
+    ) -> Iterator[Result]:
+        """Have pieces done, and yield their results, in their order; few are held at a time."""
+
 
 class _Here:
     """Does one piece after the other in this process."""
@@ -35,6 +40,11 @@ class _Here:
         self, function: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], what: str
     ) -> Callable[[], list[Result]]:
         return lambda: [function(*piece) for piece in watched(pieces, what, len(pieces))]
+
+    def each(
+        self, function: Callable[..., Result], pieces: Iterable[tuple[Any, ...]], what: str, n: int
+    ) -> Iterator[Result]:
+        return (function(*piece) for piece in watched(pieces, what, n))
 
 
 _HERE = _Here()
@@ -65,6 +75,19 @@ def begin(
     [(3, 1), (2, 1)]
     """
     return (_DOER.get() or _HERE).begin(function, pieces, what)
+
+
+def each(
+    function: Callable[..., Result], pieces: Iterable[tuple[Any, ...]], what: str, n: int
+) -> Iterator[Result]:
+    """Have pieces done as `begin` does, where pieces or results are too large to hold all of them.
+
+    `n`: how many pieces there are.
+
+    >>> list(each(divmod, ((number, 2) for number in (7, 8)), "divisions", 2))
+    [(3, 1), (4, 0)]
+    """
+    return (_DOER.get() or _HERE).each(function, pieces, what, n)
 
 
 @contextmanager

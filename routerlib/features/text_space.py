@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from routerlib.features import pieces
 from routerlib.records.arrays import pack_array, some_rows, unpack_array
 from routerlib.weights.embedding import N_TOKENS, Encoded, token_vectors, unit_rows
 
@@ -17,6 +18,8 @@ _MAX_WORDING = 256
 _MIN_WORDING_PROMPTS = 8
 # So many texts, as a byte counts, are looked for in the terms together; and from so many on.
 _TEXTS_TOGETHER, _FEWEST_TOGETHER = 256, 8
+# Of so many texts the terms are looked up as one piece of a training.
+_TEXTS_APART = 4096
 _MAX_DIMENSIONS = 256
 # More texts change the directions by less than the choice of the texts does.
 MOST_SPACED = 32_768
@@ -93,6 +96,20 @@ class TermIndex:
         for start, end in pairwise([0, *ends.tolist()]):
             some = weights[start:end]
             yield columns[start:end], some / max(float(np.sqrt(some @ some)), 1e-12)
+
+    def sums(self, table: np.ndarray, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return what the terms of each text add to its place, shape (n_texts, n_dimensions).
+
+        `table` (n_terms, n_dimensions): what a unit of each term adds.
+        `tokens, lengths`: of all texts, one after the other, and how many each has.
+        """
+        # A worker's arrays begin at any byte; of such a one numpy copies all to take a few rows.
+        table = np.require(table, requirements="A")
+        found = np.empty((len(lengths), table.shape[1]), dtype=np.float32)
+        texts = np.split(tokens, np.cumsum(lengths)[:-1])
+        for row, (columns, weights) in enumerate(self.rows(texts)):
+            found[row] = weights @ table.take(columns, axis=0)
+        return found
 
     def by_token(self, ids: np.ndarray, table: np.ndarray, onto: np.ndarray) -> np.ndarray:
         """Deal what each term of a text adds to its tokens; both of a pair get half.
@@ -218,7 +235,7 @@ class TextSpace:
         rows = some_rows(len(surface), MOST_SPACED)
         space, matrix = cls._fit(encoded.take(rows), surface[rows], random_state)
         if len(surface) > MOST_SPACED:
-            return space, space.place(encoded, surface)
+            return space, space._placed_by_many(encoded, surface)
         ends = pairwise(matrix.indptr.tolist())
         known = ((matrix.indices[at:end], matrix.data[at:end]) for at, end in ends)
         return space, space._placed(encoded, surface, known)
@@ -257,8 +274,26 @@ class TextSpace:
         terms: Iterable[tuple[np.ndarray, np.ndarray]],
     ) -> Place:
         """Return where prompts stand; `terms` as of `TermIndex.rows`."""
-        # Some at a time, and added where it stands: no second table of all is made.
-        counts = np.empty(surface.shape, dtype=np.float32)
+        place = self._without_terms(encoded, surface)
+        table = self._floats["terms"]
+        for row, (columns, weights) in enumerate(terms):
+            place.coordinates[row] += weights @ table.take(columns, axis=0)
+        return place
+
+    def _placed_by_many(self, encoded: Encoded, surface: np.ndarray) -> Place:
+        """Return the same, where workers may look the terms up: it is most of the work."""
+        place = self._without_terms(encoded, surface)
+        known = pieces.share(self.index), pieces.share(self._floats["terms"])
+        starts = range(0, len(surface), _TEXTS_APART)
+        some = (encoded.token_ids[start : start + _TEXTS_APART] for start in starts)
+        work = ((*known, np.concatenate(ids), np.array(list(map(len, ids)))) for ids in some)
+        found = pieces.each(TermIndex.sums, work, "places of prompts", len(starts))
+        for start, sums in zip(starts, found, strict=True):
+            place.coordinates[start : start + _TEXTS_APART] += sums
+        return place
+
+    def _without_terms(self, encoded: Encoded, surface: np.ndarray) -> Place:
+        counts = np.empty(surface.shape, dtype=np.float32)  # some at a time: no second table
         for start in range(0, len(surface), _TEXTS_TOGETHER):
             logs = _signed_log(surface[start : start + _TEXTS_TOGETHER])
             some = _standardized(logs, self.count_means, self.count_scales)
@@ -271,8 +306,6 @@ class TextSpace:
         del surroundings
         if "encoder" in tables and encoded.neural is not None:
             coordinates += unit_rows(encoded.neural).astype(np.float32) @ tables["encoder"]
-        for row, (columns, weights) in enumerate(terms):
-            coordinates[row] += weights @ tables["terms"].take(columns, axis=0)
         return Place(coordinates, counts)
 
     def spread(self, encoded: Encoded, counts: np.ndarray, slopes: np.ndarray) -> Spread:

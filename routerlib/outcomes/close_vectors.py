@@ -31,10 +31,11 @@ def close_pairs(
     what is left of them, bound their cosine (Cauchy and Schwarz); only where the bound reaches the
     threshold all is multiplied. Of more rows only those are compared that have one of their eight
     nearest centres in common, and may come more than once; how many pairs are missed is measured
-    on 500 rows and logged.
+    on 500 rows and told.
 
     `unit` (n_rows, n_dimensions): float32, of length 1 or 0.
-    `told`: gets a line once all pairs are yielded, where they were looked for around centres.
+    `told`: gets a line once all pairs are yielded, where they were looked for around centres;
+        None = it is logged.
 
     >>> unit = np.array([[1, 0], [0, 1], [0.8, 0.6]], dtype=np.float32)
     >>> np.hstack(list(close_pairs(unit, 0.8))).tolist()
@@ -81,14 +82,24 @@ def _close_in_lists(
         others, at = np.nonzero(unit @ unit[some].T >= cosine)
         pairs = np.sort([some[at], others], axis=0)
         exact.append(pairs[:, pairs[0] < pairs[1]])
-    keys = [pairs[0] * len(unit) + pairs[1] for pairs in map(np.hstack, (exact, kept))]
-    recall = (
+    recall = _told_recall(len(unit), n_measured, np.hstack(exact), np.hstack(kept))
+    if told is None:
+        _logger.warning("texts of one meaning among %d were %s", len(unit), recall)
+    else:
+        told.append(recall)
+
+
+def _told_recall(n_rows: int, n_measured: int, exact: np.ndarray, found: np.ndarray) -> str:
+    """Say how many of the pairs of some rows were found, `exact, found` (2, n_pairs)."""
+    if not exact.size:
+        return (
+            f"looked for around centres: {n_measured} of them, compared with all, have none to find"
+        )
+    keys = [pairs[0] * n_rows + pairs[1] for pairs in (exact, found)]
+    return (
         f"looked for around centres: it found {int(np.isin(keys[0], keys[1]).sum())} of the "
         f"{len(keys[0])} pairs that looking at all finds for {n_measured} of them"
     )
-    _logger.warning("texts of one meaning among %d were %s", len(unit), recall)
-    if told is not None:
-        told.append(recall)
 
 
 def _lists(vectors: np.ndarray) -> Iterator[np.ndarray]:

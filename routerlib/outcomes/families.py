@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -16,6 +17,8 @@ from routerlib.outcomes.similar_sets import connected, merged, sets_of
 from routerlib.records.brief import n_of
 from routerlib.records.trajectories import spoken_text
 from routerlib.weights.embedding import encode, unit_rows
+
+_logger = logging.getLogger(__name__)
 
 Rule = Literal["copies", "templates", "wording", "meaning"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -118,7 +121,21 @@ def families_of(prompts: Sequence[str]) -> Families:
         n_joined[rule] = len(np.unique(groups)) - len(np.unique(wider))
         groups, is_in_common = wider, is_in_common | is_form
     approximated = {rule: " ".join(lines) for rule, lines in told.items() if lines}
+    if approximated:
+        _logger.warning("near-duplicates of %d prompts: %s", len(prompts), _in_words(approximated))
     return Families(groups, copies, n_joined, is_in_common, approximated)
+
+
+def _in_words(approximated: Mapping[Rule, str]) -> str:
+    """Say how pairs were looked for, of rules that say the same once.
+
+    >>> _in_words({"copies": "looked for by hashing", "wording": "looked for by hashing"})
+    'copies and wording looked for by hashing'
+    """
+    rules: dict[str, list[str]] = {}
+    for rule, how in approximated.items():
+        rules.setdefault(how, []).append(rule)
+    return "; ".join(f"{' and '.join(names)} {how}" for how, names in rules.items())
 
 
 def _equal(texts: Sequence[Masked]) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from routerlib.features.prompt_columns import GROUPS, PromptColumns
 from routerlib.features.reading import read_here
 from routerlib.features.text_space import TextSpace
 from routerlib.outcomes import close_vectors, set_join
+from routerlib.outcomes.families import families_of
 from routerlib.outcomes.worlds import make_world
 from routerlib.records.arrays import some_rows
 
@@ -60,5 +63,24 @@ def test_how_groups_of_very_many_prompts_were_found_is_said_and_kept(
     features.learn(list(train.prompts), train)
     told = PromptColumns.from_state(features.to_state()).approximated(len(train))
     assert list(told) == ["groups: copies", "groups: wording", "groups: meaning"]
-    assert "looked for by hashing: it found" in told["groups: copies"]
-    assert "looked for around centres: it found" in told["groups: meaning"]
+    assert "looked for by hashing: " in told["groups: copies"]
+    assert "looked for around centres: " in told["groups: meaning"]
+
+
+def test_of_many_prompts_without_near_duplicates_it_is_said_once_that_there_was_none_to_miss(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(set_join, "EXACT_UP_TO", 50)
+    monkeypatch.setattr(set_join, "_MOST_LOOKED_UP", -1)
+    monkeypatch.setattr(close_vectors, "EXACT_UP_TO", 50)
+    monkeypatch.setattr(close_vectors, "_ROWS_PER_CENTRE", 20)
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefghijklmnop"), 7)) for _ in range(3000)]
+    prompts = [" ".join(rng.choice(words, 12)) for _ in range(120)]
+    with caplog.at_level(logging.WARNING):
+        found = families_of(prompts)
+    assert len(set(found.groups)) == 120
+    (told,) = (each.getMessage() for each in caplog.records)
+    hashing = "looked for by hashing: 120 of them, searched exactly, have none to find"
+    assert f"near-duplicates of 120 prompts: copies and wording {hashing}; meaning " in told
+    assert told.endswith("around centres: 120 of them, compared with all, have none to find")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,20 @@ def test_estimates_are_those_of_the_plain_formula() -> None:
         weights = np.exp((row[best] - row.max()) / 0.1)[:, np.newaxis] * ~np.isnan(targets[best])
         total = (weights * np.nan_to_num(targets[best])).sum(axis=0) + np.nanmean(targets, axis=0)
         np.testing.assert_allclose(expected, total / (weights.sum(axis=0) + 1), atol=1e-6)
+
+
+def test_neighbours_travel_without_what_can_be_made_anew() -> None:
+    rng = np.random.default_rng(0)
+    vectors, folds = rng.standard_normal((9000, 16)), np.arange(9000) % 5
+    near = Neighbours.fit(vectors, rng.random((9000, 2)))
+    assert near.index is not None
+    sent = pickle.dumps(near)
+    found = pickle.loads(sent)
+    assert len(sent) < 2.2 * near.vectors.nbytes
+    np.testing.assert_array_equal(found.predict(vectors[:50]), near.predict(vectors[:50]))
+    function, (vectors_, targets, *rest) = near.__reduce__()
+    shifted = np.frombuffer(b"-" + targets.tobytes(), offset=1).reshape(targets.shape)
+    assert not shifted.flags.aligned  # as it may come to a worker
+    assert function(vectors_, shifted, *rest).targets.flags.aligned
+    some = slice(100, 150)
+    np.testing.assert_array_equal(found.held_out(folds, some), near.held_out(folds, some))

@@ -22,8 +22,11 @@ from distributed import Client, LocalCluster
 
 import routerlib as rl
 from routerlib.cli import main
+from routerlib.features import text_space
+from routerlib.features.pieces import done_by
 from routerlib.features.prompt_columns import GROUPS
 from routerlib.features.reading import read_here
+from routerlib.features.text_space import TextSpace
 from routerlib.outcomes.worlds import make_world
 from routerlib.routers.distributed import batches
 from routerlib.routers.distributed.batches import BatchReader
@@ -108,6 +111,13 @@ def test_a_worker_that_dask_starts_in_place_of_another_keeps_memory_too(address:
     assert [name.partition("-")[0] for name in told if name not in left] == ["KeepsMemory"]
 
 
+def test_a_client_that_somebody_has_closed_meanwhile_is_left_alone(address: str) -> None:
+    client = Client(address, set_as_default=False)
+    with Workers(client) as workers:
+        client.close()
+    assert workers.client.status == "closed"
+
+
 def plugins(dask_scheduler: Any) -> list[str]:
     return list(dask_scheduler.worker_plugins)  # dask's own among them
 
@@ -160,6 +170,20 @@ def test_workers_out_of_reach_are_asked_through_their_scheduler(
 
 async def out_of_reach() -> bool:
     return False
+
+
+def test_workers_place_prompts_as_this_process_does(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_space, "MOST_SPACED", 1000)
+    monkeypatch.setattr(text_space, "_TEXTS_APART", 512)
+    encoded, counts = read_here(list(WORLD.prompts), GROUPS, None)
+    space, alone = TextSpace.fit(encoded, counts, 0)
+    with Workers(address) as workers, done_by(Pieces(workers)):
+        _, found = TextSpace.fit(encoded, counts, 0)
+    for place in (found, space.place(encoded, counts)):
+        np.testing.assert_array_equal(place.coordinates, alone.coordinates)
+        np.testing.assert_array_equal(place.counts, alone.counts)
 
 
 def test_the_router_of_a_cluster_is_the_one_of_one_machine(

@@ -102,6 +102,12 @@ class Neighbours:
         index = ListIndex.fit(unit.astype(np.float32)) if len(unit) > MOST_LOOKED_AT else None
         return cls(unit, targets.copy(order="C"), n_neighbors, temperature, index)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # On the way to a worker: of what can be made anew there, nothing; it is four times as much.
+        lists = None if self.index is None else (self.index.centres, self.index.lists)
+        given = self.vectors, self.targets, self.n_neighbors, self.temperature
+        return _made_anew, (*given, lists)
+
     def predict(self, vectors: np.ndarray) -> np.ndarray:
         """Return predictions of shape (n_prompts, n_targets)."""
         unit = unit_rows(vectors).astype(np.float32, copy=False)
@@ -227,6 +233,19 @@ class Neighbours:
             state["temperature"],
             index,
         )
+
+
+def _made_anew(
+    vectors: np.ndarray,
+    targets: np.ndarray,
+    n_neighbors: int,
+    temperature: float,
+    lists: tuple[np.ndarray, np.ndarray] | None,
+) -> Neighbours:
+    index = None if lists is None else ListIndex(*lists, vectors.astype(np.float32))
+    # They come beginning at any byte; of such an array numpy copies all to take a few rows.
+    targets = np.require(targets, requirements="A")
+    return Neighbours(vectors, targets, n_neighbors, temperature, index)
 
 
 def _held_out(neighbours: Neighbours, folds: np.ndarray, start: int) -> np.ndarray:

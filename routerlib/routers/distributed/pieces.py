@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
 from routerlib.features.pieces import Result, Value
-from routerlib.routers.distributed.work import Shared, all_begun
+from routerlib.routers.distributed.work import Shared, all_begun, each_result
 from routerlib.routers.distributed.workers import Workers
 
 # What is larger stays in this process: a worker has to hold a few of them at a time.
@@ -37,6 +37,13 @@ class Pieces:
             return lambda: [function(*map(_itself, piece)) for piece in pieces]
         work = [(function, *piece) for piece in pieces]
         return all_begun(self.workers, one_threaded, work, what)
+
+    def each(
+        self, function: Callable[..., Result], pieces: Iterable[tuple[Any, ...]], what: str, n: int
+    ) -> Iterator[Result]:
+        """Have workers do pieces, and yield their results in order; some are ahead at a time."""
+        work = ((function, *piece) for piece in pieces)
+        return each_result(self.workers, one_threaded, work, what, n)
 
 
 def one_threaded(function: Callable[..., Result], *given: Any) -> Result:

@@ -147,6 +147,11 @@ class Workers:
                 self.client.register_plugin(plugin, name)
             self._plugins.append(name)
 
+    def _unset(self) -> None:
+        for name in self._plugins:
+            with suppress(OSError):
+                self.client.unregister_worker_plugin(name)
+
     async def _reach(self, addresses: Sequence[str]) -> bool:
         """Tell whether this process can connect to all workers: a scheduler may stand between."""
         for address in addresses:
@@ -191,9 +196,8 @@ class Workers:
             if self._started is not None:
                 self._stop()
             elif self.client is not None:
-                for name in self._plugins:
-                    with suppress(OSError):
-                        self.client.unregister_worker_plugin(name)
+                if self.client.status == "running":  # somebody else may have closed theirs
+                    self._unset()
                 if isinstance(self._given, str):
                     self.client.close()
         finally:
