@@ -11,7 +11,7 @@ from routerlib.features.learners.stack import QualityLearner
 from routerlib.features.text_space import Place
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.routers.lightgbm.scoring import Scorer
-from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models
+from routerlib.routers.lightgbm.tree_text import merge_models, read_trees
 from routerlib.routers.rivals import LearnerRouter
 
 # As many main directions as the embedding group of `PromptFeatures` has by default.
@@ -33,7 +33,7 @@ class UntunedTrees:
         self.text = text
         self.n_columns = n_columns
         self.n_models = n_models
-        self._scorer = Scorer(check_model_text(text, n_columns, n_models), n_models)
+        self._scorer = Scorer(read_trees(text, n_columns, n_models), n_models)
 
     @classmethod
     def fit(cls, place: Place, quality: np.ndarray, random_state: int) -> Self:

@@ -24,7 +24,7 @@ from routerlib.routers.lightgbm.boosters import (
 )
 from routerlib.routers.lightgbm.router import LGBMRouter
 from routerlib.routers.lightgbm.scoring import Scorer
-from routerlib.routers.lightgbm.tree_text import check_model_text
+from routerlib.routers.lightgbm.tree_text import check_model_text, read_trees
 from routerlib.routers.loading import load_router
 
 PROMPTS = ["What is 3 times 4?", "Tell me about the sea.", ""]
@@ -87,6 +87,9 @@ ALTERATIONS: dict[str, tuple[str, Callable[[list[str]], list[str]], str]] = {
     "no number": ("threshold", lambda t: ["1e5e", *t[1:]], "could not convert"),
     "no integer": ("internal_count", lambda c: ["1.5", *c[1:]], "invalid literal"),
     "endless": ("leaf_value", lambda v: ["1e999", *v[1:]], "leaf_value that are not finite"),
+    "read by Python alone": ("leaf_count", lambda c: ["1_0", *c[1:]], "not written as its size"),
+    "below all": ("left_child", lambda c: ["-99999999999999999999", *c[1:]], "beyond all bounds"),
+    "no beginning": ("threshold", lambda t: ["-inf", *t[1:]], "threshold that are not finite"),
     "large": ("leaf_count", lambda c: ["99999999999", *c[1:]], "beyond all bounds"),
 }
 
@@ -139,7 +142,7 @@ def test_boosters_of_every_kind_open_and_predict_the_same() -> None:
         (train_classifier(rows, classes, 0), 3),
         (train_classifier(rows, rare, 0), 3),
     ]:
-        scorer = Scorer(check_model_text(booster.model_to_string(), 3, n_classes), n_classes)
+        scorer = Scorer(read_trees(booster.model_to_string(), 3, n_classes), n_classes)
         told = booster.predict(columns, raw_score=True).reshape(200, n_classes)
         np.testing.assert_array_equal(scorer.raw(columns), told)
         alone = [scorer.raw(row[np.newaxis])[0] for row in columns]
@@ -164,7 +167,7 @@ def test_wide_trees_and_missing_numbers_are_scored_as_lightgbm_does(n_leaves: in
     assert set(kinds) == {"2", "8", "10"}
     asked = np.vstack([columns, np.full(4, np.nan), np.zeros(4), np.full(4, np.inf)])
     told = booster.predict(asked, raw_score=True)
-    np.testing.assert_array_equal(Scorer(check_model_text(text, 4), 1).raw(asked)[:, 0], told)
+    np.testing.assert_array_equal(Scorer(read_trees(text, 4), 1).raw(asked)[:, 0], told)
 
 
 def test_a_split_of_missing_numbers_from_all_others_is_scored_as_lightgbm_does() -> None:
@@ -179,7 +182,7 @@ def test_a_split_of_missing_numbers_from_all_others_is_scored_as_lightgbm_does()
     assert "inf" in thresholds
     asked = np.vstack([columns, np.full(2, np.nan), np.zeros(2), np.full(2, np.inf)])
     told = booster.predict(asked, raw_score=True)
-    np.testing.assert_array_equal(Scorer(check_model_text(text, 2), 1).raw(asked)[:, 0], told)
+    np.testing.assert_array_equal(Scorer(read_trees(text, 2), 1).raw(asked)[:, 0], told)
     for other in ("-inf", "nan", "infinity"):
         altered = text.replace("threshold=inf", f"threshold={other}")
         with pytest.raises(ValueError, match="altered"):
@@ -191,7 +194,7 @@ def test_a_tree_of_more_leaves_than_a_word_has_bits_is_refused() -> None:
     settings = {"num_leaves": 65, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1}
     booster = lgb.train(settings, lgb.Dataset(columns, columns[:, 0]), num_boost_round=1)
     with pytest.raises(ValueError, match="a tree has 65 leaves, at most 64 can be asked"):
-        Scorer(booster.model_to_string(), 1)
+        Scorer(read_trees(booster.model_to_string(), 2), 1)
 
 
 def test_boosters_that_share_their_rows_are_the_same_as_alone() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from routerlib.records.arrays import Floats
 from routerlib.routers.lightgbm.scoring import Scorer
-from routerlib.routers.lightgbm.tree_text import check_model_text
+from routerlib.routers.lightgbm.tree_text import read_trees
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -43,7 +43,7 @@ class AnswerTrees:
 
     def __init__(self, text: str, n_columns: int) -> None:
         self.text, self.n_columns = text, n_columns
-        self._scorer = Scorer(check_model_text(text, n_columns, 1), 1)
+        self._scorer = Scorer(read_trees(text, n_columns, 1), 1)
 
     @classmethod
     def fit(

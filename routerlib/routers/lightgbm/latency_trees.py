@@ -20,7 +20,7 @@ from routerlib.routers.lightgbm.binned import BinnedRows
 from routerlib.routers.lightgbm.boosters import raw_scores, wanted_mean, wanted_quantile
 from routerlib.routers.lightgbm.boosting import Wanted, boost
 from routerlib.routers.lightgbm.scoring import Scorer
-from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models
+from routerlib.routers.lightgbm.tree_text import merge_models, read_trees
 from routerlib.routers.usual_latencies import FIELDS, UsualLatencies, known_seconds, upper_level
 
 # With fewer calls the trees were no better than one number for all prompts.
@@ -46,7 +46,7 @@ class LatencyTrees:
             raise ValueError(f"trees of latency have shapes {outputs.shape} and {lines.shape}")
         self._scorer = None
         if n_outputs:
-            sound = check_model_text(text, len(SURFACE_NAMES), n_outputs)
+            sound = read_trees(text, len(SURFACE_NAMES), n_outputs)
             self._scorer = Scorer(sound, n_outputs)
 
     @classmethod

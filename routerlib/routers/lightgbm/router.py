@@ -28,7 +28,7 @@ from routerlib.routers.lightgbm.fit_blend import begin_out_of_fold, fit_blend
 from routerlib.routers.lightgbm.labels import best_labels, have_few_labels
 from routerlib.routers.lightgbm.latency_trees import LatencyTrees
 from routerlib.routers.lightgbm.scoring import Scorer
-from routerlib.routers.lightgbm.tree_text import check_model_text
+from routerlib.routers.lightgbm.tree_text import read_trees
 from routerlib.routers.lightgbm.trees import N_BAGS, CostTrees, QualityTrees
 from routerlib.routers.usual_latencies import UsualLatencies
 
@@ -287,7 +287,7 @@ class LGBMRouter(ExplainedRouter):
         """Take up the trees of ``objective="best_model"``; None: one candidate is always best."""
         self._classifier_text, self._classifier = text, None
         if text is not None:
-            sound = check_model_text(text, n_columns, len(self._classes))
+            sound = read_trees(text, n_columns, len(self._classes))
             self._classifier = Scorer(sound, len(self._classes))
 
     def _estimate(

@@ -9,11 +9,11 @@ the last bit, for many rows in a fourth of its time, for one row in half of it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from math import isnan
 
 import numpy as np
+
+from routerlib.routers.lightgbm.tree_text import Trees
 
 # So many rows at once as a processor's own memory holds, with all that is asked of them.
 _ROWS_AT_ONCE = 64
@@ -24,30 +24,24 @@ _WORDS = (np.uint8, np.uint16, np.uint32, np.uint64)
 _KINDS = 16
 _MISSING = np.zeros(_KINDS)
 _MISSING[10], _MISSING[8] = -np.inf, np.nan
-_TREE = re.compile(
-    r"^split_feature=(.*)\n.*\nthreshold=(.*)\ndecision_type=(.*)\n"
-    r"left_child=(.*)\nright_child=(.*)\nleaf_value=(.*)$",
-    re.MULTILINE,
-)
 
 
 class Scorer:
-    """Trees from a model text that `check_model_text` has found sound.
+    """Trees of a model text, as `routerlib.routers.lightgbm.tree_text.read_trees` reads them.
 
     >>> from routerlib.routers.lightgbm.binned import BinnedRows
     >>> from routerlib.routers.lightgbm.boosters import train_cost
+    >>> from routerlib.routers.lightgbm.tree_text import read_trees
     >>> columns = np.random.default_rng(0).random((40, 2))
     >>> booster = train_cost(BinnedRows(columns), columns[:, 0], random_state=0)
-    >>> scores = Scorer(booster.model_to_string(), 1).raw(columns)
+    >>> scores = Scorer(read_trees(booster.model_to_string(), 2), 1).raw(columns)
     >>> bool((scores[:, 0] == booster.predict(columns, raw_score=True)).all())
     True
     """
 
-    def __init__(self, text: str, n_classes: int) -> None:
+    def __init__(self, trees: Trees, n_classes: int) -> None:
         self._n_classes = n_classes
-        *fields, leaves = zip(*_TREE.findall(text), strict=True)
-        n_leaves = np.array([len(values.split()) for values in leaves])
-        features, thresholds, kinds, left, right = map(_numbers, fields)
+        n_leaves, features, thresholds, kinds, left, right, leaves = trees
         # Many nodes ask the same: one number for the feature and how it may be missing, and one
         # for the threshold, as the two parts of a complex one, which numpy sorts fastest.
         asked = np.empty(len(thresholds), dtype=complex)
@@ -62,7 +56,7 @@ class Scorer:
         self._if_no, self._change = no, yes ^ no
         is_leaf = np.arange(n_leaves.max()) < n_leaves[:, np.newaxis]
         self._values = np.zeros(is_leaf.shape)
-        self._values[is_leaf] = _numbers(leaves)
+        self._values[is_leaf] = leaves
         self._starts = np.arange(len(is_leaf))[:, np.newaxis] * n_leaves.max()
 
     def raw(self, columns: np.ndarray) -> np.ndarray:
@@ -99,10 +93,6 @@ class Scorer:
         # One tree after the other, as LightGBM adds them: numpy sums a single column in pairs.
         sums = np.add.reduce(rounds, axis=0) if rounds.shape[1] > 1 else np.cumsum(rounds)[-1:]
         return sums.reshape(self._n_classes, -1)
-
-
-def _numbers(fields: Sequence[str]) -> np.ndarray:
-    return np.array(" ".join(fields).split(), dtype=float)
 
 
 def _dealt(values: np.ndarray, is_node: np.ndarray) -> np.ndarray:

@@ -9,10 +9,12 @@ as LightGBM writes a model of nine classes, take one call. Only raw scores mean 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
+from typing import NamedTuple, Self
+
+import numpy as np
 
 # Format v4, exactly as `Booster.model_to_string` writes it for numeric features.
 _HEAD = re.compile(
@@ -35,11 +37,13 @@ _FIELDS = (
 )
 # A split of missing numbers from all others has no end.
 _NO_END = "inf"
-_NUMBERS = dict.fromkeys(_FIELDS, r"[-+.\de ]*") | {"threshold": rf"(?:[-+.\de ]|{_NO_END})*"}
-_TREE = re.compile(
+_WRITTEN_BY = dict.fromkeys(_FIELDS, b"-+.0123456789e ") | {"threshold": b"-+.0123456789einf "}
+# The lines of a tree that stand before its fields and behind them.
+_N_BEFORE, _N_AFTER = 3, 4
+_N_LINES = _N_BEFORE + len(_FIELDS) + _N_AFTER
+_AROUND = re.compile(
     r"Tree=(?P<number>\d{1,9})\nnum_leaves=(?P<num_leaves>\d{1,9})\nnum_cat=0\n"
-    + "".join(rf"{field}=(?P<{field}>{numbers})\n" for field, numbers in _NUMBERS.items())
-    + r"is_linear=0\nshrinkage=\d+(?:\.\d+)?(?:e-?\d+)?\n\n\n"
+    r"is_linear=0\nshrinkage=\d+(?:\.\d+)?(?:e-?\d+)?\n\n"
 )
 _OBJECTIVES = ("cross_entropy", "regression", "quantile")
 # Where a missing number goes; others are splits on categories, or call zeros missing.
@@ -55,33 +59,144 @@ _NOTHING = (
 )
 
 
+class Trees(NamedTuple):
+    """What decides in the trees of a model text, tree after tree, as LightGBM names it.
+
+    `n_leaves` (n_trees,). `split_feature, threshold, decision_type, left_child, right_child`
+    (n_nodes of all trees,). `leaf_value` (n_leaves of all trees,).
+    """
+
+    n_leaves: np.ndarray
+    split_feature: np.ndarray
+    threshold: np.ndarray
+    decision_type: np.ndarray
+    left_child: np.ndarray
+    right_child: np.ndarray
+    leaf_value: np.ndarray
+
+
 def check_model_text(text: str, n_features: int, n_classes: int = 1) -> str:
-    """Return the text of a booster once every tree in it is known to be sound.
+    """Return the text of a booster once every tree in it is known to be sound."""
+    read_trees(text, n_features, n_classes)
+    return text
+
+
+def read_trees(text: str, n_features: int, n_classes: int = 1) -> Trees:
+    """Read the trees of a booster, every one of which must be sound.
 
     `n_features`: columns that the booster must expect, at least 1.
     """
     try:
-        _check(text, n_features, n_classes)
+        return _read(text, n_features, n_classes)
     except (ValueError, TypeError) as error:
         raise ValueError(f"LightGBM model text is altered: {error}") from error
-    return text
 
 
-def _check(text: str, n_features: int, n_classes: int) -> None:
+def _read(text: str, n_features: int, n_classes: int) -> Trees:
     head = _HEAD.match(text)
     if head is None or not text.isascii():
         raise ValueError("its head is not that of a model")
     sizes = [int(size) for size in head["tree_sizes"].split()]
     _check_head(head, n_features, n_classes, len(sizes))
-    start = head.end()
-    for number, size in enumerate(sizes):
-        tree = _TREE.match(text, start)
-        if tree is None or tree.end() - start != size or int(tree["number"]) != number:
-            raise ValueError(f"tree {number} is not written as its size says")
-        _check_tree(tree.groupdict(), number, n_features)
-        start = tree.end()
-    if not text.startswith(_END, start):
+    lines = text[head.end() :].split("\n")
+    n_leaves = _leaves_of(lines, sizes)
+    n_lines = _N_LINES * len(sizes)
+    if not "\n".join(lines[n_lines : n_lines + 2]).startswith(_END):
         raise ValueError(f"something else follows its {len(sizes)} trees")
+    fields = {
+        name: _Field.read(name, lines[place:n_lines:_N_LINES])
+        for place, name in enumerate(_FIELDS, start=_N_BEFORE)
+    }
+    for name, field in fields.items():
+        field.check_shape(name, n_leaves)
+    values = {name: fields[name].integers() for name in _NODE_INTEGERS + _LEAF_INTEGERS}
+    values |= {name: fields[name].numbers(name) for name in _NODE_NUMBERS + _LEAF_NUMBERS}
+    _check_nodes(values, n_leaves, n_features)
+    return Trees(n_leaves, **{name: values[name] for name in Trees._fields[1:]})
+
+
+def _leaves_of(lines: list[str], sizes: Sequence[int]) -> np.ndarray:
+    """Return how many leaves each tree has, shape (n_trees,); every line must be one of a tree."""
+    n_leaves = []
+    for number, size in enumerate(sizes):
+        own = lines[number * _N_LINES : (number + 1) * _N_LINES]
+        around = _AROUND.fullmatch("\n".join(own[:_N_BEFORE] + own[-_N_AFTER:]))
+        is_whole = (
+            around is not None
+            and int(around["number"]) == number
+            and sum(map(len, own)) + _N_LINES == size
+        )
+        if around is None or not is_whole:
+            raise _not_written(number)
+        n_leaves.append(int(around["num_leaves"]))
+    return np.array(n_leaves)
+
+
+def _not_written(number: int) -> ValueError:
+    return ValueError(f"tree {number} is not written as its size says")
+
+
+class _Field(NamedTuple):
+    """What stands in a field of all trees, one after the other.
+
+    `counts` (n_trees,): how many cells each tree has.
+    """
+
+    cells: list[str]
+    counts: np.ndarray
+
+    @classmethod
+    def read(cls, name: str, lines: Sequence[str]) -> Self:
+        """Read the lines of a field, one a tree, with nothing in them but numbers."""
+        start = f"{name}="
+        texts = [line.removeprefix(start) for line in lines]
+        for number, line in enumerate(lines):
+            if not line.startswith(start):
+                raise _not_written(number)
+        if " ".join(texts).encode().translate(None, _WRITTEN_BY[name]):
+            odd = (bool(text.encode().translate(None, _WRITTEN_BY[name])) for text in texts)
+            raise _not_written(list(odd).index(True))
+        rows = [text.split() for text in texts]
+        return cls(list(chain.from_iterable(rows)), np.array(list(map(len, rows))))
+
+    def check_shape(self, name: str, n_leaves: np.ndarray) -> None:
+        """Check that it is as long as the leaves say; one leaf alone has no weight."""
+        of_nodes = name in _NODE_INTEGERS + _NODE_NUMBERS
+        is_other = (self.counts != n_leaves - of_nodes) | (n_leaves < 1)
+        if name in ("leaf_weight", "leaf_count"):
+            is_other &= n_leaves != 1
+        if is_other.any():
+            number = int(is_other.argmax())
+            raise ValueError(
+                f"tree {number} has another shape than its {n_leaves[number]} leaves need"
+            )
+
+    def integers(self) -> np.ndarray:
+        """Return its cells as whole numbers."""
+        values = list(map(int, self.cells))
+        largest = max(map(abs, values), default=0)
+        if largest > _LARGEST_INTEGER:
+            number = self._tree_of([abs(value) == largest for value in values])
+            raise ValueError(f"tree {number} has a number beyond all bounds")
+        return np.array(values, dtype=np.int64)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return its cells as finite numbers; a threshold may have no end."""
+        values = np.fromiter(map(float, self.cells), float, len(self.cells))
+        if np.isfinite(values).all():
+            return values
+        may_be = _NO_END if name == "threshold" else ""
+        is_odd = [
+            not np.isfinite(value) and cell != may_be
+            for value, cell in zip(values, self.cells, strict=True)
+        ]
+        if any(is_odd):
+            raise ValueError(f"tree {self._tree_of(is_odd)} has {name} that are not finite")
+        return values
+
+    def _tree_of(self, is_it: Sequence[bool]) -> int:
+        """Return the tree of the first cell that is meant."""
+        return int(np.searchsorted(np.cumsum(self.counts), is_it.index(True), side="right"))
 
 
 def _check_head(head: re.Match[str], n_features: int, n_classes: int, n_trees: int) -> None:
@@ -103,52 +218,31 @@ def _check_head(head: re.Match[str], n_features: int, n_classes: int, n_trees: i
         raise ValueError(f"objective {head['objective']!r} is not one of {', '.join(objectives)}")
 
 
-def _check_tree(tree: Mapping[str, str], number: int, n_features: int) -> None:
-    n_leaves = int(tree["num_leaves"])
-    values = {field: tree[field].split() for field in _FIELDS}
-    _check_lengths(values, number, n_leaves)
-    integers = {name: list(map(int, values[name])) for name in _NODE_INTEGERS + _LEAF_INTEGERS}
-    for name in _NODE_NUMBERS + _LEAF_NUMBERS:
-        told = [each for each in values[name] if each != _NO_END or name != "threshold"]
-        if not all(map(math.isfinite, map(float, told))):
-            raise ValueError(f"tree {number} has {name} that are not finite")
-    if n_leaves == 1:
-        return
-    if max(map(max, integers.values())) > _LARGEST_INTEGER:
-        raise ValueError(f"tree {number} has a number beyond all bounds")
-    splits = integers["split_feature"]
-    if min(splits) < 0 or max(splits) >= n_features:
-        raise ValueError(f"tree {number} splits on a feature beyond the {n_features} there are")
-    kinds = integers["decision_type"]
-    if not _DECISION_TYPES.issuperset(kinds):
-        raise ValueError(f"tree {number} has a split of an unknown kind")
-    _check_children(integers["left_child"], integers["right_child"], number)
+def _check_nodes(values: Mapping[str, np.ndarray], n_leaves: np.ndarray, n_features: int) -> None:
+    """Check what the nodes of all trees ask, and that they are trees.
 
-
-def _check_lengths(values: Mapping[str, list[str]], number: int, n_leaves: int) -> None:
-    """Check that each field is as long as the leaves say; one leaf alone has no weight."""
-    lengths = {
-        **dict.fromkeys(_NODE_INTEGERS + _NODE_NUMBERS, n_leaves - 1),
-        **dict.fromkeys(_LEAF_INTEGERS + _LEAF_NUMBERS, n_leaves),
-    }
-    if n_leaves == 1:
-        lengths["leaf_weight"] = len(values["leaf_weight"])
-        lengths["leaf_count"] = len(values["leaf_count"])
-    if n_leaves < 1 or any(len(values[name]) != length for name, length in lengths.items()):
-        raise ValueError(f"tree {number} has another shape than its {n_leaves} leaves need")
-
-
-def _check_children(left: list[int], right: list[int], number: int) -> None:
-    """Check that each node and leaf is reached once, and only from a node made before it.
-
-    Nodes count from 0, the root; leaf i is written as -1 - i.
+    Nodes count from 0, the root; leaf i is written as -1 - i. Each node and leaf is reached once,
+    and only from a node made before it.
     """
-    n_nodes = len(left)
-    everything = [*range(-n_nodes - 1, 0), *range(1, n_nodes)]
-    is_forward = all(
-        child < 0 or child > node for side in (left, right) for node, child in enumerate(side)
-    )
-    if sorted(left + right) != everything or not is_forward:
+    n_nodes = n_leaves - 1
+    tree = np.repeat(np.arange(len(n_nodes)), n_nodes)
+    splits = values["split_feature"]
+    if (is_beyond := (splits < 0) | (splits >= n_features)).any():
+        number = tree[is_beyond.argmax()]
+        raise ValueError(f"tree {number} splits on a feature beyond the {n_features} there are")
+    if (is_unknown := ~np.isin(values["decision_type"], sorted(_DECISION_TYPES))).any():
+        raise ValueError(f"tree {tree[is_unknown.argmax()]} has a split of an unknown kind")
+    node = np.arange(len(tree)) - (np.cumsum(n_nodes) - n_nodes)[tree]
+    tree, node = np.tile(tree, 2), np.tile(node, 2)
+    child = np.concatenate([values["left_child"], values["right_child"]])
+    is_odd = (child < -n_leaves[tree]) | (child >= n_nodes[tree]) | ((child >= 0) & (child <= node))
+    # A place for each leaf and node of each tree: there are as many children as places but roots.
+    n_places = 2 * n_leaves
+    place = (np.cumsum(n_places) - n_places + n_leaves)[tree] + child
+    times = np.bincount(place[~is_odd], minlength=n_places.sum())
+    is_odd[~is_odd] = times[place[~is_odd]] > 1
+    if is_odd.any():
+        number = tree[is_odd.argmax()]
         raise ValueError(f"tree {number} is no tree: it has a circle, or a part it can't reach")
 
 

@@ -22,7 +22,7 @@ from routerlib.routers.lightgbm.boosting import Wanted, boost
 from routerlib.routers.lightgbm.cost_scale import CostScale
 from routerlib.routers.lightgbm.fold_boosters import FoldBoosters, tables_of_bags
 from routerlib.routers.lightgbm.scoring import Scorer
-from routerlib.routers.lightgbm.tree_text import check_model_text, merge_models, single_model
+from routerlib.routers.lightgbm.tree_text import merge_models, read_trees, single_model
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -69,7 +69,7 @@ class QualityTrees:
 
     def __init__(self, text: str, n_columns: int, n_models: int, n_boosters: int = N_BAGS) -> None:
         self.text, self.n_boosters = text, _sound_count(n_boosters)
-        self._scorer = Scorer(check_model_text(text, n_columns, n_models), n_models)
+        self._scorer = Scorer(read_trees(text, n_columns, n_models), n_models)
         self.n_models = n_models
 
     @classmethod
@@ -158,7 +158,7 @@ class CostTrees:
         self.n_models = n_models
         self._scorer = None
         if self.arms:
-            self._scorer = Scorer(check_model_text(text, n_columns, len(self.arms)), len(self.arms))
+            self._scorer = Scorer(read_trees(text, n_columns, len(self.arms)), len(self.arms))
 
     @classmethod
     def begin_out_of_fold(
