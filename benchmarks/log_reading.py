@@ -36,6 +36,10 @@ COMMANDS = {
     "`log sql` (the longest answer)": (
         "command('log', 'sql', 'select max(length(response)) from calls', '--log', path)"
     ),
+    "`log sql` (scores by candidate: a join)": (
+        "command('log', 'sql', 'select candidate, avg(score) from calls join scores "
+        "using (call_id) group by all', '--log', path)"
+    ),
     "`inspect`": "command('inspect', path)",
     "`Outcomes.from_log`": "rl.Outcomes.from_log(log)",
     "`log check`": "command('log', 'check', '--log', path)",
@@ -44,15 +48,29 @@ COMMANDS = {
     "`LoggedChoices.from_log`": "rl.LoggedChoices.from_log(log)",
     "`repeats_from_log`": "rl.repeats_from_log(log)",
     "`CallLog.each_prompt`": "[None for prompt in log.each_prompt()]",
+    "what `train` and `drift` tell of candidates": "told(log)",
+    "the costs of a report, in words": "log.price_sentence()",
+    "how the calls of 20,000 prompts ended": "ends(log, 20_000)",
 }
-# Commands that a sealed dataset refuses, as they write or may write; `few` is a table of prompts.
+# Commands that a sealed dataset refuses, as they write or may; `few` is a table of new prompts.
 FURTHER = {
     "`collect --dry-run` (200 prompts)": (
         "command('collect', '--dry-run', '--prompts', few, '--log', path)"
     ),
+    "`collect --only-evaluation --dry-run` (200 prompts)": (
+        "command('collect', '--only-evaluation', '--dry-run', '--prompts', few, '--log', path)"
+    ),
+    "`acquire --dry-run` (200 prompts of the log)": (
+        "command('acquire', '--dry-run', '--budget-usd', '1', '--prompts', written(log, 200), "
+        "'--judge', 'match', '--candidates', models(log), '--log', path)"
+    ),
     "`judge` by rule": "command('judge', '--log', path)",
     "`judge --judge llm --dry-run`": (
         "command('judge', '--judge', 'llm', '--judge-candidate', 'smollm2-135m', '--dry-run', "
+        "'--log', path)"
+    ),
+    "`judge --judge pairwise --dry-run`": (
+        "command('judge', '--judge', 'pairwise', '--judge-candidate', 'smollm2-135m', '--dry-run', "
         "'--log', path)"
     ),
     "`audit draw`": "command('audit', 'draw', '--prompts', '10', path + '.csv', '--log', path)",
@@ -61,7 +79,6 @@ FURTHER = {
 SEALING = "command('log', 'compact', '--log', path, '--parquet', folder)"
 # Commands that open a log and aren't measured here, each with the reason.
 NOT_MEASURED = {
-    "acquire": "it buys labels, and the prompts that are made here name no judge",
     "train": "learning takes longer than reading",
     "retrain": "learning takes longer than reading",
     "drift": "estimating takes longer than reading",
@@ -71,10 +88,11 @@ NOT_MEASURED = {
     "log upgrade": "it reads nothing of a log that is up to date",
 }
 _MEASURE = """
-import contextlib, io, pathlib, resource, sys, time
+import contextlib, io, itertools, json, pathlib, resource, sys, time
 import duckdb, numpy, pandas, pyarrow, pyarrow.dataset
 import routerlib as rl
 from routerlib.cli import main
+from routerlib.log import candidates_seen
 path, folder, reading = sys.argv[1:]
 is_dataset = pathlib.Path(path).is_dir()  # a build before there were any knows no such name
 log = rl.LogDataset(path) if is_dataset else rl.CallLog(path, read_only=True)
@@ -86,12 +104,35 @@ pathlib.Path(few).write_text(
 def command(*arguments):
     if main([*arguments]):
         raise SystemExit(1)
+def ends(log, n):
+    from routerlib.log.cell_ends import cell_ends
+    asked = [prompt.prompt_id for prompt in itertools.islice(log.each_prompt(), n)]
+    return cell_ends(log.source, asked)
+def written(log, n):
+    texts = [prompt.text for prompt in itertools.islice(log.each_prompt(), n)]
+    rows = pandas.DataFrame({"prompt": texts, "reference": "yes"})
+    rows.to_csv(few, index=False)
+    return few
+def models(log):
+    place = pathlib.Path(few).with_suffix(".yaml")
+    told = {"model": "m", "provider": "custom", "base_url": "http://x"}
+    told["parameters"] = {"max_tokens": 9}
+    rows = [told | {"name": name, "price": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 4}}
+            for name in log.prices()]
+    place.write_text(json.dumps(rows))  # which is YAML too
+    return str(place)
+def told(log):
+    return [candidates_seen.left_out(log, list(log.prices())), candidates_seen.told_of_ways(log),
+            candidates_seen.told_of_steps(log), candidates_seen.told_of_unscored(log, 0),
+            candidates_seen.told_of_silent(log), candidates_seen.changes_of_model(log)]
 start = time.process_time()
 with contextlib.redirect_stdout(io.StringIO()):
     eval(reading)
 seconds = time.process_time() - start
 print()
-print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+peaks = [resource.getrusage(whose).ru_maxrss for whose in
+         (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(seconds, max(peaks) / 1e6)
 """
 
 

@@ -20,6 +20,7 @@ from routerlib.cli.options import (
     tell_next,
 )
 from routerlib.records.brief import n_of
+from routerlib.records.progress import watched
 
 if TYPE_CHECKING:
     from routerlib.gather.llm_judges.judging import LLMJudgement
@@ -107,7 +108,9 @@ def _by_rule(log: CallLog, name: str | None, reference: Any) -> str:
     n_written = judge_log(log, name, reference=reference)
     told = _ungraded(log, name, reference)
     if not (n_written or told):
-        told = (name is None and proposal(log.each_prompt())) or _nothing_left(name)
+        told = (name is None and proposal(watched(log.each_prompt(), "prompts"))) or _nothing_left(
+            name
+        )
     return f"{n_of(n_written, 'scores')} written to {log.path}{told and f': {told}'}"
 
 
