@@ -255,8 +255,10 @@ class CallLog(LogAppender):
             (calls that cost_usd leaves out), latency_p50_s and latency_p95_s (seconds, of ok
             calls).
         """
-        summary = queries.run(self.source, queries.SUMMARY, parameters={"judge": judge})
-        return summary.set_index("candidate")
+        from routerlib.log.summary import summary_of
+
+        with queries.opened(self.source) as reader:
+            return summary_of(reader, judge)
 
     def judging(self) -> pd.DataFrame:
         """Summarise the calls that judges made of their own, which describe no candidate.

@@ -6,32 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from routerlib.log import queries
 from routerlib.log.candidates_seen import changes_of_model, told_of_imported
-from routerlib.log.judging import IS_ASKED, SOURCE
-from routerlib.log.packing import SCORES, Packed, n_parts
-from routerlib.log.sealed_tables import SealedSnapshot
+from routerlib.log.judging import SOURCE
+from routerlib.log.summary import keep_small, summary_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from routerlib.log.call_log import CallLog
 
-# The rest is about candidates: a judge's own calls are left out here, once for all.
-_CALLS = f"""
-select '' as prompt_id, null::bigint as run_id, call_id, candidate, status, input_tokens,
-    cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, latency_s,
-    given_cost_usd,
-    json_extract_string(extra, '$.answered_by') as answered_by,
-    json_extract(extra, '$.logprobs.n_tokens') is not null as has_logprobs
-from calls where {IS_ASKED}
-"""
-# A range of calls at once: the scores of all of them together would fill the memory.
-_JUDGED_CALLS = f"""
-with chosen as ({_CALLS} and {{some}}),
-some_scores as (select * from scores where {{some}}),
-{queries.JUDGED.replace("from scores", "from some_scores")}
-select chosen.*, quality from chosen left join judged using (call_id)
-"""
-_SCORES = "select score_id, call_id, judge, score from scores"
 _TASKS = f"""
 select task, count(*) as prompts from prompts where source not like '{SOURCE}%'
 group by task order by prompts desc, task
@@ -72,14 +54,6 @@ class Overview(NamedTuple):
     logprobs: list[str]
 
 
-def _pack(reader: queries.Reader, judge: str | None) -> None:
-    """Pack the calls, each with its quality, and the scores of calls that several judges scored."""
-    packed = Packed(reader)
-    if not isinstance(reader.snapshot, SealedSnapshot):  # there they are quick to read again
-        packed.add("scores", SCORES, "score_id")
-    packed.add("calls", _JUDGED_CALLS, "call_id", {"judge": judge})
-
-
 def overview(log: CallLog, judge: str | None = None) -> Overview:
     """Summarise a log, as of one moment.
 
@@ -87,17 +61,9 @@ def overview(log: CallLog, judge: str | None = None) -> Overview:
     """
     with queries.opened(log.source) as reader:
         judging = reader.frame(queries.JUDGING).set_index("judge")
-        summarised, blended = queries.SUMMARY, list[str]()
-        if n_parts(reader) == 1:
-            reader.keep("calls", _CALLS)
-            reader.keep("scores", _SCORES)
-        else:
-            summarised = queries.SUMMARY_OF_JUDGED
-            _pack(reader, judge)
-        given = {"judge": judge} if summarised == queries.SUMMARY else None
-        summary = reader.frame(summarised, given).set_index("candidate")
-        if judge is None:
-            blended = queries.blended(reader)
+        keep_small(reader)
+        summary = summary_of(reader, judge)
+        blended = queries.blended(reader) if judge is None else []
         has_changes = not reader.frame(_SEVERAL_MODELS).empty
         tasks, topics = reader.frame(_TASKS), reader.frame(_TOPICS)
         known = reader.frame(_LOGPROBS)

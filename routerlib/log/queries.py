@@ -84,42 +84,14 @@ judged as (
 )
 """
 
-# Judges of calls that more than one has scored: their mean is what counts as quality.
+# Sets of judges that scored the same calls, a 1 for each of {n} that is in it: their mean is what
+# counts as quality. A few bytes a call, where texts would fill the memory.
 BLENDED = f"""
-with meant as (select * from scores where judge <> '{AUDIT}')
-select judge, count(distinct call_id) as n_calls from meant
-where call_id in (select call_id from meant group by call_id having min(judge) <> max(judge))
-group by judge order by judge
+select distinct judges::varchar as judges from (
+    select bitstring_agg(list_position($judges, judge), 1, {{n}}) as judges
+    from scores where judge <> '{AUDIT}' group by call_id
+) where bit_count(judges) > 1
 """
-
-_SUMMARY = """
-with {priced}
-select
-    candidate,
-    count(*) as calls,
-    count(*) filter (status = 'ok') as ok,
-    count(*) filter (status = 'truncated') as truncated,
-    count(*) filter (status = 'refused') as refused,
-    count(*) filter (status = 'empty') as empty,
-    count(*) filter (status = 'error') as error,
-    count(*) filter (status = 'timeout') as timeout,
-    count(quality) as scored,
-    avg(quality) as quality,
-    sum(input_tokens)::bigint as input_tokens,
-    sum(output_tokens)::bigint as output_tokens,
-    sum(cost_usd) as cost_usd,
-    count(*) filter (cost_usd is null) as cost_unknown,
-    quantile_cont(latency_s, 0.5) filter (status = 'ok') as latency_p50_s,
-    quantile_cont(latency_s, 0.95) filter (status = 'ok') as latency_p95_s
-from {calls}
-group by candidate
-order by cost_usd, candidate
-"""
-SUMMARY = _SUMMARY.format(
-    priced=f"{PRICED}, {JUDGED}", calls="costed left join judged using (call_id)"
-)
-# The same where each call has its quality beside it.
-SUMMARY_OF_JUDGED = _SUMMARY.format(priced=PRICED, calls="costed")
 
 # One row per judge that made calls of its own, and per model that it asked.
 JUDGING = f"""
@@ -190,10 +162,12 @@ def run(
 
 def blended(reader: Reader) -> list[str]:
     """Return the judges of calls that more than one has scored, sorted."""
-    judges = reader.rows("select distinct judge from scores where judge <> ?", AUDIT)
-    if len(judges) < 2:  # looking at each call would need much memory
+    told = "select distinct judge from scores where judge <> ? order by judge"
+    judges = [str(name) for (name,) in reader.rows(told, AUDIT)]
+    if len(judges) < 2:  # no need to look at each call
         return []
-    return [str(name) for name in reader.frame(BLENDED).judge]
+    sets = reader.frame(BLENDED.format(n=len(judges)), {"judges": judges}).judges
+    return [name for place, name in enumerate(judges) if (sets.str[place] == "1").any()]
 
 
 @contextmanager

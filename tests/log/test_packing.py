@@ -98,13 +98,14 @@ def test_outcomes_are_those_of_the_whole_log(
 def test_the_overview_is_that_of_the_whole_log(
     log: CallLog, monkeypatch: pytest.MonkeyPatch, judge: str | None
 ) -> None:
-    whole = overview(log, judge)
+    whole, alone = overview(log, judge), log.summary(judge)
     monkeypatch.setattr(packing, "CALLS_OF_WHOLE", 40)
     monkeypatch.setattr(packing, "CALLS_OF_PART", 40)
     monkeypatch.setattr(packing, "ROWS_AT_ONCE", 30)
     found = overview(log, judge)
     assert found.summary.index.tolist() == whole.summary.index.tolist()
     np.testing.assert_allclose(found.summary, whole.summary, rtol=1e-12)
+    np.testing.assert_allclose(log.summary(judge), alone, rtol=1e-12)
     assert found.judging.to_dict() == whole.judging.to_dict() != {}
     assert found.tasks.to_dict() == whole.tasks.to_dict()
     assert (found.blended, found.changes, found.logprobs) == whole[4:]
@@ -229,3 +230,15 @@ def test_a_dataset_read_in_parts_tells_what_the_whole_log_does(
     assert seen.judging.to_dict() == told.judging.to_dict() != {}
     assert (seen.blended, seen.changes, seen.logprobs) == told[4:]
     assert seen.blended == ["exact", "person"]
+
+
+def test_judges_that_share_calls_are_told_and_no_others(tmp_path: Path) -> None:
+    with CallLog(tmp_path / "logs.db") as log:
+        prompt = Prompt.from_text("What is 2 + 2?")
+        log.add_prompts([prompt])
+        for judges in (("b", "d"), ("a",), ("c", "audit"), ("f", "f"), ("d", "e")):
+            scores = [Score(judge, 1.0) for judge in judges]
+            log.add_call(Call(prompt.prompt_id, "small", "b2:x", "ok", "4"), scores=scores)
+        assert blended_judges(log.source) == ["b", "d", "e"]
+        log.add_scores(2, [Score(f"judge-{n}", 0.5) for n in range(100)])
+        assert len(blended_judges(log.source)) == 104
