@@ -110,6 +110,21 @@ def test_what_does_not_fit_into_one_file_goes_into_further_ones(
         assert all(f'href="{other.name}"' in each.read_text() for other in parts if other != each)
 
 
+def test_rows_are_packed_one_by_one_as_they_would_be_all_at_once() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"text": f"na\u00efve {row} \ud800", "answers": rng.random(40).tolist()}
+        for row in range(400)
+    ]
+    packed = page_of._packed(["a", "b"], rows)
+    text = json.dumps(
+        {"models": ["a", "b"], "prompts": rows}, ensure_ascii=False, separators=(",", ":")
+    )
+    whole = gzip.compress(text.encode("utf-8", errors="replace"), mtime=0)
+    assert gzip.decompress(base64.b64decode(packed)) == gzip.decompress(whole)
+    assert len(base64.b64decode(packed)) == len(whole)
+
+
 def test_of_very_many_prompts_some_are_drawn_and_the_page_says_so(
     log: CallLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

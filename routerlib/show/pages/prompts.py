@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import math
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,7 @@ from routerlib.show.pages.notebook import policy, script, style, templates_folde
 from routerlib.show.plots.style import candidate_styles
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
@@ -34,6 +34,8 @@ _MAX_PROMPT, _MAX_ANSWER = 4_000, 2_000
 # What is read of an answer: it may have megabytes, and begin with a long thought.
 _MOST_READ = 100_000
 _N_DIGITS = 4
+# As `gzip.compress` packs: as small as it gets, with a head that tells no time.
+_GZIP_LEVEL, _GZIP_BITS = 9, 31
 
 # Of more prompts a part is shown: nobody reads them all, and each holds several answers.
 MAX_PROMPTS = 20_000
@@ -151,18 +153,33 @@ class _Part(NamedTuple):
 
 def _in_parts(models: Sequence[str], rows: list[dict[str, Any]]) -> list[_Part]:
     """Pack rows, halving those that are too large for one file."""
-    packed = _packed({"models": list(models), "prompts": rows})
+    packed = _packed(models, rows)
     if len(packed) <= MAX_BYTES or len(rows) < 2:
         return [_Part(len(rows), packed)]
     half = math.ceil(len(rows) / 2)
     return [*_in_parts(models, rows[:half]), *_in_parts(models, rows[half:])]
 
 
-def _packed(data: Mapping[str, Any]) -> str:
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def _packed(models: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Pack rows one after the other: all of them as one text would take a gigabyte."""
+    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_BITS)
     # Texts of a log may hold halves of characters, which are no valid UTF-8.
-    packed = gzip.compress(text.encode("utf-8", errors="replace"), mtime=0)
-    return base64.b64encode(packed).decode()
+    pieces = [
+        packer.compress(each.encode("utf-8", errors="replace")) for each in _written(models, rows)
+    ]
+    return base64.b64encode(b"".join([*pieces, packer.flush()])).decode()
+
+
+def _written(models: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Write candidates and rows as one JSON value, in pieces."""
+    yield f'{{"models":{_json(list(models))},"prompts":['
+    for number, row in enumerate(rows):
+        yield f"{',' if number else ''}{_json(row)}"
+    yield "]}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class _Said(NamedTuple):
