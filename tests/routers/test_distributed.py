@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from routerlib.routers.distributed import batches
 from routerlib.routers.distributed.batches import BatchReader
 from routerlib.routers.distributed.boosters import BoosterTrainer, _opened, _trained_text
 from routerlib.routers.distributed.pieces import Pieces
+from routerlib.routers.distributed.work import Ready
 from routerlib.routers.distributed.workers import Workers
 from routerlib.routers.lightgbm.binned import BinnedRows, RowsOf
 from routerlib.routers.lightgbm.boosters import raw_scores, train_quality, wanted_quality
@@ -118,6 +120,14 @@ def test_a_client_that_somebody_has_closed_meanwhile_is_left_alone(address: str)
     assert workers.client.status == "closed"
 
 
+def test_one_client_may_be_used_twice_at_a_time(address: str) -> None:
+    with Client(address, set_as_default=False) as client:
+        before = client.run_on_scheduler(plugins)
+        with Workers(client), Workers(client):
+            assert len(client.run_on_scheduler(plugins)) == len(before) + 2
+        assert client.run_on_scheduler(plugins) == before
+
+
 def plugins(dask_scheduler: Any) -> list[str]:
     return list(dask_scheduler.worker_plugins)  # dask's own among them
 
@@ -154,6 +164,17 @@ def test_batches_that_a_worker_reads_together_are_files_of_their_own(
             np.concatenate(each.encoded.token_ids), np.concatenate(expected.encoded.token_ids)
         )
         np.testing.assert_allclose(each.encoded.vectors, expected.encoded.vectors, rtol=1e-6)
+
+
+def test_the_last_batches_are_read_alone(tmp_path: Path) -> None:
+    named = [(batches.Texts.of([str(number)]), tmp_path / str(number)) for number in range(9)]
+    named[3][1].write_bytes(b"there already")
+    paths = deque[Path | None]()
+    pieces = list(batches._pieces(iter(named), GROUPS, paths, 7))
+    held = [[piece.result[0]] if isinstance(piece, Ready) else piece[1:] for piece in pieces]
+    assert [len(each) for each in held] == [3, 1, 3, 1, 1]
+    assert held[1] == [b"there already"]
+    assert list(paths) == [None if number == 3 else path for number, (_, path) in enumerate(named)]
 
 
 def test_workers_out_of_reach_are_asked_through_their_scheduler(

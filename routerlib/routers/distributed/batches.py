@@ -68,11 +68,13 @@ class BatchReader:
         kind = canonical_json([version("routerlib"), _LAYOUT, list(groups)]).encode()
         n_batches = -(-len(texts) // BATCH_ROWS)
         n_workers = len(self.workers.addresses())
-        together = _TOGETHER if n_batches >= _FEWEST_TOGETHER * n_workers else 1
+        are_many = n_batches >= _FEWEST_TOGETHER * n_workers
+        # The last ones go alone, so that workers end together.
+        n_together = n_batches - _TOGETHER * n_workers if are_many else 0
         paths: deque[Path | None] = deque()
         # Named one by one: workers read the first ones while the next ones are hashed.
         named = ((batch, self._path(batch, kind)) for batch in map(Texts.of, batched(texts)))
-        pieces = _pieces(named, groups, paths, together)
+        pieces = _pieces(named, groups, paths, n_together)
         found = chain.from_iterable(each_result(self.workers, _read_all, pieces))
         joined, kept = _Joined(len(texts)), _Kept()
         with kept, tqdm(found, "batches of prompts", n_batches, mininterval=1) as payloads:
@@ -124,13 +126,16 @@ def _pieces(
     batches: Iterator[tuple[Texts, Path]],
     groups: tuple[str, ...],
     paths: deque[Path | None],
-    together: int,
+    n_together: int,
 ) -> Iterator[tuple[Any, ...] | Ready]:
-    """Yield what workers are to read; `paths` takes where each is to be kept, if it isn't yet."""
+    """Yield what workers are to read; `paths` takes where each is to be kept, if it isn't yet.
+
+    `n_together`: so many of the first batches may be read with others.
+    """
     missing: list[Texts] = []
-    for texts, path in batches:
+    for number, (texts, path) in enumerate(batches):
         is_there = path.exists()
-        if missing and (is_there or len(missing) == together):
+        if missing and (is_there or number >= n_together or len(missing) == _TOGETHER):
             yield groups, *missing
             missing = []
         if is_there:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
 
 from tqdm import tqdm
 
@@ -142,14 +143,14 @@ class Workers:
         from routerlib.routers.distributed.settings import IsHushed, KeepsMemory
 
         for plugin in (KeepsMemory(), IsHushed())[: 1 if self._started is None else 2]:
-            name = f"{type(plugin).__name__}-{self.client.id}"
+            name = f"{type(plugin).__name__}-{uuid4().hex}"  # one client may have two of these
             with suppress(OSError):  # a worker that is dying needs none
                 self.client.register_plugin(plugin, name)
             self._plugins.append(name)
 
     def _unset(self) -> None:
         for name in self._plugins:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):  # who is gone, or has forgotten it, needs none
                 self.client.unregister_worker_plugin(name)
 
     async def _reach(self, addresses: Sequence[str]) -> bool:
