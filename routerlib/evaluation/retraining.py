@@ -183,8 +183,9 @@ def retrain(
     if not Path(model_path).is_file():
         return _install_first(outcomes, model_path, if_new, keep, random_state)
     champion = load_router(model_path)
-    unseen = apart_from(outcomes, set(champion.train_prompt_ids_))
+    # First, since it looks for groups among training and recent prompts apart, as on its own.
     drift = _drift(champion, outcomes)
+    unseen = apart_from(outcomes, set(champion.train_prompt_ids_))
     n_new = len(unseen)
     n_related = len(set(outcomes.prompt_ids) - set(champion.train_prompt_ids_)) - n_new
     known: dict[str, Any] = {"drift": drift, "champion": champion.router_hash_, "margin": margin}

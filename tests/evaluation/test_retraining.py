@@ -493,6 +493,26 @@ def test_drift_of_a_log_says_what_it_needs(world: rl.Outcomes, tmp_path: Path) -
         rl.measure_drift(router, log)  # type: ignore[arg-type]
 
 
+def test_a_retraining_finds_the_drift_that_is_found_without_it(tmp_path: Path) -> None:
+    # Four templates, each of a fifth of all prompts at most and of more than that of the recent.
+    asked = ["How much is", "Please tell me: what is", "I would like to know", "Say: the sum of"]
+    learnt = [f"Was ist {number} mal {number + 3}?" for number in range(40)]
+    recent = [f"{asked[number % 4]} {number} + {number + 7}?" for number in range(120)]
+    outcomes = rl.Outcomes(
+        [*learnt, *recent], ["small", "large"], [[0, 1]] * 160, [[1e-6, 2e-6]] * 160
+    )
+    log = rl.CallLog(tmp_path / "logs.db")
+    fill(log, outcomes)
+    champion = BestSingle().fit(rl.Outcomes.from_log(log).take(range(40)))
+    archive.install(champion, tmp_path / "r.pkl")
+    alone = measure_drift(champion, rl.Outcomes.from_log(log))
+    assert alone.features.is_shifted.any()
+    done = retrain(log, tmp_path / "r.pkl", if_new=1000)
+    assert done.verdict == "not yet"
+    assert done.drift is not None
+    assert done.drift.sentence == alone.sentence
+
+
 def test_the_index_agrees_with_shares_by_hand() -> None:
     # Half of the prompts before are translations, and a fifth of those now. Two bins of a number
     # that is 0 or 1, and an empty one above; each counts half a prompt more than it holds.
