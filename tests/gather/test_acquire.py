@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fault_server import fault_server
 
 import routerlib as rl
 from routerlib.cli import main
 from routerlib.evaluation.off_policy.posterior import Design, Posterior
-from routerlib.gather.labels.buy import kept_for_evaluation
+from routerlib.gather.labels.buy import buy_labels, kept_for_evaluation
 from routerlib.gather.labels.strategies import STRATEGIES, Buyer, Strategy, expected_gain
 from routerlib.gather.prompts.files import load_prompts
+from routerlib.log.call_log import CallLog
 from routerlib.log.choices import LoggedChoices
+from routerlib.log.snapshot import LogTable
 from routerlib.outcomes.worlds import make_world
+from routerlib.records.call import Call, CandidateModel, Score, Usage
+from routerlib.records.prompt import Prompt
 
 POOL = make_world(n_prompts=150, n_models=3, seed=2).outcomes
 
@@ -296,3 +303,38 @@ def test_nothing_bought_is_said_with_its_reason(
 def test_without_a_judge_nothing_is_bought(tmp_path: Path, log: rl.CallLog) -> None:
     log.add_prompts([rl.Prompt.from_text("Hello")])
     assert main(["acquire", "--log", str(log.path), "--budget-usd", "1"]) == 1
+
+
+def test_a_purchase_looks_once_at_what_calls_took_and_at_no_scores_of_other_prompts(
+    log: CallLog, candidates: list[CandidateModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [
+        Prompt.from_text(text, judge="match", reference="yes")
+        for text in make_world(n_prompts=60, seed=5).outcomes.prompts
+    ]
+    log.add_prompts(prompts)
+    for prompt in prompts:
+        call = Call(prompt.prompt_id, "small", candidates[0].params_hash, "ok", "no", Usage(9, 9))
+        log.add_call(call, scores=[Score("match", 0.0)])
+    looked: list[tuple[object, ...]] = []
+    read: set[str] = set()
+    lookup, found = CallLog.lookup, LogTable.found
+
+    def noted(log: CallLog, query: str, *values: object) -> list[tuple]:
+        looked.extend([values] if "total(output_tokens)" in query else [])
+        return lookup(log, query, *values)
+
+    def of_some(table: LogTable, columns: Mapping[str, str], *asked: Any) -> pa.Table:
+        rows = found(table, columns, *asked)
+        read.update(rows["prompt_id"].to_pylist() if "prompt_id" in columns else ())
+        return rows
+
+    monkeypatch.setattr(CallLog, "lookup", noted)
+    monkeypatch.setattr(LogTable, "found", of_some)
+    bought = buy_labels(log, candidates, 1.0, prompts=prompts[:30], dry_run=True)
+    assert bought.cells
+    assert {name for _, name, _ in bought.cells} == {"large"}
+    assert looked[0] == (-1, 60)
+    assert set(looked[1:]) <= {(60, 60)}
+    assert read
+    assert read <= {prompt.prompt_id for prompt in prompts[:30]}

@@ -279,10 +279,13 @@ def run_parameters(
 
 
 def expected_costs_usd(
-    prompts: Sequence[Prompt], candidates: Sequence[CandidateModel], log: CallLog
+    prompts: Sequence[Prompt], candidates: Sequence[CandidateModel], measured: Measured
 ) -> Floats:
-    """Return what each cell is expected to cost, asked or not, shape (n_prompts, n_candidates)."""
-    means = Measured(log, is_judging=False).means()
+    """Return what each cell is expected to cost, asked or not, shape (n_prompts, n_candidates).
+
+    `measured`: what calls of candidates took.
+    """
+    means = measured.means()
     known = [(candidate, means.get(candidate.name)) for candidate in candidates]
     return np.array(
         [

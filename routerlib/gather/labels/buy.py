@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import numpy as np
 
 from routerlib.gather.collection.collect import collect
+from routerlib.gather.collection.measured import Measured
 from routerlib.gather.collection.plan import expected_costs_usd, plan_collection
 from routerlib.gather.labels.strategies import Buyer, Purchase, Strategy
 from routerlib.log.known_quality import known_quality
@@ -170,18 +171,19 @@ def buy_labels(
     is_kept = kept_for_evaluation(log, every, evaluation_share)
     kept = [prompt for prompt, is_apart in zip(every, is_kept, strict=True) if is_apart]
     pool = [prompt for prompt, is_apart in zip(every, is_kept, strict=True) if not is_apart]
+    measured = Measured(log, is_judging=False)
     bought = Bought(
         strategy,
         is_dry_run=dry_run,
         n_prompts=len(every),
         n_kept=len(kept),
-        n_kept_unanswered=_n_unanswered(log, kept, candidates),
+        n_kept_unanswered=_n_unanswered(log, kept, candidates, measured),
     )
     if not pool:
         return bought
     for batch in range(n_batches):
         left_usd = (budget_usd - bought.spent_usd) / (n_batches - batch)
-        expected_usd, is_open = _plan(log, pool, candidates)
+        expected_usd, is_open = _plan(log, pool, candidates, measured)
         bought.n_open = bought.n_open or int(is_open.sum())
         buyer = Buyer(
             _table(log, pool, candidates),
@@ -260,12 +262,13 @@ def kept_for_evaluation(
 
 
 def _n_unanswered(
-    log: CallLog, kept: Sequence[Prompt], candidates: Sequence[CandidateModel]
+    log: CallLog, kept: Sequence[Prompt], candidates: Sequence[CandidateModel], measured: Measured
 ) -> int:
     """Count the prompts that some candidate has still to be asked."""
     if not kept:
         return 0
-    return len({cell.prompt.prompt_id for cell in plan_collection(kept, candidates, log).cells})
+    plan = plan_collection(kept, candidates, log, measured=measured)
+    return len({cell.prompt.prompt_id for cell in plan.cells})
 
 
 def _ask(
@@ -301,7 +304,7 @@ def _table(log: CallLog, pool: Sequence[Prompt], candidates: Sequence[CandidateM
 
 
 def _plan(
-    log: CallLog, pool: Sequence[Prompt], candidates: Sequence[CandidateModel]
+    log: CallLog, pool: Sequence[Prompt], candidates: Sequence[CandidateModel], measured: Measured
 ) -> tuple[Floats, np.ndarray]:
     """Return what each cell is expected to cost, and which may be asked.
 
@@ -309,10 +312,10 @@ def _plan(
     """
     planned = {
         (cell.prompt.prompt_id, cell.candidate.name)
-        for cell in plan_collection(pool, candidates, log).cells
+        for cell in plan_collection(pool, candidates, log, measured=measured).cells
     }
     is_open = [[(prompt.prompt_id, each.name) in planned for each in candidates] for prompt in pool]
-    usd = expected_costs_usd(pool, candidates, log)
+    usd = expected_costs_usd(pool, candidates, measured)
     return np.where(np.array(is_open) | (usd > 0), usd, 1.0), np.array(is_open)
 
 
