@@ -57,8 +57,8 @@ def report(
             reports_of(log_path), model_path, is_own=_are_own(log_path, model_path)
         )
         check_writable(page)
-        verdict = write_report(page, log, model_path, judge=judge, may_replace=out is None)
-    typer.echo(verdict)
+        finding = write_report(page, log, model_path, judge=judge, may_replace=out is None)
+    typer.echo(f"{finding.headline}.")  # with it the page begins
     typer.echo(f"next: open {page} in a browser")
 
 

@@ -171,4 +171,7 @@ def test_train_says_where_a_gain_is_none_on_topics_it_has_not_seen(
     page = tmp_path / "report" / "index.html"
     assert main(["report", "--log", log, "--model", model, "--out", str(page)]) == 0
     assert "where the same training holds whole topics out, quality differs" in page.read_text()
-    assert "where the same training holds whole topics out" in capsys.readouterr().out
+    headline, opened = capsys.readouterr().out.splitlines()
+    assert headline.startswith("Routing pays: ")
+    assert headline.removesuffix(".") in page.read_text()
+    assert opened == f"next: open {page} in a browser"

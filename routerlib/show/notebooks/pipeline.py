@@ -261,7 +261,7 @@ def _write_index(workspace: Workspace, staged: _Staged, given: Mapping[str, Any]
         mark = mark_of(log)
         pages = {page.name for page in staged.reports.glob("[0-9]*.html")}
         pages |= set(pages_of(staged.final_reports, mark))
-        return write_report(
+        finding = write_report(
             staged.reports / "index.html",
             log,
             staged.router,
@@ -270,6 +270,7 @@ def _write_index(workspace: Workspace, staged: _Staged, given: Mapping[str, Any]
             n_bootstrap=settings["n_bootstrap"],
             random_state=settings["random_state"],
         )
+    return finding.sentence
 
 
 def _publish(staged: _Staged) -> tuple[Path, ...]:

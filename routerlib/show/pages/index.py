@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from routerlib.evaluation.cascade_verdict import Finding
 from routerlib.evaluation.contenders import TestedPrompts
 from routerlib.evaluation.deadlines import NoTimes, measure_deadlines
 from routerlib.evaluation.new_topics import recalled_of_new_topics
@@ -87,8 +88,8 @@ def write_report(
     may_replace: bool = True,
     n_bootstrap: int = 1000,
     random_state: int = 0,
-) -> str:
-    """Measure a saved router on a log, and write the index of all results.
+) -> Finding:
+    """Measure a saved router on a log, write the index of all results, and return the finding.
 
     `judge`: count only this judge's scores; None = as the router was trained: by one judge, or by
         the mean over judges.
@@ -115,7 +116,7 @@ def write_report(
         notebooks=notebooks,
         router_file=Path(router_path).name,
     )
-    return findings.finding.sentence
+    return findings.finding
 
 
 def write_index(
