@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -14,7 +14,9 @@ from routerlib.metrics.intervals import Interval
 from routerlib.metrics.sequences import log_shift_evidence
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.arrays import Floats
+from routerlib.records.progress import watched
 from routerlib.routers.held_out_errors import HeldOutErrors
+from routerlib.routers.in_parts import MOST_AT_ONCE
 from routerlib.routers.router import Router
 
 # Fewer answers say nothing: the bound rests on sums that are nearly normal.
@@ -75,7 +77,7 @@ def judge_estimates(
         return {}
     rows = np.arange(len(recent)) if drawn is None else drawn
     groups = recent.groups if drawn is None else recent.take(drawn).groups
-    estimated = router.predict(recent.prompts).quality
+    estimated = _expected_quality(router, recent.prompts)
     kept = router.held_out_errors_ or HeldOutErrors.assumed(
         router.mean_quality_, len(router.train_prompt_ids_)
     )
@@ -107,6 +109,17 @@ def judge_estimates(
             _to_do(segment.error, int(known.sum())),
         )
     return found
+
+
+def _expected_quality(router: Router, prompts: Sequence[str]) -> Floats:
+    """Estimate quality part by part: of millions of prompts costs and seconds aren't held."""
+    starts = range(0, len(prompts), MOST_AT_ONCE)
+    return np.concatenate(
+        [
+            router.predict(prompts[start : start + MOST_AT_ONCE]).quality
+            for start in watched(starts, f"{MOST_AT_ONCE:,} prompts each, estimated", len(starts))
+        ]
+    )
 
 
 def _possible(error: Interval, expected: float, observed: float) -> Interval:

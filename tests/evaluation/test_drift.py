@@ -291,6 +291,17 @@ def test_answers_count_all_where_a_part_is_drawn(
     assert (found.calibration.n == 300).all()
 
 
+def test_estimates_are_asked_for_some_prompts_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    whole = judged(repeated(100, 0.8), errors_of(0.8))
+    router = knowing(errors_of(0.8), 0.8)
+    predict = router.predict
+    router.predict = lambda texts: asked.append(len(texts)) or predict(texts)
+    monkeypatch.setattr("routerlib.evaluation.misjudged.MOST_AT_ONCE", 40)
+    assert judge_estimates(router, answered(repeated(100, 0.8)), 0.05)["m"] == whole
+    assert asked == [40, 40, 20]
+
+
 def test_a_draw_is_the_same_until_the_prompts_have_doubled(few_at_once: int) -> None:
     outcomes = answered([1.0] * 700)
     at_320, at_639, at_640 = (
