@@ -123,6 +123,8 @@ def ece_by_chance(
         skipped.
     `groups`: group of each pair. Prompts of a group share their luck as much as what they are off
         by is alike; None = each has its own.
+    `n_draws`: over how many draws the mean is taken; of more than 4,000,000 / `n_draws` pairs
+        over fewer, 4,000,000 divided by the pairs, and ten at least.
     """
     estimates, outcomes = _pairs(expected, observed)
     if not len(estimates):
