@@ -32,6 +32,8 @@ _LONG |= {"parameters", "versions", "reason"}
 _ROWS_AT_ONCE = 1024
 _LONG_ROWS_AT_ONCE = 16
 _MOST_ROWS = 8192
+# Values of a key that one query names; SQLite allows 32,766.
+_KEYS_AT_ONCE = 8192
 _MOST_BYTES = 8 << 20
 # What can become known of a prompt after it was logged, and where that stands.
 CHANGEABLE = frozenset(("task", "source", "reference", "judge", "topic", "extra"))
@@ -222,6 +224,16 @@ class Columns(ds.Dataset):
         """Read columns of the rows that pass a filter, a bounded batch at a time."""
         raise NotImplementedError
 
+    def found_by(
+        self, key: str, values: Sequence[int | str], columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Read columns of the rows whose key is among some values, in no order, batch by batch.
+
+        DuckDB would hold the whole table to join it with so few.
+        """
+        kept = pa.array(values, self._schema.field(key).type)
+        yield from self.batches(list(columns), ds.field(key).isin(kept))
+
     def named(self, columns: Sequence[str], condition: ds.Expression | None) -> list[str]:
         """Return the columns that are asked for or that a filter looks at."""
         told = str(condition)
@@ -272,6 +284,18 @@ class LogTable(Columns):
         told = ", ".join(f"{what or name} as {name}" for name, what in columns.items())
         rows = self._snapshot.batches(f"select {told} {origin}", values, schema)
         return pa.Table.from_batches(rows, schema)
+
+    def found_by(
+        self, key: str, values: Sequence[int | str], columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Read columns of the rows whose key, one that has an index, is among some values."""
+        source, _ = self._source(columns)
+        schema = pa.schema([self._schema.field(name) for name in columns])
+        for start in range(0, len(values), _KEYS_AT_ONCE):
+            some = values[start : start + _KEYS_AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            query = f"select {', '.join(columns)} from {source} where {key} in ({marks})"
+            yield from self._snapshot.batches(query, some, schema)
 
     def _parts(self, columns: list[str], n_rows: int) -> Iterator[tuple[dict[str, pa.Array], int]]:
         """Read columns, none of them too: then only how many rows a batch would have."""

@@ -43,6 +43,23 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def test_rows_are_found_by_many_keys_in_several_queries(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_KEYS_AT_ONCE", 2)
+    with closing(Snapshot(path)) as opened:
+        table = opened.table("calls")
+        for keys in ([], [2], [1, 3, 5, 8, 99]):
+            found = [
+                (row["response"], row["call_id"])
+                for batch in table.found_by("call_id", keys, ["response", "call_id"])
+                for row in batch.to_pylist()
+            ]
+            assert sorted(found, key=lambda each: each[1]) == [
+                (TEXTS[key - 1], key) for key in keys if key <= len(TEXTS)
+            ]
+
+
 @pytest.mark.parametrize(
     "condition",
     [

@@ -14,6 +14,9 @@ import pytest
 from hostile import HOSTILE, MODELS
 
 from routerlib.log.call_log import CallLog
+from routerlib.log.compact import compact
+from routerlib.log.dataset import LogDataset
+from routerlib.log.snapshot import LogTable
 from routerlib.outcomes.outcomes import Outcomes
 from routerlib.records.call import Call, Score
 from routerlib.records.prompt import Prompt
@@ -143,6 +146,37 @@ def test_of_very_many_prompts_some_are_drawn_and_the_page_says_so(
     n_tested = sum(row["goes"] >= 0 for row in some)
     assert 0 < n_tested < 25
     assert packed(page_of.write_prompts(where, log, about)[0])["prompts"] == some
+
+
+def test_answers_are_read_of_the_shown_prompts_alone_and_of_a_dataset_too(
+    log: CallLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log, 60)
+    about = shown(log)
+    monkeypatch.setattr(page_of, "MAX_PROMPTS", 25)
+    asked, read = [], []
+    scanner, found_by = LogTable.scanner, LogTable.found_by
+    with monkeypatch.context() as patch:
+
+        def scan(table: LogTable, columns: Any = None, filter: Any = None) -> Any:
+            asked.extend(columns or ["response"])
+            return scanner(table, columns, filter)
+
+        def find(table: LogTable, key: str, values: Any, columns: Any) -> Any:
+            for batch in found_by(table, key, values, columns):
+                read.extend(batch["call_id"].to_pylist())
+                yield batch
+
+        patch.setattr(LogTable, "scanner", scan)
+        patch.setattr(LogTable, "found_by", find)
+        (page,) = page_of.write_prompts(log.path.with_name("prompts.html"), log, about)
+    assert "prompt_id" in asked
+    assert "response" not in asked  # a join would hold the answers to all prompts
+    assert len(read) == len(set(read)) == 50
+    compact([log.path], tmp_path / "sealed", before="9999-12-31")
+    dataset = LogDataset(tmp_path / "sealed")
+    (sealed,) = page_of.write_prompts(tmp_path / "again" / "prompts.html", dataset, about)
+    assert packed(sealed) == packed(page)
 
 
 def test_ten_thousand_prompts_stay_under_five_megabytes() -> None:

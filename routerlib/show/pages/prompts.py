@@ -14,6 +14,7 @@ import numpy as np
 from routerlib.evaluation.routing import route_unseen
 from routerlib.log import queries
 from routerlib.log.judging import IS_ASKED
+from routerlib.log.some_prompts import readers_of
 from routerlib.records.files import write_atomically
 from routerlib.records.thoughts import separate
 from routerlib.show.pages.belonging import mark_of, meta
@@ -22,6 +23,8 @@ from routerlib.show.plots.style import candidate_styles
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
 
     from routerlib.log.call_log import CallLog
     from routerlib.outcomes.outcomes import Outcomes
@@ -45,29 +48,31 @@ _ASKED = f"""
 select distinct prompt_id from calls where {IS_ASKED} and list_contains($models, candidate)
 """
 _CHOSEN = "select prompt_id from asked order by prompt_id limit {MAX_PROMPTS}"
+# What is read of the prompts that are shown; answers are read call by call.
+_COLUMNS = {
+    "calls": dict.fromkeys(("call_id", "prompt_id", "candidate", "status", "run_id"), ""),
+    "scores": dict.fromkeys(("score_id", "call_id", "judge", "score"), ""),
+    "prompts": dict.fromkeys(("prompt_id", "text", "topic", "task", "reference", "source"), ""),
+}
 # The last call of each prompt and candidate, one with an answer before one without.
 _LAST = f"""
-select prompt_id, candidate,
-    max_by(call_id, (case when status = 'ok' then 1 else 0 end, call_id)) as call_id
-from calls where {IS_ASKED} and list_contains($models, candidate)
-    and prompt_id in (select prompt_id from chosen)
-group by all
+with last_calls as (
+    select max_by(call_id, (case when status = 'ok' then 1 else 0 end, call_id)) as call_id
+    from calls semi join wanted using (prompt_id)
+    where {IS_ASKED} and list_contains($models, candidate)
+    group by prompt_id, candidate
+), judged as (
+    select call_id, avg(score) as score from scores semi join last_calls using (call_id)
+    where $judge is null or judge = $judge
+    group by call_id
+)
+select call_id, score from last_calls left join judged using (call_id)
 """
-_SCORES = """
-select call_id, avg(score) as score from scores
-where ($judge is null or judge = $judge) and call_id in (select call_id from last_calls)
-group by call_id
-"""
-_CALLS = f"""
-select call_id, prompt_id, candidate, status, coalesce(error_type, finish_reason, ''),
-    coalesce(substr(response, 1, {_MOST_READ}), ''),
-    coalesce(greatest(length(response) - {_MOST_READ}, 0), 0), latency_s, score
-from calls join last_calls using (prompt_id, candidate, call_id)
-left join judged using (call_id)
-"""
+_OF_CALL = ("call_id", "prompt_id", "candidate", "status", "error_type", "finish_reason")
+_ANSWER = (*_OF_CALL, "latency_s", "response")
 _PROMPTS = """
 select prompt_id, text, coalesce(topic, task, 'other'), coalesce(reference, '')
-from prompts semi join chosen using (prompt_id)
+from prompts semi join wanted using (prompt_id)
 """
 
 
@@ -197,12 +202,17 @@ def _rows(log: CallLog, shown: Shown) -> tuple[list[dict[str, Any]], int]:
     models = list(shown.router.models_)
     with queries.opened(log.source) as reader:
         reader.keep("asked", _ASKED, {"models": models})
-        reader.keep("chosen", _CHOSEN.format(MAX_PROMPTS=MAX_PROMPTS))
-        reader.keep("last_calls", _LAST, {"models": models})
-        reader.keep("judged", _SCORES, {"judge": shown.judge})
         ((n_all,),) = reader.rows("select count(*) from asked")
-        known = {prompt_id: prompt for prompt_id, *prompt in reader.each(_PROMPTS)}
-        found = _answers(reader.each(_CALLS), models)
+        chosen = [row[0] for row in reader.rows(_CHOSEN.format(MAX_PROMPTS=MAX_PROMPTS))]
+        reader.run("drop view asked; drop table kept_asked")
+        known: dict[str, Sequence[str]] = {}
+        found: dict[str, _Said] = {}
+        for some in readers_of(reader, chosen, _COLUMNS):
+            known.update((prompt_id, prompt) for prompt_id, *prompt in some.each(_PROMPTS))
+            call_ids, scores = some.arrays(_LAST, {"models": models, "judge": shown.judge})
+            score_of = dict(zip(call_ids.tolist(), scores.tolist(), strict=True))
+            batches = some.tables["calls"].found_by("call_id", list(score_of), _ANSWER)
+            found |= _answers(batches, score_of, models)
     why = {each.prompt: each.why for each in shown.decided}
     tested = _tested(shown, found)
     rows = []
@@ -221,16 +231,31 @@ def _rows(log: CallLog, shown: Shown) -> tuple[list[dict[str, Any]], int]:
     return rows, n_all
 
 
-def _answers(calls: Iterable[tuple], models: Sequence[str]) -> dict[str, _Said]:
+def _answers(
+    batches: Iterable[pa.RecordBatch], score_of: Mapping[int, float], models: Sequence[str]
+) -> dict[str, _Said]:
     """Return answer, how it ended, score and seconds per prompt and candidate."""
     found: dict[str, _Said] = {}
-    for call_id, prompt_id, candidate, status, ending, response, n_unread, *numbers in calls:
-        said = found.get(prompt_id) or _Said(call_id, [None] * len(models))
-        latency_s, score = map(_number, numbers)
-        ended = "" if status == "ok" else f"{status} {ending}".strip()
-        answer = _cut(separate(response).answer, _MAX_ANSWER, n_unread)
-        said.answers[models.index(candidate)] = [answer, ended, score, latency_s]
-        found[prompt_id] = said._replace(first_call=min(said.first_call, call_id))
+    for batch in batches:
+        for (
+            call_id,
+            prompt_id,
+            candidate,
+            status,
+            error_type,
+            finish_reason,
+            latency_s,
+            text,
+        ) in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            said = found.get(prompt_id) or _Said(call_id, [None] * len(models))
+            ending = next((each for each in (error_type, finish_reason) if each is not None), "")
+            ended = "" if status == "ok" else f"{status} {ending}".strip()
+            response = text or ""
+            answer = separate(response[:_MOST_READ]).answer
+            told = _cut(answer, _MAX_ANSWER, max(len(response) - _MOST_READ, 0))
+            numbers = map(_number, (score_of[call_id], latency_s))
+            said.answers[models.index(candidate)] = [told, ended, *numbers]
+            found[prompt_id] = said._replace(first_call=min(said.first_call, call_id))
     return found
 
 
