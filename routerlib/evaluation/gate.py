@@ -21,6 +21,7 @@ from routerlib.evaluation.off_policy.targets import ThinOverlap
 from routerlib.log.choices import LoggedChoices
 from routerlib.metrics.sequences import draws_needed, level_of_test
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.splits import MOST_TESTED
 from routerlib.routers.artifact import ArtifactError
 from routerlib.routers.promotions import Promotions, anchor_of, challenger_of
 from routerlib.routers.router import Router
@@ -163,8 +164,16 @@ class Gate:
     def another(
         self, promotions: Promotions, fresh: np.ndarray, test_size: float
     ) -> tuple[Router, Promotions]:
-        """Train a challenger on all but a part of the fresh prompts, which are to judge it."""
-        _, test = self.outcomes.take(fresh).split(test_size, self.random_state)
+        """Train a challenger on all but a part of the fresh prompts, which are to judge it.
+
+        Of very many new prompts the part is smaller: 50,000 that every candidate has answered tell
+        enough, and the challenger learns from the others.
+        """
+        new = self.outcomes.take(fresh)
+        n_complete = int(np.isfinite(new.quality).all(axis=1).sum())
+        share = min(test_size, MOST_TESTED / max(n_complete, 1))
+        _, test = new.split(share, self.random_state)
+        del new
         taught = self.outcomes.without(test.prompt_ids)
         challenger = train_router(taught, random_state=self.random_state)
         begun = replace(

@@ -143,7 +143,8 @@ def retrain(
     keep : int, default=5
         Routers to keep in the archive.
     test_size : float, default=0.4
-        Share of the new prompts on which to compare, in (0, 1).
+        Share of the new prompts on which to compare, in (0, 1); less where about 50,000 of them
+        have an answer of every candidate all the same.
     cost_weight : float or None, default=None
         Of the utility; None = the champion's operating point, or the challenger's where the
         champion weighs no cost.

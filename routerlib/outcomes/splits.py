@@ -15,6 +15,9 @@ SplitBy = Literal["random", "topic", "time"]
 
 Rows = NDArray[np.intp]
 
+# As many tell quality within half a point (95 %); more would take hours and gigabytes.
+MOST_TESTED = 50_000
+
 
 class Parts(NamedTuple):
     """Rows of the two parts, both in ascending order.

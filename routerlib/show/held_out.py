@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from routerlib.log.cell_ends import cell_ends
+from routerlib.outcomes.splits import MOST_TESTED
 
 if TYPE_CHECKING:
     from routerlib.log.call_log import CallLog
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from routerlib.routers.router import Router
 
 _logger = logging.getLogger(__name__)
-
-# As many tell quality within half a point (95 %); more would take hours and gigabytes.
-MOST_TESTED = 50_000
 
 
 def drawn_for_test(prompt_ids: Sequence[str]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,6 +104,24 @@ def test_each_prompt_judges_one_challenger_only(trains: Callable[[str], None], p
     assert next_one.comparison is not None
     assert next_one.comparison.n == len(known.tested()) == 44  # 40 % of the 110 left
     assert not spent & set(known.tested())
+
+
+def test_of_very_many_new_prompts_so_many_as_suffice_are_held_out(
+    monkeypatch: pytest.MonkeyPatch, trains: Callable[[str], None], path: Path
+) -> None:
+    outcomes = table(N_FIRST + 400)
+    is_lacking = np.arange(len(outcomes)) >= N_FIRST + 200
+    quality = np.where(is_lacking[:, None] & (np.arange(3) == 2), np.nan, outcomes.quality)
+    outcomes = replace(outcomes, quality=quality)  # every candidate has answered 200 new prompts
+    always("good", outcomes.take(range(N_FIRST))).save(path)
+    monkeypatch.setattr("routerlib.evaluation.gate.MOST_TESTED", 50)
+    trains("poor")
+    done = after(outcomes, len(outcomes), path)
+    tested = Promotions.of(path).tested()
+    assert len(tested) == 100  # a quarter of all, as many as hold about 50 that can be compared
+    assert done.n_train == len(outcomes) - len(tested)
+    assert done.comparison is not None
+    assert 35 <= done.comparison.n <= 65
 
 
 def test_too_few_prompts_train_no_challenger(trains: Callable[[str], None], path: Path) -> None:

@@ -13,14 +13,10 @@ from routerlib.evaluation.evaluate import Evaluation, evaluate
 from routerlib.evaluation.failed_calls import failures_counted
 from routerlib.log.audits import read_audit
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.outcomes.splits import MOST_TESTED
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.router import Router
-from routerlib.show.held_out import (
-    MOST_TESTED,
-    failures_as_wrong,
-    split_as_trained,
-    unseen_by,
-)
+from routerlib.show.held_out import failures_as_wrong, split_as_trained, unseen_by
 
 if TYPE_CHECKING:
     import pandas as pd
