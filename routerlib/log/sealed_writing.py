@@ -73,13 +73,22 @@ class SealedWriter:
         for part in list(self._held):
             self._write(part)
         for part in list(self._open):
-            self._open.pop(part).close()
+            self._close(part)
         return [self._finished(path) for path in self._paths]
 
     def abandon(self) -> None:
-        """Close the files: they are no part of the dataset."""
+        """Close the files: they are no part of the dataset, and may stay without their ends."""
         for writer in self._open.values():
-            writer.close()
+            try:
+                writer.close()
+            except OSError:  # what went wrong before is on its way
+                writer.is_open = False  # or pyarrow would try once more and print a traceback
+        self._open.clear()
+
+    def _close(self, part: str) -> None:
+        """Close a file, which is abandoned where that fails."""
+        self._open[part].close()
+        del self._open[part]
 
     def _parts(self, batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
         if self._table not in BUCKETED:
@@ -97,7 +106,7 @@ class SealedWriter:
     def _write(self, part: str) -> None:
         if part not in self._open:
             if len(self._open) >= _MOST_OPEN:
-                self._open.pop(next(iter(self._open))).close()
+                self._close(next(iter(self._open)))
             path = f"{part}/{self._stem}-{len(self._paths)}.parquet"
             (self._folder / part).mkdir(parents=True, exist_ok=True)
             self._paths.append(path)

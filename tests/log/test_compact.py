@@ -266,6 +266,37 @@ def test_a_write_that_went_wrong_seals_nothing(
     assert compact([path], folder, before=ALL).rows["calls"] == 18
 
 
+FULL = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+import pyarrow as pa
+from routerlib.log import sealed_writing
+sealed_writing._GROUP_ROWS = 500  # each file is begun while there is room
+texts = list(map(str, np.random.default_rng(0).random(4000)))
+rows = {"created_at": ["2026-01-01", "2026-01-02"] * 2000, "prompt_id": texts}
+table = pa.table(rows)
+writer = sealed_writing.SealedWriter(Path(sys.argv[1]), "calls", table.schema, "0", 2)
+try:
+    for batch in table.to_batches(max_chunksize=1000):
+        writer.add(batch)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, 4))
+    writer.close()
+except OSError as error:
+    print(error)
+finally:
+    writer.abandon()
+"""
+
+
+def test_a_full_disk_is_told_once(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert "File too large" in done.stdout
+    assert done.stderr == ""  # no file is closed once more, which would print a traceback each
+
+
 def test_a_candidate_asked_in_several_ways_counts_by_the_same_way(path: Path, folder: Path) -> None:
     with rl.CallLog(path) as log:
         for number in range(9):  # fewer prompts are scored of the first way
