@@ -211,10 +211,10 @@ def drift(
     router = load_router(model_path)
     with existing_log(log_path) as log:
         tell_size(log)
-        outcomes = since_training(router, Outcomes.from_log(log, models=list(router.models_)))
+        since = [since_training(router, Outcomes.from_log(log, models=list(router.models_)))]
         changes = changes_of_model(log)
         silent = [*told_of_silent(log), *told_of_ways(log, router.models_)]
-    found = measure_drift(router, outcomes, recent)
+    found = measure_drift(router, since.pop(), recent)  # which lets go of what it has divided
     if found.to_do != "wait":
         typer.echo(str(drift_table(found)))
         typer.echo(str(calibration_table(found)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import weakref
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from logged_worlds import make_log
 import routerlib as rl
 from routerlib.cli import main
 from routerlib.cli.schedule import run_every, seconds_of
-from routerlib.evaluation import duel
+from routerlib.evaluation import drift, duel
 from routerlib.evaluation.drift import measure_drift
 from routerlib.evaluation.duel import compare_observed
 from routerlib.evaluation.off_policy.targets import ThinOverlap
@@ -491,6 +492,31 @@ def test_drift_of_a_log_says_what_it_needs(world: rl.Outcomes, tmp_path: Path) -
         pytest.raises(ValueError, match=r"got CallLog; of a log: rl\.Outcomes\.from_log\(log\)"),
     ):
         rl.measure_drift(router, log)  # type: ignore[arg-type]
+
+
+def test_the_command_holds_no_outcomes_but_those_that_it_compares(
+    log: rl.CallLog, world: rl.Outcomes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log, world)
+    path = tmp_path / "router.pkl"
+    KNNRouter().fit(rl.Outcomes.from_log(log).take(range(100))).save(path)
+    given: list[weakref.ref[np.ndarray]] = []
+    are_alive: list[bool] = []
+    divide, judge = drift.since_training, drift.judge_estimates
+
+    def since(router: Any, outcomes: rl.Outcomes) -> rl.Outcomes:
+        found = divide(router, outcomes)
+        given.extend(weakref.ref(each.quality) for each in (outcomes, found))
+        return found
+
+    def watched(*arguments: Any) -> Any:
+        are_alive.extend(each() is not None for each in given)
+        return judge(*arguments)
+
+    monkeypatch.setattr(drift, "since_training", since)
+    monkeypatch.setattr(drift, "judge_estimates", watched)
+    assert main(["drift", "--log", str(log.path), "--model", str(path)]) == 0
+    assert are_alive == [False, False]
 
 
 def test_a_retraining_finds_the_drift_that_is_found_without_it(tmp_path: Path) -> None:
