@@ -120,10 +120,10 @@ def test_the_difference_is_that_of_choices_out_of_fold():
     assert evaluation.operating["quality_difference"].value == pytest.approx(by_hand.mean())
     assert evaluation.n == 300
     assert evaluation.verdict.kind == "pays"
-    assert evaluation.verdict.sentence.endswith(
+    assert (
         "Tested on all 300 prompts by routers trained on 4/5 of them; the router in use is "
         "trained on all."
-    )
+    ) in evaluation.verdict.notes
     assert evaluation.verdict.numbers["n_folds"] == 5
     assert evaluation.as_dict()["crossed"]["n_prompts"] == 300
 

@@ -313,7 +313,7 @@ def test_training_outlives_a_killed_worker(
     columns, labels = table_of(20_000, 40)
     rows = RowsOf(columns)
     wanted = [
-        wanted_quality(rows.take(kept), labels[kept], 0)._replace(n_rounds=200)
+        wanted_quality(rows.take(kept), labels[kept], 0)._replace(n_rounds=800)
         for kept in (np.arange(20_000) % 5 != number for number in range(5))
     ]
     here = texts_of(boost_here(wanted))
@@ -406,13 +406,21 @@ def test_a_damaged_booster_that_was_kept_is_made_anew(
 
 
 def kill_in_fit(client: Client, victim: int, function: str) -> None:
-    """Kill a worker as soon as both are at work on a function."""
-    for _ in range(12_000):
-        busy = client.processing().values()
-        if sum(any(function in str(key) for key in keys) for keys in busy) == 2:
-            break
+    """Kill a worker in the middle of a function that both are at work on."""
+    for _ in range(3_000):
+        if are_at_work(client, function):
+            os.kill(victim, signal.SIGSTOP)
+            time.sleep(0.05)  # it may have been done already: the scheduler hears of it
+            if are_at_work(client, function):
+                break
+            os.kill(victim, signal.SIGCONT)
         time.sleep(0.01)
     os.kill(victim, signal.SIGKILL)
+
+
+def are_at_work(client: Client, function: str) -> bool:
+    busy = client.processing().values()
+    return sum(any(function in str(key) for key in keys) for keys in busy) == 2
 
 
 def test_workers_estimate_a_dataset_as_this_process_does(
