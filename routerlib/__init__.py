@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from routerlib.gather.labels.audit import draw_audit as draw_audit
     from routerlib.gather.labels.audit import read_scores as read_scores
     from routerlib.gather.labels.buy import buy_labels as buy_labels
-    from routerlib.gather.llm_judges.judging import compare_with_llm as compare_with_llm
+    from routerlib.gather.llm_judges.comparing import compare_with_llm as compare_with_llm
     from routerlib.gather.llm_judges.judging import judge_with_llm as judge_with_llm
     from routerlib.gather.prompts.checks import check_prompts as check_prompts
     from routerlib.gather.prompts.files import load_prompts as load_prompts
@@ -113,7 +113,8 @@ else:
             "gather.judges": ["judge_log"],
             "gather.labels.audit": ["draw_audit", "read_scores"],
             "gather.labels.buy": ["buy_labels"],
-            "gather.llm_judges.judging": ["compare_with_llm", "judge_with_llm"],
+            "gather.llm_judges.comparing": ["compare_with_llm"],
+            "gather.llm_judges.judging": ["judge_with_llm"],
             "gather.prompts.checks": ["check_prompts"],
             "gather.prompts.files": ["load_prompts"],
             "log.audits": ["read_audit"],

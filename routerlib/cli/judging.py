@@ -23,7 +23,7 @@ from routerlib.records.brief import n_of
 from routerlib.records.progress import watched
 
 if TYPE_CHECKING:
-    from routerlib.gather.llm_judges.judging import LLMJudgement
+    from routerlib.gather.llm_judges.asking import LLMJudgement
     from routerlib.log.call_log import CallLog
 
 _BY_LLM = ("llm", "pairwise")
@@ -128,7 +128,8 @@ class _ByLLM(NamedTuple):
         self, log: CallLog, judge_candidate: str | None, candidates_source: str
     ) -> LLMJudgement:
         from routerlib.gather.candidates.candidates import load_candidates, select_candidates
-        from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
+        from routerlib.gather.llm_judges.comparing import compare_with_llm
+        from routerlib.gather.llm_judges.judging import judge_with_llm
         from routerlib.gather.llm_judges.wording import COMPARISON, RUBRIC
 
         if judge_candidate is None:

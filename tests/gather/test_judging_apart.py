@@ -13,7 +13,8 @@ from routerlib.cli import main
 from routerlib.gather.collection.collect import collect
 from routerlib.gather.collection.plan import plan_collection
 from routerlib.gather.llm_judges.asking import LLMJudgement
-from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
+from routerlib.gather.llm_judges.comparing import compare_with_llm
+from routerlib.gather.llm_judges.judging import judge_with_llm
 from routerlib.log.call_log import CallLog
 from routerlib.log.candidates_seen import changes_of_model, left_out
 from routerlib.records.call import Call, CandidateModel, Price, Usage

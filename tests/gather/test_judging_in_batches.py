@@ -18,8 +18,9 @@ from routerlib.gather.collection.measured import Measured
 from routerlib.gather.collection.result import Collection
 from routerlib.gather.llm_judges import batches, drawn
 from routerlib.gather.llm_judges.asking import LLMJudgement, Reply
+from routerlib.gather.llm_judges.comparing import compare_with_llm
 from routerlib.gather.llm_judges.drawn import Draw
-from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
+from routerlib.gather.llm_judges.judging import judge_with_llm
 from routerlib.log import unjudged
 from routerlib.log.call_log import CallLog
 from routerlib.records.call import Call, CandidateModel, Price, Score, Usage

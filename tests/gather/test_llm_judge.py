@@ -10,7 +10,8 @@ import pytest
 from fault_server import FaultServer
 
 from routerlib.cli import main
-from routerlib.gather.llm_judges.judging import compare_with_llm, judge_with_llm
+from routerlib.gather.llm_judges.comparing import compare_with_llm
+from routerlib.gather.llm_judges.judging import judge_with_llm
 from routerlib.gather.llm_judges.order import order_bias
 from routerlib.gather.llm_judges.wording import read_score, read_winner, rubric_messages
 from routerlib.log.call_log import CallLog
