@@ -28,6 +28,7 @@ from routerlib.evaluation.routing import (
 )
 from routerlib.metrics.intervals import Interval
 from routerlib.outcomes.outcomes import Outcomes
+from routerlib.records.arrays import some_rows
 from routerlib.routers.cascades.cascade import Cascade
 from routerlib.routers.out_of_fold import UNKNOWN, OutOfFold
 from routerlib.routers.router import Router
@@ -192,10 +193,8 @@ def _contenders(
 
 def _drawn(train: Outcomes) -> Outcomes:
     """Draw what rivals learn from, where it is very much."""
-    if len(train) <= MOST_TAUGHT:
-        return train
-    drawn = np.random.default_rng(0).permutation(len(train))[:MOST_TAUGHT]
-    return train.take(np.sort(drawn))
+    rows = some_rows(len(train), MOST_TAUGHT)
+    return train if isinstance(rows, slice) else train.take(rows)
 
 
 def _rivals(
